@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubectl as the client of a cluster's API, on whatever machine has a kubeconfig."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Optional, Sequence, cast
+
+from .errors import CommandError, KubesteadError
+from .system import Result, System
+
+ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+
+class ApiUnreachable(KubesteadError):
+    """The API server does not answer, or not to this kubeconfig."""
+
+
+class Kubectl:
+    """kubectl with a kubeconfig. Times are seconds."""
+
+    def __init__(
+        self,
+        system: System,
+        kubeconfig: str = ADMIN_KUBECONFIG,
+        context: str = "",
+        server: str = "",
+        request_timeout: int = 15,
+    ) -> None:
+        self.system = system
+        self.kubeconfig = kubeconfig
+        self._base: List[str] = ["kubectl"]
+        if kubeconfig:
+            self._base.append("--kubeconfig={0}".format(kubeconfig))
+        if context:
+            self._base.append("--context={0}".format(context))
+        if server:
+            self._base.append("--server={0}".format(server))
+        self._base.append("--request-timeout={0}s".format(request_timeout))
+
+    def run(self, arguments: Sequence[str], stdin: Optional[str] = None, timeout: float = 60.0) -> Result:
+        """Run kubectl; the caller reads the result's code."""
+        return self.system.run(self._base + list(arguments), stdin=stdin, timeout=timeout)
+
+    def live(self) -> bool:
+        """True when the API server says that it lives and takes this kubeconfig."""
+        result = self.run(["get", "--raw", "/livez"], timeout=20.0)
+        return result.ok and result.stdout.strip() == "ok"
+
+    def json(self, arguments: Sequence[str], stdin: Optional[str] = None, timeout: float = 60.0) -> Dict[str, Any]:
+        """The JSON a command prints.
+
+        Raises :class:`ApiUnreachable` when nothing answers, :class:`CommandError` when the API refuses.
+        """
+        result = self.run(arguments, stdin=stdin, timeout=timeout)
+        if not result.ok:
+            raise self.error(arguments, result)
+        try:
+            return cast(Dict[str, Any], json.loads(result.stdout))
+        except ValueError:
+            raise CommandError(
+                "kubectl {0} printed no JSON: {1}".format(" ".join(arguments[:3]), result.last_line)
+            ) from None
+
+    def find(self, arguments: Sequence[str]) -> Optional[Dict[str, Any]]:
+        """Like ``json(["get", …, "-o", "json"])``, but None for an object (or a kind) that does not exist."""
+        wanted = ["get"] + list(arguments) + ["-o", "json"]
+        result = self.run(wanted)
+        if not result.ok and ("(NotFound)" in result.stderr or "doesn't have a resource type" in result.stderr):
+            return None
+        if not result.ok:
+            raise self.error(wanted, result)
+        return cast(Dict[str, Any], json.loads(result.stdout))
+
+    def error(self, arguments: Sequence[str], result: Result) -> KubesteadError:
+        """The exception that says why a command failed."""
+        text = result.stderr
+        unreachable = ("was refused", "no route to host", "i/o timeout", "Unable to connect", "TLS handshake timeout")
+        where = self.kubeconfig or "the default kubeconfig"
+        if result.rc == 124 or any(sign in text for sign in unreachable):
+            return ApiUnreachable(
+                "API server of {0} does not answer: {1}; check that a control plane runs".format(
+                    where, result.last_line
+                )
+            )
+        return CommandError("kubectl {0} failed: {1}".format(" ".join(arguments[:3]), result.last_line))

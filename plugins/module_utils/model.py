@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Dataclasses as data: to and from plain dictionaries, and from Ansible variables.
+
+An area's options are a frozen dataclass. Its fields are the role's variables: ``mirrors`` of the area ``containerd`` is
+``containerd_mirrors``, unless the field names another variable with :func:`option`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any, Dict, Mapping, Optional, Type, TypeVar
+
+from .errors import OptionError
+
+T = TypeVar("T")
+
+
+def option(default: Any = None, var: Optional[str] = None, secret: bool = False, factory: Any = None) -> Any:
+    """A field of an options dataclass.
+
+    ``var`` is the variable's name when it is not ``<area>_<field>``; a ``secret`` field never leaves the task it is
+    given to; ``factory`` makes the default of a list or a dictionary.
+    """
+    metadata = {"var": var, "secret": secret}
+    if factory is not None:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def to_dict(value: Any) -> Any:
+    """A dataclass (or list, mapping of them) as plain data that JSON can carry."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_dict(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_dict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(item) for item in value]
+    return value
+
+
+def from_dict(cls: Type[T], data: Mapping[str, Any]) -> T:
+    """The dataclass ``cls`` from plain data; unknown keys are left out, missing ones keep their default."""
+    hints = typing.get_type_hints(cls)
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return cls(**{name: _convert(hints[name], item) for name, item in data.items() if name in known})
+
+
+def variable_name(area: str, field: dataclasses.Field[Any]) -> str:
+    """The Ansible variable behind an options field."""
+    return str(field.metadata.get("var") or "{0}_{1}".format(area, field.name))
+
+
+def from_variables(cls: Type[T], area: str, variables: Mapping[str, Any]) -> T:
+    """Options from Ansible variables. A variable that is absent or None keeps the default.
+
+    Raises :class:`OptionError`, naming the variable, for a value of another type than the field's.
+    """
+    hints = typing.get_type_hints(cls)
+    values: Dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        name = variable_name(area, field)
+        value = variables.get(name)
+        if value is None:
+            continue
+        values[field.name] = _checked(name, hints[field.name], value)
+    return cls(**values)
+
+
+def public_fields(value: Any) -> Dict[str, Any]:
+    """The fields of an options dataclass without those marked secret, as plain data."""
+    return {
+        field.name: to_dict(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if not field.metadata.get("secret")
+    }
+
+
+def _checked(name: str, hint: Any, value: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is typing.Union:
+        inner = [item for item in typing.get_args(hint) if item is not type(None)]
+        return _checked(name, inner[0], value)
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "yes", "on", "1"):
+            return True
+        if str(value).lower() in ("false", "no", "off", "0"):
+            return False
+        raise OptionError(name, "is {0!r}, not a boolean".format(value), "give true or false")
+    if hint is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        try:
+            return int(str(value))
+        except ValueError:
+            raise OptionError(name, "is {0!r}, not a whole number".format(value), "give a number") from None
+    if hint is str:
+        if isinstance(value, (dict, list, bool)):
+            raise OptionError(name, "is a {0}, not text".format(type(value).__name__), "give it in quotes")
+        return str(value)
+    if origin is list:
+        if not isinstance(value, (list, tuple)):
+            raise OptionError(name, "is {0!r}, not a list".format(value), "give a YAML list")
+        return _convert(hint, value)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise OptionError(name, "is {0!r}, not a dictionary".format(value), "give a YAML dictionary")
+        return _convert(hint, value)
+    return value
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if origin is typing.Union:
+        inner = [item for item in arguments if item is not type(None)]
+        return _convert(inner[0], value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return from_dict(hint, value)
+    if origin is list:
+        return [_convert(arguments[0], item) for item in value]
+    if origin is dict:
+        return {key: _convert(arguments[1], item) for key, item in value.items()}
+    return value

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is to be done to a machine, and why: the steps of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    ``action`` is what an area's ``apply`` acts on, ``target`` the file, unit, package or object, ``reason`` the
+    difference that asks for it ("SystemdCgroup false -> true"). ``before`` and ``after`` are text for the diff and
+    never hold a secret; ``data`` is for ``apply`` alone and is never printed or returned.
+    """
+
+    area: str
+    action: str
+    target: str
+    reason: str
+    before: str = ""
+    after: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def summary(self) -> str:
+        """The step as one line: ``restart containerd (SystemdCgroup false -> true)``."""
+        return "{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.reason)
+
+    def public(self) -> Dict[str, str]:
+        """The step as plain data, without what is for ``apply`` alone."""
+        return {"area": self.area, "action": self.action, "target": self.target, "reason": self.reason}
+
+
+def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:
+    """The steps as Ansible prints differences: one entry a step, a line of reason where there is no text."""
+    entries = []
+    for step in steps:
+        header = "{0} ({1})".format(step.target, step.action.replace("_", " "))
+        before, after = step.before, step.after
+        if not before and not after:
+            after = "{0}\n".format(step.reason)
+        entries.append({"before_header": header, "after_header": header, "before": before, "after": after})
+    return entries

@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Access to the commands and files of one machine.
+
+Everything in the collection that touches a machine goes through a :class:`System`, so that tests can hand in recorded
+commands and a folder that stands for ``/``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
+
+from .errors import CommandError
+
+DEFAULT_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command gave back. ``rc`` is 127 when there is no such command, 124 when it did not end in time."""
+
+    rc: int
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True when the command ended with code zero."""
+        return self.rc == 0
+
+    @property
+    def last_line(self) -> str:
+        """The last line that says something, of stderr or else of stdout: mostly the cause of a failure."""
+        for text in (self.stderr, self.stdout):
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            if lines:
+                return lines[-1]
+        return ""
+
+
+# (argv, stdin, timeout in seconds, environment) -> Result
+Runner = Callable[[Sequence[str], Optional[str], float, Mapping[str, str]], Result]
+
+
+def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: Mapping[str, str]) -> Result:
+    """Run a command of this machine. Never raises: a missing command gives rc 127, a slow one rc 124."""
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            env=dict(env),
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        return Result(127, "", "{0}: no such command".format(argv[0]))
+    except OSError as err:
+        return Result(126, "", "{0}: {1}".format(argv[0], err.strerror))
+    except subprocess.TimeoutExpired as err:
+        out = err.stdout.decode("utf-8", "replace") if isinstance(err.stdout, bytes) else (err.stdout or "")
+        return Result(124, out, "{0}: did not end within {1:.0f} seconds".format(argv[0], timeout))
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+class System:
+    """One machine: its commands and its files.
+
+    ``root`` stands before every path (tests give a folder), ``run`` runs commands (tests give recorded answers).
+    """
+
+    def __init__(self, run: Runner = run_process, root: str = "/") -> None:
+        self._run = run
+        self.root = root
+
+    # -- commands
+
+    def run(
+        self,
+        argv: Sequence[str],
+        stdin: Optional[str] = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = False,
+        env: Optional[Mapping[str, str]] = None,
+    ) -> Result:
+        """Run ``argv`` in the C locale. ``check`` raises :class:`CommandError` with the last line of output."""
+        environment: Dict[str, str] = dict(os.environ)
+        environment.update({"LC_ALL": "C", "LANGUAGE": "C"})
+        path = environment.get("PATH", "")
+        # A login over SSH may lack the sbin folders, where swapon, sysctl and modprobe live.
+        for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"):
+            if folder not in path.split(":"):
+                path = "{0}:{1}".format(path, folder) if path else folder
+        environment["PATH"] = path
+        environment.update(env or {})
+        result = self._run(list(argv), stdin, timeout, environment)
+        if check and not result.ok:
+            raise CommandError(
+                "{0} failed with code {1}: {2}".format(" ".join(argv[:3]), result.rc, result.last_line),
+                {"rc": result.rc, "stdout": result.stdout, "stderr": result.stderr},
+            )
+        return result
+
+    # -- files
+
+    def path(self, path: str) -> str:
+        """The real path that stands for ``path``."""
+        if self.root == "/":
+            return path
+        return os.path.join(self.root, path.lstrip("/"))
+
+    def exists(self, path: str) -> bool:
+        """True for a file, folder, socket or link that leads somewhere."""
+        return os.path.exists(self.path(path))
+
+    def is_executable(self, path: str) -> bool:
+        """True for a file that may be executed."""
+        return os.path.isfile(self.path(path)) and os.access(self.path(path), os.X_OK)
+
+    def read(self, path: str) -> Optional[str]:
+        """The text of a file, or None when it is not there (or is no file that can be read)."""
+        try:
+            with open(self.path(path), encoding="utf-8", errors="replace") as handle:
+                return handle.read()
+        except OSError:
+            return None
+
+    def names(self, path: str) -> List[str]:
+        """The sorted names in a folder; none when it is not there."""
+        try:
+            return sorted(os.listdir(self.path(path)))
+        except OSError:
+            return []
+
+    def mode(self, path: str) -> Optional[int]:
+        """The permission bits of a file, or None when it is not there."""
+        try:
+            return os.stat(self.path(path)).st_mode & 0o7777
+        except OSError:
+            return None
+
+    def write(self, path: str, text: str, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
+        """Replace a file at once, with its mode set before any content is in it. Makes missing folders (0755)."""
+        real = self.path(path)
+        folder = os.path.dirname(real)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, mode=0o755)
+        handle, temporary = tempfile.mkstemp(prefix=".kubestead.", dir=folder)
+        try:
+            os.fchmod(handle, mode)
+            if uid != -1 or gid != -1:
+                os.fchown(handle, uid, gid)
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.rename(temporary, real)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder with all in it; nothing when it is not there."""
+        real = self.path(path)
+        if os.path.isdir(real) and not os.path.islink(real):
+            shutil.rmtree(real)
+        elif os.path.lexists(real):
+            os.unlink(real)

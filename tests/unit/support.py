@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A machine for unit tests: its root is a folder, its commands are answers recorded from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result, System
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+Answer = Result | Callable[[Sequence[str], str | None], Result]
+
+
+class Machine(System):
+    """A :class:`System` over a folder.
+
+    ``answer("kubeadm version", "v1.35.0")`` answers every command that starts with those words (the longest match wins); a
+    command nobody answered ends with 127, as on a machine that lacks it. ``ran`` lists what was run.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(self._answer, str(root))
+        self.folder = root
+        self.ran: list[list[str]] = []
+        self.inputs: list[str | None] = []
+        self._answers: dict[tuple[str, ...], Answer] = {}
+
+    def answer(
+        self, command: str | Sequence[str], stdout: str | Answer = "", rc: int = 0, stderr: str = ""
+    ) -> None:
+        """Set what a command (its first words) answers: text, a ``Result``, or a function of (argv, stdin)."""
+        words = tuple(command.split()) if isinstance(command, str) else tuple(command)
+        self._answers[words] = Result(rc, stdout, stderr) if isinstance(stdout, str) else stdout
+
+    def put(self, path: str, text: str = "", mode: int = 0o644) -> None:
+        """Place a file."""
+        real = Path(self.path(path))
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.write_text(text)
+        real.chmod(mode)
+
+    def _answer(self, argv: Sequence[str], stdin: str | None, timeout: float, env: Mapping[str, str]) -> Result:
+        self.ran.append(list(argv))
+        self.inputs.append(stdin)
+        for length in range(len(argv), 0, -1):
+            found = self._answers.get(tuple(argv[:length]))
+            if found is not None:
+                return found(argv, stdin) if callable(found) else found
+        return Result(127, "", f"{argv[0]}: no such command")
+
+
+def fixture(name: str) -> str:
+    """The text of a file below tests/unit/fixtures."""
+    return (FIXTURES / name).read_text()
