@@ -23,6 +23,8 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
     networks: List[Network] = []
     for part in (piece.strip() for piece in text.split(",")):
         try:
+            if "/" not in part:
+                raise ValueError("it has no length")
             networks.append(ipaddress.ip_network(part))
         except ValueError as err:
             raise OptionError(

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""cluster_plan: everything it does happens on the control machine, without a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas, cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Finding
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Reads what every host of the play registered, judges, plans, shows both, and fails when something is wrong."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _VALID_ARGS = frozenset(("areas", "observed", "outside"))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the plan; raise with one line a finding when a finding is an error."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        wanted = [str(area) for area in self._task.args.get("areas") or areas.NAMES]
+        observed = str(self._task.args.get("observed") or "preflight_observed")
+        outside = str(self._task.args.get("outside") or "preflight_outside")
+        unknown = sorted(set(wanted) - set(areas.NAMES))
+        if unknown:
+            raise AnsibleActionFail(f"areas names {unknown[0]!r}, which is no area; give some of {', '.join(areas.NAMES)}")
+        groups, hostvars = variables["groups"], variables["hostvars"]
+        inventory = cluster.Inventory(
+            control_plane=list(groups.get("control_plane", [])), workers=list(groups.get("workers", []))
+        )
+        hosts = []
+        for name in variables["ansible_play_hosts"]:
+            facts = hostvars[name].get(observed)
+            if facts and facts.get("node"):
+                hosts.append(areas.host(name, name in inventory.control_plane, facts))
+        asked = variables.get(outside) or {}
+        elsewhere = [
+            areas.outside(item["item"], item) for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")
+        ]
+        plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted)
+        result.update(areas.as_result(plan, hosts, wanted))
+        _show(plan)
+        if plan.errors:
+            raise AnsibleActionFail(_failure(plan.errors), result={"findings": result["findings"]})
+        return result
+
+
+def _show(plan: cluster.ClusterPlan) -> None:
+    for finding in plan.findings:
+        if finding.problem.level != "error":
+            display.warning(finding.line())
+    if plan.errors:
+        return
+    width = max((len(name) for name in plan.steps), default=0)
+    for name, steps in plan.steps.items():
+        if not steps:
+            display.display(f"  {name.ljust(width)}  nothing to do")
+        for step in steps:
+            display.display(f"  {name.ljust(width)}  {step.area}: {step.summary()}", color="yellow")
+
+
+def _failure(errors: list[Finding]) -> str:
+    lines = [finding.line() for finding in errors]
+    if len(lines) == 1:
+        return f"{lines[0]} (nothing was changed)"
+    return f"{len(lines)} problems, nothing was changed:\n" + "\n".join(f"  {line}" for line in lines)

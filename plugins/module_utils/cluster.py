@@ -1,0 +1,415 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules of a whole cluster: what is wrong across hosts, who initialises, who joins, what each host needs.
+
+Everything here is pure: it reads what ``node_facts`` observed of each host and the options beside it, and decides.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from . import network
+from .errors import OptionError
+from .findings import Problem
+from .kubeadm import DONE, NONE, PARTIAL, ClusterConfig, KubeadmState
+from .model import option
+from .node import NodeState
+from .plan import Step
+from .versions import parse_request
+
+AREA = "cluster"
+
+DEFAULT_POD_CIDR = "10.244.0.0/16"
+# Where a host lives in the first, the next one that is free is taken.
+POD_CIDR_CHOICES = (DEFAULT_POD_CIDR, "10.245.0.0/16", "10.246.0.0/16", "172.30.0.0/16", "100.72.0.0/16")
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """The variables of the whole cluster (``cluster_*``), as one host sees them."""
+
+    kubernetes_version: str = option("1.36")
+    endpoint: str = option("")
+    pod_cidr: str = option("")
+    service_cidr: str = option("10.96.0.0/12")
+    dns_domain: str = option("cluster.local")
+    image_repository: str = option("registry.k8s.io")
+    packages_url: str = option("https://pkgs.k8s.io/core:/stable:")
+    node_address: str = option("")
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        parse_request(self.kubernetes_version)
+        if self.endpoint:
+            network.parse_endpoint("cluster_endpoint", self.endpoint)
+        services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)
+        if self.pod_cidr:
+            pods = network.parse_cidrs("cluster_pod_cidr", self.pod_cidr)
+            for pod, service in network.overlapping(pods, services):
+                raise OptionError(
+                    "cluster_pod_cidr",
+                    "{0} overlaps with cluster_service_cidr {1}".format(pod, service),
+                    "give two ranges that have no address in common",
+                )
+        if self.node_address:
+            network.parse_address("cluster_node_address", self.node_address)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem at its place: ``host`` is an inventory name, or ``all`` where the inventory itself is meant."""
+
+    host: str
+    area: str
+    problem: Problem
+
+    def line(self) -> str:
+        """The finding as one line for a person."""
+        return "{0}: {1}; {2}".format(self.host, self.problem.message, self.problem.fix)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the play: its place in the inventory, what was observed of it, what is wanted of it."""
+
+    name: str
+    control_plane: bool
+    node: NodeState
+    kubeadm: KubeadmState
+    options: ClusterOptions
+    # Steps of the areas that concern one machine alone, and what those areas find wrong.
+    steps: Sequence[Step] = ()
+    problems: Sequence[Tuple[str, Problem]] = ()
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The inventory's groups, whole, whatever the play is limited to."""
+
+    control_plane: Sequence[str] = ()
+    workers: Sequence[str] = ()
+
+
+@dataclass
+class ClusterPlan:
+    """The plan: what was found, what is to be done on each host, and who does what for the whole cluster.
+
+    ``init_host`` initialises ('' when a cluster is there); ``token_host`` is the control plane that answers for the
+    cluster; ``joins`` are the hosts that join; ``cni_host`` applies what is applied through the API.
+    """
+
+    findings: List[Finding] = field(default_factory=list)
+    steps: Dict[str, List[Step]] = field(default_factory=dict)
+    init_host: str = ""
+    token_host: str = ""
+    cni_host: str = ""
+    joins: List[str] = field(default_factory=list)
+    control_plane_joins: List[str] = field(default_factory=list)
+    cluster: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> List[Finding]:
+        """The findings that forbid a run."""
+        return [finding for finding in self.findings if finding.problem.level == "error"]
+
+
+def plan_cluster(
+    inventory: Inventory, hosts: Sequence[Host], outside: Sequence[Tuple[str, KubeadmState]], areas: Sequence[str]
+) -> ClusterPlan:
+    """Judge and plan for the hosts of a play.
+
+    ``outside`` are control planes that the play leaves out but that were asked because it holds none; ``areas`` are
+    the areas (roles) the play uses: the rules of a cluster apply only where a cluster is made or joined.
+    """
+    plan = ClusterPlan()
+    plan.findings += inventory_findings(inventory) if _is_cluster(areas) else []
+    for host in hosts:
+        plan.steps[host.name] = [step for step in host.steps if step.area in areas]
+        plan.findings += _own_findings(host, areas)
+    unreadable = any(finding.problem.check in ("options", "groups") for finding in plan.errors)
+    if _is_cluster(areas) and hosts and not unreadable:
+        _plan_membership(plan, inventory, hosts, outside, areas)
+    return plan
+
+
+def inventory_findings(inventory: Inventory) -> List[Finding]:
+    """What can be said of the groups alone."""
+    found = []
+    if not inventory.control_plane:
+        fix = "put at least one host into the group control_plane (see inventories/example)"
+        found.append(Finding("all", AREA, Problem("groups", "the group control_plane is empty", fix)))
+    elif not inventory.workers and len(inventory.control_plane) == 1:
+        fix = "put a host into the group workers, or remove the control plane's taint with control_plane_taints: []"
+        text = "the group workers is empty: applications find no node that takes them"
+        found.append(Finding("all", AREA, Problem("groups", text, fix, "warning")))
+    for name in sorted(set(inventory.control_plane) & set(inventory.workers)):
+        problem = Problem("groups", "is in both groups, control_plane and workers", "leave it in one of them")
+        found.append(Finding(name, AREA, problem))
+    return found
+
+
+def choose_pod_cidr(hosts: Sequence[Host], service_cidr: str) -> Optional[str]:
+    """The first of the default ranges in which no host lives, or None when hosts live in each of them."""
+    services = network.parse_cidrs("cluster_service_cidr", service_cidr)
+    for choice in POD_CIDR_CHOICES:
+        pods = network.parse_cidrs("cluster_pod_cidr", choice)
+        used = [hit for host in hosts for hit in _host_overlaps(host, pods)]
+        if not used and not network.overlapping(pods, services):
+            return choice
+    return None
+
+
+def _is_cluster(areas: Sequence[str]) -> bool:
+    return bool({"control_plane", "join", "cni"} & set(areas))
+
+
+def _own_findings(host: Host, areas: Sequence[str]) -> List[Finding]:
+    found = [Finding(host.name, area, problem) for area, problem in host.problems if area in areas or area == AREA]
+    if _is_cluster(areas) or "kube_packages" in areas:
+        try:
+            host.options.validate()
+        except OptionError as err:
+            found.append(Finding(host.name, AREA, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+    return found
+
+
+def _plan_membership(
+    plan: ClusterPlan,
+    inventory: Inventory,
+    hosts: Sequence[Host],
+    outside: Sequence[Tuple[str, KubeadmState]],
+    areas: Sequence[str],
+) -> None:
+    controls = [host for host in hosts if host.control_plane]
+    live = [(host.name, host.kubeadm) for host in controls if host.kubeadm.api.live]
+    live += [(name, state) for name, state in outside if state.api.live]
+    plan.findings += _partial_findings(hosts)
+    if live:
+        plan.token_host, reference = live[0]
+        plan.cluster = _existing(reference)
+        plan.findings += _agreement_findings(hosts, reference)
+    else:
+        plan.findings += _no_live_findings(inventory, controls, hosts)
+        plan.cluster = _wanted(hosts, plan)
+        if controls and not plan.errors:
+            plan.init_host = plan.token_host = controls[0].name
+    members = {node.name: node for node in live[0][1].api.nodes} if live else {}
+    newcomers = [host for host in hosts if host.name != plan.init_host and _fresh(host)]
+    plan.findings += _removed_findings(hosts, members) if live else []
+    plan.findings += _endpoint_findings(inventory, hosts, plan, newcomers)
+    plan.findings += _network_findings(newcomers + [host for host in hosts if host.name == plan.init_host], plan)
+    plan.findings += _name_findings(newcomers, members)
+    if plan.errors:
+        return
+    if "control_plane" in areas and plan.init_host:
+        plan.steps[plan.init_host].append(_init_step(plan))
+    if "join" in areas:
+        plan.joins = [host.name for host in newcomers]
+        plan.control_plane_joins = [host.name for host in newcomers if host.control_plane]
+        for host in newcomers:
+            plan.steps[host.name].append(_join_step(host, members))
+    if "cni" in areas:
+        plan.cni_host = plan.token_host
+
+
+def _existing(reference: KubeadmState) -> Dict[str, Any]:
+    config = reference.api.config or ClusterConfig()
+    return {
+        "exists": True,
+        "version": reference.api.server_version,
+        # kubeadm writes controlPlaneEndpoint only where it was asked for one.
+        "endpoint": config.endpoint,
+        "pod_cidr": config.pod_cidr,
+        "service_cidr": config.service_cidr,
+        "dns_domain": config.dns_domain,
+        "nodes": [node.name for node in reference.api.nodes],
+    }
+
+
+def _wanted(hosts: Sequence[Host], plan: ClusterPlan) -> Dict[str, Any]:
+    options = next((host.options for host in hosts if host.control_plane), hosts[0].options)
+    pod_cidr = options.pod_cidr or choose_pod_cidr(hosts, options.service_cidr)
+    if pod_cidr is None:
+        fix = "set cluster_pod_cidr to a range that none of your hosts uses"
+        text = "cluster_pod_cidr has no default here: hosts live in each of {0}".format(", ".join(POD_CIDR_CHOICES))
+        plan.findings.append(Finding("all", AREA, Problem("pod_cidr_overlap", text, fix)))
+    return {
+        "exists": False,
+        "version": options.kubernetes_version,
+        "endpoint": options.endpoint,
+        "pod_cidr": pod_cidr or "",
+        "service_cidr": options.service_cidr,
+        "dns_domain": options.dns_domain,
+        "nodes": [],
+    }
+
+
+def _removed_findings(hosts: Sequence[Host], members: Dict[str, Any]) -> List[Finding]:
+    found = []
+    for host in hosts:
+        if host.kubeadm.phase == DONE and host.kubeadm.node_name not in members:
+            text = "has joined (kubelet.conf is there), but the cluster has no node {0}".format(host.kubeadm.node_name)
+            fix = "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"
+            found.append(Finding(host.name, "join", Problem("node_removed", text, fix)))
+    return found
+
+
+def _fresh(host: Host) -> bool:
+    """True where kubeadm has made nothing, or where there is only a CA that the user put there for it."""
+    return host.kubeadm.phase == NONE or host.kubeadm.own_ca
+
+
+def _is_down(host: Host) -> bool:
+    """True for a control plane that once was complete and whose API server does not answer now."""
+    return host.kubeadm.finished and host.kubeadm.role == "control_plane" and not host.kubeadm.api.live
+
+
+def _partial_findings(hosts: Sequence[Host]) -> List[Finding]:
+    found = []
+    for host in hosts:
+        if host.kubeadm.phase == PARTIAL and not host.kubeadm.own_ca and not _is_down(host):
+            what, area = ("init", "control_plane") if host.control_plane else ("join", "join")
+            text = "a kubeadm {0} stopped half way here: {1}".format(what, host.kubeadm.reason)
+            fix = "look at it, then run 'kubeadm reset' on this host and start again"
+            found.append(Finding(host.name, area, Problem("partial", text, fix)))
+    return found
+
+
+def _no_live_findings(inventory: Inventory, controls: Sequence[Host], hosts: Sequence[Host]) -> List[Finding]:
+    """Without a live API a cluster may be made only where none was: never beside one that is merely down."""
+    found = []
+    for host in controls:
+        if _is_down(host):
+            text = "is a control plane, but its API server does not answer: {0}".format(host.kubeadm.api.reason)
+            fix = "see 'journalctl -u kubelet' and 'crictl ps -a' there; a new cluster is not made beside an old one"
+            found.append(Finding(host.name, "control_plane", Problem("api_down", text, fix)))
+    if not controls:
+        text = "no control plane answers: asked {0}".format(", ".join(inventory.control_plane) or "none")
+        fix = "run site.yml without --limit first, or see why the API server is down"
+        found.append(Finding("all", "join", Problem("api_down", text, fix)))
+    elif found:
+        return found
+    else:
+        for host in hosts:
+            if host.kubeadm.phase == DONE and not host.control_plane:
+                text = "is a node of another cluster ({0}) already".format(host.kubeadm.server or "unknown endpoint")
+                fix = "run 'kubeadm reset' on this host if that cluster is gone, or take the host out of the inventory"
+                found.append(Finding(host.name, "join", Problem("foreign_node", text, fix)))
+        missing = [name for name in inventory.control_plane if name not in [host.name for host in controls]]
+        if missing and inventory.control_plane[0] in missing:
+            text = "the first control plane {0} can't be reached or is left out".format(missing[0])
+            fix = "reach it or take it out of the group: it may hold the cluster already"
+            found.append(Finding("all", "control_plane", Problem("first_control_plane", text, fix)))
+    return found
+
+
+def _agreement_findings(hosts: Sequence[Host], reference: KubeadmState) -> List[Finding]:
+    found = []
+    config = reference.api.config or ClusterConfig()
+    for host in hosts:
+        wanted, runs = host.options.pod_cidr, config.pod_cidr
+        if wanted and runs and wanted != runs:
+            text = "cluster_pod_cidr is {0}, but the cluster runs with {1}".format(wanted, runs)
+            fix = "set it to {0}: a cluster's pod range can't be changed".format(runs)
+            found.append(Finding(host.name, AREA, Problem("pod_cidr_differs", text, fix)))
+        wanted, runs = host.options.service_cidr, config.service_cidr
+        if wanted and runs and wanted != runs:
+            text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(wanted, runs)
+            fix = "set it to {0}: a cluster's service range can't be changed".format(runs)
+            found.append(Finding(host.name, AREA, Problem("service_cidr_differs", text, fix)))
+        if host.kubeadm.phase == DONE and host.kubeadm.ca_cert_hash not in ("", reference.ca_cert_hash):
+            text = "is a node of another cluster ({0}): its CA differs".format(host.kubeadm.server or "unknown endpoint")
+            fix = "run 'kubeadm reset' on this host if it shall leave that cluster, or take it out of the inventory"
+            found.append(Finding(host.name, "join", Problem("foreign_node", text, fix)))
+    return found
+
+
+def _endpoint_findings(
+    inventory: Inventory, hosts: Sequence[Host], plan: ClusterPlan, newcomers: Sequence[Host]
+) -> List[Finding]:
+    wanted = len(inventory.control_plane) > 1 and (plan.init_host or [host for host in newcomers if host.control_plane])
+    if not wanted:
+        return []
+    fix = "set cluster_endpoint to a name or address that leads to all of them, like k8s.example.org:6443"
+    if plan.cluster["exists"]:
+        if plan.cluster["endpoint"]:
+            return []
+        text = "this cluster was made without a shared endpoint and can't take a second control plane"
+        return [Finding("all", "join", Problem("endpoint", text, "make the cluster anew with cluster_endpoint set"))]
+    if any(host.options.endpoint for host in hosts):
+        return []
+    text = "cluster_endpoint is not set, and there are {0} control planes".format(len(inventory.control_plane))
+    return [Finding("all", AREA, Problem("endpoint", text, fix))]
+
+
+def _host_overlaps(host: Host, ranges: Sequence[network.Network]) -> List[Tuple[network.Network, str]]:
+    hits: List[Tuple[network.Network, str]] = []
+    for address in host.node.addresses:
+        own = ipaddress.ip_interface(address.network).network
+        hits += [(pair[0], "{0} on {1}".format(address.network, address.interface)) for pair in network.overlapping(ranges, [own])]
+    for route in host.node.routes:
+        own = ipaddress.ip_network(route, strict=False)
+        if not any(hit[1].startswith(str(own.network_address)) for hit in hits):
+            hits += [(pair[0], "its route to {0}".format(own)) for pair in network.overlapping(ranges, [own])]
+    for server in host.node.dns_servers:
+        own = ipaddress.ip_network(server)
+        hits += [(pair[0], "its DNS server {0}".format(server)) for pair in network.overlapping(ranges, [own])]
+    return hits
+
+
+def _network_findings(hosts: Sequence[Host], plan: ClusterPlan) -> List[Finding]:
+    found = []
+    for name in ("pod_cidr", "service_cidr"):
+        text = str(plan.cluster.get(name) or "")
+        if not text:
+            continue
+        variable = "cluster_{0}".format(name)
+        ranges = network.parse_cidrs(variable, text)
+        for host in hosts:
+            for taken, where in _host_overlaps(host, ranges)[:1]:
+                message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
+                fix = "set {0} to a range that none of your hosts uses".format(variable)
+                found.append(Finding(host.name, AREA, Problem("{0}_overlap".format(name), message, fix)))
+    for host in hosts:
+        wanted = host.options.node_address
+        if wanted and wanted not in [address.address for address in host.node.addresses]:
+            message = "cluster_node_address {0} is not an address of this host".format(wanted)
+            have = ", ".join(address.address for address in host.node.addresses) or "none"
+            found.append(Finding(host.name, AREA, Problem("node_address", message, "give one of {0}".format(have))))
+    return found
+
+
+def _name_findings(newcomers: Sequence[Host], members: Dict[str, Any]) -> List[Finding]:
+    """A second node of one name silently takes over the first: names must differ, also from those in the API."""
+    found = []
+    seen: Dict[str, str] = {}
+    for host in newcomers:
+        name = host.kubeadm.node_name
+        if name in seen:
+            text = "has the host name {0}, as has {1}".format(name, seen[name])
+            found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
+        seen[name] = host.name
+        member = members.get(name)
+        if member is not None and member.ready and host.kubeadm.phase == NONE:
+            text = "would join as {0}, a node that is in the cluster and ready".format(name)
+            fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)
+            found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix)))
+    return found
+
+
+def _init_step(plan: ClusterPlan) -> Step:
+    reason = "no control plane of the inventory holds a cluster; version {0}, pods {1}, services {2}".format(
+        plan.cluster["version"], plan.cluster["pod_cidr"], plan.cluster["service_cidr"]
+    )
+    return Step("control_plane", "init", "kubeadm", reason)
+
+
+def _join_step(host: Host, members: Dict[str, Any]) -> Step:
+    there = host.kubeadm.node_name in members
+    reason = "no kubelet.conf; {0}".format("its name is in the API, not ready" if there else "not in the API")
+    return Step("join", "join", "as control plane" if host.control_plane else "as worker", reason)

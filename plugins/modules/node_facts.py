@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_facts
+short_description: Observes what a node is and has, in one round trip
+version_added: 0.1.0
+description:
+  - Looks at everything the collection cares about on a node, changes nothing, and returns it - swap, kernel features
+    and sysctls; containerd and its configuration; the kube packages and their repository; what kubeadm made; addresses,
+    routes and names. On a control plane it also asks the API server for the cluster and its nodes.
+  - The result is what M(kubestead.cluster.cluster_plan) plans from. The variables of the collection that the host has
+    are laid beside it as RV(options), except secret ones.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+attributes:
+  diff_mode:
+    support: none
+    description: It never changes anything.
+options:
+  packages_url:
+    description: Where the package repositories of Kubernetes are; looked at only when packages are to be installed.
+    type: str
+    default: ""
+  kubernetes_version:
+    description: The version that is asked for, to see whether the repository has it.
+    type: str
+    default: ""
+  image_repository:
+    description: The repository of Kubernetes' own images, for kubeadm to name its sandbox image in.
+    type: str
+    default: ""
+  kubeconfig_user:
+    description: The user whose kubeconfig is looked at; the login user where it is empty.
+    type: str
+    default: ""
+author:
+  - The kubestead authors (@kubestead)
+"""
+
+EXAMPLES = r"""
+- name: Observe every node
+  kubestead.cluster.node_facts:
+  register: observed
+
+- name: Show the nodes that are in the cluster already
+  ansible.builtin.debug:
+    msg: "{{ inventory_hostname }} runs kubelet {{ observed.kubeadm.version }}"
+  when: observed.kubeadm.phase == 'done'
+"""
+
+RETURN = r"""
+node:
+  description: System, names, addresses and routes.
+  returned: always
+  type: dict
+host:
+  description: Swap, kernel features and sysctls.
+  returned: always
+  type: dict
+containerd:
+  description: The package, the service and its configuration, without credentials.
+  returned: always
+  type: dict
+kube_packages:
+  description: Installed packages, holds and the repository.
+  returned: always
+  type: dict
+kubeadm:
+  description: What kubeadm made on the node (phase is V(none), V(partial) or V(done)) and what the API says.
+  returned: always
+  type: dict
+options:
+  description: The collection's options as the host's variables set them, by area, without secret ones.
+  returned: always
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, observation
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+def work(module: AnsibleModule, system: System) -> dict:
+    return dict(observation.observe(system, **module.params), changed=False)
+
+
+def main() -> None:
+    text = dict(type="str", default="")
+    module = AnsibleModule(
+        argument_spec=dict(
+            packages_url=text, kubernetes_version=text, image_repository=text, kubeconfig_user=text
+        ),
+        supports_check_mode=True,
+    )
+    _edge.run(module, work)
+
+
+if __name__ == "__main__":
+    main()
