@@ -1,0 +1,294 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The commands of ``./dev``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import time
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+from . import inventory, nodes
+from .machine import ROOT, MachineError, cache_dir, ensure, ensure_venv, search_path, state_dir
+from .node_image import remove_images
+from .podman import ensure_network, host_facts, mirror_address, remove_network
+from .say import say, step
+
+LAB_NODES = ("cp1", "w1", "w2")
+PASSED_ON = ("KUBESTEAD_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="./dev",
+        description="The lab (Kubernetes nodes as containers on this machine) and the tests.",
+        epilog="Environment: KUBESTEAD_BINARIES=/folder (Kubernetes binaries to use), KUBESTEAD_KUBERNETES="
+        "upstream|binaries|debian, KUBESTEAD_SUBNET (the lab's network), KUBESTEAD_CACHE (default ~/.cache/kubestead).",
+    )
+    commands = top.add_subparsers(dest="command", metavar="command", required=True)
+
+    lab = commands.add_parser("lab", help="three nodes, a cluster on them, and a demo application")
+    lab.add_argument("--fresh", action="store_true", help="replace nodes that are there")
+    lab.add_argument("--no-demo", action="store_true", help="the cluster alone")
+    lab.set_defaults(run=command_lab, root=True)
+
+    down = commands.add_parser("lab-down", help="remove all nodes, the mirror and the network; the cache stays")
+    down.add_argument("--cache", action="store_true", help="remove the cache and the node images as well")
+    down.set_defaults(run=command_lab_down, root=True)
+
+    group = commands.add_parser("nodes", help="nodes without a cluster: create, destroy, restart, list")
+    actions = group.add_subparsers(dest="action", metavar="action", required=True)
+    create = actions.add_parser("create", help="make nodes; those that are there are kept")
+    create.add_argument("names", nargs="+", metavar="node")
+    create.add_argument("--control-plane", metavar="a,b", help="default: names beginning with cp, else the first")
+    create.add_argument("--fresh", action="store_true", help="replace nodes that are there")
+    create.add_argument("--mirror-names-only", action="store_true", help="upstream names do not lead to the mirror")
+    create.add_argument("--no-mirror", action="store_true", help="no mirror: apt uses this machine's own sources")
+    create.add_argument("--podman", action="append", default=[], metavar="ARG", help="a further podman argument")
+    create.set_defaults(run=command_nodes_create)
+    destroy = actions.add_parser("destroy", help="remove nodes, or the whole set")
+    destroy.add_argument("names", nargs="*", metavar="node")
+    destroy.set_defaults(run=command_nodes_destroy)
+    restart = actions.add_parser("restart", help="reboot nodes, or all of the set")
+    restart.add_argument("names", nargs="*", metavar="node")
+    restart.set_defaults(run=command_nodes_restart)
+    show = actions.add_parser("list", help="the nodes there are")
+    show.set_defaults(run=command_nodes_list)
+    for action in (create, destroy, restart, show):
+        action.add_argument("--set", dest="set_name", default=None if action is show else inventory.DEFAULT_SET)
+        action.set_defaults(root=True)
+
+    test = commands.add_parser("test", help="all tests; the last line is 'N passed, N failed'")
+    test.add_argument("--only", metavar="part", action="append", help="lint, unit, molecule or e2e; may be repeated")
+    test.set_defaults(run=command_test, root=True)
+    lint = commands.add_parser("lint", help="ruff, mypy, yamllint, ansible-lint")
+    lint.set_defaults(run=command_lint, root=False)
+    unit = commands.add_parser("unit", help="unit tests; further arguments go to pytest")
+    unit.set_defaults(run=command_unit, root=False, rest=True)
+    molecule = commands.add_parser("molecule", help="all molecule scenarios, or those named")
+    molecule.add_argument("scenarios", nargs="*", metavar="scenario")
+    molecule.set_defaults(run=command_molecule, root=True)
+    e2e = commands.add_parser("e2e", help="end-to-end tests; further arguments go to pytest")
+    e2e.set_defaults(run=command_e2e, root=True, rest=True)
+    docs = commands.add_parser("docs", help="write the README's tables anew")
+    docs.set_defaults(run=command_docs, root=False)
+    commands.add_parser("help", help="this text").set_defaults(run=lambda _: top.print_help(), root=False)
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; gives the exit code."""
+    options, rest = parser().parse_known_args(list(argv) or ["help"])
+    if rest and not getattr(options, "rest", False):
+        parser().error(f"{rest[0]} is unknown")
+    options.rest = rest
+    if options.root and os.geteuid() != 0:
+        return as_root(argv)
+    os.environ["PATH"] = search_path(os.environ.get("PATH", ""))
+    try:
+        code = options.run(options)
+    except MachineError as err:
+        say(f"./dev {options.command}: {err}")
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        hand_back()
+    return int(code or 0)
+
+
+def as_root(argv: Sequence[str]) -> int:
+    """Run the same command through sudo, with this user's cache and settings."""
+    if not shutil.which("sudo"):
+        say("./dev: nodes need root, and there is no sudo; run it as root")
+        return 1
+    kept = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) or name.lower() in PROXIES}
+    kept["KUBESTEAD_CACHE"] = str(cache_dir())
+    for name in ("~/.config/pip/pip.conf", "~/.pip/pip.conf"):
+        path = pathlib.Path(name).expanduser()
+        if path.exists():
+            kept.setdefault("PIP_CONFIG_FILE", str(path))
+    ask = [] if sys.stdin and sys.stdin.isatty() else ["-n"]
+    given = [f"{name}={value}" for name, value in sorted(kept.items())]
+    return subprocess.run(["sudo", *ask, "env", *given, sys.executable, str(ROOT / "dev"), *argv]).returncode
+
+
+def hand_back() -> None:
+    """Give what root wrote for a user (through sudo) to that user."""
+    user = os.environ.get("SUDO_UID")
+    if os.geteuid() != 0 or not user or user == "0":
+        return
+    entry = pwd.getpwuid(int(user))
+    tops = [state_dir(), ROOT / "inventories" / "lab"]
+    if pathlib.Path(entry.pw_dir) in cache_dir().parents:
+        tops.append(cache_dir())
+    for top in tops:
+        for folder, folders, files in os.walk(top):
+            for name in (".", *folders, *files):
+                os.chown(os.path.join(folder, name), entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
+def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
+    """The environment for tools of the Python environment: they find each other, the collection, and no colours."""
+    return {
+        **os.environ,
+        "PATH": f"{venv / 'bin'}:{search_path(os.environ.get('PATH', ''))}",
+        "VIRTUAL_ENV": str(venv),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        "PYTHONUNBUFFERED": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def tool(argv: Sequence[str]) -> int:
+    """Run a tool of the Python environment in the checkout with its output shown; gives its exit code."""
+    venv = ensure_venv()
+    return subprocess.run(
+        [str(venv / "bin" / argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, env=tool_environment(venv), cwd=ROOT
+    ).returncode
+
+
+# -- nodes
+
+
+def prepare_set(
+    set_name: str,
+    names: Sequence[str],
+    options: nodes.Options,
+    control_plane: Optional[Sequence[str]] = None,
+    mirror: bool = True,
+) -> pathlib.Path:
+    """Network, mirror, nodes and inventory of a set; gives the inventory's path."""
+    subnet = ensure_network()
+    variables: Dict[str, object] = {}
+    if mirror:
+        from .mirror import ensure_mirror
+
+        info = ensure_mirror("kubestead", mirror_address(subnet))
+        served = nodes.Mirror(info.ip, pathlib.Path(info.ca_pem_path), tuple(info.hostnames))
+        variables = inventory.cluster_variables(info.version, host_facts().cgroup_v2)
+    else:
+        served = nodes.Mirror(mirror_address(subnet), None, ())
+    there = nodes.create(set_name, names, served, options)
+    return inventory.write(set_name, there, variables, control_plane)
+
+
+def command_nodes_create(options: argparse.Namespace) -> int:
+    """``./dev nodes create``"""
+    planes: Optional[List[str]] = options.control_plane.split(",") if options.control_plane else None
+    made = nodes.Options(
+        upstream_names=not options.mirror_names_only,
+        machine_apt=options.no_mirror,
+        fresh=options.fresh,
+        extra=tuple(options.podman),
+    )
+    path = prepare_set(options.set_name, options.names, made, planes, mirror=not options.no_mirror)
+    say(f"inventory: {os.path.relpath(path)}")
+    return 0
+
+
+def command_nodes_destroy(options: argparse.Namespace) -> int:
+    """``./dev nodes destroy``"""
+    gone = nodes.destroy(options.set_name, options.names)
+    if not nodes.listed(options.set_name):
+        inventory.remove(options.set_name)
+    say(f"removed from {options.set_name}: {' '.join(gone) or 'nothing, there was none'}")
+    return 0
+
+
+def command_nodes_restart(options: argparse.Namespace) -> int:
+    """``./dev nodes restart``"""
+    nodes.restart(options.set_name, options.names)
+    return 0
+
+
+def command_nodes_list(options: argparse.Namespace) -> int:
+    """``./dev nodes list``"""
+    for node in nodes.listed(options.set_name):
+        say(f"{node.set_name:<16} {node.name:<16} {node.address:<16} {node.state}")
+    return 0
+
+
+# -- the lab
+
+
+def command_lab(options: argparse.Namespace) -> int:
+    """``./dev lab``"""
+    raise MachineError("lab is not written yet")
+
+
+def command_lab_down(options: argparse.Namespace) -> int:
+    """``./dev lab-down``"""
+    began = time.monotonic()
+    with step("remove all nodes"):
+        for set_name in nodes.by_set(nodes.listed()):
+            nodes.destroy(set_name)
+            inventory.remove(set_name)
+    with step("remove the mirror and the network"):
+        from .mirror import remove_mirror
+
+        remove_mirror()
+        remove_network()
+    if options.cache:
+        with step("remove the cache"):
+            remove_images()
+            shutil.rmtree(cache_dir(), ignore_errors=True)
+            shutil.rmtree(state_dir(), ignore_errors=True)
+    say(f"the lab is gone ({time.monotonic() - began:.0f} s)")
+    return 0
+
+
+# -- tests
+
+
+def command_test(options: argparse.Namespace) -> int:
+    """``./dev test``"""
+    from .testing import run_all
+
+    return run_all(options.only)
+
+
+def command_lint(options: argparse.Namespace) -> int:
+    """``./dev lint``"""
+    from .testing import run_all
+
+    return run_all(["lint"])
+
+
+def command_unit(options: argparse.Namespace) -> int:
+    """``./dev unit``"""
+    return tool(["pytest", "tests/unit", *options.rest])
+
+
+def command_molecule(options: argparse.Namespace) -> int:
+    """``./dev molecule``"""
+    from .testing import run_molecule
+
+    return run_molecule(options.scenarios)
+
+
+def command_e2e(options: argparse.Namespace) -> int:
+    """``./dev e2e``"""
+    return tool(["pytest", "tests/e2e", *options.rest])
+
+
+def command_docs(options: argparse.Namespace) -> int:
+    """``./dev docs``"""
+    scripts = sorted((ROOT / "tools").glob("*.py"))
+    if not scripts:
+        raise MachineError("tools/ has no script that writes documentation")
+    return max(tool(["python", str(script)]) for script in scripts)
+
+
+Command = Callable[[argparse.Namespace], int]
+COMMANDS: Tuple[Command, ...] = (command_lab, command_lab_down, command_test)

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The inventory of a set of nodes: where they are, and what differs from the defaults because they are containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .machine import ROOT, MachineError
+from .node_image import USER, key_path
+from .nodes import Node, set_dir, ssh_options
+
+DEFAULT_SET = "lab"
+
+
+def minor_of(version: str) -> Tuple[int, int]:
+    """``1.36.1`` -> (1, 36). Raises :class:`MachineError` for anything that is no version."""
+    parts = version.lstrip("v").split(".")
+    try:
+        return int(parts[0]), int(parts[1])
+    except (IndexError, ValueError) as err:
+        raise MachineError(f"{version!r} is no Kubernetes version: give one such as 1.36 or 1.36.1") from err
+
+
+def cluster_variables(version: str, cgroup_v2: bool, coredns: bool = True) -> Dict[str, object]:
+    """Every variable the lab sets away from its default, and why. ``version`` is what the lab's mirror serves.
+
+    A machine of your own needs none of these.
+    """
+    minor = minor_of(version)
+    variables: Dict[str, object] = {
+        # The mirror serves one version.
+        "cluster_kubernetes_version": version,
+        # No images are needed for it, and the lab's network is flat.
+        "cni_plugin": "bridge",
+        # A container may not write the kernel's nf_conntrack_max.
+        "cluster_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},
+    }
+    # kubeadm looks for the kernel's configuration, which a container does not have; kubeadm built with a newer Go than
+    # its own release takes a CIDR for a malformed URL when it looks for proxies.
+    ignored = ["SystemVerification"]
+    if minor >= (1, 21):
+        ignored.append("HTTPProxyCIDR")
+    variables["cluster_ignore_preflight_errors"] = ignored
+    if not cgroup_v2 and minor >= (1, 35):
+        # From 1.35 on kubelet refuses cgroup v1 unless told otherwise.
+        variables["cluster_kubelet_config"] = {"failCgroupV1": False}
+    if not coredns:
+        # There is no CoreDNS image to be had (Debian has no package of it).
+        variables["cluster_skip_phases"] = ["addon/coredns"]
+    return variables
+
+
+def split_groups(
+    names: Sequence[str], control_plane: Optional[Sequence[str]] = None
+) -> Tuple[List[str], List[str]]:
+    """The names in ``control_plane`` and ``workers``: those named, else those that begin with cp, else the first."""
+    chosen = list(control_plane or [name for name in names if name.startswith("cp")] or names[:1])
+    missing = [name for name in chosen if name not in names]
+    if missing:
+        raise MachineError(f"control plane {missing[0]} is no node of the set: it has {' '.join(names) or 'none'}")
+    return chosen, [name for name in names if name not in chosen]
+
+
+def inventory(
+    nodes: Sequence[Node], variables: Mapping[str, object], control_plane: Optional[Sequence[str]] = None
+) -> Dict[str, object]:
+    """The inventory as Ansible's YAML plugin reads it."""
+    if not nodes:
+        raise MachineError("an inventory needs nodes; make them with ./dev nodes create")
+    addresses = {node.name: node.address for node in nodes}
+    planes, workers = split_groups(list(addresses), control_plane)
+    connection: Dict[str, object] = {
+        "ansible_user": USER,
+        "ansible_ssh_private_key_file": str(key_path()),
+        "ansible_ssh_common_args": " ".join(ssh_options(nodes[0].set_name)),
+        "ansible_pipelining": True,
+    }
+
+    def hosts(names: Sequence[str]) -> Dict[str, object]:
+        return {"hosts": {name: {"ansible_host": addresses[name]} for name in names}}
+
+    return {
+        "all": {
+            "vars": {**connection, **variables},
+            "children": {"control_plane": hosts(planes), "workers": hosts(workers)},
+        }
+    }
+
+
+def to_yaml(value: object, indent: int = 0) -> str:
+    """Plain data as block YAML. Keys must be plain words; strings are quoted as JSON."""
+    pad = "  " * indent
+    if isinstance(value, Mapping):
+        if not value:
+            return " {}\n"
+        text = "" if indent == 0 else "\n"
+        for key, item in value.items():
+            text += f"{pad}{key}:{to_yaml(item, indent + 1)}"
+        return text
+    if isinstance(value, (list, tuple)):
+        if not value:
+            return " []\n"
+        return "\n" + "".join(f"{pad}-{to_yaml(item, indent + 1)}" for item in value)
+    return f" {json.dumps(value)}\n"
+
+
+def path_of(set_name: str) -> pathlib.Path:
+    """Where the set's inventory is."""
+    if set_name == DEFAULT_SET:
+        return ROOT / "inventories" / "lab" / "hosts.yml"
+    return set_dir(set_name) / "hosts.yml"
+
+
+def write(
+    set_name: str,
+    nodes: Sequence[Node],
+    variables: Mapping[str, object],
+    control_plane: Optional[Sequence[str]] = None,
+) -> pathlib.Path:
+    """Write the set's inventory at once, and name the file."""
+    path = path_of(set_name)
+    text = "---\n# Written by ./dev from the nodes there are; the next run writes it anew.\n"
+    text += to_yaml(inventory(nodes, variables, control_plane))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".hosts.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return path
+
+
+def remove(set_name: str) -> None:
+    """Remove the set's inventory and known hosts."""
+    for path in (path_of(set_name), set_dir(set_name) / "known_hosts"):
+        path.unlink(missing_ok=True)
+    for folder in (path_of(set_name).parent, set_dir(set_name)):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

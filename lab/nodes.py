@@ -1,0 +1,356 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sets of nodes: systemd containers reached over SSH like any machine.
+
+A node is the container ``<set>-<node>`` with hostname ``<node>``; everything the lab knows of it is in the container's
+labels, so that nothing has to be kept in step. Sets are independent of each other and share one network.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import ipaddress
+import json
+import os
+import pathlib
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .machine import MachineError, apt_sources, cache_dir, ensure, locked, state_dir
+from .node_image import MIRROR_NAME, USER, ensure_image, key_path
+from .podman import NETWORK, PodmanError, ensure_network, host_facts, podman
+from .say import say, step
+
+LABEL = "kubestead"
+FIRST_ADDRESS = 16
+SSH_SECONDS = 90.0
+NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a set. ``state`` is podman's word: running, exited, created…"""
+
+    set_name: str
+    name: str
+    address: str
+    state: str
+
+    @property
+    def container(self) -> str:
+        """The container's name."""
+        return f"{self.set_name}-{self.name}"
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """What a node must know of the lab's mirror. ``hostnames`` are the names it answers as."""
+
+    address: str
+    ca: Optional[pathlib.Path]
+    hostnames: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How nodes are made.
+
+    ``upstream_names``: the upstream hosts' names lead to the mirror; without it only the mirror's own name does.
+    ``machine_apt``: apt in the nodes uses this machine's sources instead of the mirror's packages.
+    ``fresh``: nodes that are there are replaced. ``extra``: further arguments for ``podman create``.
+    """
+
+    upstream_names: bool = True
+    machine_apt: bool = False
+    fresh: bool = False
+    extra: Tuple[str, ...] = ()
+
+
+def set_dir(set_name: str) -> pathlib.Path:
+    """The folder for the set's files (inventory, known hosts)."""
+    return state_dir() / set_name
+
+
+def listed(set_name: Optional[str] = None) -> List[Node]:
+    """The nodes there are, of one set or of all, sorted by set and name."""
+    wanted = f"label={LABEL}.set" + (f"={set_name}" if set_name else "")
+    done = podman("ps", "-a", "--filter", wanted, "--format", "json")
+    found = []
+    for entry in json.loads(done.stdout or "[]"):
+        labels = entry["Labels"]
+        found.append(
+            Node(labels[f"{LABEL}.set"], labels[f"{LABEL}.node"], labels[f"{LABEL}.ip"], entry.get("State", "unknown"))
+        )
+    return sorted(found, key=lambda node: (node.set_name, node.name))
+
+
+def next_address(subnet: ipaddress.IPv4Network, last: Optional[str], used: Sequence[str]) -> str:
+    """The next free node address after ``last``, going round.
+
+    An address is given again as late as possible, so that connections kept open to a node that is gone never meet its
+    successor.
+    """
+    count = subnet.num_addresses - 1 - FIRST_ADDRESS
+    start = 0
+    if last and ipaddress.IPv4Address(last) in subnet:
+        start = int(ipaddress.IPv4Address(last)) - int(subnet.network_address) - FIRST_ADDRESS + 1
+    for offset in range(count):
+        address = str(subnet[FIRST_ADDRESS + (start + offset) % count])
+        if address not in used:
+            return address
+    raise MachineError(f"no free address in {subnet}: remove nodes with ./dev nodes destroy or ./dev lab-down")
+
+
+def systemd_arguments(cgroup_v2: bool) -> List[str]:
+    """What a container needs so that systemd can be its first process.
+
+    podman's own preparation is right on cgroup v2. On v1 it mounts the whole machine's systemd hierarchy into each
+    container, so that the systemds of all nodes would share one tree; there it is done here.
+    """
+    if cgroup_v2:
+        return ["--systemd=always"]
+    return [
+        "--systemd=false",
+        "--stop-signal=SIGRTMIN+3",
+        "--tmpfs=/run:rw,nosuid,nodev,mode=755",
+        "--tmpfs=/run/lock:rw,nosuid,nodev,noexec,mode=1777",
+        "--tmpfs=/tmp:rw,nosuid,nodev,mode=1777",
+    ]
+
+
+def create_arguments(
+    node: Node, image: str, mirror: Mirror, options: Options, volumes: Sequence[str] = (), cgroup_v2: bool = True
+) -> List[str]:
+    """The arguments of ``podman create`` for one node. ``volumes`` are further -v arguments of this machine."""
+    names = dict.fromkeys((MIRROR_NAME, *(mirror.hostnames if options.upstream_names else ())))
+    arguments = [
+        "create",
+        f"--name={node.container}",
+        f"--hostname={node.name}",
+        f"--network={NETWORK}",
+        f"--ip={node.address}",
+        f"--label={LABEL}.set={node.set_name}",
+        f"--label={LABEL}.node={node.name}",
+        f"--label={LABEL}.ip={node.address}",
+        "--privileged",
+        "--cgroupns=private",
+        *systemd_arguments(cgroup_v2),
+        "--volume=/var/lib/containerd",
+        "--volume=/var/lib/kubelet",
+        "--volume=/var/lib/etcd",
+        *(f"--add-host={name}:{mirror.address}" for name in names),
+        *(f"--volume={volume}" for volume in volumes),
+        *options.extra,
+        image,
+    ]
+    if mirror.ca:
+        arguments.insert(-1, f"--volume={mirror.ca}:/usr/local/share/ca-certificates/kubestead-lab.crt:ro")
+    return arguments
+
+
+def _machine_volumes(options: Options) -> List[str]:
+    """What of this machine a node sees: its kernel modules, and not its swap, which a node must never switch off."""
+    folder = cache_dir() / "nodes"
+    folder.mkdir(parents=True, exist_ok=True)
+    volumes = []
+    if os.path.isdir("/lib/modules"):
+        volumes.append("/lib/modules:/lib/modules:ro")
+    swaps = pathlib.Path("/proc/swaps").read_text(encoding="utf-8").splitlines() if os.path.exists("/proc/swaps") else []
+    if len(swaps) > 1:
+        none = folder / "swaps"
+        none.write_text(swaps[0] + "\n", encoding="utf-8")
+        volumes.append(f"{none}:/proc/swaps:ro")
+    if options.machine_apt:
+        sources = folder / "sources.list"
+        text = "".join(re.sub(r"signed-by=\S+?(?=[\s\]])", "", line) + "\n" for line in apt_sources())
+        sources.write_text(text.replace("[] ", ""), encoding="utf-8")
+        volumes.append(f"{sources}:/etc/apt/sources.list:ro")
+    return volumes
+
+
+def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options = Options()) -> List[Node]:
+    """Make the nodes and wait until each answers over SSH. Nodes that are there are kept, and started if stopped.
+
+    Returns all nodes of the set. Raises :class:`MachineError` when a node does not come up, with its last log lines.
+    """
+    for name in (set_name, *names):
+        if not NAME.match(name):
+            raise MachineError(f"{name!r} is no name for a set or node: use a-z, 0-9 and - (at most 42 characters)")
+    if len(set(names)) != len(names):
+        raise MachineError(f"node names {' '.join(names)} have one twice")
+    ensure("nodes")
+    image = ensure_image()
+    subnet = ensure_network()
+    if options.fresh:
+        destroy(set_name, names)
+    there = {node.name: node for node in listed(set_name)}
+    volumes = _machine_volumes(options)
+    cgroup_v2 = host_facts().cgroup_v2
+    todo = [there[name] for name in names if name in there and there[name].state != "running"]
+    with step(f"nodes {' '.join(names)}: systemd up, SSH answers"):
+        with locked("addresses"):
+            for name in names:
+                if name in there:
+                    continue
+                node = Node(set_name, name, _take_address(subnet), "created")
+                podman(*create_arguments(node, image, mirror, options, volumes, cgroup_v2))
+                todo.append(node)
+        for node in todo:
+            _forget_host_key(node)
+        _in_parallel(_start, todo)
+    return listed(set_name)
+
+
+def _take_address(subnet: ipaddress.IPv4Network) -> str:
+    memory = cache_dir() / "nodes" / "last-address"
+    last = memory.read_text(encoding="utf-8").strip() if memory.exists() else None
+    address = next_address(subnet, last, [node.address for node in listed()])
+    memory.write_text(address + "\n", encoding="utf-8")
+    return address
+
+
+def _in_parallel(work: "object", nodes: Sequence[Node]) -> None:
+    if not nodes:
+        return
+    assert callable(work)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+        for future in [pool.submit(work, node) for node in nodes]:
+            future.result()
+
+
+def _start(node: Node) -> None:
+    podman("start", node.container)
+    wait_for_ssh(node)
+
+
+def known_hosts(set_name: str) -> pathlib.Path:
+    """The file with the host keys of the set's nodes."""
+    return set_dir(set_name) / "known_hosts"
+
+
+def _forget_host_key(node: Node) -> None:
+    path = known_hosts(node.set_name)
+    if path.exists():
+        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if line.split(" ")[0] != node.address]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def ssh_options(set_name: str) -> List[str]:
+    """Arguments for ssh to the nodes of a set: the lab's key, the set's own known hosts, no questions."""
+    return [
+        "-o",
+        f"UserKnownHostsFile={known_hosts(set_name)}",
+        "-o",
+        "GlobalKnownHostsFile=/dev/null",
+        "-o",
+        "StrictHostKeyChecking=accept-new",
+        "-o",
+        "HashKnownHosts=no",
+        "-o",
+        "IdentitiesOnly=yes",
+    ]
+
+
+def ssh(node: Node, command: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run a shell command on a node as the admin user."""
+    known_hosts(node.set_name).parent.mkdir(parents=True, exist_ok=True)
+    argv = ["ssh", "-F", "/dev/null", "-i", str(key_path()), "-o", "BatchMode=yes", "-o", "ConnectTimeout=2"]
+    argv += [*ssh_options(node.set_name), f"{USER}@{node.address}", command]
+    return subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout
+    )
+
+
+def wait_for_ssh(node: Node, seconds: float = SSH_SECONDS) -> None:
+    """Wait until the node runs commands over SSH; raises :class:`MachineError` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    last = "no answer"
+    while time.monotonic() < deadline:
+        try:
+            done = ssh(node, "true", timeout=10)
+        except subprocess.TimeoutExpired:
+            last = "a login took longer than 10 s"
+            continue
+        if done.returncode == 0:
+            return
+        last = (done.stderr.strip().splitlines() or [last])[-1]
+        time.sleep(0.2)
+    logs = podman("logs", "--tail", "15", node.container, check=False)
+    raise MachineError(
+        f"node {node.container} ({node.address}) did not answer over SSH within {seconds:.0f} s: {last}\n"
+        f"{logs.stdout}{logs.stderr}"
+    )
+
+
+def restart(set_name: str, names: Sequence[str]) -> None:
+    """Reboot nodes, all at once, and wait until each answers over SSH again. Disks and addresses stay."""
+    chosen = _chosen(set_name, names)
+    with step(f"restart {' '.join(node.name for node in chosen)}"):
+        _in_parallel(_restart, chosen)
+
+
+def _restart(node: Node) -> None:
+    podman("stop", "-t", "15", node.container, check=False, timeout=60)
+    deadline = time.monotonic() + 30
+    while _state(node.container) not in ("exited", "stopped", "created"):
+        if time.monotonic() > deadline:
+            raise MachineError(f"node {node.container} does not stop")
+        podman("kill", node.container, check=False, timeout=20)
+        time.sleep(0.5)
+    _start(node)
+
+
+def _state(container: str) -> str:
+    """podman's word for the container's state; empty when there is no such container."""
+    done = podman("inspect", "--format", "{{.State.Status}}", container, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _chosen(set_name: str, names: Sequence[str]) -> List[Node]:
+    there = {node.name: node for node in listed(set_name)}
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise MachineError(f"set {set_name} has no node {missing[0]}: it has {' '.join(there) or 'none'}")
+    return [there[name] for name in names] if names else list(there.values())
+
+
+def destroy(set_name: str, names: Sequence[str] = ()) -> List[str]:
+    """Remove nodes (all of the set when none are named) with their volumes. Gives the names that were removed."""
+    chosen = [node for node in listed(set_name) if not names or node.name in names]
+    _in_parallel(_remove, chosen)
+    for node in chosen:
+        _forget_host_key(node)
+    return [node.name for node in chosen]
+
+
+def _remove(node: Node) -> None:
+    remove_container(node.container)
+
+
+def remove_container(container: str, seconds: float = 60.0) -> None:
+    """Kill and remove a container with its anonymous volumes, until it is gone.
+
+    A plain ``rm -f`` can leave a systemd container in the state "Stopping"; killing first and asking again does not.
+    """
+    deadline = time.monotonic() + seconds
+    while _state(container):
+        podman("kill", container, check=False, timeout=20)
+        done = podman("rm", "-f", "-v", "-t", "1", container, check=False, timeout=60)
+        if not _state(container):
+            return
+        if time.monotonic() > deadline:
+            raise PodmanError(f"container {container} does not go away: {done.stderr.strip()}")
+        time.sleep(0.5)
+
+
+def by_set(nodes: Sequence[Node]) -> Mapping[str, List[Node]]:
+    """The nodes grouped by set."""
+    grouped: Dict[str, List[Node]] = {}
+    for node in nodes:
+        grouped.setdefault(node.set_name, []).append(node)
+    return grouped
