@@ -1,0 +1,28 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is wrong before anything is changed: the findings of a preflight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that stands in the way of a run.
+
+    ``check`` is a short name for tools (``kube_packages.version``), ``message`` says what is wrong, ``fix`` what to do
+    about it; ``level`` is ``error`` (the run must not start) or ``warning``.
+    """
+
+    check: str
+    message: str
+    fix: str
+    level: str = "error"
+
+    @property
+    def line(self) -> str:
+        """The finding as one line."""
+        return "{0}; {1}".format(self.message, self.fix)

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The little of OpenPGP (RFC 4880) that tells a signing key's fingerprint and when it ends.
+
+Hosts have ``gpgv`` at most, which can't show a key; and ``gpg`` would leave a home folder behind. Signatures are not
+verified here: apt and dnf do that with the same file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Optional, Tuple
+
+BEGIN = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+END = "-----END PGP PUBLIC KEY BLOCK-----"
+
+_PUBLIC_KEY = 6
+_SIGNATURE = 2
+_SUBPACKET_CREATED = 2
+_SUBPACKET_KEY_EXPIRES = 9
+# Certifications of a user id, and a signature directly on a key.
+_SELF_SIGNATURES = (0x10, 0x11, 0x12, 0x13, 0x1F)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A primary public key: its fingerprint (40 hex digits, upper case) and the second it ends, None for never."""
+
+    fingerprint: str
+    expires: Optional[int] = None
+
+
+def public_keys(armoured: str) -> List[PublicKey]:
+    """The primary keys in ASCII-armoured text; none when the text holds no public key of version 4."""
+    keys: List[PublicKey] = []
+    for block in _blocks(armoured):
+        try:
+            keys.extend(_keys(block))
+        except (IndexError, ValueError):
+            continue
+    return keys
+
+
+def _blocks(text: str) -> Iterator[bytes]:
+    lines = [line.strip() for line in text.splitlines()]
+    while BEGIN in lines:
+        start = lines.index(BEGIN)
+        if END not in lines[start:]:
+            return
+        end = lines.index(END, start)
+        body = lines[start + 1 : end]
+        lines = lines[end + 1 :]
+        if "" in body:
+            # armour headers end with an empty line
+            body = body[body.index("") + 1 :]
+        data = "".join(line for line in body if not line.startswith("="))
+        try:
+            yield base64.b64decode(data, validate=True)
+        except binascii.Error:
+            continue
+
+
+def _keys(data: bytes) -> List[PublicKey]:
+    found: List[PublicKey] = []
+    created = 0
+    signed = -1
+    for tag, body in _packets(data):
+        if tag == _PUBLIC_KEY and body[0] == 4:
+            created = int.from_bytes(body[1:5], "big")
+            signed = -1
+            digest = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body)
+            found.append(PublicKey(digest.hexdigest().upper()))
+        elif tag == _SIGNATURE and found and body[0] == 4 and body[1] in _SELF_SIGNATURES:
+            area = _subpackets(body[6 : 6 + int.from_bytes(body[4:6], "big")])
+            moment = int.from_bytes(area.get(_SUBPACKET_CREATED, b""), "big")
+            if not _issued_by(area, found[-1].fingerprint) or moment < signed:
+                continue
+            # The newest self-signature counts; without an expiry subpacket the key does not end.
+            signed = moment
+            lifetime = int.from_bytes(area.get(_SUBPACKET_KEY_EXPIRES, b""), "big")
+            found[-1] = PublicKey(found[-1].fingerprint, created + lifetime if lifetime else None)
+    return found
+
+
+def _issued_by(area: Dict[int, bytes], fingerprint: str) -> bool:
+    """False for a signature which says that another key made it."""
+    issuer = area.get(33)
+    return issuer is None or issuer[1:].hex().upper() == fingerprint
+
+
+def _packets(data: bytes) -> Iterator[Tuple[int, bytes]]:
+    position = 0
+    while position < len(data):
+        head = data[position]
+        if not head & 0x80:
+            raise ValueError("no packet")
+        position += 1
+        if head & 0x40:
+            tag = head & 0x3F
+            length, size = _length(data, position)
+        else:
+            tag = (head >> 2) & 0x0F
+            size = 1 << (head & 3)
+            if size == 8:
+                raise ValueError("a packet without length")
+            length = int.from_bytes(data[position : position + size], "big")
+        position += size
+        yield tag, data[position : position + length]
+        position += length
+
+
+def _subpackets(data: bytes) -> Dict[int, bytes]:
+    found: Dict[int, bytes] = {}
+    position = 0
+    while position < len(data):
+        length, size = _length(data, position)
+        position += size
+        found[data[position] & 0x7F] = data[position + 1 : position + length]
+        position += length
+    return found
+
+
+def _length(data: bytes, position: int) -> Tuple[int, int]:
+    first = data[position]
+    if first < 192:
+        return first, 1
+    if first < 255:
+        return ((first - 192) << 8) + data[position + 1] + 192, 2
+    return int.from_bytes(data[position + 1 : position + 5], "big"), 5

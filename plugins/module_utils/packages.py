@@ -1,0 +1,552 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Packages of the distribution: what is installed, and one transaction that installs what is missing.
+
+Two package managers: ``apt`` (Debian, Ubuntu) and ``dnf`` (Fedora, the RHEL family). Looking never changes anything:
+no list is fetched, no cache is written. What only a fetched list could tell (the exact version of a package on a host
+whose lists are empty) is left open rather than guessed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .errors import CommandError, KubesteadError
+from .model import from_dict
+from .plan import Step
+from .system import Result, System
+
+AREA = "packages"
+
+APT_LISTS = "/var/lib/apt/lists"
+# Seconds another package manager may keep its lock (unattended upgrades after a boot take minutes).
+LOCK_WAIT = 600
+_UPDATE_TIMEOUT = 900.0
+_INSTALL_TIMEOUT = 3600.0
+_VERSIONLOCK = "/etc/dnf/plugins/versionlock.list"
+
+_APT_ENV = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "APT_LISTCHANGES_FRONTEND": "none",
+    # needrestart would ask, or restart services in the middle of a run.
+    "NEEDRESTART_SUSPEND": "1",
+}
+_APT_GET = (
+    "apt-get",
+    "-q",
+    "-y",
+    "-o",
+    "DPkg::Lock::Timeout={0}".format(LOCK_WAIT),
+    "-o",
+    "Dpkg::Use-Pty=0",
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A package that must be installed. ``version`` is exact, or ends with ``*``; empty means any."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package the host knows. ``complete`` is False when its installation was interrupted."""
+
+    name: str
+    version: str
+    architecture: str = ""
+    complete: bool = True
+    held: bool = False
+    depends: str = ""
+
+
+@dataclass(frozen=True)
+class PackagesState:
+    """What a host says of the packages asked for.
+
+    ``lists_empty``: the host can't install anything before an index update. ``interrupted``: dpkg was killed and must
+    be finished first. ``candidates``: versions apt would install, for packages that are not there, empty when unknown or
+    none (``candidates_known`` tells which).
+    """
+
+    manager: str
+    installed: Dict[str, Package] = field(default_factory=dict)
+    lists_empty: bool = False
+    interrupted: bool = False
+    candidates: Dict[str, str] = field(default_factory=dict)
+    candidates_known: bool = False
+
+
+# -- looking
+
+
+def os_release(system: System) -> Dict[str, str]:
+    """The fields of os-release; none when there is no such file."""
+    text = system.read("/etc/os-release") or system.read("/usr/lib/os-release") or ""
+    fields = {}
+    for line in text.splitlines():
+        key, mark, value = line.partition("=")
+        if mark and not key.startswith("#"):
+            fields[key.strip()] = value.strip().strip("'\"")
+    return fields
+
+
+def manager_of(release: Mapping[str, str]) -> str:
+    """``apt``, ``dnf``, or empty for a system the collection does not know packages of."""
+    families = [release.get("ID", "")] + release.get("ID_LIKE", "").split()
+    for family in families:
+        if family in ("debian", "ubuntu"):
+            return "apt"
+        if family in ("fedora", "rhel", "centos"):
+            return "dnf"
+    return ""
+
+
+def manager(system: System) -> str:
+    """The host's package manager. Raises :class:`KubesteadError` for a system of neither Debian's nor RHEL's kin."""
+    release = os_release(system)
+    found = manager_of(release)
+    if not found:
+        name = release.get("PRETTY_NAME") or release.get("ID") or "this system"
+        raise KubesteadError(
+            "{0} is no system whose packages are known; use Debian, Ubuntu, Fedora or a RHEL kin".format(name)
+        )
+    return found
+
+
+def dnf_program(system: System) -> str:
+    """``dnf``, or ``yum`` where only that name exists."""
+    for name in ("dnf", "dnf5", "yum"):
+        if system.is_executable("/usr/bin/" + name):
+            return name
+    return "dnf"
+
+
+_DPKG_FORMAT = "${Package}\\t${Version}\\t${Architecture}\\t${db:Status-Status}\\t${db:Status-Want}\\t${Depends}\\n"
+_RPM_FORMAT = "%{NAME}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{ARCH}\\t[%{REQUIRENAME}, ]\\n"
+
+
+def installed(system: System, found_manager: str, names: Sequence[str]) -> Dict[str, Package]:
+    """The packages among ``names`` that are on the host, also half-installed ones. One command."""
+    if found_manager == "apt":
+        return parse_dpkg(system.run(["dpkg-query", "-W", "-f", _DPKG_FORMAT, *names]).stdout)
+    if found_manager == "dnf":
+        locked = versionlocks(system.read(_VERSIONLOCK) or "")
+        return parse_rpm(system.run(["rpm", "-q", "--qf", _RPM_FORMAT, *names]).stdout, locked)
+    return {}
+
+
+def parse_dpkg(text: str) -> Dict[str, Package]:
+    """Packages from ``dpkg-query -W`` lines. Packages removed but for their configuration are not there."""
+    found = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) != 6:
+            continue
+        name, version, architecture, status, want, depends = parts
+        if status in ("not-installed", "config-files") or not version:
+            continue
+        found[name] = Package(name, version, architecture, status == "installed", want == "hold", depends)
+    return found
+
+
+def parse_rpm(text: str, locked: Sequence[str] = ()) -> Dict[str, Package]:
+    """Packages from ``rpm -q`` lines; ``locked`` are the names under a version lock."""
+    found: Dict[str, Package] = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) != 4:
+            continue
+        name, version, architecture, requires = parts
+        if name not in found or version_key(version) > version_key(found[name].version):
+            found[name] = Package(name, version, architecture, True, name in locked, requires.rstrip(", "))
+    return found
+
+
+def versionlocks(text: str) -> List[str]:
+    """The names in dnf's versionlock.list (``kubelet-0:1.36.1-150500.1.1.*``)."""
+    names = []
+    for line in text.splitlines():
+        match = re.match(r"^(?:.+?:)?([A-Za-z0-9][\w.+-]*?)-(?:\d+:)?\d[^-]*-[^-]*$", line.strip())
+        if match and not line.startswith(("#", "!")):
+            names.append(match.group(1))
+    return names
+
+
+def lists_empty(system: System, ignoring: str = "") -> bool:
+    """True when apt has no index of any repository but those whose list file starts with ``ignoring``."""
+    for name in system.names(APT_LISTS):
+        if re.search(r"_(Packages|InRelease|Release)(\.\w+)?$", name) and not (ignoring and name.startswith(ignoring)):
+            return False
+    return True
+
+
+def interrupted(system: System) -> bool:
+    """True when dpkg was killed in the middle of its work and refuses to go on before it is told to finish it."""
+    return any(name.isdigit() for name in system.names("/var/lib/dpkg/updates"))
+
+
+def parse_policy(text: str) -> Dict[str, str]:
+    """Package -> candidate version, from ``apt-cache policy``; packages without one are not in it."""
+    found: Dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        if line and not line[0].isspace() and line.endswith(":"):
+            name = line[:-1]
+        elif line.strip().startswith("Candidate:") and not line.strip().endswith("(none)"):
+            found[name] = line.split()[1]
+    return found
+
+
+def observe(system: System, names: Sequence[str]) -> PackagesState:
+    """What the host says of the packages ``names``: at most two commands, nothing written.
+
+    Raises :class:`KubesteadError` on a system with neither apt nor dnf.
+    """
+    found_manager = manager(system)
+    present = installed(system, found_manager, names)
+    if found_manager == "dnf":
+        return PackagesState("dnf", present)
+    empty = lists_empty(system)
+    missing = [name for name in names if name not in present]
+    candidates: Dict[str, str] = {}
+    if missing and not empty:
+        # Without these caches in memory apt-cache would write /var/cache/apt/*.bin.
+        argv = ["apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy", *missing]
+        candidates = parse_policy(system.run(argv).stdout)
+    return PackagesState("apt", present, empty, interrupted(system), candidates, bool(missing) and not empty)
+
+
+# -- versions
+
+
+def version_key(version: str) -> Tuple[Any, ...]:
+    """A key that sorts package versions as dpkg does (epoch, then digits as numbers, ``~`` before the end)."""
+    epoch, mark, rest = version.partition(":")
+    if not mark or not epoch.isdigit():
+        epoch, rest = "0", version
+    upstream, mark, revision = rest.rpartition("-")
+    if not mark:
+        upstream, revision = rest, "0"
+    return (int(epoch), _part_key(upstream), _part_key(revision))
+
+
+def _part_key(text: str) -> Tuple[Any, ...]:
+    key: List[Any] = []
+    for letters, digits in re.findall(r"(\D*)(\d*)", text):
+        key.append(tuple(_letter_weight(letter) for letter in letters) + (0,))
+        key.append(int(digits or 0))
+    return tuple(key)
+
+
+def _letter_weight(letter: str) -> int:
+    if letter == "~":
+        return -1
+    return ord(letter) if letter.isalpha() else ord(letter) + 256
+
+
+def fits(version: str, wanted: str) -> bool:
+    """True when an installed ``version`` is the one ``wanted`` (empty: any; epoch and revision may be left out)."""
+    if not wanted:
+        return True
+    without_epoch = version.partition(":")[2] if re.match(r"^\d+:", version) else version
+    forms = [version, without_epoch, without_epoch.rpartition("-")[0]]
+    return any(fnmatch.fnmatchcase(form, wanted) for form in forms if form)
+
+
+# -- deciding
+
+
+def wanted_from(items: Sequence[Mapping[str, Any]]) -> List[Wanted]:
+    """Packages from plain dictionaries ``{name, version}``."""
+    return [from_dict(Wanted, {key: value for key, value in item.items() if value is not None}) for item in items]
+
+
+def plan(state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = None, area: str = AREA) -> List[Step]:
+    """What is to be done so that all of ``wanted`` is installed, and held or not (None leaves holds alone).
+
+    Raises :class:`KubesteadError` for a package that the host's lists do not have.
+    """
+    missing = []
+    for package in wanted:
+        present = state.installed.get(package.name)
+        if present is None or not present.complete or not fits(present.version, package.version):
+            missing.append(package)
+    steps = []
+    if missing:
+        unknown = [item.name for item in missing if _not_offered(state, item)]
+        if unknown:
+            raise KubesteadError(
+                "package {0} is in none of the host's repositories; check the name, or add the repository "
+                "that has it".format(", ".join(unknown))
+            )
+        if state.interrupted:
+            steps.append(finish_step(area))
+        if state.lists_empty:
+            steps.append(update_step(area))
+        targets = {item.name: item.version or state.candidates.get(item.name, "") for item in missing}
+        steps.append(
+            install_step(
+                area,
+                state.manager,
+                state.installed,
+                targets,
+                pinned={item.name: item.version for item in missing if item.version},
+            )
+        )
+    names = [package.name for package in wanted]
+    steps.extend(hold_steps(area, state.manager, state.installed, names, hold))
+    return steps
+
+
+def _not_offered(state: PackagesState, package: Wanted) -> bool:
+    absent = package.name not in state.installed
+    return absent and state.candidates_known and package.name not in state.candidates
+
+
+def finish_step(area: str) -> Step:
+    """Let dpkg finish what it was killed in."""
+    return Step(area, "finish", "dpkg", "an earlier package transaction was interrupted")
+
+
+def update_step(area: str, reason: str = "apt lists are empty", source: str = "") -> Step:
+    """Fetch apt's lists: all, or those of one ``source`` file alone."""
+    return Step(area, "update_index", source or "apt lists", reason, data={"source": source})
+
+
+def install_step(
+    area: str,
+    found_manager: str,
+    present: Mapping[str, Package],
+    targets: Mapping[str, str],
+    pinned: Optional[Mapping[str, str]] = None,
+    options: Sequence[str] = (),
+    source: str = "",
+) -> Step:
+    """One transaction for all of ``targets`` (name -> version, empty when not known).
+
+    ``pinned`` (name -> version) are asked for by version; without it all targets that have one are. ``options`` go to
+    the package manager; ``source`` is named when a version is not to be had.
+    """
+    pins = {name: version for name, version in targets.items() if version} if pinned is None else pinned
+    reasons = []
+    before = []
+    for name, version in targets.items():
+        reasons.append("{0} {1}".format(name, _difference(present.get(name), version)))
+        if name in present:
+            before.append("{0} {1}\n".format(name, present[name].version))
+    common = {_difference(present.get(name), version) for name, version in targets.items()}
+    return Step(
+        area,
+        "install",
+        " ".join(targets),
+        common.pop() if len(common) == 1 else ", ".join(reasons),
+        before="".join(before),
+        after="".join("{0} {1}\n".format(name, version or "(newest)") for name, version in targets.items()),
+        data={
+            "manager": found_manager,
+            "specs": [_spec(found_manager, name, pins.get(name, "")) for name in targets],
+            "held": [name for name in targets if name in present and present[name].held],
+            "options": list(options),
+            "source": source,
+        },
+    )
+
+
+def _difference(present: Optional[Package], version: str) -> str:
+    if present is None:
+        return "not installed -> {0}".format(version) if version else "not installed"
+    if not present.complete:
+        return "installed in part"
+    return "{0} -> {1}".format(present.version, version)
+
+
+def _spec(found_manager: str, name: str, version: str) -> str:
+    if not version:
+        return name
+    return "{0}={1}".format(name, version) if found_manager == "apt" else "{0}-{1}".format(name, version)
+
+
+def hold_steps(
+    area: str, found_manager: str, present: Mapping[str, Package], names: Sequence[str], hold: Optional[bool]
+) -> List[Step]:
+    """Hold, or release, those of ``names`` that are not (None: leave as it is)."""
+    if hold is None:
+        return []
+    held = [name for name in names if name in present and present[name].held]
+    others = [name for name in names if name not in held]
+    if hold and others:
+        return [_hold_step(area, "hold", found_manager, others, "not held")]
+    if not hold and held:
+        return [_hold_step(area, "release", found_manager, held, "held")]
+    return []
+
+
+def _hold_step(area: str, action: str, found_manager: str, names: Sequence[str], reason: str) -> Step:
+    return Step(area, action, " ".join(names), reason, data={"manager": found_manager, "names": list(names)})
+
+
+# -- doing
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out one step. Raises :class:`CommandError` with the package manager's own cause in one line."""
+    data = step.data
+    if step.action == "finish":
+        finish_interrupted(system)
+    elif step.action == "update_index":
+        update_index(system, str(data.get("source", "")))
+    elif step.action == "install":
+        install(system, data["manager"], data["specs"], data["held"], data["options"], data["source"])
+    elif step.action in ("hold", "release"):
+        set_hold(system, data["manager"], data["names"], step.action == "hold")
+    else:
+        raise KubesteadError("packages can't {0}; this is a defect of the collection".format(step.action))
+
+
+def finish_interrupted(system: System) -> None:
+    """Let dpkg finish what it was killed in."""
+    argv = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]
+    result = _patiently(lambda: system.run(argv, timeout=_INSTALL_TIMEOUT, env=_APT_ENV))
+    if not result.ok:
+        raise _failure("dpkg --configure -a", result)
+
+
+def update_index(system: System, source: str = "") -> None:
+    """Fetch apt's lists; with ``source`` those of that sources file alone, and any trouble with it is an error.
+
+    A full update goes on when one of the host's other repositories is broken: whether that matters, the installation
+    tells.
+    """
+    argv = [*_APT_GET]
+    if source:
+        argv += ["-o", "Dir::Etc::SourceList=" + source, "-o", "Dir::Etc::SourceParts=/dev/null"]
+        argv += ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
+    argv.append("update")
+    result = _patiently(lambda: system.run(argv, timeout=_UPDATE_TIMEOUT, env=_APT_ENV))
+    if not result.ok and (source or lists_empty(system)):
+        raise _failure("apt-get update", result)
+
+
+def install(
+    system: System,
+    found_manager: str,
+    specs: Sequence[str],
+    held: Sequence[str] = (),
+    options: Sequence[str] = (),
+    source: str = "",
+) -> None:
+    """Install ``specs`` in one transaction, to an older version too; packages ``held`` before are held again.
+
+    Lists that are out of date (a file is gone from the mirror, a dependency is not known) are fetched anew, once.
+    """
+    if found_manager == "dnf":
+        argv = [dnf_program(system), "-q", "-y", "--setopt=install_weak_deps=False", *options, "install", *specs]
+        result = system.run(argv, timeout=_INSTALL_TIMEOUT)
+        if not result.ok:
+            raise _failure("dnf install", result, specs, source)
+        return
+    argv = [*_APT_GET, "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+    argv += ["--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
+    argv += [*options, "install", *specs]
+
+    def transaction() -> Result:
+        return system.run(argv, timeout=_INSTALL_TIMEOUT, env=_APT_ENV)
+
+    result = _patiently(transaction)
+    if not result.ok and _lists_are_old(result):
+        update_index(system)
+        result = _patiently(transaction)
+    if not result.ok:
+        raise _failure("apt-get install", result, specs, source)
+    if held:
+        set_hold(system, "apt", held, True)
+
+
+def set_hold(system: System, found_manager: str, names: Sequence[str], hold: bool) -> None:
+    """Hold packages at their version, or release them. dnf needs its versionlock plugin for it."""
+    if found_manager == "apt":
+        argv = ["apt-mark", "-q", "hold" if hold else "unhold", *names]
+        result = _patiently(lambda: system.run(argv, timeout=_UPDATE_TIMEOUT))
+    else:
+        argv = [dnf_program(system), "-q", "-y", "versionlock", "add" if hold else "delete", *names]
+        result = system.run(argv, timeout=_UPDATE_TIMEOUT)
+        if not result.ok and "versionlock" in result.stderr:
+            raise CommandError(
+                "packages can't be held: dnf has no versionlock command here; install python3-dnf-plugin-versionlock"
+            )
+    if not result.ok:
+        raise _failure(" ".join(argv[:3]), result)
+
+
+_LOCKED = re.compile(r"(?i)could not get lock|unable to (?:acquire|lock)|is another process using it|locked by another")
+_OLD_LISTS = re.compile(
+    r"404 +Not Found|Unable to fetch some archives|Unable to locate package|no installation candidate"
+    r"|unmet dependencies|is not installable|not going to be installed|Hash Sum mismatch"
+)
+
+
+def _lists_are_old(result: Result) -> bool:
+    return bool(_OLD_LISTS.search(result.stdout + result.stderr))
+
+
+def _patiently(command: Callable[[], Result]) -> Result:
+    """Run a command again while another package manager has the lock: apt itself waits for some of its locks only."""
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        result = command()
+        if result.ok or not _LOCKED.search(result.stderr) or time.monotonic() > deadline:
+            return result
+        time.sleep(2)
+
+
+def _failure(what: str, result: Result, specs: Sequence[str] = (), source: str = "") -> CommandError:
+    text = cause(result, specs, source)
+    return CommandError("{0} failed: {1}".format(what, text), {"rc": result.rc, "stderr": result.stderr[-4000:]})
+
+
+def cause(result: Result, specs: Sequence[str] = (), source: str = "") -> str:
+    """Why apt, dpkg or dnf failed, in one line: the first cause it names, not the last consequence."""
+    if result.rc in (124, 127):
+        return result.last_line
+    lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines() if line.strip()]
+    text = "\n".join(lines)
+    match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
+    if match:
+        return _not_in_repository("{0}={1}".format(match.group(2), match.group(1)), source)
+    match = re.search(r"(?:No match for argument|Unable to find a match): (\S+)", text)
+    if match:
+        return _not_in_repository(match.group(1), source)
+    match = re.search(r"E: Unable to locate package (\S+)", text)
+    if match:
+        return "package {0} is in none of the host's repositories".format(match.group(1))
+    if "No space left on device" in text or "don't have enough free space" in text:
+        return "the disk is full ({0})".format(_first(lines, ("No space left", "free space")) or "")
+    for index, line in enumerate(lines):
+        if line.startswith("dpkg: error processing") and index + 1 < len(lines):
+            return "{0} {1}".format(line, lines[index + 1])
+    unmet = [line for line in lines if re.match(r"\S+ : (Pre)?(Depends|Breaks|Conflicts)", line)]
+    if unmet:
+        return "; ".join(unmet[:3])
+    found = _first(lines, ("E: ", "GPG error", "Error: ", "error: ", "Problem"))
+    return found or result.last_line or "it ended with code {0} and said nothing".format(result.rc)
+
+
+def _not_in_repository(spec: str, source: str) -> str:
+    return "{0} is not in the repository{1}".format(spec, " " + source if source else "")
+
+
+def _first(lines: Sequence[str], marks: Sequence[str]) -> Optional[str]:
+    for mark in marks:
+        for line in lines:
+            if mark in line:
+                return line[3:] if line.startswith(("E: ", "W: ")) else line
+    return None
