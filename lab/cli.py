@@ -14,10 +14,10 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence
 
 from . import inventory, nodes
-from .machine import ROOT, MachineError, cache_dir, ensure, ensure_venv, search_path, state_dir
+from .machine import ROOT, MachineError, cache_dir, ensure_venv, search_path, state_dir
 from .node_image import remove_images
 from .podman import ensure_network, host_facts, mirror_address, remove_network
 from .say import say, step
@@ -138,20 +138,10 @@ def hand_back() -> None:
                 os.chown(os.path.join(folder, name), entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
 
-def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
-    """The environment for tools of the Python environment: they find each other, the collection, and no colours."""
-    return {
-        **os.environ,
-        "PATH": f"{venv / 'bin'}:{search_path(os.environ.get('PATH', ''))}",
-        "VIRTUAL_ENV": str(venv),
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-        "PYTHONUNBUFFERED": "1",
-        "LC_ALL": "C.UTF-8",
-    }
-
-
 def tool(argv: Sequence[str]) -> int:
     """Run a tool of the Python environment in the checkout with its output shown; gives its exit code."""
+    from .testing import tool_environment
+
     venv = ensure_venv()
     return subprocess.run(
         [str(venv / "bin" / argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, env=tool_environment(venv), cwd=ROOT
@@ -288,7 +278,3 @@ def command_docs(options: argparse.Namespace) -> int:
     if not scripts:
         raise MachineError("tools/ has no script that writes documentation")
     return max(tool(["python", str(script)]) for script in scripts)
-
-
-Command = Callable[[argparse.Namespace], int]
-COMMANDS: Tuple[Command, ...] = (command_lab, command_lab_down, command_test)

@@ -56,9 +56,7 @@ def cluster_variables(version: str, cgroup_v2: bool, coredns: bool = True) -> Di
     return variables
 
 
-def split_groups(
-    names: Sequence[str], control_plane: Optional[Sequence[str]] = None
-) -> Tuple[List[str], List[str]]:
+def split_groups(names: Sequence[str], control_plane: Optional[Sequence[str]] = None) -> Tuple[List[str], List[str]]:
     """The names in ``control_plane`` and ``workers``: those named, else those that begin with cp, else the first."""
     chosen = list(control_plane or [name for name in names if name.startswith("cp")] or names[:1])
     missing = [name for name in chosen if name not in names]

@@ -147,7 +147,9 @@ def ensure(*features: str) -> None:
         if not packages:
             return
         if not shutil.which("apt-get"):
-            raise MachineError(f"packages {' '.join(packages)} are missing and there is no apt-get; install them by hand")
+            raise MachineError(
+                f"packages {' '.join(packages)} are missing and there is no apt-get; install them by hand"
+            )
         if os.geteuid() != 0:
             raise MachineError(f"packages {' '.join(packages)} are missing; run as root or through sudo")
         with step(f"install {' '.join(packages)}"):

@@ -130,7 +130,7 @@ WantedBy=multi-user.target
 SSH_DROP_IN = """\
 [Service]
 ExecStartPre=
-ExecStartPre=/bin/sh -c 'test -s /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key'
+ExecStartPre=/bin/sh -c 'k=/etc/ssh/ssh_host_ed25519_key; test -s $k || ssh-keygen -q -t ed25519 -N "" -f $k'
 ExecStartPre=/usr/sbin/sshd -t
 """
 
@@ -240,9 +240,9 @@ def _bootstrap(release: str, public_key: str, archive: pathlib.Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
             target.chmod(mode)
-        for path in [overlay, *overlay.rglob("*")]:
-            if path.is_dir():
-                path.chmod(0o755)
+        for entry in [overlay, *overlay.rglob("*")]:
+            if entry.is_dir():
+                entry.chmod(0o755)
         script = folder / "customize.sh"
         script.write_text(CUSTOMIZE, encoding="utf-8")
         options = folder / "apt.conf"

@@ -19,12 +19,12 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .machine import MachineError, apt_sources, cache_dir, ensure, locked, state_dir
 from .node_image import MIRROR_NAME, USER, ensure_image, key_path
 from .podman import NETWORK, PodmanError, ensure_network, host_facts, podman
-from .say import say, step
+from .say import step
 
 LABEL = "kubestead"
 FIRST_ADDRESS = 16
@@ -160,10 +160,11 @@ def _machine_volumes(options: Options) -> List[str]:
     volumes = []
     if os.path.isdir("/lib/modules"):
         volumes.append("/lib/modules:/lib/modules:ro")
-    swaps = pathlib.Path("/proc/swaps").read_text(encoding="utf-8").splitlines() if os.path.exists("/proc/swaps") else []
-    if len(swaps) > 1:
+    swaps = pathlib.Path("/proc/swaps")
+    lines = swaps.read_text(encoding="utf-8").splitlines() if swaps.exists() else []
+    if len(lines) > 1:
         none = folder / "swaps"
-        none.write_text(swaps[0] + "\n", encoding="utf-8")
+        none.write_text(lines[0] + "\n", encoding="utf-8")
         volumes.append(f"{none}:/proc/swaps:ro")
     if options.machine_apt:
         sources = folder / "sources.list"
@@ -214,10 +215,9 @@ def _take_address(subnet: ipaddress.IPv4Network) -> str:
     return address
 
 
-def _in_parallel(work: "object", nodes: Sequence[Node]) -> None:
+def _in_parallel(work: Callable[[Node], None], nodes: Sequence[Node]) -> None:
     if not nodes:
         return
-    assert callable(work)
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         for future in [pool.submit(work, node) for node in nodes]:
             future.result()

@@ -155,7 +155,9 @@ def choose_subnet(
         try:
             subnet = ipaddress.IPv4Network(wanted)
         except ValueError as err:
-            raise MachineError(f"KUBESTEAD_SUBNET {wanted} is no network: {err}; give one such as 10.213.0.0/20") from err
+            raise MachineError(
+                f"KUBESTEAD_SUBNET {wanted} is no network: {err}; give one such as 10.213.0.0/20"
+            ) from err
         if subnet.prefixlen > 25:
             raise MachineError(f"KUBESTEAD_SUBNET {wanted} is too small: the lab wants /25 or larger")
         return subnet

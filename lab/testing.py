@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All the tests: linters, unit tests, molecule scenarios, end-to-end tests, and one line of numbers at the end.
+
+A part is one command. pytest parts count their tests from the junit file; a linter or a molecule scenario counts as
+one test. The output of a part is kept in .lab/test/ and shown when it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import xml.etree.ElementTree
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from .machine import ROOT, MachineError, ensure, ensure_venv, search_path, state_dir
+from .say import duration, say
+
+GROUPS = ("lint", "unit", "molecule", "e2e")
+SHOWN_LINES = 400
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of the tests. ``junit`` is where pytest writes its counts; ``seconds`` is the longest it may take."""
+
+    group: str
+    name: str
+    argv: Tuple[str, ...]
+    junit: Optional[pathlib.Path] = None
+    seconds: float = 1200.0
+    environment: Tuple[Tuple[str, str], ...] = ()
+
+
+@dataclass
+class Counts:
+    """How many tests passed, failed and were skipped."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: List[str] = field(default_factory=list)
+
+    def add(self, other: Counts) -> None:
+        """Add another part's counts."""
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.failures += other.failures
+
+    def line(self) -> str:
+        """The line the tests end with."""
+        text = f"{self.passed} passed, {self.failed} failed"
+        return f"{text}, {self.skipped} skipped" if self.skipped else text
+
+
+def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
+    """The environment for tools of the Python environment: they find each other and the collection, without colours."""
+    return {
+        **os.environ,
+        "PATH": f"{venv / 'bin'}:{search_path(os.environ.get('PATH', ''))}",
+        "VIRTUAL_ENV": str(venv),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        "ANSIBLE_NOCOLOR": "1",
+        "NO_COLOR": "1",
+        "PY_COLORS": "0",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def scenarios(root: pathlib.Path = ROOT) -> List[str]:
+    """The molecule scenarios there are, ``default`` last: it takes longest and needs the others' roles to be right."""
+    names = sorted(path.parent.name for path in root.glob("molecule/*/molecule.yml"))
+    return sorted(names, key=lambda name: name == "default")
+
+
+def parts(groups: Sequence[str]) -> List[Part]:
+    """The commands of the named groups, in the order they run."""
+    folder = state_dir() / "test"
+    found: List[Part] = []
+    if "lint" in groups:
+        found += [
+            Part("lint", "ruff check", ("ruff", "check", "."), seconds=120),
+            Part("lint", "ruff format", ("ruff", "format", "--check", "."), seconds=120),
+            Part("lint", "mypy", ("mypy",), seconds=300),
+            Part("lint", "yamllint", ("yamllint", "--strict", "."), seconds=120),
+            Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--nocolor"), seconds=600),
+        ]
+    if "unit" in groups:
+        junit = folder / "unit.xml"
+        found.append(Part("unit", "unit", ("pytest", "-q", f"--junitxml={junit}", "tests/unit"), junit, 600))
+    if "molecule" in groups:
+        found += [Part("molecule", name, ("molecule", "test", "-s", name)) for name in scenarios()]
+    if "e2e" in groups:
+        junit = folder / "e2e.xml"
+        found.append(Part("e2e", "e2e", ("pytest", "-v", f"--junitxml={junit}", "tests/e2e"), junit, 1800))
+    return found
+
+
+def count_junit(text: str) -> Counts:
+    """The counts in a junit file. A test with a failure and an error (in its teardown) counts once."""
+    counts = Counts()
+    for case in xml.etree.ElementTree.fromstring(text).iter("testcase"):
+        name = f"{case.get('classname', '')}::{case.get('name', '')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+            counts.failures.append(name)
+        elif case.find("skipped") is not None:
+            counts.skipped += 1
+        else:
+            counts.passed += 1
+    return counts
+
+
+def counts_of(part: Part, code: int) -> Counts:
+    """What a finished part counts as. A part that ended badly counts at least one failure."""
+    counts = Counts()
+    if part.junit is not None and part.junit.exists():
+        counts = count_junit(part.junit.read_text(encoding="utf-8"))
+        if code != 0 and counts.failed == 0:
+            counts.failed, counts.failures = 1, [f"{part.name} (ended with code {code})"]
+        elif code == 0 and counts.passed + counts.failed == 0:
+            counts.failed, counts.failures = 1, [f"{part.name} (ran no test)"]
+    elif code == 0 and part.junit is None:
+        counts.passed = 1
+    else:
+        counts.failed, counts.failures = 1, [f"{part.group} {part.name}"]
+    return counts
+
+
+def run_part(part: Part, environment: Dict[str, str]) -> Counts:
+    """Run one part without a terminal or stdin, and say how it went; its output only when it failed."""
+    folder = state_dir() / "test"
+    folder.mkdir(parents=True, exist_ok=True)
+    if part.junit is not None:
+        part.junit.unlink(missing_ok=True)
+    log = folder / f"{part.group}-{part.name.replace(' ', '-')}.log"
+    title = part.name if part.name == part.group else f"{part.group}: {part.name}"
+    say(f"{title} ...")
+    began = time.monotonic()
+    with open(log, "wb") as stream:
+        process = subprocess.Popen(
+            part.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**environment, **dict(part.environment)},
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout=part.seconds)
+        except BaseException as err:
+            _end(process)
+            if not isinstance(err, subprocess.TimeoutExpired):
+                raise
+            code = 124
+            stream.write(f"\n{title} did not end within {duration(part.seconds)}\n".encode())
+    counts = counts_of(part, code)
+    if counts.failed:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if len(lines) > SHOWN_LINES:
+            say(f"[the last {SHOWN_LINES} of {len(lines)} lines; all are in {os.path.relpath(log)}]")
+        say("\n".join(lines[-SHOWN_LINES:]))
+    say(f"{title}: {counts.line()} ({duration(time.monotonic() - began)})")
+    return counts
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a part with everything it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=10)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def run_all(groups: Optional[Sequence[str]] = None) -> int:
+    """Run the groups (all of them by default); the last line is the numbers. Gives the exit code."""
+    chosen = list(groups or GROUPS)
+    unknown = [group for group in chosen if group not in GROUPS]
+    if unknown:
+        raise MachineError(f"{unknown[0]} is no part of the tests: give {', '.join(GROUPS)}")
+    began = time.monotonic()
+    ensure("git")
+    return _run(parts(chosen), began)
+
+
+def run_molecule(names: Sequence[str]) -> int:
+    """Run the named molecule scenarios, or all. Gives the exit code."""
+    there = parts(["molecule"])
+    missing = [name for name in names if name not in [part.name for part in there]]
+    if missing:
+        raise MachineError(f"molecule/{missing[0]} is not there: there are {' '.join(scenarios()) or 'none'}")
+    return _run([part for part in there if not names or part.name in names], time.monotonic())
+
+
+def _run(chosen: Sequence[Part], began: float) -> int:
+    environment = tool_environment(ensure_venv())
+    total = Counts()
+    for part in chosen:
+        total.add(run_part(part, environment))
+    for name in total.failures:
+        say(f"failed: {name}")
+    say(f"all tests took {duration(time.monotonic() - began)}")
+    say(total.line())
+    return 1 if total.failed or not total.passed else 0
