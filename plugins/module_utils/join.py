@@ -1,0 +1,511 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Joining a node: ``kubeadm join`` with a configuration file that holds the secrets, after asking the endpoint first.
+
+kubeadm polls for five minutes when a token is wrong or an endpoint is silent. The question it waits for an answer to is
+asked here beforehand, so that such a join fails within seconds, in one line, before anything is changed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import ssl
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from . import cluster_info, kubeadm, network
+from .bootstrap_token import private_file
+from .cluster_info import ClusterInfo
+from .errors import KubesteadError, OptionError
+from .findings import Problem
+from .init import check_preflight_name, failure
+from .join_command import JoinCommand, hide, require_alive
+from .kubeadm import (
+    BOOTSTRAP_KUBECONFIG,
+    CA_CERTIFICATE,
+    DONE,
+    KUBELET_CONFIG,
+    KUBELET_FLAGS,
+    KUBELET_KUBECONFIG,
+    NONE,
+    KubeadmState,
+)
+from .kubeadm_config import (
+    check_pass_through,
+    document,
+    merge_pass_through,
+    node_registration,
+    parse_taint,
+    render_documents,
+)
+from .model import option
+from .plan import Step
+from .system import System
+from .versions import config_api, parse
+
+AREA = "join"
+
+MARKER = "/var/lib/kubestead/join.json"
+KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
+PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
+
+_NODE_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
+# The labels below kubernetes.io and k8s.io that the NodeRestriction admission lets a kubelet set on its own Node.
+_OWN_LABELS = (
+    "kubernetes.io/arch",
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)
+
+# Asks an address (host, port, seconds to wait) for cluster-info: HTTP status and body. Raises OSError.
+Asker = Callable[[str, int, float], Tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class JoinOptions:
+    """How a node joins, apart from the cluster's own data (a :class:`~.join_command.JoinCommand`).
+
+    ``timeout`` is in seconds and for the whole of kubeadm's run; ``taints`` None leaves kubeadm's default, an empty
+    list means none at all; ``config`` is passed through into the JoinConfiguration, merged last.
+    """
+
+    node_name: str = option("")
+    node_address: str = option("", var="cluster_node_address")
+    bind_port: int = option(6443)
+    node_labels: Dict[str, str] = option(factory=dict)
+    taints: Optional[List[str]] = option(None)
+    kubelet_extra_args: Dict[str, str] = option(factory=dict)
+    skip_phases: List[str] = option(factory=list)
+    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
+    cri_socket: str = option("unix:///run/containerd/containerd.sock")
+    timeout: int = option(600)
+    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        if self.node_name and not _NODE_NAME.match(self.node_name):
+            raise OptionError(
+                "join_node_name",
+                "is {0!r}, not a DNS name in lower case".format(self.node_name),
+                "use a-z, 0-9 and dashes",
+            )
+        if self.node_address:
+            network.parse_address("cluster_node_address", self.node_address)
+        if not 0 < self.bind_port < 65536:
+            raise OptionError("join_bind_port", "is {0}, no port".format(self.bind_port), "give 1 to 65535")
+        if self.timeout < 1:
+            raise OptionError("join_timeout", "is {0}, no time to wait".format(self.timeout), "give seconds, like 600")
+        if not self.cri_socket.startswith("unix:///"):
+            raise OptionError(
+                "join_cri_socket",
+                "is {0!r}, not a socket".format(self.cri_socket),
+                "give unix:// and an absolute path",
+            )
+        for name, value in self.node_labels.items():
+            check_label("join_node_labels", name, str(value))
+        for taint in self.taints or []:
+            parse_taint("join_taints", taint)
+        for name in self.ignore_preflight_errors:
+            check_preflight_name("cluster_ignore_preflight_errors", name)
+        check_pass_through("cluster_kubeadm_config", self.config, PASS_THROUGH_KINDS + ("JoinConfiguration",))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A join that this collection began on the node and that did not end: what its marker says."""
+
+    endpoint: str = ""
+    ca_cert_hashes: List[str] = field(default_factory=list)
+    control_plane: bool = False
+    began: str = ""
+
+
+@dataclass(frozen=True)
+class JoinState:
+    """What there is of kubeadm on the node, and whether a join of ours was cut off."""
+
+    kubeadm: KubeadmState
+    begun: Optional[Begun] = None
+
+
+def check_label(option_name: str, name: str, value: str) -> None:
+    """Raise :class:`OptionError` for a label that the kubelet could not set on its own Node."""
+    prefix, slash, rest = name.rpartition("/")
+    bad_prefix = slash and (not _NODE_NAME.match(prefix) or len(prefix) > 253)
+    if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
+        raise OptionError(
+            option_name,
+            "has {0}={1!r}, not a label".format(name, value),
+            "give name: value, each of at most 63 letters, digits, dots, dashes",
+        )
+    reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix)
+    allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io$", prefix) or name in _OWN_LABELS
+    if reserved and not allowed:
+        raise OptionError(
+            option_name,
+            "has {0}, which a kubelet must not set on its own node".format(name),
+            "set it with `kubectl label node` after the join",
+        )
+
+
+# -- looking
+
+
+def observe(system: System, of_kubeadm: Optional[KubeadmState] = None) -> JoinState:
+    """Look at a machine; quick, never raises. ``of_kubeadm`` is given where that part was observed already."""
+    return JoinState(of_kubeadm or kubeadm.observe(system), read_marker(system.read(MARKER)))
+
+
+def read_marker(text: Optional[str]) -> Optional[Begun]:
+    """The marker of a join that began; None where there is none (or nothing readable)."""
+    try:
+        data = json.loads(text or "")
+        return Begun(
+            endpoint=str(data["endpoint"]),
+            ca_cert_hashes=[str(item) for item in data["ca_cert_hashes"]],
+            control_plane=bool(data["control_plane"]),
+            began=str(data["began"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+# -- planning (pure)
+
+
+def problems(state: JoinState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Problem]:
+    """What stands in the way of joining this node. ``command`` tells the cluster; None where it is not known yet."""
+    there = state.kubeadm
+    name = there.node_name or "this node"
+    hashes = list(command.ca_cert_hashes) if command else []
+    foreign = bool(hashes and there.ca_cert_hash and there.ca_cert_hash not in hashes)
+    reset = "run 'kubeadm reset' on {0} if it shall leave that cluster".format(name)
+    if there.phase == DONE and foreign:
+        text = "{0} is a node of another cluster ({1}): its CA is {2}, not {3}".format(
+            name, there.server or "unknown endpoint", _short(there.ca_cert_hash), " or ".join(map(_short, hashes))
+        )
+        return [Problem("join.foreign_node", text, reset)]
+    if there.phase == DONE and command and command.control_plane and there.role == "worker":
+        text = "{0} is a worker of this cluster, and shall be a control plane".format(name)
+        return [Problem("join.is_worker", text, "run 'kubeadm reset' on {0}, then join it anew".format(name))]
+    if there.phase in (DONE, NONE) or leftovers_reason(state, command):
+        return []
+    if foreign:
+        text = "{0} has the CA of another cluster ({1}): {2}".format(name, _short(there.ca_cert_hash), there.reason)
+        return [Problem("join.foreign_ca", text, reset)]
+    if there.own_ca and command and command.control_plane:
+        return []
+    if there.finished:
+        text = "{0} once joined, but is not whole: {1}".format(name, there.reason)
+        return [Problem("join.broken", text, "see 'journalctl -u kubelet' there; nothing was changed")]
+    text = "{0} holds part of a cluster that this collection did not put there: {1}".format(name, there.reason)
+    fix = "look at it, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(name)
+    return [Problem("join.partial", text, fix)]
+
+
+def leftovers_reason(state: JoinState, command: Optional[JoinCommand] = None) -> str:
+    """Why what is left on the node may be removed, as text; empty where there is nothing to remove or it may not be.
+
+    It may when a join of ours was cut off here (its marker is there, and it was for the same cluster), or when there is
+    no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap kubeconfig.
+    """
+    there = state.kubeadm
+    if there.phase in (DONE, NONE) or (there.finished and not state.begun):
+        return ""
+    hashes = list(command.ca_cert_hashes) if command else []
+    if there.ca_cert_hash and hashes and there.ca_cert_hash not in hashes:
+        return ""
+    if state.begun and (not hashes or set(hashes) & set(state.begun.ca_cert_hashes)):
+        return "the join begun at {0} did not end: {1}".format(state.begun.began, there.reason)
+    only_a_worker = there.role == "worker" and not there.kubelet_conf and set(there.pki) <= {"ca.crt"}
+    if only_a_worker and there.ca_cert_hash in hashes:
+        return "an earlier join to this cluster failed: {0}".format(there.reason)
+    return ""
+
+
+def plan(state: JoinState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Step]:
+    """The steps of joining: leftovers of a failed join removed, then the join. None when the node has joined.
+
+    Raises :class:`KubesteadError` with the first of :func:`problems`.
+    """
+    for problem in problems(state, options, command):
+        raise KubesteadError(problem.line, {"check": problem.check})
+    if state.kubeadm.phase == DONE:
+        return []
+    steps = []
+    target = options.node_name or state.kubeadm.node_name or "node"
+    reason = leftovers_reason(state, command)
+    if reason:
+        whole = state.kubeadm.role != "worker" or state.kubeadm.kubelet_conf
+        data = {"reset": whole, "cri_socket": options.cri_socket}
+        steps.append(Step(AREA, "clean", target, reason, data=data))
+    as_what = "control plane" if command and command.control_plane else "worker"
+    where = " of {0}".format(command.endpoint) if command and command.endpoint else ""
+    public = configuration(options, state.kubeadm.config_api or "v1beta4", command, secrets=False)
+    steps.append(
+        Step(
+            AREA,
+            "join",
+            target,
+            "no kubelet.conf; becomes a {0}{1}".format(as_what, where),
+            after=render_documents(public),
+            data={"options": options, "command": command},
+        )
+    )
+    return steps
+
+
+def configuration(
+    options: JoinOptions, api: str, command: Optional[JoinCommand], secrets: bool = True
+) -> List[Dict[str, Any]]:
+    """The JoinConfiguration as documents. ``secrets`` False leaves token and certificate key out.
+
+    Raises :class:`OptionError` for a passed-through field that the API lacks.
+    """
+    extra_args: Dict[str, Any] = dict(options.kubelet_extra_args)
+    if options.node_address:
+        # Otherwise the kubelet takes the address of the default route, whatever the others reach it at.
+        extra_args.setdefault("node-ip", options.node_address)
+    if options.node_labels:
+        labels = ",".join("{0}={1}".format(name, options.node_labels[name]) for name in sorted(options.node_labels))
+        given = extra_args.get("node-labels")
+        extra_args["node-labels"] = "{0},{1}".format(given, labels) if given else labels
+    taints = None if options.taints is None else [parse_taint("join_taints", one) for one in options.taints]
+    fields: Dict[str, Any] = {
+        "nodeRegistration": node_registration(
+            api, options.node_name, extra_args, taints, options.ignore_preflight_errors, options.cri_socket
+        )
+    }
+    if api == "v1beta4":
+        fields["nodeRegistration"]["imagePullSerial"] = False
+    if command:
+        bootstrap: Dict[str, Any] = {
+            "apiServerEndpoint": command.endpoint,
+            "caCertHashes": list(command.ca_cert_hashes),
+        }
+        if secrets:
+            bootstrap["token"] = command.token
+        fields["discovery"] = {"bootstrapToken": bootstrap}
+    if command and command.control_plane:
+        local: Dict[str, Any] = {"bindPort": options.bind_port}
+        if options.node_address:
+            local["advertiseAddress"] = options.node_address
+        fields["controlPlane"] = {"localAPIEndpoint": local}
+        if secrets and command.certificate_key:
+            fields["controlPlane"]["certificateKey"] = command.certificate_key
+    if options.skip_phases and api != "v1beta2":
+        fields["skipPhases"] = list(options.skip_phases)
+    passed = {kind: value for kind, value in options.config.items() if kind == "JoinConfiguration"}
+    whole = [document(api, "JoinConfiguration", fields)]
+    return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
+
+
+def _short(ca_hash: str) -> str:
+    return ca_hash[:19] + "..." if len(ca_hash) > 19 else ca_hash
+
+
+# -- asking the endpoint first
+
+
+def ask(host: str, port: int, seconds: float) -> Tuple[int, str]:
+    """GET cluster-info without credentials and without trust, as kubeadm does: HTTP status and body. Raises OSError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
+    try:
+        connection.request("GET", cluster_info.PATH, headers={"Accept": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+    except http.client.HTTPException as err:
+        raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
+    finally:
+        connection.close()
+
+
+def precheck(
+    command: JoinCommand,
+    asker: Asker = ask,
+    sleep: Callable[[float], None] = time.sleep,
+    patience: float = 5.0,
+    now: Optional[datetime] = None,
+) -> ClusterInfo:
+    """Make sure that a join can succeed: the endpoint answers, knows the token, and has the CA that is expected.
+
+    The signature of cluster-info is verified with the token, as kubeadm does, so a token whose id alone is right is
+    found as well. ``patience`` (seconds) is for an endpoint that is just coming up; each question waits 3 s at most.
+    Raises :class:`KubesteadError`, one line, without the secrets.
+    """
+    require_alive(command, now)
+    host, port = network.parse_endpoint("endpoint", command.endpoint)
+    waited, pause = 0.0, 0.5
+    while True:
+        try:
+            info = _ask_once(command, host, port, asker)
+            break
+        except _Unready as err:
+            if waited >= patience or not err.may_change:
+                raise KubesteadError(err.message) from None
+        sleep(pause)
+        waited += pause
+        pause = min(pause * 2, 2.0)
+    unknown = [value for value in info.ca_cert_hashes if value not in command.ca_cert_hashes]
+    if unknown:
+        raise KubesteadError(
+            "ca_cert_hashes has {0}, but the cluster at {1} has the CA {2}; give the hash of that "
+            "cluster's CA, if it is the right cluster".format(
+                ", ".join(command.ca_cert_hashes), command.endpoint, ", ".join(unknown)
+            )
+        )
+    if not info.signed_by(command.token):
+        raise KubesteadError(
+            "token {0} is known at {1}, but its secret part is another; make a new token with "
+            "kubeadm_join_token".format(command.token_id, command.endpoint)
+        )
+    return info
+
+
+class _Unready(KubesteadError):
+    """A question that got no good answer; ``may_change`` when the next one may get it."""
+
+    def __init__(self, message: str, may_change: bool) -> None:
+        super().__init__(message)
+        self.may_change = may_change
+
+
+def _ask_once(command: JoinCommand, host: str, port: int, asker: Asker) -> ClusterInfo:
+    endpoint = command.endpoint
+    try:
+        status, body = asker(host, port, 3.0)
+    except socket.gaierror as err:
+        text = "endpoint {0} can't be found: {1} has no address here ({2}); check the name and this node's DNS"
+        raise _Unready(text.format(endpoint, host, err.strerror), False) from None
+    except ssl.SSLError as err:
+        text = "endpoint {0} speaks no TLS ({1}); give the address and port of the API server"
+        raise _Unready(text.format(endpoint, err.reason or "handshake failed"), False) from None
+    except OSError as err:
+        why = err.strerror or str(err) or type(err).__name__
+        text = "endpoint {0} does not answer ({1}); check that the API server runs and that this node reaches it"
+        raise _Unready(text.format(endpoint, why), True) from None
+    if status in (401, 403):
+        text = "endpoint {0} refuses to show cluster-info (HTTP {1}); run `kubeadm init phase bootstrap-token` there"
+        raise _Unready(text.format(endpoint, status), False)
+    if status == 404:
+        text = "endpoint {0} has no cluster-info (HTTP 404): no cluster of kubeadm's, or one that is not finished; {1}"
+        raise _Unready(text.format(endpoint, "run `kubeadm init phase bootstrap-token` there"), False)
+    if status != 200:
+        text = "endpoint {0} answers with HTTP {1}; check that the API server is healthy"
+        raise _Unready(text.format(endpoint, status), status >= 500 or status == 429)
+    try:
+        info = cluster_info.read(json.loads(body))
+    except (ValueError, AttributeError):
+        text = "endpoint {0} answers, but is no API server; give the address and port of the API server"
+        raise _Unready(text.format(endpoint), False) from None
+    if not info.knows(command.token_id):
+        text = "token {0} is unknown at {1}: it has expired, was deleted or belongs to another cluster; {2}"
+        raise _Unready(text.format(command.token_id, endpoint, "make a new one with kubeadm_join_token"), False)
+    return info
+
+
+# -- applying
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
+    if step.action == "clean":
+        clean(system, bool(step.data["reset"]), str(step.data["cri_socket"]))
+    elif step.action == "join":
+        join(system, step.data["options"], step.data["command"])
+
+
+def clean(system: System, reset: bool, cri_socket: str) -> None:
+    """Remove what a join left that did not end: with ``reset`` all that ``kubeadm reset`` removes."""
+    if reset:
+        began = time.time()
+        done = system.run(["kubeadm", "reset", "--force", "--cri-socket", cri_socket], timeout=300.0)
+        if not done.ok:
+            raise failure("reset", done, system, 300, began)
+        return
+    system.run(["systemctl", "stop", "kubelet"], timeout=60.0)
+    for path in (BOOTSTRAP_KUBECONFIG, CA_CERTIFICATE, KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG):
+        system.remove(path)
+
+
+def join(system: System, options: JoinOptions, command: JoinCommand) -> None:
+    """Run ``kubeadm join`` from a 0600 file that is deleted at once after it.
+
+    The marker says meanwhile that the join is ours. When it fails, the bootstrap kubeconfig is removed, since it holds
+    the token. Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
+    """
+    version = parse(kubeadm.installed_version(system))
+    if version is None:
+        raise KubesteadError("kubeadm is not installed; use the role kube_packages first")
+    api = config_api(version)
+    marker = {
+        "endpoint": command.endpoint,
+        "ca_cert_hashes": list(command.ca_cert_hashes),
+        "control_plane": command.control_plane,
+        "began": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    argv = ["kubeadm", "join"]
+    if options.skip_phases and api == "v1beta2":
+        argv.append("--skip-phases={0}".format(",".join(options.skip_phases)))
+    rendered = render_documents(configuration(options, api, command))
+    began = time.time()
+    system.write(MARKER, json.dumps(marker, indent=2, sort_keys=True) + "\n", mode=0o600)
+    try:
+        with private_file(system, rendered) as path:
+            result = system.run(argv + ["--config", path], timeout=float(options.timeout))
+        if not result.ok:
+            raise _without(
+                failure("join", result, system, options.timeout, began), command.token, command.certificate_key
+            )
+        _wait_for_kubelet_conf(system)
+    finally:
+        if not system.exists(KUBELET_KUBECONFIG) or system.exists(BOOTSTRAP_KUBECONFIG):
+            system.remove(BOOTSTRAP_KUBECONFIG)
+    system.remove(MARKER)
+
+
+def _wait_for_kubelet_conf(system: System, sleep: Callable[[float], None] = time.sleep) -> None:
+    """kubeadm waits for the kubelet's certificate itself, unless phases are skipped."""
+    for _attempt in range(60):
+        if system.exists(KUBELET_KUBECONFIG):
+            return
+        sleep(0.5)
+    raise KubesteadError(
+        "kubeadm join ended well, but the kubelet has no {0} after 30 seconds; see 'journalctl -u kubelet' there, and "
+        "join_skip_phases".format(KUBELET_KUBECONFIG)
+    )
+
+
+def _without(error: KubesteadError, *secrets: str) -> KubesteadError:
+    """The same error with secrets taken out of its message and details."""
+    return KubesteadError(hide(error.message, *secrets), _hidden(error.details, *secrets))
+
+
+def _hidden(value: Any, *secrets: str) -> Any:
+    if isinstance(value, str):
+        return hide(value, *secrets)
+    if isinstance(value, Mapping):
+        return {key: _hidden(item, *secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item, *secrets) for item in value]
+    return value
