@@ -19,7 +19,7 @@ from typing import Dict, List, Optional, Sequence
 from . import inventory, nodes
 from .machine import ROOT, MachineError, cache_dir, ensure_venv, search_path, state_dir
 from .node_image import remove_images
-from .podman import ensure_network, host_facts, mirror_address, remove_network
+from .podman import NETWORK, ensure_network, host_facts, mirror_address, remove_network
 from .say import say, step
 
 LAB_NODES = ("cp1", "w1", "w2")
@@ -164,9 +164,11 @@ def prepare_set(
     if mirror:
         from .mirror import ensure_mirror
 
-        info = ensure_mirror("kubestead", mirror_address(subnet))
+        info = ensure_mirror(NETWORK, mirror_address(subnet))
         served = nodes.Mirror(info.ip, pathlib.Path(info.ca_pem_path), tuple(info.hostnames))
-        variables = inventory.cluster_variables(info.version, host_facts().cgroup_v2)
+        variables = inventory.cluster_variables(
+            info.version, info.flavour, host_facts().cgroup_v2, info.missing_images, set_name
+        )
     else:
         served = nodes.Mirror(mirror_address(subnet), None, ())
     there = nodes.create(set_name, names, served, options)

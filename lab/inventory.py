@@ -16,6 +16,9 @@ from .node_image import USER, key_path
 from .nodes import Node, set_dir, ssh_options
 
 DEFAULT_SET = "lab"
+# The lab's kinds of Kubernetes that matter here, see flavour.py.
+UPSTREAM = "upstream"
+BINARIES = "binaries"
 
 
 def minor_of(version: str) -> Tuple[int, int]:
@@ -27,31 +30,35 @@ def minor_of(version: str) -> Tuple[int, int]:
         raise MachineError(f"{version!r} is no Kubernetes version: give one such as 1.36 or 1.36.1") from err
 
 
-def cluster_variables(version: str, cgroup_v2: bool, coredns: bool = True) -> Dict[str, object]:
-    """Every variable the lab sets away from its default, and why. ``version`` is what the lab's mirror serves.
+def cluster_variables(
+    version: str, flavour: str, cgroup_v2: bool, missing_images: Sequence[str] = (), set_name: str = DEFAULT_SET
+) -> Dict[str, object]:
+    """Every variable the lab sets away from its default, and why. A machine of your own needs none of these.
 
-    A machine of your own needs none of these.
+    ``version`` and ``flavour`` are the mirror's, ``missing_images`` what kubeadm wants and the mirror can't give.
     """
     minor = minor_of(version)
     variables: Dict[str, object] = {
-        # The mirror serves one version.
+        # The mirror serves one version, which need not be the collection's default.
         "cluster_kubernetes_version": version,
-        # No images are needed for it, and the lab's network is flat.
-        "cni_plugin": "bridge",
         # A container may not write the kernel's nf_conntrack_max.
         "cluster_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},
+        # For programs on this machine.
+        "cluster_kubeconfig_path": str(set_dir(set_name) / "kubeconfig"),
     }
-    # kubeadm looks for the kernel's configuration, which a container does not have; kubeadm built with a newer Go than
-    # its own release takes a CIDR for a malformed URL when it looks for proxies.
+    # kubeadm looks for the kernel's configuration, which a container does not have, and for cgroup v2.
     ignored = ["SystemVerification"]
-    if minor >= (1, 21):
+    if flavour != UPSTREAM:
+        # There are no images of Calico; the lab's network is flat.
+        variables["cni_plugin"] = "bridge"
+    if flavour == BINARIES:
+        # Built with a newer Go than its release was made for, kubeadm takes a CIDR for a malformed URL.
         ignored.append("HTTPProxyCIDR")
     variables["cluster_ignore_preflight_errors"] = ignored
     if not cgroup_v2 and minor >= (1, 35):
         # From 1.35 on kubelet refuses cgroup v1 unless told otherwise.
         variables["cluster_kubelet_config"] = {"failCgroupV1": False}
-    if not coredns:
-        # There is no CoreDNS image to be had (Debian has no package of it).
+    if any("/coredns" in image for image in missing_images):
         variables["cluster_skip_phases"] = ["addon/coredns"]
     return variables
 

@@ -1,0 +1,231 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Nodes: addresses, podman's arguments, what is in their image, and the inventory of a set."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab import inventory, node_image, nodes
+from lab.machine import MachineError
+from lab.nodes import Mirror, Node, Options
+
+SUBNET = ipaddress.IPv4Network("10.213.0.0/25")
+MIRROR = Mirror("10.213.0.2", Path("/c/ca.pem"), ("pkgs.k8s.io", "registry.k8s.io", "mirror.lab.test"))
+NODE = Node("s", "cp1", "10.213.0.16", "running")
+
+
+# -- addresses
+
+
+def test_addresses_go_round_and_are_given_again_last() -> None:
+    assert nodes.next_address(SUBNET, None, []) == "10.213.0.16"
+    assert nodes.next_address(SUBNET, "10.213.0.16", []) == "10.213.0.17"
+    assert nodes.next_address(SUBNET, "10.213.0.16", ["10.213.0.17", "10.213.0.18"]) == "10.213.0.19"
+    assert nodes.next_address(SUBNET, "10.213.0.126", ["10.213.0.16"]) == "10.213.0.17"
+
+
+def test_the_broadcast_address_is_never_given() -> None:
+    given = []
+    last = None
+    for _ in range(111):
+        last = nodes.next_address(SUBNET, last, given)
+        given.append(last)
+    assert given[-1] == "10.213.0.126"
+    with pytest.raises(MachineError, match="no free address"):
+        nodes.next_address(SUBNET, last, given)
+
+
+def test_an_address_of_another_network_is_no_beginning() -> None:
+    assert nodes.next_address(SUBNET, "10.214.0.40", []) == "10.213.0.16"
+
+
+# -- podman's arguments
+
+
+def test_upstream_names_lead_to_the_mirror() -> None:
+    arguments = nodes.create_arguments(NODE, "image", MIRROR, Options())
+    hosts = [argument for argument in arguments if argument.startswith("--add-host=")]
+    assert sorted(hosts) == [
+        "--add-host=mirror.lab.test:10.213.0.2",
+        "--add-host=pkgs.k8s.io:10.213.0.2",
+        "--add-host=registry.k8s.io:10.213.0.2",
+    ]
+    assert "--volume=/c/ca.pem:/usr/local/share/ca-certificates/kubestead-lab.crt:ro" in arguments
+    assert arguments[-1] == "image"
+
+
+def test_with_mirror_variables_only_the_mirrors_own_name_is_known() -> None:
+    arguments = nodes.create_arguments(NODE, "image", MIRROR, Options(upstream_names=False))
+    assert [argument for argument in arguments if argument.startswith("--add-host=")] == [
+        "--add-host=mirror.lab.test:10.213.0.2"
+    ]
+
+
+def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
+    assert "--systemd=always" in nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=True)
+    old = nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=False)
+    assert "--systemd=false" in old
+    assert any(argument.startswith("--tmpfs=/run:") for argument in old)
+
+
+@pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
+def test_names_that_are_no_host_names_are_refused_before_anything_is_made(name: str) -> None:
+    with pytest.raises(MachineError, match="is no name for a set or node"):
+        nodes.create("s", [name], MIRROR)
+
+
+def test_a_name_given_twice_is_refused() -> None:
+    with pytest.raises(MachineError, match="have one twice"):
+        nodes.create("s", ["a", "a"], MIRROR)
+
+
+# -- the image
+
+
+def test_the_images_key_changes_with_what_goes_into_it() -> None:
+    key = node_image.content_key("bookworm", "ssh-ed25519 A")
+    assert key == node_image.content_key("bookworm", "ssh-ed25519 A")
+    assert key != node_image.content_key("trixie", "ssh-ed25519 A")
+    assert key != node_image.content_key("bookworm", "ssh-ed25519 B")
+
+
+def test_nothing_the_collection_installs_is_in_the_image() -> None:
+    assert {"containerd", "runc", "kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni"}.isdisjoint(
+        node_image.PACKAGES
+    )
+
+
+def wrapper(folder: Path, capabilities: str) -> Path:
+    """The node's runc, in front of a program that says what it was called with, in a process with ``capabilities``."""
+    real = folder / "real"
+    real.write_text('#!/bin/sh\necho "real $*"\n', encoding="utf-8")
+    real.chmod(0o755)
+    status = folder / "status"
+    status.write_text(f"Name:\tsh\nCapEff:\t{capabilities}\nCapBnd:\t{capabilities}\n", encoding="utf-8")
+    text = node_image.RUNC_WRAPPER
+    for path in ("/usr/sbin/runc", "/usr/bin/runc"):
+        text = text.replace(f"={path}\n", f"={real}\n")
+    script = folder / "runc"
+    script.write_text(text.replace("/proc/self/status", str(status)), encoding="utf-8")
+    script.chmod(0o755)
+    return script
+
+
+def run(script: Path, *arguments: str) -> str:
+    done = subprocess.run([script, *arguments], capture_output=True, encoding="utf-8", check=True, cwd=script.parent)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "command", "expected"),
+    [
+        ("000001fffeffffff", "create", 0),
+        ("000001fffeffffff", "run", 0),
+        ("000001fffeffffff", "kill", -998),
+        ("000001ffffffffff", "create", -998),
+    ],
+)
+def test_runc_raises_a_negative_oom_score_only_where_it_must(
+    tmp_path: Path, capabilities: str, command: str, expected: int
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    config = bundle / "config.json"
+    config.write_text(json.dumps({"process": {"oomScoreAdj": -998, "args": ["a"]}}), encoding="utf-8")
+    said = run(wrapper(tmp_path, capabilities), "--log", "/l", command, "--bundle", str(bundle), "id")
+    assert said == f"real --log /l {command} --bundle {bundle} id"
+    assert json.loads(config.read_text(encoding="utf-8"))["process"] == {"oomScoreAdj": expected, "args": ["a"]}
+
+
+def test_runc_leaves_positive_oom_scores(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"process":{"oomScoreAdj":1000}}', encoding="utf-8")
+    run(wrapper(tmp_path, "000001fffeffffff"), "create", "id")
+    assert json.loads(config.read_text(encoding="utf-8"))["process"]["oomScoreAdj"] == 1000
+
+
+def test_runc_without_the_package_is_not_found(tmp_path: Path) -> None:
+    script = wrapper(tmp_path, "000001fffeffffff")
+    os.unlink(tmp_path / "real")
+    done = subprocess.run([script, "--version"], capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (127, "runc: not found\n")
+
+
+# -- the inventory
+
+
+def test_groups_are_by_name_or_as_asked() -> None:
+    assert inventory.split_groups(["cp1", "w1", "cp2"]) == (["cp1", "cp2"], ["w1"])
+    assert inventory.split_groups(["a", "b"]) == (["a"], ["b"])
+    assert inventory.split_groups(["a", "b"], ["b"]) == (["b"], ["a"])
+    with pytest.raises(MachineError, match="control plane c is no node"):
+        inventory.split_groups(["a", "b"], ["c"])
+
+
+def test_the_newest_kubernetes_on_an_old_machine() -> None:
+    variables = inventory.cluster_variables("1.36.1", "binaries", cgroup_v2=False)
+    assert variables["cluster_kubernetes_version"] == "1.36.1"
+    assert variables["cluster_kubelet_config"] == {"failCgroupV1": False}
+    assert variables["cluster_ignore_preflight_errors"] == ["SystemVerification", "HTTPProxyCIDR"]
+    assert variables["cni_plugin"] == "bridge"
+    assert "cluster_skip_phases" not in variables
+
+
+def test_debians_kubernetes_has_no_coredns_and_takes_cgroup_v1() -> None:
+    variables = inventory.cluster_variables("1.20.2", "debian", False, ["registry.k8s.io/coredns:1.7.0"])
+    assert variables["cluster_skip_phases"] == ["addon/coredns"]
+    assert variables["cluster_ignore_preflight_errors"] == ["SystemVerification"]
+    assert "cluster_kubelet_config" not in variables
+
+
+def test_upstream_on_a_laptop_is_as_near_to_the_defaults_as_containers_allow() -> None:
+    variables = inventory.cluster_variables("1.36.1", "upstream", cgroup_v2=True)
+    assert sorted(variables) == [
+        "cluster_ignore_preflight_errors",
+        "cluster_kube_proxy_config",
+        "cluster_kubeconfig_path",
+        "cluster_kubernetes_version",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "latest", "1"])
+def test_a_version_is_needed(text: str) -> None:
+    with pytest.raises(MachineError, match="is no Kubernetes version"):
+        inventory.minor_of(text)
+
+
+def test_the_inventory_is_yaml_with_what_ssh_needs() -> None:
+    members = [NODE, Node("s", "w1", "10.213.0.17", "running")]
+    variables = inventory.cluster_variables("1.35.0", "binaries", False)
+    data = yaml.safe_load(inventory.to_yaml(inventory.inventory(members, variables)))
+    assert data["all"]["children"] == {
+        "control_plane": {"hosts": {"cp1": {"ansible_host": "10.213.0.16"}}},
+        "workers": {"hosts": {"w1": {"ansible_host": "10.213.0.17"}}},
+    }
+    settings = data["all"]["vars"]
+    assert settings["ansible_user"] == "admin"
+    assert settings["ansible_pipelining"] is True
+    assert "StrictHostKeyChecking=accept-new" in settings["ansible_ssh_common_args"]
+    assert {key: settings[key] for key in variables} == variables
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": {"b": [1, "x: y", None], "c": {}, "d": [], "e": True}}, {"a": ["no", "1", "#"]}]
+)
+def test_what_is_written_reads_back_as_it_was(value: object) -> None:
+    assert yaml.safe_load(inventory.to_yaml(value)) == value
+
+
+def test_no_nodes_no_inventory() -> None:
+    with pytest.raises(MachineError, match="needs nodes"):
+        inventory.inventory([], {})

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How test results are counted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import testing
+from lab.machine import MachineError
+from lab.testing import Counts, Part
+
+JUNIT = """<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="4">
+<testcase classname="a" name="good"/>
+<testcase classname="a" name="bad"><failure message="x">y</failure></testcase>
+<testcase classname="a" name="twice"><failure message="x"/><error message="z"/></testcase>
+<testcase classname="a" name="not"><skipped message="s"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_junit_files_are_counted_by_test() -> None:
+    counts = testing.count_junit(JUNIT)
+    assert (counts.passed, counts.failed, counts.skipped) == (1, 2, 1)
+    assert counts.failures == ["a::bad", "a::twice"]
+
+
+def test_the_line_names_skipped_tests_only_when_there_are_any() -> None:
+    assert Counts(3, 0, 0).line() == "3 passed, 0 failed"
+    assert Counts(3, 1, 2).line() == "3 passed, 1 failed, 2 skipped"
+
+
+def test_a_part_that_ends_badly_without_a_failed_test_is_a_failure(tmp_path: Path) -> None:
+    junit = tmp_path / "j.xml"
+    junit.write_text('<testsuite><testcase classname="a" name="good"/></testsuite>', encoding="utf-8")
+    part = Part("unit", "unit", ("pytest",), junit)
+    assert testing.counts_of(part, 0).line() == "1 passed, 0 failed"
+    assert testing.counts_of(part, 3).line() == "1 passed, 1 failed"
+    junit.write_text("<testsuite/>", encoding="utf-8")
+    assert testing.counts_of(part, 0).line() == "0 passed, 1 failed"
+    junit.unlink()
+    assert testing.counts_of(part, 0).line() == "0 passed, 1 failed"
+
+
+def test_a_linter_is_one_test() -> None:
+    part = Part("lint", "mypy", ("mypy",))
+    assert testing.counts_of(part, 0).line() == "1 passed, 0 failed"
+    assert testing.counts_of(part, 1).line() == "0 passed, 1 failed"
+
+
+def test_every_scenario_is_a_part_and_default_comes_last(tmp_path: Path) -> None:
+    for name in ("default", "host", "zebra"):
+        folder = tmp_path / "molecule" / name
+        folder.mkdir(parents=True)
+        (folder / "molecule.yml").touch()
+    assert testing.scenarios(tmp_path) == ["host", "zebra", "default"]
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(testing, "state_dir", lambda: tmp_path)
+    return tmp_path
+
+
+def test_the_output_of_a_failing_part_is_shown(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = Part("lint", "it", (sys.executable, "-c", "print('because'); raise SystemExit(3)"))
+    assert testing.run_part(part, dict(os.environ)).line() == "0 passed, 1 failed"
+    assert "because" in capsys.readouterr().out
+
+
+def test_a_part_has_no_stdin_and_is_quiet_when_it_passes(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = Part("lint", "it", (sys.executable, "-c", "import sys; print('noise'); sys.exit(len(sys.stdin.read()))"))
+    assert testing.run_part(part, dict(os.environ)).line() == "1 passed, 0 failed"
+    assert "noise" not in capsys.readouterr().out
+
+
+def test_a_part_that_hangs_is_ended_and_failed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = Part("lint", "it", (sys.executable, "-c", "import time; time.sleep(60)"), seconds=0.5)
+    assert testing.run_part(part, dict(os.environ)).line() == "0 passed, 1 failed"
+    assert "did not end within 0.5 s" in capsys.readouterr().out
+
+
+def test_a_part_that_is_unknown_is_refused() -> None:
+    with pytest.raises(MachineError, match="chaos is no part"):
+        testing.run_all(["chaos"])
