@@ -298,6 +298,25 @@ def documents(options: InitOptions, api: str, version: str) -> List[Dict[str, An
     return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
 
 
+# -- looking
+
+
+def check_with_kubeadm(step: Step, system: System) -> None:
+    """Let kubeadm itself read the configuration of a step, where it can (1.26 and newer); nothing is changed.
+
+    Raises :class:`KubesteadError` for fields it does not know and values it does not take.
+    """
+    rendered = render_documents(step.data["documents"])
+    result = system.run(["kubeadm", "config", "validate", "--config", "/dev/stdin"], stdin=rendered, timeout=30.0)
+    errors = [line for line in scrub(result.stderr).splitlines() if line.startswith("error:")]
+    if result.ok or not errors or "unknown command" in errors[0]:
+        return
+    said = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
+    said = re.sub(r'^\{Group:"[^"]*", Version:"([^"]*)", Kind:"([^"]*)"\}', r"\2 (\1)", said)
+    fix = "mend cluster_kubeadm_config, cluster_kubelet_config or whatever set it; nothing was changed"
+    raise KubesteadError("kubeadm refuses the configuration: {0}; {1}".format(said, fix))
+
+
 # -- applying
 
 
@@ -393,17 +412,36 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         return KubesteadError("kubeadm is not installed; use the role kube_packages first", details)
     if result.rc == 124:
         causes = ["it did not end within {0} seconds".format(timeout)] + causes
-    hint = "see its output in stdout_lines"
+    hint = "see its output in stdout_lines and stderr_lines"
     if phase == "preflight":
         hint = "mend it, or name the check in cluster_ignore_preflight_errors if you know better"
     elif phase:
         details["kubelet_log"] = journal(system, "kubelet", began)
         details["containerd_log"] = journal(system, "containerd", began)
-        if details["kubelet_log"]:
-            causes = causes + ["the kubelet says: {0}".format(details["kubelet_log"][-1])]
+        details["container_logs"] = {
+            component: container_log(system, component) for component in unhealthy_components(stdout)
+        }
+        causes = causes + _blamed(details)
     where = " in phase {0}".format(phase) if phase else ""
-    said = "; ".join(causes) or "code {0}".format(result.rc)
+    said = "; ".join(shortened(cause) for cause in causes) or "code {0}".format(result.rc)
     return KubesteadError("kubeadm {0} failed{1}: {2}; {3}".format(command, where, said, hint), details)
+
+
+def _blamed(details: Mapping[str, Any]) -> List[str]:
+    """The best hint at the cause behind a control plane that does not come up."""
+    for component, lines in details["container_logs"].items():
+        if lines:
+            return ["{0} says: {1}".format(component, lines[-1])]
+    return ["the kubelet says: {0}".format(line) for line in details["kubelet_log"][-1:]]
+
+
+def shortened(text: str, width: int = 360) -> str:
+    """A cause short enough for one line: of several images that can't be pulled, the first."""
+    images = text.split(", failed to pull image ")
+    if text.startswith("[ERROR ImagePull]") and len(images) > 1:
+        first = re.sub(r"\[(failed to pull image [^ ]+): .*: (.+)$", r"\1: \2", images[0])
+        return "{0} (and {1} more images)".format(first, len(images) - 1)
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def failed_phase(stdout: str, stderr: str) -> str:
@@ -443,30 +481,64 @@ def _continued(lines: Sequence[str]) -> List[str]:
 def journal(system: System, unit: str, since: float, count: int = 5) -> List[str]:
     """The last lines of a unit's journal that tell of an error, the oldest first; at most ``count``, no repetitions.
 
-    ``since`` is in seconds since 1970.
+    What a kubelet says merely because there is no API yet is left out. ``since`` is in seconds since 1970.
     """
     argv = ["journalctl", "-u", unit, "--since", "@{0:.0f}".format(since), "-n", "500", "--no-pager", "-o", "cat"]
     result = system.run(argv, timeout=20.0)
-    lines: List[str] = []
-    for line in scrub(result.stdout).splitlines() if result.ok else []:
-        text = error_text(line)
-        if text:
-            if text in lines:
-                lines.remove(text)
-            lines.append(text)
-    return lines[-count:]
+    return _errors(result.stdout.splitlines() if result.ok else [], count)
+
+
+def container_log(system: System, component: str, count: int = 5) -> List[str]:
+    """The last errors in the log of a component's container, from the files that the kubelet keeps."""
+    files = [
+        "/var/log/pods/{0}/{1}/{2}".format(pod, component, name)
+        for pod in system.names("/var/log/pods")
+        if pod.startswith("kube-system_{0}-".format(component))
+        for name in system.names("/var/log/pods/{0}/{1}".format(pod, component))
+    ]
+    newest = sorted(files, key=lambda path: os.path.getmtime(system.path(path)))[-1:]
+    lines = [
+        line.split(" ", 3)[3]
+        for path in newest
+        for line in (system.read(path) or "").splitlines()
+        if line.count(" ") > 2
+    ]
+    return _errors(lines, count)
+
+
+def unhealthy_components(output: str) -> List[str]:
+    """The components that kubeadm waited for in vain."""
+    return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
+
+
+# What follows from an API server that is not up, whatever the cause.
+_CONSEQUENCES = ("connection refused", "not found", "Startup probe already exists", "mirror pod", "deadline exceeded")
+
+
+def _errors(lines: Sequence[str], count: int) -> List[str]:
+    found: List[str] = []
+    for line in lines:
+        text = error_text(scrub(line))
+        if text and not any(one in text for one in _CONSEQUENCES):
+            if text in found:
+                found.remove(text)
+            found.append(text)
+    return found[-count:]
 
 
 def error_text(line: str) -> str:
-    """What a line of the kubelet's (klog) or containerd's (logfmt) journal says, when it tells of an error; else ''."""
-    klog = re.match(r"^[EF]\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)$", line)
+    """What a line of a log in the form of klog or logfmt, or of plain text, says of an error; else ''."""
+    klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)$", line)
     if klog:
-        return klog.group(1)
+        return klog.group(2)
     if "level=error" in line or "level=fatal" in line:
         return re.sub(r'^time="[^"]*" ', "", line)
     if re.match(r"^(Error|error|panic|Failed): ?", line) or "command failed" in line:
         return line.strip()
     return ""
+
+
+# -- what the module returns
 
 
 def described(state: KubeadmState, options: InitOptions) -> Dict[str, Any]:

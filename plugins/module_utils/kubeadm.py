@@ -292,6 +292,8 @@ def observe_api(kubectl: Kubectl) -> ClusterApi:
 def _api_reason(kubectl: Kubectl, last_line: str) -> str:
     server = kubeconfig_server(kubectl.system.read(kubectl.kubeconfig) or "")
     text = re.sub(r"^(error|Error from server[^:]*|Unable to connect to the server): ", "", last_line.strip())
+    if "was refused" in text:
+        text = "connection refused"
     return "{0} does not answer: {1}".format(server or kubectl.kubeconfig, text or "no output of kubectl")
 
 

@@ -245,6 +245,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     for warning in init.warnings_of(found):
         module.warn(warning)
     steps = init.plan(state, options)
+    for step in steps:
+        if state.installed_version:
+            init.check_with_kubeadm(step, system)
     runs = []
 
     def apply(step: Step) -> None:
