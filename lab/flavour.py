@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where the lab's Kubernetes comes from: the real servers, a folder of binaries, or Debian's source package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Optional, Tuple
+
+from .cache import run
+from .debian_kubernetes import ensure_debian_kubernetes
+from .machine import ROOT, MachineError
+
+UPSTREAM = "upstream"
+BINARIES = "binaries"
+DEBIAN = "debian"
+FLAVOURS = (UPSTREAM, BINARIES, DEBIAN)
+
+PACKAGES_URL = "https://pkgs.k8s.io/core:/stable:"
+IMAGE_REPOSITORY = "registry.k8s.io"
+NEEDED = ("kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+ANSWER_WITHIN = 3.0  # seconds
+DEFAULTS = ROOT / "roles/preflight/defaults/main.yml"
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """One Kubernetes for the lab."""
+
+    name: str
+    """``upstream``, ``binaries`` or ``debian``."""
+    version: str
+    """The exact version, such as ``1.35.0``."""
+    folder: Optional[Path]
+    """The folder of binaries; None for ``upstream``."""
+    images: Tuple[str, ...]
+    """The images kubeadm wants, with registry and tag; empty for ``upstream``."""
+
+    @property
+    def minor(self) -> str:
+        """``1.35``."""
+        return minor_of(self.version)
+
+
+def minor_of(version: str) -> str:
+    """``1.35`` of ``1.35.0``."""
+    return ".".join(version.split(".")[:2])
+
+
+def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[bool] = None) -> str:
+    """The flavour's name, without making anything.
+
+    ``KUBESTEAD_KUBERNETES`` forces one, ``KUBESTEAD_BINARIES`` means binaries; otherwise upstream when its package
+    server answers within three seconds, else debian. ``upstream_answers`` spares that look. Raises MachineError for
+    other values.
+    """
+    forced = environ.get("KUBESTEAD_KUBERNETES", "")
+    folder = environ.get("KUBESTEAD_BINARIES", "")
+    if forced and forced not in FLAVOURS:
+        raise MachineError(f"KUBESTEAD_KUBERNETES {forced} is unknown: give one of {', '.join(FLAVOURS)}")
+    if forced == BINARIES and not folder:
+        raise MachineError("KUBESTEAD_BINARIES is not set: KUBESTEAD_KUBERNETES=binaries needs the folder they are in")
+    if forced:
+        return forced
+    if folder:
+        return BINARIES
+    return UPSTREAM if (reachable() if upstream_answers is None else upstream_answers) else DEBIAN
+
+
+def choose(environ: Mapping[str, str] = os.environ) -> Flavour:
+    """The lab's Kubernetes. For ``debian`` this builds it when it is not in the cache yet (about eight minutes)."""
+    name = decide(environ)
+    if name == UPSTREAM:
+        return Flavour(UPSTREAM, newest_upstream(wanted_minor()), None, ())
+    folder = ensure_debian_kubernetes() if name == DEBIAN else check_folder(Path(environ["KUBESTEAD_BINARIES"]))
+    version = kubeadm_version(folder)
+    return Flavour(name, version, folder, kubeadm_images(folder, version))
+
+
+def check_folder(folder: Path) -> Path:
+    """The absolute path of a folder with every binary a cluster needs; raises MachineError naming what is missing."""
+    missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
+    if missing:
+        raise MachineError(f"KUBESTEAD_BINARIES {folder} has no executable {', '.join(missing)}; put it there")
+    return folder.resolve()
+
+
+def kubeadm_version(folder: Path) -> str:
+    """The version the folder's kubeadm says it is, without the ``v``."""
+    said = run([folder / "kubeadm", "version", "-o", "short"]).stdout.strip()
+    if not re.fullmatch(r"v\d+\.\d+\.\d+", said):
+        raise MachineError(f"{folder}/kubeadm says version {said}; the lab wants a release such as v1.35.0")
+    return said[1:]
+
+
+def kubeadm_images(folder: Path, version: str) -> Tuple[str, ...]:
+    """The images the folder's kubeadm would pull for its version; asked of kubeadm, without any network."""
+    argv = ["config", "images", "list", "--kubernetes-version", f"v{version}", "--image-repository", IMAGE_REPOSITORY]
+    said = run([folder / "kubeadm", *argv, "-o", "json"]).stdout
+    return tuple(json.loads(said)["images"])
+
+
+def reachable(url: str = PACKAGES_URL, timeout: float = ANSWER_WITHIN) -> bool:
+    """True when the server of ``url`` answers over HTTPS within ``timeout`` seconds, whatever it says."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+
+
+def wanted_minor(defaults: Path = DEFAULTS) -> str:
+    """The minor in the collection's default ``cluster_kubernetes_version``, which is what upstream is asked for."""
+    match = re.search(
+        r"^cluster_kubernetes_version:\s*[\"']?(\d+\.\d+)", defaults.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    if not match:
+        raise MachineError(f"{defaults} sets no cluster_kubernetes_version")
+    return match.group(1)
+
+
+def newest_upstream(minor: str) -> str:
+    """The newest patch release of ``minor`` in the upstream package repository."""
+    url = f"{PACKAGES_URL}/v{minor}/deb/Packages"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return newest_in(answer.read().decode("utf-8"), minor)
+    except OSError as error:
+        raise MachineError(f"{url} can't be read: {error}; try again, or set KUBESTEAD_KUBERNETES=debian") from error
+
+
+def newest_in(packages: str, minor: str) -> str:
+    """The newest version of kubeadm in an apt index, without the package revision."""
+    patches = re.findall(rf"^Package: kubeadm\nVersion: {re.escape(minor)}\.(\d+)-", packages, re.MULTILINE)
+    if not patches:
+        raise MachineError(f"the upstream package index of {minor} has no kubeadm")
+    return f"{minor}.{max(map(int, patches))}"
