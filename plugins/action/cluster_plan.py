@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
             areas.outside(item["item"], item) for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")
         ]
         plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted)
-        result.update(areas.as_result(plan, hosts, wanted))
+        result.update(areas.as_result(plan, wanted))
         _show(plan)
         if plan.errors:
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": result["findings"]})
@@ -71,7 +71,12 @@ def _show(plan: cluster.ClusterPlan) -> None:
 
 
 def _failure(errors: list[Finding]) -> str:
-    lines = [finding.line() for finding in errors]
+    together: dict[Any, list[str]] = {}
+    for finding in errors:
+        names = together.setdefault(finding.problem, [])
+        if finding.host not in names:
+            names.append(finding.host)
+    lines = [f"{', '.join(names)}: {problem.line}" for problem, names in together.items()]
     if len(lines) == 1:
         return f"{lines[0]} (nothing was changed)"
     return f"{len(lines)} problems, nothing was changed:\n" + "\n".join(f"  {line}" for line in lines)

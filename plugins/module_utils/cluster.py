@@ -10,54 +10,25 @@ Everything here is pure: it reads what ``node_facts`` observed of each host and 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from . import network
+from . import bridge, cni, init, join, network
+from .cni import CniOptions, CniState
 from .errors import OptionError
 from .findings import Problem
-from .kubeadm import DONE, NONE, PARTIAL, ClusterConfig, KubeadmState
-from .model import option
+from .init import InitOptions
+from .join import Begun, JoinOptions, JoinState
+from .join_command import JoinCommand
+from .kubeadm import DONE, NONE, ClusterConfig, KubeadmState
 from .node import NodeState
 from .plan import Step
-from .versions import parse_request
 
 AREA = "cluster"
 
 DEFAULT_POD_CIDR = "10.244.0.0/16"
 # Where a host lives in the first, the next one that is free is taken.
 POD_CIDR_CHOICES = (DEFAULT_POD_CIDR, "10.245.0.0/16", "10.246.0.0/16", "172.30.0.0/16", "100.72.0.0/16")
-
-
-@dataclass(frozen=True)
-class ClusterOptions:
-    """The variables of the whole cluster (``cluster_*``), as one host sees them."""
-
-    kubernetes_version: str = option("1.36")
-    endpoint: str = option("")
-    pod_cidr: str = option("")
-    service_cidr: str = option("10.96.0.0/12")
-    dns_domain: str = option("cluster.local")
-    image_repository: str = option("registry.k8s.io")
-    packages_url: str = option("https://pkgs.k8s.io/core:/stable:")
-    node_address: str = option("")
-
-    def validate(self) -> None:
-        """Raise :class:`OptionError` for the first value that can't be used."""
-        parse_request(self.kubernetes_version)
-        if self.endpoint:
-            network.parse_endpoint("cluster_endpoint", self.endpoint)
-        services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)
-        if self.pod_cidr:
-            pods = network.parse_cidrs("cluster_pod_cidr", self.pod_cidr)
-            for pod, service in network.overlapping(pods, services):
-                raise OptionError(
-                    "cluster_pod_cidr",
-                    "{0} overlaps with cluster_service_cidr {1}".format(pod, service),
-                    "give two ranges that have no address in common",
-                )
-        if self.node_address:
-            network.parse_address("cluster_node_address", self.node_address)
 
 
 @dataclass(frozen=True)
@@ -81,7 +52,11 @@ class Host:
     control_plane: bool
     node: NodeState
     kubeadm: KubeadmState
-    options: ClusterOptions
+    options: InitOptions
+    begun: Optional[Begun] = None
+    join_options: JoinOptions = JoinOptions()
+    cni: CniState = CniState()
+    cni_options: CniOptions = CniOptions()
     # Steps of the areas that concern one machine alone, and what those areas find wrong.
     steps: Sequence[Step] = ()
     problems: Sequence[Tuple[str, Problem]] = ()
@@ -188,33 +163,44 @@ def _plan_membership(
     controls = [host for host in hosts if host.control_plane]
     live = [(host.name, host.kubeadm) for host in controls if host.kubeadm.api.live]
     live += [(name, state) for name, state in outside if state.api.live]
-    plan.findings += _partial_findings(hosts)
-    if live:
-        plan.token_host, reference = live[0]
+    reference = live[0][1] if live else None
+    members = {node.name: node for node in reference.api.nodes} if reference else {}
+    first = ""
+    if reference:
+        plan.token_host = live[0][0]
         plan.cluster = _existing(reference)
-        plan.findings += _agreement_findings(hosts, reference)
+        plan.findings += _agreement_findings(hosts, reference) + _removed_findings(hosts, members)
     else:
-        plan.findings += _no_live_findings(inventory, controls, hosts)
         plan.cluster = _wanted(hosts, plan)
-        if controls and not plan.errors:
-            plan.init_host = plan.token_host = controls[0].name
-    members = {node.name: node for node in live[0][1].api.nodes} if live else {}
-    newcomers = [host for host in hosts if host.name != plan.init_host and _fresh(host)]
-    plan.findings += _removed_findings(hosts, members) if live else []
+        plan.findings += _no_live_findings(inventory, controls, hosts)
+        first = controls[0].name if controls else ""
+    newcomers = [host for host in hosts if host.name != first and host.kubeadm.phase != DONE and not _is_down(host)]
+    for host in hosts:
+        plan.findings += _kubeadm_findings(host, first, reference)
     plan.findings += _endpoint_findings(inventory, hosts, plan, newcomers)
-    plan.findings += _network_findings(newcomers + [host for host in hosts if host.name == plan.init_host], plan)
+    plan.findings += _network_findings([host for host in hosts if host in newcomers or host.name == first], plan)
     plan.findings += _name_findings(newcomers, members)
+    if "cni" in areas and reference:
+        for host in hosts:
+            found = cni.problems(host.cni, host.cni_options, _bridge_nodes(reference))
+            plan.findings += [Finding(host.name, "cni", problem) for problem in found]
     if plan.errors:
         return
-    if "control_plane" in areas and plan.init_host:
-        plan.steps[plan.init_host].append(_init_step(plan))
+    if first:
+        plan.init_host = plan.token_host = first
+    if "control_plane" in areas and first:
+        wanted = replace(controls[0].options, pod_cidr=plan.cluster["pod_cidr"])
+        plan.steps[first] += init.plan(controls[0].kubeadm, wanted)
     if "join" in areas:
         plan.joins = [host.name for host in newcomers]
         plan.control_plane_joins = [host.name for host in newcomers if host.control_plane]
         for host in newcomers:
-            plan.steps[host.name].append(_join_step(host, members))
+            plan.steps[host.name] += _join_steps(host, reference, members)
     if "cni" in areas:
         plan.cni_host = plan.token_host
+        nodes = _bridge_nodes(reference) if reference else []
+        for host in hosts:
+            plan.steps[host.name] += _cni_steps(host, plan, nodes)
 
 
 def _existing(reference: KubeadmState) -> Dict[str, Any]:
@@ -259,25 +245,27 @@ def _removed_findings(hosts: Sequence[Host], members: Dict[str, Any]) -> List[Fi
     return found
 
 
-def _fresh(host: Host) -> bool:
-    """True where kubeadm has made nothing, or where there is only a CA that the user put there for it."""
-    return host.kubeadm.phase == NONE or host.kubeadm.own_ca
-
-
 def _is_down(host: Host) -> bool:
     """True for a control plane that once was complete and whose API server does not answer now."""
     return host.kubeadm.finished and host.kubeadm.role == "control_plane" and not host.kubeadm.api.live
 
 
-def _partial_findings(hosts: Sequence[Host]) -> List[Finding]:
-    found = []
-    for host in hosts:
-        if host.kubeadm.phase == PARTIAL and not host.kubeadm.own_ca and not _is_down(host):
-            what, area = ("init", "control_plane") if host.control_plane else ("join", "join")
-            text = "a kubeadm {0} stopped half way here: {1}".format(what, host.kubeadm.reason)
-            fix = "look at it, then run 'kubeadm reset' on this host and start again"
-            found.append(Finding(host.name, area, Problem("partial", text, fix)))
-    return found
+def _kubeadm_findings(host: Host, first: str, reference: Optional[KubeadmState]) -> List[Finding]:
+    """What an area's own rules say of what kubeadm left on the host: those of init on the first, else those of join."""
+    if _is_down(host):
+        return []
+    if host.name == first:
+        # The version of a kubeadm that is there is no matter yet: the kube packages come first.
+        found = [] if host.kubeadm.phase == NONE else init.problems(host.kubeadm, host.options)
+        return [Finding(host.name, "control_plane", problem) for problem in found if problem.level == "error"]
+    found = join.problems(JoinState(host.kubeadm, host.begun), host.join_options, _join_command(host, reference))
+    return [Finding(host.name, "join", problem) for problem in found]
+
+
+def _join_command(host: Host, reference: Optional[KubeadmState]) -> JoinCommand:
+    """What is known of the command a host will join with before there is a token."""
+    hashes = [reference.ca_cert_hash] if reference else []
+    return JoinCommand(endpoint="", token="", ca_cert_hashes=hashes, control_plane=host.control_plane)
 
 
 def _no_live_findings(inventory: Inventory, controls: Sequence[Host], hosts: Sequence[Host]) -> List[Finding]:
@@ -322,10 +310,6 @@ def _agreement_findings(hosts: Sequence[Host], reference: KubeadmState) -> List[
             text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(wanted, runs)
             fix = "set it to {0}: a cluster's service range can't be changed".format(runs)
             found.append(Finding(host.name, AREA, Problem("service_cidr_differs", text, fix)))
-        if host.kubeadm.phase == DONE and host.kubeadm.ca_cert_hash not in ("", reference.ca_cert_hash):
-            text = "is a node of another cluster ({0}): its CA differs".format(host.kubeadm.server or "unknown endpoint")
-            fix = "run 'kubeadm reset' on this host if it shall leave that cluster, or take it out of the inventory"
-            found.append(Finding(host.name, "join", Problem("foreign_node", text, fix)))
     return found
 
 
@@ -376,7 +360,7 @@ def _network_findings(hosts: Sequence[Host], plan: ClusterPlan) -> List[Finding]
                 fix = "set {0} to a range that none of your hosts uses".format(variable)
                 found.append(Finding(host.name, AREA, Problem("{0}_overlap".format(name), message, fix)))
     for host in hosts:
-        wanted = host.options.node_address
+        wanted = host.options.advertise_address
         if wanted and wanted not in [address.address for address in host.node.addresses]:
             message = "cluster_node_address {0} is not an address of this host".format(wanted)
             have = ", ".join(address.address for address in host.node.addresses) or "none"
@@ -395,21 +379,34 @@ def _name_findings(newcomers: Sequence[Host], members: Dict[str, Any]) -> List[F
             found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
         seen[name] = host.name
         member = members.get(name)
-        if member is not None and member.ready and host.kubeadm.phase == NONE:
+        if member is not None and member.ready:
             text = "would join as {0}, a node that is in the cluster and ready".format(name)
             fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)
             found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix)))
     return found
 
 
-def _init_step(plan: ClusterPlan) -> Step:
-    reason = "no control plane of the inventory holds a cluster; version {0}, pods {1}, services {2}".format(
-        plan.cluster["version"], plan.cluster["pod_cidr"], plan.cluster["service_cidr"]
-    )
-    return Step("control_plane", "init", "kubeadm", reason)
+def _bridge_nodes(reference: KubeadmState) -> List[bridge.Node]:
+    return [
+        bridge.Node(node.name, node.pod_cidrs, [node.internal_ip] if node.internal_ip else [], node.ready)
+        for node in reference.api.nodes
+    ]
 
 
-def _join_step(host: Host, members: Dict[str, Any]) -> Step:
-    there = host.kubeadm.node_name in members
-    reason = "no kubelet.conf; {0}".format("its name is in the API, not ready" if there else "not in the API")
-    return Step("join", "join", "as control plane" if host.control_plane else "as worker", reason)
+def _cni_steps(host: Host, plan: ClusterPlan, nodes: List[bridge.Node]) -> List[Step]:
+    """What the host lacks of the pod network; where nodes join, routes to them are still to come."""
+    options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
+    steps = cni.plan(host.cni, options, nodes)
+    if not steps and plan.joins and options.plugin == "bridge":
+        steps = [Step("cni", "configure", "routes", "{0} join".format(", ".join(plan.joins)))]
+    return steps
+
+
+def _join_steps(host: Host, reference: Optional[KubeadmState], members: Dict[str, Any]) -> List[Step]:
+    steps = join.plan(JoinState(host.kubeadm, host.begun), host.join_options, _join_command(host, reference))
+    there = "its name is in the API, not ready" if host.kubeadm.node_name in members else "not in the API"
+    return [
+        replace(step, target="as {0}".format("control plane" if host.control_plane else "worker"),
+                reason="no kubelet.conf; {0}".format(there)) if step.action == "join" else step
+        for step in steps
+    ]

@@ -14,12 +14,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+from .bridge import PROTOCOL as BRIDGE_ROUTE_PROTOCOL
 from .system import System
 
 AREA = "node"
 
 # Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
 POD_INTERFACES = ("cni", "cali", "vxlan.calico", "tunl", "flannel", "kube-", "lxc", "cilium", "veth", "docker", "podman")
+
+# Who makes routes to pods, as /etc/iproute2/rt_protos or the kernel names them.
+POD_ROUTE_PROTOCOLS = ("bird", "12", "80", BRIDGE_ROUTE_PROTOCOL)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def parse_addresses(links: List[Dict[str, Any]]) -> List[Address]:
 def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
     """Destinations this host routes to by itself, in CIDR form: no default route, none over pod interfaces.
 
-    Routes the bridge CNI of this collection, BIRD or Felix made have a protocol of their own and are left out.
+    Routes that a pod network made have a protocol of their own (BIRD's, Felix', the bridge network's) and are left out.
     """
     found = []
     for route in routes:
@@ -116,7 +120,7 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
         skip = destination in ("", "default") or destination.startswith(("fe80", "ff00", "127.", "169.254."))
         if skip or is_pod_interface(str(route.get("dev", ""))) or route.get("type") in ("blackhole", "local", "multicast"):
             continue
-        if str(route.get("protocol")) in ("bird", "80", "kubestead", "142"):
+        if str(route.get("protocol")) in POD_ROUTE_PROTOCOLS:
             continue
         found.append(destination)
     return sorted(set(found))

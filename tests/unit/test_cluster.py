@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import cluster
-from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import ClusterOptions, Host, Inventory
+from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.init import InitOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     DONE,
     NONE,
@@ -54,8 +55,9 @@ def live(*nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16") -> Ku
 def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host:
     number = sum(map(ord, name)) % 200 + 1
     more = options.pop("addresses", ())
+    options.setdefault("pod_cidr", "")
     rest = {key: options.pop(key) for key in ("steps", "problems") if key in options}
-    return Host(name, name.startswith("cp"), machine(number, *more), kubeadm or bare(name), ClusterOptions(**options), **rest)
+    return Host(name, name.startswith("cp"), machine(number, *more), kubeadm or bare(name), InitOptions(**options), **rest)
 
 
 def plan(
@@ -124,7 +126,7 @@ def test_no_new_cluster_is_made_beside_one_that_is_down() -> None:
 def test_a_half_done_init_is_reported_and_never_overrun() -> None:
     half = KubeadmState(phase=PARTIAL, reason="found certificates; lacking admin.conf", node_name="cp1")
     result = plan([host("cp1", half), host("w1")])
-    assert "cp1: a kubeadm init stopped half way here: found certificates; lacking admin.conf; look at it" in lines(result)[0]
+    assert "cp1: a kubeadm run stopped half way on cp1: found certificates; lacking admin.conf; look at it" in lines(result)[0]
     assert not result.init_host
 
 
@@ -179,7 +181,7 @@ def test_a_service_range_a_host_lives_in_is_refused() -> None:
         ({"pod_cidr": "10.100.0.0/16"}, "cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr 10.96.0.0/12"),
         ({"kubernetes_version": "newest"}, "cluster_kubernetes_version is 'newest', not a Kubernetes version"),
         ({"endpoint": "https://x"}, "cluster_endpoint is 'https://x'"),
-        ({"node_address": "eth0"}, "cluster_node_address is 'eth0', not an IP address"),
+        ({"advertise_address": "eth0"}, "cluster_node_address is 'eth0', not an IP address"),
     ],
 )
 def test_bad_options_stop_the_run_with_host_option_and_fix(options: dict[str, str], text: str) -> None:

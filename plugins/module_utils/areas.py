@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The list of areas: whose options there are, and how what was observed of a node becomes its part of the plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from . import cni, containerd, kube_packages
+from . import host as host_area
+from .cluster import ClusterPlan, Host
+from .errors import KubesteadError, OptionError
+from .findings import Problem
+from .init import InitOptions
+from .join import Begun, JoinOptions
+from .kubeadm import KubeadmState
+from .model import from_dict, from_variables, to_dict
+from .node import NodeState
+from .plan import Step
+
+# In the order in which a run takes them.
+OPTIONS: Dict[str, Any] = {
+    "host": host_area.HostOptions,
+    "kube_packages": kube_packages.KubePackagesOptions,
+    "containerd": containerd.ContainerdOptions,
+    "control_plane": InitOptions,
+    "join": JoinOptions,
+    "cni": cni.CniOptions,
+}
+NAMES = tuple(OPTIONS)
+
+# The areas that concern one machine alone: their own plan needs nothing of other hosts.
+_OWN: Dict[str, Tuple[Any, Any]] = {
+    "host": (host_area, host_area.HostState),
+    "kube_packages": (kube_packages, kube_packages.KubePackagesState),
+    "containerd": (containerd, containerd.ContainerdState),
+}
+
+
+def options_from_variables(area: str, variables: Mapping[str, Any]) -> Any:
+    """The options of an area as a host's variables set them. Raises :class:`OptionError`."""
+    return from_variables(OPTIONS[area], area, variables)
+
+
+def secrets_in_use(options: Any) -> List[str]:
+    """The names of the secret options that are set."""
+    return [
+        field.name
+        for field in dataclasses.fields(options)
+        if field.metadata.get("secret") and getattr(options, field.name)
+    ]
+
+
+def observation_arguments(options: Mapping[str, Mapping[str, Any]]) -> Dict[str, str]:
+    """What the observation of a node needs to know of the options."""
+    packages = options.get("kube_packages") or {}
+    return {
+        "packages_url": str(packages.get("url") or ""),
+        "kubernetes_version": str(packages.get("version") or ""),
+        "image_repository": str((options.get("control_plane") or {}).get("image_repository") or ""),
+        "kubeconfig_user": str((options.get("control_plane") or {}).get("kubeconfig_user") or ""),
+    }
+
+
+def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
+    """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it."""
+    options = {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
+    problems = [
+        (one["area"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
+        for one in facts.get("problems") or []
+    ]
+    broken = {area for area, _problem in problems}
+    steps: List[Step] = []
+    for area, value in options.items():
+        # Those of control_plane hold for the whole cluster; its rules judge them.
+        if area in broken or area == "control_plane":
+            continue
+        try:
+            value.validate()
+        except OptionError as err:
+            problems.append((area, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+            broken.add(area)
+    for area, (module, state_class) in _OWN.items():
+        if area in broken:
+            continue
+        state = from_dict(state_class, facts[area])
+        found = module.problems(state, options[area])
+        problems += [(area, problem) for problem in found]
+        if any(problem.level == "error" for problem in found):
+            continue
+        hidden = (facts.get("secrets") or {}).get(area) or []
+        try:
+            steps += module.plan(state, options[area], hidden) if hidden else module.plan(state, options[area])
+        except KubesteadError as err:
+            problems.append((area, Problem("{0}.plan".format(area), err.message, "nothing can be planned before that")))
+    return Host(
+        name=name,
+        control_plane=control_plane,
+        node=from_dict(NodeState, facts["node"]),
+        kubeadm=from_dict(KubeadmState, facts["kubeadm"]),
+        options=options["control_plane"],
+        begun=from_dict(Begun, facts["begun"]) if facts.get("begun") else None,
+        join_options=options["join"],
+        cni=from_dict(cni.CniState, facts["cni"]),
+        cni_options=options["cni"],
+        steps=steps,
+        problems=problems,
+    )
+
+
+def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:
+    """A control plane outside the play, out of what it answered."""
+    return name, from_dict(KubeadmState, facts["kubeadm"])
+
+
+def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
+    """The plan as the result of a task, for roles to read."""
+    todo = {}
+    for name, steps in plan.steps.items():
+        concerned = {step.area for step in steps}
+        todo[name] = {area: area in concerned for area in areas}
+    return {
+        "changed": False,
+        "areas": list(areas),
+        "findings": [
+            dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings
+        ],
+        "hosts": {name: {"steps": [step.public() for step in steps]} for name, steps in plan.steps.items()},
+        "todo": todo,
+        "init_host": plan.init_host,
+        "token_host": plan.token_host,
+        "cni_host": plan.cni_host,
+        "joins": plan.joins,
+        "control_plane_joins": plan.control_plane_joins,
+        "cluster": plan.cluster,
+    }

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one observation of a node: every area's look at it, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from . import cni, containerd, host, join, kube_packages, kubeadm, node
+from .errors import OptionError
+from .model import to_dict
+from .system import System
+from .versions import Request, parse_request
+
+
+def observe(
+    system: System, packages_url: str, kubernetes_version: str, image_repository: str, kubeconfig_user: str
+) -> Dict[str, Any]:
+    """Look at everything the collection cares about. Changes nothing; about 0.5 s.
+
+    Without ``packages_url`` (or with a version that is none) the package repository is not asked.
+    """
+    made = kubeadm.observe(system)
+    return to_dict(
+        {
+            "node": node.observe(system),
+            "host": host.observe(system),
+            "kube_packages": kube_packages.observe(system, packages_url, _request(kubernetes_version)),
+            "containerd": containerd.observe(system, image_repository),
+            "cni": cni.observe(system),
+            "kubeadm": made,
+            "begun": join.observe(system, made).begun,
+        }
+    )
+
+
+def _request(text: str) -> Request:
+    # A version that can't be read is the plan's to report, together with everything else that is wrong.
+    try:
+        return parse_request(text)
+    except OptionError:
+        return Request(0, 0)

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The main job on real nodes, from bare machines to an application. The tests build on each other, in this order."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Lab
+
+# What a run may touch: if none of this differs, nothing was changed.
+FOOTPRINT = (
+    "find /etc /opt /usr/local/bin /var/lib/kubelet /var/lib/etcd /root /home -xdev -type f "
+    "! -path '/home/*/.ansible/*' ! -path '/root/.ansible/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
+    "dpkg -l | sha256sum; ls /var/lib/apt/lists | sort | sha256sum; systemctl list-unit-files --no-pager | sha256sum; "
+    "sysctl net.ipv4.ip_forward"
+)
+
+TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
+
+
+def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """True as soon as ``what`` is true; False when it never was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(1)
+    return what()
+
+
+BAD_INPUT = [
+    (["-e", "cluster_kubernetes_version=1.99"], r"cluster_kubernetes_version"),
+    (["-e", "cluster_kubernetes_version=newest"], r"cluster_kubernetes_version is 'newest', not a Kubernetes version; give"),
+    (["-e", "cluster_pod_cidr=10.244.0.0/33"], r"cluster_pod_cidr is '10.244.0.0/33', not a CIDR range .*; give"),
+    (["-e", "cluster_pod_cidr=10.100.0.0/16"], r"cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr .*; give"),
+    (["-e", "cni_plugin=flannel"], r"cni_plugin is 'flannel'; give one of"),
+    (["-e", "cni_plugin=calico", "-e", "cni_calico_manifest=/nowhere/calico.yaml"], r"cni_calico_manifest"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "pattern"), BAD_INPUT, ids=[" ".join(one[0][1::2]) for one in BAD_INPUT])
+def test_bad_input_fails_with_one_line_before_anything_changes(lab: Lab, arguments: list[str], pattern: str) -> None:
+    before = lab.ssh("w1", FOOTPRINT)
+    run = lab.site(*arguments)
+    assert run.code != 0
+    errors = [line for line in run.output.splitlines() if re.search(pattern, line) and not line.startswith("fatal:")]
+    assert errors, run.output
+    assert any(re.search(r"\b(cp1|w1|w2|all): ", line) for line in errors), errors
+    assert not run.changed()
+    assert lab.ssh("w1", FOOTPRINT) == before
+
+
+def test_a_pod_range_over_a_hosts_own_network_is_refused(lab: Lab) -> None:
+    network = lab.ssh("w1", "ip -o -4 route show scope link | cut -d' ' -f1 | head -1").strip()
+    run = lab.site("-e", f"cluster_pod_cidr={network}")
+    assert run.code != 0
+    assert re.search(rf"w1: cluster_pod_cidr {re.escape(network)} overlaps with .*; set cluster_pod_cidr", run.output)
+    assert not run.changed()
+
+
+def test_groups_and_endpoints_are_judged_first(lab: Lab, tmp_path: Path) -> None:
+    inventory = json.loads(_inventory(lab))
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps({"workers": {"hosts": {"w1": {"ansible_host": "192.0.2.1"}}}}))
+    run = Lab(empty, tmp_path).site()
+    assert run.code != 0 and "the group control_plane is empty; put at least one host" in run.output
+    nobody = tmp_path / "nobody.json"
+    nobody.write_text("{}")
+    run = Lab(nobody, tmp_path).site()
+    assert run.code != 0 and "the group control_plane is empty; put at least one host" in run.output
+    two = tmp_path / "two.json"
+    groups = {"control_plane": {"hosts": {name: inventory[name] for name in ("cp1", "w1")}}, "workers": {"hosts": {"w2": inventory["w2"]}}}
+    two.write_text(json.dumps(groups))
+    run = Lab(two, tmp_path).site()
+    assert run.code != 0 and "cluster_endpoint is not set, and there are 2 control planes; set cluster_endpoint" in run.output
+    assert not run.changed()
+
+
+def _inventory(lab: Lab) -> str:
+    done = subprocess.run(["ansible-inventory", "-i", str(lab.inventory), "--list"], stdout=subprocess.PIPE, text=True, check=True)
+    return json.dumps(json.loads(done.stdout)["_meta"]["hostvars"])
+
+
+def test_check_mode_on_bare_machines_tells_everything_and_changes_nothing(lab: Lab) -> None:
+    before = {host: lab.ssh(host, FOOTPRINT) for host in ("cp1", "w1")}
+    run = lab.site("--check", "--diff", "--limit", "cp1,w1")
+    assert run.code == 0, run.output
+    assert run.changed()
+    for host in before:
+        assert lab.ssh(host, FOOTPRINT) == before[host]
+    assert not TOKEN.search(run.output)
+
+
+def test_the_first_run_makes_a_cluster(lab: Lab) -> None:
+    kubeconfig = lab.folder / "kubeconfig"
+    run = lab.site("--limit", "cp1,w1", "-e", f"cluster_kubeconfig_path={kubeconfig}")
+    assert run.code == 0, run.output
+    assert len(run.remote("cp1")) <= 17, run.remote("cp1")
+    assert len(run.remote("w1")) <= 12, run.remote("w1")
+    assert not TOKEN.search(run.output)
+    nodes = json.loads(lab.kubectl("get nodes -o json"))["items"]
+    ready = {node["metadata"]["name"]: _ready(node) for node in nodes}
+    assert ready == {"cp1": True, "w1": True}
+    assert kubeconfig.stat().st_mode & 0o777 == 0o600
+    assert "server: https://" in kubeconfig.read_text()
+    assert lab.ssh("cp1", "stat -c '%U %a' /home/admin/.kube/config").split() == ["admin", "600"]
+
+
+def _ready(node: dict[str, object]) -> bool:
+    conditions = node["status"]["conditions"]  # type: ignore[index]
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def test_no_token_is_left_in_the_cluster_or_on_a_node(lab: Lab) -> None:
+    secrets = lab.kubectl("get secrets -n kube-system --field-selector type=bootstrap.kubernetes.io/token -o name")
+    assert secrets.strip() == ""
+    for host in ("cp1", "w1"):
+        assert lab.ssh(host, "ls /etc/kubernetes/bootstrap-kubelet.conf 2>/dev/null; ls -d /tmp/*kubeadm* /tmp/kubestead* 2>/dev/null", check=False).strip() == ""
+
+
+def test_a_second_run_changes_nothing(lab: Lab) -> None:
+    before = lab.ssh("w1", FOOTPRINT)
+    run = lab.site("--limit", "cp1,w1")
+    assert run.code == 0, run.output
+    assert run.changed() == {}
+    assert lab.ssh("w1", FOOTPRINT) == before
+
+
+def test_check_mode_on_a_cluster_predicts_nothing_to_do(lab: Lab) -> None:
+    run = lab.site("--check", "--diff", "--limit", "cp1,w1")
+    assert run.code == 0, run.output
+    assert run.changed() == {}
+
+
+def test_a_third_node_joins_with_limit_alone(lab: Lab) -> None:
+    run = lab.site("--limit", "w2")
+    assert run.code == 0, run.output
+    assert len(run.remote("w2")) <= 12, run.remote("w2")
+    assert not [row for row in run.tasks if row["on"] == "w1" and row["changed"] and "route" not in row["task"].lower()]
+    assert _ready(json.loads(lab.kubectl("get node w2 -o json")))
+    everybody = lab.site()
+    assert everybody.code == 0, everybody.output
+    assert everybody.changed() == {}
+
+
+def test_the_demo_application_answers_across_nodes(lab: Lab) -> None:
+    run = lab.playbook("kubestead.cluster.deploy", "-e", f"deploy_manifests={ROOT}/examples/webapp", environment={"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")})
+    assert run.code == 0, run.output
+    port = re.search(r":(3\d{4})\b", run.output)
+    assert port, run.output
+    answers = {lab.ssh(host, f"curl -sS -m 10 http://127.0.0.1:{port.group(1)}/ || curl -sS -m 10 http://$(hostname -I | cut -d' ' -f1):{port.group(1)}/") for host in ("cp1", "w1", "w2")}
+    assert all(answers), answers
+    again = lab.playbook("kubestead.cluster.deploy", "-e", f"deploy_manifests={ROOT}/examples/webapp", environment={"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")})
+    assert again.code == 0, again.output
+    assert again.changed() == {}
+
+
+def test_pods_reach_each_other_across_nodes_and_through_a_service(lab: Lab) -> None:
+    pods = json.loads(lab.kubectl("get pods -A -o json"))["items"]
+    web = [pod for pod in pods if pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", "") == "web" or "web" in pod["metadata"]["name"]]
+    places = {pod["spec"]["nodeName"]: pod for pod in web}
+    assert len(places) >= 2, [pod["metadata"]["name"] for pod in web]
+    (one, first), (_other, second) = list(places.items())[:2]
+    container = lab.ssh(one, f"ctr -n k8s.io containers ls 'labels.\"io.kubernetes.pod.name\"=={first['metadata']['name']}' -q").split()
+    assert container
+    pid = lab.ssh(one, f"ctr -n k8s.io task ls | awk '$1==\"{container[0]}\"{{print $2}}'").strip()
+    port = second["spec"]["containers"][0]["ports"][0]["containerPort"]
+    direct = lab.ssh(one, f"nsenter -t {pid} -n curl -sS -m 10 http://{second['status']['podIP']}:{port}/")
+    assert direct
+    namespace = first["metadata"]["namespace"]
+    services = json.loads(lab.kubectl(f"get services -n {namespace} -o json"))["items"]
+    service = next(one for one in services if "web" in one["metadata"]["name"])
+    address = f"{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+    assert eventually(lambda: bool(lab.ssh(one, f"nsenter -t {pid} -n curl -sS -m 5 http://{address}/", check=False).strip()), 30)
+
+
+def test_the_installed_collection_says_the_same(lab: Lab, tmp_path: Path) -> None:
+    subprocess.run(["ansible-galaxy", "collection", "build", str(ROOT), "--output-path", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
+    archive = next(tmp_path.glob("kubestead-cluster-*.tar.gz"))
+    place = tmp_path / "installed"
+    subprocess.run(["ansible-galaxy", "collection", "install", str(archive), "-p", str(place), "--offline"], check=True, stdout=subprocess.DEVNULL)
+    run = lab.playbook("kubestead.cluster.site", cwd=tmp_path, environment={"ANSIBLE_COLLECTIONS_PATH": str(place)})
+    assert run.code == 0, run.output
+    assert run.changed() == {}

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every role says the same in three places: its defaults, its argument spec, and the options of its area."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas
+from ansible_collections.kubestead.cluster.plugins.module_utils.model import variable_name
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def load(role: str, name: str) -> Any:
+    path = ROOT / "roles" / role / name
+    return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def defaults() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for role in ROLES:
+        found.update(load(role, "defaults/main.yml") or {})
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_argument_spec_agree(role: str) -> None:
+    own = load(role, "defaults/main.yml") or {}
+    spec = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert set(own) <= set(spec), "a default without documentation"
+    assert {name for name, option in spec.items() if not name.startswith("cluster_")} <= set(own), "no default"
+    for name, value in own.items():
+        assert spec[name].get("default") == value, name
+        assert spec[name]["description"], name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_are_short_and_without_commands(role: str) -> None:
+    tasks = [task for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")) for task in yaml.safe_load(path.read_text())]
+    text = str(tasks)
+    assert len(tasks) <= 10
+    for forbidden in ("ansible.builtin.shell", "ansible.builtin.command", "ansible.builtin.raw", "set_fact"):
+        assert forbidden not in text
+
+
+@pytest.mark.parametrize("area", sorted(areas.OPTIONS))
+def test_the_options_of_an_area_have_the_roles_defaults(area: str) -> None:
+    there = defaults()
+    options = areas.OPTIONS[area]
+    for field in dataclasses.fields(options):
+        name = variable_name(area, field)
+        assert name in there, f"{name}: no role has a default for it"
+        value = getattr(options(), field.name)
+        # An empty cluster_pod_cidr lets the plan choose; a module used alone has the first choice as its default.
+        assert there[name] == value or name == "cluster_pod_cidr", name
+
+
+def test_the_readme_lists_the_variables_as_they_are() -> None:
+    done = subprocess.run([sys.executable, ROOT / "tools/variables.py", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

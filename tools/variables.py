@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes the variables of all roles into README.md, out of the roles' argument specs.
+
+``variables.py`` rewrites the part between the two markers; ``variables.py --check`` only says whether it is up to date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+START, END = "<!-- variables: start -->", "<!-- variables: end -->"
+ORDER = ("preflight", "host", "kube_packages", "containerd", "control_plane", "join", "cni")
+TITLES = {"preflight": "The whole cluster"}
+
+
+def options(role: str) -> tuple[str, dict[str, Any]]:
+    """The short description and the own options of a role."""
+    spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    own = {
+        name: option
+        for name, option in spec["options"].items()
+        if role == "preflight" or not name.startswith("cluster_")
+    }
+    return str(spec["short_description"]), own
+
+
+def markdown() -> str:
+    """All tables."""
+    parts = []
+    for role in ORDER:
+        summary, own = options(role)
+        if not own:
+            continue
+        parts.append(f"### {TITLES.get(role, 'Role ' + role)}\n\n{summary}.\n")
+        parts.append("| variable | default | meaning |\n|---|---|---|")
+        for name, option in own.items():
+            parts.append(f"| `{name}` | {_default(option)} | {_text(option)} |")
+        parts.append("")
+    return "\n".join(parts).strip()
+
+
+def _default(option: dict[str, Any]) -> str:
+    if "default" not in option:
+        return "required" if option.get("required") else ""
+    value = option["default"]
+    return f"`{value}`" if isinstance(value, str) and value else f"`{json.dumps(value)}`"
+
+
+def _text(option: dict[str, Any]) -> str:
+    description = option["description"]
+    text = " ".join(description) if isinstance(description, list) else str(description)
+    text = re.sub(r"\b[VOCRM]+\(([^)]*)\)", r"`\1`", text)
+    if option.get("choices"):
+        text += " One of " + ", ".join(f"`{choice}`" for choice in option["choices"]) + "."
+    return text.replace("|", "\\|").replace("\n", " ").strip()
+
+
+def rendered(text: str) -> str:
+    """The README with the tables as they should be."""
+    if START not in text or END not in text:
+        raise SystemExit(f"README.md lacks the marker {START} or {END}")
+    before, rest = text.split(START, 1)
+    after = rest.split(END, 1)[1]
+    return f"{before}{START}\n\n{markdown()}\n\n{END}{after}"
+
+
+def main() -> None:
+    """Rewrite, or check."""
+    current = README.read_text()
+    wanted = rendered(current)
+    if "--check" in sys.argv[1:]:
+        raise SystemExit(0 if current == wanted else "README.md: the variables are out of date; run ./dev docs")
+    README.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main()
