@@ -204,7 +204,11 @@ def _differences(state: KubeadmState, options: InitOptions) -> List[Problem]:
         ("cluster_pod_cidr", options.pod_cidr, config.pod_cidr),
         ("cluster_service_cidr", options.service_cidr, config.service_cidr),
         ("cluster_dns_domain", options.dns_domain, config.dns_domain),
-        ("cluster_endpoint", _full_endpoint(options.endpoint), _full_endpoint(config.endpoint)),
+        (
+            "cluster_endpoint",
+            full_endpoint(options.endpoint, options.bind_port),
+            full_endpoint(config.endpoint, options.bind_port),
+        ),
     ):
         if wanted and wanted != live:
             text = "{0} is {1}, but the cluster was made with {2}".format(variable, wanted, live or "none")
@@ -212,11 +216,14 @@ def _differences(state: KubeadmState, options: InitOptions) -> List[Problem]:
     return found
 
 
-def _full_endpoint(endpoint: str) -> str:
+def full_endpoint(endpoint: str, bind_port: int = 6443) -> str:
+    """An endpoint as kubeadm writes it into kubeconfigs: with the API server's port where none is named."""
     if not endpoint:
         return ""
     host, port = network.parse_endpoint("cluster_endpoint", endpoint)
-    return "{0}:{1}".format(host, port)
+    has_port = endpoint.strip().endswith(":{0}".format(port)) and not endpoint.strip().endswith("]")
+    host = "[{0}]".format(host) if ":" in host else host
+    return "{0}:{1}".format(host, port if has_port else bind_port)
 
 
 def target_version(installed_version: str, requested: str) -> str:
@@ -395,8 +402,8 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
 
     ``timeout`` is the seconds it had, ``began`` the time of day it began (seconds since 1970).
 
-    ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines`` and, once kubeadm is beyond its preflight,
-    the last lines of the journals (``kubelet_log``, ``containerd_log``).
+    ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines``; beyond kubeadm's preflight also the last
+    errors in the journals (``kubelet_log``, ``containerd_log``) and of containers that did not come up.
     """
     stdout, stderr = scrub(result.stdout), scrub(result.stderr)
     phase = failed_phase(stdout, stderr)
@@ -412,6 +419,8 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         return KubesteadError("kubeadm is not installed; use the role kube_packages first", details)
     if result.rc == 124:
         causes = ["it did not end within {0} seconds".format(timeout)] + causes
+    if result.rc < 0:
+        causes = ["it was killed by signal {0}".format(-result.rc)] + causes
     hint = "see its output in stdout_lines and stderr_lines"
     if phase == "preflight":
         hint = "mend it, or name the check in cluster_ignore_preflight_errors if you know better"
@@ -464,8 +473,7 @@ def causes_of(stdout: str, stderr: str) -> List[str]:
         if match:
             said = [match.group(1)] + _continued(lines[index + 1 :])
             return [" ".join(one for one in said if one)]
-    errors = [line for line in lines if line.startswith("error:")]
-    return [errors[-1][len("error:") :].strip()] if errors else lines[-1:] if lines and lines[-1] else []
+    return [line[len("error:") :].strip() for line in lines if line.startswith("error:")][-1:]
 
 
 def _continued(lines: Sequence[str]) -> List[str]:
@@ -545,9 +553,7 @@ def described(state: KubeadmState, options: InitOptions) -> Dict[str, Any]:
     """What the module returns of a control plane, live or (in a dry run) as planned."""
     config = state.api.config
     server = re.sub(r"^https?://", "", state.server)
-    planned = _full_endpoint(options.endpoint)
-    if not planned and options.advertise_address:
-        planned = "{0}:{1}".format(options.advertise_address, options.bind_port)
+    planned = full_endpoint(options.endpoint or options.advertise_address, options.bind_port)
     live_version = config.kubernetes_version if config else state.api.server_version
     return {
         "kubernetes_version": live_version or target_version(state.installed_version, options.kubernetes_version),

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The part of M(kubestead.cluster.kubeconfig) that works on the control machine: the copy there."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step, diff
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+class ActionModule(ActionBase):
+    """Runs the module on the host, then compares the copy here by its digest and fetches it only when it differs."""
+
+    TRANSFERS_FILES = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The task's result. It never holds the kubeconfig."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        result.update(self._execute_module(task_vars=task_vars))
+        source = result.pop("source", None)
+        destination = self._task.args.get("copy_to")
+        if result.get("failed") or not destination:
+            return result
+        path = os.path.abspath(os.path.expanduser(os.path.expandvars(str(destination))))
+        result["copy"] = path
+        here = System()
+        existing = here.read(path)
+        wanted = None if source is None else from_dict(kubeconfig.Fingerprint, source)
+        step = kubeconfig.plan_copy(
+            path, None if existing is None else kubeconfig.fingerprint(existing), here.mode(path), wanted
+        )
+        if step.action == kubeconfig.SAME:
+            return result
+        if step.action == kubeconfig.KEEP:
+            warning = f"{path} on the control machine is {step.reason} and was left alone; give copy_to another path"
+            result.setdefault("warnings", []).append(warning)
+            return result
+        if not self._task.check_mode:
+            self._carry_out(step, here, existing, task_vars)
+        result["changed"] = True
+        result.setdefault("steps", []).append(step.public())
+        result.setdefault("diff", []).extend(diff([step]))
+        return result
+
+    def _carry_out(self, step: Step, here: System, existing: str | None, task_vars: dict[str, Any] | None) -> None:
+        try:
+            if step.action == "protect_kubeconfig":
+                os.chmod(step.target, 0o600)
+                return
+            text = self._fetch(task_vars)
+            os.makedirs(os.path.dirname(step.target), mode=0o700, exist_ok=True)
+            if step.data.get("backup") and existing is not None:
+                here.write(step.target + kubeconfig.BACKUP_SUFFIX, existing, mode=0o600)
+            here.write(step.target, text, mode=0o600)
+        except OSError as err:
+            problem = f"copy_to {step.target} can't be written: {err.strerror}; give a path that you may write"
+            raise AnsibleActionFail(problem) from err
+
+    def _fetch(self, task_vars: dict[str, Any] | None) -> str:
+        """The text of the admin's kubeconfig. Connections print what a module returns at -vvv, unless censored."""
+        with self._censored():
+            answer = self._execute_module(
+                module_name="ansible.legacy.slurp", module_args={"src": ADMIN_KUBECONFIG}, task_vars=task_vars
+            )
+        if answer.get("failed"):
+            raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} can't be read: {answer.get('msg')}; use become: true")
+        return base64.b64decode(answer["content"]).decode("utf-8")
+
+    @contextlib.contextmanager
+    def _censored(self) -> Iterator[None]:
+        """What no_log on a task does to the connection, for a part of a task."""
+        # The connection may hold a play context of its own.
+        contexts = [self._play_context, getattr(self._connection, "_play_context", self._play_context)]
+        before = [context.no_log for context in contexts]
+        try:
+            for context in contexts:
+                context.no_log = True
+            yield
+        finally:
+            for context, value in zip(contexts, before, strict=True):
+                context.no_log = value
