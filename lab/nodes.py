@@ -28,6 +28,7 @@ from .say import step
 
 LABEL = "kubestead"
 FIRST_ADDRESS = 16
+LEAST_WATCHES = {"max_user_instances": 4096, "max_user_watches": 524288}
 SSH_SECONDS = 90.0
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")
 
@@ -153,6 +154,24 @@ def create_arguments(
     return arguments
 
 
+def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) -> List[str]:
+    """Let this machine watch enough files for many systemds and kubelets; gives the settings that were too low.
+
+    The usual 128 watchers are used up by a dozen nodes, and then a systemd stops in the middle of its start. The
+    setting holds until this machine restarts.
+    """
+    raised = []
+    for name, least in LEAST_WATCHES.items():
+        path = folder / name
+        try:
+            if int(path.read_text(encoding="utf-8")) < least:
+                path.write_text(f"{least}\n", encoding="utf-8")
+                raised.append(name)
+        except OSError:
+            continue
+    return raised
+
+
 def _machine_volumes(options: Options) -> List[str]:
     """What of this machine a node sees: its kernel modules, and not its swap, which a node must never switch off."""
     folder = cache_dir() / "nodes"
@@ -185,6 +204,7 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
     if len(set(names)) != len(names):
         raise MachineError(f"node names {' '.join(names)} have one twice")
     ensure("nodes")
+    raise_limits()
     image = ensure_image()
     subnet = ensure_network()
     if options.fresh:

@@ -71,6 +71,8 @@ def render_containers_conf(facts: HostFacts) -> str:
     )
     return (
         "[containers]\n"
+        # The nodes' hosts files have what a node knows, not this machine's own names.
+        'base_hosts_file = "none"\n'
         f"default_ulimits = [{limits}]\n"
         'log_driver = "k8s-file"\n'
         "\n[engine]\n"

@@ -229,3 +229,16 @@ def test_what_is_written_reads_back_as_it_was(value: object) -> None:
 def test_no_nodes_no_inventory() -> None:
     with pytest.raises(MachineError, match="needs nodes"):
         inventory.inventory([], {})
+
+
+# -- this machine
+
+
+def test_only_limits_that_are_too_low_are_raised(tmp_path: Path) -> None:
+    (tmp_path / "max_user_instances").write_text("128\n", encoding="utf-8")
+    (tmp_path / "max_user_watches").write_text("9999999\n", encoding="utf-8")
+    assert nodes.raise_limits(tmp_path) == ["max_user_instances"]
+    assert int((tmp_path / "max_user_instances").read_text(encoding="utf-8")) >= 1024
+    assert (tmp_path / "max_user_watches").read_text(encoding="utf-8") == "9999999\n"
+    assert nodes.raise_limits(tmp_path) == []
+    assert nodes.raise_limits(tmp_path / "missing") == []
