@@ -36,14 +36,10 @@ class ActionModule(ActionBase):
         destination = self._task.args.get("copy_to")
         if result.get("failed") or not destination:
             return result
-        path = os.path.abspath(os.path.expanduser(os.path.expandvars(str(destination))))
+        path = kubeconfig.copy_path(str(destination))
         result["copy"] = path
         here = System()
-        existing = here.read(path)
-        wanted = None if source is None else from_dict(kubeconfig.Fingerprint, source)
-        step = kubeconfig.plan_copy(
-            path, None if existing is None else kubeconfig.fingerprint(existing), here.mode(path), wanted
-        )
+        step = kubeconfig.plan_copy(here, path, None if source is None else from_dict(kubeconfig.Fingerprint, source))
         if step.action == kubeconfig.SAME:
             return result
         if step.action == kubeconfig.KEEP:
@@ -51,22 +47,18 @@ class ActionModule(ActionBase):
             result.setdefault("warnings", []).append(warning)
             return result
         if not self._task.check_mode:
-            self._carry_out(step, here, existing, task_vars)
+            self._carry_out(step, here, task_vars)
         result["changed"] = True
         result.setdefault("steps", []).append(step.public())
         result.setdefault("diff", []).extend(diff([step]))
         return result
 
-    def _carry_out(self, step: Step, here: System, existing: str | None, task_vars: dict[str, Any] | None) -> None:
+    def _carry_out(self, step: Step, here: System, task_vars: dict[str, Any] | None) -> None:
         try:
             if step.action == "protect_kubeconfig":
                 os.chmod(step.target, 0o600)
-                return
-            text = self._fetch(task_vars)
-            os.makedirs(os.path.dirname(step.target), mode=0o700, exist_ok=True)
-            if step.data.get("backup") and existing is not None:
-                here.write(step.target + kubeconfig.BACKUP_SUFFIX, existing, mode=0o600)
-            here.write(step.target, text, mode=0o600)
+            else:
+                kubeconfig.apply_copy(step, here, self._fetch(task_vars))
         except OSError as err:
             problem = f"copy_to {step.target} can't be written: {err.strerror}; give a path that you may write"
             raise AnsibleActionFail(problem) from err

@@ -68,10 +68,10 @@ _PHASES = frozenset(
 
 @dataclass(frozen=True)
 class InitOptions:
-    """What ``kubeadm init`` is told. Empty text leaves a value to kubeadm.
+    """What ``kubeadm init`` is told, and who gets the admin's kubeconfig. Empty text leaves a value to kubeadm.
 
     ``timeout`` is in seconds and for the whole run; ``taints`` None leaves the control plane's usual taint, an empty
-    list lets it run any pod.
+    list lets it run any pod. The fields ``kubeconfig_*`` are those of the module kubeconfig.
     """
 
     kubernetes_version: str = option("1.36", var="cluster_kubernetes_version")
@@ -94,6 +94,9 @@ class InitOptions:
     kubelet_extra_args: Dict[str, str] = option(factory=dict)
     cri_socket: str = option("unix:///run/containerd/containerd.sock")
     timeout: int = option(900)
+    kubeconfig_user: str = option("")
+    kubeconfig_overwrite: bool = option(False)
+    kubeconfig_path: str = option("", var="cluster_kubeconfig_path")
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""

@@ -87,9 +87,9 @@ def fingerprint(text: str) -> Fingerprint:
     )
 
 
-def expected(endpoint: str) -> Optional[Fingerprint]:
+def expected(endpoint: str, bind_port: int = 6443) -> Optional[Fingerprint]:
     """The kubeconfig of a cluster that is yet to be made at ``host[:port]``; None when that is not known."""
-    return Fingerprint(servers=["https://{0}".format(full_endpoint(endpoint))]) if endpoint else None
+    return Fingerprint(servers=["https://{0}".format(full_endpoint(endpoint, bind_port))]) if endpoint else None
 
 
 def observe(system: System, user: str = "") -> KubeconfigState:
@@ -239,15 +239,33 @@ def apply(step: Step, system: System) -> None:
 # -- the copy on the control machine
 
 
-def plan_copy(path: str, existing: Optional[Fingerprint], mode: Optional[int], wanted: Optional[Fingerprint]) -> Step:
-    """The step that makes a file on the control machine the admin's kubeconfig.
+def copy_path(path: str) -> str:
+    """A path on the control machine as its user means it: absolute, with ``~`` and variables replaced."""
+    return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
 
-    Its action is ``write_kubeconfig``, ``protect_kubeconfig``, ``keep`` or ``same``. ``path`` was named by the user,
-    but a kubeconfig of another cluster in its place is kept all the same.
+
+def plan_copy(system: System, path: str, wanted: Optional[Fingerprint]) -> Step:
+    """The step that makes a file of the control machine (``system``) the admin's kubeconfig.
+
+    Its action is ``write_kubeconfig``, ``protect_kubeconfig``, or with nothing to do ``keep`` or ``same``. The user
+    named the path, but a kubeconfig of another cluster in its place is kept all the same.
     """
+    text, mode = system.read(path), system.mode(path)
+    existing = None if text is None else fingerprint(text)
     verdict, reason = judge(existing, wanted)
     if verdict == WRITE:
         return Step(AREA, "write_kubeconfig", path, reason, data={"backup": _backed_up(existing, wanted)})
     if verdict == SAME and mode is not None and mode & 0o077:
         return Step(AREA, "protect_kubeconfig", path, "mode {0:04o} -> 0600".format(mode))
     return Step(AREA, verdict, path, reason)
+
+
+def apply_copy(step: Step, system: System, text: str) -> None:
+    """Write the copy. Raises OSError."""
+    folder = os.path.dirname(step.target)
+    if not os.path.isdir(system.path(folder)):
+        os.makedirs(system.path(folder), mode=0o700)
+    before = system.read(step.target)
+    if step.data.get("backup") and before is not None:
+        system.write(step.target + BACKUP_SUFFIX, before, mode=0o600)
+    system.write(step.target, text, mode=0o600)

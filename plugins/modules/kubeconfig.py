@@ -42,6 +42,10 @@ options:
         of a kubeconfig of an earlier cluster.
     type: str
     default: ""
+  bind_port:
+    description: The port of that API where O(endpoint) has none.
+    type: int
+    default: 6443
 attributes:
   action:
     description: Runs in part on the control machine.
@@ -112,7 +116,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
     source = state.source
     if source is None:
-        state = dataclasses.replace(state, source=kubeconfig.expected(module.params["endpoint"]))
+        state = dataclasses.replace(
+            state, source=kubeconfig.expected(module.params["endpoint"], module.params["bind_port"])
+        )
     for warning in kubeconfig.warnings_of(state, options):
         module.warn(warning)
     steps = kubeconfig.plan(state, options)
@@ -134,6 +140,7 @@ def main() -> None:
         "overwrite": {"type": "bool", "default": False},
         "copy_to": {"type": "str", "default": ""},
         "endpoint": {"type": "str", "default": ""},
+        "bind_port": {"type": "int", "default": 6443},
     }
     _edge.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
 
