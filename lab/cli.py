@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import pwd
@@ -20,7 +21,7 @@ from . import inventory, nodes
 from .machine import ROOT, MachineError, cache_dir, ensure_venv, search_path, state_dir
 from .node_image import remove_images
 from .podman import NETWORK, ensure_network, host_facts, mirror_address, remove_network
-from .say import say, step
+from .say import duration, say, step
 
 LAB_NODES = ("cp1", "w1", "w2")
 PASSED_ON = ("KUBESTEAD_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -157,8 +158,12 @@ def prepare_set(
     options: nodes.Options,
     control_plane: Optional[Sequence[str]] = None,
     mirror: bool = True,
+    renew: bool = False,
 ) -> pathlib.Path:
-    """Network, mirror, nodes and inventory of a set; gives the inventory's path."""
+    """Network, mirror, nodes and inventory of a set; gives the inventory's path.
+
+    ``renew``: nodes that were made for another version of Kubernetes than the mirror now has are replaced.
+    """
     subnet = ensure_network()
     variables: Dict[str, object] = {}
     if mirror:
@@ -169,6 +174,10 @@ def prepare_set(
         variables = inventory.cluster_variables(
             info.version, info.flavour, host_facts().cgroup_v2, info.missing_images, set_name
         )
+        before = inventory.version_in(set_name)
+        if renew and before not in (None, info.version):
+            say(f"the nodes of {set_name} were made for Kubernetes {before}; they are replaced for {info.version}")
+            options = dataclasses.replace(options, fresh=True)
     else:
         served = nodes.Mirror(mirror_address(subnet), None, ())
     there = nodes.create(set_name, names, served, options)
@@ -216,27 +225,47 @@ def command_nodes_list(options: argparse.Namespace) -> int:
 
 def command_lab(options: argparse.Namespace) -> int:
     """``./dev lab``"""
-    raise MachineError("lab is not written yet")
+    from . import demo
+
+    began = time.monotonic()
+    venv = ensure_venv()
+    path = prepare_set(inventory.DEFAULT_SET, LAB_NODES, nodes.Options(fresh=options.fresh), renew=True)
+    with step("site.yml: a cluster on the nodes, over SSH"):
+        demo.play(venv, path, "site.yml")
+    say("$ kubectl get nodes -o wide")
+    say(demo.kubectl("get nodes -o wide"))
+    if not options.no_demo:
+        with step("the demo application examples/webapp"):
+            demo.play(venv, path, "kubestead.cluster.deploy", *demo.DEPLOY)
+        with step("the demo answers on every node, from pods on different nodes"):
+            demo.show()
+    folder = os.path.relpath(nodes.set_dir(inventory.DEFAULT_SET))
+    say(f"\nThe lab is up ({duration(time.monotonic() - began)}). What now:")
+    say(f"  ssh -F {folder}/ssh_config cp1     # kubectl get pods -A")
+    say(f"  ansible-playbook -i {os.path.relpath(path)} site.yml --check --diff")
+    say("  ./dev lab-down")
+    return 0
 
 
 def command_lab_down(options: argparse.Namespace) -> int:
     """``./dev lab-down``"""
+    from . import mirror
+
     began = time.monotonic()
     with step("remove all nodes"):
         for set_name in nodes.by_set(nodes.listed()):
             nodes.destroy(set_name)
             inventory.remove(set_name)
     with step("remove the mirror and the network"):
-        from .mirror import remove_mirror
-
-        remove_mirror()
+        mirror.remove_mirror()
         remove_network()
     if options.cache:
         with step("remove the cache"):
             remove_images()
+            mirror.remove_images()
             shutil.rmtree(cache_dir(), ignore_errors=True)
             shutil.rmtree(state_dir(), ignore_errors=True)
-    say(f"the lab is gone ({time.monotonic() - began:.0f} s)")
+    say(f"the lab is gone ({duration(time.monotonic() - began)})")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .machine import ROOT, MachineError
@@ -122,6 +123,23 @@ def path_of(set_name: str) -> pathlib.Path:
     return set_dir(set_name) / "hosts.yml"
 
 
+def version_in(set_name: str) -> Optional[str]:
+    """The Kubernetes version the set's inventory was written for; None when there is none."""
+    path = path_of(set_name)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    match = re.search(r'^ *cluster_kubernetes_version: "(.+)"$', text, re.MULTILINE)
+    return match.group(1) if match else None
+
+
+def ssh_config(nodes: Sequence[Node]) -> str:
+    """A configuration file for ssh, so that ``ssh -F file cp1`` leads to the node."""
+    text = "# Written by ./dev from the nodes there are; the next run writes it anew.\n"
+    for node in nodes:
+        text += f"Host {node.name}\n  HostName {node.address}\n  User {USER}\n  IdentityFile {key_path()}\n"
+        text += "".join(f"  {option.replace('=', ' ', 1)}\n" for option in ssh_options(node.set_name)[1::2])
+    return text
+
+
 def write(
     set_name: str,
     nodes: Sequence[Node],
@@ -136,12 +154,15 @@ def write(
     fresh = path.with_name(f".hosts.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
+    set_dir(set_name).mkdir(parents=True, exist_ok=True)
+    (set_dir(set_name) / "ssh_config").write_text(ssh_config(nodes), encoding="utf-8")
     return path
 
 
 def remove(set_name: str) -> None:
-    """Remove the set's inventory and known hosts."""
-    for path in (path_of(set_name), set_dir(set_name) / "known_hosts"):
+    """Remove the set's inventory and what else was written of its nodes."""
+    files = [set_dir(set_name) / name for name in ("known_hosts", "ssh_config", "kubeconfig")]
+    for path in (path_of(set_name), *files):
         path.unlink(missing_ok=True)
     for folder in (path_of(set_name).parent, set_dir(set_name)):
         if folder.is_dir() and not any(folder.iterdir()):

@@ -172,7 +172,7 @@ def requirements_key(requirements: str, python: str) -> str:
 
 def ensure_venv() -> pathlib.Path:
     """The folder of the Python environment with everything in requirements-dev.txt, made when it is not there."""
-    key = requirements_key(REQUIREMENTS.read_text(encoding="utf-8"), f"{sys.executable} {sys.version}")
+    key = requirements_key(REQUIREMENTS.read_text(encoding="utf-8"), f"{sys.base_prefix} {sys.version}")
     folder = cache_dir() / "venv" / key
     if (folder / ".complete").exists():
         return folder

@@ -242,3 +242,19 @@ def test_only_limits_that_are_too_low_are_raised(tmp_path: Path) -> None:
     assert (tmp_path / "max_user_watches").read_text(encoding="utf-8") == "9999999\n"
     assert nodes.raise_limits(tmp_path) == []
     assert nodes.raise_limits(tmp_path / "missing") == []
+
+
+def test_ssh_finds_a_node_by_its_name() -> None:
+    text = inventory.ssh_config([NODE])
+    assert "Host cp1\n  HostName 10.213.0.16\n  User admin\n" in text
+    assert "\n  StrictHostKeyChecking accept-new\n" in text
+    assert "\n  -o" not in text
+
+
+def test_the_version_an_inventory_was_written_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(inventory, "set_dir", lambda name: tmp_path / name)
+    assert inventory.version_in("s") is None
+    inventory.write("s", [NODE], inventory.cluster_variables("1.35.0", "binaries", False, set_name="s"))
+    assert inventory.version_in("s") == "1.35.0"
+    inventory.remove("s")
+    assert not (tmp_path / "s").exists()
