@@ -46,7 +46,7 @@ DNF_KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes"
 DNF_SOURCES_FOLDER = "/etc/yum.repos.d"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 
-# The first lets dnf see what the repository's definition excludes (dnf 4 and 5), the second has it look for new versions.
+# The first lets dnf (4 and 5) see what the repository's definition excludes, the second has it look for new versions.
 _DNF_OPTIONS = ("--setopt=disable_excludes=kubernetes", "--setopt=kubernetes.metadata_expire=0")
 
 # A key that ends within these days is looked after: the repository may have it with a later end.
@@ -550,7 +550,7 @@ def _repository_problems(
             VERSION_OPTION, options.version, answer.url, answer.status
         )
         if answer.minors:
-            return [Problem(check, message, "give one of {0}".format(", ".join(answer.minors)))]
+            return [Problem(check, message, "give one of {0}".format(", ".join(answer.minors[-6:])))]
         return [Problem(check, message, "give another minor, or correct {0}".format(URL_OPTION))]
     if not answer.reachable:
         fix = "check the network, proxies and {0}".format(URL_OPTION)
@@ -659,11 +659,11 @@ def plan(state: KubePackagesState, options: KubePackagesOptions) -> List[Step]:
         if manager == "apt" and state.lists_empty:
             steps.append(packages.update_step(AREA))
         elif manager == "apt":
-            steps.append(packages.update_step(AREA, "{0} are to be installed".format(request), APT_SOURCE))
+            steps.append(packages.update_step(AREA, "packages are to be installed", APT_SOURCE))
         extra = _DNF_OPTIONS if manager == "dnf" else ()
         steps.append(packages.install_step(AREA, manager, state.installed, chosen, options=extra, source=url))
     if manager == "apt":
-        names = list(dict.fromkeys([*state.needed, *chosen]))
+        names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
         steps += packages.hold_steps(AREA, manager, state.installed, names, options.hold)
     if not state.enabled:
         steps.append(Step(AREA, "enable", "kubelet.service", "not enabled"))
@@ -711,8 +711,11 @@ def _source_difference(before: str, after: str) -> str:
     new = set(after.splitlines())
     for line in after.splitlines():
         if line not in old and re.match(r"(URIs: |baseurl=)", line):
-            was = [other for other in before.splitlines() if re.match(r"(URIs:|baseurl\s*=)", other)]
-            return "{0} -> {1}".format(was[0].strip() if was else "no address", line.split(None, 1)[-1])
+            was = re.search(r"(?m)^(?:URIs:|baseurl\s*=)\s*(.*?)\s*$", before)
+            return "{0} -> {1}".format(was.group(1) if was else "no address", re.split("[ =]", line, maxsplit=1)[1])
+    holds = [any(re.match(r"exclude\s*=", line) for line in lines) for lines in (old, new)]
+    if holds[0] != holds[1]:
+        return "the packages are {0}".format("held" if holds[0] else "not held")
     changed = sorted(new - old) or sorted(old - new)
     return "differs in {0}".format(changed[0].strip() if changed else "the order of its lines")
 
@@ -722,10 +725,14 @@ def _source_difference(before: str, after: str) -> str:
 
 def apply(step: Step, system: System) -> None:
     """Carry out one step. Raises :class:`KubesteadError` with one line."""
-    if step.action == "write":
-        system.write(step.target, step.data["text"], step.data["mode"])
-    elif step.action == "remove":
-        system.remove(step.target)
+    if step.action in ("write", "remove"):
+        try:
+            if step.action == "write":
+                system.write(step.target, step.data["text"], step.data["mode"])
+            else:
+                system.remove(step.target)
+        except OSError as err:
+            raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err
     elif step.action == "enable":
         system.run(["systemctl", "enable", "--quiet", step.target], check=True)
     else:

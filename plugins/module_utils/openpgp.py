@@ -23,8 +23,11 @@ _PUBLIC_KEY = 6
 _SIGNATURE = 2
 _SUBPACKET_CREATED = 2
 _SUBPACKET_KEY_EXPIRES = 9
-# Certifications of a user id, and a signature directly on a key.
-_SELF_SIGNATURES = (0x10, 0x11, 0x12, 0x13, 0x1F)
+_SUBPACKET_ISSUER = 16
+_SUBPACKET_ISSUER_FINGERPRINT = 33
+# A signature directly on a key, and certifications of a user id.
+_DIRECT = 0x1F
+_SELF_SIGNATURES = (0x10, 0x11, 0x12, 0x13, _DIRECT)
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,15 @@ def _keys(data: bytes) -> List[PublicKey]:
             digest = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body)
             found.append(PublicKey(digest.hexdigest().upper()))
         elif tag == _SIGNATURE and found and body[0] == 4 and body[1] in _SELF_SIGNATURES:
-            area = _subpackets(body[6 : 6 + int.from_bytes(body[4:6], "big")])
+            hashed_end = 6 + int.from_bytes(body[4:6], "big")
+            rest_end = hashed_end + 2 + int.from_bytes(body[hashed_end : hashed_end + 2], "big")
+            area = _subpackets(body[6:hashed_end])
             moment = int.from_bytes(area.get(_SUBPACKET_CREATED, b""), "big")
-            if not _issued_by(area, found[-1].fingerprint) or moment < signed:
+            others = {**_subpackets(body[hashed_end + 2 : rest_end]), **area}
+            if not _issued_by(others, found[-1].fingerprint) or moment < signed:
+                continue
+            if body[1] == _DIRECT and _SUBPACKET_KEY_EXPIRES not in area:
+                # says something else, mostly who may revoke the key
                 continue
             # The newest self-signature counts; without an expiry subpacket the key does not end.
             signed = moment
@@ -88,9 +97,12 @@ def _keys(data: bytes) -> List[PublicKey]:
 
 
 def _issued_by(area: Dict[int, bytes], fingerprint: str) -> bool:
-    """False for a signature which says that another key made it."""
-    issuer = area.get(33)
-    return issuer is None or issuer[1:].hex().upper() == fingerprint
+    """False for a signature which says that another key made it: people sign each other's keys."""
+    if _SUBPACKET_ISSUER_FINGERPRINT in area:
+        return area[_SUBPACKET_ISSUER_FINGERPRINT][1:].hex().upper() == fingerprint
+    if _SUBPACKET_ISSUER in area:
+        return fingerprint.endswith(area[_SUBPACKET_ISSUER].hex().upper())
+    return True
 
 
 def _packets(data: bytes) -> Iterator[Tuple[int, bytes]]:

@@ -72,17 +72,17 @@ class Package:
 class PackagesState:
     """What a host says of the packages asked for.
 
-    ``lists_empty``: the host can't install anything before an index update. ``interrupted``: dpkg was killed and must
-    be finished first. ``candidates``: versions apt would install, for packages that are not there, empty when unknown or
-    none (``candidates_known`` tells which).
+    ``lists_empty``: the host can't install anything before an index update. ``interrupted``: dpkg was killed and
+    must be finished first. ``offers``: the versions in apt's lists, the one apt would take first, of packages that are
+    not installed as wanted; looked up at all only when ``offers_known``.
     """
 
     manager: str
     installed: Dict[str, Package] = field(default_factory=dict)
     lists_empty: bool = False
     interrupted: bool = False
-    candidates: Dict[str, str] = field(default_factory=dict)
-    candidates_known: bool = False
+    offers: Dict[str, List[str]] = field(default_factory=dict)
+    offers_known: bool = False
 
 
 # -- looking
@@ -194,35 +194,48 @@ def interrupted(system: System) -> bool:
     return any(name.isdigit() for name in system.names("/var/lib/dpkg/updates"))
 
 
-def parse_policy(text: str) -> Dict[str, str]:
-    """Package -> candidate version, from ``apt-cache policy``; packages without one are not in it."""
-    found: Dict[str, str] = {}
-    name = ""
+def parse_policy(text: str) -> Dict[str, List[str]]:
+    """Package -> versions apt knows a source of, the candidate first, from ``apt-cache policy``."""
+    found: Dict[str, List[str]] = {}
+    name = candidate = version = ""
     for line in text.splitlines():
+        words = line.replace("***", "   ").split()
         if line and not line[0].isspace() and line.endswith(":"):
-            name = line[:-1]
-        elif line.strip().startswith("Candidate:") and not line.strip().endswith("(none)"):
-            found[name] = line.split()[1]
+            name, version = line[:-1], ""
+        elif words[:1] == ["Candidate:"]:
+            candidate = words[1]
+        elif name and len(words) == 2 and re.match(r"^( \*\*\*|    ) \S", line):
+            version = words[0]
+        elif version and len(words) > 2 and words[1] != "/var/lib/dpkg/status":
+            known = found.setdefault(name, [])
+            if version not in known:
+                known.insert(0 if version == candidate else len(known), version)
     return found
 
 
-def observe(system: System, names: Sequence[str]) -> PackagesState:
-    """What the host says of the packages ``names``: at most two commands, nothing written.
+def observe(system: System, wanted: Sequence[Wanted]) -> PackagesState:
+    """What the host says of the packages: at most two commands, nothing written.
 
     Raises :class:`KubesteadError` on a system with neither apt nor dnf.
     """
     found_manager = manager(system)
-    present = installed(system, found_manager, names)
+    present = installed(system, found_manager, [package.name for package in wanted])
     if found_manager == "dnf":
         return PackagesState("dnf", present)
     empty = lists_empty(system)
-    missing = [name for name in names if name not in present]
-    candidates: Dict[str, str] = {}
+    missing = [package.name for package in wanted if not fulfilled(present, package)]
+    offers: Dict[str, List[str]] = {}
     if missing and not empty:
-        # Without these caches in memory apt-cache would write /var/cache/apt/*.bin.
+        # With these options nothing is written to /var/cache/apt/*.bin.
         argv = ["apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy", *missing]
-        candidates = parse_policy(system.run(argv).stdout)
-    return PackagesState("apt", present, empty, interrupted(system), candidates, bool(missing) and not empty)
+        offers = parse_policy(system.run(argv).stdout)
+    return PackagesState("apt", present, empty, interrupted(system), offers, bool(missing) and not empty)
+
+
+def fulfilled(present: Mapping[str, Package], wanted: Wanted) -> bool:
+    """True when the package is installed, wholly and in a version that fits."""
+    package = present.get(wanted.name)
+    return package is not None and package.complete and fits(package.version, wanted.version)
 
 
 # -- versions
@@ -275,41 +288,38 @@ def plan(state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = 
 
     Raises :class:`KubesteadError` for a package that the host's lists do not have.
     """
-    missing = []
-    for package in wanted:
-        present = state.installed.get(package.name)
-        if present is None or not present.complete or not fits(present.version, package.version):
-            missing.append(package)
+    missing = [package for package in wanted if not fulfilled(state.installed, package)]
     steps = []
     if missing:
-        unknown = [item.name for item in missing if _not_offered(state, item)]
-        if unknown:
+        absent = [_asked(state.manager, item) for item in missing if state.offers_known and not _offer(state, item)]
+        if absent:
             raise KubesteadError(
-                "package {0} is in none of the host's repositories; check the name, or add the repository "
-                "that has it".format(", ".join(unknown))
+                "package {0} is in none of the host's repositories; check the name and version, or add the repository "
+                "that has it".format(", ".join(absent))
             )
         if state.interrupted:
             steps.append(finish_step(area))
         if state.lists_empty:
             steps.append(update_step(area))
-        targets = {item.name: item.version or state.candidates.get(item.name, "") for item in missing}
-        steps.append(
-            install_step(
-                area,
-                state.manager,
-                state.installed,
-                targets,
-                pinned={item.name: item.version for item in missing if item.version},
-            )
-        )
+        targets = {item.name: _offer(state, item) or item.version for item in missing}
+        pins = {item.name: targets[item.name] for item in missing if item.version}
+        steps.append(install_step(area, state.manager, state.installed, targets, pins))
     names = [package.name for package in wanted]
     steps.extend(hold_steps(area, state.manager, state.installed, names, hold))
     return steps
 
 
-def _not_offered(state: PackagesState, package: Wanted) -> bool:
-    absent = package.name not in state.installed
-    return absent and state.candidates_known and package.name not in state.candidates
+def _offer(state: PackagesState, package: Wanted) -> str:
+    """The version that would come: the first that fits; of a package that is there in part, its own."""
+    offers = state.offers.get(package.name, [])
+    present = state.installed.get(package.name)
+    if present is not None and fits(present.version, package.version):
+        return present.version
+    return next((version for version in offers if fits(version, package.version)), "")
+
+
+def _asked(found_manager: str, package: Wanted) -> str:
+    return _spec(found_manager, package.name, package.version)
 
 
 def finish_step(area: str) -> Step:
@@ -337,18 +347,18 @@ def install_step(
     the package manager; ``source`` is named when a version is not to be had.
     """
     pins = {name: version for name, version in targets.items() if version} if pinned is None else pinned
-    reasons = []
+    differences: Dict[str, List[str]] = {}
     before = []
     for name, version in targets.items():
-        reasons.append("{0} {1}".format(name, _difference(present.get(name), version)))
+        differences.setdefault(_difference(present.get(name), version), []).append(name)
         if name in present:
             before.append("{0} {1}\n".format(name, present[name].version))
-    common = {_difference(present.get(name), version) for name, version in targets.items()}
+    reasons = ["{0} {1}".format(" ".join(names), difference) for difference, names in differences.items()]
     return Step(
         area,
         "install",
         " ".join(targets),
-        common.pop() if len(common) == 1 else ", ".join(reasons),
+        next(iter(differences)) if len(differences) == 1 else ", ".join(reasons),
         before="".join(before),
         after="".join("{0} {1}\n".format(name, version or "(newest)") for name, version in targets.items()),
         data={
@@ -517,6 +527,8 @@ def cause(result: Result, specs: Sequence[str] = (), source: str = "") -> str:
     """Why apt, dpkg or dnf failed, in one line: the first cause it names, not the last consequence."""
     if result.rc in (124, 127):
         return result.last_line
+    if result.rc < 0:
+        return "it was killed (signal {0}); the next run finishes what it left".format(-result.rc)
     lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines() if line.strip()]
     text = "\n".join(lines)
     match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
@@ -536,12 +548,12 @@ def cause(result: Result, specs: Sequence[str] = (), source: str = "") -> str:
     unmet = [line for line in lines if re.match(r"\S+ : (Pre)?(Depends|Breaks|Conflicts)", line)]
     if unmet:
         return "; ".join(unmet[:3])
-    found = _first(lines, ("E: ", "GPG error", "Error: ", "error: ", "Problem"))
+    found = _first(lines, ("GPG error", "E: ", "Error: ", "error: ", "Problem"))
     return found or result.last_line or "it ended with code {0} and said nothing".format(result.rc)
 
 
 def _not_in_repository(spec: str, source: str) -> str:
-    return "{0} is not in the repository{1}".format(spec, " " + source if source else "")
+    return "{0} is {1}".format(spec, "not in the repository " + source if source else "in none of the repositories")
 
 
 def _first(lines: Sequence[str], marks: Sequence[str]) -> Optional[str]:

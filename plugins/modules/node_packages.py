@@ -85,7 +85,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.system import Sy
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Look, decide, do."""
     wanted = packages.wanted_from(module.params["packages"])
-    state = packages.observe(system, [package.name for package in wanted])
+    state = packages.observe(system, wanted)
     steps = packages.plan(state, wanted, module.params["hold"])
     result = _edge.carry_out(module, steps, lambda step: packages.apply(step, system))
     result["packages"] = {name: package.version for name, package in state.installed.items()}
