@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import areas, cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Finding
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
 
 display = Display()
 
@@ -49,6 +50,8 @@ class ActionModule(ActionBase):
             areas.outside(item["item"], item) for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")
         ]
         plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted)
+        if "control_plane" in wanted and plan.token_host in plan.steps and not plan.errors:
+            plan.steps[plan.token_host] += areas.copy_steps(hostvars[plan.token_host][observed], System())
         result.update(areas.as_result(plan, wanted))
         _show(plan)
         if plan.errors:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from . import cni, containerd, kube_packages
+from . import cni, containerd, kube_packages, kubeconfig
 from . import host as host_area
 from .cluster import ClusterPlan, Host
 from .errors import KubesteadError, OptionError
@@ -20,6 +20,7 @@ from .kubeadm import KubeadmState
 from .model import from_dict, from_variables, to_dict
 from .node import NodeState
 from .plan import Step
+from .system import System
 
 # In the order in which a run takes them.
 OPTIONS: Dict[str, Any] = {
@@ -29,8 +30,10 @@ OPTIONS: Dict[str, Any] = {
     "control_plane": InitOptions,
     "join": JoinOptions,
     "cni": cni.CniOptions,
+    "kubeconfig": kubeconfig.KubeconfigOptions,
 }
-NAMES = tuple(OPTIONS)
+# The areas that are roles of their own.
+NAMES = tuple(area for area in OPTIONS if area != "kubeconfig")
 
 # The areas that concern one machine alone: their own plan needs nothing of other hosts.
 _OWN: Dict[str, Tuple[Any, Any]] = {
@@ -61,7 +64,7 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]]) -> Dict[str,
         "packages_url": str(packages.get("url") or ""),
         "kubernetes_version": str(packages.get("version") or ""),
         "image_repository": str((options.get("control_plane") or {}).get("image_repository") or ""),
-        "kubeconfig_user": str((options.get("control_plane") or {}).get("kubeconfig_user") or ""),
+        "kubeconfig_user": str((options.get("kubeconfig") or {}).get("user") or ""),
     }
 
 
@@ -76,7 +79,7 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
     steps: List[Step] = []
     for area, value in options.items():
         # Those of control_plane hold for the whole cluster; its rules judge them.
-        if area in broken or area == "control_plane":
+        if area in broken or area in ("control_plane", "kubeconfig"):
             continue
         try:
             value.validate()
@@ -96,6 +99,8 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
             steps += module.plan(state, options[area], hidden) if hidden else module.plan(state, options[area])
         except KubesteadError as err:
             problems.append((area, Problem("{0}.plan".format(area), err.message, "nothing can be planned before that")))
+    if control_plane:
+        steps += _kubeconfig_steps(facts, options["kubeconfig"])
     return Host(
         name=name,
         control_plane=control_plane,
@@ -109,6 +114,22 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
         steps=steps,
         problems=problems,
     )
+
+
+def _kubeconfig_steps(facts: Mapping[str, Any], options: kubeconfig.KubeconfigOptions) -> List[Step]:
+    """What the login user's kubeconfig lacks; nothing where there is no cluster that it could be of."""
+    state = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
+    return kubeconfig.plan(state, options) if state.source else []
+
+
+def copy_steps(facts: Mapping[str, Any], here: System) -> List[Step]:
+    """What the control machine's copy of a control plane's kubeconfig lacks; ``here`` is the control machine."""
+    options = from_dict(kubeconfig.KubeconfigOptions, facts["options"].get("kubeconfig") or {})
+    source = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"]).source
+    if not options.copy_to or source is None:
+        return []
+    step = kubeconfig.plan_copy(here, kubeconfig.copy_path(options.copy_to), source)
+    return [] if step.action in (kubeconfig.SAME, kubeconfig.KEEP) else [step]
 
 
 def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:

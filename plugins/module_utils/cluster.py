@@ -182,7 +182,8 @@ def _plan_membership(
     plan.findings += _name_findings(newcomers, members)
     if "cni" in areas and reference:
         for host in hosts:
-            found = cni.problems(host.cni, host.cni_options, _bridge_nodes(reference))
+            wanted = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
+            found = cni.problems(host.cni, wanted, _bridge_nodes(reference))
             plan.findings += [Finding(host.name, "cni", problem) for problem in found]
     if plan.errors:
         return

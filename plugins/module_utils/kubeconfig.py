@@ -37,11 +37,13 @@ WRITE, KEEP, SAME = "write", "keep", "same"
 class KubeconfigOptions:
     """Whose kubeconfig. An empty ``user`` is the one who logged in to become root, or root who did it himself.
 
-    ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept beside.
+    ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept beside. ``copy_to`` is a path on the
+    control machine, empty for none.
     """
 
     user: str = option("", var="control_plane_kubeconfig_user")
     overwrite: bool = option(False, var="control_plane_kubeconfig_overwrite")
+    copy_to: str = option("", var="cluster_kubeconfig_path")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from . import cni, containerd, host, join, kube_packages, kubeadm, node
+from . import cni, containerd, host, join, kube_packages, kubeadm, kubeconfig, node
 from .errors import OptionError
 from .model import to_dict
 from .system import System
@@ -31,6 +31,7 @@ def observe(
             "containerd": containerd.observe(system, image_repository),
             "cni": cni.observe(system),
             "kubeadm": made,
+            "kubeconfig": kubeconfig.observe(system, kubeconfig_user),
             "begun": join.observe(system, made).begun,
         }
     )
