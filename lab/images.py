@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from .cache import run
-from .machine import MachineError
+from .cache import once, run
+from .machine import MachineError, cache_dir
 from .private_apt import PrivateApt
-from .roots import debian_root
+from .roots import debian_root, sources_digest
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -36,8 +36,8 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APPLETS = (
     "ash awk basename cat chmod chown cp cut date df dirname du echo env expr false find free grep head hostname httpd"
     " id ip kill less ln ls md5sum mkdir mktemp mv nc netstat nslookup ping printf ps pwd rm rmdir route sed seq sh"
-    " sha256sum sleep sort stat sync tail tar tee telnet test timeout top touch tr traceroute true uname uniq vi wc wget"
-    " which whoami xargs yes"
+    " sha256sum sleep sort stat sync tail tar tee telnet test timeout top touch tr traceroute true uname uniq vi wc"
+    " wget which whoami xargs yes"
 ).split()
 
 PAUSE = ("/bin/busybox", "sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done")
@@ -332,21 +332,31 @@ class Builder:
         self.work = work
 
     def root(self, name: str, packages: Sequence[str], links: Optional[Mapping[str, str]] = None) -> Path:
-        """A layer with a small Debian of these packages and a busybox; ``links``: path -> what it points to."""
-        root = self.work / name
+        """A layer with a small Debian of these packages and a busybox; ``links``: path -> what it points to.
+
+        It is kept in the cache, for every Kubernetes whose images are made later.
+        """
+        recipe = json.dumps([[*packages], links or {}, APPLETS, sources_digest()])
+        folder = cache_dir() / "layers" / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+        with once(folder) as work:
+            if work:
+                self._make_root(work, packages, links or {})
+        return folder / "layer.tar"
+
+    def _make_root(self, work: Path, packages: Sequence[str], links: Mapping[str, str]) -> None:
+        root = work / "root"
         debian_root(self.apt, [*packages, "busybox-static"], root)
         for applet in APPLETS:
             target = root / "bin" / applet
             if not any(os.path.lexists(root / folder / applet) for folder in ("bin", "sbin")):
                 target.symlink_to("/bin/busybox")
-        for path, target_path in (links or {}).items():
+        for path, target_path in links.items():
             link = root / path
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(target_path)
-        layer = tree_layer(self.work / f"{name}.tar", root)
+        tree_layer(work / "layer.tar", root)
         shutil.rmtree(root)
-        return layer
 
     def files(self, name: str, files: Mapping[str, Tuple[Path | str, int]]) -> Path:
         """A layer of single files."""
@@ -384,12 +394,12 @@ class Builder:
             for family in ("ip", "ip6")
             for action in ("", "-save", "-restore")
         }
-        root = self.root("kube-proxy-root", ("iptables", "nftables", "conntrack", "ipset", "kmod"), links)
+        root = self.root("kube-proxy", ("iptables", "nftables", "conntrack", "ipset", "kmod"), links)
         layer = self.files(program, {f"usr/local/bin/{program}": (binaries / program, 0o755)})
         return Image((name,), (root, layer), command=(f"/usr/local/bin/{program}",))
 
     def _etcd(self, name: str, program: str, binaries: Path) -> Image:
-        root = self.root("etcd-root", ("etcd-server", "etcd-client"))
+        root = self.root("etcd", ("etcd-server", "etcd-client"))
         files: Dict[str, Tuple[Path | str, int]] = {}
         if (binaries / "etcd").exists():
             for tool in ("etcd", "etcdctl", "etcdutl"):
@@ -408,20 +418,27 @@ class Builder:
             (name,), (self.files(program, {"bin/busybox": (busybox / "bin/busybox", 0o755)}),), entrypoint=PAUSE
         )
 
-    def _coredns(self, name: str, program: str, binaries: Path) -> Optional[Image]:
+    def _coredns(self, name: str, program: str, binaries: Path) -> Image:
         if not (binaries / "coredns").exists():
-            return None
+            script = Path(__file__).with_name("cluster_dns.py")
+            layer = self.files(program, {"usr/local/lib/cluster_dns.py": (script, 0o644)})
+            start = ("/usr/bin/python3", "-u", "/usr/local/lib/cluster_dns.py")
+            return Image((name,), (self._python(), layer), entrypoint=start, ports=("53/tcp", "53/udp"))
         layer = self.files(program, {"coredns": (binaries / "coredns", 0o755)})
         return Image((name,), (layer,), entrypoint=("/coredns",), ports=("53/tcp", "53/udp"))
+
+    def _python(self) -> Path:
+        """The layer with Python, for the images that share it."""
+        return self.root("python", ("python3",), {"usr/local/bin/python": "/usr/bin/python3"})
 
     def applications(self) -> List[str]:
         """Publish what the example applications and the tests run; the names.
 
         Most names are those of images on Docker Hub that do the same, so that an example works with both.
         """
-        busybox = self.root("busybox-root", ())
-        python = self.root("python-root", ("python3",), {"usr/local/bin/python": "/usr/bin/python3"})
-        redis = self.root("redis-root", ("redis-server",))
+        busybox = self.root("busybox", ())
+        python = self._python()
+        redis = self.root("redis", ("redis-server",))
         images = (
             Image(("docker.io/library/busybox:1", "docker.io/library/busybox:latest"), (busybox,), command=("sh",)),
             Image(("docker.io/library/python:3-slim", "docker.io/library/python:3"), (python,), command=("python3",)),

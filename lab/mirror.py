@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
+from . import cluster_dns, images, machine, packages, roots
 from . import flavour as flavours
-from . import images, machine, packages, roots
 from .cache import once, run
 from .flavour import Flavour
 from .podman import podman
@@ -66,7 +66,7 @@ class MirrorInfo:
     minor: str
     flavour: str
     missing_images: Tuple[str, ...]
-    """Images kubeadm wants and the server does not have, such as CoreDNS in the ``debian`` flavour."""
+    """Images kubeadm wants and the server does not have, such as those a future kubeadm adds."""
     packages_url: str = f"https://{MIRROR}/k8s"
     """For ``cluster_packages_url``, to take the packages from the mirror's own name."""
     image_repository: str = f"{MIRROR}/k8s"
@@ -262,7 +262,7 @@ def _registry(registry: str) -> List[str]:
 def source_key() -> str:
     """Changes when the code that makes the served files does."""
     digest = hashlib.sha256()
-    for module in (images, packages, roots):
+    for module in (cluster_dns, images, packages, roots):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:12]
 
@@ -295,7 +295,7 @@ def ensure_site(chosen: Flavour) -> Path:
     with once(target) as work:
         if work:
             _make_site(chosen, chosen.folder, work)
-            _prune(folder, f"{chosen.name}-{chosen.version}-*", 1)
+            _prune(folder, f"{chosen.name}-{chosen.version}-*", 2)
     return target
 
 
@@ -351,7 +351,7 @@ def ensure_distribution() -> Path:
             apt = _apt()
             with step("download what nodes install from Debian"):
                 packages.distribution_repository(apt, work, time.time())
-            _prune(folder, "distribution-*", 1)
+            _prune(folder, "distribution-*", 2)
     return target
 
 
@@ -366,7 +366,7 @@ def _prune(folder: Path, pattern: str, keep: int) -> None:
 
 def ensure_image() -> str:
     """The server's container image, with tag: nginx out of Debian's packages."""
-    key = hashlib.sha256(Path(str(roots.__file__)).read_bytes()).hexdigest()[:12]
+    key = roots.sources_digest()
     image = f"{IMAGE}:{key}"
     if podman("image", "exists", image, check=False).returncode == 0:
         return image

@@ -25,7 +25,7 @@ from .private_apt import PrivateApt
 
 REVISION = "1.1"
 
-# What the nodes may install from their distribution: what kubeadm and its packages ask for, what Ansible's modules need.
+# What nodes may install from their distribution: what kubeadm and its packages ask for, what Ansible's modules need.
 DISTRIBUTION = (
     "apt-transport-https apt-utils bash-completion busybox-static ca-certificates chrony conntrack containerd"
     " containernetworking-plugins curl dbus e2fsprogs ebtables ethtool gnupg gpg iproute2 ipset iptables"
@@ -145,8 +145,11 @@ of_pod() {
     [ -z "$uid" ] || containers_of "$uid" | grep -Fxv "$1" || true
 }
 row() {
-    printf '%.13s\t%s\t%s\t%s\n' "$1" "$(label "$1" io.kubernetes.container.name)" \
-        "$(label "$1" io.kubernetes.pod.name)" "$(label "$1" io.kubernetes.pod.namespace)"
+    id=$1
+    shift
+    printf '%.13s' "$id"
+    for part do printf '\t%s' "$(label "$id" "io.kubernetes.$part")"; done
+    echo
 }
 
 while [ $# -gt 0 ]; do
@@ -209,16 +212,16 @@ case "$command" in
     rmi)
         for word in $words; do ctr images remove "$(full_name "$word")"; done ;;
     pods)
-        [ -n "$quiet" ] || printf 'POD ID\t\tNAME\tNAMESPACE\n'
+        [ -n "$quiet" ] || printf 'POD ID\tNAME\tNAMESPACE\n'
         for id in $(kind sandbox); do
-            if [ -n "$quiet" ]; then echo "$id"; else row "$id"; fi
+            if [ -n "$quiet" ]; then echo "$id"; else row "$id" pod.name pod.namespace; fi
         done ;;
     ps)
         [ -n "$quiet" ] || printf 'CONTAINER\tNAME\tPOD\tNAMESPACE\n'
         running=$(ctr tasks list | awk '$3 == "RUNNING" { print $1 }')
         for id in $(kind container); do
             [ -n "$all" ] || echo "$running" | grep -Fxq "$id" || continue
-            if [ -n "$quiet" ]; then echo "$id"; else row "$id"; fi
+            if [ -n "$quiet" ]; then echo "$id"; else row "$id" container.name pod.name pod.namespace; fi
         done ;;
     stopp)
         for word in $words; do
@@ -484,7 +487,7 @@ def architecture() -> str:
 
 
 def kube_repository(apt: PrivateApt, binaries: Path, version: str, folder: Path, now: float) -> None:
-    """Write the signed repository of one minor into ``folder``, as upstream has it below ``/core:/stable:/vX.Y/deb/``."""
+    """Write a minor's signed repository into ``folder``: what upstream has below ``/core:/stable:/vX.Y/deb/``."""
     arch = architecture()
     debs = folder / arch
     debs.mkdir(parents=True)

@@ -71,7 +71,9 @@ class PrivateApt:
 
     def get(self, *arguments: str, cwd: Optional[Path] = None) -> str:
         """Run ``apt-get`` here; its output. Raises MachineError with apt's last lines when it fails."""
-        return run(["apt-get", "-q", "-y", *self.options(), *arguments], cwd=cwd, env=machine.apt_environment()).stdout
+        argv = ["apt-get", "-q", "-y", *self.options(), *arguments]
+        with machine.locked(f"apt-{self.folder.name}"):  # apt itself does not wait for another one
+            return run(argv, cwd=cwd, env=machine.apt_environment()).stdout
 
     def update(self) -> None:
         """Fetch the lists."""

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import Sequence
 
-from .machine import MachineError
+from .machine import MachineError, apt_sources
 from .private_apt import PrivateApt
 
 # What only serves installing: no program of a finished image needs it.
@@ -33,6 +34,12 @@ ACCOUNTS = {
     "group": "root:x:0:\nnogroup:x:65534:\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
+
+
+def sources_digest() -> str:
+    """Changes when this machine's apt sources do, or how a root is made."""
+    text = "\n".join(apt_sources()).encode() + Path(__file__).read_bytes()
+    return hashlib.sha256(text).hexdigest()[:12]
 
 
 def debian_root(apt: PrivateApt, packages: Sequence[str], root: Path) -> None:

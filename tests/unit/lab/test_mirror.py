@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The mirror's configuration and certificates."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import mirror
+from lab.cache import once
+
+
+def test_every_host_has_a_server_of_its_own() -> None:
+    text = mirror.nginx_conf()
+    for host in mirror.HOSTNAMES:
+        assert text.count(f"server_name {host};") == 1
+    assert text.count("{") == text.count("}")
+    assert text.count("auth_basic_user_file") == 1
+
+
+def test_upstream_keeps_its_own_names() -> None:
+    text = mirror.nginx_conf((mirror.MIRROR,))
+    assert "pkgs.k8s.io" not in text
+    assert f"server_name {mirror.MIRROR};" in text
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KUBESTEAD_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_certificates(cache: Path) -> None:
+    made = mirror.ensure_certificates(("a.test", "b.test"))
+    first = made.server.read_text()
+
+    def verifies(host: str) -> bool:
+        argv = ["openssl", "verify", "-CAfile", str(made.ca), "-verify_hostname", host, str(made.server)]
+        return subprocess.run(argv, capture_output=True).returncode == 0
+
+    assert verifies("a.test") and verifies("b.test") and not verifies("c.test")
+    assert {path.stat().st_mode & 0o777 for path in made.folder.glob("*.key")} == {0o600}
+    assert mirror.ensure_certificates(("a.test", "b.test")).server.read_text() == first
+    ca = made.ca.read_text()
+    mirror.ensure_certificates(("a.test", "c.test"))
+    assert verifies("c.test") and not verifies("b.test")
+    assert made.ca.read_text() == ca, "nodes trust the CA; a new name does not change it"
+
+
+def test_folder_key_sees_a_changed_binary(tmp_path: Path) -> None:
+    (tmp_path / "kubeadm").write_text("1")
+    before = mirror.folder_key(tmp_path)
+    assert mirror.folder_key(tmp_path) == before
+    (tmp_path / "kubeadm").write_text("22")
+    assert mirror.folder_key(tmp_path) != before
+
+
+def test_flattened_names_lead_to_the_images(tmp_path: Path) -> None:
+    for path in ("pause", "coredns/coredns"):
+        folder = tmp_path / "registry.k8s.io" / path / "manifests"
+        folder.mkdir(parents=True)
+        (folder / "v1").write_text(path)
+    mirror._flatten(tmp_path)
+    assert (tmp_path / "k8s/pause/manifests/v1").read_text() == "pause"
+    assert (tmp_path / "k8s/coredns/manifests/v1").read_text() == "coredns/coredns"
+
+
+def test_once_leaves_nothing_half_made(cache: Path) -> None:
+    target = cache / "things" / "one"
+    with pytest.raises(KeyboardInterrupt), once(target) as work:
+        assert work is not None
+        (work / "half").touch()
+        raise KeyboardInterrupt
+    assert not target.exists()
+    leftover = target.parent / ".tmp-one.killed"
+    leftover.mkdir()
+    with once(target) as work:
+        assert work is not None
+        (work / "whole").touch()
+    assert sorted(path.name for path in target.parent.iterdir()) == ["one"]
+    with once(target) as work:
+        assert work is None
