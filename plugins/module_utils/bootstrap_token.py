@@ -321,6 +321,11 @@ class Minter:
             if str(step.data["owner"]).startswith("bootstrap-token-"):
                 self._delete(step.data["owner"])
 
+    def discard(self) -> None:
+        """Delete the token that was minted, when what comes after it failed. Never raises."""
+        with contextlib.suppress(KubesteadError):
+            self._delete("bootstrap-token-{0}".format(self.token.split(".")[0]))
+
     def take(self, token: Token) -> None:
         """Take up a token that is there. Raises :class:`KubesteadError` when it has gone meanwhile."""
         secret = _get(self.kubectl, "{0}/bootstrap-token-{1}".format(SECRETS, token.token_id))

@@ -16,7 +16,7 @@ import re
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -26,7 +26,15 @@ from .cluster_info import ClusterInfo
 from .errors import KubesteadError, OptionError
 from .findings import Problem
 from .init import check_preflight_name, failure
-from .join_command import JoinCommand, hide, require_alive
+from .join_command import (
+    JoinCommand,
+    check_ca_cert_hash,
+    check_certificate_key,
+    check_token,
+    full_endpoint,
+    hide,
+    require_alive,
+)
 from .kubeadm import (
     BOOTSTRAP_KUBECONFIG,
     CA_CERTIFICATE,
@@ -163,6 +171,40 @@ def check_label(option_name: str, name: str, value: str) -> None:
             "has {0}, which a kubelet must not set on its own node".format(name),
             "set it with `kubectl label node` after the join",
         )
+
+
+def options_from_module(params: Mapping[str, Any]) -> JoinOptions:
+    """The options from a module's parameters, checked. Raises :class:`OptionError`."""
+    names = JoinOptions.__dataclass_fields__
+    options = JoinOptions(**{name: value for name, value in params.items() if name in names and value is not None})
+    options.validate()
+    return options
+
+
+def checked_command(command: JoinCommand, state: JoinState, required: bool = True) -> JoinCommand:
+    """The command with every part that is given well formed; ``required`` when a join is not possible without them.
+
+    A node that has joined needs none of them. Raises :class:`KubesteadError` naming the option.
+    """
+    if command.token:
+        check_token(command.token)
+    if command.certificate_key:
+        check_certificate_key(command.certificate_key, "certificate_key")
+    for value in command.ca_cert_hashes:
+        check_ca_cert_hash(value, "ca_cert_hashes")
+    endpoint = full_endpoint(command.endpoint, "endpoint") if command.endpoint else ""
+    hashes = [value.lower() for value in command.ca_cert_hashes]
+    if required and state.kubeadm.phase != DONE:
+        for name, given in (("endpoint", endpoint), ("token", command.token), ("ca_cert_hashes", ",".join(hashes))):
+            if not given:
+                raise OptionError(name, "is not set", "give it as kubeadm_join_token returns it")
+        if command.control_plane and not command.certificate_key and not state.kubeadm.own_ca:
+            raise OptionError(
+                "certificate_key",
+                "is not set, and a control plane needs the cluster's certificates",
+                "mint the token with kubeadm_join_token and control_plane: true",
+            )
+    return replace(command, endpoint=endpoint, ca_cert_hashes=hashes)
 
 
 # -- looking
@@ -399,7 +441,7 @@ def _ask_once(command: JoinCommand, host: str, port: int, asker: Asker) -> Clust
         raise _Unready(text.format(endpoint, host, err.strerror), False) from None
     except ssl.SSLError as err:
         text = "endpoint {0} speaks no TLS ({1}); give the address and port of the API server"
-        raise _Unready(text.format(endpoint, err.reason or "handshake failed"), False) from None
+        raise _Unready(text.format(endpoint, getattr(err, "reason", "") or "handshake failed"), False) from None
     except OSError as err:
         why = err.strerror or str(err) or type(err).__name__
         text = "endpoint {0} does not answer ({1}); check that the API server runs and that this node reaches it"
@@ -481,15 +523,22 @@ def join(system: System, options: JoinOptions, command: JoinCommand) -> None:
     finally:
         if not system.exists(KUBELET_KUBECONFIG) or system.exists(BOOTSTRAP_KUBECONFIG):
             system.remove(BOOTSTRAP_KUBECONFIG)
+    _remove_marker(system)
+
+
+def _remove_marker(system: System) -> None:
     system.remove(MARKER)
+    folder = MARKER.rpartition("/")[0]
+    if not system.names(folder):
+        system.remove(folder)
 
 
-def _wait_for_kubelet_conf(system: System, sleep: Callable[[float], None] = time.sleep) -> None:
+def _wait_for_kubelet_conf(system: System) -> None:
     """kubeadm waits for the kubelet's certificate itself, unless phases are skipped."""
     for _attempt in range(60):
         if system.exists(KUBELET_KUBECONFIG):
             return
-        sleep(0.5)
+        time.sleep(0.5)
     raise KubesteadError(
         "kubeadm join ended well, but the kubelet has no {0} after 30 seconds; see 'journalctl -u kubelet' there, and "
         "join_skip_phases".format(KUBELET_KUBECONFIG)

@@ -30,7 +30,8 @@ _KEY_ANYWHERE = re.compile(r"(?<![0-9a-fA-F:])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
 _COMMAND = re.compile(r"(?:^|[\s;&|])(?:\S*/)?kubeadm[ \t]+join(?=\s|$)(.*)$")
 _PROMPT = re.compile(r"^[ \t]*(?:[$#>][ \t]+)?")
 _ERROR_SIGN = re.compile(
-    r"error|fail|fatal|unable|could ?n[o']t|cannot|can't|denied|refused|timed out|not found|no such|expired|invalid",
+    r"error|fail|fatal|unable|could ?n[o']t|cannot|can't|denied|refused|timed out|not found|no such|not of the form"
+    r"|expired|invalid",
     re.IGNORECASE,
 )
 _EXPIRED_SIGN = re.compile(
@@ -237,7 +238,7 @@ def _commands(text: str, subject: str) -> List[List[str]]:
     commands: List[List[str]] = []
     for line in joined.splitlines():
         match = _COMMAND.search(_PROMPT.sub("", line))
-        if not match or re.match(r"^\s+(?:\[|on |command|phase)", match.group(1)):
+        if not match:
             continue
         try:
             words = shlex.split(match.group(1))
@@ -246,7 +247,7 @@ def _commands(text: str, subject: str) -> List[List[str]]:
         if words and words[-1] == "\\":
             words.pop()
         # Prose speaks of the command too ("run 'kubeadm join' with ..."); a command has an endpoint or an option.
-        if words and (any(word.startswith("-") for word in words) or ":" in words[0]):
+        if words and (any(word.startswith("--") for word in words) or re.search(r":\d+$", words[0])):
             commands.append(words)
     if not commands:
         raise JoinCommandError(_why_none(text, subject))
@@ -255,6 +256,7 @@ def _commands(text: str, subject: str) -> List[List[str]]:
 
 def _why_none(text: str, subject: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("To see the stack trace")] or lines
     for line in lines:
         if _EXPIRED_SIGN.search(line):
             return "{0} speaks of an expired or unknown token ({1}); {2}".format(subject, _short(line), _RENEW)
@@ -266,9 +268,10 @@ def _why_none(text: str, subject: str) -> str:
     return "{0} has no `kubeadm join` in it (it begins {1!r}); {2}".format(subject, _short(lines[0], 60), _MINT)
 
 
-def _short(line: str, width: int = 160) -> str:
+def _short(line: str, width: int = 200) -> str:
+    """The line without secrets; of a long one its beginning and its end, where causes stand."""
     hidden = hide(line)
-    return hidden if len(hidden) <= width else hidden[: width - 3] + "..."
+    return hidden if len(hidden) <= width else "{0} ... {1}".format(hidden[: width // 3], hidden[-width // 2 :])
 
 
 def _from_words(words: List[str], subject: str) -> JoinCommand:

@@ -1,0 +1,255 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubeadm_join_token
+short_description: Mint and delete the tokens that nodes join a cluster with
+version_added: 0.1.0
+description:
+  - Runs on a live control plane. Mints a bootstrap token that is good for minutes and returns the parsed join command,
+    or deletes it again.
+  - The token is written through the API from standard input, never as an argument of a process. The module returns
+    when the cluster has signed C(cluster-info) with it, so the nodes that join need not poll.
+  - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to other hosts
+    with the lookup P(kubestead.cluster.join_command#lookup). Failures, dry runs and deletions stay readable.
+  - Tokens that this collection minted and that have expired are removed on the way.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  state:
+    description:
+      - V(present) makes a token ready, V(absent) deletes the one of O(token_id).
+    type: str
+    choices: [present, absent]
+    default: present
+  ttl:
+    description: How long a new token is good for, between 1m and 24h, like V(15m), V(1h30m) or V(900) (seconds).
+    type: str
+    default: 15m
+  reuse:
+    description:
+      - Take a token that this collection minted before, if it is good for at least half of O(ttl), has the same
+        O(usages) and O(groups), and was minted for at least one of the same O(nodes) (or both name none).
+    type: bool
+    default: true
+  nodes:
+    description:
+      - Who will join with it, by name. It is kept with the token, so that what a run that was killed left behind is
+        taken up, or removed, by the next run for the same nodes, and a token in use by another run is left alone.
+    type: list
+    elements: str
+    default: []
+  usages:
+    description: What the token may be used for. A join needs both.
+    type: list
+    elements: str
+    choices: [signing, authentication]
+    default: [signing, authentication]
+  groups:
+    description: The groups that the token's bearer belongs to.
+    type: list
+    elements: str
+    default: ["system:bootstrappers:kubeadm:default-node-token"]
+  control_plane:
+    description:
+      - With O(state=present), also upload the control plane's certificates, encrypted with a new key, for further
+        control planes to fetch. The cluster drops them after two hours.
+      - With O(state=absent), withdraw them.
+    type: bool
+    default: false
+  token_id:
+    description:
+      - With O(state=absent), the public first half of the token, RV(token_id) of an earlier result. Without it, only
+        expired tokens of this collection are removed.
+    type: str
+    default: ""
+  kubeconfig:
+    description: The kubeconfig to use, one that may write Secrets in C(kube-system).
+    type: path
+    default: /etc/kubernetes/admin.conf
+  timeout:
+    description: Seconds to wait for the cluster to sign C(cluster-info) with a new token. It mostly takes 0.1.
+    type: int
+    default: 60
+seealso:
+  - plugin: kubestead.cluster.join_command
+    plugin_type: lookup
+  - module: kubestead.cluster.kubeadm_join
+"""
+
+EXAMPLES = r"""
+- name: Mint a token on the control plane
+  kubestead.cluster.kubeadm_join_token:
+    ttl: 15m
+  register: join_token
+  delegate_to: cp1
+  run_once: true
+
+- name: Mint a token for further control planes, and upload the certificates
+  kubestead.cluster.kubeadm_join_token:
+    control_plane: true
+  register: join_token
+  delegate_to: cp1
+  run_once: true
+
+- name: Delete the token
+  kubestead.cluster.kubeadm_join_token:
+    state: absent
+    token_id: "{{ join_token.token_id }}"
+  delegate_to: cp1
+  run_once: true
+"""
+
+RETURN = r"""
+endpoint:
+  description: Host and port of the API as the cluster tells its nodes; an IPv6 address is in brackets.
+  returned: when the cluster can be asked
+  type: str
+  sample: 192.168.1.10:6443
+token:
+  description: The token. A result that has one is never shown.
+  returned: with O(state=present), not in a dry run that would mint one
+  type: str
+  sample: "******.****************"
+token_id:
+  description: The public first half of the token, which names it.
+  returned: when there is a token
+  type: str
+  sample: k3x9q0
+ca_cert_hashes:
+  description: The pins of the cluster's CA, V(sha256:) and 64 hexadecimal digits each.
+  returned: when the cluster can be asked
+  type: list
+  elements: str
+  sample: ["sha256:66c9aa2a619dca5c6152038388e94445aa11a6d0231eccf1da58b8688db00119"]
+certificate_key:
+  description: The key that the uploaded certificates are encrypted with. A result that has one is never shown.
+  returned: with O(control_plane=true) and O(state=present), not in a dry run
+  type: str
+  sample: "****************************************************************"
+control_plane:
+  description: Whether certificates for control planes were uploaded.
+  returned: with O(state=present)
+  type: bool
+  sample: false
+expires:
+  description: When the token ends, ISO 8601 in UTC.
+  returned: when there is a token
+  type: str
+  sample: "2026-11-23T12:15:00Z"
+reused:
+  description: Whether the token was there already.
+  returned: with O(state=present)
+  type: bool
+  sample: false
+steps:
+  description: What was (or would be) done, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {area: join, action: mint, target: bootstrap token, reason: "w1, w2 to join, none to reuse, good for 15 min"}
+"""
+
+from datetime import datetime, timezone
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, bootstrap_token
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    defaults = bootstrap_token.TokenOptions()
+    return {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "ttl": {"type": "str", "default": "15m"},
+        "reuse": {"type": "bool", "default": defaults.reuse},
+        "nodes": {"type": "list", "elements": "str", "default": []},
+        "usages": {
+            "type": "list",
+            "elements": "str",
+            "choices": list(bootstrap_token.USAGES),
+            "default": list(defaults.usages),
+        },
+        "groups": {"type": "list", "elements": "str", "default": list(defaults.groups)},
+        "control_plane": {"type": "bool", "default": defaults.control_plane},
+        # The first half of a token is public: it names the Secret. Only "token" in its name looks secret.
+        "token_id": {"type": "str", "default": "", "no_log": False},
+        "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+        "timeout": {"type": "int", "default": 60},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Make a token ready, or delete one."""
+    params = module.params
+    options = bootstrap_token.TokenOptions(
+        ttl=bootstrap_token.parse_duration(params["ttl"]),
+        reuse=params["reuse"],
+        nodes=sorted(set(params["nodes"])),
+        usages=params["usages"],
+        groups=params["groups"],
+        control_plane=params["control_plane"],
+    )
+    options.validate()
+    kubectl = Kubectl(system, kubeconfig=params["kubeconfig"])
+    minter = bootstrap_token.Minter(kubectl, options, patience=float(params["timeout"]))
+    now = datetime.now(timezone.utc)
+    present = params["state"] == "present"
+    if not system.exists(params["kubeconfig"]):
+        if not module.check_mode:
+            raise KubesteadError(
+                "kubeconfig {0} is not on this host; run this on a control plane".format(params["kubeconfig"])
+            )
+        # The control plane itself is still to be made by the run that this one predicts.
+        nothing = bootstrap_token.TokenState(endpoint="", ca_cert_hashes=[])
+        steps = bootstrap_token.plan_present(nothing, options, now) if present else []
+        result = _edge.carry_out(module, steps, minter.apply)
+        return dict(result, control_plane=options.control_plane, reused=False) if present else result
+    state = bootstrap_token.observe(kubectl)
+    if not present:
+        steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now)
+        return _edge.carry_out(module, steps, minter.apply)
+    kept = bootstrap_token.reusable(state, options, now)
+    steps = bootstrap_token.plan_present(state, options, now)
+
+    try:
+        result = _edge.carry_out(module, steps, minter.apply)
+    except KubesteadError:
+        if minter.token:
+            minter.discard()
+        raise
+    if kept:
+        minter.take(kept)
+    result.update(
+        endpoint=state.endpoint,
+        ca_cert_hashes=state.ca_cert_hashes,
+        control_plane=options.control_plane,
+        reused=kept is not None,
+    )
+    command = minter.command(state)
+    if command is not None:
+        result.update(token=command.token, token_id=command.token_id, expires=command.expires)
+        if command.certificate_key:
+            result["certificate_key"] = command.certificate_key
+    return result
+
+
+def main() -> None:
+    """The module's entry."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,582 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import cluster_info, join, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.join import (
+    Begun,
+    JoinOptions,
+    JoinState,
+    checked_command,
+    configuration,
+    plan,
+    precheck,
+    problems,
+    read_marker,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.join_command import JoinCommand, parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import DONE, PARTIAL, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict, to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step, diff
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result
+
+from .support import Machine, fixture
+
+CA = "sha256:dc846602c390dff22f312f0cf8a3b5d6064860426c5ac9119b7a4351697241f1"
+OTHER = "sha256:" + "1" * 64
+KEY = "0123456789abcdef" * 4
+REAL = parse(fixture("join/v1.35/worker.txt"))
+COMMAND = JoinCommand("10.0.0.1:6443", "abcdef.0123456789abcdef", [CA])
+CONTROL_PLANE = replace(COMMAND, control_plane=True, certificate_key=KEY)
+INFO = fixture("join/v1.35/cluster-info.json")
+CA_PEM = base64.b64decode(
+    re.findall(r"certificate-authority-data: (\S+)", json.loads(INFO)["data"]["kubeconfig"])[0]
+).decode()
+
+FRESH = JoinState(KubeadmState(installed_version="1.35.0", config_api="v1beta4", node_name="w1"))
+WORKER = replace(
+    FRESH,
+    kubeadm=replace(
+        FRESH.kubeadm,
+        kubelet_conf=True,
+        ca_cert_hash=CA,
+        pki=["ca.crt"],
+        role="worker",
+        phase=DONE,
+        finished=True,
+        server="https://10.0.0.1:6443",
+    ),
+)
+#: What a failed join of a worker leaves.
+LEFT = replace(
+    FRESH,
+    kubeadm=replace(
+        FRESH.kubeadm,
+        ca_cert_hash=CA,
+        pki=["ca.crt"],
+        role="worker",
+        phase=PARTIAL,
+        reason="found certificates and bootstrap-kubelet.conf; lacking kubelet.conf",
+    ),
+)
+HALF_CONTROL_PLANE = replace(
+    LEFT,
+    kubeadm=replace(
+        LEFT.kubeadm,
+        role="control_plane",
+        pki=["apiserver.crt", "ca.crt", "ca.key"],
+        manifests=["etcd", "kube-apiserver"],
+        reason="found certificates and manifests of etcd, kube-apiserver; lacking admin.conf",
+    ),
+)
+BEGUN = Begun("10.0.0.1:6443", [CA], False, "2026-11-23T12:00:00Z")
+
+
+def summaries(steps: list[Step]) -> list[str]:
+    return [step.summary() for step in steps]
+
+
+# -- options
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (JoinOptions(node_name="W_1"), "join_node_name is 'W_1', not a DNS name"),
+        (JoinOptions(node_address="10.0.0"), "cluster_node_address is '10.0.0', not an IP address"),
+        (JoinOptions(bind_port=70000), "join_bind_port is 70000, no port"),
+        (JoinOptions(timeout=0), "join_timeout is 0"),
+        (JoinOptions(cri_socket="/run/containerd.sock"), "join_cri_socket is '/run/containerd.sock', not a socket"),
+        (JoinOptions(taints=["gpu"]), "join_taints has 'gpu', not a taint"),
+        (JoinOptions(ignore_preflight_errors=["All"]), "cluster_ignore_preflight_errors has 'all'"),
+        (JoinOptions(node_labels={"node-role.kubernetes.io/x": ""}), "which a kubelet must not set on its own node"),
+        (JoinOptions(node_labels={"k8s.io/x": ""}), "which a kubelet must not set on its own node"),
+        (JoinOptions(node_labels={"disk": "s s d"}), "join_node_labels has disk='s s d', not a label"),
+        (JoinOptions(node_labels={"a/b/c": "x"}), "not a label"),
+        (JoinOptions(config={"Join": {}}), "cluster_kubeadm_config has 'Join'"),
+        (JoinOptions(config={"JoinConfiguration": {"discovery": {}}}), "can't be passed through"),
+    ],
+)
+def test_options_that_can_not_be(options: JoinOptions, says: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options.validate()
+    assert says in caught.value.message
+    assert "; " in caught.value.message and "\n" not in caught.value.message
+
+
+def test_options_that_can_be() -> None:
+    JoinOptions().validate()
+    labels = {"disk": "ssd", "example.org/rack": "r1", "topology.kubernetes.io/zone": "a", "node.kubernetes.io/x": ""}
+    JoinOptions(
+        node_name="w1.example.org", node_address="fd00::1", node_labels=labels, taints=["gpu=yes:NoSchedule"]
+    ).validate()
+
+
+@pytest.mark.parametrize(
+    "command, says",
+    [
+        (replace(COMMAND, endpoint=""), "endpoint is not set"),
+        (replace(COMMAND, token=""), "token is not set"),
+        (replace(COMMAND, token="abc"), "token is malformed: it has 0 dots"),
+        (replace(COMMAND, ca_cert_hashes=[]), "ca_cert_hashes is not set"),
+        (replace(COMMAND, ca_cert_hashes=["x"]), "ca_cert_hashes is 'x', not sha256:"),
+        (replace(CONTROL_PLANE, certificate_key=""), "certificate_key is not set, and a control plane needs"),
+        (replace(CONTROL_PLANE, certificate_key="abc"), "certificate_key is malformed"),
+        (replace(COMMAND, endpoint="a:b"), "endpoint: endpoint 'a:b' is no host:port"),
+    ],
+)
+def test_parts_of_the_command_that_can_not_be(command: JoinCommand, says: str) -> None:
+    with pytest.raises(KubesteadError) as caught:
+        checked_command(command, FRESH)
+    assert says in caught.value.message
+
+
+def test_what_a_dry_run_or_a_joined_node_needs() -> None:
+    nothing = JoinCommand("", "", [])
+    assert checked_command(nothing, FRESH, required=False) == nothing
+    assert checked_command(nothing, WORKER) == nothing
+    assert checked_command(replace(COMMAND, endpoint="k8s"), FRESH).endpoint == "k8s:6443"
+
+
+# -- the configuration
+
+
+def test_configuration_of_a_worker() -> None:
+    options = JoinOptions(node_address="10.0.0.2", node_labels={"b": "2", "a": "1"}, kubelet_extra_args={"v": "2"})
+    (document,) = configuration(options, "v1beta4", COMMAND)
+    assert document == {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "bootstrapToken": {"apiServerEndpoint": "10.0.0.1:6443", "caCertHashes": [CA], "token": COMMAND.token}
+        },
+        "nodeRegistration": {
+            "criSocket": "unix:///run/containerd/containerd.sock",
+            "imagePullSerial": False,
+            "kubeletExtraArgs": [
+                {"name": "node-ip", "value": "10.0.0.2"},
+                {"name": "node-labels", "value": "a=1,b=2"},
+                {"name": "v", "value": "2"},
+            ],
+        },
+    }
+
+
+def test_configuration_of_a_control_plane() -> None:
+    options = JoinOptions(
+        node_address="10.0.0.3", taints=[], ignore_preflight_errors=["Swap"], skip_phases=["preflight"]
+    )
+    (document,) = configuration(options, "v1beta4", CONTROL_PLANE)
+    assert document["controlPlane"] == {
+        "certificateKey": KEY,
+        "localAPIEndpoint": {"advertiseAddress": "10.0.0.3", "bindPort": 6443},
+    }
+    assert document["nodeRegistration"]["taints"] == []
+    assert document["nodeRegistration"]["ignorePreflightErrors"] == ["Swap"]
+    assert document["skipPhases"] == ["preflight"]
+
+
+def test_configuration_for_older_kubeadm() -> None:
+    options = JoinOptions(kubelet_extra_args={"v": "2"}, skip_phases=["preflight"])
+    (document,) = configuration(options, "v1beta2", COMMAND)
+    assert document["nodeRegistration"]["kubeletExtraArgs"] == {"v": "2"}
+    assert "imagePullSerial" not in document["nodeRegistration"]
+    assert "skipPhases" not in document
+    assert configuration(options, "v1beta3", COMMAND)[0]["skipPhases"] == ["preflight"]
+
+
+def test_labels_of_both_places_are_kept() -> None:
+    options = JoinOptions(node_labels={"a": "1"}, kubelet_extra_args={"node-labels": "z=26"})
+    (document,) = configuration(options, "v1beta3", COMMAND)
+    assert document["nodeRegistration"]["kubeletExtraArgs"] == {"node-labels": "z=26,a=1"}
+
+
+def test_fields_that_are_passed_through_come_last() -> None:
+    config = {
+        "JoinConfiguration": {"timeouts": {"tlsBootstrap": "1m0s"}, "nodeRegistration": {"imagePullPolicy": "Never"}},
+        "ClusterConfiguration": {"clusterName": "x"},
+    }
+    documents = configuration(JoinOptions(config=config), "v1beta4", COMMAND)
+    assert [one["kind"] for one in documents] == ["JoinConfiguration"]
+    assert documents[0]["timeouts"] == {"tlsBootstrap": "1m0s"}
+    assert documents[0]["nodeRegistration"]["imagePullPolicy"] == "Never"
+    with pytest.raises(OptionError, match="needs kubeadm 1.31 or newer"):
+        configuration(JoinOptions(config=config), "v1beta3", COMMAND)
+
+
+# -- the plan
+
+
+def test_a_fresh_node_joins() -> None:
+    assert summaries(plan(FRESH, JoinOptions(), COMMAND)) == [
+        "join w1 (no kubelet.conf; becomes a worker of 10.0.0.1:6443)"
+    ]
+    assert summaries(plan(FRESH, JoinOptions(node_name="db"), CONTROL_PLANE)) == [
+        "join db (no kubelet.conf; becomes a control plane of 10.0.0.1:6443)"
+    ]
+    assert summaries(plan(FRESH, JoinOptions())) == ["join w1 (no kubelet.conf; becomes a worker)"]
+
+
+def test_a_node_that_has_joined_is_left_alone() -> None:
+    control_plane = replace(WORKER, kubeadm=replace(WORKER.kubeadm, role="control_plane"))
+    for state, command in ((WORKER, COMMAND), (WORKER, None), (control_plane, CONTROL_PLANE), (control_plane, COMMAND)):
+        assert plan(state, JoinOptions(), command) == []
+
+
+def test_no_secret_is_in_a_plan() -> None:
+    steps = plan(FRESH, JoinOptions(), CONTROL_PLANE)
+    text = json.dumps([step.public() for step in steps]) + json.dumps(diff(steps)) + repr(steps)
+    assert "10.0.0.1:6443" in text
+    assert "0123456789abcdef" not in text
+
+
+@pytest.mark.parametrize(
+    "state, command, check, says",
+    [
+        (WORKER, replace(COMMAND, ca_cert_hashes=[OTHER]), "join.foreign_node", "w1 is a node of another cluster"),
+        (WORKER, CONTROL_PLANE, "join.is_worker", "w1 is a worker of this cluster, and shall be a control plane"),
+        (LEFT, replace(COMMAND, ca_cert_hashes=[OTHER]), "join.foreign_ca", "w1 has the CA of another cluster"),
+        (LEFT, None, "join.partial", "that this collection did not put there: found certificates"),
+        (HALF_CONTROL_PLANE, CONTROL_PLANE, "join.partial", "that this collection did not put there"),
+        (
+            replace(LEFT, begun=replace(BEGUN, ca_cert_hashes=[OTHER])),
+            replace(COMMAND, ca_cert_hashes=[OTHER]),
+            "join.foreign_ca",
+            "w1 has the CA of another cluster",
+        ),
+        (
+            replace(HALF_CONTROL_PLANE, kubeadm=replace(HALF_CONTROL_PLANE.kubeadm, finished=True)),
+            CONTROL_PLANE,
+            "join.broken",
+            "w1 once joined, but is not whole",
+        ),
+    ],
+)
+def test_nodes_that_are_never_touched(state: JoinState, command: JoinCommand | None, check: str, says: str) -> None:
+    (problem,) = problems(state, JoinOptions(), command)
+    assert (problem.check, problem.level) == (check, "error")
+    assert says in problem.message
+    with pytest.raises(KubesteadError) as caught:
+        plan(state, JoinOptions(), command)
+    assert caught.value.message == problem.line and "\n" not in problem.line
+
+
+def test_what_a_failed_join_to_this_cluster_left_is_removed() -> None:
+    clean, again = plan(LEFT, JoinOptions(), COMMAND)
+    assert clean.summary() == f"clean w1 (an earlier join to this cluster failed: {LEFT.kubeadm.reason})"
+    assert clean.data["reset"] is False
+    assert again.action == "join"
+
+
+def test_what_our_own_join_left_is_removed() -> None:
+    clean, _again = plan(replace(HALF_CONTROL_PLANE, begun=BEGUN), JoinOptions(), CONTROL_PLANE)
+    assert clean.summary().startswith(
+        "clean w1 (the join begun at 2026-11-23T12:00:00Z did not end: found certificates and"
+    )
+    assert clean.data["reset"] is True
+
+
+def test_a_marker_does_not_matter_once_the_node_has_joined() -> None:
+    assert plan(replace(WORKER, begun=BEGUN), JoinOptions(), COMMAND) == []
+
+
+def test_a_control_plane_may_bring_the_authorities_with_it() -> None:
+    own = replace(
+        FRESH.kubeadm, pki=["ca.crt", "ca.key"], ca_cert_hash=CA, role="control_plane", phase=PARTIAL, own_ca=True
+    )
+    assert [step.action for step in plan(JoinState(own), JoinOptions(), CONTROL_PLANE)] == ["join"]
+    with pytest.raises(KubesteadError, match="did not put there"):
+        plan(JoinState(own), JoinOptions(), COMMAND)
+
+
+def test_a_state_survives_the_way_to_the_control_machine() -> None:
+    state = replace(LEFT, begun=BEGUN)
+    assert from_dict(JoinState, json.loads(json.dumps(to_dict(state)))) == state
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"endpoint": 1}'])
+def test_what_is_no_marker(text: str | None) -> None:
+    assert read_marker(text) is None
+
+
+def test_observation_of_a_folder(machine: Machine) -> None:
+    machine.put("/etc/kubernetes/pki/ca.crt", CA_PEM)
+    machine.put("/etc/kubernetes/bootstrap-kubelet.conf", "clusters: []")
+    machine.put("/etc/hostname", "w1\n")
+    machine.put(join.MARKER, json.dumps(to_dict(BEGUN)))
+    state = join.observe(machine)
+    assert state.begun == BEGUN
+    assert (state.kubeadm.phase, state.kubeadm.role, state.kubeadm.ca_cert_hash) == (PARTIAL, "worker", CA)
+    assert [step.action for step in plan(state, JoinOptions(), COMMAND)] == ["clean", "join"]
+
+
+# -- asking the endpoint first
+
+
+def ask_with(status: int = 200, body: str = INFO) -> join.Asker:
+    return lambda _host, _port, _seconds: (status, body)
+
+
+def quiet(_seconds: float) -> None:
+    return None
+
+
+def refuse(error: Exception) -> join.Asker:
+    def asker(_host: str, _port: int, _seconds: float) -> tuple[int, str]:
+        raise error
+
+    return asker
+
+
+def test_a_real_command_passes() -> None:
+    asked: list[Any] = []
+
+    def asker(host: str, port: int, seconds: float) -> tuple[int, str]:
+        asked.append((host, port, seconds))
+        return 200, INFO
+
+    info = precheck(REAL, asker=asker, sleep=quiet)
+    assert info.ca_cert_hashes == [CA]
+    assert asked == [("10.213.0.28", 6443, 3.0)]
+
+
+@pytest.mark.parametrize(
+    "command, asker, says",
+    [
+        (replace(REAL, token="aaaaaa.0123456789abcdef"), ask_with(), "token aaaaaa is unknown at 10.213.0.28:6443"),
+        (
+            replace(REAL, token=REAL.token_id + ".0123456789abcdef"),
+            ask_with(),
+            f"token {REAL.token_id} is known at 10.213.0.28:6443, but its secret part is another",
+        ),
+        (replace(REAL, ca_cert_hashes=[OTHER]), ask_with(), f"but the cluster at 10.213.0.28:6443 has the CA {CA}"),
+        (replace(REAL, expires="2020-01-01T00:00:00Z"), ask_with(), "that expired at 2020-01-01T00:00:00Z"),
+        (REAL, refuse(ConnectionRefusedError(111, "Connection refused")), "does not answer (Connection refused)"),
+        (REAL, refuse(TimeoutError("timed out")), "does not answer (timed out)"),
+        (REAL, refuse(socket.gaierror(-2, "Name or service not known")), "10.213.0.28 has no address here"),
+        (REAL, refuse(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]")), "speaks no TLS"),
+        (REAL, ask_with(403), "refuses to show cluster-info (HTTP 403)"),
+        (REAL, ask_with(404), "has no cluster-info (HTTP 404)"),
+        (REAL, ask_with(503, "no"), "answers with HTTP 503"),
+        (REAL, ask_with(200, "<html>"), "answers, but is no API server"),
+        (REAL, ask_with(200, "[]"), "answers, but is no API server"),
+        (REAL, ask_with(200, "{}"), "cluster-info has no server"),
+    ],
+)
+def test_joins_that_would_fail_are_told_in_one_line(command: JoinCommand, asker: join.Asker, says: str) -> None:
+    with pytest.raises(KubesteadError) as caught:
+        precheck(command, asker=asker, sleep=quiet)
+    message = caught.value.message
+    assert says in message
+    assert "\n" not in message
+    assert command.token.split(".")[1] not in message
+
+
+def test_an_endpoint_that_is_just_coming_up_is_asked_again() -> None:
+    answers = [(503, ""), (200, INFO)]
+    waits: list[float] = []
+    precheck(REAL, asker=lambda _h, _p, _s: answers.pop(0), sleep=waits.append)
+    assert waits == [0.5]
+
+
+@pytest.mark.parametrize(
+    "asker, questions",
+    [
+        (refuse(ConnectionRefusedError(111, "Connection refused")), 5),
+        (ask_with(404), 1),
+        (refuse(socket.gaierror(-2, "x")), 1),
+    ],
+)
+def test_how_often_and_how_long_it_asks(asker: join.Asker, questions: int) -> None:
+    waits: list[float] = []
+    with pytest.raises(KubesteadError):
+        precheck(REAL, asker=asker, sleep=waits.append)
+    assert len(waits) == questions - 1
+    assert sum(waits) <= 6
+
+
+def test_a_token_is_judged_by_the_clock_that_is_given() -> None:
+    command = replace(REAL, expires="2026-11-23T12:00:00Z")
+    precheck(command, asker=ask_with(), now=datetime(2026, 11, 23, 11, 59, tzinfo=UTC))
+    with pytest.raises(KubesteadError, match="expired"):
+        precheck(command, asker=ask_with(), now=datetime(2026, 11, 23, 12, 1, tzinfo=UTC))
+
+
+def test_asking_a_port_that_nobody_listens_on() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(OSError):
+        join.ask("127.0.0.1", port, 2.0)
+
+
+def test_the_path_that_is_asked_is_kubeadms() -> None:
+    refused = fixture("join/v1.35/join-refused.stderr")
+    assert f"https://10.213.0.28:6444{cluster_info.PATH}?timeout" in refused
+
+
+# -- the join itself
+
+
+class FakeKubeadm:
+    """Answers for a kubeadm; ``join`` does to the machine's files what the real one does."""
+
+    def __init__(self, machine: Machine, version: str = "v1.35.0") -> None:
+        (machine.folder / "run").mkdir(exist_ok=True)
+        machine.put("/etc/hostname", "w1\n")
+        self.machine = machine
+        self.seen: dict[str, Any] = {}
+        self.result = Result(0, "This node has joined the cluster")
+        self.leaves = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki/ca.crt"]
+        machine.answer("kubeadm version -o json", json.dumps({"clientVersion": {"gitVersion": version}}))
+        machine.answer("kubeadm join", self._join)
+        machine.answer("systemctl", "")
+
+    def _join(self, argv: Sequence[str], stdin: str | None) -> Result:
+        path = argv[-1]
+        marker = self.machine.read(join.MARKER)
+        self.seen.update(argv=list(argv), path=path, text=Path(path).read_text(), marker=read_marker(marker))
+        self.seen.update(mode=os.stat(path).st_mode & 0o777, marker_text=marker)
+        for name in self.leaves:
+            self.machine.put(name, CA_PEM if name.endswith("ca.crt") else "x")
+        return self.result
+
+
+def run(machine: Machine, options: JoinOptions | None = None, command: JoinCommand = COMMAND) -> None:
+    for step in plan(join.observe(machine), options or JoinOptions(), command):
+        join.apply(step, machine)
+
+
+def test_a_join_passes_its_secrets_in_a_file(machine: Machine) -> None:
+    fake = FakeKubeadm(machine)
+    run(machine, command=CONTROL_PLANE)
+    document = json.loads(fake.seen["text"])
+    assert document["discovery"]["bootstrapToken"]["token"] == COMMAND.token
+    assert document["controlPlane"]["certificateKey"] == KEY
+    assert fake.seen["argv"][:3] == ["kubeadm", "join", "--config"]
+    assert fake.seen["mode"] == 0o600
+    assert not os.path.exists(fake.seen["path"]) and list((machine.folder / "run").iterdir()) == []
+    assert "0123456789abcdef" not in json.dumps(machine.ran)
+
+
+def test_a_marker_says_that_the_join_is_ours_while_it_runs(machine: Machine) -> None:
+    fake = FakeKubeadm(machine)
+    run(machine)
+    assert fake.seen["marker"] == Begun("10.0.0.1:6443", [CA], False, fake.seen["marker"].began)
+    assert "0123456789abcdef" not in fake.seen["marker_text"]
+    assert not machine.exists("/var/lib/kubestead")
+
+
+def test_a_second_run_does_nothing(machine: Machine) -> None:
+    FakeKubeadm(machine)
+    run(machine)
+    machine.ran.clear()
+    run(machine)
+    assert not [argv for argv in machine.ran if argv[:2] == ["kubeadm", "join"]]
+
+
+@pytest.mark.parametrize(
+    "name, phase, says",
+    [
+        (
+            "v1.35/join-preflight",
+            "preflight",
+            "FileAvailable--etc-kubernetes-pki-ca.crt]: /etc/kubernetes/pki/ca.crt already",
+        ),
+        ("v1.20/join-preflight", "preflight", "FileExisting-crictl]: crictl not found in system path"),
+        ("v1.35/join-unknown-token", "preflight", "could not find a JWS signature"),
+        ("v1.20/join-unknown-token", "preflight", "could not find a JWS signature"),
+        ("v1.35/join-wrong-secret", "preflight", "failed to verify JWS signature"),
+        ("v1.20/join-wrong-ca", "preflight", "none of the public keys"),
+        ("v1.35/join-refused", "preflight", "connection refused"),
+        ("v1.35/join-bad-kubelet-flag", "kubelet-wait-bootstrap", "unknown flag: --bogus"),
+    ],
+)
+def test_a_failure_tells_phase_and_cause(machine: Machine, name: str, phase: str, says: str) -> None:
+    fake = FakeKubeadm(machine)
+    fake.result = Result(1, fixture(f"join/{name}.stdout"), fixture(f"join/{name}.stderr"))
+    fake.leaves = ["/etc/kubernetes/bootstrap-kubelet.conf", "/etc/kubernetes/pki/ca.crt"]
+    machine.answer("journalctl -u kubelet", fixture("join/v1.35/kubelet-journal-bad-flag.txt"))
+    with pytest.raises(KubesteadError) as caught:
+        run(machine)
+    assert caught.value.message.startswith(f"kubeadm join failed in phase {phase}: ")
+    assert says in caught.value.message
+    assert caught.value.details["phase"] == phase
+    assert "\n" not in caught.value.message
+
+
+def test_secrets_are_scrubbed_from_a_failure(machine: Machine) -> None:
+    fake = FakeKubeadm(machine)
+    said = f"error: error execution phase preflight: token {COMMAND.token} and key {KEY} and half 0123456789abcdef"
+    fake.result = Result(1, f"[preflight] {COMMAND.token} {KEY}\n", said)
+    fake.leaves = []
+    with pytest.raises(KubesteadError) as caught:
+        run(machine, command=CONTROL_PLANE)
+    told = caught.value.message + json.dumps(caught.value.details)
+    assert COMMAND.token not in told and KEY not in told
+
+
+def test_a_failed_join_leaves_no_token_and_the_next_one_starts_clean(machine: Machine) -> None:
+    fake = FakeKubeadm(machine)
+    leaves, fake.leaves = fake.leaves, ["/etc/kubernetes/bootstrap-kubelet.conf", "/etc/kubernetes/pki/ca.crt"]
+    fake.result = Result(1, "", "error: error execution phase kubelet-start: timed out")
+    with pytest.raises(KubesteadError):
+        run(machine)
+    assert not machine.exists("/etc/kubernetes/bootstrap-kubelet.conf")
+    assert list((machine.folder / "run").iterdir()) == []
+    assert read_marker(machine.read(join.MARKER)) is not None
+    fake.leaves, fake.result = leaves, Result(0)
+    machine.put("/var/lib/kubelet/config.yaml", "old")
+    run(machine)
+    assert ["systemctl", "stop", "kubelet"] in machine.ran
+    assert not machine.exists("/var/lib/kubelet/config.yaml")
+    assert kubeadm.observe(machine).phase == DONE
+    assert not machine.exists(join.MARKER)
+
+
+def test_leftovers_of_a_control_plane_are_reset_by_kubeadm(machine: Machine) -> None:
+    FakeKubeadm(machine)
+    machine.answer("kubeadm reset", "")
+    step = Step("join", "clean", "cp2", "", data={"reset": True, "cri_socket": "unix:///run/x.sock"})
+    join.apply(step, machine)
+    assert ["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/x.sock"] in machine.ran
+
+
+def test_phases_are_skipped_by_an_argument_where_the_file_has_no_field(machine: Machine) -> None:
+    fake = FakeKubeadm(machine, "v1.20.2")
+    run(machine, JoinOptions(skip_phases=["preflight"]))
+    assert fake.seen["argv"][:3] == ["kubeadm", "join", "--skip-phases=preflight"]
+    assert json.loads(fake.seen["text"])["apiVersion"] == "kubeadm.k8s.io/v1beta2"
+
+
+def test_no_kubeadm(machine: Machine) -> None:
+    machine.put("/etc/hostname", "w1\n")
+    assert [step.action for step in plan(join.observe(machine), JoinOptions(), COMMAND)] == ["join"]
+    with pytest.raises(KubesteadError, match="kubeadm is not installed; use the role kube_packages first"):
+        run(machine)
+    assert not machine.exists(join.MARKER)
+
+
+def test_an_end_without_kubelet_conf_is_a_failure(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeKubeadm(machine)
+    fake.leaves = []
+    monkeypatch.setattr(join.time, "sleep", quiet)
+    with pytest.raises(KubesteadError, match="ended well, but the kubelet has no /etc/kubernetes/kubelet.conf"):
+        run(machine)
