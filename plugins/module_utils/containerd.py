@@ -14,7 +14,7 @@ import base64
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from . import toml, versions
@@ -181,7 +181,7 @@ class ContainerdState:
 def observe(system: System, image_repository: str = "registry.k8s.io", reveal: bool = False) -> ContainerdState:
     """Look at containerd; about eight commands, none of which uses the network.
 
-    ``reveal`` keeps credentials in ``hosts``, for the one process that has to compare them.
+    ``reveal`` keeps credentials in the state, for the one process that has to compare them.
     """
     packages = _packages(system)
     candidate, known = _candidate(system, packages)
@@ -192,6 +192,7 @@ def observe(system: System, image_repository: str = "registry.k8s.io", reveal: b
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = _parsed(system.read(DROPIN))
     effective = _effective(system, schema) if schema and text is not None else None
+    shown = _same if reveal else redacted
     active, enabled = _service(system)
     return ContainerdState(
         packages=packages,
@@ -204,13 +205,13 @@ def observe(system: System, image_repository: str = "registry.k8s.io", reveal: b
         config_version=config_version,
         config_ours=_is_ours(text),
         config_error=config_error,
-        config=redacted(current),
-        dropin=dropin if dropin is None else redacted(dropin),
+        config=shown(current),
+        dropin=dropin if dropin is None else shown(dropin),
         dropin_error=dropin_error,
         other_dropins=[name for name in system.names(CONF_D) if name.endswith(".toml") and _conf_d(name) != DROPIN],
         effective_systemd_cgroup=None if effective is None else _systemd_cgroup(effective, schema),
         effective_cri_disabled=bool(effective and _disabled_cri(effective)),
-        hosts=_hosts(system, reveal),
+        hosts=_hosts(system, shown),
         ca_files=_ca_files(system),
         active=active,
         enabled=enabled,
@@ -374,7 +375,7 @@ def _conf_d(name: str) -> str:
     return "{0}/{1}".format(CONF_D, name)
 
 
-def _hosts(system: System, reveal: bool) -> List[HostsFile]:
+def _hosts(system: System, shown: Callable[[Any], Any]) -> List[HostsFile]:
     found = []
     for name in system.names(CERTS_D):
         path = _hosts_path(name)
@@ -382,14 +383,13 @@ def _hosts(system: System, reveal: bool) -> List[HostsFile]:
         if text is None:
             continue
         data, error = _parsed(text)
-        shown = data or {}
-        hosts = shown.get("host", {})
+        hosts = (data or {}).get("host", {})
         found.append(
             HostsFile(
                 registry=name,
                 ours=_is_ours(text),
                 mode=system.mode(path) or 0,
-                data=shown if reveal else redacted(shown),
+                data=shown(data or {}),
                 order=list(hosts) if isinstance(hosts, Mapping) else [],
                 error=error,
             )
@@ -457,8 +457,13 @@ def sandbox_image(state: ContainerdState, options: ContainerdOptions) -> str:
     return ""
 
 
-def desired_config(state: ContainerdState, options: ContainerdOptions, current: Mapping[str, Any]) -> Dict[str, Any]:
-    """The configuration that is wanted: ``current``, in the binary's schema, and laid over it what Kubernetes needs."""
+def desired_config(
+    state: ContainerdState, options: ContainerdOptions, current: Mapping[str, Any], hidden: bool = False
+) -> Dict[str, Any]:
+    """The configuration that is wanted: ``current``, in the binary's schema, and laid over it what Kubernetes needs.
+
+    With ``hidden`` the credentials are not known here, and those of ``current`` stay.
+    """
     schema = state.schema
     over: Dict[str, Any] = {"version": schema}
     disabled = [name for name in current.get("disabled_plugins", []) if not _is_cri(str(name))]
@@ -487,7 +492,35 @@ def desired_config(state: ContainerdState, options: ContainerdOptions, current: 
     over["plugins"] = sections
     result = toml.merge({"version": schema}, toml.merge(current, over))
     _drop_conflicts(result, runtime, images, state)
+    if schema == 2 and not hidden:
+        _set_credentials(result, state, options)
     return result
+
+
+def _set_credentials(config: Dict[str, Any], state: ContainerdState, options: ContainerdOptions) -> None:
+    """containerd 1.x gives the header of ``hosts.toml`` to the registry, but not to the server of its tokens.
+
+    So there the credentials are in the configuration too. Those of registries whose ``hosts.toml`` is ours are ours.
+    """
+    registry = config["plugins"][_CRI].setdefault("registry", {})
+    configs = registry.get("configs") or {}
+    wanted = {_config_host(entry.registry): entry for entry in options.registry_credentials}
+    ours = [_config_host(entry.registry) for entry in state.hosts if entry.ours and _has_secret(entry.data)]
+    for host in ours:
+        if host in configs and host not in wanted:
+            configs[host].pop("auth", None)
+            if not configs[host]:
+                del configs[host]
+    for host, entry in wanted.items():
+        configs.setdefault(host, {})["auth"] = {"username": entry.username, "password": entry.password}
+    if configs:
+        registry["configs"] = configs
+    else:
+        registry.pop("configs", None)
+
+
+def _config_host(registry: str) -> str:
+    return urlsplit(_server(_folder(registry))).netloc
 
 
 def render_config(config: Mapping[str, Any]) -> str:
@@ -551,18 +584,22 @@ def desired_hosts(options: ContainerdOptions) -> Dict[str, Dict[str, Any]]:
     names = list(wanted) + [_folder(entry.registry) for entry in options.registry_credentials]
     for name in sorted(set(names)):
         own = wanted.get(name, Mirrors())
-        hosts: Dict[str, Any] = {}
-        for number, mirror in enumerate(own.mirrors):
-            hosts[mirror.url] = _host_entry(mirror, _ca_path(name, number, mirror), credentials)
-        data: Dict[str, Any] = {}
-        if not own.fallback:
-            data["server"] = own.mirrors[-1].url
-        elif name != "_default":
-            data["server"] = _server(name)
-            if _registry_host(name) in credentials and data["server"] not in hosts:
-                hosts[data["server"]] = _host_entry(Mirror(url=data["server"]), "", credentials)
-        data["host"] = hosts
-        found[name] = data
+        entries = [
+            (mirror.url, _host_entry(mirror, _ca_path(name, number, mirror), credentials))
+            for number, mirror in enumerate(own.mirrors)
+        ]
+        if own.fallback and name == "_default":
+            found[name] = {"host": dict(entries)}
+            continue
+        if own.fallback:
+            server = Mirror(url=_server(name), capabilities=["pull", "resolve", "push"])
+            known = dict(entries).get(server.url) or _host_entry(server, "", credentials)
+            entries = [entry for entry in entries if entry[0] != server.url] + [(server.url, known)]
+        # The one that is asked last is the server: what is set for it stands outside of any host.
+        last, settings = entries[-1]
+        found[name] = {"server": last, **settings}
+        if len(entries) > 1:
+            found[name]["host"] = dict(entries[:-1])
     return found
 
 
@@ -584,6 +621,10 @@ def redacted(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [redacted(item) for item in value]
+    return value
+
+
+def _same(value: Any) -> Any:
     return value
 
 
@@ -753,7 +794,7 @@ def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem
 def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[Problem]:
     if not state.schema or not state.other_dropins:
         return None
-    if config_reasons(state, desired_config(state, options, state.config)):
+    if config_reasons(state, desired_config(state, options, state.config, hidden=True)):
         return None
     files = ", ".join(_conf_d(name) for name in state.other_dropins)
     if state.effective_cri_disabled:
@@ -772,51 +813,60 @@ def plan(state: ContainerdState, options: ContainerdOptions, hidden: Sequence[st
     left to the node.
     """
     options.validate()
-    steps = _plan_hosts(state, options, "registry_credentials" in hidden)
+    unknown = "registry_credentials" in hidden
+    files, leftovers = _plan_hosts(state, options, unknown)
+    if unknown:
+        files.append(Step(AREA, "compare", CERTS_D, "credentials can be compared on the node alone"))
     if not state.schema:
-        return _plan_bare(state, options) + steps
-    if options.package and options.package not in state.packages:
-        steps.insert(0, _install_step(state, options))
-    config = desired_config(state, options, state.config)
-    dropin = desired_dropin(state, options, config)
-    causes = []
-    if dropin is not None and (state.dropin is None or state.dropin != redacted(dropin)):
-        reason = _dropin_reason(state)
-        causes.append("{0}: {1}".format(DROPIN, reason))
-        before = "" if state.dropin is None else render_dropin(state.dropin)
-        steps.append(
-            Step(
-                AREA,
-                "write_dropin",
-                DROPIN,
-                reason,
-                before,
-                render_dropin(redacted(dropin)),
-                {"options": options, "state": state},
-            )
-        )
-    if dropin is None and (state.dropin is not None or state.dropin_error):
-        reason = "containerd_config_dropin is empty"
-        causes.append("{0}: {1}".format(DROPIN, reason))
-        before = render_dropin(state.dropin or {})
-        steps.append(Step(AREA, "remove_dropin", DROPIN, reason, before, ""))
+        return _plan_bare(state, options) + files + leftovers
+    steps = []
+    if options.package and state.packages and options.package not in state.packages:
+        steps.append(_install_step(state, options))
+    config = desired_config(state, options, state.config, unknown)
+    causes, changes = _plan_dropin(state, options, config, unknown)
     reasons = config_reasons(state, config)
     if reasons:
         causes += reasons
-        before = toml.dumps(state.config) if state.config else ""
-        data = {"options": options, "state": state, "backup": state.config_version > 0 or bool(state.config_error)}
-        data["backup"] = data["backup"] and not state.config_ours
-        steps.append(Step(AREA, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(config), data))
-    if not state.enabled:
-        steps.append(Step(AREA, "enable", UNIT, "not enabled"))
-    if causes:
-        steps.append(Step(AREA, "restart", UNIT, ", ".join(causes)))
-    elif state.restart_pending:
-        steps.append(Step(AREA, "restart", UNIT, "a run that was stopped changed its configuration"))
-    elif not state.active:
-        steps.append(Step(AREA, "restart", UNIT, "not running"))
-    elif state.cri != "ok":
-        steps.append(Step(AREA, "restart", UNIT, "the CRI service {0}".format(state.cri)))
+        backup = BACKUP_SUFFIX if state.config_version and not state.config_ours else ""
+        # What can't be read can't be kept in place either.
+        backup = ".broken" if state.config_error else backup
+        data = {"options": options, "state": state, "backup": backup}
+        before = toml.dumps(redacted(state.config)) if state.config else ""
+        changes.append(
+            Step(AREA, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redacted(config)), data)
+        )
+    return steps + files + changes + _plan_service(state, causes) + leftovers
+
+
+def _plan_dropin(
+    state: ContainerdState, options: ContainerdOptions, config: Mapping[str, Any], unknown: bool
+) -> Tuple[List[str], List[Step]]:
+    """Why containerd is to be restarted for the drop-in, and the step that changes it."""
+    wanted = desired_dropin(state, options, config)
+    before = render_dropin(redacted(state.dropin)) if state.dropin else ""
+    if wanted is None and (state.dropin is not None or state.dropin_error):
+        reason = "containerd_config_dropin is empty"
+        step = Step(AREA, "remove_dropin", DROPIN, reason, before, "")
+    elif wanted is not None and state.dropin != (redacted(wanted) if unknown else wanted):
+        reason = _dropin_reason(state)
+        data = {"options": options, "state": state}
+        step = Step(AREA, "write_dropin", DROPIN, reason, before, render_dropin(redacted(wanted)), data)
+    else:
+        return [], []
+    return ["{0}: {1}".format(DROPIN, reason)], [step]
+
+
+def _plan_service(state: ContainerdState, causes: Sequence[str]) -> List[Step]:
+    steps = [] if state.enabled else [Step(AREA, "enable", UNIT, "not enabled")]
+    reason = ", ".join(causes)
+    if not reason and state.restart_pending:
+        reason = "a run that was stopped changed its configuration"
+    elif not reason and not state.active:
+        reason = "not running"
+    elif not reason and state.cri != "ok":
+        reason = "the CRI service {0}".format(state.cri)
+    if reason:
+        steps.append(Step(AREA, "restart", UNIT, reason))
     return steps
 
 
@@ -847,7 +897,9 @@ def _differences(current: Mapping[str, Any], wanted: Mapping[str, Any], path: Li
         if isinstance(new, Mapping) and (old is None or isinstance(old, Mapping)):
             found += _differences(old or {}, new, where)
         elif key not in wanted:
-            found.append("{0} {1} removed".format(_short(where), _shown(old)))
+            found.append("{0} removed".format(_short(where)))
+        elif str(key).lower() in _SECRET_KEYS and not isinstance(new, Mapping):
+            found.append("{0} {1}".format(_short(where), "set" if old is None else "changed"))
         elif where == ["imports"]:
             found.append("imports {0}".format(CONF_D))
         else:
@@ -901,7 +953,8 @@ def _dropin_reason(state: ContainerdState) -> str:
     return "not there" if state.dropin is None else "says something else than containerd_config_dropin"
 
 
-def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool) -> List[Step]:
+def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool) -> Tuple[List[Step], List[Step]]:
+    """The steps that write files of registries, and those that remove such files."""
     steps: List[Step] = []
     present = {entry.registry: entry for entry in state.hosts}
     wanted = desired_hosts(options)
@@ -921,15 +974,15 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
             steps.append(
                 Step(AREA, "write_hosts", _hosts_path(name), reason, before, render_hosts(redacted(data)), known)
             )
+    leftovers: List[Step] = []
     for name, entry in present.items():
         if name not in wanted and entry.ours and not (hidden and _has_secret(entry.data)):
             before = render_hosts(redacted(entry.data))
-            steps.append(
-                Step(AREA, "remove_hosts", _hosts_path(name), "not in containerd_registry_mirrors", before, "")
-            )
+            reason = "neither a mirror nor credentials are set for it"
+            leftovers.append(Step(AREA, "remove_hosts", _hosts_path(name), reason, before, ""))
     for path in sorted(set(state.ca_files) - set(authorities)):
-        steps.append(Step(AREA, "remove_ca", path, "no mirror uses it", state.ca_files[path], ""))
-    return steps
+        leftovers.append(Step(AREA, "remove_ca", path, "no mirror uses it", state.ca_files[path], ""))
+    return steps, leftovers
 
 
 def _desired_ca_files(options: ContainerdOptions) -> Dict[str, str]:
@@ -947,7 +1000,8 @@ def _hosts_mode(data: Mapping[str, Any]) -> int:
 
 
 def _has_secret(data: Mapping[str, Any]) -> bool:
-    return any(toml.get(entry, ["header", "Authorization"]) for entry in data.get("host", {}).values())
+    entries = [data, *(data.get("host") or {}).values()]
+    return any(toml.get(entry, ["header", "Authorization"]) is not None for entry in entries)
 
 
 def _hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:
@@ -955,7 +1009,7 @@ def _hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:
         return "not there"
     if there.error:
         return "the file can't be used ({0})".format(there.error)
-    if redacted(there.data) != redacted(data) or there.order != list(data["host"]):
+    if redacted(there.data) != redacted(data) or there.order != list(data.get("host", {})):
         return "other mirrors" if there.ours else "replaces a file that somebody else wrote"
     if there.data != data:
         return "other credentials"
@@ -980,17 +1034,22 @@ def apply(step: Step, system: System) -> None:
         system.write(step.target, str(data["text"]))
     elif step.action == "write_hosts":
         if data["backup"]:
-            _back_up(system, step.target)
+            _back_up(system, step.target, BACKUP_SUFFIX)
         system.write(step.target, str(data["text"]), mode=int(data["mode"]))
     elif step.action in ("remove_hosts", "remove_ca"):
         system.remove(step.target)
+        folder = step.target.rpartition("/")[0]
+        if not system.names(folder):
+            system.remove(folder)
     elif step.action == "write_dropin":
         _write_dropin(system, data["state"], data["options"])
     elif step.action == "remove_dropin":
         system.write(PENDING, "")
         system.remove(step.target)
     elif step.action == "write_config":
-        _write_config(system, data["state"], data["options"], bool(data["backup"]))
+        _write_config(system, data["state"], data["options"], str(data["backup"]))
+    elif step.action == "compare":
+        pass
     elif step.action == "enable":
         system.run(["systemctl", "enable", UNIT], check=True)
     else:
@@ -999,18 +1058,19 @@ def apply(step: Step, system: System) -> None:
 
 def _full_config(system: System, state: ContainerdState, options: ContainerdOptions) -> Dict[str, Any]:
     """The wanted configuration with all the file has, secrets too: the plan knows it without them."""
-    default = _default(system)
-    current, _version, error = _current(system, system.read(CONFIG), state.schema, default)
+    current, _version, error = _current(system, system.read(CONFIG), state.schema, _default(system))
     return desired_config(state, options, {} if error else current)
 
 
-def _write_config(system: System, state: ContainerdState, options: ContainerdOptions, backup: bool) -> None:
-    text = render_config(_full_config(system, state, options))
+def _write_config(system: System, state: ContainerdState, options: ContainerdOptions, backup: str) -> None:
+    config = _full_config(system, state, options)
+    text = render_config(config)
     _judge(system, text, CONFIG)
     if backup:
-        _back_up(system, CONFIG)
+        _back_up(system, CONFIG, backup)
     system.write(PENDING, "")
-    system.write(CONFIG, text, mode=system.mode(CONFIG) or 0o644)
+    mode = system.mode(CONFIG) or 0o644
+    system.write(CONFIG, text, mode=mode & 0o600 if redacted(config) != config else mode)
 
 
 def _write_dropin(system: System, state: ContainerdState, options: ContainerdOptions) -> None:
@@ -1032,11 +1092,11 @@ def _judge(system: System, text: str, name: str) -> None:
         )
 
 
-def _back_up(system: System, path: str) -> None:
-    """Keep the first file that was not ours."""
+def _back_up(system: System, path: str, suffix: str) -> None:
+    """Keep a file beside itself; of those that were not ours the first."""
     text = system.read(path)
-    if text is not None and not system.exists(path + BACKUP_SUFFIX):
-        system.write(path + BACKUP_SUFFIX, text, mode=system.mode(path) or 0o600)
+    if text is not None and (suffix != BACKUP_SUFFIX or not system.exists(path + suffix)):
+        system.write(path + suffix, text, mode=system.mode(path) or 0o600)
 
 
 def _restart(system: System) -> None:

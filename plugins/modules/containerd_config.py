@@ -146,6 +146,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     options.validate()
     state = containerd.observe(system, options.image_repository, reveal=True)
     steps = containerd.plan(state, options)
+    if module.check_mode:
+        # Somebody else's task installs it, and has said so.
+        steps = [step for step in steps if step.action != "install"]
     result = _edge.carry_out(module, steps, lambda step: containerd.apply(step, system))
     after = state if module.check_mode or not steps else containerd.observe(system, options.image_repository)
     for problem in containerd.problems(after, options):
