@@ -230,8 +230,8 @@ def _registry(registry: str) -> List[str]:
         *lines,
         "add_header Docker-Distribution-Api-Version registry/2.0 always;",
         "error_page 404 @unknown;",
-        "location = /v2 { default_type application/json; return 200 '{}'; }",
-        "location = /v2/ { default_type application/json; return 200 '{}'; }",
+        # a file: nginx asks for no password where it is told to `return` something
+        "location = /v2/ { default_type application/json; root /srv/conf; try_files /v2 =404; }",
         r'location ~ "^/v2/.+/blobs/(sha256:[0-9a-f]{64})$" { alias /srv/site/blobs/$1; }',
         r"location ~ ^/v2/(?<path>.+)/manifests/(?<reference>[A-Za-z0-9._:-]+)$ {",
         f"    root {tree};",
@@ -412,13 +412,13 @@ def ensure_mirror(network: str, ip: str, name: str = NAME) -> MirrorInfo:
         f"--volume={conf}:/srv/conf:ro",
         f"--volume={certificates.folder}:/srv/tls:ro",
     ]
-    key = hashlib.sha256("\0".join([image, text, certificates.server.read_text(), *arguments]).encode()).hexdigest()[
-        :16
-    ]
+    parts = [image, text, certificates.server.read_text(encoding="utf-8"), *arguments]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     with machine.locked(f"mirror-{name}"):
         if _running_key(name) != key:
             with step(f"start the mirror of Kubernetes {chosen.version} ({chosen.name}) at {ip}"):
                 (conf / "nginx.conf").write_text(text, encoding="utf-8")
+                (conf / "v2").write_text("{}", encoding="utf-8")
                 (conf / "users").write_text(f"{PRIVATE_USER}:{{PLAIN}}{PRIVATE_PASSWORD}\n", encoding="utf-8")
                 remove_mirror(name)
                 serve = ["nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;"]

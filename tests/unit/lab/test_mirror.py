@@ -23,6 +23,12 @@ def test_every_host_has_a_server_of_its_own() -> None:
     assert text.count("auth_basic_user_file") == 1
 
 
+def test_the_first_question_to_a_registry_asks_for_the_password() -> None:
+    # nginx answers a `return` before it looks at the password, and a client that is let in once never sends its own
+    lines = [line for line in mirror.nginx_conf().splitlines() if "location = /v2/ " in line]
+    assert lines and not any("return" in line for line in lines)
+
+
 def test_upstream_keeps_its_own_names() -> None:
     text = mirror.nginx_conf((mirror.MIRROR,))
     assert "pkgs.k8s.io" not in text
