@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas, cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas, calico_source, cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
 
@@ -50,6 +51,8 @@ class ActionModule(ActionBase):
             areas.outside(item["item"], item) for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")
         ]
         plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted)
+        if "cni" in wanted and hosts:
+            plan.findings += self._manifest_findings(hosts[0])
         if "control_plane" in wanted and plan.token_host in plan.steps and not plan.errors:
             plan.steps[plan.token_host] += areas.copy_steps(hostvars[plan.token_host][observed], System())
         result.update(areas.as_result(plan, wanted))
@@ -57,6 +60,13 @@ class ActionModule(ActionBase):
         if plan.errors:
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": result["findings"]})
         return result
+
+
+    def _manifest_findings(self, host: cluster.Host) -> list[Finding]:
+        """Calico's manifest is read here, so here is where it can be missing."""
+        options = host.cni_options
+        problem = calico_source.check(options, [os.getcwd(), self._loader.get_basedir()])
+        return [Finding("all", "cni", problem)] if problem else []
 
 
 def _show(plan: cluster.ClusterPlan) -> None:
