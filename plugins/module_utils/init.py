@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from . import network
 from .errors import KubesteadError, OptionError
 from .findings import Problem
-from .kubeadm import DONE, PARTIAL, KubeadmState
+from .kubeadm import COMPONENTS, DONE, PARTIAL, KubeadmState
 from .kubeadm_config import (
     check_pass_through,
     document,
@@ -346,7 +346,7 @@ def apply(step: Step, system: System) -> None:
 def initialise(step: Step, system: System) -> InitRun:
     """Run ``kubeadm init`` from a 0600 file that is deleted at once after it, and delete the token it had to make."""
     data = step.data
-    token_id, token = _void_token()
+    token_id, token = void_token()
     init = dict(data["documents"][0], bootstrapTokens=[token])
     argv = ["kubeadm", "init", "--skip-token-print"]
     if data["skip_phases"] and data["api"] == "v1beta2":
@@ -376,7 +376,8 @@ def private_folder(system: System) -> str:
     return tempfile.mkdtemp(prefix="kubestead.", dir=parent if os.path.isdir(parent) else None)
 
 
-def _void_token() -> Tuple[str, Dict[str, Any]]:
+def void_token() -> Tuple[str, Dict[str, Any]]:
+    """The id of a new bootstrap token that nobody can use, and its entry in an InitConfiguration."""
     alphabet = string.ascii_lowercase + string.digits
     token_id, secret = ("".join(secrets.choice(alphabet) for _i in range(length)) for length in (6, 16))
     return token_id, dict(_VOID, token="{0}.{1}".format(token_id, secret))
@@ -430,9 +431,9 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     elif phase:
         details["kubelet_log"] = journal(system, "kubelet", began)
         details["containerd_log"] = journal(system, "containerd", began)
-        details["container_logs"] = {
-            component: container_log(system, component) for component in unhealthy_components(stdout)
-        }
+        # Before 1.31 kubeadm does not say which component it waited for in vain.
+        suspects = unhealthy_components(stdout) or (list(COMPONENTS) if phase == "wait-control-plane" else [])
+        details["container_logs"] = {component: container_log(system, component) for component in suspects}
         causes = causes + _blamed(details)
     where = " in phase {0}".format(phase) if phase else ""
     said = "; ".join(shortened(cause) for cause in causes) or "code {0}".format(result.rc)
