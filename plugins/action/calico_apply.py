@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The part of calico_apply that runs on the control machine: it reads the manifest and gives it its shape."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import calico_source
+from ansible_collections.kubestead.cluster.plugins.module_utils.cni import AREA, CniOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_variables
+
+# The module's options by the variables of the role.
+VARIABLES = {
+    "cni_calico_manifest": "manifest",
+    "cni_calico_checksum": "checksum",
+    "cni_calico_version": "version",
+    "cni_encapsulation": "encapsulation",
+    "cni_mtu": "mtu",
+    "cni_autodetection": "autodetection",
+    "cni_image_registry": "image_registry",
+    "cni_block_size": "block_size",
+    "cni_felix": "felix",
+    "cluster_pod_cidr": "pod_cidr",
+    "cni_timeout": "timeout",
+}
+
+
+class ActionModule(ActionBase):
+    """Reads Calico's manifest where Ansible runs; targets need neither PyYAML nor the way to the manifest."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; raise with one line naming the option before anything is sent to the host."""
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        given = {variable: arguments.get(name) for variable, name in VARIABLES.items()}
+        try:
+            options = from_variables(CniOptions, AREA, given)
+            objects = calico_source.objects(options, [os.getcwd(), self._loader.get_basedir()])
+        except OptionError as err:
+            name = VARIABLES.get(err.option, err.option)
+            raise AnsibleActionFail(f"{name} {err.problem}; {err.fix} (nothing was changed)") from None
+        arguments["objects"] = json.dumps(objects)
+        result: dict[str, Any] = self._execute_module("kubestead.cluster.calico_apply", arguments, task_vars=task_vars)
+        return result

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The part of manifests that runs on the control machine: it reads the files."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import images, manifests, yaml_files
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+
+
+class ActionModule(ActionBase):
+    """Reads manifests where Ansible runs and sends them as JSON, which is never logged."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; raise with one line naming file and line before anything is sent to the host."""
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        wanted = arguments.get("manifests")
+        try:
+            found = yaml_files.gather("manifests", wanted, [os.getcwd(), self._loader.get_basedir()])
+            sources = {index: source for index, (source, _obj) in enumerate(found)}
+            manifests.check([obj for _source, obj in found], sources)
+            objects = images.replace([obj for _source, obj in found], arguments.get("images") or {})
+        except KubesteadError as err:
+            raise AnsibleActionFail(f"{err.message} (nothing was changed)") from None
+        namespace = str(arguments.get("namespace") or "")
+        entries = [{"source": sources[index], "object": obj} for index, obj in enumerate(objects)]
+        if namespace and not any(
+            obj["kind"] == "Namespace" and obj["metadata"]["name"] == namespace for obj in objects
+        ):
+            space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            entries.insert(0, {"source": "namespace", "object": space})
+        # Objects written in the task stay out of the module's logged arguments: a Secret may be among them.
+        entries_given = wanted if isinstance(wanted, list) else [wanted]
+        arguments["manifests"] = [entry if isinstance(entry, str) else "an object" for entry in entries_given]
+        arguments["objects"] = json.dumps(entries)
+        result: dict[str, Any] = self._execute_module("kubestead.cluster.manifests", arguments, task_vars=task_vars)
+        return result

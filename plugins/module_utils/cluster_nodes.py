@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cluster's nodes as its API tells them, and waiting for them."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, List
+
+from .bridge import Node, parse_nodes
+from .errors import KubesteadError
+from .kubectl import ApiUnreachable, Kubectl
+
+
+def listed(kubectl: Kubectl) -> List[Node]:
+    """The nodes, by name. Raises like :meth:`Kubectl.json`."""
+    return parse_nodes(kubectl.json(["get", "nodes", "-o", "json"]).get("items") or [])
+
+
+def wait(
+    kubectl: Kubectl,
+    timeout: float,
+    good: Callable[[Node], bool],
+    what: str,
+    pause: float = 2.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> List[Node]:
+    """Wait until ``good`` holds for every node whose kubelet is not silent; the nodes then.
+
+    ``what`` says what they lack. Raises :class:`KubesteadError` naming nodes and reason after ``timeout`` seconds.
+    """
+    begin = clock()
+    while True:
+        unreachable = None
+        bad: List[Node] = []
+        nodes: List[Node] = []
+        try:
+            nodes = listed(kubectl)
+            bad = [node for node in nodes if not node.silent and not good(node)]
+        except ApiUnreachable as err:
+            # Bringing the network up may restart the API server's pods: that is for the timeout to judge.
+            unreachable = err
+        if nodes and not bad:
+            return nodes
+        if clock() - begin >= timeout:
+            if unreachable is not None:
+                raise unreachable
+            raise KubesteadError(_failure(nodes, bad, what, timeout))
+        sleep(pause)
+
+
+def wait_ready(kubectl: Kubectl, timeout: float) -> List[Node]:
+    """Wait until every node is Ready; nodes whose kubelet is silent are left out. See :func:`wait`."""
+    return wait(kubectl, timeout, lambda node: node.ready, "Ready")
+
+
+def silent_warning(nodes: List[Node]) -> str:
+    """What to say of nodes whose kubelet is silent, or ""."""
+    silent = [node.name for node in nodes if node.silent]
+    if not silent:
+        return ""
+    return "not waited for, their kubelet is silent: {0}".format(", ".join(silent))
+
+
+def _failure(nodes: List[Node], bad: List[Node], what: str, timeout: float) -> str:
+    if not nodes:
+        return "the cluster has no node after {0:.0f} s; see journalctl -u kubelet".format(timeout)
+    told = ", ".join("{0} ({1})".format(node.name, node.message or "no reason given") for node in bad[:3])
+    more = " and {0} more".format(len(bad) - 3) if len(bad) > 3 else ""
+    return "{0} of {1} nodes are not {2} after {3:.0f} s: {4}{5}; see journalctl -u kubelet there".format(
+        len(bad), len(nodes), what, timeout, told, more
+    )

@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bridge_cni
+short_description: Make the pod network of a node from the CNI plugins on disk and routes
+version_added: 0.1.0
+description:
+  - Writes C(/etc/cni/net.d/10-kubestead.conflist) with the plugins C(bridge), C(host-local) and C(portmap) and the
+    node's
+    own pod range, and sets routes to the pod ranges of the other nodes through their addresses, at once and, by the
+    unit
+    C(kubestead-routes.service), after a reboot. Routes that it made for nodes that are gone are removed.
+  - Pods' packets are forwarded whatever the policy of the chain C(FORWARD) is, and get the node's address where
+    they leave
+    the pod network.
+  - Needs no image. All nodes have to be on one network.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  nodes:
+    description: All nodes of the cluster, as M(kubestead.cluster.cluster_nodes) returns them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The node's name.
+        type: str
+        required: true
+      pod_cidrs:
+        description: Its pod range, or one of each family.
+        type: list
+        elements: str
+        default: []
+      addresses:
+        description: Its addresses.
+        type: list
+        elements: str
+        default: []
+      ready:
+        description: Not used here.
+        type: bool
+      silent:
+        description: Not used here.
+        type: bool
+      message:
+        description: Not used here.
+        type: str
+  pod_cidr:
+    description: The range of all pods, or one of each family separated by a comma.
+    type: str
+    required: true
+  node_name:
+    description: The node this host is. Empty finds it by its addresses, else by its host name.
+    type: str
+    default: ""
+  mtu:
+    description: The MTU of the pods' interfaces in bytes; V(0) takes that of the interface with the node's address.
+    type: int
+    default: 0
+"""
+
+EXAMPLES = r"""
+- name: Look at the nodes
+  kubestead.cluster.cluster_nodes:
+    wait_for: pod_cidrs
+  delegate_to: "{{ groups['control_plane'] | first }}"
+  run_once: true
+  register: cluster
+
+- name: Pod network
+  kubestead.cluster.bridge_cni:
+    nodes: "{{ cluster.nodes }}"
+    pod_cidr: 10.244.0.0/16
+"""
+
+RETURN = r"""
+steps:
+  description: What was (or would be) changed, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{area: cni, action: add_route, target: 10.244.1.0/24, reason: not there}]
+node:
+  description: The node that this host is; empty in a dry run before it joins.
+  returned: success
+  type: str
+  sample: w1
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, bridge
+from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    node = {
+        "name": {"type": "str", "required": True},
+        "pod_cidrs": {"type": "list", "elements": "str", "default": []},
+        "addresses": {"type": "list", "elements": "str", "default": []},
+        "ready": {"type": "bool"},
+        "silent": {"type": "bool"},
+        "message": {"type": "str"},
+    }
+    return {
+        "nodes": {"type": "list", "elements": "dict", "options": node, "required": True},
+        "pod_cidr": {"type": "str", "required": True},
+        "node_name": {"type": "str", "default": ""},
+        "mtu": {"type": "int", "default": 0},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Observe, plan, carry out."""
+    params = module.params
+    nodes = [bridge.Node(node["name"], node["pod_cidrs"], node["addresses"]) for node in params["nodes"]]
+    options = bridge.BridgeOptions(params["pod_cidr"], nodes, params["mtu"], params["node_name"])
+    state = bridge.observe(system)
+    node = bridge.this_node(state, options)
+    if node is None and module.check_mode:
+        steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+    else:
+        steps = bridge.plan(state, options)
+    result = _edge.carry_out(module, steps, lambda step: bridge.apply(step, system))
+    result["node"] = node.name if node else ""
+    return result
+
+
+def main() -> None:
+    """The module's entry."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: calico_apply
+short_description: Install Calico from its own manifest, and see that it does what was asked
+version_added: 0.1.0
+description:
+  - Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum, and gives it
+    the shape
+    that the options ask for. Every image in it can be taken from another registry.
+  - Applies it server-side from the host the task runs on (a control plane, or any host with C(kubectl) and a
+    kubeconfig),
+    waits for the rollout and for every node to be ready, and compares the live IPPools with the options. Calico
+    reads its
+    pool settings only once, so a difference fails, before anything is changed where the pools exist already.
+  - Applying it again changes nothing and says so.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  manifest:
+    description:
+      - Path on the control machine, or URL, of a release's C(manifests/calico.yaml).
+      - Empty takes the one of O(version) from Calico's repository.
+    type: str
+    default: ""
+  checksum:
+    description:
+      - The sha256 of the manifest. Required for a URL; known for the default O(manifest) of V(v3.32.1) and V(v3.31.6).
+    type: str
+    default: ""
+  version:
+    description: The Calico release whose manifest is taken when O(manifest) is empty.
+    type: str
+    default: v3.32.1
+  pod_cidr:
+    description:
+      - The range of the pods, or an IPv4 and an IPv6 range separated by a comma.
+      - Empty leaves it to Calico, which takes the range that kubeadm was given.
+    type: str
+    default: ""
+  encapsulation:
+    description: How packets travel between nodes. With VXLAN, BGP is switched off.
+    type: str
+    choices: [VXLAN, VXLANCrossSubnet, IPIP, IPIPCrossSubnet, None]
+    default: VXLAN
+  mtu:
+    description: The MTU of the pods' interfaces in bytes; V(0) leaves it to Calico.
+    type: int
+    default: 0
+  autodetection:
+    description: How a node finds its own address (C(IP_AUTODETECTION_METHOD)).
+    type: str
+    default: kubernetes-internal-ip
+  image_registry:
+    description: The registry (and path) that takes the place of the images' own; empty leaves them.
+    type: str
+    default: ""
+  block_size:
+    description: The prefix length of the ranges that nodes take at a time; V(0) leaves it to Calico (26).
+    type: int
+    default: 0
+  felix:
+    description: Felix settings, name (with or without C(FELIX_)) to value.
+    type: dict
+    default: {}
+  kubeconfig:
+    description: The kubeconfig, on the host the task runs on.
+    type: path
+    default: /etc/kubernetes/admin.conf
+  wait_rollout:
+    description: Wait until Calico runs everywhere and every node is ready.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait for the rollout and the nodes together.
+    type: int
+    default: 300
+  objects:
+    description: Calico's objects as JSON. Set by the part of the module that runs on the control machine.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Calico with VXLAN, its manifest pinned
+  kubestead.cluster.calico_apply:
+    pod_cidr: 10.244.0.0/16
+
+- name: Calico from a file, its images from a mirror
+  kubestead.cluster.calico_apply:
+    manifest: files/calico.yaml
+    image_registry: registry.example.org/quay
+    pod_cidr: 10.244.0.0/16
+    encapsulation: IPIP
+    mtu: 1480
+"""
+
+RETURN = r"""
+steps:
+  description: The objects that were (or would be) created or changed, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{area: cni, action: update, target: ConfigMap kube-system/calico-config, reason: data.veth_mtu 0 -> 1400}]
+images:
+  description: The images that the nodes pull.
+  returned: success
+  type: list
+  elements: str
+pool:
+  description: The live IPPools; empty while Calico has not made them.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: default-ipv4-ippool, cidr: 10.244.0.0/16, encapsulation: VXLAN, block_size: 26}]
+nodes_ready:
+  description: The nodes that are ready.
+  returned: success
+  type: list
+  elements: str
+seconds:
+  description: How long applying and waiting took.
+  returned: when something was applied or waited for
+  type: dict
+  sample: {apply: 5.6, rollout: 31.0, nodes: 2.1}
+"""
+
+import json
+import time
+from typing import Any, Dict, List, Mapping
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, calico, cluster_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.cni import ENCAPSULATIONS, CniOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.manifests import ClusterAbsent, Manifests
+from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options; their defaults are those of the area."""
+    defaults = CniOptions()
+    return {
+        "manifest": {"type": "str", "default": defaults.calico_manifest},
+        "checksum": {"type": "str", "default": defaults.calico_checksum},
+        "version": {"type": "str", "default": defaults.calico_version},
+        "pod_cidr": {"type": "str", "default": defaults.pod_cidr},
+        "encapsulation": {"type": "str", "choices": list(ENCAPSULATIONS), "default": defaults.encapsulation},
+        "mtu": {"type": "int", "default": defaults.mtu},
+        "autodetection": {"type": "str", "default": defaults.autodetection},
+        "image_registry": {"type": "str", "default": defaults.image_registry},
+        "block_size": {"type": "int", "default": defaults.block_size},
+        "felix": {"type": "dict", "default": {}},
+        "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+        "wait_rollout": {"type": "bool", "default": defaults.wait_rollout},
+        "timeout": {"type": "int", "default": defaults.timeout},
+        # No secret; but 350 kB of it would be logged and returned as the task's arguments.
+        "objects": {"type": "str", "no_log": True},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Observe, plan, carry out, wait, compare."""
+    params = module.params
+    if not params["objects"]:
+        raise KubesteadError("calico_apply has no objects; call it as a task of a play, by its full name")
+    objects = json.loads(params["objects"])
+    kubectl = Kubectl(system, params["kubeconfig"])
+    manifests = Manifests(kubectl, objects, namespace=calico.NAMESPACE, area=calico.AREA, lines=0)
+    result: Dict[str, Any] = {"images": calico.images(objects), "pool": [], "nodes_ready": [], "seconds": {}}
+    applied: List[Step] = []
+    try:
+        live = manifests.observe()
+    except ClusterAbsent:
+        if not module.check_mode:
+            raise
+        result.update(_edge.carry_out(module, manifests.plan_absent(), applied.append))
+        return result
+    wanted = calico.expected_pools(_options(params))
+    _require_pools(_live_pools(kubectl), wanted, missing_is_wrong=False)
+    result.update(_edge.carry_out(module, manifests.plan(live), applied.append))
+    begin = time.monotonic()
+    manifests.apply(applied)
+    if applied:
+        result["seconds"]["apply"] = round(time.monotonic() - begin, 1)
+    for warning in manifests.warnings:
+        module.warn(warning)
+    if params["wait_rollout"] and not module.check_mode:
+        dead = len([node for node in cluster_nodes.listed(kubectl) if node.silent])
+        result["seconds"]["rollout"] = round(manifests.wait(params["timeout"], live, dead_nodes=dead), 1)
+        since = time.monotonic()
+        left = max(10.0, params["timeout"] - (since - begin))
+        nodes = cluster_nodes.wait_ready(kubectl, left)
+        result["seconds"]["nodes"] = round(time.monotonic() - since, 1)
+        if cluster_nodes.silent_warning(nodes):
+            module.warn(cluster_nodes.silent_warning(nodes))
+    else:
+        nodes = cluster_nodes.listed(kubectl)
+    result["nodes_ready"] = [node.name for node in nodes if node.ready]
+    pools = _live_pools(kubectl)
+    waited = bool(params["wait_rollout"] and not module.check_mode and nodes)
+    _require_pools(pools, wanted, missing_is_wrong=waited)
+    result["pool"] = [calico.describe_pool(item) for item in pools]
+    return result
+
+
+def _options(params: Mapping[str, Any]) -> CniOptions:
+    return CniOptions(
+        pod_cidr=params["pod_cidr"], encapsulation=params["encapsulation"], block_size=params["block_size"]
+    )
+
+
+def _live_pools(kubectl: Kubectl) -> List[Mapping[str, Any]]:
+    found = kubectl.find([calico.POOL_RESOURCE])
+    return list(found.get("items") or []) if found else []
+
+
+def _require_pools(pools: List[Mapping[str, Any]], wanted: List[calico.Pool], missing_is_wrong: bool) -> None:
+    if not pools and not missing_is_wrong:
+        return
+    problems = calico.compare_pools(pools, wanted)
+    if problems:
+        raise KubesteadError(
+            " | ".join(problem.message for problem in problems),
+            {"pool": [calico.describe_pool(item) for item in pools]},
+        )
+
+
+def main() -> None:
+    """The module's entry."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

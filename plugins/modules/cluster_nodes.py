@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_nodes
+short_description: List the nodes of a cluster, once they are as far as wanted
+version_added: 0.1.0
+description:
+  - Asks the API for the nodes, their pod ranges and addresses, and can wait until all of them have a pod range or
+    are ready.
+    Nodes whose kubelet is silent are reported and not waited for.
+  - Changes nothing. In a dry run nothing is waited for, and a cluster that is not there yet has no nodes.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  wait_for:
+    description: What to wait for, V(pod_cidrs) for a pod range on every node, V(ready) for every node to be ready.
+    type: str
+    choices: [nothing, pod_cidrs, ready]
+    default: nothing
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 300
+  kubeconfig:
+    description: The kubeconfig, on the host the task runs on.
+    type: path
+    default: /etc/kubernetes/admin.conf
+"""
+
+EXAMPLES = r"""
+- name: Wait until every node is ready
+  kubestead.cluster.cluster_nodes:
+    wait_for: ready
+  register: cluster
+"""
+
+RETURN = r"""
+nodes:
+  description: The nodes, by name.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: w1
+      pod_cidrs: [10.244.1.0/24]
+      addresses: [192.168.1.11]
+      ready: true
+      silent: false
+      message: ""
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, cluster_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.bridge import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.model import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    return {
+        "wait_for": {"type": "str", "choices": ["nothing", "pod_cidrs", "ready"], "default": "nothing"},
+        "timeout": {"type": "int", "default": 300},
+        "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Ask, and wait if wanted."""
+    kubectl = Kubectl(system, module.params["kubeconfig"])
+    timeout, wanted = module.params["timeout"], module.params["wait_for"]
+    nodes: List[Node] = []
+    if module.check_mode:
+        try:
+            nodes = cluster_nodes.listed(kubectl)
+        except KubesteadError:
+            # The cluster is still to be made.
+            nodes = []
+    elif wanted == "ready":
+        nodes = cluster_nodes.wait_ready(kubectl, timeout)
+    elif wanted == "pod_cidrs":
+        nodes = cluster_nodes.wait(kubectl, timeout, lambda node: bool(node.pod_cidrs), "given a pod range")
+    else:
+        nodes = cluster_nodes.listed(kubectl)
+    if cluster_nodes.silent_warning(nodes):
+        module.warn("nodes: " + cluster_nodes.silent_warning(nodes))
+    result = _edge.carry_out(module, [], lambda step: None)
+    result["nodes"] = to_dict(nodes)
+    return result
+
+
+def main() -> None:
+    """The module's entry."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

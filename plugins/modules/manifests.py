@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: manifests
+short_description: Apply Kubernetes manifests in order, wait for their rollout, and tell how to reach them
+version_added: 0.1.0
+description:
+  - Reads manifests on the control machine and applies them server-side, in order, to the cluster that a kubeconfig
+    of the
+    host the task runs on leads to. Works with any cluster, needs only C(kubectl) there.
+  - What would change is found out by the API server itself (a dry run on the server), so check mode is exact and a
+    manifest
+    that the server refuses is refused before anything is changed. Contents of Secrets are not shown.
+  - Objects that are left out of the manifests later are not deleted.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  manifests:
+    description:
+      - A folder, a file, or a list of folders, files and objects. The files of a folder (C(.yaml), C(.yml),
+        C(.json)) are
+        taken by name.
+      - Paths are those of the control machine, relative ones below the working folder or the playbook's.
+    type: raw
+    required: true
+  images:
+    description:
+      - Images to take the place of others in the manifests. A key is an image with its tag, or a name, which stands
+        for all
+        of its tags; the value replaces it (the tag stays when the value has none).
+    type: dict
+    default: {}
+  namespace:
+    description: The namespace of objects that name none. It is created. Empty takes the kubeconfig's.
+    type: str
+    default: ""
+  kubeconfig:
+    description: The kubeconfig, on the host the task runs on. Empty takes kubectl's own default.
+    type: path
+    default: ""
+  context:
+    description: The kubeconfig's context to use; empty for its current one.
+    type: str
+    default: ""
+  wait:
+    description: Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 300
+  objects:
+    description: The objects as JSON. Set by the part of the module that runs on the control machine.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Apply a folder
+  kubestead.cluster.manifests:
+    manifests: examples/webapp
+    namespace: shop
+    kubeconfig: ~/.kube/config
+  delegate_to: localhost
+
+- name: Apply a file and an object, with an image from a mirror
+  kubestead.cluster.manifests:
+    manifests:
+      - files/web.yaml
+      - apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: greeting}
+        data: {text: hello}
+    images:
+      docker.io/library/redis: registry.example.org/redis
+    kubeconfig: /etc/kubernetes/admin.conf
+"""
+
+RETURN = r"""
+steps:
+  description: The objects that were (or would be) created or changed, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{area: deploy, action: update, target: Deployment shop/web, reason: spec.replicas 1 -> 2}]
+objects:
+  description: All objects of the manifests, in order.
+  returned: success
+  type: list
+  elements: str
+  sample: [Namespace shop, Deployment shop/web, Service shop/web]
+services:
+  description: The Services of the manifests as the cluster has them; empty where there is no cluster yet.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: web
+      namespace: shop
+      type: NodePort
+      cluster_ip: 10.96.12.7
+      ports: [{name: http, port: 80, node_port: 30080, protocol: TCP}]
+      node_ports: [30080]
+      urls: ["http://192.168.1.11:30080/"]
+      inside: ["web.shop.svc:80"]
+summary:
+  description: The same as lines to print.
+  returned: success
+  type: list
+  elements: str
+seconds:
+  description: How long the rollout took.
+  returned: when it was waited for
+  type: float
+"""
+
+import json
+from typing import Any, Dict, List, Mapping
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, services
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.manifests import ClusterAbsent, Manifests, title
+from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    return {
+        "manifests": {"type": "raw", "required": True},
+        "images": {"type": "dict", "default": {}},
+        "namespace": {"type": "str", "default": ""},
+        "kubeconfig": {"type": "path", "default": ""},
+        "context": {"type": "str", "default": ""},
+        "wait": {"type": "bool", "default": True},
+        "timeout": {"type": "int", "default": 300},
+        # Secrets may be among them.
+        "objects": {"type": "str", "no_log": True},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Observe, plan, carry out, wait, describe."""
+    params = module.params
+    if not params["objects"]:
+        raise KubesteadError("manifests has no objects; call it as a task of a play, by its full name")
+    entries = json.loads(params["objects"])
+    objects = [entry["object"] for entry in entries]
+    sources = {index: str(entry["source"]) for index, entry in enumerate(entries)}
+    kubectl = Kubectl(system, params["kubeconfig"], params["context"])
+    manifests = Manifests(kubectl, objects, params["namespace"], "deploy", sources=sources)
+    result: Dict[str, Any] = {"objects": [title(obj) for obj in objects], "services": [], "summary": []}
+    applied: List[Step] = []
+    try:
+        live = manifests.observe()
+    except ClusterAbsent as err:
+        if not module.check_mode:
+            raise
+        module.warn("{0} (dry run: taken as an empty cluster)".format(err.message))
+        result.update(_edge.carry_out(module, manifests.plan_absent(), applied.append))
+        return result
+    result["objects"] = [title(obj) for obj in live.objects]
+    result.update(_edge.carry_out(module, manifests.plan(live), applied.append))
+    manifests.apply(applied)
+    for warning in manifests.warnings:
+        module.warn(warning)
+    if params["wait"] and not module.check_mode:
+        try:
+            result["seconds"] = round(manifests.wait(params["timeout"], live), 1)
+        except KubesteadError as err:
+            err.details["changed"] = bool(applied)
+            raise
+    result["services"] = _services(kubectl, manifests, [obj for obj in live.objects if obj["kind"] == "Service"])
+    result["summary"] = services.lines(result["services"])
+    return result
+
+
+def _services(kubectl: Kubectl, manifests: Manifests, wanted: List[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    if not wanted:
+        return []
+    found = manifests.fetch(wanted)
+    addresses: List[str] = []
+    if any((item.get("spec") or {}).get("type") in ("NodePort", "LoadBalancer") for item in found):
+        # Who may not list nodes gets node ports without addresses.
+        nodes = kubectl.run(["get", "nodes", "-o", "json"])
+        addresses = services.node_addresses(json.loads(nodes.stdout).get("items") or []) if nodes.ok else []
+    return services.describe(found, addresses)
+
+
+def main() -> None:
+    """The module's entry."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()
