@@ -18,7 +18,7 @@ import time
 from typing import Dict, List, Optional, Sequence
 
 from . import inventory, nodes
-from .machine import ROOT, MachineError, cache_dir, ensure_venv, search_path, state_dir
+from .machine import ROOT, MachineError, cache_dir, ensure, ensure_venv, has, search_path, state_dir
 from .node_image import remove_images
 from .podman import NETWORK, ensure_network, host_facts, mirror_address, remove_network
 from .say import duration, say, step
@@ -95,6 +95,9 @@ def main(argv: Sequence[str]) -> int:
     options.rest = rest
     if options.root and os.geteuid() != 0:
         return as_root(argv)
+    if options.run in (command_lab_down, command_nodes_destroy, command_nodes_list) and not has("podman"):
+        say("there is no podman on this machine, so there are no nodes")
+        return 0
     os.environ["PATH"] = search_path(os.environ.get("PATH", ""))
     try:
         code = options.run(options)
@@ -164,6 +167,7 @@ def prepare_set(
 
     ``renew``: nodes that were made for another version of Kubernetes than the mirror now has are replaced.
     """
+    ensure("nodes")
     subnet = ensure_network()
     variables: Dict[str, object] = {}
     if mirror:
