@@ -492,31 +492,34 @@ def desired_config(
     over["plugins"] = sections
     result = toml.merge({"version": schema}, toml.merge(current, over))
     _drop_conflicts(result, runtime, images, state)
-    if schema == 2 and not hidden:
-        _set_credentials(result, state, options)
+    if not hidden:
+        _set_credentials(result["plugins"][images], state, options)
     return result
 
 
-def _set_credentials(config: Dict[str, Any], state: ContainerdState, options: ContainerdOptions) -> None:
+def _set_credentials(images: Dict[str, Any], state: ContainerdState, options: ContainerdOptions) -> None:
     """containerd 1.x gives the header of ``hosts.toml`` to the registry, but not to the server of its tokens.
 
     So there the credentials are in the configuration too. Those of registries whose ``hosts.toml`` is ours are ours.
     """
-    registry = config["plugins"][_CRI].setdefault("registry", {})
+    registry = images.setdefault("registry", {})
     configs = registry.get("configs") or {}
-    wanted = {_config_host(entry.registry): entry for entry in options.registry_credentials}
-    ours = [_config_host(entry.registry) for entry in state.hosts if entry.ours and _has_secret(entry.data)]
-    for host in ours:
-        if host in configs and host not in wanted:
+    wanted = {}
+    if state.schema == 2:
+        wanted = {_config_host(entry.registry): entry for entry in options.registry_credentials}
+    for file in state.hosts:
+        host = _config_host(file.registry)
+        if file.ours and _has_secret(file.data) and host in configs and host not in wanted:
             configs[host].pop("auth", None)
             if not configs[host]:
                 del configs[host]
     for host, entry in wanted.items():
         configs.setdefault(host, {})["auth"] = {"username": entry.username, "password": entry.password}
+    registry.pop("configs", None)
     if configs:
         registry["configs"] = configs
-    else:
-        registry.pop("configs", None)
+    if not registry:
+        del images["registry"]
 
 
 def _config_host(registry: str) -> str:

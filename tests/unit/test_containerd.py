@@ -626,6 +626,22 @@ def test_credentials(machine: Machine, binary: str) -> None:
     assert planned(machine) == []
 
 
+def test_credentials_leave_the_configuration_with_containerd_1(machine: Machine) -> None:
+    options = ContainerdOptions(registry_credentials=CREDENTIALS)
+    carry_out(node(machine, "1.6.20", None), options)
+    auth = {"auth": {"username": "me", "password": "pw"}}
+    migrated = {
+        "version": 4,
+        "plugins": {IMAGES: {"registry": {"configs": {"registry-1.docker.io": auth, "other.example": auth}}}},
+    }
+    node(machine, "2.3.7", None)
+    machine.answer("containerd --config /dev/stdin config migrate", toml.dumps(migrated))
+    machine.put(CONFIG, "version = 2\n")
+    carry_out(machine, options)
+    registry = tomllib.loads(machine.read(CONFIG) or "")["plugins"][IMAGES]["registry"]
+    assert registry == {"config_path": CERTS_D, "configs": {"other.example": auth}}
+
+
 def test_on_the_control_machine_credentials_are_not_known(machine: Machine) -> None:
     node(machine)
     options = ContainerdOptions(registry_credentials=CREDENTIALS, config_dropin=OWN)
