@@ -407,10 +407,10 @@ def ensure_mirror(network: str, ip: str, name: str = NAME) -> MirrorInfo:
     arguments = [
         f"--network={network}",
         f"--ip={ip}",
-        f"--volume={site}:/srv/site:ro",
-        f"--volume={distribution}:/srv/debian:ro",
-        f"--volume={conf}:/srv/conf:ro",
-        f"--volume={certificates.folder}:/srv/tls:ro",
+        f"--volume={site.resolve()}:/srv/site:ro",
+        f"--volume={distribution.resolve()}:/srv/debian:ro",
+        f"--volume={conf.resolve()}:/srv/conf:ro",
+        f"--volume={certificates.folder.resolve()}:/srv/tls:ro",
     ]
     parts = [image, text, certificates.server.read_text(encoding="utf-8"), *arguments]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
