@@ -54,6 +54,7 @@ FEATURES: Dict[str, Tuple[Tuple[str, str], ...]] = {
         ("dpkg-source", "dpkg-dev"),
         ("make", "make"),
         ("gcc", "gcc"),
+        ("/usr/include/stdlib.h", "libc6-dev"),
         ("rsync", "rsync"),
         ("/usr/lib/go-1.19/bin/go", "golang-1.19-go"),
         ("/usr/share/gocode/src/github.com/modern-go/reflect2", "golang-github-modern-go-reflect2-dev"),

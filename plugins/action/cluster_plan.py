@@ -36,7 +36,9 @@ class ActionModule(ActionBase):
         outside = str(self._task.args.get("outside") or "preflight_outside")
         unknown = sorted(set(wanted) - set(areas.NAMES))
         if unknown:
-            raise AnsibleActionFail(f"areas names {unknown[0]!r}, which is no area; give some of {', '.join(areas.NAMES)}")
+            raise AnsibleActionFail(
+                f"areas names {unknown[0]!r}, which is no area; give some of {', '.join(areas.NAMES)}"
+            )
         groups, hostvars = variables["groups"], variables["hostvars"]
         inventory = cluster.Inventory(
             control_plane=list(groups.get("control_plane", [])), workers=list(groups.get("workers", []))
@@ -48,7 +50,9 @@ class ActionModule(ActionBase):
                 hosts.append(areas.host(name, name in inventory.control_plane, facts))
         asked = variables.get(outside) or {}
         elsewhere = [
-            areas.outside(item["item"], item) for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")
+            areas.outside(item["item"], item)
+            for item in asked.get("results", [])
+            if isinstance(item, dict) and item.get("kubeadm")
         ]
         plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted)
         if "cni" in wanted and hosts:
@@ -60,7 +64,6 @@ class ActionModule(ActionBase):
         if plan.errors:
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": result["findings"]})
         return result
-
 
     def _manifest_findings(self, host: cluster.Host) -> list[Finding]:
         """Calico's manifest is read here, so here is where it can be missing."""

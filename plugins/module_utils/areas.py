@@ -146,9 +146,7 @@ def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
     return {
         "changed": False,
         "areas": list(areas),
-        "findings": [
-            dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings
-        ],
+        "findings": [dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings],
         "hosts": {name: {"steps": [step.public() for step in steps]} for name, steps in plan.steps.items()},
         "todo": todo,
         "init_host": plan.init_host,

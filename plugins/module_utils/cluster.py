@@ -149,7 +149,9 @@ def _own_findings(host: Host, areas: Sequence[str]) -> List[Finding]:
         try:
             host.options.validate()
         except OptionError as err:
-            found.append(Finding(host.name, AREA, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+            found.append(
+                Finding(host.name, AREA, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix))
+            )
     return found
 
 
@@ -182,8 +184,8 @@ def _plan_membership(
     plan.findings += _name_findings(newcomers, members)
     if "cni" in areas and reference:
         for host in hosts:
-            wanted = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
-            found = cni.problems(host.cni, wanted, _bridge_nodes(reference))
+            options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
+            found = cni.problems(host.cni, options, _bridge_nodes(reference))
             plan.findings += [Finding(host.name, "cni", problem) for problem in found]
     if plan.errors:
         return
@@ -241,7 +243,9 @@ def _removed_findings(hosts: Sequence[Host], members: Dict[str, Any]) -> List[Fi
     for host in hosts:
         if host.kubeadm.phase == DONE and host.kubeadm.node_name not in members:
             text = "has joined (kubelet.conf is there), but the cluster has no node {0}".format(host.kubeadm.node_name)
-            fix = "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"
+            fix = (
+                "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"
+            )
             found.append(Finding(host.name, "join", Problem("node_removed", text, fix)))
     return found
 
@@ -336,7 +340,10 @@ def _host_overlaps(host: Host, ranges: Sequence[network.Network]) -> List[Tuple[
     hits: List[Tuple[network.Network, str]] = []
     for address in host.node.addresses:
         own = ipaddress.ip_interface(address.network).network
-        hits += [(pair[0], "{0} on {1}".format(address.network, address.interface)) for pair in network.overlapping(ranges, [own])]
+        hits += [
+            (pair[0], "{0} on {1}".format(address.network, address.interface))
+            for pair in network.overlapping(ranges, [own])
+        ]
     for route in host.node.routes:
         own = ipaddress.ip_network(route, strict=False)
         if not any(hit[1].startswith(str(own.network_address)) for hit in hits):
@@ -407,7 +414,12 @@ def _join_steps(host: Host, reference: Optional[KubeadmState], members: Dict[str
     steps = join.plan(JoinState(host.kubeadm, host.begun), host.join_options, _join_command(host, reference))
     there = "its name is in the API, not ready" if host.kubeadm.node_name in members else "not in the API"
     return [
-        replace(step, target="as {0}".format("control plane" if host.control_plane else "worker"),
-                reason="no kubelet.conf; {0}".format(there)) if step.action == "join" else step
+        replace(
+            step,
+            target="as {0}".format("control plane" if host.control_plane else "worker"),
+            reason="no kubelet.conf; {0}".format(there),
+        )
+        if step.action == "join"
+        else step
         for step in steps
     ]

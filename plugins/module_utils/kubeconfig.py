@@ -37,8 +37,8 @@ WRITE, KEEP, SAME = "write", "keep", "same"
 class KubeconfigOptions:
     """Whose kubeconfig. An empty ``user`` is the one who logged in to become root, or root who did it himself.
 
-    ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept beside. ``copy_to`` is a path on the
-    control machine, empty for none.
+    ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept beside. ``copy_to`` is a path on
+    the control machine, empty for none.
     """
 
     user: str = option("", var="control_plane_kubeconfig_user")

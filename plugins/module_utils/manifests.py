@@ -362,7 +362,7 @@ class Manifests:
                     continue
                 if present is not None and failed_for_good(present):
                     raise KubesteadError(
-                        "{0} is not ready: {1}; see kubectl -n {2} logs job/{3}, then delete the Job and run again".format(
+                        "{0} is not ready: {1}; see kubectl -n {2} logs job/{3}, delete the Job and run again".format(
                             title(present), state, key(present)[2], key(present)[3]
                         )
                     )
@@ -633,7 +633,8 @@ def failed_for_good(obj: Object) -> bool:
 
 def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
     """The first trouble among pods as (what, fix), or None. The fix is "" when only a closer look helps."""
-    for pod in pods:
+    # Pods that are over (evicted, failed) have others in their place, which say more.
+    for pod in sorted(pods, key=lambda one: (one.get("status") or {}).get("phase") in ("Failed", "Succeeded")):
         _group, _kind, namespace, name = key(pod)
         status = pod.get("status") or {}
         node = (pod.get("spec") or {}).get("nodeName")

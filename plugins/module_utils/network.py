@@ -44,12 +44,7 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
 
 def overlapping(first: Sequence[Network], second: Sequence[Network]) -> List[Tuple[Network, Network]]:
     """The pairs, one of each side, that have addresses in common."""
-    return [
-        (one, other)
-        for one in first
-        for other in second
-        if one.version == other.version and one.overlaps(other)  # type: ignore[arg-type]
-    ]
+    return [(one, other) for one in first for other in second if one.version == other.version and one.overlaps(other)]
 
 
 def parse_address(option: str, text: str) -> Address:

@@ -20,7 +20,19 @@ from .system import System
 AREA = "node"
 
 # Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
-POD_INTERFACES = ("cni", "cali", "vxlan.calico", "tunl", "flannel", "kube-", "lxc", "cilium", "veth", "docker", "podman")
+POD_INTERFACES = (
+    "cni",
+    "cali",
+    "vxlan.calico",
+    "tunl",
+    "flannel",
+    "kube-",
+    "lxc",
+    "cilium",
+    "veth",
+    "docker",
+    "podman",
+)
 
 # Who makes routes to pods, as /etc/iproute2/rt_protos or the kernel names them.
 POD_ROUTE_PROTOCOLS = ("bird", "12", "80", BRIDGE_ROUTE_PROTOCOL)
@@ -118,7 +130,11 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
     for route in routes:
         destination = str(route.get("dst", ""))
         skip = destination in ("", "default") or destination.startswith(("fe80", "ff00", "127.", "169.254."))
-        if skip or is_pod_interface(str(route.get("dev", ""))) or route.get("type") in ("blackhole", "local", "multicast"):
+        if (
+            skip
+            or is_pod_interface(str(route.get("dev", "")))
+            or route.get("type") in ("blackhole", "local", "multicast")
+        ):
             continue
         if str(route.get("protocol")) in POD_ROUTE_PROTOCOLS:
             continue

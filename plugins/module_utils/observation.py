@@ -23,7 +23,7 @@ def observe(
     Without ``packages_url`` (or with a version that is none) the package repository is not asked.
     """
     made = kubeadm.observe(system)
-    return to_dict(
+    state: Dict[str, Any] = to_dict(
         {
             "node": node.observe(system),
             "host": host.observe(system),
@@ -35,6 +35,7 @@ def observe(
             "begun": join.observe(system, made).begun,
         }
     )
+    return state
 
 
 def _request(text: str) -> Request:

@@ -80,22 +80,22 @@ options:
   type: dict
 """
 
+from typing import Any, Dict
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, observation
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
 
 
-def work(module: AnsibleModule, system: System) -> dict:
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     return dict(observation.observe(system, **module.params), changed=False)
 
 
 def main() -> None:
     text = dict(type="str", default="")
     module = AnsibleModule(
-        argument_spec=dict(
-            packages_url=text, kubernetes_version=text, image_repository=text, kubeconfig_user=text
-        ),
+        argument_spec=dict(packages_url=text, kubernetes_version=text, image_repository=text, kubeconfig_user=text),
         supports_check_mode=True,
     )
     _edge.run(module, work)

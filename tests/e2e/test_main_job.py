@@ -40,9 +40,15 @@ def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
 
 BAD_INPUT = [
     (["-e", "cluster_kubernetes_version=1.99"], r"cluster_kubernetes_version"),
-    (["-e", "cluster_kubernetes_version=newest"], r"cluster_kubernetes_version is 'newest', not a Kubernetes version; give"),
+    (
+        ["-e", "cluster_kubernetes_version=newest"],
+        r"cluster_kubernetes_version is 'newest', not a Kubernetes version; give",
+    ),
     (["-e", "cluster_pod_cidr=10.244.0.0/33"], r"cluster_pod_cidr is '10.244.0.0/33', not a CIDR range .*; give"),
-    (["-e", "cluster_pod_cidr=10.100.0.0/16"], r"cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr .*; give"),
+    (
+        ["-e", "cluster_pod_cidr=10.100.0.0/16"],
+        r"cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr .*; give",
+    ),
     (["-e", "cni_plugin=flannel"], r"cni_plugin is 'flannel'; give one of"),
     (["-e", "cni_plugin=calico", "-e", "cni_calico_manifest=/nowhere/calico.yaml"], r"cni_calico_manifest"),
 ]
@@ -79,15 +85,23 @@ def test_groups_and_endpoints_are_judged_first(lab: Lab, tmp_path: Path) -> None
     run = Lab(nobody, tmp_path).site()
     assert run.code != 0 and "the group control_plane is empty; put at least one host" in run.output
     two = tmp_path / "two.json"
-    groups = {"control_plane": {"hosts": {name: inventory[name] for name in ("cp1", "w1")}}, "workers": {"hosts": {"w2": inventory["w2"]}}}
+    groups = {
+        "control_plane": {"hosts": {name: inventory[name] for name in ("cp1", "w1")}},
+        "workers": {"hosts": {"w2": inventory["w2"]}},
+    }
     two.write_text(json.dumps(groups))
     run = Lab(two, tmp_path).site()
-    assert run.code != 0 and "cluster_endpoint is not set, and there are 2 control planes; set cluster_endpoint" in run.output
+    assert (
+        run.code != 0
+        and "cluster_endpoint is not set, and there are 2 control planes; set cluster_endpoint" in run.output
+    )
     assert not run.changed()
 
 
 def _inventory(lab: Lab) -> str:
-    done = subprocess.run(["ansible-inventory", "-i", str(lab.inventory), "--list"], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        ["ansible-inventory", "-i", str(lab.inventory), "--list"], stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.dumps(json.loads(done.stdout)["_meta"]["hostvars"])
 
 
@@ -96,8 +110,8 @@ def test_check_mode_on_bare_machines_tells_everything_and_changes_nothing(lab: L
     run = lab.site("--check", "--diff", "--limit", "cp1,w1")
     assert run.code == 0, run.output
     assert run.changed()
-    for host in before:
-        assert lab.ssh(host, FOOTPRINT) == before[host]
+    for host, footprint in before.items():
+        assert lab.ssh(host, FOOTPRINT) == footprint
     assert not TOKEN.search(run.output)
 
 
@@ -125,7 +139,14 @@ def test_no_token_is_left_in_the_cluster_or_on_a_node(lab: Lab) -> None:
     secrets = lab.kubectl("get secrets -n kube-system --field-selector type=bootstrap.kubernetes.io/token -o name")
     assert secrets.strip() == ""
     for host in ("cp1", "w1"):
-        assert lab.ssh(host, "ls /etc/kubernetes/bootstrap-kubelet.conf 2>/dev/null; ls -d /tmp/*kubeadm* /tmp/kubestead* 2>/dev/null", check=False).strip() == ""
+        assert (
+            lab.ssh(
+                host,
+                "ls -d /etc/kubernetes/bootstrap-kubelet.conf /tmp/*kubeadm* /tmp/kubestead* 2>/dev/null",
+                check=False,
+            ).strip()
+            == ""
+        )
 
 
 def test_a_second_run_changes_nothing(lab: Lab) -> None:
@@ -154,24 +175,47 @@ def test_a_third_node_joins_with_limit_alone(lab: Lab) -> None:
 
 
 def test_the_demo_application_answers_across_nodes(lab: Lab) -> None:
-    run = lab.playbook("kubestead.cluster.deploy", "-e", f"deploy_manifests={ROOT}/examples/webapp", environment={"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")})
+    run = lab.playbook(
+        "kubestead.cluster.deploy",
+        "-e",
+        f"deploy_manifests={ROOT}/examples/webapp",
+        environment={"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
+    )
     assert run.code == 0, run.output
     port = re.search(r":(3\d{4})\b", run.output)
     assert port, run.output
-    answers = {lab.ssh(host, f"curl -sS -m 10 http://127.0.0.1:{port.group(1)}/ || curl -sS -m 10 http://$(hostname -I | cut -d' ' -f1):{port.group(1)}/") for host in ("cp1", "w1", "w2")}
+    answers = {
+        lab.ssh(
+            host,
+            f"curl -sS -m 10 http://$(hostname -I | cut -d' ' -f1):{port.group(1)}/",
+        )
+        for host in ("cp1", "w1", "w2")
+    }
     assert all(answers), answers
-    again = lab.playbook("kubestead.cluster.deploy", "-e", f"deploy_manifests={ROOT}/examples/webapp", environment={"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")})
+    again = lab.playbook(
+        "kubestead.cluster.deploy",
+        "-e",
+        f"deploy_manifests={ROOT}/examples/webapp",
+        environment={"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
+    )
     assert again.code == 0, again.output
     assert again.changed() == {}
 
 
 def test_pods_reach_each_other_across_nodes_and_through_a_service(lab: Lab) -> None:
     pods = json.loads(lab.kubectl("get pods -A -o json"))["items"]
-    web = [pod for pod in pods if pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", "") == "web" or "web" in pod["metadata"]["name"]]
+    web = [
+        pod
+        for pod in pods
+        if pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", "") == "web"
+        or "web" in pod["metadata"]["name"]
+    ]
     places = {pod["spec"]["nodeName"]: pod for pod in web}
     assert len(places) >= 2, [pod["metadata"]["name"] for pod in web]
     (one, first), (_other, second) = list(places.items())[:2]
-    container = lab.ssh(one, f"ctr -n k8s.io containers ls 'labels.\"io.kubernetes.pod.name\"=={first['metadata']['name']}' -q").split()
+    container = lab.ssh(
+        one, f"ctr -n k8s.io containers ls 'labels.\"io.kubernetes.pod.name\"=={first['metadata']['name']}' -q"
+    ).split()
     assert container
     pid = lab.ssh(one, f"ctr -n k8s.io task ls | awk '$1==\"{container[0]}\"{{print $2}}'").strip()
     port = second["spec"]["containers"][0]["ports"][0]["containerPort"]
@@ -181,14 +225,24 @@ def test_pods_reach_each_other_across_nodes_and_through_a_service(lab: Lab) -> N
     services = json.loads(lab.kubectl(f"get services -n {namespace} -o json"))["items"]
     service = next(one for one in services if "web" in one["metadata"]["name"])
     address = f"{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
-    assert eventually(lambda: bool(lab.ssh(one, f"nsenter -t {pid} -n curl -sS -m 5 http://{address}/", check=False).strip()), 30)
+    assert eventually(
+        lambda: bool(lab.ssh(one, f"nsenter -t {pid} -n curl -sS -m 5 http://{address}/", check=False).strip()), 30
+    )
 
 
 def test_the_installed_collection_says_the_same(lab: Lab, tmp_path: Path) -> None:
-    subprocess.run(["ansible-galaxy", "collection", "build", str(ROOT), "--output-path", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["ansible-galaxy", "collection", "build", str(ROOT), "--output-path", str(tmp_path)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     archive = next(tmp_path.glob("kubestead-cluster-*.tar.gz"))
     place = tmp_path / "installed"
-    subprocess.run(["ansible-galaxy", "collection", "install", str(archive), "-p", str(place), "--offline"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["ansible-galaxy", "collection", "install", str(archive), "-p", str(place), "--offline"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     run = lab.playbook("kubestead.cluster.site", cwd=tmp_path, environment={"ANSIBLE_COLLECTIONS_PATH": str(place)})
     assert run.code == 0, run.output
     assert run.changed() == {}

@@ -19,8 +19,8 @@ Answer = Result | Callable[[Sequence[str], str | None], Result]
 class Machine(System):
     """A :class:`System` over a folder.
 
-    ``answer("kubeadm version", "v1.35.0")`` answers every command that starts with those words (the longest match wins); a
-    command nobody answered ends with 127, as on a machine that lacks it. ``ran`` lists what was run.
+    ``answer("kubeadm version", "v1.35.0")`` answers every command that starts with those words (longest match wins);
+    a command nobody answered ends with 127, as on a machine that lacks it. ``ran`` lists what was run.
     """
 
     def __init__(self, root: Path) -> None:
@@ -30,9 +30,7 @@ class Machine(System):
         self.inputs: list[str | None] = []
         self._answers: dict[tuple[str, ...], Answer] = {}
 
-    def answer(
-        self, command: str | Sequence[str], stdout: str | Answer = "", rc: int = 0, stderr: str = ""
-    ) -> None:
+    def answer(self, command: str | Sequence[str], stdout: str | Answer = "", rc: int = 0, stderr: str = "") -> None:
         """Set what a command (its first words) answers: text, a ``Result``, or a function of (argv, stdin)."""
         words = tuple(command.split()) if isinstance(command, str) else tuple(command)
         self._answers[words] = Result(rc, stdout, stderr) if isinstance(stdout, str) else stdout

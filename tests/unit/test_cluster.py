@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from ansible_collections.kubestead.cluster.plugins.module_utils import cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Problem
@@ -41,7 +42,13 @@ def bare(name: str) -> KubeadmState:
 
 def joined(name: str) -> KubeadmState:
     return KubeadmState(
-        node_name=name, phase=DONE, role="worker", kubelet_conf=True, ca_cert_hash=HASH, finished=True, server="https://192.0.2.1:6443"
+        node_name=name,
+        phase=DONE,
+        role="worker",
+        kubelet_conf=True,
+        ca_cert_hash=HASH,
+        finished=True,
+        server="https://192.0.2.1:6443",
     )
 
 
@@ -57,7 +64,9 @@ def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host
     more = options.pop("addresses", ())
     options.setdefault("pod_cidr", "")
     rest = {key: options.pop(key) for key in ("steps", "problems") if key in options}
-    return Host(name, name.startswith("cp"), machine(number, *more), kubeadm or bare(name), InitOptions(**options), **rest)
+    return Host(
+        name, name.startswith("cp"), machine(number, *more), kubeadm or bare(name), InitOptions(**options), **rest
+    )
 
 
 def plan(
@@ -66,7 +75,9 @@ def plan(
     areas: list[str] | None = None,
     inventory: Inventory | None = None,
 ) -> cluster.ClusterPlan:
-    whole = Inventory([one.name for one in hosts if one.control_plane], [one.name for one in hosts if not one.control_plane])
+    whole = Inventory(
+        [one.name for one in hosts if one.control_plane], [one.name for one in hosts if not one.control_plane]
+    )
     return cluster.plan_cluster(inventory or whole, hosts, outside or [], areas or ALL)
 
 
@@ -103,13 +114,18 @@ def test_a_limit_that_leaves_out_a_dead_control_plane_is_refused() -> None:
     dead = KubeadmState(phase=PARTIAL, api=ClusterApi(reason="refused"))
     result = plan([host("w2")], outside=[("cp1", dead)], inventory=Inventory(["cp1"], ["w1", "w2"]))
     assert lines(result) == [
-        "all: no control plane answers: asked cp1; run site.yml without --limit first, or see why the API server is down"
+        "all: no control plane answers: asked cp1; run site.yml without --limit first, "
+        "or see why the API server is down"
     ]
 
 
 def test_a_second_control_plane_that_lives_answers_when_the_first_does_not() -> None:
     dead = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, node_name="cp1", ca_cert_hash=HASH)
-    hosts = [host("cp1", dead, endpoint="k8s:6443"), host("cp2", live("cp1", "cp2", endpoint="k8s:6443"), endpoint="k8s:6443"), host("w1")]
+    hosts = [
+        host("cp1", dead, endpoint="k8s:6443"),
+        host("cp2", live("cp1", "cp2", endpoint="k8s:6443"), endpoint="k8s:6443"),
+        host("w1"),
+    ]
     result = plan(hosts)
     assert not result.errors
     assert (result.token_host, result.joins) == ("cp2", ["w1"])
@@ -126,7 +142,10 @@ def test_no_new_cluster_is_made_beside_one_that_is_down() -> None:
 def test_a_half_done_init_is_reported_and_never_overrun() -> None:
     half = KubeadmState(phase=PARTIAL, reason="found certificates; lacking admin.conf", node_name="cp1")
     result = plan([host("cp1", half), host("w1")])
-    assert "cp1: a kubeadm run stopped half way on cp1: found certificates; lacking admin.conf; look at it" in lines(result)[0]
+    assert (
+        "cp1: a kubeadm run stopped half way on cp1: found certificates; lacking admin.conf; look at it"
+        in lines(result)[0]
+    )
     assert not result.init_host
 
 
@@ -154,7 +173,12 @@ def test_a_cluster_without_an_endpoint_takes_no_second_control_plane() -> None:
 @pytest.mark.parametrize("where", ["192.0.2.77/24", "10.244.7.9/24", "10.0.0.9/8"])
 def test_a_pod_range_a_host_lives_in_is_refused(where: str) -> None:
     cidr = "192.0.2.0/24" if where.startswith("192") else "10.244.0.0/16"
-    result = plan([host("cp1", pod_cidr=cidr, service_cidr="172.20.0.0/16"), host("w1", pod_cidr=cidr, service_cidr="172.20.0.0/16", addresses=[where])])
+    result = plan(
+        [
+            host("cp1", pod_cidr=cidr, service_cidr="172.20.0.0/16"),
+            host("w1", pod_cidr=cidr, service_cidr="172.20.0.0/16", addresses=[where]),
+        ]
+    )
     assert any(line.startswith(f"w1: cluster_pod_cidr {cidr} overlaps with ") for line in lines(result))
     assert result.steps == {"cp1": [], "w1": []}
 
@@ -178,7 +202,10 @@ def test_a_service_range_a_host_lives_in_is_refused() -> None:
     [
         ({"pod_cidr": "10.244.0.0"}, "cluster_pod_cidr 10.244.0.0/32"),
         ({"pod_cidr": "10.244.0.0/99"}, "cluster_pod_cidr is '10.244.0.0/99', not a CIDR range"),
-        ({"pod_cidr": "10.100.0.0/16"}, "cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr 10.96.0.0/12"),
+        (
+            {"pod_cidr": "10.100.0.0/16"},
+            "cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr 10.96.0.0/12",
+        ),
         ({"kubernetes_version": "newest"}, "cluster_kubernetes_version is 'newest', not a Kubernetes version"),
         ({"endpoint": "https://x"}, "cluster_endpoint is 'https://x'"),
         ({"advertise_address": "eth0"}, "cluster_node_address is 'eth0', not an IP address"),
@@ -197,7 +224,8 @@ def test_bad_options_stop_the_run_with_host_option_and_fix(options: dict[str, st
 
 def test_groups() -> None:
     assert lines(plan([host("w1")], inventory=Inventory([], ["w1"]))) == [
-        "all: the group control_plane is empty; put at least one host into the group control_plane (see inventories/example)"
+        "all: the group control_plane is empty; put at least one host into the group control_plane "
+        "(see inventories/example)"
     ]
     both = plan([host("cp1"), host("w1")], inventory=Inventory(["cp1", "w1"], ["w1"]))
     assert lines(both)[0].startswith("w1: is in both groups")
@@ -206,7 +234,14 @@ def test_groups() -> None:
 
 
 def test_nodes_of_other_clusters_and_taken_names_are_refused() -> None:
-    foreign = KubeadmState(phase=DONE, role="worker", node_name="w1", ca_cert_hash="sha256:" + "b" * 64, finished=True, server="https://other:6443")
+    foreign = KubeadmState(
+        phase=DONE,
+        role="worker",
+        node_name="w1",
+        ca_cert_hash="sha256:" + "b" * 64,
+        finished=True,
+        server="https://other:6443",
+    )
     result = plan([host("cp1", live("cp1", "w1")), host("w1", foreign)])
     assert "is a node of another cluster (https://other:6443)" in lines(result)[0]
     taken = plan([host("cp1", live("cp1", "w1")), host("w9", bare("w1"))])
@@ -226,8 +261,13 @@ def test_ranges_that_differ_from_the_running_cluster_are_refused() -> None:
 
 
 def test_an_area_used_alone_sees_only_itself() -> None:
-    step, other = Step("containerd", "install", "containerd", "not installed"), Step("host", "swapoff", "/dev/sda2", "on")
-    one = host("w1", steps=[step, other], problems=[("kube_packages", Problem("repository", "unreachable", "reach it"))])
+    step, other = (
+        Step("containerd", "install", "containerd", "not installed"),
+        Step("host", "swapoff", "/dev/sda2", "on"),
+    )
+    one = host(
+        "w1", steps=[step, other], problems=[("kube_packages", Problem("repository", "unreachable", "reach it"))]
+    )
     result = plan([one], areas=["containerd"], inventory=Inventory())
     assert not result.findings
     assert result.steps["w1"] == [step]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional
 
 import pytest
+
 from ansible_collections.kubestead.cluster.plugins.module_utils import model
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 
@@ -38,13 +39,21 @@ class State:
 
 
 def test_variables_become_fields_and_absent_ones_keep_the_default() -> None:
-    options = model.from_variables(Options, "area", {"area_hold": "no", "area_size": "7", "cluster_kubernetes_version": 1.35, "area_names": None})
+    options = model.from_variables(
+        Options, "area", {"area_hold": "no", "area_size": "7", "cluster_kubernetes_version": 1.35, "area_names": None}
+    )
     assert options == Options(hold=False, size=7, version="1.35")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("area_hold", "perhaps"), ("area_size", "big"), ("area_names", "one"), ("area_extra", []), ("cluster_kubernetes_version", ["1.36"])],
+    [
+        ("area_hold", "perhaps"),
+        ("area_size", "big"),
+        ("area_names", "one"),
+        ("area_extra", []),
+        ("cluster_kubernetes_version", ["1.36"]),
+    ],
 )
 def test_a_value_of_the_wrong_type_names_the_variable(name: str, value: object) -> None:
     with pytest.raises(OptionError) as caught:

@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.kubestead.cluster.plugins.module_utils import network
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 
 
 def test_one_range_and_dual_stack() -> None:
     assert [str(one) for one in network.parse_cidrs("x", "10.244.0.0/16")] == ["10.244.0.0/16"]
-    assert [str(one) for one in network.parse_cidrs("x", "10.244.0.0/16, fd00:10::/56")] == ["10.244.0.0/16", "fd00:10::/56"]
+    assert [str(one) for one in network.parse_cidrs("x", "10.244.0.0/16, fd00:10::/56")] == [
+        "10.244.0.0/16",
+        "fd00:10::/56",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "10.244.0.0/33", "10.244.1.0/16", "pods", "10.0.0.0/16,10.1.0.0/16"])

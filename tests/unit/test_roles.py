@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from ansible_collections.kubestead.cluster.plugins.module_utils import areas
 from ansible_collections.kubestead.cluster.plugins.module_utils.model import variable_name
 
@@ -46,7 +47,11 @@ def test_defaults_and_argument_spec_agree(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_roles_are_short_and_without_commands(role: str) -> None:
-    tasks = [task for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")) for task in yaml.safe_load(path.read_text())]
+    tasks = [
+        task
+        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+        for task in yaml.safe_load(path.read_text())
+    ]
     text = str(tasks)
     assert len(tasks) <= 10
     for forbidden in ("ansible.builtin.shell", "ansible.builtin.command", "ansible.builtin.raw", "set_fact"):
@@ -66,5 +71,7 @@ def test_the_options_of_an_area_have_the_roles_defaults(area: str) -> None:
 
 
 def test_the_readme_lists_the_variables_as_they_are() -> None:
-    done = subprocess.run([sys.executable, ROOT / "tools/variables.py", "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/variables.py", "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

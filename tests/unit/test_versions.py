@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.kubestead.cluster.plugins.module_utils import versions
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.versions import Version
@@ -31,7 +32,10 @@ def test_versions_as_programs_packages_and_nodes_tell_them() -> None:
     assert versions.parse("unknown") is None
 
 
-@pytest.mark.parametrize(("text", "api"), [("1.20.2", "v1beta2"), ("1.22.0", "v1beta3"), ("1.30.9", "v1beta3"), ("1.31.0", "v1beta4"), ("1.37.1", "v1beta4")])
+@pytest.mark.parametrize(
+    ("text", "api"),
+    [("1.20.2", "v1beta2"), ("1.22.0", "v1beta3"), ("1.30.9", "v1beta3"), ("1.31.0", "v1beta4"), ("1.37.1", "v1beta4")],
+)
 def test_the_configuration_api_by_version(text: str, api: str) -> None:
     version = versions.parse(text)
     assert version is not None and versions.config_api(version) == api

@@ -61,7 +61,7 @@ def test_upstream_names_lead_to_the_mirror() -> None:
         "--add-host=registry.k8s.io:10.213.0.2",
     ]
     assert "--volume=/c/ca.pem:/usr/local/share/ca-certificates/kubestead-lab.crt:ro" in arguments
-    assert arguments[-1] == "image"
+    assert arguments[-2:] == ["image", "/sbin/init"]
 
 
 def test_with_mirror_variables_only_the_mirrors_own_name_is_known() -> None:
@@ -76,6 +76,7 @@ def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
     old = nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=False)
     assert "--systemd=false" in old
     assert any(argument.startswith("--tmpfs=/run:") for argument in old)
+    assert old[-3:] == ["image", "/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
 
 
 @pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
