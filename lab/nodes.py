@@ -124,12 +124,22 @@ def systemd_arguments(cgroup_v2: bool) -> List[str]:
     ]
 
 
+def first_process(cgroup_v2: bool) -> List[str]:
+    """The node's first process with its arguments, which systemd in a container reads like a kernel's command line.
+
+    On cgroup v1 systemd would mount a v2 hierarchy for itself. Where the machine has none mounted, nodes have no
+    place of their own in it and would see each other's processes: v1 alone it is.
+    """
+    return ["/sbin/init"] if cgroup_v2 else ["/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
+
+
 def create_arguments(
     node: Node, image: str, mirror: Mirror, options: Options, volumes: Sequence[str] = (), cgroup_v2: bool = True
 ) -> List[str]:
     """The arguments of ``podman create`` for one node. ``volumes`` are further -v arguments of this machine."""
     names = dict.fromkeys((MIRROR_NAME, *(mirror.hostnames if options.upstream_names else ())))
-    arguments = [
+    trust = [f"--volume={mirror.ca}:/usr/local/share/ca-certificates/kubestead-lab.crt:ro"] if mirror.ca else []
+    return [
         "create",
         f"--name={node.container}",
         f"--hostname={node.name}",
@@ -146,12 +156,11 @@ def create_arguments(
         "--volume=/var/lib/etcd",
         *(f"--add-host={name}:{mirror.address}" for name in names),
         *(f"--volume={volume}" for volume in volumes),
+        *trust,
         *options.extra,
         image,
+        *first_process(cgroup_v2),
     ]
-    if mirror.ca:
-        arguments.insert(-1, f"--volume={mirror.ca}:/usr/local/share/ca-certificates/kubestead-lab.crt:ro")
-    return arguments
 
 
 def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) -> List[str]:
