@@ -14,7 +14,6 @@ description:
   - Understands one line and lines that end in a backslash, several CA hashes, the form for control planes, and the
     whole output of C(kubeadm init), which has both forms. Anything else fails with the precise reason; no secret is
     ever in it.
-  - A token whose end is known and past is refused.
 author:
   - the kubestead authors (@kubestead)
 options:
@@ -36,6 +35,12 @@ options:
         C(ansible_check_mode).
     type: bool
     default: false
+  check_expiry:
+    description:
+      - Refuse a token whose end is known and past by the clock of the control machine. V(false) leaves that to the
+        join, which asks the cluster itself.
+    type: bool
+    default: true
 seealso:
   - module: kubestead.cluster.kubeadm_join_token
   - module: kubestead.cluster.kubeadm_join
@@ -103,7 +108,8 @@ class LookupModule(LookupBase):
             }
         else:
             command = join_command.from_result(term, control_plane)
-        join_command.require_alive(command)
+        if self.get_option("check_expiry"):
+            join_command.require_alive(command)
         return {
             "endpoint": command.endpoint,
             "token": command.token,

@@ -155,9 +155,12 @@ def require_alive(command: JoinCommand, now: Optional[datetime] = None, subject:
         raise JoinCommandError(
             "{0} has expires {1!r}, not an ISO 8601 time; {2}".format(subject, command.expires, _RENEW)
         )
-    if end <= (now or datetime.now(timezone.utc)):
+    now = now or datetime.now(timezone.utc)
+    if end <= now:
         raise JoinCommandError(
-            "{0} has token {1} that expired at {2}; {3}".format(subject, command.token_id, command.expires, _RENEW)
+            "{0} has token {1} that expired at {2} (it is {3} here); {4}".format(
+                subject, command.token_id, command.expires, now.strftime("%Y-%m-%dT%H:%M:%SZ"), _RENEW
+            )
         )
 
 

@@ -268,7 +268,7 @@ def test_a_token_that_lives(end: str) -> None:
 def test_a_token_that_has_expired(end: str) -> None:
     with pytest.raises(JoinCommandError) as caught:
         require_alive(JoinCommand("e:1", TOKEN, [CA], expires=end), NOW)
-    assert f"has token abcdef that expired at {end}; make a new one" in caught.value.message
+    assert f"has token abcdef that expired at {end} (it is 2026-11-23T12:00:00Z here); make" in caught.value.message
     assert "0123456789abcdef" not in caught.value.message
 
 

@@ -77,6 +77,11 @@ def test_a_dry_run_has_no_token_and_that_may_be_allowed() -> None:
     assert look_up(RESULT, allow_missing=True)[0]["token"] == RESULT["token"]
 
 
+def test_the_control_machines_clock_can_be_left_out() -> None:
+    (late,) = look_up(dict(RESULT, expires="2020-01-01T00:00:00Z"), check_expiry=False)
+    assert late["expires"] == "2020-01-01T00:00:00Z"
+
+
 @pytest.mark.parametrize(
     "term, says",
     [
