@@ -300,8 +300,12 @@ def documents(options: InitOptions, api: str, version: str) -> List[Dict[str, An
         if value:
             cluster[key] = value
     whole = [document(api, "InitConfiguration", init), document(api, "ClusterConfiguration", cluster)]
-    if options.kubelet_config:
-        whole.append(document(api, "KubeletConfiguration", options.kubelet_config))
+    kubelet = dict(options.kubelet_config)
+    if api == "v1beta2":
+        # Before 1.22 kubeadm left the kubelet at cgroupfs; containerd is configured for systemd's cgroups.
+        kubelet.setdefault("cgroupDriver", "systemd")
+    if kubelet:
+        whole.append(document(api, "KubeletConfiguration", kubelet))
     if options.kube_proxy_config:
         whole.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
     passed = {kind: fields for kind, fields in options.config.items() if kind in PASS_THROUGH_KINDS}

@@ -420,3 +420,13 @@ def test_nothing_that_is_returned_holds_a_secret(machine: Machine) -> None:
     )
     said = error.message + json.dumps(error.details)
     assert key not in said and token not in said and PIN in said
+
+
+def test_a_kubelet_before_1_22_is_told_to_use_the_cgroups_of_systemd() -> None:
+    old = init.documents(InitOptions(kubernetes_version="1.20"), "v1beta2", "1.20.2")
+    kubelet = [one for one in old if one["kind"] == "KubeletConfiguration"]
+    assert [one["cgroupDriver"] for one in kubelet] == ["systemd"]
+    own = init.documents(InitOptions(kubelet_config={"cgroupDriver": "cgroupfs"}), "v1beta2", "1.20.2")
+    assert [one["cgroupDriver"] for one in own if one["kind"] == "KubeletConfiguration"] == ["cgroupfs"]
+    new = init.documents(InitOptions(), "v1beta4", "1.36.1")
+    assert not [one for one in new if one["kind"] == "KubeletConfiguration"]
