@@ -177,6 +177,14 @@ def test_a_join_that_stopped_half_way(machine: Machine) -> None:
     assert state.reason == "found certificates and bootstrap-kubelet.conf; lacking kubelet.conf"
 
 
+def test_a_join_whose_token_is_still_there_is_not_done(machine: Machine) -> None:
+    worker(machine)
+    machine.put("/etc/kubernetes/bootstrap-kubelet.conf")
+    state = kubeadm.observe(machine)
+    assert (state.phase, state.finished) == (PARTIAL, True)
+    assert state.reason.endswith("lacking an end of the kubelet's bootstrap")
+
+
 def test_a_ca_certificate_alone_is_no_ca_of_ones_own(machine: Machine) -> None:
     machine.put("/etc/kubernetes/pki/ca.crt", recorded("v1.35", "ca.crt"))
     state = kubeadm.observe(machine)
