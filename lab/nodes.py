@@ -150,6 +150,7 @@ def create_arguments(
         f"--label={LABEL}.ip={node.address}",
         "--privileged",
         "--cgroupns=private",
+        "--pids-limit=-1",
         *systemd_arguments(cgroup_v2),
         "--volume=/var/lib/containerd",
         "--volume=/var/lib/kubelet",
@@ -367,7 +368,9 @@ def remove_container(container: str, seconds: float = 60.0) -> None:
     A plain ``rm -f`` can leave a systemd container in the state "Stopping"; killing first and asking again does not.
     """
     deadline = time.monotonic() + seconds
-    while _state(container):
+    while state := _state(container):
+        if state == "paused":
+            podman("unpause", container, check=False, timeout=20)
         podman("kill", container, check=False, timeout=20)
         done = podman("rm", "-f", "-v", "-t", "1", container, check=False, timeout=60)
         if not _state(container):
