@@ -307,7 +307,6 @@ def kube_packages(binaries: Path, version: str, cni: Path, cni_version: str) -> 
             "usr/bin/kubelet": (binaries / "kubelet", 0o755),
             "usr/lib/systemd/system/kubelet.service": (KUBELET_UNIT, 0o644),
             "etc/default/kubelet": ("KUBELET_EXTRA_ARGS=\n", 0o644),
-            "etc/kubernetes/manifests/.kubelet-keep": ("", 0o644),
             "var/lib/kubelet/.kubelet-keep": ("", 0o644),
         },
         depends=kubelet_depends(version),
