@@ -11,13 +11,10 @@ short_description: Make the pod network of a node from the CNI plugins on disk a
 version_added: 0.1.0
 description:
   - Writes C(/etc/cni/net.d/10-kubestead.conflist) with the plugins C(bridge), C(host-local) and C(portmap) and the
-    node's
-    own pod range, and sets routes to the pod ranges of the other nodes through their addresses, at once and, by the
-    unit
-    C(kubestead-routes.service), after a reboot. Routes that it made for nodes that are gone are removed.
-  - Pods' packets are forwarded whatever the policy of the chain C(FORWARD) is, and get the node's address where
-    they leave
-    the pod network.
+    node's own pod range, and sets routes to the pod ranges of the other nodes through their addresses, at once and, by
+    the unit C(kubestead-routes.service), after a reboot. Routes that it made for nodes that are gone are removed.
+  - Pods' packets are forwarded whatever the policy of the chain C(FORWARD) is, and get the node's address where they
+    leave the pod network.
   - Needs no image. All nodes have to be on one network.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -65,6 +62,10 @@ options:
     description: The MTU of the pods' interfaces in bytes; V(0) takes that of the interface with the node's address.
     type: int
     default: 0
+  members_only:
+    description: Leave a host alone that is none of the nodes, instead of failing.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -89,7 +90,7 @@ steps:
   elements: dict
   sample: [{area: cni, action: add_route, target: 10.244.1.0/24, reason: not there}]
 node:
-  description: The node that this host is; empty in a dry run before it joins.
+  description: The node that this host is; empty where it is none.
   returned: success
   type: str
   sample: w1
@@ -119,6 +120,7 @@ def argument_spec() -> Dict[str, Any]:
         "pod_cidr": {"type": "str", "required": True},
         "node_name": {"type": "str", "default": ""},
         "mtu": {"type": "int", "default": 0},
+        "members_only": {"type": "bool", "default": False},
     }
 
 
@@ -129,7 +131,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     options = bridge.BridgeOptions(params["pod_cidr"], nodes, params["mtu"], params["node_name"])
     state = bridge.observe(system)
     node = bridge.this_node(state, options)
-    if node is None and module.check_mode:
+    if node is None and params["members_only"]:
+        steps = []
+    elif node is None and module.check_mode:
         steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
     else:
         steps = bridge.plan(state, options)

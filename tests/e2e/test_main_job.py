@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -116,8 +117,7 @@ def test_check_mode_on_bare_machines_tells_everything_and_changes_nothing(lab: L
 
 
 def test_the_first_run_makes_a_cluster(lab: Lab) -> None:
-    kubeconfig = lab.folder / "kubeconfig"
-    run = lab.site("--limit", "cp1,w1", "-e", f"cluster_kubeconfig_path={kubeconfig}")
+    run = lab.site("--limit", "cp1,w1")
     assert run.code == 0, run.output
     assert len(run.remote("cp1")) <= 17, run.remote("cp1")
     assert len(run.remote("w1")) <= 12, run.remote("w1")
@@ -125,6 +125,7 @@ def test_the_first_run_makes_a_cluster(lab: Lab) -> None:
     nodes = json.loads(lab.kubectl("get nodes -o json"))["items"]
     ready = {node["metadata"]["name"]: _ready(node) for node in nodes}
     assert ready == {"cp1": True, "w1": True}
+    kubeconfig = lab.inventory.parent / "kubeconfig"
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     assert "server: https://" in kubeconfig.read_text()
     assert lab.ssh("cp1", "stat -c '%U %a' /home/admin/.kube/config").split() == ["admin", "600"]
@@ -241,6 +242,8 @@ def test_the_installed_collection_says_the_same(lab: Lab, tmp_path: Path) -> Non
     subprocess.run(
         ["ansible-galaxy", "collection", "install", str(archive), "-p", str(place), "--offline"],
         check=True,
+        # The checkout is no collection that is installed already.
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(place)},
         stdout=subprocess.DEVNULL,
     )
     run = lab.playbook("kubestead.cluster.site", cwd=tmp_path, environment={"ANSIBLE_COLLECTIONS_PATH": str(place)})

@@ -35,7 +35,7 @@ LOCAL = {
 
 
 class CallbackModule(CallbackBase):
-    """One row for each task that ran on a host (not for skipped ones)."""
+    """One row for each task, or item of its loop, that ran on a host (not for skipped ones)."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -46,9 +46,12 @@ class CallbackModule(CallbackBase):
         self.rows: list[dict[str, Any]] = []
 
     def _add(self, result: Any, status: str) -> None:
+        if "results" in result.result and result.task.loop is not None:
+            # Its items have rows of their own, each on the host it was delegated to.
+            return
         task = result.task
         resolved = getattr(task, "resolved_action", None) or task.action
-        delegated = (result.result.get("_ansible_delegated_vars") or {}).get("ansible_delegated_host")
+        delegated = task.delegate_to if "_ansible_delegated_vars" in result.result else None
         self.rows.append(
             {
                 "host": result.host.get_name(),
@@ -72,6 +75,14 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host that could not be reached."""
         self._add(result, "unreachable")
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        """An item of a loop that ended well."""
+        self._add(result, "ok")
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        """An item of a loop that failed."""
+        self._add(result, "failed")
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The end of the run."""
