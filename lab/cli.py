@@ -20,7 +20,7 @@ from typing import Dict, List, Optional, Sequence
 from . import inventory, nodes
 from .machine import ROOT, MachineError, cache_dir, ensure, ensure_venv, has, search_path, state_dir
 from .node_image import remove_images
-from .podman import NETWORK, ensure_network, host_facts, mirror_address, remove_network
+from .podman import NETWORK, ensure_network, host_facts, remove_network
 from .say import duration, say, step
 
 LAB_NODES = ("cp1", "w1", "w2")
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("--no-demo", action="store_true", help="the cluster alone")
     lab.set_defaults(run=command_lab, root=True)
 
-    down = commands.add_parser("lab-down", help="remove all nodes, the mirror and the network; the cache stays")
+    down = commands.add_parser("lab-down", help="remove all nodes, the mirrors and the network; the cache stays")
     down.add_argument("--cache", action="store_true", help="remove the cache and the node images as well")
     down.set_defaults(run=command_lab_down, root=True)
 
@@ -173,7 +173,7 @@ def prepare_set(
     if mirror:
         from .mirror import ensure_mirror
 
-        info = ensure_mirror(NETWORK, mirror_address(subnet))
+        info = ensure_mirror(NETWORK, subnet)
         served = nodes.Mirror(info.ip, pathlib.Path(info.ca_pem_path), tuple(info.hostnames))
         variables = inventory.cluster_variables(
             info.version, info.flavour, host_facts().cgroup_v2, info.missing_images, set_name
@@ -183,7 +183,7 @@ def prepare_set(
             say(f"the nodes of {set_name} were made for Kubernetes {before}; they are replaced for {info.version}")
             options = dataclasses.replace(options, fresh=True)
     else:
-        served = nodes.Mirror(mirror_address(subnet), None, ())
+        served = nodes.Mirror(str(subnet[2]), None, ())
     there = nodes.create(set_name, names, served, options)
     return inventory.write(set_name, there, variables, control_plane)
 
@@ -260,8 +260,8 @@ def command_lab_down(options: argparse.Namespace) -> int:
         for set_name in nodes.by_set(nodes.listed()):
             nodes.destroy(set_name)
             inventory.remove(set_name)
-    with step("remove the mirror and the network"):
-        mirror.remove_mirror()
+    with step("remove the mirrors and the network"):
+        mirror.remove_mirrors()
         remove_network()
     if options.cache:
         with step("remove the cache"):

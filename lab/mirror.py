@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lab's server: one container that answers as the hosts a cluster is downloaded from.
+"""The lab's server: a container that answers as the hosts a cluster is downloaded from, one for each Kubernetes.
 
 Over HTTPS, with a certificate of the lab's own CA, it is pkgs.k8s.io and the image registries; so a cluster with
 default variables comes out of it, on a machine that reaches none of them. As mirror.lab.test it offers the same under
@@ -14,6 +14,7 @@ All it hands out are files in the cache, made once per Kubernetes; the server is
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -21,13 +22,13 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from . import cluster_dns, images, machine, packages, roots
 from . import flavour as flavours
 from .cache import once, run
 from .flavour import Flavour
-from .podman import podman
+from .podman import FIRST_ADDRESS, podman
 from .private_apt import PrivateApt
 from .say import say, step
 
@@ -389,8 +390,10 @@ def ensure_image() -> str:
     return image
 
 
-def ensure_mirror(network: str, ip: str, name: str = NAME) -> MirrorInfo:
-    """The server, running with the chosen flavour's content at ``ip`` of the podman network; started only when needed.
+def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
+    """The server, running with the chosen flavour's content in the podman network; started only when needed.
+
+    Each Kubernetes has a server of its own, so that sets of nodes with different ones live side by side.
 
     Raises MachineError when something to serve can't be made, or the server does not answer.
     """
@@ -401,9 +404,38 @@ def ensure_mirror(network: str, ip: str, name: str = NAME) -> MirrorInfo:
     distribution = ensure_distribution()
     hostnames = (MIRROR, PRIVATE) if chosen.folder is None else HOSTNAMES
     image = ensure_image()
-    conf = machine.cache_dir() / "site" / "conf"
+    name = f"{NAME}-{chosen.name}-{chosen.version}"
+    conf = machine.cache_dir() / "site" / "conf" / name
     conf.mkdir(parents=True, exist_ok=True)
     text = nginx_conf(hostnames)
+    with machine.locked("mirrors"):
+        addresses = _addresses()
+        ip = addresses.get(name) or free_address(subnet, addresses.values())
+        _serve(chosen, network, ip, name, image, text, site, distribution, conf, certificates)
+    return MirrorInfo(
+        ip=ip,
+        ca_pem_path=certificates.ca,
+        hostnames=tuple(hostnames),
+        version=chosen.version,
+        minor=chosen.minor,
+        flavour=chosen.name,
+        missing_images=tuple(_content(site).get("missing", [])),
+    )
+
+
+def _serve(
+    chosen: Flavour,
+    network: str,
+    ip: str,
+    name: str,
+    image: str,
+    text: str,
+    site: Path,
+    distribution: Path,
+    conf: Path,
+    certificates: Certificates,
+) -> None:
+    """Let the container run with these settings, unless it does."""
     arguments = [
         f"--network={network}",
         f"--ip={ip}",
@@ -414,25 +446,32 @@ def ensure_mirror(network: str, ip: str, name: str = NAME) -> MirrorInfo:
     ]
     parts = [image, text, certificates.server.read_text(encoding="utf-8"), *arguments]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    with machine.locked(f"mirror-{name}"):
-        if _running_key(name) != key:
-            with step(f"start the mirror of Kubernetes {chosen.version} ({chosen.name}) at {ip}"):
-                (conf / "nginx.conf").write_text(text, encoding="utf-8")
-                (conf / "v2").write_text("{}", encoding="utf-8")
-                (conf / "users").write_text(f"{PRIVATE_USER}:{{PLAIN}}{PRIVATE_PASSWORD}\n", encoding="utf-8")
-                remove_mirror(name)
-                serve = ["nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;"]
-                podman("run", "--detach", f"--name={name}", f"--label=kubestead.key={key}", *arguments, image, *serve)
-        _wait(name)
-    return MirrorInfo(
-        ip=ip,
-        ca_pem_path=certificates.ca,
-        hostnames=tuple(hostnames),
-        version=chosen.version,
-        minor=chosen.minor,
-        flavour=chosen.name,
-        missing_images=tuple(_content(site).get("missing", [])),
-    )
+    if _running_key(name) != key:
+        with step(f"start the mirror of Kubernetes {chosen.version} ({chosen.name}) at {ip}"):
+            (conf / "nginx.conf").write_text(text, encoding="utf-8")
+            (conf / "v2").write_text("{}", encoding="utf-8")
+            (conf / "users").write_text(f"{PRIVATE_USER}:{{PLAIN}}{PRIVATE_PASSWORD}\n", encoding="utf-8")
+            remove_mirror(name)
+            labels = [f"--label=kubestead.key={key}", f"--label=kubestead.mirror={ip}"]
+            serve = ["nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;"]
+            podman("run", "--detach", f"--name={name}", *labels, *arguments, image, *serve)
+    _wait(name)
+
+
+def _addresses() -> Dict[str, str]:
+    """The mirrors there are, running or not, and their addresses."""
+    form = '{{.Names}} {{index .Labels "kubestead.mirror"}}'
+    done = podman("ps", "--all", "--filter", "label=kubestead.mirror", "--format", form)
+    return dict(line.split() for line in done.stdout.splitlines() if line.strip())
+
+
+def free_address(subnet: ipaddress.IPv4Network, used: Iterable[str]) -> str:
+    """The lowest address for a mirror that no other has. Raises MachineError when there is none."""
+    taken = set(used)
+    for number in range(2, FIRST_ADDRESS):
+        if str(subnet[number]) not in taken:
+            return str(subnet[number])
+    raise machine.MachineError(f"{subnet} has mirrors at all addresses kept for them; remove them with ./dev lab-down")
 
 
 def _content(site: Path) -> Dict[str, List[str]]:
@@ -470,8 +509,14 @@ def _wait(name: str, seconds: float = 15.0) -> None:
         time.sleep(0.1)
 
 
-def remove_mirror(name: str = NAME) -> None:
-    """Remove the server's container; what it serves stays in the cache."""
+def remove_mirrors() -> None:
+    """Remove all mirrors; what they serve stays in the cache."""
+    for name in _addresses():
+        remove_mirror(name)
+
+
+def remove_mirror(name: str) -> None:
+    """Remove a server's container; what it serves stays in the cache."""
     for _ in range(5):
         if podman("container", "exists", name, check=False).returncode != 0:
             return

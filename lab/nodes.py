@@ -23,11 +23,10 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .machine import MachineError, apt_sources, cache_dir, ensure, locked, state_dir
 from .node_image import MIRROR_NAME, USER, ensure_image, key_path
-from .podman import NETWORK, PodmanError, ensure_network, host_facts, podman
+from .podman import FIRST_ADDRESS, NETWORK, PodmanError, ensure_network, host_facts, podman
 from .say import step
 
 LABEL = "kubestead"
-FIRST_ADDRESS = 16
 LEAST_WATCHES = {"max_user_instances": 4096, "max_user_watches": 524288}
 SSH_SECONDS = 90.0
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")

@@ -23,6 +23,8 @@ from typing import Iterable, List, Mapping, Optional
 from .machine import MachineError, cache_dir, search_path
 
 NETWORK = "kubestead"
+# Nodes have addresses from this one on; those before are the gateway's and the mirrors'.
+FIRST_ADDRESS = 16
 CANDIDATES = ("10.213.0.0/20", "10.214.0.0/20", "172.30.208.0/20", "172.29.208.0/20", "192.168.208.0/20")
 # podman's own pool, and what the clusters in the lab use for pods and services.
 RESERVED = ("10.88.0.0/16", "10.244.0.0/16", "10.96.0.0/12")
@@ -202,8 +204,3 @@ def remove_network() -> None:
     """Remove the lab's network when it is there and nothing uses it."""
     if network_subnet() is not None:
         podman("network", "rm", NETWORK)
-
-
-def mirror_address(subnet: ipaddress.IPv4Network) -> str:
-    """The mirror's address: the second of the subnet (the first is the gateway)."""
-    return str(subnet[2])

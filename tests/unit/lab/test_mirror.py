@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from lab import mirror
 from lab.cache import once
+from lab.machine import MachineError
 
 
 def test_every_host_has_a_server_of_its_own() -> None:
@@ -33,6 +35,14 @@ def test_upstream_keeps_its_own_names() -> None:
     text = mirror.nginx_conf((mirror.MIRROR,))
     assert "pkgs.k8s.io" not in text
     assert f"server_name {mirror.MIRROR};" in text
+
+
+def test_mirrors_have_the_addresses_before_the_nodes() -> None:
+    subnet = ipaddress.IPv4Network("10.213.0.0/20")
+    assert mirror.free_address(subnet, []) == "10.213.0.2"
+    assert mirror.free_address(subnet, ["10.213.0.3", "10.213.0.2"]) == "10.213.0.4"
+    with pytest.raises(MachineError, match="lab-down"):
+        mirror.free_address(subnet, [str(subnet[number]) for number in range(16)])
 
 
 @pytest.fixture

@@ -73,7 +73,3 @@ def test_a_named_range_is_taken_as_it_is() -> None:
 def test_a_named_range_must_be_one(text: str) -> None:
     with pytest.raises(MachineError, match=f"KUBESTEAD_SUBNET {text} is"):
         podman.choose_subnet([], text)
-
-
-def test_the_mirror_is_beside_the_gateway() -> None:
-    assert podman.mirror_address(ipaddress.IPv4Network("10.213.0.0/20")) == "10.213.0.2"
