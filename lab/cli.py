@@ -290,9 +290,15 @@ def command_lint(options: argparse.Namespace) -> int:
     return run_all(["lint"])
 
 
+def tests(rest: Sequence[str], folder: str) -> List[str]:
+    """pytest's arguments: those given, and the folder of tests unless they name some of it."""
+    named = any(word.startswith("tests/") and (ROOT / word.partition("::")[0]).exists() for word in rest)
+    return [*rest] if named else [folder, *rest]
+
+
 def command_unit(options: argparse.Namespace) -> int:
     """``./dev unit``"""
-    return tool(["pytest", "tests/unit", *options.rest])
+    return tool(["pytest", *tests(options.rest, "tests/unit")])
 
 
 def command_molecule(options: argparse.Namespace) -> int:
@@ -304,7 +310,7 @@ def command_molecule(options: argparse.Namespace) -> int:
 
 def command_e2e(options: argparse.Namespace) -> int:
     """``./dev e2e``"""
-    return tool(["pytest", "tests/e2e", *options.rest])
+    return tool(["pytest", *tests(options.rest, "tests/e2e")])
 
 
 def command_docs(options: argparse.Namespace) -> int:

@@ -77,34 +77,45 @@ class Lab:
         """Run site.yml."""
         return self.playbook("site.yml", *arguments, **options)
 
+    def variable(self, host: str, name: str) -> str:
+        """A variable of a host in the inventory."""
+        return str(self._variables(host)[name])
+
     def ssh(self, host: str, command: str, check: bool = True) -> str:
         """Run a shell command on a node as root; its output."""
-        facts = json.loads(
-            subprocess.run(
-                ["ansible-inventory", "-i", str(self.inventory), "--host", host],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            ).stdout
-        )
         done = subprocess.run(
-            [
-                "ssh",
-                *str(facts["ansible_ssh_common_args"]).split(),
-                "-i",
-                facts["ansible_ssh_private_key_file"],
-                f"{facts['ansible_user']}@{facts['ansible_host']}",
-                "sudo -n bash -c " + _quoted(command),
-            ],
+            self._ssh_argv(host, command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             check=False,
         )
         if check and done.returncode:
             raise AssertionError(f"{host}: {command}: {done.stdout}")
         return done.stdout
+
+    def start(self, host: str, command: str) -> subprocess.Popen[bytes]:
+        """Run a shell command on a node as root in the background."""
+        argv = self._ssh_argv(host, command)
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _variables(self, host: str) -> dict[str, Any]:
+        argv = ["ansible-inventory", "-i", str(self.inventory), "--host", host]
+        found: dict[str, Any] = json.loads(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        return found
+
+    def _ssh_argv(self, host: str, command: str) -> list[str]:
+        variables = self._variables(host)
+        return [
+            "ssh",
+            *str(variables["ansible_ssh_common_args"]).split(),
+            "-i",
+            variables["ansible_ssh_private_key_file"],
+            f"{variables['ansible_user']}@{variables['ansible_host']}",
+            "sudo -n bash -c " + _quoted(command),
+        ]
 
     def kubectl(self, command: str, check: bool = True) -> str:
         """Run kubectl on the first control plane as root."""
@@ -120,10 +131,16 @@ def dev(*arguments: str) -> None:
     subprocess.run([sys.executable, str(ROOT / "dev"), *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
+def nodes(part: str, names: list[str], folder: Path) -> Iterator[Lab]:
+    """A set of bare nodes for a part of the tests; they are removed at the end unless KUBESTEAD_KEEP is set."""
+    set_name = f"{SET}-{part}" if part else SET
+    dev("nodes", "create", "--fresh", "--set", set_name, *names)
+    yield Lab(ROOT / ".lab" / set_name / "hosts.yml", folder)
+    if not os.environ.get("KUBESTEAD_KEEP"):
+        dev("nodes", "destroy", "--set", set_name)
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Three bare nodes; they are removed at the end unless KUBESTEAD_KEEP is set."""
-    dev("nodes", "create", "--fresh", "--set", SET, "cp1", "w1", "w2")
-    yield Lab(ROOT / ".lab" / SET / "hosts.yml", tmp_path_factory.mktemp("e2e"))
-    if not os.environ.get("KUBESTEAD_KEEP"):
-        dev("nodes", "destroy", "--set", SET)
+    """Three bare nodes."""
+    yield from nodes("", ["cp1", "w1", "w2"], tmp_path_factory.mktemp("e2e"))

@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A whole run at -vvvv through ansible-runner, then a search for every secret of the cluster where none belongs.
+
+Two control planes and a worker, so that there is a certificate key as well. While the run goes on, the arguments of
+all processes are sampled on the nodes and here, and the tokens are read from the API as soon as they are there.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Lab, nodes
+
+PASSWORD = "correct-horse-battery-staple"
+
+# Runs on a node until its file is removed: the arguments of every process there ever was, every join token, and the
+# certificate key, which is in a file of root's while kubeadm reads it.
+SAMPLER = r"""
+import base64, glob, json, os, re, subprocess, time
+open("/run/sampling", "w").close()
+seen, tokens, keys, asked = set(), set(), set(), 0.0
+while os.path.exists("/run/sampling"):
+    for name in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(name, "rb") as stream:
+                text = stream.read().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if text not in seen:
+            seen.add(text)
+            with open("/run/arguments", "a") as stream:
+                stream.write(text + "\n")
+    for name in glob.glob("/run/kubestead.*/*"):
+        try:
+            with open(name) as stream:
+                keys.update(re.findall("[cC]ertificateKey\\W+([0-9a-f]{64})", stream.read()))
+        except OSError:
+            continue
+    if keys:
+        with open("/run/keys", "w") as stream:
+            stream.write("\n".join(sorted(keys)))
+    if time.monotonic() - asked > 0.5 and os.path.exists("/etc/kubernetes/admin.conf"):
+        asked = time.monotonic()
+        done = subprocess.run(["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=2s", "get",
+                               "secrets", "-n", "kube-system", "-o", "json",
+                               "--field-selector=type=bootstrap.kubernetes.io/token"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+        for item in json.loads(done.stdout or b"{}").get("items", []):
+            data = {key: base64.b64decode(value).decode() for key, value in item["data"].items()}
+            tokens.add(data["token-id"] + "." + data["token-secret"])
+        with open("/run/tokens", "w") as stream:
+            stream.write("\n".join(sorted(tokens)))
+    time.sleep(0.05)
+"""
+
+# The private keys of a node, and what a kubeconfig carries, one a line, as they would show up in text.
+KEYS = (
+    "cat /etc/kubernetes/pki/*.key /etc/kubernetes/pki/etcd/*.key /var/lib/kubelet/pki/*.pem 2>/dev/null"
+    " | sed -n '/BEGIN .*PRIVATE/,/END .*PRIVATE/p' | grep -v -e '-----'; "
+    "grep -h client-key-data /etc/kubernetes/*.conf | awk '{print $2}'"
+)
+# Where a run may leave something behind.
+LEFTOVERS = (
+    "find /tmp /var/tmp /run /root /home -xdev -type f ! -path '*/.kube/config' ! -path /run/tokens ! -path /run/keys "
+    "! -path /run/arguments ! -path '/run/containerd/*' ! -path '/run/systemd/*' -size -4M -print0 "
+    "| xargs -0 grep -aH '' 2>/dev/null"
+)
+
+
+@dataclass
+class Evidence:
+    """What was seen in a run: the secrets there are, and every text in which none of them may be."""
+
+    secrets: dict[str, str]
+    texts: dict[str, str]
+    status: str
+
+
+@pytest.fixture(scope="module")
+def secret_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    yield from nodes("secrets", ["cp1", "cp2", "w1"], tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture(scope="module")
+def evidence(secret_lab: Lab) -> Iterator[Evidence]:
+    import ansible_runner
+
+    lab, hosts = secret_lab, ("cp1", "cp2", "w1")
+    program = base64.b64encode(SAMPLER.encode()).decode()
+    start = f"python3 -c \"import base64; exec(base64.b64decode('{program}'))\""
+    samplers = [lab.start(host, start) for host in hosts]
+    address = lab.variable("cp1", "ansible_host")
+    (lab.folder / "runner").mkdir()
+    runner = ansible_runner.run(
+        private_data_dir=str(lab.folder / "runner"),
+        project_dir=str(ROOT),
+        playbook="site.yml",
+        inventory=str(lab.inventory),
+        verbosity=4,
+        quiet=True,
+        extravars={
+            "cluster_endpoint": f"{address}:6443",
+            "containerd_registry_credentials": [
+                {"registry": "private.lab.test", "username": "lab", "password": PASSWORD},
+            ],
+        },
+        envvars={
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_LOCAL_TEMP": str(lab.folder / "local"),
+            "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(lab.folder / "facts"),
+            "ANSIBLE_DIFF_ALWAYS": "1",
+        },
+    )
+    texts = {}
+    # The variables of a run are the caller's own; runner keeps what it was given.
+    given = str(lab.folder / "runner" / "env")
+    for folder in (lab.folder, Path(os.path.expanduser("~/.ansible/tmp"))):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not str(path).startswith(given):
+                texts[str(path)] = path.read_text(errors="replace")
+    secrets = {"password of a registry": PASSWORD}
+    for host in hosts:
+        lab.ssh(host, "rm -f /run/sampling")
+        texts[f"{host}: arguments of processes"] = lab.ssh(host, "cat /run/arguments")
+        texts[f"{host}: journal"] = lab.ssh(host, "journalctl --no-pager -q -a; cat /var/log/syslog 2>/dev/null; true")
+        texts[f"{host}: files left"] = lab.ssh(host, LEFTOVERS, check=False)
+        for number, line in enumerate(lab.ssh(host, KEYS).split()):
+            # The first and the last line of a key may be short or the same in many keys.
+            if len(line) >= 60:
+                secrets[f"key line {number} of {host}"] = line[:60] if len(line) < 100 else line[200:260]
+        for number, token in enumerate(lab.ssh(host, "cat /run/tokens 2>/dev/null", check=False).split()):
+            secrets[f"token {number} seen on {host}"] = token
+            secrets[f"secret of token {number} seen on {host}"] = token.partition(".")[2]
+        for key in lab.ssh(host, "cat /run/keys 2>/dev/null", check=False).split():
+            secrets[f"certificate key seen on {host}"] = key
+    for sampler in samplers:
+        sampler.wait(timeout=30)
+    yield Evidence(secrets, texts, runner.status)
+
+
+def test_the_run_made_a_cluster_and_was_watched(secret_lab: Lab, evidence: Evidence) -> None:
+    assert evidence.status == "successful", evidence.texts[next(name for name in evidence.texts if "stdout" in name)]
+    names = secret_lab.kubectl("get nodes -o name").split()
+    assert sorted(names) == ["node/cp1", "node/cp2", "node/w1"]
+    # Without these the search below would find nothing because it looked for nothing.
+    assert any(name.startswith("token") for name in evidence.secrets)
+    assert "certificate key seen on cp1" in evidence.secrets and "certificate key seen on cp2" in evidence.secrets
+    assert any("of w1" in name for name in evidence.secrets) and len(evidence.secrets) > 30
+    assert "kubeadm join" in evidence.texts["w1: arguments of processes"]
+    assert "kubeadm join" in evidence.texts["cp2: arguments of processes"]
+    assert any("stdout" in name for name in evidence.texts) and any("job_events" in name for name in evidence.texts)
+
+
+def test_no_secret_is_anywhere_it_does_not_belong(evidence: Evidence) -> None:
+    found = [
+        f"{what} in {where}"
+        for where, text in evidence.texts.items()
+        for what, secret in evidence.secrets.items()
+        if secret in text
+    ]
+    assert found == []
+
+
+def test_the_token_is_deleted_and_the_certificates_with_it(secret_lab: Lab, evidence: Evidence) -> None:
+    names = secret_lab.kubectl("get secrets -n kube-system -o name").split()
+    assert not [name for name in names if "bootstrap-token" in name or "kubeadm-certs" in name]
+
+
+@pytest.mark.parametrize("host", ["cp1", "cp2", "w1"])
+def test_files_with_secrets_are_roots_alone(secret_lab: Lab, evidence: Evidence, host: str) -> None:
+    listing = secret_lab.ssh(
+        host,
+        "find /etc/kubernetes/*.conf /etc/kubernetes/pki /var/lib/kubelet/pki /etc/containerd -type f "
+        "\\( -name '*.key' -o -name '*.conf' -o -name '*.pem' -o -name '*.toml' \\) -printf '%u %m %p\\n'; true",
+    )
+    for line in listing.splitlines():
+        owner, mode, path = line.split(" ", 2)
+        secret = PASSWORD in secret_lab.ssh(host, f"cat {path}") or not path.endswith(".toml")
+        if secret and not path.endswith("kubelet.crt"):
+            assert (owner, mode) == ("root", "600"), line
