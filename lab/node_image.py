@@ -140,6 +140,22 @@ ExecStart=/usr/local/sbin/kubestead-lab-ca
 WantedBy=multi-user.target
 """
 
+# As systemd does on a machine, but not in a container. Pods that mount into the node (Calico's, storage drivers') need it.
+MOUNTS_UNIT = """\
+[Unit]
+Description=Let mounts spread between the node and its pods
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/mount --make-rshared /
+
+[Install]
+WantedBy=sysinit.target
+"""
+
 SSH_DROP_IN = """\
 [Service]
 ExecStartPre=
@@ -175,6 +191,7 @@ def files(public_key: str) -> Dict[str, Tuple[str, int]]:
         "/usr/local/sbin/runc": (RUNC_WRAPPER, 0o755),
         "/usr/local/sbin/kubestead-lab-ca": (CA_SCRIPT, 0o755),
         "/etc/systemd/system/kubestead-lab-ca.service": (CA_UNIT, 0o644),
+        "/etc/systemd/system/kubestead-lab-mounts.service": (MOUNTS_UNIT, 0o644),
         "/etc/systemd/system/ssh.service.d/kubestead-lab.conf": (SSH_DROP_IN, 0o644),
         "/etc/ssh/sshd_config.d/kubestead-lab.conf": (SSHD_CONFIG, 0o644),
         f"/home/{USER}/.ssh/authorized_keys": (public_key, 0o600),
@@ -192,7 +209,7 @@ chroot "$root" useradd --create-home --shell /bin/bash --groups sudo {USER}
 tar -C "$2" -cf - . | tar -C "$root" --no-same-owner -xf -
 chroot "$root" chown -R {USER}:{USER} /home/{USER}
 chmod 700 "$root/home/{USER}/.ssh"
-chroot "$root" systemctl -q enable kubestead-lab-ca.service ssh.service
+chroot "$root" systemctl -q enable kubestead-lab-ca.service kubestead-lab-mounts.service ssh.service
 chroot "$root" systemctl -q mask getty.target console-getty.service systemd-udevd.service \\
     systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service systemd-logind.service \\
     sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount dev-hugepages.mount dev-mqueue.mount \\
