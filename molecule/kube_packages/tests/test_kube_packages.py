@@ -52,7 +52,10 @@ def test_the_repository_is_trusted_for_its_own_key_alone(host: Host) -> None:
 def test_the_packages_come_from_that_repository(host: Host, variables: dict[str, Any]) -> None:
     minor = ".".join(variables["cluster_kubernetes_version"].split(".")[:2])
     for package in AT_THE_VERSION:
-        assert f"/core:/stable:/v{minor}/deb" in host.check_output("apt-cache policy %s", package)
+        lines = host.check_output("apt-cache policy %s", package).splitlines()
+        # Below the installed version are the places that have it.
+        installed = next(number for number, line in enumerate(lines) if line.startswith(" ***"))
+        assert f"/core:/stable:/v{minor}/deb" in lines[installed + 1]
 
 
 def test_the_cni_plugins_came_along(host: Host) -> None:

@@ -4,5 +4,5 @@ find /etc /opt /usr/local /usr/lib/systemd /var/lib/kubelet /var/lib/containerd 
   -xdev -type f -print0 | sort -z | xargs -0 sha256sum
 find /home /root -xdev -type f ! -path '*/.ansible/*' -print0 | sort -z | xargs -0 -r sha256sum
 ls /var/lib/apt/lists /var/cache/apt/archives
-systemctl list-unit-files --no-pager --no-legend
+systemctl list-unit-files --no-pager --no-legend | awk '{ print $1, $2 }'
 cat /proc/swaps /proc/sys/net/ipv4/ip_forward
