@@ -29,7 +29,9 @@ from .say import step
 LABEL = "kubestead"
 LEAST_WATCHES = {"max_user_instances": 4096, "max_user_watches": 524288}
 SSH_SECONDS = 90.0
+# A node's name is its hostname as well; a set may be called like a role.
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")
+SET_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,40}[a-z0-9])?$")
 
 
 @dataclass(frozen=True)
@@ -207,9 +209,11 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
 
     Returns all nodes of the set. Raises :class:`MachineError` when a node does not come up, with its last log lines.
     """
-    for name in (set_name, *names):
+    if not SET_NAME.match(set_name):
+        raise MachineError(f"{set_name!r} is no name for a set: use a-z, 0-9, _ and - (at most 42 characters)")
+    for name in names:
         if not NAME.match(name):
-            raise MachineError(f"{name!r} is no name for a set or node: use a-z, 0-9 and - (at most 42 characters)")
+            raise MachineError(f"{name!r} is no name for a node: use a-z, 0-9 and - (at most 42 characters)")
     if len(set(names)) != len(names):
         raise MachineError(f"node names {' '.join(names)} have one twice")
     ensure("nodes")

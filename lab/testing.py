@@ -24,6 +24,8 @@ from .say import duration, say
 
 GROUPS = ("lint", "unit", "molecule", "e2e")
 SHOWN_LINES = 400
+# What all molecule scenarios have in common.
+MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        # No inventory of nodes for the playbooks that make and remove them.
+        "MOLECULE_ANSIBLE_ARGS_STRICT_MODE": "1",
         "LC_ALL": "C.UTF-8",
     }
 
@@ -81,6 +85,21 @@ def scenarios(root: pathlib.Path = ROOT) -> List[str]:
     """The molecule scenarios there are, ``default`` last: it takes longest and needs the others' roles to be right."""
     names = sorted(path.parent.name for path in root.glob("molecule/*/molecule.yml"))
     return sorted(names, key=lambda name: name == "default")
+
+
+def molecule_part(name: str) -> Part:
+    """The command of one molecule scenario.
+
+    molecule's own place for its state is in the home folder and named after the checkout's folder, so that two
+    checkouts of the same name would share it; with a place named for it, it must see no other scenario. And it looks
+    for the common settings only where git tells it the top of the checkout.
+    """
+    environment = {
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(state_dir() / "test" / "molecule" / name),
+        "MOLECULE_GLOB": f"molecule/{name}/molecule.yml",
+    }
+    argv = ("molecule", "--base-config", str(MOLECULE_CONFIG), "test", "-s", name)
+    return Part("molecule", name, argv, environment=tuple(environment.items()))
 
 
 def parts(groups: Sequence[str]) -> List[Part]:
@@ -99,7 +118,7 @@ def parts(groups: Sequence[str]) -> List[Part]:
         junit = folder / "unit.xml"
         found.append(Part("unit", "unit", ("pytest", "-q", f"--junitxml={junit}", "tests/unit"), junit, 600))
     if "molecule" in groups:
-        found += [Part("molecule", name, ("molecule", "test", "-s", name)) for name in scenarios()]
+        found += [molecule_part(name) for name in scenarios()]
     if "e2e" in groups:
         junit = folder / "e2e.xml"
         found.append(Part("e2e", "e2e", ("pytest", "-v", f"--junitxml={junit}", "tests/e2e"), junit, 1800))

@@ -81,8 +81,15 @@ def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
 
 @pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
 def test_names_that_are_no_host_names_are_refused_before_anything_is_made(name: str) -> None:
-    with pytest.raises(MachineError, match="is no name for a set or node"):
+    with pytest.raises(MachineError, match="is no name for a node"):
         nodes.create("s", [name], MIRROR)
+
+
+@pytest.mark.parametrize("name", ["", "Up", "_a", "a/b", "a" * 43])
+def test_a_set_is_named_like_a_container(name: str) -> None:
+    with pytest.raises(MachineError, match="is no name for a set"):
+        nodes.create(name, ["cp1"], MIRROR)
+    assert nodes.SET_NAME.match("molecule-kube_packages")
 
 
 def test_a_name_given_twice_is_refused() -> None:

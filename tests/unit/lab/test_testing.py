@@ -61,6 +61,13 @@ def test_every_scenario_is_a_part_and_default_comes_last(tmp_path: Path) -> None
     assert testing.scenarios(tmp_path) == ["host", "zebra", "default"]
 
 
+def test_scenarios_of_two_checkouts_share_no_state() -> None:
+    environment = dict(testing.molecule_part("host").environment)
+    assert testing.ROOT in Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"]).parents
+    assert environment["MOLECULE_GLOB"] == "molecule/host/molecule.yml"
+    assert testing.MOLECULE_CONFIG.exists()
+
+
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(testing, "state_dir", lambda: tmp_path)

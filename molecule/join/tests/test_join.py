@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The worker is a member, and the way in is closed behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from testinfra.host import Host
+
+
+def test_both_nodes_are_members(
+    ask: Callable[[str], Any], variables: dict[str, Any], addresses: dict[str, str]
+) -> None:
+    nodes = {node["metadata"]["name"]: node for node in ask("nodes")["items"]}
+    assert set(nodes) == {"cp1", "w1"}
+    for name, node in nodes.items():
+        assert node["status"]["nodeInfo"]["kubeletVersion"] == "v" + variables["cluster_kubernetes_version"]
+        assert {"type": "InternalIP", "address": addresses[name]} in node["status"]["addresses"]
+
+
+def test_the_worker_has_the_labels_and_taints_it_was_to_be_born_with(ask: Callable[[str], Any]) -> None:
+    node = ask("node w1")
+    assert node["metadata"]["labels"]["example.org/disk"] == "ssd"
+    taints = {(one["key"], one.get("value", ""), one["effect"]) for one in node["spec"].get("taints", [])}
+    assert ("example.org/batch", "only", "PreferNoSchedule") in taints
+    assert not [key for key, _value, _effect in taints if key.startswith("node-role.kubernetes.io/")]
+
+
+def test_the_kubelet_runs_with_credentials_of_its_own(host: Host) -> None:
+    assert host.service("kubelet").is_running
+    config = host.file("/etc/kubernetes/kubelet.conf")
+    assert (config.user, config.mode) == ("root", 0o600)
+    assert host.file("/var/lib/kubelet/pki/kubelet-client-current.pem").exists
+
+
+def test_no_token_is_left_in_the_cluster(ask: Callable[[str], Any]) -> None:
+    tokens = ask("secrets -n kube-system --field-selector type=bootstrap.kubernetes.io/token")["items"]
+    assert tokens == []
+
+
+def test_no_token_is_left_on_a_node(host: Host) -> None:
+    assert not host.file("/etc/kubernetes/bootstrap-kubelet.conf").exists
+    # Of the form kubeadm's tokens have, in files of ours, of kubeadm's and of the temporary folders.
+    found = host.run(
+        r"grep -rlE '\b[a-z0-9]{6}\.[a-z0-9]{16}\b' /etc/kubernetes /var/lib/kubelet/*.yaml /tmp /var/tmp /run/kube*"
+    )
+    assert found.stdout == ""
+
+
+def test_no_token_is_in_the_logs(host: Host) -> None:
+    text = host.check_output("journalctl --no-pager -o cat | grep -cE '\\b[a-z0-9]{6}\\.[a-z0-9]{16}\\b' || true")
+    assert text == "0"
