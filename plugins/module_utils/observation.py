@@ -53,7 +53,7 @@ def observe(
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),
             "begun": join.observe(system, made).begun,
             "clock": clock.observe(system),
-            "ports": ports.observe(system),
+            "ports": ports.observe(system, with_holders=not made.kubelet_conf),
             "surroundings": surroundings.observe(system),
             # What a node reaches is seen in the cluster itself.
             "reach": {} if made.kubelet_conf else ways.connect_all(reach),

@@ -34,11 +34,16 @@ class PortsState:
     holders: Dict[str, str] = field(default_factory=dict)
 
 
-def observe(system: System) -> PortsState:
-    """Look at the kernel's tables; no command. Programs are looked for only where one has a port Kubernetes wants."""
+def observe(system: System, with_holders: bool = True) -> PortsState:
+    """Look at the kernel's tables; no command. Programs are looked for only where one has a port Kubernetes wants.
+
+    ``with_holders`` False leaves out who that is: on a node it is Kubernetes itself.
+    """
     sockets: Dict[int, str] = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         sockets.update(parse_listening(system.read(path) or ""))
+    if not with_holders:
+        return PortsState(sorted(sockets))
     wanted = {sockets[port]: port for port in (API_PORT, KUBELET_PORT, *CONTROL_PLANE_PORTS) if port in sockets}
     holders = {str(wanted[inode]): name for inode, name in _holders(system, wanted).items()} if wanted else {}
     return PortsState(sorted(sockets), holders)
