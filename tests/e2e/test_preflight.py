@@ -66,7 +66,7 @@ PROVOCATIONS = [
     ("cp1", "touch /var/lib/etcd/old", "rm /var/lib/etcd/old", "etcd_leftovers", "error"),
     (
         "w1",
-        "mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/10-old.conflist; ip link add cali0123456789a type dummy",
+        "mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/10-old.conflist; ip link add cali0123456789a type bridge",
         "rm /etc/cni/net.d/10-old.conflist; ip link del cali0123456789a",
         "leftovers",
         "warning",
@@ -86,7 +86,8 @@ PROVOCATIONS = [
         "firewall",
         "warning",
     ),
-    ("w1", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500", "mtu", "warning"),
+    # Of two hosts the one with the larger packets is named.
+    ("cp1", "ip link set eth0 mtu 1600", "ip link set eth0 mtu 1500", "mtu", "warning"),
     (
         "w1",
         "cp /etc/resolv.conf /run/resolv; echo nameserver 127.0.0.53 > /etc/resolv.conf",
@@ -96,14 +97,14 @@ PROVOCATIONS = [
     ),
     (
         "w1",
-        "ip link add home0 type dummy; ip link set home0 up; ip address add 10.244.7.1/24 dev home0",
+        "ip link add home0 type bridge; ip link set home0 up; ip address add 10.244.7.1/24 dev home0",
         "ip link del home0",
         "pod_cidr_overlap",
         "error",
     ),
     (
         "w1",
-        "ip link add home1 type dummy; ip link set home1 up; ip route add 10.100.0.0/24 dev home1",
+        "ip link add home1 type bridge; ip link set home1 up; ip route add 10.100.0.0/24 dev home1",
         "ip link del home1",
         "service_cidr_overlap",
         "error",
@@ -116,12 +117,16 @@ ARGUMENTS = [
             "host_disable_swap": False,
             "cluster_pod_cidr": "10.244.0.0/16",
             "host_kernel_modules": ["overlay", "br_netfilter", "no_such_module"],
-            "proxies": {"https_proxy": "http://user:geheim@192.0.2.1:3128", "no_proxy": "10.0.0.0/8,.example.org"},
+            "proxies": {"https_proxy": "http://user:geheim@192.0.2.1:3128", "no_proxy": "pkgs.k8s.io,10.244.0.0/16"},
             "cluster_kubelet_config": {},
         }
     ),
 ]
-OF_ARGUMENTS = {("cp1", "kernel_feature", "error"), ("w1", "kernel_feature", "error")}
+OF_ARGUMENTS = {
+    (host, check, level)
+    for host in ("cp1", "w1")
+    for check, level in (("kernel_feature", "error"), ("no_proxy", "warning"))
+}
 EXPECTED = {(host, check, level) for host, _do, _undo, check, level in PROVOCATIONS} | OF_ARGUMENTS
 
 
