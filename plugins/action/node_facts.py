@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas, reach
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas, ports, reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.model import public_fields
 
@@ -60,7 +60,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
     return reach.peers(
         name,
         {
-            host: (_address(hostvars[host], host), int(hostvars[host].get("control_plane_bind_port") or 6443))
+            host: (_address(hostvars[host], host), _port(hostvars[host].get("control_plane_bind_port")))
             for host in controls[: reach.MOST]
         },
         {host: _address(hostvars[host], host) for host in workers[: reach.MOST]},
@@ -74,8 +74,14 @@ def _address(host: Mapping[str, Any], name: str) -> str:
         return place
     try:
         return str(socket.getaddrinfo(place, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError:
+    except (OSError, UnicodeError):
         return place
+
+
+def _port(value: Any) -> int:
+    """The API server's port; what is no port is for the plan to report."""
+    text = str(value or "")
+    return int(text) if text.isdigit() else ports.API_PORT
 
 
 class _Variables(Mapping[str, Any]):

@@ -16,7 +16,7 @@ from .findings import Problem
 from .host import HostOptions, HostState
 from .init import InitOptions
 from .join import Begun, JoinOptions
-from .kubeadm import KubeadmState
+from .kubeadm import DONE, KubeadmState
 from .node import NodeState
 from .plan import Step
 from .ports import PortsState
@@ -75,7 +75,7 @@ class Host:
     def node_name(self, first: str) -> str:
         """The name this host has or will get as a Node; ``first`` is the host that initialises."""
         wanted = self.options.node_name if self.name == first else self.join_options.node_name
-        return self.kubeadm.node_name if self.kubeadm.phase == "done" else wanted or self.kubeadm.node_name
+        return self.kubeadm.node_name if self.kubeadm.phase == DONE else wanted or self.kubeadm.node_name
 
     @property
     def reading(self) -> Reading:

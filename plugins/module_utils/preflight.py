@@ -68,9 +68,10 @@ def findings(ground: Ground) -> List[Finding]:
             problems += requirements.of_newcomer(host, ground.first, dict(ground.cluster), ground.areas)
             problems += requirements.proxy_problems(host, _unproxied(host, ground))
         found += [Finding(host.name, AREA, problem) for problem in problems]
-    return (
-        found + _ranges(ground) + _names(ground) + _identities(ground) + _clocks(ground) + _mtus(ground) + _ways(ground)
-    )
+    found += _ranges(ground) + _names(ground) + _identities(ground) + _clocks(ground) + _mtus(ground) + _ways(ground)
+    # Others are there to compare with; what is wrong with them is for their own run.
+    playing = {host.name for host in ground.hosts}
+    return [finding for finding in found if finding.host in playing]
 
 
 # -- address ranges
@@ -169,13 +170,15 @@ def _of_members(ground: Ground, machine_id: str, fix: str) -> List[Finding]:
             if node.name == host.node_name(ground.first):
                 continue
             name = "node {0}".format(node.name)
+            # One that is not ready may be what is left of this very host under an earlier name.
+            level = "error" if node.ready else "warning"
             if node.machine_id and node.machine_id == host.node.machine_id:
-                problem = Problem("machine_id", machine_id.format(node.machine_id, name), fix)
+                problem = Problem("machine_id", machine_id.format(node.machine_id, name), fix, level)
                 found.append(Finding(host.name, AREA, problem))
             if node.internal_ip and node.internal_ip == host.address:
                 text = "would be reached at {0}, the address of {1}".format(host.address, name)
                 why = "set cluster_node_address for each host to an address that it alone has"
-                found.append(Finding(host.name, AREA, Problem("address", text, why)))
+                found.append(Finding(host.name, AREA, Problem("address", text, why, level)))
     return found
 
 
@@ -199,7 +202,7 @@ def _macs(ground: Ground) -> List[Finding]:
         own = entry.mac if entry else ""
         for mac in sorted({one.mac for one in host.node.addresses if one.mac and not one.mac.startswith(_SHARED_MACS)}):
             other = seen.setdefault(mac, host)
-            if other is host or host not in ground.hosts:
+            if other is host:
                 continue
             theirs = other.node.at(other.address)
             text = "has the MAC address {0}, as has {1}".format(mac, other.name)
@@ -211,20 +214,21 @@ def _macs(ground: Ground) -> List[Finding]:
 
 
 def _twins(ground: Ground, value: Callable[[Host], str]) -> List[Tuple[Host, Host, str]]:
-    """Hosts of the play that share a value with an earlier one: (host, earlier one, value)."""
+    """Hosts that share a value with an earlier one: (host, earlier one, value)."""
     found = []
     seen: Dict[str, Host] = {}
     for host in _members_first(ground):
         own = value(host)
         other = seen.setdefault(own, host) if own else host
-        if other is not host and host in ground.hosts:
+        if other is not host:
             found.append((host, other, own))
     return found
 
 
 def _members_first(ground: Ground) -> List[Host]:
     """Those that have a place already come first: it is the newcomer that has to give way."""
-    return sorted(ground.everyone, key=lambda host: (host.name in ground.newcomers, host in ground.hosts))
+    new = set(ground.newcomers)
+    return sorted([*ground.witnesses, *ground.hosts], key=lambda host: host.name in new)
 
 
 def _level(ground: Ground, *hosts: Host) -> str:

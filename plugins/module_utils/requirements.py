@@ -14,6 +14,7 @@ from .containerd import package_name
 from .findings import Problem
 from .host import fstab_swaps
 from .hosts import Host
+from .kubeadm import NONE
 from .versions import parse, parse_request
 
 # What Kubernetes' packages and images are made for, as the kernel names it.
@@ -46,7 +47,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 def of_newcomer(host: Host, first: str, cluster: Dict[str, Any], areas: Sequence[str]) -> List[Problem]:
     """What is wrong with a host that is still to become a node. ``first`` is the one that initialises."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, areas)
-    found += _ports(host) + _network(host) + _runtime(host, areas) + _leftovers(host) + _firewall(host)
+    found += _ports(host, first) + _network(host) + _runtime(host, areas) + _leftovers(host) + _firewall(host)
     found += _registries(host, cluster) + node_name_problems(host.node_name(first))
     return found
 
@@ -203,18 +204,20 @@ def _swap(host: Host, areas: Sequence[str]) -> List[Problem]:
     return []
 
 
-def _ports(host: Host) -> List[Problem]:
-    api = host.join_options.bind_port if host.kubeadm.phase == "done" else host.options.bind_port
+def _ports(host: Host, first: str) -> List[Problem]:
+    if host.begun or host.kubeadm.phase != NONE:
+        # What kubeadm left running is named by the rules about half-done runs.
+        return []
+    api = host.options.bind_port if host.name == first else host.join_options.bind_port
     taken = []
     for port, what in sorted(ports.needed(host.control_plane, api).items()):
         if port in host.ports.listening:
             holder = host.ports.holders.get(str(port))
             taken.append("port {0} of {1} is taken{2}".format(port, what, " by " + holder if holder else ""))
-    if not taken or host.begun or host.kubeadm.phase != "none":
-        # What kubeadm left running is named by the rules about half-done runs.
+    if not taken:
         return []
     fix = "stop that program (ss -ltnp), or run 'kubeadm reset' if it is left of an earlier cluster"
-    return [Problem("port_taken", "; ".join(taken).replace("; ", ", "), fix)]
+    return [Problem("port_taken", ", ".join(taken), fix)]
 
 
 def _network(host: Host) -> List[Problem]:
@@ -253,7 +256,7 @@ def _runtime(host: Host, areas: Sequence[str]) -> List[Problem]:
 
 def _leftovers(host: Host) -> List[Problem]:
     """What an earlier cluster left that no rule about kubeadm's own files names."""
-    if host.begun or host.kubeadm.phase != "none":
+    if host.begun or host.kubeadm.phase != NONE:
         return []
     found = []
     left = host.kubeadm.leftovers
