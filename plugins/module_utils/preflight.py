@@ -348,8 +348,8 @@ def _owned(host: Host, ground: Ground, kinds: Sequence[int]) -> List[Tuple[str, 
         owner: Optional[Host] = next(
             (one for one in ground.everyone if one.name != host.name and one.node.at(address)), None
         )
-        wanted = (owner.options.bind_port, owner.join_options.bind_port) if owner and kinds is reach.API else kinds
-        if owner and port in wanted and (owner.control_plane or kinds is reach.KUBELET):
+        wanted = (owner.options.bind_port, owner.join_options.bind_port) if owner and kinds == reach.API else kinds
+        if owner and port in wanted and (owner.control_plane or kinds == reach.KUBELET):
             found.append((text, outcome, owner))
     return found
 
