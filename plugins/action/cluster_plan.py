@@ -13,8 +13,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas, calico_source, cluster
-from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Finding
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas, calico_source, checks, cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Finding
+from ansible_collections.kubestead.cluster.plugins.module_utils.hosts import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
 
 display = Display()
@@ -25,7 +27,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("areas", "observed", "outside"))
+    _VALID_ARGS = frozenset(("areas", "observed", "outside", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan; raise with one line a finding when a finding is an error."""
@@ -39,24 +41,23 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"areas names {unknown[0]!r}, which is no area; give some of {', '.join(areas.NAMES)}"
             )
+        skip = self._skipped()
         groups, hostvars = variables["groups"], variables["hostvars"]
-        inventory = cluster.Inventory(
+        inventory = Inventory(
             control_plane=list(groups.get("control_plane", [])), workers=list(groups.get("workers", []))
         )
         hosts = []
         for name in variables["ansible_play_hosts"]:
             facts = hostvars[name].get(observed)
             if facts and facts.get("node"):
-                hosts.append(areas.host(name, name in inventory.control_plane, facts))
+                hosts.append(areas.host(name, name in inventory.control_plane, facts, skip))
         asked = variables.get(outside) or {}
-        elsewhere = [
-            areas.outside(item["item"], item)
-            for item in asked.get("results", [])
-            if isinstance(item, dict) and item.get("kubeadm")
-        ]
-        plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted)
+        answers = [item for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")]
+        elsewhere = [areas.outside(item["item"], item) for item in answers]
+        witnesses = [areas.host(item["item"], True, item) for item in answers]
+        plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted, skip, witnesses)
         if "cni" in wanted and hosts:
-            plan.findings += self._manifest_findings(hosts[0])
+            plan.add(self._manifest_findings(hosts[0]))
         if "control_plane" in wanted and plan.token_host in plan.steps and not plan.errors:
             plan.steps[plan.token_host] += areas.copy_steps(hostvars[plan.token_host][observed], System())
         result.update(areas.as_result(plan, wanted))
@@ -65,7 +66,17 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": result["findings"]})
         return result
 
-    def _manifest_findings(self, host: cluster.Host) -> list[Finding]:
+    def _skipped(self) -> list[str]:
+        """The checks to skip, each of them one that there is."""
+        given = self._task.args.get("skip_checks") or []
+        skip = [given] if isinstance(given, str) else [str(name) for name in given]
+        try:
+            checks.validate(skip)
+        except OptionError as err:
+            raise AnsibleActionFail(err.message) from err
+        return skip
+
+    def _manifest_findings(self, host: Host) -> list[Finding]:
         """Calico's manifest is read here, so here is where it can be missing."""
         options = host.cni_options
         problem = calico_source.check(options, [os.getcwd(), self._loader.get_basedir()])
@@ -73,9 +84,10 @@ class ActionModule(ActionBase):
 
 
 def _show(plan: cluster.ClusterPlan) -> None:
-    for finding in plan.findings:
-        if finding.problem.level != "error":
-            display.warning(finding.line())
+    for line in _lines([finding for finding in plan.findings if finding.problem.level == checks.WARNING]):
+        display.warning(line)
+    for line in _lines([finding for finding in plan.findings if finding.problem.level == checks.SKIPPED]):
+        display.display(f"  skipped  {line}")
     if plan.errors:
         return
     width = max((len(name) for name in plan.steps), default=0)
@@ -86,13 +98,18 @@ def _show(plan: cluster.ClusterPlan) -> None:
             display.display(f"  {name.ljust(width)}  {step.area}: {step.summary()}", color="yellow")
 
 
-def _failure(errors: list[Finding]) -> str:
+def _lines(findings: list[Finding]) -> list[str]:
+    """One line for each problem, with all the hosts that have it."""
     together: dict[Any, list[str]] = {}
-    for finding in errors:
+    for finding in findings:
         names = together.setdefault(finding.problem, [])
         if finding.host not in names:
             names.append(finding.host)
-    lines = [f"{', '.join(names)}: {problem.line}" for problem, names in together.items()]
+    return [f"{', '.join(names)}: {problem.line}" for problem, names in together.items()]
+
+
+def _failure(errors: list[Finding]) -> str:
+    lines = _lines(errors)
     if len(lines) == 1:
         return f"{lines[0]} (nothing was changed)"
     return f"{len(lines)} problems, nothing was changed:\n" + "\n".join(f"  {line}" for line in lines)

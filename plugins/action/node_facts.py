@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas, ports, reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.model import public_fields
 
@@ -38,10 +40,48 @@ class ActionModule(ActionBase):
                 continue
             options[area] = public_fields(value)
             secrets[area] = areas.secrets_in_use(value)
-        arguments = {**areas.observation_arguments(options), **self._task.args}
+        # A host that is asked for another one's sake tries no ways: they would be the other one's.
+        peers = [] if self._task.delegate_to else _peers(task_vars or {})
+        arguments = {**areas.observation_arguments(options, peers), **self._task.args}
+        asked = time.time()
         result: dict[str, Any] = self._execute_module("kubestead.cluster.node_facts", arguments, task_vars=task_vars)
+        result.update(asked=asked, answered=time.time())
         result.update(options=options, secrets=secrets, problems=problems)
         return result
+
+
+def _peers(variables: Mapping[str, Any]) -> list[str]:
+    """The ports of other hosts of the inventory that this host tries."""
+    name, groups = variables["inventory_hostname"], variables["groups"]
+    controls = list(groups.get("control_plane", []))
+    # Workers' kubelets are a control plane's business alone.
+    workers = [host for host in groups.get("workers", []) if name in controls]
+    hostvars = variables["hostvars"]
+    return reach.peers(
+        name,
+        {
+            host: (_address(hostvars[host], host), _port(hostvars[host].get("control_plane_bind_port")))
+            for host in controls[: reach.MOST]
+        },
+        {host: _address(hostvars[host], host) for host in workers[: reach.MOST]},
+    )
+
+
+def _address(host: Mapping[str, Any], name: str) -> str:
+    """Where a host is, as far as the inventory tells; names are resolved here, for nodes may not know them."""
+    place = str(host.get("cluster_node_address") or host.get("ansible_host") or name)
+    if reach.is_address(place):
+        return place
+    try:
+        return str(socket.getaddrinfo(place, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError):
+        return place
+
+
+def _port(value: Any) -> int:
+    """The API server's port; what is no port is for the plan to report."""
+    text = str(value or "")
+    return int(text) if text.isdigit() else ports.API_PORT
 
 
 class _Variables(Mapping[str, Any]):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from . import cni, containerd, kube_packages, kubeconfig
+from . import checks, clock, cni, containerd, kube_packages, kubeconfig, ports, reach, surroundings
 from . import host as host_area
-from .cluster import ClusterPlan, Host
+from .cluster import ClusterPlan
 from .errors import KubesteadError, OptionError
 from .findings import Problem
+from .hosts import Host
 from .init import InitOptions
 from .join import Begun, JoinOptions
 from .kubeadm import KubeadmState
@@ -57,19 +58,23 @@ def secrets_in_use(options: Any) -> List[str]:
     ]
 
 
-def observation_arguments(options: Mapping[str, Mapping[str, Any]]) -> Dict[str, str]:
-    """What the observation of a node needs to know of the options."""
+def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Sequence[str] = ()) -> Dict[str, Any]:
+    """What the observation of a node needs to know of the options, and the other hosts it shall connect to."""
     packages = options.get("kube_packages") or {}
     return {
         "packages_url": str(packages.get("url") or ""),
         "kubernetes_version": str(packages.get("version") or ""),
         "image_repository": str((options.get("control_plane") or {}).get("image_repository") or ""),
         "kubeconfig_user": str((options.get("kubeconfig") or {}).get("user") or ""),
+        "reach": [*reach.targets_from_options(options), *peers],
     }
 
 
-def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
-    """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it."""
+def host(name: str, control_plane: bool, facts: Mapping[str, Any], skip: Sequence[str] = ()) -> Host:
+    """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it.
+
+    ``skip`` are names of checks that stop nothing.
+    """
     options = {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
     problems = [
         (one["area"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
@@ -90,7 +95,7 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
         if area in broken:
             continue
         state = from_dict(state_class, facts[area])
-        found = module.problems(state, options[area])
+        found = [checks.judged(problem, skip) for problem in module.problems(state, options[area])]
         problems += [(area, problem) for problem in found]
         if any(problem.level == "error" for problem in found):
             continue
@@ -98,7 +103,7 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
         try:
             steps += module.plan(state, options[area], hidden) if hidden else module.plan(state, options[area])
         except KubesteadError as err:
-            problems.append((area, Problem("{0}.plan".format(area), err.message, "nothing can be planned before that")))
+            problems.append((area, Problem("area_plan", err.message, "nothing can be planned before that")))
     if control_plane:
         steps += _kubeconfig_steps(facts, options["kubeconfig"])
     return Host(
@@ -113,6 +118,16 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
         cni_options=options["cni"],
         steps=steps,
         problems=problems,
+        system=from_dict(host_area.HostState, facts["host"]),
+        system_options=options["host"],
+        containerd=from_dict(containerd.ContainerdState, facts["containerd"]),
+        containerd_options=options["containerd"],
+        clock=from_dict(clock.ClockState, facts.get("clock") or {}),
+        ports=from_dict(ports.PortsState, facts.get("ports") or {}),
+        surroundings=from_dict(surroundings.Surroundings, facts.get("surroundings") or {}),
+        reach=dict(facts.get("reach") or {}),
+        asked=float(facts.get("asked") or 0.0),
+        answered=float(facts.get("answered") or 0.0),
     )
 
 

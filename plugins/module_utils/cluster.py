@@ -9,19 +9,16 @@ Everything here is pure: it reads what ``node_facts`` observed of each host and 
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from . import bridge, cni, init, join, network
-from .cni import CniOptions, CniState
+from . import bridge, checks, cni, init, join, network, preflight
 from .errors import OptionError
-from .findings import Problem
-from .init import InitOptions
-from .join import Begun, JoinOptions, JoinState
+from .findings import Finding, Problem
+from .hosts import Host, Inventory
+from .join import JoinState
 from .join_command import JoinCommand
 from .kubeadm import DONE, NONE, ClusterConfig, KubeadmState
-from .node import NodeState
 from .plan import Step
 
 AREA = "cluster"
@@ -29,45 +26,6 @@ AREA = "cluster"
 DEFAULT_POD_CIDR = "10.244.0.0/16"
 # Where a host lives in the first, the next one that is free is taken.
 POD_CIDR_CHOICES = (DEFAULT_POD_CIDR, "10.245.0.0/16", "10.246.0.0/16", "172.30.0.0/16", "100.72.0.0/16")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem at its place: ``host`` is an inventory name, or ``all`` where the inventory itself is meant."""
-
-    host: str
-    area: str
-    problem: Problem
-
-    def line(self) -> str:
-        """The finding as one line for a person."""
-        return "{0}: {1}; {2}".format(self.host, self.problem.message, self.problem.fix)
-
-
-@dataclass(frozen=True)
-class Host:
-    """One host of the play: its place in the inventory, what was observed of it, what is wanted of it."""
-
-    name: str
-    control_plane: bool
-    node: NodeState
-    kubeadm: KubeadmState
-    options: InitOptions
-    begun: Optional[Begun] = None
-    join_options: JoinOptions = JoinOptions()
-    cni: CniState = CniState()
-    cni_options: CniOptions = CniOptions()
-    # Steps of the areas that concern one machine alone, and what those areas find wrong.
-    steps: Sequence[Step] = ()
-    problems: Sequence[Tuple[str, Problem]] = ()
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """The inventory's groups, whole, whatever the play is limited to."""
-
-    control_plane: Sequence[str] = ()
-    workers: Sequence[str] = ()
 
 
 @dataclass
@@ -86,6 +44,13 @@ class ClusterPlan:
     joins: List[str] = field(default_factory=list)
     control_plane_joins: List[str] = field(default_factory=list)
     cluster: Dict[str, Any] = field(default_factory=dict)
+    # Names of checks that the user wants skipped.
+    skip: Sequence[str] = ()
+
+    def add(self, found: Sequence[Finding]) -> None:
+        """Take up what was found; what is to be skipped stays, and is no error."""
+        for finding in found:
+            self.findings.append(replace(finding, problem=checks.judged(finding.problem, self.skip)))
 
     @property
     def errors(self) -> List[Finding]:
@@ -94,21 +59,27 @@ class ClusterPlan:
 
 
 def plan_cluster(
-    inventory: Inventory, hosts: Sequence[Host], outside: Sequence[Tuple[str, KubeadmState]], areas: Sequence[str]
+    inventory: Inventory,
+    hosts: Sequence[Host],
+    outside: Sequence[Tuple[str, KubeadmState]],
+    areas: Sequence[str],
+    skip: Sequence[str] = (),
+    witnesses: Sequence[Host] = (),
 ) -> ClusterPlan:
     """Judge and plan for the hosts of a play.
 
-    ``outside`` are control planes that the play leaves out but that were asked because it holds none; ``areas`` are
-    the areas (roles) the play uses: the rules of a cluster apply only where a cluster is made or joined.
+    ``outside`` are control planes that the play leaves out but that were asked because it holds none, ``witnesses``
+    the same as far as hosts are compared with them; ``areas`` are the areas (roles) the play uses: the rules of a
+    cluster apply only where a cluster is made or joined. ``skip`` are names of checks to skip.
     """
-    plan = ClusterPlan()
-    plan.findings += inventory_findings(inventory) if _is_cluster(areas) else []
+    plan = ClusterPlan(skip=tuple(skip))
+    plan.add(inventory_findings(inventory) if _is_cluster(areas) else [])
     for host in hosts:
         plan.steps[host.name] = [step for step in host.steps if step.area in areas]
-        plan.findings += _own_findings(host, areas)
+        plan.add(_own_findings(host, areas))
     unreadable = any(finding.problem.check in ("options", "groups") for finding in plan.errors)
     if _is_cluster(areas) and hosts and not unreadable:
-        _plan_membership(plan, inventory, hosts, outside, areas)
+        _plan_membership(plan, inventory, hosts, outside, areas, witnesses)
     return plan
 
 
@@ -133,7 +104,7 @@ def choose_pod_cidr(hosts: Sequence[Host], service_cidr: str) -> Optional[str]:
     services = network.parse_cidrs("cluster_service_cidr", service_cidr)
     for choice in POD_CIDR_CHOICES:
         pods = network.parse_cidrs("cluster_pod_cidr", choice)
-        used = [hit for host in hosts for hit in _host_overlaps(host, pods)]
+        used = [hit for host in hosts for hit in preflight.host_overlaps(host, pods)]
         if not used and not network.overlapping(pods, services):
             return choice
     return None
@@ -161,6 +132,7 @@ def _plan_membership(
     hosts: Sequence[Host],
     outside: Sequence[Tuple[str, KubeadmState]],
     areas: Sequence[str],
+    witnesses: Sequence[Host],
 ) -> None:
     controls = [host for host in hosts if host.control_plane]
     live = [(host.name, host.kubeadm) for host in controls if host.kubeadm.api.live]
@@ -171,22 +143,22 @@ def _plan_membership(
     if reference:
         plan.token_host = live[0][0]
         plan.cluster = _existing(reference)
-        plan.findings += _agreement_findings(hosts, reference) + _removed_findings(hosts, members)
+        plan.add(_agreement_findings(hosts, reference) + _removed_findings(hosts, members))
     else:
         plan.cluster = _wanted(hosts, plan)
-        plan.findings += _no_live_findings(inventory, controls, hosts)
+        plan.add(_no_live_findings(inventory, controls, hosts))
         first = controls[0].name if controls else ""
     newcomers = [host for host in hosts if host.name != first and host.kubeadm.phase != DONE and not _is_down(host)]
     for host in hosts:
-        plan.findings += _kubeadm_findings(host, first, reference)
-    plan.findings += _endpoint_findings(inventory, hosts, plan, newcomers)
-    plan.findings += _network_findings([host for host in hosts if host in newcomers or host.name == first], plan)
-    plan.findings += _name_findings(newcomers, members)
+        plan.add(_kubeadm_findings(host, first, reference))
+    plan.add(_endpoint_findings(inventory, hosts, plan, newcomers))
+    new = [host.name for host in hosts if host in newcomers or (host.name == first and not _is_down(host))]
+    plan.add(preflight.findings(preflight.Ground(hosts, new, first, plan.cluster, members, witnesses, areas)))
     if "cni" in areas and reference:
         for host in hosts:
             options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
             found = cni.problems(host.cni, options, _bridge_nodes(reference))
-            plan.findings += [Finding(host.name, "cni", problem) for problem in found]
+            plan.add([Finding(host.name, "cni", problem) for problem in found])
     if plan.errors:
         return
     if first:
@@ -226,7 +198,7 @@ def _wanted(hosts: Sequence[Host], plan: ClusterPlan) -> Dict[str, Any]:
     if pod_cidr is None:
         fix = "set cluster_pod_cidr to a range that none of your hosts uses"
         text = "cluster_pod_cidr has no default here: hosts live in each of {0}".format(", ".join(POD_CIDR_CHOICES))
-        plan.findings.append(Finding("all", AREA, Problem("pod_cidr_overlap", text, fix)))
+        plan.add([Finding("all", AREA, Problem("pod_cidr_default", text, fix))])
     return {
         "exists": False,
         "version": options.kubernetes_version,
@@ -334,64 +306,6 @@ def _endpoint_findings(
         return []
     text = "cluster_endpoint is not set, and there are {0} control planes".format(len(inventory.control_plane))
     return [Finding("all", AREA, Problem("endpoint", text, fix))]
-
-
-def _host_overlaps(host: Host, ranges: Sequence[network.Network]) -> List[Tuple[network.Network, str]]:
-    hits: List[Tuple[network.Network, str]] = []
-    for address in host.node.addresses:
-        own = ipaddress.ip_interface(address.network).network
-        hits += [
-            (pair[0], "{0} on {1}".format(address.network, address.interface))
-            for pair in network.overlapping(ranges, [own])
-        ]
-    for route in host.node.routes:
-        own = ipaddress.ip_network(route, strict=False)
-        if not any(hit[1].startswith(str(own.network_address)) for hit in hits):
-            hits += [(pair[0], "its route to {0}".format(own)) for pair in network.overlapping(ranges, [own])]
-    for server in host.node.dns_servers:
-        own = ipaddress.ip_network(server)
-        hits += [(pair[0], "its DNS server {0}".format(server)) for pair in network.overlapping(ranges, [own])]
-    return hits
-
-
-def _network_findings(hosts: Sequence[Host], plan: ClusterPlan) -> List[Finding]:
-    found = []
-    for name in ("pod_cidr", "service_cidr"):
-        text = str(plan.cluster.get(name) or "")
-        if not text:
-            continue
-        variable = "cluster_{0}".format(name)
-        ranges = network.parse_cidrs(variable, text)
-        for host in hosts:
-            for taken, where in _host_overlaps(host, ranges)[:1]:
-                message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
-                fix = "set {0} to a range that none of your hosts uses".format(variable)
-                found.append(Finding(host.name, AREA, Problem("{0}_overlap".format(name), message, fix)))
-    for host in hosts:
-        wanted = host.options.advertise_address
-        if wanted and wanted not in [address.address for address in host.node.addresses]:
-            message = "cluster_node_address {0} is not an address of this host".format(wanted)
-            have = ", ".join(address.address for address in host.node.addresses) or "none"
-            found.append(Finding(host.name, AREA, Problem("node_address", message, "give one of {0}".format(have))))
-    return found
-
-
-def _name_findings(newcomers: Sequence[Host], members: Dict[str, Any]) -> List[Finding]:
-    """A second node of one name silently takes over the first: names must differ, also from those in the API."""
-    found = []
-    seen: Dict[str, str] = {}
-    for host in newcomers:
-        name = host.kubeadm.node_name
-        if name in seen:
-            text = "has the host name {0}, as has {1}".format(name, seen[name])
-            found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
-        seen[name] = host.name
-        member = members.get(name)
-        if member is not None and member.ready:
-            text = "would join as {0}, a node that is in the cluster and ready".format(name)
-            fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)
-            found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix)))
-    return found
 
 
 def _bridge_nodes(reference: KubeadmState) -> List[bridge.Node]:

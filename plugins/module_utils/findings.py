@@ -14,7 +14,8 @@ class Problem:
     """One thing that stands in the way of a run.
 
     ``check`` is a short name for tools (``kube_packages.version``), ``message`` says what is wrong, ``fix`` what to do
-    about it; ``level`` is ``error`` (the run must not start) or ``warning``.
+    about it; ``level`` is ``error`` (the run must not start), ``warning``, or ``skipped`` (the user wants no word of
+    it). All names are in :mod:`checks`.
     """
 
     check: str
@@ -26,3 +27,16 @@ class Problem:
     def line(self) -> str:
         """The finding as one line."""
         return "{0}; {1}".format(self.message, self.fix)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem at its place: ``host`` is an inventory name, or ``all`` where the inventory itself is meant."""
+
+    host: str
+    area: str
+    problem: Problem
+
+    def line(self) -> str:
+        """The finding as one line for a person."""
+        return "{0}: {1}; {2}".format(self.host, self.problem.message, self.problem.fix)

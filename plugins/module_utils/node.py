@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import socket
@@ -40,17 +41,41 @@ POD_ROUTE_PROTOCOLS = ("bird", "12", "80", BRIDGE_ROUTE_PROTOCOL)
 
 @dataclass(frozen=True)
 class Address:
-    """An address of an interface, ``network`` its range in CIDR form."""
+    """An address of an interface, ``network`` its range in CIDR form, ``mtu`` the interface's in bytes."""
 
     interface: str
     address: str
     network: str
     mac: str = ""
+    mtu: int = 0
+
+
+# Where images, pods and etcd's data go; what is free there decides whether the kubelet takes pods.
+DATA_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/etcd")
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The file system that ``folder`` is or will be on, in MB."""
+
+    folder: str
+    size_mb: int = 0
+    free_mb: int = 0
+
+    @property
+    def free_percent(self) -> int:
+        """What is free, in percent of the whole."""
+        return self.free_mb * 100 // self.size_mb if self.size_mb else 100
 
 
 @dataclass(frozen=True)
 class NodeState:
-    """A machine as observed. ``default_address`` is the one the default route leaves from, '' where there is none."""
+    """A machine as observed.
+
+    ``default_address`` is the one the default route leaves from, '' where there is none. ``dns_servers`` are those
+    that answer beyond this machine, ``loopback_dns`` those in /etc/resolv.conf that are this machine itself.
+    ``pod_interfaces`` are network interfaces that pod networks make.
+    """
 
     hostname: str = ""
     machine_id: str = ""
@@ -68,12 +93,21 @@ class NodeState:
     routes: List[str] = field(default_factory=list)
     default_address: str = ""
     dns_servers: List[str] = field(default_factory=list)
+    loopback_dns: List[str] = field(default_factory=list)
+    pod_interfaces: List[str] = field(default_factory=list)
+    disks: List[Disk] = field(default_factory=list)
+
+    def at(self, address: str) -> Optional[Address]:
+        """The entry of an address of this machine."""
+        return next((one for one in self.addresses if one.address == address), None)
 
 
 def observe(system: System) -> NodeState:
     """Look at the machine; two commands and some files of /etc, /proc and /sys."""
     release = _os_release(system.read("/etc/os-release") or "")
-    addresses = parse_addresses(_json(system, ["ip", "-j", "address"]))
+    links = _json(system, ["ip", "-j", "address"])
+    addresses = parse_addresses(links)
+    own_dns = _nameservers(system.read("/etc/resolv.conf") or "")
     routes = _json(system, ["ip", "-j", "-4", "route"]) + _json(system, ["ip", "-j", "-6", "route"])
     return NodeState(
         hostname=socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip(),
@@ -92,12 +126,23 @@ def observe(system: System) -> NodeState:
         routes=own_routes(routes),
         default_address=default_address(routes, addresses),
         dns_servers=_dns_servers(system),
+        loopback_dns=[server for server in own_dns if _is_loopback(server)],
+        pod_interfaces=[str(link["ifname"]) for link in links if is_leftover_interface(str(link.get("ifname", "")))],
+        disks=[_disk(system, folder) for folder in DATA_FOLDERS],
     )
 
 
 def is_pod_interface(name: str) -> bool:
     """True for an interface that a container network made."""
     return name.startswith(POD_INTERFACES)
+
+
+def is_leftover_interface(name: str) -> bool:
+    """True for an interface that only a cluster's pod network makes (Docker and Podman have others)."""
+    return name.startswith(("cali", "vxlan.calico", "cni0", "flannel", "kube-", "lxc", "cilium", "weave")) and (
+        # LXC's own bridge, which has nothing to do with Cilium's interfaces.
+        name != "lxcbr0"
+    )
 
 
 def parse_addresses(links: List[Dict[str, Any]]) -> List[Address]:
@@ -116,6 +161,7 @@ def parse_addresses(links: List[Dict[str, Any]]) -> List[Address]:
                     address=entry["local"],
                     network="{0}/{1}".format(entry["local"], entry["prefixlen"]),
                     mac=str(link.get("address", "")),
+                    mtu=int(link.get("mtu") or 0),
                 )
             )
     return found
@@ -183,5 +229,25 @@ def _memory_mb(text: str) -> int:
 def _dns_servers(system: System) -> List[str]:
     # With systemd-resolved, resolv.conf names the stub on loopback; the servers behind it are in this second file.
     text: Optional[str] = system.read("/run/systemd/resolve/resolv.conf") or system.read("/etc/resolv.conf")
-    servers = [line.split()[1] for line in (text or "").splitlines() if line.startswith("nameserver ")]
-    return [server.split("%")[0] for server in servers if not server.startswith("127.")]
+    return [server.split("%")[0] for server in _nameservers(text or "") if not _is_loopback(server)]
+
+
+def _nameservers(text: str) -> List[str]:
+    lines = [line.split() for line in text.splitlines() if line.startswith("nameserver")]
+    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+
+
+def _is_loopback(server: str) -> bool:
+    return server.startswith("127.") or server == "::1"
+
+
+def _disk(system: System, folder: str) -> Disk:
+    path = folder
+    while path != "/" and not system.exists(path):
+        path = os.path.dirname(path)
+    try:
+        found = os.statvfs(system.path(path))
+    except OSError:
+        return Disk(folder)
+    block = found.f_frsize
+    return Disk(folder, found.f_blocks * block // 2**20, found.f_bavail * block // 2**20)

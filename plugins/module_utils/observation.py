@@ -6,9 +6,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
-from . import cni, containerd, host, join, kube_packages, kubeadm, kubeconfig, node
+from . import (
+    clock,
+    cni,
+    containerd,
+    host,
+    join,
+    kube_packages,
+    kubeadm,
+    kubeconfig,
+    node,
+    ports,
+    surroundings,
+)
+from . import reach as ways
 from .errors import OptionError
 from .model import to_dict
 from .system import System
@@ -16,11 +29,17 @@ from .versions import Request, parse_request
 
 
 def observe(
-    system: System, packages_url: str, kubernetes_version: str, image_repository: str, kubeconfig_user: str
+    system: System,
+    packages_url: str,
+    kubernetes_version: str,
+    image_repository: str,
+    kubeconfig_user: str,
+    reach: Sequence[str] = (),
 ) -> Dict[str, Any]:
     """Look at everything the collection cares about. Changes nothing; about 0.5 s.
 
-    Without ``packages_url`` (or with a version that is none) the package repository is not asked.
+    Without ``packages_url`` (or with a version that is none) the package repository is not asked. ``reach`` are
+    targets (``host:port``) that a host which is no node yet connects to; where nobody answers that takes seconds.
     """
     made = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
@@ -33,6 +52,11 @@ def observe(
             "kubeadm": made,
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),
             "begun": join.observe(system, made).begun,
+            "clock": clock.observe(system),
+            "ports": ports.observe(system, with_holders=not made.kubelet_conf),
+            "surroundings": surroundings.observe(system),
+            # What a node reaches is seen in the cluster itself.
+            "reach": {} if made.kubelet_conf else ways.connect_all(reach),
         }
     )
     return state

@@ -29,6 +29,12 @@ options:
     description: The name of the variable that holds what control planes outside the play answered.
     type: str
     default: preflight_outside
+  skip_checks:
+    description:
+      - Names of checks (see docs/preflight.md) whose findings stop nothing; they are returned as V(skipped).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:
@@ -59,7 +65,7 @@ areas:
   type: list
   elements: str
 findings:
-  description: What was found - host, area, check, level (V(error) or V(warning)), message, fix.
+  description: What was found - host, area, check, level (V(error), V(warning) or V(skipped)), message, fix.
   returned: always
   type: list
   elements: dict

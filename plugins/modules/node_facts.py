@@ -38,6 +38,13 @@ options:
     description: The user whose kubeconfig is looked at; the login user where it is empty.
     type: str
     default: ""
+  reach:
+    description:
+      - Targets like V(192.0.2.10:6443) that a host which is no node yet connects to, to see whether the way is free.
+        Of more than 24 the first ones are taken.
+    type: list
+    elements: str
+    default: []
 author:
   - The kubestead authors (@kubestead)
 """
@@ -74,6 +81,30 @@ kubeadm:
   description: What kubeadm made on the node (phase is V(none), V(partial) or V(done)) and what the API says.
   returned: always
   type: dict
+clock:
+  description: Whether the kernel's clock is kept in step.
+  returned: always
+  type: dict
+ports:
+  description: TCP ports in use, and which program has those that Kubernetes needs.
+  returned: always
+  type: dict
+surroundings:
+  description: Active firewalls, time services, NetworkManager; whether a proxy is set (never its address).
+  returned: always
+  type: dict
+reach:
+  description: What came of connecting, by target - V(open), V(refused), V(timeout), V(unreachable), V(unknown name).
+  returned: always
+  type: dict
+asked:
+  description: The control machine's clock before the node was asked, in seconds since 1970.
+  returned: always
+  type: float
+answered:
+  description: The same when the answer was there.
+  returned: always
+  type: float
 options:
   description: The collection's options as the host's variables set them, by area, without secret ones.
   returned: always
@@ -95,7 +126,13 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 def main() -> None:
     text = dict(type="str", default="")
     module = AnsibleModule(
-        argument_spec=dict(packages_url=text, kubernetes_version=text, image_repository=text, kubeconfig_user=text),
+        argument_spec=dict(
+            packages_url=text,
+            kubernetes_version=text,
+            image_repository=text,
+            kubeconfig_user=text,
+            reach=dict(type="list", elements="str", default=[]),
+        ),
         supports_check_mode=True,
     )
     _edge.run(module, work)

@@ -18,10 +18,11 @@ import pytest
 
 from .conftest import ROOT, Lab
 
-# What a run may touch: if none of this differs, nothing was changed.
+# What a run may touch: if none of this differs, nothing was changed. Below kubelet/pods is what pods do meanwhile.
 FOOTPRINT = (
     "find /etc /opt /usr/local/bin /var/lib/kubelet /var/lib/etcd /root /home -xdev -type f "
-    "! -path '/home/*/.ansible/*' ! -path '/root/.ansible/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
+    "! -path '/home/*/.ansible/*' ! -path '/root/.ansible/*' "
+    "! -path '/var/lib/kubelet/pods/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
     "dpkg -l | sha256sum; ls /var/lib/apt/lists | sort | sha256sum; systemctl list-unit-files --no-pager | sha256sum; "
     "sysctl net.ipv4.ip_forward"
 )
@@ -162,6 +163,19 @@ def test_check_mode_on_a_cluster_predicts_nothing_to_do(lab: Lab) -> None:
     run = lab.site("--check", "--diff", "--limit", "cp1,w1")
     assert run.code == 0, run.output
     assert run.changed() == {}
+
+
+def test_a_newcomer_that_a_filter_keeps_from_the_api_is_told_before_it_is_touched(lab: Lab) -> None:
+    address = lab.ssh("w2", "ip -o -4 address show dev eth0 | grep -o 'inet [0-9.]*' | cut -d' ' -f2").strip()
+    rule = f"INPUT -s {address} -p tcp --dport 6443 -j DROP"
+    lab.ssh("cp1", f"iptables -I {rule}")
+    try:
+        run = lab.site("--limit", "w2")
+    finally:
+        lab.ssh("cp1", f"iptables -D {rule}")
+    assert run.code != 0
+    assert re.search(r"w2: can't connect to the API server of cp1 \(.*:6443\): no answer within 3 s; open", run.output)
+    assert not run.changed()
 
 
 def test_a_third_node_joins_with_limit_alone(lab: Lab) -> None:

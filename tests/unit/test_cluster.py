@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import cluster
-from ansible_collections.kubestead.cluster.plugins.module_utils.cluster import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.hosts import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.module_utils.init import InitOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     DONE,

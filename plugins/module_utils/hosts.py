@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host of the play as the rules see it: its place in the inventory, what was observed of it, what is wanted of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Sequence, Tuple
+
+from .clock import ClockState, Reading
+from .cni import CniOptions, CniState
+from .containerd import ContainerdOptions, ContainerdState
+from .findings import Problem
+from .host import HostOptions, HostState
+from .init import InitOptions
+from .join import Begun, JoinOptions
+from .kubeadm import DONE, KubeadmState
+from .node import NodeState
+from .plan import Step
+from .ports import PortsState
+from .surroundings import Surroundings
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The inventory's groups, whole, whatever the play is limited to."""
+
+    control_plane: Sequence[str] = ()
+    workers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host.
+
+    ``asked`` and ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is
+    not known); ``reach`` has what came of connecting to the targets the host was given (see :mod:`reach`).
+    """
+
+    name: str
+    control_plane: bool
+    node: NodeState
+    kubeadm: KubeadmState
+    options: InitOptions
+    begun: Optional[Begun] = None
+    join_options: JoinOptions = JoinOptions()
+    cni: CniState = CniState()
+    cni_options: CniOptions = CniOptions()
+    # Steps of the areas that concern one machine alone, and what those areas find wrong.
+    steps: Sequence[Step] = ()
+    problems: Sequence[Tuple[str, Problem]] = ()
+    system: HostState = HostState()
+    system_options: HostOptions = HostOptions()
+    containerd: ContainerdState = ContainerdState()
+    containerd_options: ContainerdOptions = ContainerdOptions()
+    clock: ClockState = ClockState()
+    ports: PortsState = PortsState()
+    surroundings: Surroundings = Surroundings()
+    reach: Dict[str, str] = field(default_factory=dict)
+    asked: float = 0.0
+    answered: float = 0.0
+
+    @property
+    def container(self) -> bool:
+        """True for a machine that shares kernel, clock and hardware with others."""
+        return self.system.container
+
+    @property
+    def address(self) -> str:
+        """The address the other nodes will reach this host at, as far as it is known."""
+        return self.options.advertise_address or self.node.default_address
+
+    def node_name(self, first: str) -> str:
+        """The name this host has or will get as a Node; ``first`` is the host that initialises."""
+        wanted = self.options.node_name if self.name == first else self.join_options.node_name
+        return self.kubeadm.node_name if self.kubeadm.phase == DONE else wanted or self.kubeadm.node_name
+
+    @property
+    def reading(self) -> Reading:
+        """This host's clock beside the control machine's."""
+        return Reading(self.name, self.node.epoch, self.asked, self.answered)

@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The preflight on two bare nodes of its own: what is wrong with real machines is found, all of it at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import ROOT, SET, Lab, Run, dev
+
+OWN_SET = f"{SET}-preflight"
+
+# The findings as a tool reads them: of the plan, or of the failed task.
+PLAYBOOK = """
+- hosts: control_plane:workers
+  gather_facts: false
+  become: true
+  environment: "{{ proxies | default({}) }}"
+  tasks:
+    - block:
+        - ansible.builtin.include_role: {name: kubestead.cluster.preflight}
+      always:
+        - ansible.builtin.copy:
+            content: "{{ ansible_failed_result.findings | default(preflight_plan.findings | default([])) | to_json }}"
+            dest: "{{ findings_file }}"
+            mode: "0644"
+          delegate_to: localhost
+          become: false
+          run_once: true
+"""
+
+# On a host: what is done, how it is undone, and what must be found (host, check, level).
+PROVOCATIONS = [
+    (
+        "w1",
+        "cp /etc/machine-id /run/id; echo {id} > /etc/machine-id",
+        "cat /run/id > /etc/machine-id",
+        "machine_id",
+        "error",
+    ),
+    ("w1", "hostname cp1", "hostname w1", "hostname", "error"),
+    (
+        "w1",
+        "systemd-run --quiet --unit=squatter python3 -m http.server 10250",
+        "systemctl stop squatter",
+        "port_taken",
+        "error",
+    ),
+    (
+        "cp1",
+        "systemd-run --quiet --unit=squatter python3 -m http.server 6443",
+        "systemctl stop squatter",
+        "port_taken",
+        "error",
+    ),
+    ("cp1", "touch /var/lib/etcd/old", "rm /var/lib/etcd/old", "etcd_leftovers", "error"),
+    (
+        "w1",
+        "mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/10-old.conflist; ip link add cali0123456789a type bridge",
+        "rm /etc/cni/net.d/10-old.conflist; ip link del cali0123456789a",
+        "leftovers",
+        "warning",
+    ),
+    (
+        "w1",
+        "cp /etc/fstab /run/fstab; echo /swapfile none swap sw 0 0 >> /etc/fstab",
+        "cat /run/fstab > /etc/fstab",
+        "swap",
+        "warning",
+    ),
+    (
+        "cp1",
+        "mkdir -p /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf; "
+        "systemd-run --quiet --unit=ufw --remain-after-exit true",
+        "systemctl stop ufw; rm /etc/ufw/ufw.conf",
+        "firewall",
+        "warning",
+    ),
+    # Of two hosts the one with the larger packets is named.
+    ("cp1", "ip link set eth0 mtu 1600", "ip link set eth0 mtu 1500", "mtu", "warning"),
+    (
+        "w1",
+        "cp /etc/resolv.conf /run/resolv; echo nameserver 127.0.0.53 > /etc/resolv.conf",
+        "cat /run/resolv > /etc/resolv.conf",
+        "dns_loop",
+        "warning",
+    ),
+    (
+        "w1",
+        "ip link add home0 type bridge; ip link set home0 up; ip address add 10.244.7.1/24 dev home0",
+        "ip link del home0",
+        "pod_cidr_overlap",
+        "error",
+    ),
+    (
+        "w1",
+        "ip link add home1 type bridge; ip link set home1 up; ip route add 10.100.0.0/24 dev home1",
+        "ip link del home1",
+        "service_cidr_overlap",
+        "error",
+    ),
+]
+ARGUMENTS = [
+    "-e",
+    json.dumps(
+        {
+            "host_disable_swap": False,
+            "cluster_pod_cidr": "10.244.0.0/16",
+            "host_kernel_modules": ["overlay", "br_netfilter", "no_such_module"],
+            "proxies": {"https_proxy": "http://user:geheim@192.0.2.1:3128", "no_proxy": "pkgs.k8s.io,10.244.0.0/16"},
+            "cluster_kubelet_config": {},
+        }
+    ),
+]
+OF_ARGUMENTS = {
+    (host, check, level)
+    for host in ("cp1", "w1")
+    for check, level in (("kernel_feature", "error"), ("no_proxy", "warning"))
+}
+EXPECTED = {(host, check, level) for host, _do, _undo, check, level in PROVOCATIONS} | OF_ARGUMENTS
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two bare nodes; they are removed at the end unless KUBESTEAD_KEEP is set."""
+    dev("nodes", "create", "--fresh", "--set", OWN_SET, "cp1", "w1")
+    folder = tmp_path_factory.mktemp("preflight")
+    (folder / "observe.yml").write_text(PLAYBOOK)
+    yield Lab(ROOT / ".lab" / OWN_SET / "hosts.yml", folder)
+    if not os.environ.get("KUBESTEAD_KEEP"):
+        dev("nodes", "destroy", "--set", OWN_SET)
+
+
+def preflight(pair: Lab, *arguments: str) -> tuple[Run, list[dict[str, Any]]]:
+    """Run the role alone; the run and its findings."""
+    path = pair.folder / "findings.json"
+    path.unlink(missing_ok=True)
+    run = pair.playbook(str(pair.folder / "observe.yml"), "-e", f"findings_file={path}", *arguments)
+    return run, json.loads(path.read_text()) if path.exists() else []
+
+
+def said(findings: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {(one["host"], one["check"], one["level"]) for one in findings}
+
+
+@contextmanager
+def done(pair: Lab, host: str, do: str, undo: str) -> Iterator[None]:
+    """Something wrong on a node, as long as the block lasts."""
+    pair.ssh(host, do)
+    try:
+        yield
+    finally:
+        pair.ssh(host, undo)
+
+
+def test_healthy_nodes_bring_no_finding_and_no_warning(pair: Lab) -> None:
+    run, findings = preflight(pair)
+    assert run.code == 0, run.output
+    assert findings == []
+    assert not [line for line in run.output.splitlines() if "WARNING" in line and "interpreter" not in line]
+    assert "join as worker" in run.output
+
+
+def test_all_that_is_wrong_is_found_at_once_and_can_be_skipped(pair: Lab) -> None:
+    own = pair.ssh("cp1", "cat /etc/machine-id").strip()
+    with ExitStack() as stack:
+        for host, do, undo, _check, _level in PROVOCATIONS:
+            stack.enter_context(done(pair, host, do.format(id=own), undo))
+        run, findings = preflight(pair, *ARGUMENTS)
+        checks = sorted({one["check"] for one in findings})
+        skipped, still = preflight(pair, *ARGUMENTS, "-e", json.dumps({"preflight_skip_checks": checks}))
+    assert run.code != 0
+    assert said(findings) == EXPECTED, run.output
+    lines = run.output.splitlines()
+    for one in findings:
+        where = "cp1, w1" if one["check"] == "kernel_feature" else one["host"]
+        assert any(f"{where}: {one['message']}; {one['fix']}" in line for line in lines), one
+    assert "port 10250 of the kubelet is taken by python3 (process " in run.output
+    assert "geheim" not in run.output + json.dumps(findings)
+    assert skipped.code == 0, skipped.output
+    assert said(still) == {(host, check, "skipped") for host, check, _level in EXPECTED}
+    assert "skipped  w1: has the host name cp1" in skipped.output
+
+
+def test_a_foreign_ca_and_a_filtered_way(pair: Lab) -> None:
+    pem = (ROOT / "tests/unit/fixtures/join/v1.35/ca.crt").read_text()
+    put = f"mkdir -p /etc/kubernetes/pki; echo {shlex.quote(pem)} > /etc/kubernetes/pki/ca.crt"
+    address = pair.ssh("w1", "ip -o -4 address show dev eth0 | grep -o 'inet [0-9.]*' | cut -d' ' -f2").strip()
+    with done(pair, "w1", put, "rm -r /etc/kubernetes"):
+        # A route to nowhere is what a machine behind a filter looks like from here.
+        with done(pair, "cp1", f"ip route add unreachable {address}/32", f"ip route del unreachable {address}/32"):
+            run, findings = preflight(pair)
+    assert run.code != 0
+    assert said(findings) == {
+        ("w1", "join.partial", "error"),
+        ("w1", "api_unreachable", "error"),
+        ("cp1", "node_unreachable", "warning"),
+    }
+
+
+def test_a_name_that_is_no_check_is_an_error_in_one_line(pair: Lab) -> None:
+    run, _findings = preflight(pair, "-e", '{"preflight_skip_checks": ["port_takn"]}')
+    assert run.code != 0
+    assert "preflight_skip_checks has 'port_takn', which is no check; did you mean port_taken?" in run.output
+
+
+def test_nothing_is_left_of_the_provocations(pair: Lab, tmp_path: Path) -> None:
+    run, findings = preflight(pair)
+    assert run.code == 0, run.output
+    assert findings == []
