@@ -140,7 +140,7 @@ ExecStart=/usr/local/sbin/kubestead-lab-ca
 WantedBy=multi-user.target
 """
 
-# As systemd does on a machine, but not in a container. Pods that mount into the node (Calico's, storage drivers') need it.
+# As systemd does on a machine, but not in a container. Pods that mount into the node (Calico's) need it.
 MOUNTS_UNIT = """\
 [Unit]
 Description=Let mounts spread between the node and its pods

@@ -161,12 +161,16 @@ def _set_env(container: Dict[str, Any], wanted: Mapping[str, str]) -> None:
             env.append(entry)
 
 
+# With one dash up to 3.32, with two since.
+_BIRD_PROBES = ("bird-live", "bird-ready")
+
+
 def _drop_bird(container: Dict[str, Any]) -> None:
     """BIRD does not run with VXLAN alone, and its probes would never succeed."""
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         run = (container.get(probe) or {}).get("exec") or {}
         if run.get("command"):
-            run["command"] = [word for word in run["command"] if word not in ("-bird-live", "-bird-ready")]
+            run["command"] = [word for word in run["command"] if word.lstrip("-") not in _BIRD_PROBES]
 
 
 def _network_config(text: str, pools: Sequence[Network], origin: str) -> str:

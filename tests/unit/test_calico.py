@@ -71,6 +71,15 @@ def test_the_default_is_vxlan_without_bird(objects: list[Any]) -> None:
 
 
 @every_manifest
+def test_bird_leaves_probes_of_calico_3_33_as_well(objects: list[Any]) -> None:
+    # There it is `calico component node health --felix-ready --bird-ready`.
+    command = node(objects)["readinessProbe"]["exec"]["command"]
+    command[:] = ["calico", "component", "node", "health", "--felix-ready", "--bird-ready"]
+    shaped = calico.shape(objects, options())
+    assert node(shaped)["readinessProbe"]["exec"]["command"] == command[:-1]
+
+
+@every_manifest
 @pytest.mark.parametrize(
     ("encapsulation", "ipip", "vxlan", "backend"),
     [
