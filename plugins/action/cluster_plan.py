@@ -60,10 +60,13 @@ class ActionModule(ActionBase):
             plan.add(self._manifest_findings(hosts[0]))
         if "control_plane" in wanted and plan.token_host in plan.steps and not plan.errors:
             plan.steps[plan.token_host] += areas.copy_steps(hostvars[plan.token_host][observed], System())
-        result.update(areas.as_result(plan, wanted))
-        _show(plan)
         if plan.errors:
-            raise AnsibleActionFail(_failure(plan.errors), result={"findings": result["findings"]})
+            _show(plan)
+            found = areas.as_result(plan, wanted)["findings"]
+            raise AnsibleActionFail(_failure(plan.errors), result={"findings": found})
+        result.update(areas.as_result(plan, wanted))
+        result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
+        _show(plan)
         return result
 
     def _skipped(self) -> list[str]:

@@ -99,6 +99,11 @@ control_plane_joins:
   returned: success
   type: list
   elements: str
+play:
+  description: The play it is good for - its name and its roles.
+  returned: success
+  type: list
+  elements: raw
 cluster:
   description: The cluster that is or will be - version, endpoint, ranges, nodes.
   returned: success

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, SET, Lab, Run, dev
-
-OWN_SET = f"{SET}-preflight"
+from .conftest import ROOT, Lab, Run, nodes
 
 # The findings as a tool reads them: of the plan, or of the failed task.
 PLAYBOOK = """
@@ -132,13 +129,10 @@ EXPECTED = {(host, check, level) for host, _do, _undo, check, level in PROVOCATI
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two bare nodes; they are removed at the end unless KUBESTEAD_KEEP is set."""
-    dev("nodes", "create", "--fresh", "--set", OWN_SET, "cp1", "w1")
+    """Two bare nodes."""
     folder = tmp_path_factory.mktemp("preflight")
     (folder / "observe.yml").write_text(PLAYBOOK)
-    yield Lab(ROOT / ".lab" / OWN_SET / "hosts.yml", folder)
-    if not os.environ.get("KUBESTEAD_KEEP"):
-        dev("nodes", "destroy", "--set", OWN_SET)
+    yield from nodes("preflight", ["cp1", "w1"], folder)
 
 
 def preflight(pair: Lab, *arguments: str) -> tuple[Run, list[dict[str, Any]]]:
@@ -169,6 +163,29 @@ def test_healthy_nodes_bring_no_finding_and_no_warning(pair: Lab) -> None:
     assert findings == []
     assert not [line for line in run.output.splitlines() if "WARNING" in line and "interpreter" not in line]
     assert "join as worker" in run.output
+
+
+TWO_PLAYS = """
+- hosts: w1
+  gather_facts: false
+  become: true
+  roles: [kubestead.cluster.host]
+- name: The same role, told something else
+  hosts: w1
+  gather_facts: false
+  become: true
+  vars:
+    host_sysctls: {vm.max_map_count: 300000}
+  roles: [kubestead.cluster.host]
+"""
+
+
+def test_a_plan_is_good_for_its_own_play_alone(pair: Lab) -> None:
+    (pair.folder / "two.yml").write_text(TWO_PLAYS)
+    run = pair.playbook(str(pair.folder / "two.yml"), "--check")
+    assert run.code == 0, run.output
+    assert "vm.max_map_count not there -> 300000" in run.output
+    assert len(run.changed()["w1"]) == 2
 
 
 def test_all_that_is_wrong_is_found_at_once_and_can_be_skipped(pair: Lab) -> None:
