@@ -86,6 +86,8 @@ def inventory(
         "ansible_ssh_private_key_file": str(key_path()),
         "ansible_ssh_common_args": " ".join(ssh_options(nodes[0].set_name)),
         "ansible_pipelining": True,
+        # The Python that is found, without a warning for each node.
+        "ansible_python_interpreter": "auto_silent",
     }
 
     def hosts(names: Sequence[str]) -> Dict[str, object]:

@@ -131,10 +131,10 @@ def dev(*arguments: str) -> None:
     subprocess.run([sys.executable, str(ROOT / "dev"), *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
-def nodes(part: str, names: list[str], folder: Path) -> Iterator[Lab]:
+def nodes(part: str, names: list[str], folder: Path, *options: str) -> Iterator[Lab]:
     """A set of bare nodes for a part of the tests; they are removed at the end unless KUBESTEAD_KEEP is set."""
     set_name = f"{SET}-{part}" if part else SET
-    dev("nodes", "create", "--fresh", "--set", set_name, *names)
+    dev("nodes", "create", "--fresh", "--set", set_name, *options, *names)
     yield Lab(ROOT / ".lab" / set_name / "hosts.yml", folder)
     if not os.environ.get("KUBESTEAD_KEEP"):
         dev("nodes", "destroy", "--set", set_name)

@@ -4,7 +4,8 @@
 
 """A whole run at -vvvv through ansible-runner, then a search for every secret of the cluster where none belongs.
 
-Two control planes and a worker, so that there is a certificate key as well. While the run goes on, the arguments of
+Two control planes and a worker, so that there is a certificate key as well. They know no host of the internet, only a
+mirror, so that this is also the test of the variables that name one. While the run goes on, the arguments of
 all processes are sampled on the nodes and here, and the tokens are read from the API as soon as they are there.
 """
 
@@ -20,6 +21,7 @@ import pytest
 
 from .conftest import ROOT, Lab, nodes
 
+MIRROR = "mirror.lab.test"
 PASSWORD = "correct-horse-battery-staple"
 
 # Runs on a node until its file is removed: the arguments of every process there ever was, every join token, and the
@@ -87,7 +89,7 @@ class Evidence:
 
 @pytest.fixture(scope="module")
 def secret_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    yield from nodes("secrets", ["cp1", "cp2", "w1"], tmp_path_factory.mktemp("secrets"))
+    yield from nodes("secrets", ["cp1", "cp2", "w1"], tmp_path_factory.mktemp("secrets"), "--mirror-names-only")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,9 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
         quiet=True,
         extravars={
             "cluster_endpoint": f"{address}:6443",
+            "cluster_packages_url": f"https://{MIRROR}/k8s",
+            "cluster_image_repository": f"{MIRROR}/k8s",
+            "containerd_registry_mirrors": {"docker.io": [f"https://{MIRROR}"]},
             "containerd_registry_credentials": [
                 {"registry": "private.lab.test", "username": "lab", "password": PASSWORD},
             ],
@@ -159,6 +164,13 @@ def test_the_run_made_a_cluster_and_was_watched(secret_lab: Lab, evidence: Evide
     assert "kubeadm join" in evidence.texts["w1: arguments of processes"]
     assert "kubeadm join" in evidence.texts["cp2: arguments of processes"]
     assert any("stdout" in name for name in evidence.texts) and any("job_events" in name for name in evidence.texts)
+
+
+def test_everything_came_from_the_mirror(secret_lab: Lab, evidence: Evidence) -> None:
+    for host in ("cp1", "cp2", "w1"):
+        images = secret_lab.ssh(host, "ctr -n k8s.io images ls -q | grep -v ^sha256").split()
+        assert images and all(image.startswith(f"{MIRROR}/") for image in images), images
+        assert MIRROR in secret_lab.ssh(host, "cat /etc/apt/sources.list.d/*kubernetes*")
 
 
 def test_no_secret_is_anywhere_it_does_not_belong(evidence: Evidence) -> None:
