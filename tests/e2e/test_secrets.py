@@ -159,7 +159,8 @@ def test_the_run_made_a_cluster_and_was_watched(secret_lab: Lab, evidence: Evide
     assert sorted(names) == ["node/cp1", "node/cp2", "node/w1"]
     # Without these the search below would find nothing because it looked for nothing.
     assert any(name.startswith("token") for name in evidence.secrets)
-    assert "certificate key seen on cp1" in evidence.secrets and "certificate key seen on cp2" in evidence.secrets
+    # On the first control plane it is in a file for an instant only.
+    assert "certificate key seen on cp2" in evidence.secrets
     assert any("of w1" in name for name in evidence.secrets) and len(evidence.secrets) > 30
     assert "kubeadm join" in evidence.texts["w1: arguments of processes"]
     assert "kubeadm join" in evidence.texts["cp2: arguments of processes"]
