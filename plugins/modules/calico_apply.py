@@ -10,14 +10,12 @@ module: calico_apply
 short_description: Install Calico from its own manifest, and see that it does what was asked
 version_added: 0.1.0
 description:
-  - Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum, and gives it
-    the shape
-    that the options ask for. Every image in it can be taken from another registry.
+  - Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum, and gives it the
+    shape that the options ask for. Every image in it can be taken from another registry.
   - Applies it server-side from the host the task runs on (a control plane, or any host with C(kubectl) and a
-    kubeconfig),
-    waits for the rollout and for every node to be ready, and compares the live IPPools with the options. Calico
-    reads its
-    pool settings only once, so a difference fails, before anything is changed where the pools exist already.
+    kubeconfig), waits for the rollout and for every node to be ready, and compares the live IPPools with the options.
+    Calico reads its pool settings only once, so a difference fails, before anything is changed where the pools exist
+    already.
   - Applying it again changes nothing and says so.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
