@@ -184,7 +184,7 @@ def test_a_plan_is_good_for_its_own_play_alone(pair: Lab) -> None:
     (pair.folder / "two.yml").write_text(TWO_PLAYS)
     run = pair.playbook(str(pair.folder / "two.yml"), "--check")
     assert run.code == 0, run.output
-    assert "vm.max_map_count not there -> 300000" in run.output
+    assert "set vm.max_map_count (-> 300000)" in run.output
     assert len(run.changed()["w1"]) == 2
 
 
