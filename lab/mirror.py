@@ -407,11 +407,27 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
     name = f"{NAME}-{chosen.name}-{chosen.version}"
     conf = machine.cache_dir() / "site" / "conf" / name
     conf.mkdir(parents=True, exist_ok=True)
-    text = nginx_conf(hostnames)
+    files = {
+        "nginx.conf": nginx_conf(hostnames),
+        "v2": "{}",
+        "users": f"{PRIVATE_USER}:{{PLAIN}}{PRIVATE_PASSWORD}\n",
+    }
+    volumes = {"site": site, "debian": distribution, "conf": conf, "tls": certificates.folder}
     with machine.locked("mirrors"):
         addresses = _addresses()
         ip = addresses.get(name) or free_address(subnet, addresses.values())
-        _serve(chosen, network, ip, name, image, text, site, distribution, conf, certificates)
+        arguments = [f"--network={network}", f"--ip={ip}", f"--label=kubestead.mirror={ip}"]
+        arguments += [f"--volume={path.resolve()}:/srv/{place}:ro" for place, path in volumes.items()]
+        parts = [image, *files.values(), certificates.server.read_text(encoding="utf-8"), *arguments]
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+        if _running_key(name) != key:
+            with step(f"start the mirror of Kubernetes {chosen.version} ({chosen.name}) at {ip}"):
+                for file, text in files.items():
+                    (conf / file).write_text(text, encoding="utf-8")
+                remove_mirror(name)
+                arguments += [f"--name={name}", f"--label=kubestead.key={key}"]
+                podman("run", "--detach", *arguments, image, "nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;")
+        _wait(name)
     return MirrorInfo(
         ip=ip,
         ca_pem_path=certificates.ca,
@@ -421,41 +437,6 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
         flavour=chosen.name,
         missing_images=tuple(_content(site).get("missing", [])),
     )
-
-
-def _serve(
-    chosen: Flavour,
-    network: str,
-    ip: str,
-    name: str,
-    image: str,
-    text: str,
-    site: Path,
-    distribution: Path,
-    conf: Path,
-    certificates: Certificates,
-) -> None:
-    """Let the container run with these settings, unless it does."""
-    arguments = [
-        f"--network={network}",
-        f"--ip={ip}",
-        f"--volume={site.resolve()}:/srv/site:ro",
-        f"--volume={distribution.resolve()}:/srv/debian:ro",
-        f"--volume={conf.resolve()}:/srv/conf:ro",
-        f"--volume={certificates.folder.resolve()}:/srv/tls:ro",
-    ]
-    parts = [image, text, certificates.server.read_text(encoding="utf-8"), *arguments]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    if _running_key(name) != key:
-        with step(f"start the mirror of Kubernetes {chosen.version} ({chosen.name}) at {ip}"):
-            (conf / "nginx.conf").write_text(text, encoding="utf-8")
-            (conf / "v2").write_text("{}", encoding="utf-8")
-            (conf / "users").write_text(f"{PRIVATE_USER}:{{PLAIN}}{PRIVATE_PASSWORD}\n", encoding="utf-8")
-            remove_mirror(name)
-            labels = [f"--label=kubestead.key={key}", f"--label=kubestead.mirror={ip}"]
-            serve = ["nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;"]
-            podman("run", "--detach", f"--name={name}", *labels, *arguments, image, *serve)
-    _wait(name)
 
 
 def _addresses() -> Dict[str, str]:

@@ -57,6 +57,8 @@ class BridgeOptions:
     mtu: int = 0
     # The node this machine is; "" finds it by its addresses.
     node_name: str = ""
+    # A machine that is none of the nodes is left alone.
+    members_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,8 @@ def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
 def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     """What is to be changed on the machine. Raises :class:`KubesteadError` for what stands in the way."""
     node = this_node(state, options)
+    if node is None and options.members_only:
+        return []
     if node is None:
         raise KubesteadError(
             "bridge network: none of the cluster's nodes ({0}) is this host; join it first".format(

@@ -128,12 +128,12 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out."""
     params = module.params
     nodes = [bridge.Node(node["name"], node["pod_cidrs"], node["addresses"]) for node in params["nodes"]]
-    options = bridge.BridgeOptions(params["pod_cidr"], nodes, params["mtu"], params["node_name"])
+    options = bridge.BridgeOptions(
+        params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
+    )
     state = bridge.observe(system)
     node = bridge.this_node(state, options)
-    if node is None and params["members_only"]:
-        steps = []
-    elif node is None and module.check_mode:
+    if node is None and module.check_mode and not options.members_only:
         steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
     else:
         steps = bridge.plan(state, options)

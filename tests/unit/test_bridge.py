@@ -218,6 +218,12 @@ def test_what_stands_in_the_way_is_one_line(host: Host, nodes: list[Node], text:
     assert host.routes == {} and host.read(bridge.UNIT) is None
 
 
+def test_a_machine_that_is_no_node_is_left_alone_where_only_members_are_meant(host: Host) -> None:
+    strangers = [Node("w9", ["10.244.9.0/24"], ["10.9.9.9"])]
+    assert bridge.plan(bridge.observe(host), BridgeOptions(PODS, strangers, members_only=True)) == []
+    assert bridge.plan(bridge.observe(host), BridgeOptions(PODS, NODES, members_only=True)) != []
+
+
 def test_missing_plugins_and_another_configuration_are_told(host: Host) -> None:
     host.remove("/opt/cni/bin/portmap")
     with pytest.raises(KubesteadError, match="lacks the CNI plugins portmap; install the package kubernetes-cni"):
