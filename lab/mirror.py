@@ -28,7 +28,7 @@ from . import cluster_dns, images, machine, packages, roots
 from . import flavour as flavours
 from .cache import once, run
 from .flavour import Flavour
-from .podman import FIRST_ADDRESS, podman
+from .podman import FIRST_ADDRESS, containers, podman
 from .private_apt import PrivateApt
 from .say import say, step
 
@@ -441,9 +441,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
 
 def _addresses() -> Dict[str, str]:
     """The mirrors there are, running or not, and their addresses."""
-    form = '{{.Names}} {{index .Labels "kubestead.mirror"}}'
-    done = podman("ps", "--all", "--filter", "label=kubestead.mirror", "--format", form)
-    return dict(line.split() for line in done.stdout.splitlines() if line.strip())
+    return {entry["Names"][0]: entry["Labels"]["kubestead.mirror"] for entry in containers("kubestead.mirror")}
 
 
 def free_address(subnet: ipaddress.IPv4Network, used: Iterable[str]) -> str:

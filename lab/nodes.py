@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import ipaddress
-import json
 import os
 import pathlib
 import re
@@ -23,7 +22,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .machine import MachineError, apt_sources, cache_dir, ensure, locked, state_dir
 from .node_image import MIRROR_NAME, USER, ensure_image, key_path
-from .podman import FIRST_ADDRESS, NETWORK, PodmanError, ensure_network, host_facts, podman
+from .podman import FIRST_ADDRESS, NETWORK, PodmanError, containers, ensure_network, host_facts, podman
 from .say import step
 
 LABEL = "kubestead"
@@ -80,10 +79,9 @@ def set_dir(set_name: str) -> pathlib.Path:
 
 def listed(set_name: Optional[str] = None) -> List[Node]:
     """The nodes there are, of one set or of all, sorted by set and name."""
-    wanted = f"label={LABEL}.set" + (f"={set_name}" if set_name else "")
-    done = podman("ps", "-a", "--filter", wanted, "--format", "json")
+    wanted = f"{LABEL}.set" + (f"={set_name}" if set_name else "")
     found = []
-    for entry in json.loads(done.stdout or "[]"):
+    for entry in containers(wanted):
         labels = entry["Labels"]
         found.append(
             Node(labels[f"{LABEL}.set"], labels[f"{LABEL}.node"], labels[f"{LABEL}.ip"], entry.get("State", "unknown"))

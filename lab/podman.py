@@ -18,7 +18,7 @@ import pathlib
 import resource
 import subprocess
 from dataclasses import dataclass
-from typing import Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from .machine import MachineError, cache_dir, search_path
 
@@ -31,6 +31,10 @@ RESERVED = ("10.88.0.0/16", "10.244.0.0/16", "10.96.0.0/12")
 # podman 4 asks for this many open files, and lowers its own limit of processes to this before it starts a container.
 MOST_FILES = 1048576
 MOST_PROCESSES = 32768
+# podman's words for containers that have processes.
+ALIVE = ("running", "stopping", "paused")
+# Where podman, as root, looks for the exit codes that monitors write.
+EXITS = pathlib.Path("/run/libpod/exits")
 
 
 class PodmanError(MachineError):
@@ -132,6 +136,59 @@ def podman(
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["no output"]
         raise PodmanError(f"podman {' '.join(args[:2])} failed with code {done.returncode}: {lines[-1]}")
     return done
+
+
+# -- containers
+
+
+def containers(label: str) -> List[Dict[str, Any]]:
+    """The lab's containers with ``label`` (``name`` or ``name=value``), running or not, as ``podman ps`` tells them.
+
+    What podman believes to run and does not is noticed first: see :func:`bury`.
+    """
+    argv = ("ps", "--all", "--filter", f"label={label}", "--format", "json")
+    found: List[Dict[str, Any]] = json.loads(podman(*argv).stdout or "[]")
+    return json.loads(podman(*argv).stdout or "[]") if bury(found) else found
+
+
+def bury(entries: Iterable[Mapping[str, Any]]) -> List[str]:
+    """Tell podman of containers that died with their monitor; gives their names.
+
+    podman learns of a container's end from a file that its monitor, conmon, writes. When both were killed at once
+    (out of memory, the end of a session that started them) it calls the container running for ever: it can be neither
+    started, nor stopped, nor cleaned up. Here the file is written for the monitor.
+    """
+    ids = [str(entry["Id"]) for entry in entries if entry.get("State") in ALIVE]
+    if not ids:
+        return []
+    done = podman("inspect", "--type=container", *ids, check=False)
+    buried = []
+    for state in json.loads(done.stdout or "[]"):
+        container, told = str(state["Id"]), state["State"]
+        if told["Status"] not in ALIVE:
+            continue
+        # Both, so that a container whose monitor alone died is not called dead while it serves.
+        if not _command_has(told.get("ConmonPid", 0), container) and not _is_of(told.get("Pid", 0), container):
+            EXITS.mkdir(parents=True, exist_ok=True)
+            (EXITS / container).write_text("137", encoding="utf-8")
+            buried.append(str(state["Name"]))
+    return buried
+
+
+def _command_has(pid: int, word: str) -> bool:
+    """Whether process ``pid`` is there and has ``word`` among its arguments: process numbers are used again."""
+    try:
+        return word.encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _is_of(pid: int, container: str) -> bool:
+    """Whether process ``pid`` is there and in the container's control group."""
+    try:
+        return container in pathlib.Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        return False
 
 
 # -- the network
