@@ -16,7 +16,7 @@ from .errors import KubesteadError, OptionError
 from .findings import Problem
 from .hosts import Host
 from .init import InitOptions
-from .join import Begun, JoinOptions
+from .join import JoinOptions
 from .kubeadm import KubeadmState
 from .model import from_dict, from_variables, to_dict
 from .node import NodeState
@@ -112,7 +112,6 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any], skip: Sequenc
         node=from_dict(NodeState, facts["node"]),
         kubeadm=from_dict(KubeadmState, facts["kubeadm"]),
         options=options["control_plane"],
-        begun=from_dict(Begun, facts["begun"]) if facts.get("begun") else None,
         join_options=options["join"],
         cni=from_dict(cni.CniState, facts["cni"]),
         cni_options=options["cni"],

@@ -16,7 +16,6 @@ from . import bridge, checks, cni, init, join, network, preflight
 from .errors import OptionError
 from .findings import Finding, Problem
 from .hosts import Host, Inventory
-from .join import JoinState
 from .join_command import JoinCommand
 from .kubeadm import DONE, NONE, ClusterConfig, KubeadmState
 from .plan import Step
@@ -135,8 +134,9 @@ def _plan_membership(
     witnesses: Sequence[Host],
 ) -> None:
     controls = [host for host in hosts if host.control_plane]
-    live = [(host.name, host.kubeadm) for host in controls if host.kubeadm.api.live]
-    live += [(name, state) for name, state in outside if state.api.live]
+    asked = [(host.name, host.kubeadm) for host in controls] + list(outside)
+    # An init that was cut off made no cluster yet, even where its API server answers.
+    live = [(name, state) for name, state in asked if state.api.live and not state.unfinished_init]
     reference = live[0][1] if live else None
     members = {node.name: node for node in reference.api.nodes} if reference else {}
     first = ""
@@ -147,8 +147,9 @@ def _plan_membership(
     else:
         plan.cluster = _wanted(hosts, plan)
         plan.add(_no_live_findings(inventory, controls, hosts))
-        first = controls[0].name if controls else ""
-    newcomers = [host for host in hosts if host.name != first and host.kubeadm.phase != DONE and not _is_down(host)]
+        begun = [host for host in controls if host.kubeadm.unfinished_init]
+        first = (begun or controls)[0].name if controls else ""
+    newcomers = [host for host in hosts if host.name != first and _joins(host)]
     for host in hosts:
         plan.add(_kubeadm_findings(host, first, reference))
     plan.add(_endpoint_findings(inventory, hosts, plan, newcomers))
@@ -164,8 +165,8 @@ def _plan_membership(
     if first:
         plan.init_host = plan.token_host = first
     if "control_plane" in areas and first:
-        wanted = replace(controls[0].options, pod_cidr=plan.cluster["pod_cidr"])
-        plan.steps[first] += init.plan(controls[0].kubeadm, wanted)
+        host = next(host for host in controls if host.name == first)
+        plan.steps[first] += init.plan(host.kubeadm, replace(host.options, pod_cidr=plan.cluster["pod_cidr"]))
     if "join" in areas:
         plan.joins = [host.name for host in newcomers]
         plan.control_plane_joins = [host.name for host in newcomers if host.control_plane]
@@ -224,7 +225,13 @@ def _removed_findings(hosts: Sequence[Host], members: Dict[str, Any]) -> List[Fi
 
 def _is_down(host: Host) -> bool:
     """True for a control plane that once was complete and whose API server does not answer now."""
-    return host.kubeadm.finished and host.kubeadm.role == "control_plane" and not host.kubeadm.api.live
+    there = host.kubeadm
+    return there.finished and there.role == "control_plane" and not there.api.live and not there.unfinished_init
+
+
+def _joins(host: Host) -> bool:
+    """True for a host that is to join, or whose join only lacks its end."""
+    return not _is_down(host) and (host.kubeadm.phase != DONE or join.ended_unmarked(host.kubeadm))
 
 
 def _kubeadm_findings(host: Host, first: str, reference: Optional[KubeadmState]) -> List[Finding]:
@@ -235,7 +242,7 @@ def _kubeadm_findings(host: Host, first: str, reference: Optional[KubeadmState])
         # The version of a kubeadm that is there is no matter yet: the kube packages come first.
         found = [] if host.kubeadm.phase == NONE else init.problems(host.kubeadm, host.options)
         return [Finding(host.name, "control_plane", problem) for problem in found if problem.level == "error"]
-    found = join.problems(JoinState(host.kubeadm, host.begun), host.join_options, _join_command(host, reference))
+    found = join.problems(host.kubeadm, host.join_options, _join_command(host, reference))
     return [Finding(host.name, "join", problem) for problem in found]
 
 
@@ -325,7 +332,7 @@ def _cni_steps(host: Host, plan: ClusterPlan, nodes: List[bridge.Node]) -> List[
 
 
 def _join_steps(host: Host, reference: Optional[KubeadmState], members: Dict[str, Any]) -> List[Step]:
-    steps = join.plan(JoinState(host.kubeadm, host.begun), host.join_options, _join_command(host, reference))
+    steps = join.plan(host.kubeadm, host.join_options, _join_command(host, reference))
     there = "its name is in the API, not ready" if host.kubeadm.node_name in members else "not in the API"
     return [
         replace(

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 from .clock import ClockState, Reading
 from .cni import CniOptions, CniState
@@ -15,7 +15,7 @@ from .containerd import ContainerdOptions, ContainerdState
 from .findings import Problem
 from .host import HostOptions, HostState
 from .init import InitOptions
-from .join import Begun, JoinOptions
+from .join import JoinOptions
 from .kubeadm import DONE, KubeadmState
 from .node import NodeState
 from .plan import Step
@@ -44,7 +44,6 @@ class Host:
     node: NodeState
     kubeadm: KubeadmState
     options: InitOptions
-    begun: Optional[Begun] = None
     join_options: JoinOptions = JoinOptions()
     cni: CniState = CniState()
     cni_options: CniOptions = CniOptions()

@@ -16,7 +16,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import network
+from . import attempt as attempts
+from . import cleanup, diagnosis, kubeadm, network
+from .attempt import Attempt
 from .errors import KubesteadError, OptionError
 from .findings import Problem
 from .kubeadm import COMPONENTS, DONE, PARTIAL, KubeadmState
@@ -31,7 +33,7 @@ from .kubeadm_config import (
 from .kubectl import Kubectl
 from .model import option
 from .plan import Step
-from .system import Result, System
+from .system import System
 from .versions import Version, config_api, parse, parse_request
 
 AREA = "control_plane"
@@ -43,27 +45,6 @@ PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfi
 _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
 
 _DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
-_TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
-_CERTIFICATE_KEY = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
-
-# Phases that show in kubeadm's output; it has more tags there ([patches], [kubelet-check]…), which are none.
-_PHASES = frozenset(
-    [
-        "preflight",
-        "certs",
-        "kubeconfig",
-        "etcd",
-        "control-plane",
-        "kubelet-start",
-        "wait-control-plane",
-        "upload-config",
-        "upload-certs",
-        "mark-control-plane",
-        "bootstrap-token",
-        "kubelet-finalize",
-        "addon",
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -171,7 +152,7 @@ def problems(state: KubeadmState, options: InitOptions) -> List[Problem]:
         return [Problem("control_plane.worker", text, fix)]
     if state.phase == DONE:
         return _differences(state, options)
-    if state.phase == PARTIAL and not state.own_ca:
+    if state.phase == PARTIAL and not state.own_ca and not state.unfinished_init:
         if state.finished and state.role == "control_plane":
             text = "{0} is a control plane that is down: {1}".format(_here(state), state.reason)
             fix = "see 'journalctl -u kubelet' and 'crictl ps -a' there; nothing was changed"
@@ -239,25 +220,53 @@ def target_version(installed_version: str, requested: str) -> str:
 
 
 def plan(state: KubeadmState, options: InitOptions) -> List[Step]:
-    """One step ``init``, or none where the control plane is done (or where :func:`problems` has errors)."""
+    """The steps of an init; none where the control plane is done (or where :func:`problems` has errors).
+
+    One step ``init`` on a host without a cluster. Where an init of ours was cut off: one step ``continue`` if its
+    control plane answers or once did, else ``clean`` (what it left is removed) and ``init``.
+    """
     if state.phase == DONE or [one for one in problems(state, options) if one.level == "error"]:
         return []
     version = target_version(state.installed_version, options.kubernetes_version)
     api = state.config_api or _requested_api(options.kubernetes_version)
     rendered = documents(options, api, version)
+    begun = state.unfinished_init
+    data: Dict[str, Any] = {
+        "api": api,
+        "documents": rendered,
+        "skip_phases": list(options.skip_phases),
+        "timeout": options.timeout,
+        "own_files": list(begun.own_files) if begun else list(state.pki),
+    }
+    target = options.node_name or state.node_name or "control plane"
+    steps = []
+    if begun and state.phase == PARTIAL and not state.own_ca:
+        stopped = "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
+        if resumable(state):
+            data["skip_phases"] += [phase for phase in _BEFORE_API if phase not in data["skip_phases"]]
+            return [Step(AREA, "continue", target, stopped, data=data)]
+        undo = {"own_files": list(begun.own_files), "cri_socket": options.cri_socket}
+        steps.append(Step(AREA, "clean", target, stopped, data=undo))
     reason = "no cluster here; version {0}, pods {1}, services {2}".format(
         version or options.kubernetes_version, options.pod_cidr or "unset", options.service_cidr
     )
     if state.own_ca:
         reason = "{0}; with the CA that is in /etc/kubernetes/pki".format(reason)
-    data = {
-        "api": api,
-        "documents": rendered,
-        "skip_phases": list(options.skip_phases),
-        "timeout": options.timeout,
-    }
-    target = options.node_name or state.node_name or "control plane"
-    return [Step(AREA, "init", target, reason, after=render_documents(rendered), data=data)]
+    return steps + [Step(AREA, "init", target, reason, after=render_documents(rendered), data=data)]
+
+
+# What is done once the API server answers; the phases after these can be run again as often as one likes.
+_BEFORE_API = ("preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd")
+
+
+def resumable(state: KubeadmState) -> bool:
+    """True when an init that was cut off is to be continued, never begun anew.
+
+    Its API server answers, or kubeadm had come so far (the kubelet's own certificate, the last phase but one) that
+    somebody may have used the cluster since.
+    """
+    whole = state.kubelet_conf and not [name for name in COMPONENTS[1:] if name not in state.manifests]
+    return state.finished or (state.api.live and whole)
 
 
 def _requested_api(requested: str) -> str:
@@ -322,7 +331,7 @@ def check_with_kubeadm(step: Step, system: System) -> None:
     """
     rendered = render_documents(step.data["documents"])
     result = system.run(["kubeadm", "config", "validate", "--config", "/dev/stdin"], stdin=rendered, timeout=30.0)
-    errors = [line for line in scrub(result.stderr).splitlines() if line.startswith("error:")]
+    errors = [line for line in diagnosis.scrub(result.stderr).splitlines() if line.startswith("error:")]
     if result.ok or not errors or "unknown command" in errors[0]:
         return
     said = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
@@ -342,18 +351,54 @@ class InitRun:
     output: List[str] = field(default_factory=list)
 
 
-def apply(step: Step, system: System) -> None:
-    """Carry out a step of :func:`plan`. Raises :class:`KubesteadError` with the cause when kubeadm fails."""
-    initialise(step, system)
+def apply(step: Step, system: System) -> Optional[InitRun]:
+    """Carry out a step of :func:`plan`; what kubeadm did where it ran an init.
+
+    Raises :class:`KubesteadError` with the cause when kubeadm fails.
+    """
+    if step.action == "clean":
+        cleanup.reset(system, str(step.data["cri_socket"]), step.data["own_files"])
+        return None
+    if step.action == "continue":
+        _bring_up(system)
+    return initialise(step, system)
+
+
+def _bring_up(system: System) -> None:
+    """Wait for the API server of a control plane that is complete; its kubelet starts it anew when it is down.
+
+    A container that failed often is held back for minutes by the kubelet; one that was restarted begins afresh.
+    """
+    kubectl = Kubectl(system, request_timeout=5)
+    if kubeadm.observe_api(kubectl).live:
+        return
+    began = time.time()
+    system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
+    api = kubeadm.wait_for_api(kubectl, 150.0)
+    if not api.live:
+        details = diagnosis.logs(system, began)
+        known = diagnosis.diagnose(system, details)
+        raise KubesteadError(
+            "the control plane of an init that was cut off does not come up: {0}; {1}".format(
+                api.reason, "; ".join(known) or "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+            ),
+            details,
+        )
 
 
 def initialise(step: Step, system: System) -> InitRun:
-    """Run ``kubeadm init`` from a 0600 file that is deleted at once after it, and delete the token it had to make."""
+    """Run ``kubeadm init`` from a 0600 file that is deleted at once after it, and delete the token it had to make.
+
+    The marker is there from before the beginning until all of it has ended well.
+    """
     data = step.data
+    attempts.begin(system, Attempt(attempts.INIT, began=attempts.now(), own_files=list(data["own_files"])))
     token_id, token = void_token()
     init = dict(data["documents"][0], bootstrapTokens=[token])
     argv = ["kubeadm", "init", "--skip-token-print"]
-    if data["skip_phases"] and data["api"] == "v1beta2":
+    if step.action == "continue":
+        init.pop("skipPhases", None)
+    if data["skip_phases"] and (data["api"] == "v1beta2" or step.action == "continue"):
         argv.append("--skip-phases={0}".format(",".join(data["skip_phases"])))
     began = time.time()
     folder = private_folder(system)
@@ -364,14 +409,15 @@ def initialise(step: Step, system: System) -> InitRun:
         result = system.run(argv + ["--config", path], timeout=float(data["timeout"]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    phases = phases_of(result.stdout)
+    phases = diagnosis.phases_of(result.stdout)
     if "bootstrap-token" in phases:
         secret = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-{0}".format(token_id)
         # The controller manager deletes expired tokens as well, so it is no failure when this one is gone.
         Kubectl(system).run(["delete", "--raw", secret], timeout=30.0)
     if not result.ok:
-        raise failure("init", result, system, int(data["timeout"]), began)
-    return InitRun(phases=phases, output=scrub(result.stdout).splitlines())
+        raise diagnosis.failure("init", result, system, int(data["timeout"]), began)
+    attempts.end(system)
+    return InitRun(phases=phases, output=diagnosis.scrub(result.stdout).splitlines())
 
 
 def private_folder(system: System) -> str:
@@ -385,173 +431,6 @@ def void_token() -> Tuple[str, Dict[str, Any]]:
     alphabet = string.ascii_lowercase + string.digits
     token_id, secret = ("".join(secrets.choice(alphabet) for _i in range(length)) for length in (6, 16))
     return token_id, dict(_VOID, token="{0}.{1}".format(token_id, secret))
-
-
-def phases_of(output: str) -> List[str]:
-    """The phases of init or join that kubeadm's output names (``[certs] …``), in the order they began."""
-    phases: List[str] = []
-    for tag, text in re.findall(r"^\[([a-z][a-z-]*)\] (.*)", output, re.MULTILINE):
-        name = {"addons": "addon"}.get(tag, tag)
-        if name in _PHASES and name not in phases and not text.startswith("Skipping phase"):
-            phases.append(name)
-    return phases
-
-
-def scrub(text: str) -> str:
-    """kubeadm's output without tokens and certificate keys (CA hashes are public and stay)."""
-    return _CERTIFICATE_KEY.sub("<hidden>", _TOKEN.sub("<hidden>", text))
-
-
-# -- failures
-
-
-def failure(command: str, result: Result, system: System, timeout: int, began: float) -> KubesteadError:
-    """The exception for a run of ``kubeadm <command>`` that failed: its phase and cause in one line.
-
-    ``timeout`` is the seconds it had, ``began`` the time of day it began (seconds since 1970).
-
-    ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines``; beyond kubeadm's preflight also the last
-    errors in the journals (``kubelet_log``, ``containerd_log``) and of containers that did not come up.
-    """
-    stdout, stderr = scrub(result.stdout), scrub(result.stderr)
-    phase = failed_phase(stdout, stderr)
-    causes = causes_of(stdout, stderr)
-    details: Dict[str, Any] = {
-        "phase": phase,
-        "causes": causes,
-        "rc": result.rc,
-        "stdout_lines": stdout.splitlines(),
-        "stderr_lines": stderr.splitlines(),
-    }
-    if result.rc == 127:
-        return KubesteadError("kubeadm is not installed; use the role kube_packages first", details)
-    if result.rc == 124:
-        causes = ["it did not end within {0} seconds".format(timeout)] + causes
-    if result.rc < 0:
-        causes = ["it was killed by signal {0}".format(-result.rc)] + causes
-    hint = "see its output in stdout_lines and stderr_lines"
-    if phase == "preflight":
-        hint = "mend it, or name the check in cluster_ignore_preflight_errors if you know better"
-    elif phase:
-        details["kubelet_log"] = journal(system, "kubelet", began)
-        details["containerd_log"] = journal(system, "containerd", began)
-        # Before 1.31 kubeadm does not say which component it waited for in vain.
-        suspects = unhealthy_components(stdout) or (list(COMPONENTS) if phase == "wait-control-plane" else [])
-        details["container_logs"] = {component: container_log(system, component) for component in suspects}
-        causes = causes + _blamed(details)
-    where = " in phase {0}".format(phase) if phase else ""
-    said = "; ".join(shortened(cause) for cause in causes) or "code {0}".format(result.rc)
-    return KubesteadError("kubeadm {0} failed{1}: {2}; {3}".format(command, where, said, hint), details)
-
-
-def _blamed(details: Mapping[str, Any]) -> List[str]:
-    """The best hint at the cause behind a control plane that does not come up."""
-    for component, lines in details["container_logs"].items():
-        if lines:
-            return ["{0} says: {1}".format(component, lines[-1])]
-    return ["the kubelet says: {0}".format(line) for line in details["kubelet_log"][-1:]]
-
-
-def shortened(text: str, width: int = 360) -> str:
-    """A cause short enough for one line: of several images that can't be pulled, the first."""
-    images = text.split(", failed to pull image ")
-    if text.startswith("[ERROR ImagePull]") and len(images) > 1:
-        first = re.sub(r"\[(failed to pull image [^ ]+): .*: (.+)$", r"\1: \2", images[0])
-        return "{0} (and {1} more images)".format(first, len(images) - 1)
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def failed_phase(stdout: str, stderr: str) -> str:
-    """The phase kubeadm says it failed in, else the last that it began; empty when it began none."""
-    match = re.search(r"error execution phase ([a-z][a-z0-9/-]*)", stderr)
-    if match:
-        return match.group(1)
-    phases = phases_of(stdout)
-    return phases[-1] if phases else ""
-
-
-def causes_of(stdout: str, stderr: str) -> List[str]:
-    """The lines that say why: failed checks (``[ERROR Port-6443]: …``), else kubeadm's error without its prefixes."""
-    lines = [line.strip() for line in (stdout + "\n" + stderr).splitlines()]
-    checks = [line for line in lines if line.startswith("[ERROR ")]
-    if checks:
-        return checks
-    for index, line in enumerate(lines):
-        match = re.match(r"(?:error: )?error execution phase [a-z0-9/-]+: (.*)", line)
-        if match:
-            said = [match.group(1)] + _continued(lines[index + 1 :])
-            return [" ".join(one for one in said if one)]
-    return [line[len("error:") :].strip() for line in lines if line.startswith("error:")][-1:]
-
-
-def _continued(lines: Sequence[str]) -> List[str]:
-    """The lines of an error that goes on over several."""
-    more: List[str] = []
-    for line in lines:
-        if not line or line.startswith("To see the stack trace"):
-            break
-        more.append(line)
-    return more
-
-
-def journal(system: System, unit: str, since: float, count: int = 5) -> List[str]:
-    """The last lines of a unit's journal that tell of an error, the oldest first; at most ``count``, no repetitions.
-
-    What a kubelet says merely because there is no API yet is left out. ``since`` is in seconds since 1970.
-    """
-    argv = ["journalctl", "-u", unit, "--since", "@{0:.0f}".format(since), "-n", "500", "--no-pager", "-o", "cat"]
-    result = system.run(argv, timeout=20.0)
-    return _errors(result.stdout.splitlines() if result.ok else [], count)
-
-
-def container_log(system: System, component: str, count: int = 5) -> List[str]:
-    """The last errors in the log of a component's container, from the files that the kubelet keeps."""
-    files = [
-        "/var/log/pods/{0}/{1}/{2}".format(pod, component, name)
-        for pod in system.names("/var/log/pods")
-        if pod.startswith("kube-system_{0}-".format(component))
-        for name in system.names("/var/log/pods/{0}/{1}".format(pod, component))
-    ]
-    newest = sorted(files, key=lambda path: os.path.getmtime(system.path(path)))[-1:]
-    lines = [
-        line.split(" ", 3)[3]
-        for path in newest
-        for line in (system.read(path) or "").splitlines()
-        if line.count(" ") > 2
-    ]
-    return _errors(lines, count)
-
-
-def unhealthy_components(output: str) -> List[str]:
-    """The components that kubeadm waited for in vain."""
-    return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
-
-
-# What follows from an API server that is not up, whatever the cause.
-_CONSEQUENCES = ("connection refused", "not found", "Startup probe already exists", "mirror pod", "deadline exceeded")
-
-
-def _errors(lines: Sequence[str], count: int) -> List[str]:
-    found: List[str] = []
-    for line in lines:
-        text = error_text(scrub(line))
-        if text and not any(one in text for one in _CONSEQUENCES):
-            if text in found:
-                found.remove(text)
-            found.append(text)
-    return found[-count:]
-
-
-def error_text(line: str) -> str:
-    """What a line of a log in the form of klog or logfmt, or of plain text, says of an error; else ''."""
-    klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)$", line)
-    if klog:
-        return klog.group(2)
-    if "level=error" in line or "level=fatal" in line:
-        return re.sub(r'^time="[^"]*" ', "", line)
-    if re.match(r"^(Error|error|panic|Failed): ?", line) or "command failed" in line:
-        return line.strip()
-    return ""
 
 
 # -- what the module returns

@@ -16,16 +16,18 @@ import re
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import cluster_info, kubeadm, network
+from . import attempt as attempts
+from . import cleanup, cluster_info, diagnosis, kubeadm, network
+from .attempt import INIT, Attempt
 from .bootstrap_token import private_file
 from .cluster_info import ClusterInfo
 from .errors import KubesteadError, OptionError
 from .findings import Problem
-from .init import check_preflight_name, failure
+from .init import check_preflight_name
 from .join_command import (
     JoinCommand,
     check_ca_cert_hash,
@@ -37,10 +39,7 @@ from .join_command import (
 )
 from .kubeadm import (
     BOOTSTRAP_KUBECONFIG,
-    CA_CERTIFICATE,
     DONE,
-    KUBELET_CONFIG,
-    KUBELET_FLAGS,
     KUBELET_KUBECONFIG,
     NONE,
     KubeadmState,
@@ -60,8 +59,7 @@ from .versions import config_api, parse
 
 AREA = "join"
 
-MARKER = "/var/lib/kubestead/join.json"
-KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
+ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 
 _NODE_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
@@ -135,24 +133,6 @@ class JoinOptions:
         check_pass_through("cluster_kubeadm_config", self.config, PASS_THROUGH_KINDS + ("JoinConfiguration",))
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A join that this collection began on the node and that did not end: what its marker says."""
-
-    endpoint: str = ""
-    ca_cert_hashes: List[str] = field(default_factory=list)
-    control_plane: bool = False
-    began: str = ""
-
-
-@dataclass(frozen=True)
-class JoinState:
-    """What there is of kubeadm on the node, and whether a join of ours was cut off."""
-
-    kubeadm: KubeadmState
-    begun: Optional[Begun] = None
-
-
 def check_label(option_name: str, name: str, value: str) -> None:
     """Raise :class:`OptionError` for a label that the kubelet could not set on its own Node."""
     prefix, slash, rest = name.rpartition("/")
@@ -181,7 +161,7 @@ def options_from_module(params: Mapping[str, Any]) -> JoinOptions:
     return options
 
 
-def checked_command(command: JoinCommand, state: JoinState, required: bool = True) -> JoinCommand:
+def checked_command(command: JoinCommand, state: KubeadmState, required: bool = True) -> JoinCommand:
     """The command with every part that is given well formed; ``required`` when a join is not possible without them.
 
     A node that has joined needs none of them. Raises :class:`KubesteadError` naming the option.
@@ -194,11 +174,11 @@ def checked_command(command: JoinCommand, state: JoinState, required: bool = Tru
         check_ca_cert_hash(value, "ca_cert_hashes")
     endpoint = full_endpoint(command.endpoint, "endpoint") if command.endpoint else ""
     hashes = [value.lower() for value in command.ca_cert_hashes]
-    if required and state.kubeadm.phase != DONE:
+    if required and state.phase != DONE:
         for name, given in (("endpoint", endpoint), ("token", command.token), ("ca_cert_hashes", ",".join(hashes))):
             if not given:
                 raise OptionError(name, "is not set", "give it as kubeadm_join_token returns it")
-        if command.control_plane and not command.certificate_key and not state.kubeadm.own_ca:
+        if command.control_plane and not command.certificate_key and not state.own_ca:
             raise OptionError(
                 "certificate_key",
                 "is not set, and a control plane needs the cluster's certificates",
@@ -207,34 +187,12 @@ def checked_command(command: JoinCommand, state: JoinState, required: bool = Tru
     return replace(command, endpoint=endpoint, ca_cert_hashes=hashes)
 
 
-# -- looking
-
-
-def observe(system: System, of_kubeadm: Optional[KubeadmState] = None) -> JoinState:
-    """Look at a machine; quick, never raises. ``of_kubeadm`` is given where that part was observed already."""
-    return JoinState(of_kubeadm or kubeadm.observe(system), read_marker(system.read(MARKER)))
-
-
-def read_marker(text: Optional[str]) -> Optional[Begun]:
-    """The marker of a join that began; None where there is none (or nothing readable)."""
-    try:
-        data = json.loads(text or "")
-        return Begun(
-            endpoint=str(data["endpoint"]),
-            ca_cert_hashes=[str(item) for item in data["ca_cert_hashes"]],
-            control_plane=bool(data["control_plane"]),
-            began=str(data["began"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
 # -- planning (pure)
 
 
-def problems(state: JoinState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Problem]:
+def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Problem]:
     """What stands in the way of joining this node. ``command`` tells the cluster; None where it is not known yet."""
-    there = state.kubeadm
+    there = state
     name = there.node_name or "this node"
     hashes = list(command.ca_cert_hashes) if command else []
     foreign = bool(hashes and there.ca_cert_hash and there.ca_cert_hash not in hashes)
@@ -262,45 +220,57 @@ def problems(state: JoinState, options: JoinOptions, command: Optional[JoinComma
     return [Problem("join.partial", text, fix)]
 
 
-def leftovers_reason(state: JoinState, command: Optional[JoinCommand] = None) -> str:
+def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None) -> str:
     """Why what is left on the node may be removed, as text; empty where there is nothing to remove or it may not be.
 
-    It may when a join of ours was cut off here (its marker is there, and it was for the same cluster), or when there is
-    no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap kubeconfig.
+    It may when an init or join of ours was cut off here (its marker is there, and a join was for the same cluster), or
+    when there is no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap
+    kubeconfig. An init whose control plane answers, or once was complete, is not removed for a join.
     """
-    there = state.kubeadm
-    if there.phase in (DONE, NONE) or (there.finished and not state.begun):
+    begun = state.attempt
+    if state.phase in (DONE, NONE) or (state.finished and not begun):
         return ""
     hashes = list(command.ca_cert_hashes) if command else []
-    if there.ca_cert_hash and hashes and there.ca_cert_hash not in hashes:
+    if begun and begun.command == INIT:
+        own = set(state.pki) <= set(begun.own_files) or state.finished or state.api.live
+        return "" if own else "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
+    if state.ca_cert_hash and hashes and state.ca_cert_hash not in hashes:
         return ""
-    if state.begun and (not hashes or set(hashes) & set(state.begun.ca_cert_hashes)):
-        return "the join begun at {0} did not end: {1}".format(state.begun.began, there.reason)
-    only_a_worker = there.role == "worker" and not there.kubelet_conf and set(there.pki) <= {"ca.crt"}
-    if only_a_worker and there.ca_cert_hash in hashes:
-        return "an earlier join to this cluster failed: {0}".format(there.reason)
+    if begun and (not hashes or set(hashes) & set(begun.ca_cert_hashes)):
+        return "the join begun at {0} did not end: {1}".format(begun.began, state.reason)
+    only_a_worker = state.role == "worker" and not state.kubelet_conf and set(state.pki) <= {"ca.crt"}
+    if only_a_worker and state.ca_cert_hash in hashes:
+        return "an earlier join to this cluster failed: {0}".format(state.reason)
     return ""
 
 
-def plan(state: JoinState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Step]:
+def ended_unmarked(state: KubeadmState) -> bool:
+    """True on a node whose join ended well, but was cut off before its marker was removed."""
+    return state.phase == DONE and state.attempt is not None
+
+
+def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Step]:
     """The steps of joining: leftovers of a failed join removed, then the join. None when the node has joined.
 
     Raises :class:`KubesteadError` with the first of :func:`problems`.
     """
     for problem in problems(state, options, command):
         raise KubesteadError(problem.line, {"check": problem.check})
-    if state.kubeadm.phase == DONE:
+    target = options.node_name or state.node_name or "node"
+    if ended_unmarked(state) and state.attempt:
+        return [Step(AREA, "finish", target, "the join begun at {0} has ended".format(state.attempt.began))]
+    if state.phase == DONE:
         return []
     steps = []
-    target = options.node_name or state.kubeadm.node_name or "node"
+    own_files = list(state.attempt.own_files) if state.attempt else list(state.pki) if state.own_ca else []
     reason = leftovers_reason(state, command)
     if reason:
-        whole = state.kubeadm.role != "worker" or state.kubeadm.kubelet_conf
-        data = {"reset": whole, "cri_socket": options.cri_socket}
-        steps.append(Step(AREA, "clean", target, reason, data=data))
+        whole = state.role != "worker" or state.kubelet_conf
+        undo = {"reset": whole, "cri_socket": options.cri_socket, "own_files": own_files, "node_name": target}
+        steps.append(Step(AREA, "clean", target, reason, data=undo))
     as_what = "control plane" if command and command.control_plane else "worker"
     where = " of {0}".format(command.endpoint) if command and command.endpoint else ""
-    public = configuration(options, state.kubeadm.config_api or "v1beta4", command, secrets=False)
+    public = configuration(options, state.config_api or "v1beta4", command, secrets=False)
     steps.append(
         Step(
             AREA,
@@ -308,7 +278,7 @@ def plan(state: JoinState, options: JoinOptions, command: Optional[JoinCommand] 
             target,
             "no kubelet.conf; becomes a {0}{1}".format(as_what, where),
             after=render_documents(public),
-            data={"options": options, "command": command},
+            data={"options": options, "command": command, "own_files": own_files},
         )
     )
     return steps
@@ -471,66 +441,77 @@ def _ask_once(command: JoinCommand, host: str, port: int, asker: Asker) -> Clust
 
 def apply(step: Step, system: System) -> None:
     """Carry out a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
-    if step.action == "clean":
-        clean(system, bool(step.data["reset"]), str(step.data["cri_socket"]))
+    data = step.data
+    if step.action == "finish":
+        attempts.end(system)
+    elif step.action == "clean" and data["reset"]:
+        cleanup.leave_cluster(system, str(data["node_name"]))
+        cleanup.reset(system, str(data["cri_socket"]), data["own_files"])
+    elif step.action == "clean":
+        cleanup.remove_bootstrap(system)
     elif step.action == "join":
-        join(system, step.data["options"], step.data["command"])
+        join(system, data["options"], data["command"], data["own_files"])
 
 
-def clean(system: System, reset: bool, cri_socket: str) -> None:
-    """Remove what a join left that did not end: with ``reset`` all that ``kubeadm reset`` removes."""
-    if reset:
-        began = time.time()
-        done = system.run(["kubeadm", "reset", "--force", "--cri-socket", cri_socket], timeout=300.0)
-        if not done.ok:
-            raise failure("reset", done, system, 300, began)
-        return
-    system.run(["systemctl", "stop", "kubelet"], timeout=60.0)
-    for path in (BOOTSTRAP_KUBECONFIG, CA_CERTIFICATE, KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG):
-        system.remove(path)
-
-
-def join(system: System, options: JoinOptions, command: JoinCommand) -> None:
+def join(system: System, options: JoinOptions, command: JoinCommand, own_files: Sequence[str] = ()) -> None:
     """Run ``kubeadm join`` from a 0600 file that is deleted at once after it.
 
-    The marker says meanwhile that the join is ours. When it fails, the bootstrap kubeconfig is removed, since it holds
-    the token. Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
+    The marker says meanwhile that the join is ours; ``own_files`` were in /etc/kubernetes/pki before. When it fails,
+    the bootstrap kubeconfig is removed, since it holds the token, and a control plane leaves the cluster's etcd again.
+    Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
     """
     version = parse(kubeadm.installed_version(system))
     if version is None:
         raise KubesteadError("kubeadm is not installed; use the role kube_packages first")
     api = config_api(version)
-    marker = {
-        "endpoint": command.endpoint,
-        "ca_cert_hashes": list(command.ca_cert_hashes),
-        "control_plane": command.control_plane,
-        "began": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
     argv = ["kubeadm", "join"]
     if options.skip_phases and api == "v1beta2":
         argv.append("--skip-phases={0}".format(",".join(options.skip_phases)))
     rendered = render_documents(configuration(options, api, command))
     began = time.time()
-    system.write(MARKER, json.dumps(marker, indent=2, sort_keys=True) + "\n", mode=0o600)
+    attempts.begin(
+        system,
+        Attempt(
+            attempts.JOIN,
+            began=attempts.now(),
+            control_plane=command.control_plane,
+            endpoint=command.endpoint,
+            ca_cert_hashes=list(command.ca_cert_hashes),
+            own_files=list(own_files),
+        ),
+    )
     try:
         with private_file(system, rendered) as path:
             result = system.run(argv + ["--config", path], timeout=float(options.timeout))
         if not result.ok:
-            raise _without(
-                failure("join", result, system, options.timeout, began), command.token, command.certificate_key
+            failed = _without(
+                diagnosis.failure("join", result, system, options.timeout, began),
+                command.token,
+                command.certificate_key,
             )
+            raise _left_etcd(system, options, own_files, failed) if command.control_plane else failed
         _wait_for_kubelet_conf(system)
     finally:
         if not system.exists(KUBELET_KUBECONFIG) or system.exists(BOOTSTRAP_KUBECONFIG):
             system.remove(BOOTSTRAP_KUBECONFIG)
-    _remove_marker(system)
+    attempts.end(system)
 
 
-def _remove_marker(system: System) -> None:
-    system.remove(MARKER)
-    folder = MARKER.rpartition("/")[0]
-    if not system.names(folder):
-        system.remove(folder)
+def _left_etcd(
+    system: System, options: JoinOptions, own_files: Sequence[str], failed: KubesteadError
+) -> KubesteadError:
+    """The same failure, after what a control plane's join made is removed again where it may be a member of etcd.
+
+    A member that never starts counts for etcd's majority: of two, one that is missing stops the whole cluster.
+    """
+    if system.exists(ETCD_MANIFEST):
+        try:
+            cleanup.leave_cluster(system, options.node_name)
+            cleanup.reset(system, options.cri_socket, own_files)
+        except KubesteadError as err:
+            text = "{0}; and it may still be a member of the cluster's etcd: {1}".format(failed.message, err.message)
+            return KubesteadError(text, failed.details)
+    return failed
 
 
 def _wait_for_kubelet_conf(system: System) -> None:

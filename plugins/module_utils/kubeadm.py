@@ -15,9 +15,12 @@ import hashlib
 import json
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+from . import attempt as attempts
+from .attempt import INIT, Attempt
 from .errors import KubesteadError
 from .kubectl import ADMIN_KUBECONFIG, Kubectl
 from .system import System
@@ -100,7 +103,8 @@ class KubeadmState:
     ``phase`` is ``none`` (nothing), ``partial`` (something, but not all) or ``done``; ``reason`` is the evidence in
     one line. ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true when files alone show that an
     init or join once ended here, even when the API does not answer now: such a node wants repair, no reset.
-    ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up.
+    ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``attempt`` is an
+    init or join of this collection that has not ended; ``reached`` the phase that a control plane's files tell of.
     """
 
     installed_version: str = ""
@@ -121,17 +125,27 @@ class KubeadmState:
     reason: str = ""
     finished: bool = False
     own_ca: bool = False
+    attempt: Optional[Attempt] = None
+    reached: str = ""
     api: ClusterApi = field(default_factory=ClusterApi)
+
+    @property
+    def unfinished_init(self) -> Optional[Attempt]:
+        """The init of this collection that has not ended here."""
+        return self.attempt if self.attempt and self.attempt.command == INIT else None
 
 
 def observe(system: System) -> KubeadmState:
-    """Look at a machine. Never raises; takes about 0.1 s, and 0.3 s more on a control plane."""
+    """Look at a machine. Never raises; takes about 0.1 s, and 0.3 s more on a control plane.
+
+    Where a control plane that was complete has just been started, its API server is given a minute and a half.
+    """
     installed = installed_version(system)
     version = parse(installed)
     admin = system.exists(ADMIN_KUBECONFIG)
     kubelet_conf = system.read(KUBELET_KUBECONFIG)
     manifests = [name for name in system.names(MANIFESTS) if name.endswith((".yaml", ".yml", ".json"))]
-    pki = _files_below(system, PKI)
+    pki = files_below(system, PKI)
     ca_hashes = ca_cert_hashes(system.read(CA_CERTIFICATE) or "")
     disk: Dict[str, Any] = {
         "installed_version": installed,
@@ -148,9 +162,37 @@ def observe(system: System) -> KubeadmState:
         "server": kubeconfig_server(kubelet_conf or "") or kubeconfig_server(system.read(ADMIN_KUBECONFIG) or ""),
         "leftovers": [] if kubelet_conf is not None else _leftovers(system),
         "finished": kubelet_conf is not None and "kubelet-client-current.pem" in kubelet_conf,
+        "attempt": attempts.observe(system),
     }
-    api = observe_api(Kubectl(system, request_timeout=5)) if admin else ClusterApi()
+    kubectl = Kubectl(system, request_timeout=5)
+    api = observe_api(kubectl) if admin else ClusterApi()
+    if admin and disk["finished"] and not api.live and kubelet_age(system) < _STARTING:
+        api = wait_for_api(kubectl, _STARTING / 2)
     return classify(KubeadmState(api=api, **disk))
+
+
+# Seconds after the kubelet's start in which a control plane may still be on its way up.
+_STARTING = 180.0
+
+
+def kubelet_age(system: System) -> float:
+    """Seconds since the kubelet was started; without end when it does not run."""
+    asked = ["systemctl", "show", "kubelet", "--property=ActiveState,ActiveEnterTimestampMonotonic"]
+    told = dict(line.split("=", 1) for line in system.run(asked).stdout.splitlines() if "=" in line)
+    since = told.get("ActiveEnterTimestampMonotonic", "")
+    if told.get("ActiveState") != "active" or not since.isdigit():
+        return float("inf")
+    return time.monotonic() - int(since) / 1e6
+
+
+def wait_for_api(kubectl: Kubectl, seconds: float) -> ClusterApi:
+    """The cluster's API as soon as it answers, or as it is after that time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        api = observe_api(kubectl)
+        if api.live or time.monotonic() > deadline:
+            return api
+        time.sleep(1.0)
 
 
 def installed_version(system: System) -> str:
@@ -182,7 +224,11 @@ def classify(state: KubeadmState) -> KubeadmState:
     if not is_control_plane:
         return _classify_worker(state, found)
     own_ca = state.pki != ["ca.crt"] and found == ["certificates"] and not leaf_certificates
+    if state.attempt:
+        own_ca = own_ca and set(state.pki) <= set(state.attempt.own_files)
     lacking = _lacking(state)
+    if state.unfinished_init:
+        lacking.append("the end of the init begun at {0}".format(state.unfinished_init.began))
     if not lacking:
         return _with(state, role="control_plane", phase=DONE, own_ca=False, reason=_joined(found) + "; API live")
     return _with(
@@ -190,8 +236,25 @@ def classify(state: KubeadmState) -> KubeadmState:
         role="control_plane",
         phase=PARTIAL,
         own_ca=own_ca,
+        reached=reached(state),
         reason="found {0}; lacking {1}".format(_joined(found), _joined(lacking)),
     )
+
+
+def reached(state: KubeadmState) -> str:
+    """The last phase of kubeadm whose traces are there; a phase that leaves none may have begun after it."""
+    node = state.api.node(state.node_name)
+    for there, phase in (
+        (node is not None and node.control_plane, "mark-control-plane"),
+        (state.api.config is not None, "upload-config"),
+        (state.api.live, "wait-control-plane"),
+        (bool(state.manifests) or state.etcd_data, "control-plane"),
+        (state.admin_conf or state.kubelet_conf, "kubeconfig"),
+        (bool(state.pki), "certs"),
+    ):
+        if there:
+            return phase
+    return ""
 
 
 def evidence(state: KubeadmState) -> List[str]:
@@ -437,12 +500,12 @@ def _embedded_certificate(kubeconfig: str) -> str:
         return ""
 
 
-def _files_below(system: System, folder: str, depth: int = 2) -> List[str]:
+def files_below(system: System, folder: str, depth: int = 2) -> List[str]:
     """Paths of files below a folder, relative to it, sorted."""
     found: List[str] = []
     for name in system.names(folder):
         path = "{0}/{1}".format(folder, name)
-        below = _files_below(system, path, depth - 1) if depth > 1 else []
+        below = files_below(system, path, depth - 1) if depth > 1 else []
         if below:
             found.extend("{0}/{1}".format(name, one) for one in below)
         elif not os.path.isdir(system.path(path)):

@@ -205,7 +205,7 @@ def _swap(host: Host, areas: Sequence[str]) -> List[Problem]:
 
 
 def _ports(host: Host, first: str) -> List[Problem]:
-    if host.begun or host.kubeadm.phase != NONE:
+    if host.kubeadm.attempt or host.kubeadm.phase != NONE:
         # What kubeadm left running is named by the rules about half-done runs.
         return []
     api = host.options.bind_port if host.name == first else host.join_options.bind_port
@@ -256,7 +256,7 @@ def _runtime(host: Host, areas: Sequence[str]) -> List[Problem]:
 
 def _leftovers(host: Host) -> List[Problem]:
     """What an earlier cluster left that no rule about kubeadm's own files names."""
-    if host.begun or host.kubeadm.phase != NONE:
+    if host.kubeadm.attempt or host.kubeadm.phase != NONE:
         return []
     found = []
     left = host.kubeadm.leftovers

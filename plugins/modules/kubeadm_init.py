@@ -12,7 +12,10 @@ version_added: 0.1.0
 description:
   - Runs C(kubeadm init) on a host on which nothing of kubeadm's is, from a configuration file that only root can read
     and that is deleted right after. On a control plane that is done it changes nothing and returns the same values.
-  - A host on which a run stopped half way is never touched; the module fails and says what it found.
+  - Where an init of this module was cut off, it is continued if its control plane answers (or once was complete), else
+    what it left is removed and it begins anew; a CA of your own that lay there before stays. A host on which somebody
+    else's run stopped half way is never touched; the module fails and says what it found.
+  - When kubeadm is at work on the host already, say for a run whose connection broke, the module waits for it first.
   - The configuration API (v1beta4, v1beta3, v1beta2) is the one that the installed kubeadm speaks.
   - No bootstrap token is left behind; the one that kubeadm insists on making is void from the beginning and deleted.
     Make tokens with M(kubestead.cluster.kubeadm_join_token).
@@ -193,11 +196,12 @@ stdout_lines:
   sample: ["[preflight] Running pre-flight checks"]
 """
 
-from typing import Any, Dict
+from typing import Any, Callable, Dict, List, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, init, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, attempt, init, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
 
@@ -234,31 +238,48 @@ def argument_spec() -> Dict[str, Any]:
     return spec
 
 
+def carry_out(
+    module: AnsibleModule, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
+) -> Dict[str, Any]:
+    """Let kubeadm read the configuration first, where there is one, then apply the steps unless this is a dry run."""
+    for step in steps:
+        if state.installed_version and step.action == "init":
+            init.check_with_kubeadm(step, system)
+    return _edge.carry_out(module, steps, apply)
+
+
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out, and describe what is there then."""
     options = init.options_from_module(module.params)
-    state = kubeadm.observe(system)
-    found = init.problems(state, options)
-    error = init.first_error(found)
-    if error is not None:
-        raise error
-    for warning in init.warnings_of(found):
-        module.warn(warning)
-    steps = init.plan(state, options)
-    for step in steps:
-        if state.installed_version:
-            init.check_with_kubeadm(step, system)
-    runs = []
+
+    def look() -> Tuple[KubeadmState, List[Step]]:
+        state = kubeadm.observe(system)
+        error = init.first_error(init.problems(state, options))
+        if error is not None:
+            raise error
+        return state, init.plan(state, options)
+
+    state, steps = look()
+    runs: List[init.InitRun] = []
 
     def apply(step: Step) -> None:
-        runs.append(init.initialise(step, system))
+        run = init.apply(step, system)
+        if run is not None:
+            runs.append(run)
 
-    result = _edge.carry_out(module, steps, apply)
-    result["actions"] = []
-    for run in runs:
-        result["actions"] = run.phases
-        result["stdout_lines"] = run.output
+    if steps and not module.check_mode:
+        with attempt.alone(system, options.timeout):
+            # What is there may be another by now: the run that was waited for has ended.
+            state, steps = look()
+            result = carry_out(module, system, state, steps, apply)
         state = kubeadm.observe(system)
+    else:
+        result = carry_out(module, system, state, steps, apply)
+    for warning in init.warnings_of(init.problems(state, options)):
+        module.warn(warning)
+    result["actions"] = [phase for run in runs for phase in run.phases]
+    if runs:
+        result["stdout_lines"] = runs[-1].output
     result.update(init.described(state, options))
     return result
 

@@ -177,12 +177,13 @@ steps:
 """
 
 import re
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, join
+from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, attempt, join, kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.join_command import JoinCommand
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
 
@@ -229,24 +230,31 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         control_plane=params["control_plane"],
         expires=params["expires"],
     )
-    state = join.observe(system)
-    command = join.checked_command(command, state, required=not module.check_mode)
-    steps = join.plan(state, options, command)
-    if steps and command.token and params["precheck"]:
-        join.precheck(command)
 
-    def apply(step: Step) -> None:
-        join.apply(step, system)
+    def look() -> Tuple[KubeadmState, JoinCommand, List[Step]]:
+        state = kubeadm.observe(system)
+        checked = join.checked_command(command, state, required=not module.check_mode)
+        return state, checked, join.plan(state, options, checked)
 
-    result = _edge.carry_out(module, steps, apply)
+    state, checked, steps = look()
     if steps and not module.check_mode:
-        state = join.observe(system)
-    there = state.kubeadm
+        with attempt.alone(system, options.timeout):
+            # What is there may be another by now: the run that was waited for has ended.
+            state, checked, steps = look()
+            if steps and checked.token and params["precheck"]:
+                join.precheck(checked)
+            result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
+        there = kubeadm.observe(system)
+    else:
+        if steps and checked.token and params["precheck"]:
+            join.precheck(checked)
+        result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
+        there = state
     result.update(
         node_name=options.node_name if steps and options.node_name else there.node_name,
-        endpoint=re.sub(r"^https?://", "", there.server) or command.endpoint,
+        endpoint=re.sub(r"^https?://", "", there.server) or checked.endpoint,
         phase=there.phase,
-        control_plane=there.role == "control_plane" or (bool(steps) and command.control_plane),
+        control_plane=there.role == "control_plane" or (bool(steps) and checked.control_plane),
         ca_cert_hash=there.ca_cert_hash,
     )
     return result

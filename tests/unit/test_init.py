@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import init
+from ansible_collections.kubestead.cluster.plugins.module_utils import attempt, diagnosis, init, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.attempt import Attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.init import InitOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
@@ -186,6 +187,93 @@ def test_a_ca_of_ones_own_is_no_hindrance() -> None:
         replace(BARE, phase=PARTIAL, role="control_plane", own_ca=True, pki=["ca.crt", "ca.key"]), OPTIONS
     )
     assert step.reason.endswith("with the CA that is in /etc/kubernetes/pki")
+
+
+BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z", own_files=["ca.crt"])
+CUT_OFF = replace(
+    BARE, phase=PARTIAL, role="control_plane", reached="kubeconfig", admin_conf=True, pki=["ca.crt"], attempt=BEGUN
+)
+ANSWERS = replace(
+    CUT_OFF,
+    reached="wait-control-plane",
+    kubelet_conf=True,
+    manifests=list(kubeadm.COMPONENTS),
+    api=ClusterApi(live=True),
+)
+
+
+def test_what_our_own_init_left_is_removed_and_the_init_begun_anew() -> None:
+    clean, again = init.plan(CUT_OFF, OPTIONS)
+    assert clean.summary() == "clean cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase kubeconfig)"
+    assert clean.data["own_files"] == again.data["own_files"] == ["ca.crt"]
+    assert again.action == "init" and again.data["skip_phases"] == []
+
+
+def test_an_init_that_never_touched_the_disk_is_simply_begun() -> None:
+    (step,) = init.plan(replace(BARE, attempt=BEGUN), OPTIONS)
+    assert step.action == "init"
+
+
+@pytest.mark.parametrize("state", [ANSWERS, replace(ANSWERS, api=ClusterApi(), finished=True)])
+def test_an_init_whose_control_plane_answers_or_was_complete_goes_on(state: KubeadmState) -> None:
+    (step,) = init.plan(state, replace(OPTIONS, skip_phases=["addon/coredns"]))
+    assert step.summary() == (
+        "continue cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase wait-control-plane)"
+    )
+    assert step.data["skip_phases"] == [
+        "addon/coredns",
+        *["preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd"],
+    ]
+
+
+def test_the_marker_is_there_until_the_init_has_ended(machine: Machine) -> None:
+    os.mkdir(machine.path("/run"))
+    seen: list[dict[str, Any]] = []
+    runs = kubeadm_that(machine, Result(0), seen)
+    marked: list[Attempt | None] = []
+
+    def run(argv: Sequence[str], stdin: str | None) -> Result:
+        marked.append(attempt.observe(machine))
+        return runs(argv, stdin)
+
+    machine.answer("kubeadm init", run)
+    (step,) = init.plan(replace(BARE, phase=PARTIAL, own_ca=True, pki=["ca.crt", "ca.key"]), OPTIONS)
+    init.apply(step, machine)
+    (marker,) = marked
+    assert marker is not None and (marker.command, marker.own_files) == (attempt.INIT, ["ca.crt", "ca.key"])
+    assert not machine.exists("/var/lib/kubestead")
+    machine.answer("kubeadm init", Result(1, "", "error: no"))
+    with pytest.raises(KubesteadError):
+        init.apply(step, machine)
+    assert attempt.observe(machine) is not None
+
+
+def test_a_continued_init_passes_over_what_is_done(machine: Machine) -> None:
+    os.mkdir(machine.path("/run"))
+    machine.answer("kubectl get --raw /livez", "ok")
+    for word in ("version", "api/v1/nodes"):
+        machine.answer(f"kubectl get --raw /{word}", "{}")
+    machine.answer("kubectl", lambda argv, stdin: Result(0, "ok" if "/livez" in argv else "{}"))
+    seen: list[dict[str, Any]] = []
+    machine.answer("kubeadm init", kubeadm_that(machine, Result(0), seen))
+    init.apply(init.plan(ANSWERS, replace(OPTIONS, skip_phases=["addon/coredns"]))[0], machine)
+    (call,) = seen
+    skipped = "--skip-phases=addon/coredns,preflight,certs,kubeconfig,kubelet-start,control-plane,etcd"
+    assert skipped in call["argv"] and "skipPhases" not in call["documents"][0]
+    assert not [argv for argv in machine.ran if argv[:2] == ["systemctl", "restart"]]
+
+
+def test_a_control_plane_that_does_not_come_up_again_is_told_with_its_cause(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.put("/var/lib/kubelet/config.yaml")
+    machine.answer("systemctl is-active kubelet", "failed\n", rc=3)
+    machine.answer("journalctl", "")
+    monkeypatch.setattr(kubeadm, "wait_for_api", lambda kubectl, seconds: ClusterApi(reason="refused"))
+    (step,) = init.plan(replace(ANSWERS, finished=True), OPTIONS)
+    with pytest.raises(KubesteadError, match="does not come up: refused; kubelet is not running"):
+        init.apply(step, machine)
+    assert ["systemctl", "restart", "kubelet"] in machine.ran
 
 
 @pytest.mark.parametrize(
@@ -413,7 +501,8 @@ def test_without_kubeadm(machine: Machine) -> None:
 def test_nothing_that_is_returned_holds_a_secret(machine: Machine) -> None:
     key, token = "0123456789abcdef" * 4, "abcdef.0123456789abcdef"
     text = f"--certificate-key {key}\n--token {token} --discovery-token-ca-cert-hash {PIN}\n"
-    assert init.scrub(text) == f"--certificate-key <hidden>\n--token <hidden> --discovery-token-ca-cert-hash {PIN}\n"
+    hidden = f"--certificate-key <hidden>\n--token <hidden> --discovery-token-ca-cert-hash {PIN}\n"
+    assert diagnosis.scrub(text) == hidden
     machine.answer("journalctl", f"E1124 00:01:02.000001    123 x.go:1] bad {token}\n")
     error = raised(
         machine, Result(1, "[bootstrap-token] " + text, "error: error execution phase bootstrap-token: " + text)

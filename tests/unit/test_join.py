@@ -18,21 +18,19 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import cluster_info, join, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils import attempt, cluster_info, join, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.attempt import Attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.join import (
-    Begun,
     JoinOptions,
-    JoinState,
     checked_command,
     configuration,
     plan,
     precheck,
     problems,
-    read_marker,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.join_command import JoinCommand, parse
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import DONE, PARTIAL, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import DONE, PARTIAL, ClusterApi, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result
@@ -50,43 +48,37 @@ CA_PEM = base64.b64decode(
     re.findall(r"certificate-authority-data: (\S+)", json.loads(INFO)["data"]["kubeconfig"])[0]
 ).decode()
 
-FRESH = JoinState(KubeadmState(installed_version="1.35.0", config_api="v1beta4", node_name="w1"))
+FRESH = KubeadmState(installed_version="1.35.0", config_api="v1beta4", node_name="w1")
 WORKER = replace(
     FRESH,
-    kubeadm=replace(
-        FRESH.kubeadm,
-        kubelet_conf=True,
-        ca_cert_hash=CA,
-        pki=["ca.crt"],
-        role="worker",
-        phase=DONE,
-        finished=True,
-        server="https://10.0.0.1:6443",
-    ),
+    kubelet_conf=True,
+    ca_cert_hash=CA,
+    pki=["ca.crt"],
+    role="worker",
+    phase=DONE,
+    finished=True,
+    server="https://10.0.0.1:6443",
 )
 #: What a failed join of a worker leaves.
 LEFT = replace(
     FRESH,
-    kubeadm=replace(
-        FRESH.kubeadm,
-        ca_cert_hash=CA,
-        pki=["ca.crt"],
-        role="worker",
-        phase=PARTIAL,
-        reason="found certificates and bootstrap-kubelet.conf; lacking kubelet.conf",
-    ),
+    ca_cert_hash=CA,
+    pki=["ca.crt"],
+    role="worker",
+    phase=PARTIAL,
+    reason="found certificates and bootstrap-kubelet.conf; lacking kubelet.conf",
 )
 HALF_CONTROL_PLANE = replace(
     LEFT,
-    kubeadm=replace(
-        LEFT.kubeadm,
-        role="control_plane",
-        pki=["apiserver.crt", "ca.crt", "ca.key"],
-        manifests=["etcd", "kube-apiserver"],
-        reason="found certificates and manifests of etcd, kube-apiserver; lacking admin.conf",
-    ),
+    role="control_plane",
+    pki=["apiserver.crt", "ca.crt", "ca.key"],
+    manifests=["etcd", "kube-apiserver"],
+    reason="found certificates and manifests of etcd, kube-apiserver; lacking admin.conf",
 )
-BEGUN = Begun("10.0.0.1:6443", [CA], False, "2026-11-23T12:00:00Z")
+BEGUN = Attempt(
+    attempt.JOIN, began="2026-11-23T12:00:00Z", control_plane=False, endpoint="10.0.0.1:6443", ca_cert_hashes=[CA]
+)
+INIT_BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z")
 
 
 def summaries(steps: list[Step]) -> list[str]:
@@ -235,7 +227,7 @@ def test_a_fresh_node_joins() -> None:
 
 
 def test_a_node_that_has_joined_is_left_alone() -> None:
-    control_plane = replace(WORKER, kubeadm=replace(WORKER.kubeadm, role="control_plane"))
+    control_plane = replace(WORKER, role="control_plane")
     for state, command in ((WORKER, COMMAND), (WORKER, None), (control_plane, CONTROL_PLANE), (control_plane, COMMAND)):
         assert plan(state, JoinOptions(), command) == []
 
@@ -256,20 +248,20 @@ def test_no_secret_is_in_a_plan() -> None:
         (LEFT, None, "join.partial", "that this collection did not put there: found certificates"),
         (HALF_CONTROL_PLANE, CONTROL_PLANE, "join.partial", "that this collection did not put there"),
         (
-            replace(LEFT, begun=replace(BEGUN, ca_cert_hashes=[OTHER])),
+            replace(LEFT, attempt=replace(BEGUN, ca_cert_hashes=[OTHER])),
             replace(COMMAND, ca_cert_hashes=[OTHER]),
             "join.foreign_ca",
             "w1 has the CA of another cluster",
         ),
         (
-            replace(HALF_CONTROL_PLANE, kubeadm=replace(HALF_CONTROL_PLANE.kubeadm, finished=True)),
+            replace(HALF_CONTROL_PLANE, finished=True),
             CONTROL_PLANE,
             "join.broken",
             "w1 once joined, but is not whole",
         ),
     ],
 )
-def test_nodes_that_are_never_touched(state: JoinState, command: JoinCommand | None, check: str, says: str) -> None:
+def test_nodes_that_are_never_touched(state: KubeadmState, command: JoinCommand | None, check: str, says: str) -> None:
     (problem,) = problems(state, JoinOptions(), command)
     assert (problem.check, problem.level) == (check, "error")
     assert says in problem.message
@@ -280,50 +272,62 @@ def test_nodes_that_are_never_touched(state: JoinState, command: JoinCommand | N
 
 def test_what_a_failed_join_to_this_cluster_left_is_removed() -> None:
     clean, again = plan(LEFT, JoinOptions(), COMMAND)
-    assert clean.summary() == f"clean w1 (an earlier join to this cluster failed: {LEFT.kubeadm.reason})"
+    assert clean.summary() == f"clean w1 (an earlier join to this cluster failed: {LEFT.reason})"
     assert clean.data["reset"] is False
     assert again.action == "join"
 
 
 def test_what_our_own_join_left_is_removed() -> None:
-    clean, _again = plan(replace(HALF_CONTROL_PLANE, begun=BEGUN), JoinOptions(), CONTROL_PLANE)
+    clean, _again = plan(replace(HALF_CONTROL_PLANE, attempt=BEGUN), JoinOptions(), CONTROL_PLANE)
     assert clean.summary().startswith(
         "clean w1 (the join begun at 2026-11-23T12:00:00Z did not end: found certificates and"
     )
     assert clean.data["reset"] is True
 
 
-def test_a_marker_does_not_matter_once_the_node_has_joined() -> None:
-    assert plan(replace(WORKER, begun=BEGUN), JoinOptions(), COMMAND) == []
+def test_a_join_that_only_lacks_its_end_gets_it(machine: Machine) -> None:
+    (step,) = plan(replace(WORKER, attempt=BEGUN), JoinOptions(), COMMAND)
+    assert step.summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
+    attempt.begin(machine, BEGUN)
+    join.apply(step, machine)
+    assert not machine.exists("/var/lib/kubestead") and machine.ran == []
+
+
+HALF_INIT = replace(HALF_CONTROL_PLANE, attempt=INIT_BEGUN, reached="control-plane")
+
+
+def test_what_our_own_init_left_is_removed_where_the_node_shall_join_now() -> None:
+    clean, again = plan(HALF_INIT, JoinOptions(), replace(CONTROL_PLANE, ca_cert_hashes=[OTHER]))
+    assert clean.summary() == "clean w1 (the init begun at 2026-11-23T12:00:00Z stopped after phase control-plane)"
+    assert (clean.data["reset"], again.action) == (True, "join")
+
+
+@pytest.mark.parametrize("state", [replace(HALF_INIT, finished=True), replace(HALF_INIT, api=ClusterApi(live=True))])
+def test_an_init_that_may_have_made_a_cluster_is_not_removed_for_a_join(state: KubeadmState) -> None:
+    with pytest.raises(KubesteadError, match="nothing was changed"):
+        plan(state, JoinOptions(), CONTROL_PLANE)
 
 
 def test_a_control_plane_may_bring_the_authorities_with_it() -> None:
-    own = replace(
-        FRESH.kubeadm, pki=["ca.crt", "ca.key"], ca_cert_hash=CA, role="control_plane", phase=PARTIAL, own_ca=True
-    )
-    assert [step.action for step in plan(JoinState(own), JoinOptions(), CONTROL_PLANE)] == ["join"]
+    own = replace(FRESH, pki=["ca.crt", "ca.key"], ca_cert_hash=CA, role="control_plane", phase=PARTIAL, own_ca=True)
+    assert [step.action for step in plan(own, JoinOptions(), CONTROL_PLANE)] == ["join"]
     with pytest.raises(KubesteadError, match="did not put there"):
-        plan(JoinState(own), JoinOptions(), COMMAND)
+        plan(own, JoinOptions(), COMMAND)
 
 
 def test_a_state_survives_the_way_to_the_control_machine() -> None:
-    state = replace(LEFT, begun=BEGUN)
-    assert from_dict(JoinState, json.loads(json.dumps(to_dict(state)))) == state
-
-
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"endpoint": 1}'])
-def test_what_is_no_marker(text: str | None) -> None:
-    assert read_marker(text) is None
+    state = replace(LEFT, attempt=BEGUN)
+    assert from_dict(KubeadmState, json.loads(json.dumps(to_dict(state)))) == state
 
 
 def test_observation_of_a_folder(machine: Machine) -> None:
     machine.put("/etc/kubernetes/pki/ca.crt", CA_PEM)
     machine.put("/etc/kubernetes/bootstrap-kubelet.conf", "clusters: []")
     machine.put("/etc/hostname", "w1\n")
-    machine.put(join.MARKER, json.dumps(to_dict(BEGUN)))
-    state = join.observe(machine)
-    assert state.begun == BEGUN
-    assert (state.kubeadm.phase, state.kubeadm.role, state.kubeadm.ca_cert_hash) == (PARTIAL, "worker", CA)
+    machine.put(attempt.MARKER, json.dumps(to_dict(BEGUN)))
+    state = kubeadm.observe(machine)
+    assert state.attempt == BEGUN
+    assert (state.phase, state.role, state.ca_cert_hash) == (PARTIAL, "worker", CA)
     assert [step.action for step in plan(state, JoinOptions(), COMMAND)] == ["clean", "join"]
 
 
@@ -451,8 +455,8 @@ class FakeKubeadm:
 
     def _join(self, argv: Sequence[str], stdin: str | None) -> Result:
         path = argv[-1]
-        marker = self.machine.read(join.MARKER)
-        self.seen.update(argv=list(argv), path=path, text=Path(path).read_text(), marker=read_marker(marker))
+        marker = self.machine.read(attempt.MARKER)
+        self.seen.update(argv=list(argv), path=path, text=Path(path).read_text(), marker=attempt.parse(marker))
         self.seen.update(mode=os.stat(path).st_mode & 0o777, marker_text=marker)
         for name in self.leaves:
             self.machine.put(name, CA_PEM if name.endswith("ca.crt") else "x")
@@ -460,7 +464,7 @@ class FakeKubeadm:
 
 
 def run(machine: Machine, options: JoinOptions | None = None, command: JoinCommand = COMMAND) -> None:
-    for step in plan(join.observe(machine), options or JoinOptions(), command):
+    for step in plan(kubeadm.observe(machine), options or JoinOptions(), command):
         join.apply(step, machine)
 
 
@@ -479,7 +483,7 @@ def test_a_join_passes_its_secrets_in_a_file(machine: Machine) -> None:
 def test_a_marker_says_that_the_join_is_ours_while_it_runs(machine: Machine) -> None:
     fake = FakeKubeadm(machine)
     run(machine)
-    assert fake.seen["marker"] == Begun("10.0.0.1:6443", [CA], False, fake.seen["marker"].began)
+    assert fake.seen["marker"] == replace(BEGUN, began=fake.seen["marker"].began)
     assert "0123456789abcdef" not in fake.seen["marker_text"]
     assert not machine.exists("/var/lib/kubestead")
 
@@ -541,22 +545,46 @@ def test_a_failed_join_leaves_no_token_and_the_next_one_starts_clean(machine: Ma
         run(machine)
     assert not machine.exists("/etc/kubernetes/bootstrap-kubelet.conf")
     assert list((machine.folder / "run").iterdir()) == []
-    assert read_marker(machine.read(join.MARKER)) is not None
+    assert attempt.observe(machine) is not None
     fake.leaves, fake.result = leaves, Result(0)
     machine.put("/var/lib/kubelet/config.yaml", "old")
     run(machine)
     assert ["systemctl", "stop", "kubelet"] in machine.ran
     assert not machine.exists("/var/lib/kubelet/config.yaml")
     assert kubeadm.observe(machine).phase == DONE
-    assert not machine.exists(join.MARKER)
+    assert not machine.exists(attempt.MARKER)
 
 
 def test_leftovers_of_a_control_plane_are_reset_by_kubeadm(machine: Machine) -> None:
     FakeKubeadm(machine)
     machine.answer("kubeadm reset", "")
-    step = Step("join", "clean", "cp2", "", data={"reset": True, "cri_socket": "unix:///run/x.sock"})
-    join.apply(step, machine)
-    assert ["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/x.sock"] in machine.ran
+    for name in ("ca.crt", "apiserver.crt", "etcd/ca.key"):
+        machine.put(f"/etc/kubernetes/pki/{name}", "x")
+    machine.put("/var/lib/etcd/member/wal", "x")
+    machine.put("/etc/kubernetes/admin.conf", "server: https://10.0.0.1:6443")
+    machine.answer("kubectl", "")
+    data = {"reset": True, "cri_socket": "unix:///run/x.sock", "own_files": ["ca.crt"], "node_name": "cp2"}
+    join.apply(Step("join", "clean", "cp2", "", data=data), machine)
+    node, reset = [argv for argv in machine.ran if argv[0] in ("kubectl", "kubeadm")]
+    assert node[-3:] == ["delete", "--raw", "/api/v1/nodes/cp2"]
+    assert reset[:5] == ["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/x.sock"]
+    assert kubeadm.files_below(machine, "/etc/kubernetes/pki") == ["ca.crt"]
+    assert not machine.exists("/var/lib/etcd/member")
+
+
+def test_a_control_plane_that_failed_to_join_leaves_etcd_again(machine: Machine) -> None:
+    fake = FakeKubeadm(machine)
+    machine.answer("kubeadm reset", "")
+    fake.result = Result(1, "", "error: error execution phase control-plane-join/etcd: timed out")
+    fake.leaves = ["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key", "/etc/kubernetes/manifests/etcd.yaml"]
+    with pytest.raises(KubesteadError, match="failed in phase control-plane-join/etcd: timed out"):
+        run(machine, command=CONTROL_PLANE)
+    assert [argv[1] for argv in machine.ran if argv[0] == "kubeadm"][-2:] == ["join", "reset"]
+    assert kubeadm.files_below(machine, "/etc/kubernetes/pki") == []
+    machine.answer("kubeadm reset", "", rc=1, stderr="error: no")
+    machine.remove("/etc/kubernetes/manifests")
+    with pytest.raises(KubesteadError, match="it may still be a member of the cluster's etcd"):
+        run(machine, command=CONTROL_PLANE)
 
 
 def test_phases_are_skipped_by_an_argument_where_the_file_has_no_field(machine: Machine) -> None:
@@ -568,10 +596,10 @@ def test_phases_are_skipped_by_an_argument_where_the_file_has_no_field(machine: 
 
 def test_no_kubeadm(machine: Machine) -> None:
     machine.put("/etc/hostname", "w1\n")
-    assert [step.action for step in plan(join.observe(machine), JoinOptions(), COMMAND)] == ["join"]
+    assert [step.action for step in plan(kubeadm.observe(machine), JoinOptions(), COMMAND)] == ["join"]
     with pytest.raises(KubesteadError, match="kubeadm is not installed; use the role kube_packages first"):
         run(machine)
-    assert not machine.exists(join.MARKER)
+    assert not machine.exists(attempt.MARKER)
 
 
 def test_an_end_without_kubelet_conf_is_a_failure(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -263,6 +263,7 @@ def test_classification_is_pure() -> None:
         state,
         role="control_plane",
         phase=PARTIAL,
+        reached="control-plane",
         reason="found etcd data; lacking admin.conf, kubelet.conf and manifests of kube-apiserver, "
         "kube-controller-manager, kube-scheduler",
     )

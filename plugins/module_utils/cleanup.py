@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Removing what an init or join of this collection left when it was cut off."""
+
+from __future__ import annotations
+
+import time
+from typing import Sequence
+
+from . import diagnosis
+from .kubeadm import (
+    BOOTSTRAP_KUBECONFIG,
+    CA_CERTIFICATE,
+    ETCD_MEMBER,
+    KUBELET_CONFIG,
+    KUBELET_FLAGS,
+    PKI,
+    files_below,
+    node_name,
+)
+from .kubectl import ADMIN_KUBECONFIG, Kubectl
+from .system import System
+
+KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
+# Where kubeadm is told that the certificates are: it removes all it finds there, the user's own CA as well.
+_NOWHERE = "/run/kubestead.no-certificates"
+
+
+def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> None:
+    """``kubeadm reset``, which also takes the machine's member out of the cluster's etcd; the user's files stay.
+
+    ``own_files`` are paths below /etc/kubernetes/pki. Safe to run again when it was cut off itself. Raises
+    :class:`KubesteadError` when kubeadm fails.
+    """
+    began = time.time()
+    argv = ["kubeadm", "reset", "--force", "--cri-socket", cri_socket, "--cert-dir", _NOWHERE]
+    done = system.run(argv, timeout=300.0)
+    if not done.ok:
+        raise diagnosis.failure("reset", done, system, 300, began)
+    for name in files_below(system, PKI):
+        if name not in own_files:
+            system.remove("{0}/{1}".format(PKI, name))
+    # kubeadm leaves the data of an etcd whose manifest is gone already.
+    system.remove(ETCD_MEMBER)
+
+
+def leave_cluster(system: System, name: str = "") -> None:
+    """Take a control plane's Node out of the API, with the admin's kubeconfig that is still here.
+
+    kubeadm refuses to join under the name of a Node that is Ready, and a kubelet that was just stopped still is.
+    """
+    if system.exists(ADMIN_KUBECONFIG):
+        path = "/api/v1/nodes/{0}".format(name or node_name(system, None))
+        Kubectl(system, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)
+
+
+def remove_bootstrap(system: System) -> None:
+    """Remove what a worker's join leaves that did not come as far as a kubelet.conf."""
+    system.run(["systemctl", "stop", "kubelet"], timeout=60.0)
+    for path in (BOOTSTRAP_KUBECONFIG, CA_CERTIFICATE, KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG):
+        system.remove(path)
