@@ -21,6 +21,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, List, Optional
 
 from .errors import KubesteadError
+from .private import remove_abandoned
 from .system import System
 
 MARKER = "/var/lib/kubestead/attempt.json"
@@ -113,6 +114,7 @@ def alone(system: System, timeout: float) -> Iterator[None]:
                     "and run again".format(who, timeout)
                 )
             time.sleep(0.5)
+        remove_abandoned(system)
         yield
 
 

@@ -14,23 +14,20 @@ import base64
 import binascii
 import contextlib
 import json
-import os
 import re
 import secrets
-import shutil
 import string
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from . import cluster_info
 from .errors import CommandError, KubesteadError, OptionError
-from .init import private_folder
 from .join_command import JoinCommand, hide, parse_time
 from .kubectl import ADMIN_KUBECONFIG, Kubectl
 from .plan import Step
-from .system import System
+from .private import private_file
 from .versions import config_api, parse
 
 AREA = "join"
@@ -430,19 +427,6 @@ def upload_config(api: str, stored: str, certificate_key: str) -> str:
         "nodeRegistration": {"criSocket": "unix:///run/containerd/containerd.sock"},
     }
     return "{0}\n---\n{1}\n".format(json.dumps(document, indent=2), stored.strip())
-
-
-@contextlib.contextmanager
-def private_file(system: System, text: str) -> Iterator[str]:
-    """A file (0600) in a folder of its own (0700), in memory where /run is, gone when the block ends."""
-    folder = private_folder(system)
-    try:
-        path = os.path.join(folder, "kubeadm.yaml")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(text)
-        yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _get(kubectl: Kubectl, path: str) -> Optional[Dict[str, Any]]:

@@ -6,12 +6,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import shutil
 import string
-import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -33,6 +30,7 @@ from .kubeadm_config import (
 from .kubectl import Kubectl
 from .model import option
 from .plan import Step
+from .private import private_file
 from .system import System
 from .versions import Version, config_api, parse, parse_request
 
@@ -401,14 +399,8 @@ def initialise(step: Step, system: System) -> InitRun:
     if data["skip_phases"] and (data["api"] == "v1beta2" or step.action == "continue"):
         argv.append("--skip-phases={0}".format(",".join(data["skip_phases"])))
     began = time.time()
-    folder = private_folder(system)
-    try:
-        path = os.path.join(folder, "init.json")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(render_documents([init] + list(data["documents"][1:])))
+    with private_file(system, render_documents([init] + list(data["documents"][1:]))) as path:
         result = system.run(argv + ["--config", path], timeout=float(data["timeout"]))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     phases = diagnosis.phases_of(result.stdout)
     if "bootstrap-token" in phases:
         secret = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-{0}".format(token_id)
@@ -418,12 +410,6 @@ def initialise(step: Step, system: System) -> InitRun:
         raise diagnosis.failure("init", result, system, int(data["timeout"]), began)
     attempts.end(system)
     return InitRun(phases=phases, output=diagnosis.scrub(result.stdout).splitlines())
-
-
-def private_folder(system: System) -> str:
-    """A new folder that only root can enter, in memory where there is such a place."""
-    parent = system.path("/run")
-    return tempfile.mkdtemp(prefix="kubestead.", dir=parent if os.path.isdir(parent) else None)
 
 
 def void_token() -> Tuple[str, Dict[str, Any]]:

@@ -23,7 +23,6 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from . import attempt as attempts
 from . import cleanup, cluster_info, diagnosis, kubeadm, network
 from .attempt import INIT, Attempt
-from .bootstrap_token import private_file
 from .cluster_info import ClusterInfo
 from .errors import KubesteadError, OptionError
 from .findings import Problem
@@ -54,6 +53,7 @@ from .kubeadm_config import (
 )
 from .model import option
 from .plan import Step
+from .private import private_file
 from .system import System
 from .versions import config_api, parse
 

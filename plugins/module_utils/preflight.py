@@ -134,6 +134,10 @@ def _names(ground: Ground) -> List[Finding]:
         member = ground.members.get(name)
         if member is None or host.name == ground.first:
             continue
+        same = member.machine_id in ("", host.node.machine_id)
+        if host.kubeadm.attempt and same:
+            # Its own Node, of a join that was cut off.
+            continue
         fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)
         if member.ready:
             text = "would join as {0}, a node that is in the cluster and ready".format(name)

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils import attempt, cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils.attempt import Attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.hosts import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.module_utils.init import InitOptions
@@ -147,6 +149,51 @@ def test_a_half_done_init_is_reported_and_never_overrun() -> None:
         in lines(result)[0]
     )
     assert not result.init_host
+
+
+BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z")
+#: An init of ours that was cut off when its API server answered already.
+ANSWERS = replace(
+    live("cp1"),
+    phase=PARTIAL,
+    attempt=BEGUN,
+    reached="upload-config",
+    kubelet_conf=True,
+    manifests=["kube-apiserver", "kube-controller-manager", "kube-scheduler"],
+)
+
+
+def test_an_init_of_ours_that_was_cut_off_goes_on_and_is_no_cluster_yet() -> None:
+    result = plan([host("cp1", ANSWERS), host("w1")])
+    assert not result.errors
+    assert (result.init_host, result.joins, result.cluster["exists"]) == ("cp1", ["w1"], False)
+    assert [step.summary() for step in result.steps["cp1"]] == [
+        "continue cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase upload-config)"
+    ]
+    result = plan([host("w1")], outside=[("cp1", ANSWERS)], inventory=Inventory(["cp1"], ["w1"]))
+    assert lines(result)[0].startswith("all: no control plane answers: asked cp1; run site.yml without --limit first")
+
+
+def test_an_init_of_ours_goes_on_where_it_was_begun() -> None:
+    hosts = [host("cp1", endpoint="k8s:6443"), host("cp2", replace(ANSWERS, node_name="cp2"), endpoint="k8s:6443")]
+    result = plan([*hosts, host("w1")])
+    assert not result.errors
+    assert (result.init_host, result.control_plane_joins) == ("cp2", ["cp1"])
+
+
+def test_an_init_of_ours_that_was_complete_but_is_down_is_brought_up_not_reported() -> None:
+    down = replace(ANSWERS, finished=True, api=ClusterApi(reason="refused"))
+    result = plan([host("cp1", down), host("w1")])
+    assert not result.errors
+    assert [step.action for step in result.steps["cp1"]] == ["continue"]
+
+
+def test_a_join_that_only_lacks_its_end_gets_it() -> None:
+    ended = replace(joined("w1"), attempt=Attempt(attempt.JOIN, began="2026-11-23T12:00:00Z", ca_cert_hashes=[HASH]))
+    result = plan([host("cp1", live("cp1", "w1")), host("w1", ended)])
+    assert not result.errors
+    assert result.joins == ["w1"]
+    assert result.steps["w1"][0].summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
 
 
 def test_a_ca_of_the_users_own_is_no_half_done_init() -> None:

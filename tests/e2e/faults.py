@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Faults on lab nodes, struck while the real kubeadm is at a certain line of its output.
+
+A saboteur stands before kubeadm on the PATH of a node. It runs the real one, passes its output on, and strikes once
+when a line matches. Without an order it is not there: it becomes the real kubeadm at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .conftest import Lab, dev
+
+ORDER = "/run/fault.json"
+STRUCK = "/run/fault.struck"
+
+SABOTEUR = r"""#!/usr/bin/python3
+import json, os, re, signal, subprocess, sys
+REAL = "/usr/bin/kubeadm"
+try:
+    with open("/run/fault.json") as stream:
+        order = json.load(stream)
+except OSError:
+    order = {}
+if sys.argv[1:2] != [order.get("command")]:
+    os.execv(REAL, [REAL] + sys.argv[1:])
+child = subprocess.Popen([REAL] + sys.argv[1:], stdout=subprocess.PIPE)
+for line in child.stdout:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+    if order and re.search(order["at"], line.decode("utf-8", "replace")):
+        os.unlink("/run/fault.json")
+        with open("/run/fault.struck", "wb") as stream:
+            stream.write(line)
+        if order["kill"]:
+            child.kill()
+        if order["kill"] == "module":
+            os.kill(os.getppid(), signal.SIGKILL)
+        if order["shell"]:
+            subprocess.run(["bash", "-c", order["shell"]], stdin=subprocess.DEVNULL)
+        order = {}
+code = child.wait()
+os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a node when kubeadm says ``at`` (a regular expression for a line of its output).
+
+    ``kill`` is ``kubeadm`` or ``module`` (the Ansible module that runs kubeadm as well); ``shell`` runs on the node;
+    ``heal`` is what no program can do for the user, such as plugging a cable in again.
+    """
+
+    name: str
+    kill: str = ""
+    shell: str = ""
+    heal: str = ""
+    restarts: bool = False
+
+
+KILLED = Fault("kubeadm is killed", kill="kubeadm")
+MODULE_KILLED = Fault("kubeadm and its module are killed", kill="module")
+CONTAINERD_STOPPED = Fault("containerd is stopped", shell="systemctl stop containerd")
+KUBELET_KILLED = Fault("the kubelet is killed", shell="systemctl kill -s KILL kubelet")
+RESTARTED = Fault("the node restarts", shell="systemctl --force --force poweroff", restarts=True)
+# Nothing but SSH from the control machine gets through.
+CUT_OFF = Fault(
+    "the network between the nodes is cut",
+    shell="iptables -I INPUT -i eth0 -p tcp ! --dport 22 -j DROP; "
+    "iptables -I OUTPUT -o eth0 -p tcp ! --sport 22 -j DROP",
+    heal="iptables -D INPUT -i eth0 -p tcp ! --dport 22 -j DROP; "
+    "iptables -D OUTPUT -o eth0 -p tcp ! --sport 22 -j DROP",
+)
+# What kubeadm and etcd write to becomes a file system that has no room, with what is there already in it.
+FULL_DISK = Fault(
+    "the disk is full",
+    shell="for d in /etc/kubernetes /var/lib/etcd; do mkdir -p $d; mkdir -p /run/was$d; cp -a $d/. /run/was$d/; "
+    "mount -t tmpfs -o size=$(( $(du -sk $d | cut -f1) + 16 ))k full $d; cp -a /run/was$d/. $d/; "
+    "head -c 10M /dev/zero > $d/filler 2>/dev/null; done; true",
+    heal="for d in /etc/kubernetes /var/lib/etcd; do rm -f $d/filler; mount -o remount,size=512m $d; done",
+)
+
+
+def arm(lab: Lab, host: str, command: str, at: str, fault: Fault) -> None:
+    """Have ``fault`` strike ``host`` when ``kubeadm command`` says ``at`` the next time."""
+    order = json.dumps({"command": command, "at": at, "kill": fault.kill, "shell": fault.shell})
+    lab.ssh(
+        host,
+        f"rm -f {STRUCK}; printf %s {shlex.quote(SABOTEUR)} > /usr/local/bin/kubeadm; "
+        f"chmod 755 /usr/local/bin/kubeadm; printf %s {shlex.quote(order)} > {ORDER}",
+    )
+
+
+def struck(lab: Lab, host: str) -> str:
+    """The line at which the fault struck; empty when it did not."""
+    return lab.ssh(host, f"cat {STRUCK} 2>/dev/null", check=False).strip()
+
+
+def disarm(lab: Lab, host: str) -> None:
+    """Take the saboteur away."""
+    lab.ssh(host, f"rm -f {ORDER} {STRUCK} /usr/local/bin/kubeadm")
+
+
+def recover(lab: Lab, host: str, fault: Fault) -> None:
+    """Do what a person has to do after ``fault``: switch the machine on, plug it in, make room. Nothing else."""
+    if fault.restarts:
+        dev("nodes", "create", "--set", lab.inventory.parent.name, host)
+    if fault.heal:
+        lab.ssh(host, fault.heal)
+
+
+def bare_again(lab: Lab, host: str) -> None:
+    """Take a node out of whatever it is in, as its owner would: packages stay, Kubernetes' state goes."""
+    lab.ssh(
+        host,
+        "rm -f /usr/local/bin/kubeadm; systemctl start containerd; kubeadm reset --force >/dev/null 2>&1; "
+        "umount /etc/kubernetes /var/lib/etcd 2>/dev/null; "
+        "rm -rf /etc/kubernetes/* /var/lib/etcd/* /var/lib/kubestead /etc/cni/net.d/* /home/admin/.kube /run/was "
+        "/var/lib/cni; ip link delete cni0 2>/dev/null; "
+        "systemctl list-unit-files --no-legend 'kubestead*' | cut -d' ' -f1 | xargs -r systemctl disable --now; "
+        "rm -f /etc/systemd/system/kubestead-*; systemctl daemon-reload; true",
+    )
+
+
+def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """True as soon as ``what`` is true; False when it never was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(1)
+    return what()
+
+
+def whole(lab: Lab, hosts: list[str], control_planes: int = 1) -> None:
+    """Assert that the cluster of ``hosts`` lacks nothing and that nothing is left of what was cut off."""
+    nodes = json.loads(lab.kubectl("get nodes -o json"))["items"]
+    ready = {
+        node["metadata"]["name"]
+        for node in nodes
+        if any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+    }
+    assert ready == set(hosts), ready
+    for what in (
+        "configmap/kubeadm-config",
+        "configmap/kube-proxy",
+        "daemonset/kube-proxy",
+        "deployment/coredns",
+        "service/kube-dns",
+        "role/kubeadm:nodes-kubeadm-config",
+    ):
+        lab.kubectl(f"-n kube-system get {what} -o name")
+    lab.kubectl("-n kube-public get configmap/cluster-info -o name")
+    tokens = lab.kubectl("-n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name")
+    assert tokens.strip() == "", tokens
+    for host in hosts:
+        left = lab.ssh(
+            host,
+            "ls -d /var/lib/kubestead /etc/kubernetes/bootstrap-kubelet.conf /run/kubestead.[!l]* 2>&1",
+            check=False,
+        )
+        assert not [line for line in left.splitlines() if "No such file" not in line], left
+    members = json.loads(
+        lab.ssh(
+            "cp1",
+            "curl -sS --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt "
+            "--key /etc/kubernetes/pki/etcd/server.key -d '{}' https://127.0.0.1:2379/v3/cluster/member/list",
+        )
+    )["members"]
+    assert len(members) == control_planes and all(one.get("name") for one in members), members
+
+
+def summary(output: str, host: str) -> list[str]:
+    """The plan's lines for a host."""
+    return [line.split(None, 1)[1] for line in output.splitlines() if re.match(rf"^  {host} ", line)]
