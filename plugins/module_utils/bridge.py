@@ -115,9 +115,14 @@ class BridgeState:
 
 
 def observe(system: System) -> BridgeState:
-    """Look at the machine. Read-only; a machine that never had a bridge network is asked for its addresses alone."""
+    """Look at the machine. Read-only; a machine without a bridge network is not asked for its rules."""
     names = [name for name in system.names(CNI_FOLDER) if name.endswith((".conf", ".conflist", ".json"))]
     unit = system.read(UNIT)
+    # Also where the unit is gone: they are of a cluster that was here before.
+    routes = []
+    for flag in ("-4", "-6"):
+        answer = system.run(["ip", "-j", flag, "route", "show", "proto", PROTOCOL])
+        routes += parse_routes(answer.stdout)
     state = BridgeState(
         conflist=system.read(CONFLIST),
         others=[name for name in names if name != CONFLIST.rsplit("/", 1)[1]],
@@ -125,20 +130,17 @@ def observe(system: System) -> BridgeState:
         interfaces=parse_interfaces(system.run(["ip", "-j", "address", "show"]).stdout),
         hostname=(system.read("/proc/sys/kernel/hostname") or "").strip().lower(),
         unit=unit,
+        routes=routes,
     )
     if unit is None:
         return state
-    routes = []
-    for flag in ("-4", "-6"):
-        answer = system.run(["ip", "-j", flag, "route", "show", "proto", PROTOCOL])
-        routes += parse_routes(answer.stdout)
     rules: List[Rule] = []
     for family in (4, 6) if "ip6tables" in unit else (4,):
         for table, chain in (("nat", "POSTROUTING"), ("filter", "FORWARD")):
             command = Rule(family, table, chain, "").command
             rules += parse_rules(family, table, system.run([command, "-w", "-t", table, "-S", chain]).stdout)
     enabled = system.run(["systemctl", "is-enabled", UNIT_NAME]).stdout.strip() == "enabled"
-    values: Dict[str, Any] = dict(vars(state), routes=routes, rules=rules, enabled=enabled)
+    values: Dict[str, Any] = dict(vars(state), rules=rules, enabled=enabled)
     return BridgeState(**values)
 
 

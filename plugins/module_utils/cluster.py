@@ -214,7 +214,8 @@ def _wanted(hosts: Sequence[Host], plan: ClusterPlan) -> Dict[str, Any]:
 def _removed_findings(hosts: Sequence[Host], members: Dict[str, Any]) -> List[Finding]:
     found = []
     for host in hosts:
-        if host.kubeadm.phase == DONE and host.kubeadm.node_name not in members:
+        # The Node of a join that was cut off may not be there yet.
+        if host.kubeadm.phase == DONE and host.kubeadm.node_name not in members and not host.kubeadm.attempt:
             text = "has joined (kubelet.conf is there), but the cluster has no node {0}".format(host.kubeadm.node_name)
             fix = (
                 "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"

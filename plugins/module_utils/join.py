@@ -51,6 +51,7 @@ from .kubeadm_config import (
     parse_taint,
     render_documents,
 )
+from .kubectl import Kubectl
 from .model import option
 from .plan import Step
 from .private import private_file
@@ -443,7 +444,7 @@ def apply(step: Step, system: System) -> None:
     """Carry out a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
     data = step.data
     if step.action == "finish":
-        attempts.end(system)
+        finish(system)
     elif step.action == "clean" and data["reset"]:
         cleanup.leave_cluster(system, str(data["node_name"]))
         cleanup.reset(system, str(data["cri_socket"]), data["own_files"])
@@ -451,6 +452,29 @@ def apply(step: Step, system: System) -> None:
         cleanup.remove_bootstrap(system)
     elif step.action == "join":
         join(system, data["options"], data["command"], data["own_files"])
+
+
+def finish(system: System) -> None:
+    """End a join that lacked only its end: wait for the Node, with the kubelet started anew where there is none yet.
+
+    A kubelet registers its Node when it starts; one whose Node was deleted meanwhile does not do it again. Raises
+    :class:`KubesteadError` when it has none after a minute and a half.
+    """
+    kubelet = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
+    path = "/api/v1/nodes/{0}".format(kubeadm.observe(system).node_name)
+    began = time.time()
+    if not kubelet.run(["get", "--raw", path], timeout=20.0).ok:
+        system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
+        deadline = time.monotonic() + 90.0
+        while not kubelet.run(["get", "--raw", path], timeout=20.0).ok:
+            if time.monotonic() > deadline:
+                details = diagnosis.logs(system, began)
+                known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' there"
+                raise KubesteadError(
+                    "the kubelet has joined, but its node does not show in the API: {0}".format(known), details
+                )
+            time.sleep(1.0)
+    attempts.end(system)
 
 
 def join(system: System, options: JoinOptions, command: JoinCommand, own_files: Sequence[str] = ()) -> None:

@@ -289,8 +289,29 @@ def test_a_join_that_only_lacks_its_end_gets_it(machine: Machine) -> None:
     (step,) = plan(replace(WORKER, attempt=BEGUN), JoinOptions(), COMMAND)
     assert step.summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
     attempt.begin(machine, BEGUN)
+    machine.put("/etc/hostname", "w1\n")
+    machine.answer("kubectl", "{}")
     join.apply(step, machine)
-    assert not machine.exists("/var/lib/kubestead") and machine.ran == []
+    assert not machine.exists("/var/lib/kubestead")
+    assert [argv[-1] for argv in machine.ran if argv[0] == "kubectl"] == ["/api/v1/nodes/w1"]
+
+
+def test_a_kubelet_whose_node_is_not_there_is_started_anew(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    (step,) = plan(replace(WORKER, attempt=BEGUN), JoinOptions(), COMMAND)
+    attempt.begin(machine, BEGUN)
+    machine.answer("systemctl restart kubelet", lambda argv, stdin: machine.answer("kubectl", "{}") or Result(0))
+    join.apply(step, machine)
+    assert not machine.exists("/var/lib/kubestead")
+    attempt.begin(machine, BEGUN)
+    machine.answer("kubectl", "", rc=1)
+    machine.answer("systemctl restart kubelet", "")
+    machine.answer("systemctl is-active containerd", "failed\n", rc=3)
+    clock = iter(range(0, 1000, 50))
+    monkeypatch.setattr(join.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(join.time, "sleep", quiet)
+    with pytest.raises(KubesteadError, match="does not show in the API: containerd is not running"):
+        join.apply(step, machine)
+    assert attempt.observe(machine) is not None
 
 
 HALF_INIT = replace(HALF_CONTROL_PLANE, attempt=INIT_BEGUN, reached="control-plane")
