@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SET = os.environ.get("KUBESTEAD_E2E_SET", "e2e")
+
+# What a run may touch: if none of this differs, nothing was changed. Below kubelet/pods is what pods do meanwhile.
+FOOTPRINT = (
+    "find /etc /opt /usr/local/bin /var/lib/kubelet /var/lib/etcd /root /home -xdev -type f "
+    "! -path '/home/*/.ansible/*' ! -path '/root/.ansible/*' "
+    "! -path '/var/lib/kubelet/pods/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
+    "dpkg -l | sha256sum; ls /var/lib/apt/lists | sort | sha256sum; systemctl list-unit-files --no-pager | sha256sum; "
+    "sysctl net.ipv4.ip_forward"
+)
+
+
+def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """True as soon as ``what`` is true; False when it never was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(1)
+    return what()
 
 
 @dataclass
@@ -69,6 +90,8 @@ class Lab:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
+            # A group of its own, so that it can be killed with all its processes.
+            start_new_session=True,
         )
         rows = json.loads(tasks.read_text()) if tasks.exists() else []
         return Run(done.returncode, done.stdout, rows)
@@ -76,6 +99,40 @@ class Lab:
     def site(self, *arguments: str, **options: Any) -> Run:
         """Run site.yml."""
         return self.playbook("site.yml", *arguments, **options)
+
+    def killed_at(self, task: int | str, *arguments: str, after: float = 0.0) -> bool:
+        """Run site.yml and kill it and all its processes when its task ``task`` (number or name) begins,
+        or ``after`` seconds later.
+
+        False when it had fewer tasks. What it started on the nodes is not killed.
+        """
+        environment = {"ANSIBLE_CALLBACKS_ENABLED": "tasks,kill", "KUBESTEAD_KILL_AT": str(task)}
+        if after:
+            environment["KUBESTEAD_KILL_AFTER"] = str(after)
+        run = self.site(*arguments, environment=environment)
+        if run.code == -signal.SIGKILL:
+            return True
+        assert run.code == 0, run.output
+        return False
+
+    def module(self, host: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Run a module of the collection on a host as root, alone; its result, also of one that failed."""
+        result = self.folder / "result.json"
+        tasks = [
+            {f"kubestead.cluster.{name}": arguments, "register": "done", "ignore_errors": True, "no_log": True},
+            {
+                "ansible.builtin.copy": {"content": "{{ done | to_json }}", "dest": str(result), "mode": "0600"},
+                "delegate_to": "localhost",
+                "become": False,
+                "no_log": True,
+            },
+        ]
+        playbook = self.folder / "module.yml"
+        playbook.write_text(json.dumps([{"hosts": host, "become": True, "gather_facts": False, "tasks": tasks}]))
+        run = self.playbook(str(playbook))
+        assert run.code == 0, run.output
+        found: dict[str, Any] = json.loads(result.read_text())
+        return found
 
     def variable(self, host: str, name: str) -> str:
         """A variable of a host in the inventory."""

@@ -13,8 +13,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .conftest import Lab, dev
@@ -129,16 +127,6 @@ def bare_again(lab: Lab, host: str) -> None:
         "systemctl list-unit-files --no-legend 'kubestead*' | cut -d' ' -f1 | xargs -r systemctl disable --now; "
         "rm -f /etc/systemd/system/kubestead-*; systemctl daemon-reload; true",
     )
-
-
-def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """True as soon as ``what`` is true; False when it never was."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(1)
-    return what()
 
 
 def whole(lab: Lab, hosts: list[str], control_planes: int = 1) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Lab, nodes
+from .conftest import FOOTPRINT, Lab, eventually, nodes
 from .faults import (
     CONTAINERD_STOPPED,
     CUT_OFF,
@@ -30,13 +30,14 @@ from .faults import (
     disarm,
     recover,
     struck,
+    summary,
     whole,
 )
 
 # kubeadm's own patience, so that what can't come up is given up in seconds.
 IMPATIENT = {
     "cluster_kubeadm_config": {
-        "ClusterConfiguration": {"apiServer": {"timeoutForControlPlane": "40s"}},
+        "InitConfiguration": {"timeouts": {"controlPlaneComponentHealthCheck": "40s"}},
     },
     "control_plane_timeout": 120,
     "join_timeout": 90,
@@ -94,7 +95,59 @@ def faulty_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
+@pytest.fixture(scope="module")
+def killed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two bare nodes."""
+    yield from nodes("killed", ["cp1", "w1"], tmp_path_factory.mktemp("killed"))
+
+
 ALL = (MODULE_KILLED, KILLED, CONTAINERD_STOPPED, KUBELET_KILLED, RESTARTED, FULL_DISK)
+
+
+def test_a_control_machine_that_dies_at_every_task_boundary(killed_lab: Lab) -> None:
+    """One boundary after the other on the same nodes, from bare machines to a run that is not killed any more."""
+    lab = killed_lab
+    kills = 0
+    while lab.killed_at(kills + 1):
+        kills += 1
+        assert kills < 60
+    assert kills > 20
+    run = lab.site()
+    assert (run.code, run.changed()) == (0, {}), run.output
+    whole(lab, ["cp1", "w1"])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("after", [0.0, 0.4, 1.5, 4.0, 10.0])
+def test_a_control_machine_that_dies_anywhere(killed_lab: Lab, after: float) -> None:
+    """At each boundary from bare nodes, or so many seconds into each task, whose program goes on on the nodes."""
+    lab, task = killed_lab, 0
+    while True:
+        task += 1
+        for host in ("cp1", "w1"):
+            bare_again(lab, host)
+        if not lab.killed_at(task, after=after):
+            break
+        run = lab.site()
+        assert run.code == 0, f"killed at {task}: {run.output}"
+        whole(lab, ["cp1", "w1"])
+    assert task > 20
+
+
+def test_a_run_that_comes_while_the_last_ones_kubeadm_is_at_it(joined_lab: Lab) -> None:
+    """The control machine dies, kubeadm on the node does not: the next run waits for it instead of fighting it."""
+    lab = joined_lab
+    lab.kubectl("delete node w1 --ignore-not-found")
+    bare_again(lab, "w1")
+    slow = "pkill -STOP -f '^/usr/bin/kubeadm'; sleep 15; pkill -CONT -f '^/usr/bin/kubeadm'"
+    arm(lab, "w1", "join", JOIN[0], Fault("kubeadm is slow", shell=slow))
+    assert lab.killed_at("Join the workers", after=5.0)
+    assert "join" in lab.ssh("w1", "pgrep -af '^/usr/bin/kubeadm'")
+    run = lab.site()
+    assert run.code == 0, run.output
+    assert [line for line in summary(run.output, "w1") if line.startswith("join: ")], run.output
+    disarm(lab, "w1")
+    whole(lab, ["cp1", "w1"])
 
 
 @pytest.mark.parametrize(("at", "fault"), cases("init", INIT, ALL))
@@ -153,3 +206,38 @@ def test_a_join_that_is_cut_off(joined_lab: Lab, at: str, fault: Fault) -> None:
     third = lab.site(*arguments)
     assert (third.code, third.changed()) == (0, {}), third.output
     assert before and before <= running(lab)
+
+
+WRONG_TOKENS = {
+    "unknown": ({"token": "aaaaaa.bbbbbbbbbbbbbbbb"}, "token aaaaaa is unknown at"),
+    "wrong secret": ({"token": "{id}.bbbbbbbbbbbbbbbb"}, "but its secret part is another"),
+    "wrong CA": ({"ca_cert_hashes": ["sha256:" + "0" * 64]}, "ca_cert_hashes has sha256:000"),
+    "wrong endpoint": ({"endpoint": "{host}:6444"}, "does not answer"),
+}
+
+
+@pytest.mark.parametrize("name", [*WRONG_TOKENS, "expired", "revoked"])
+def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab, name: str) -> None:
+    lab = joined_lab
+    lab.kubectl("delete node w1 --ignore-not-found")
+    bare_again(lab, "w1")
+    ttl = "20s" if name == "expired" else "10m"
+    minted = lab.module("cp1", "kubeadm_join_token", {"ttl": ttl, "nodes": ["w1"]})
+    given: dict[str, Any] = {key: minted[key] for key in ("endpoint", "token", "ca_cert_hashes")}
+    token_id = minted["token_id"]
+    changes, says = WRONG_TOKENS.get(name, ({}, f"token {token_id} is unknown at"))
+    host = given["endpoint"].split(":")[0]
+    given |= json.loads(json.dumps(changes).replace("{id}", token_id).replace("{host}", host))
+    if name == "revoked":
+        lab.module("cp1", "kubeadm_join_token", {"state": "absent", "token_id": token_id})
+    if name == "expired":
+        secret = f"-n kube-system get secret bootstrap-token-{token_id}"
+        assert eventually(lambda: "NotFound" in lab.kubectl(secret, check=False), 90)
+    before = lab.ssh("w1", FOOTPRINT)
+    failed = lab.module("w1", "kubeadm_join", given)
+    assert failed["failed"] and says in failed["msg"] and "\n" not in failed["msg"], failed
+    assert lab.ssh("w1", FOOTPRINT) == before
+    lab.module("cp1", "kubeadm_join_token", {"state": "absent", "token_id": token_id})
+    run = lab.site()
+    assert run.code == 0, run.output
+    whole(lab, ["cp1", "w1"])

@@ -10,34 +10,13 @@ import json
 import os
 import re
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Lab
-
-# What a run may touch: if none of this differs, nothing was changed. Below kubelet/pods is what pods do meanwhile.
-FOOTPRINT = (
-    "find /etc /opt /usr/local/bin /var/lib/kubelet /var/lib/etcd /root /home -xdev -type f "
-    "! -path '/home/*/.ansible/*' ! -path '/root/.ansible/*' "
-    "! -path '/var/lib/kubelet/pods/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
-    "dpkg -l | sha256sum; ls /var/lib/apt/lists | sort | sha256sum; systemctl list-unit-files --no-pager | sha256sum; "
-    "sysctl net.ipv4.ip_forward"
-)
+from .conftest import FOOTPRINT, ROOT, Lab, eventually
 
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
-
-
-def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """True as soon as ``what`` is true; False when it never was."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(1)
-    return what()
 
 
 BAD_INPUT = [
