@@ -323,6 +323,9 @@ def test_a_dead_worker_stops_nobody_else(shared_lab: Lab) -> None:
     assert ready(lab, 3)
     whole(lab, ["cp1", "cp2", "w1"], control_planes=2)
     figures.count("dead nodes", "tried")
+    # What it missed, the route to cp2, and nothing else.
+    missed = lab.site(*shared(lab))
+    assert missed.code == 0 and list(missed.changed()) == ["w1"], missed.output
     again = lab.site(*shared(lab))
     assert (again.code, again.changed()) == (0, {}), again.output
     figures.count("dead nodes", "stopped nobody else")
@@ -340,6 +343,8 @@ def test_a_dead_control_plane_stops_nobody_else(tmp_path: Path) -> None:
         assert "Join" in " ".join(dead.changed()["w1"]), dead.output
         recover(lab, "cp3", RESTARTED)
         assert ready(lab, 4)
+        missed = lab.site(*shared(lab))
+        assert missed.code == 0 and list(missed.changed()) == ["cp3"], missed.output
         again = lab.site(*shared(lab))
         assert (again.code, again.changed()) == (0, {}), again.output
         figures.count("dead nodes", "stopped nobody else")
