@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Tuple
 
 from . import bridge
@@ -86,6 +86,11 @@ class CniState:
 def observe(system: System) -> CniState:
     """Look at a node (read-only)."""
     return CniState(bridge.observe(system))
+
+
+def with_plugins(state: CniState) -> CniState:
+    """The state as it is once the package kubernetes-cni is installed."""
+    return CniState(replace(state.bridge, missing_plugins=[])) if state.bridge else state
 
 
 def plan(state: CniState, options: CniOptions, nodes: Optional[List[bridge.Node]] = None) -> List[Step]:

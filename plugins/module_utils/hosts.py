@@ -17,6 +17,7 @@ from .host import HostOptions, HostState
 from .init import InitOptions
 from .join import JoinOptions
 from .kubeadm import DONE, KubeadmState
+from .kubeconfig import KubeconfigOptions, KubeconfigState
 from .node import NodeState
 from .plan import Step
 from .ports import PortsState
@@ -35,8 +36,10 @@ class Inventory:
 class Host:
     """One host.
 
-    ``asked`` and ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is
-    not known); ``reach`` has what came of connecting to the targets the host was given (see :mod:`reach`).
+    What a run installs before anything else is seen as if it was there: ``kubeadm`` tells the version that will be, and
+    the CNI plugins are in place. ``asked`` and ``answered`` are the control machine's clock around the observation
+    (seconds since 1970, 0 where it is not known); ``reach`` has what came of connecting to the targets the host was
+    given (see :mod:`reach`).
     """
 
     name: str
@@ -54,6 +57,8 @@ class Host:
     system_options: HostOptions = HostOptions()
     containerd: ContainerdState = ContainerdState()
     containerd_options: ContainerdOptions = ContainerdOptions()
+    kubeconfig: KubeconfigState = KubeconfigState()
+    kubeconfig_options: KubeconfigOptions = KubeconfigOptions()
     clock: ClockState = ClockState()
     ports: PortsState = PortsState()
     surroundings: Surroundings = Surroundings()

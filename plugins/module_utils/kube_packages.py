@@ -488,6 +488,13 @@ def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, st
     return chosen
 
 
+def to_come(state: KubePackagesState, options: KubePackagesOptions) -> Dict[str, str]:
+    """Package -> version for what a run installs; nothing where :func:`problems` forbids the run."""
+    if any(problem.level == "error" for problem in problems(state, options)):
+        return {}
+    return targets(state, options.request)
+
+
 def _target_version(state: KubePackagesState, request: versions.Request) -> Optional[versions.Version]:
     """The version of an installed part when it fits (so that all parts are the same), else the newest there is."""
     offers = state.repository.offers if state.repository else {}
