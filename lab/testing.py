@@ -24,6 +24,8 @@ from .say import duration, say
 
 GROUPS = ("lint", "unit", "molecule", "e2e")
 SHOWN_LINES = 400
+# Begins the lines with figures that tests print at their end, see tests/e2e/figures.py.
+FIGURE = "figure: "
 # What all molecule scenarios have in common.
 MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 
@@ -185,11 +187,15 @@ def run_part(part: Part, environment: Dict[str, str]) -> Counts:
             code = 124
             stream.write(f"\n{title} did not end within {duration(part.seconds)}\n".encode())
     counts = counts_of(part, code)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     if counts.failed:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         if len(lines) > SHOWN_LINES:
             say(f"[the last {SHOWN_LINES} of {len(lines)} lines; all are in {os.path.relpath(log)}]")
         say("\n".join(lines[-SHOWN_LINES:]))
+    else:
+        for line in lines:
+            if line.startswith(FIGURE):
+                say(line)
     say(f"{title}: {counts.line()} ({duration(time.monotonic() - began)})")
     return counts
 

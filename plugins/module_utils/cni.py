@@ -102,8 +102,11 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[bridge.Node]
     if options.plugin != "bridge":
         return []
     seen, wanted = _bridge(state, options, nodes)
-    if bridge.this_node(seen, wanted) is None:
+    node = bridge.this_node(seen, wanted)
+    if node is None:
         return [Step(AREA, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+    if _awaits_range(node, options):
+        return [Step(AREA, "configure", bridge.CONFLIST, "the node has no pod range yet")]
     try:
         return bridge.plan(seen, wanted)
     except KubesteadError as err:
@@ -114,7 +117,8 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[bridge.N
     """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
     found: List[Problem] = []
     seen, wanted = _bridge(state, options, nodes)
-    if options.plugin == "bridge" and bridge.this_node(seen, wanted) is not None:
+    node = bridge.this_node(seen, wanted)
+    if options.plugin == "bridge" and node is not None and not _awaits_range(node, options):
         try:
             bridge.plan(seen, wanted)
         except KubesteadError as err:
@@ -125,6 +129,11 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[bridge.N
         fix = "set cni_plugin to bridge: the pod network of a running cluster can't be exchanged"
         found.append(Problem("cni.plugin", text, fix))
     return found
+
+
+def _awaits_range(node: bridge.Node, options: CniOptions) -> bool:
+    """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
+    return not node.pod_cidrs and bool(options.pools())
 
 
 def _bridge(
