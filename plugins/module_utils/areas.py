@@ -101,6 +101,11 @@ def host(
     coming = kube_packages.to_come(states["kube_packages"], options["kube_packages"]) if install else {}
     version = str(versions.parse(coming.get("kubeadm", "")) or "")
     states["containerd"] = containerd.foresee(states["containerd"], version, options["containerd"].image_repository)
+    # One transaction for all packages takes less time than two.
+    both = bool(coming) and "containerd" in wanted and "containerd" not in broken
+    together = containerd.to_come(states["containerd"], options["containerd"]) if both else []
+    hidden = (facts.get("secrets") or {}).get("containerd") or []
+    more: Dict[str, Tuple[Any, ...]] = {"kube_packages": (together,), "containerd": (hidden, bool(together))}
     network = from_dict(cni.CniState, facts["cni"])
     for area, (module, _state_class) in _OWN.items():
         if area in broken:
@@ -110,9 +115,8 @@ def host(
         problems += [(area, problem) for problem in found]
         if any(problem.level == "error" for problem in found):
             continue
-        hidden = (facts.get("secrets") or {}).get(area) or []
         try:
-            steps += module.plan(state, options[area], hidden) if hidden else module.plan(state, options[area])
+            steps += module.plan(state, options[area], *more.get(area, ()))
         except KubesteadError as err:
             problems.append((area, Problem("area_plan", err.message, "nothing can be planned before that")))
     home = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
@@ -133,6 +137,7 @@ def host(
         system_options=options["host"],
         containerd=states["containerd"],
         containerd_options=options["containerd"],
+        together=together,
         kubeconfig=home,
         kubeconfig_options=options["kubeconfig"],
         clock=from_dict(clock.ClockState, facts.get("clock") or {}),
@@ -160,7 +165,11 @@ def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
         "areas": list(areas),
         "findings": [dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings],
         "hosts": {
-            name: {"steps": [step.public() for step in steps], "kubeadm_version": plan.kubeadm.get(name, "")}
+            name: {
+                "steps": [step.public() for step in steps],
+                "kubeadm_version": plan.kubeadm.get(name, ""),
+                "together": plan.together.get(name, []),
+            }
             for name, steps in plan.steps.items()
         },
         "summary": plan.summary(),

@@ -34,7 +34,8 @@ class ClusterPlan:
 
     ``init_host`` initialises ('' when a cluster is there); ``token_host`` is the control plane that answers for the
     cluster; ``joins`` are the hosts that join; ``cni_host`` applies what is applied through the API. ``kubeadm`` is the
-    version of kubeadm that each host has once its packages are there; ``nodes_to_come`` are nodes that are to join.
+    version of kubeadm that each host has once its packages are there, ``together`` what it installs in one transaction
+    with them; ``nodes_to_come`` are nodes that are to join.
     """
 
     findings: List[Finding] = field(default_factory=list)
@@ -46,6 +47,7 @@ class ClusterPlan:
     control_plane_joins: List[str] = field(default_factory=list)
     nodes_to_come: List[bridge.Node] = field(default_factory=list)
     kubeadm: Dict[str, str] = field(default_factory=dict)
+    together: Dict[str, List[str]] = field(default_factory=dict)
     cluster: Dict[str, Any] = field(default_factory=dict)
     # Names of checks that the user wants skipped.
     skip: Sequence[str] = ()
@@ -87,6 +89,7 @@ def plan_cluster(
     for host in hosts:
         plan.steps[host.name] = [step for step in host.steps if step.area in areas]
         plan.kubeadm[host.name] = host.kubeadm.installed_version
+        plan.together[host.name] = list(host.together)
         plan.add(_own_findings(host, areas))
     unreadable = any(finding.problem.check in ("options", "groups") for finding in plan.errors)
     if _is_cluster(areas) and hosts and not unreadable:

@@ -133,7 +133,7 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[bridge.N
 
 def _awaits_range(node: bridge.Node, options: CniOptions) -> bool:
     """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
-    return not node.pod_cidrs and bool(options.pools())
+    return not node.pod_cidrs and not node.foreseen and bool(options.pools())
 
 
 def _bridge(

@@ -470,6 +470,16 @@ def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str)
     return replace(state, kubeadm_version=kubeadm_version, kubeadm_sandbox=sandbox)
 
 
+def to_come(state: ContainerdState, options: ContainerdOptions) -> List[str]:
+    """The package that a run installs, as a list; empty where none is needed."""
+    return [package_name(state, options)] if not state.schema or _another_package(state, options) else []
+
+
+def _another_package(state: ContainerdState, options: ContainerdOptions) -> bool:
+    """True where another package is installed than the user wants."""
+    return bool(options.package and state.packages and options.package not in state.packages)
+
+
 def _after_install(state: ContainerdState, options: ContainerdOptions) -> Optional[ContainerdState]:
     """The state once the package is installed, where that can be told: beside a file of ours that an earlier one left.
 
@@ -857,8 +867,10 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
     return None
 
 
-def plan(state: ContainerdState, options: ContainerdOptions, hidden: Sequence[str] = ()) -> List[Step]:
-    """The steps that lead from ``state`` to ``options``.
+def plan(
+    state: ContainerdState, options: ContainerdOptions, hidden: Sequence[str] = (), package_comes: bool = False
+) -> List[Step]:
+    """The steps that lead from ``state`` to ``options``; without the package's where it comes with others.
 
     ``hidden`` names secret options that are set but not known here (on the control machine): what depends on them is
     left to the node.
@@ -868,14 +880,13 @@ def plan(state: ContainerdState, options: ContainerdOptions, hidden: Sequence[st
     files, leftovers = _plan_hosts(state, options, unknown)
     if unknown:
         files.append(Step(AREA, "compare", CERTS_D, "credentials can be compared on the node alone"))
-    steps = []
+    coming = [] if package_comes else to_come(state, options)
+    steps = [Step(AREA, "install", name, "not installed") for name in coming]
     if not state.schema:
         foreseen = _after_install(state, options)
         if foreseen is None:
-            return _plan_bare(state, options) + files + leftovers
-        steps, state = [_install_step(state, options)], foreseen
-    elif options.package and state.packages and options.package not in state.packages:
-        steps.append(_install_step(state, options))
+            return steps + _plan_bare() + files + leftovers
+        state = foreseen
     config = desired_config(state, options, state.config, unknown)
     causes, changes = _plan_dropin(state, options, config, unknown)
     reasons = config_reasons(state, config)
@@ -989,16 +1000,12 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _install_step(state: ContainerdState, options: ContainerdOptions) -> Step:
-    return Step(AREA, "install", package_name(state, options), "not installed")
-
-
-def _plan_bare(state: ContainerdState, options: ContainerdOptions) -> List[Step]:
-    steps = [_install_step(state, options)]
-    # Which schema it will be is known only once the package is there.
-    steps.append(Step(AREA, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"))
-    steps.append(Step(AREA, "restart", UNIT, "its configuration is written"))
-    return steps
+def _plan_bare() -> List[Step]:
+    return [
+        # Which schema it will be is known only once the package is there.
+        Step(AREA, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"),
+        Step(AREA, "restart", UNIT, "its configuration is written"),
+    ]
 
 
 def _dropin_reason(state: ContainerdState) -> str:

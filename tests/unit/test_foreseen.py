@@ -65,6 +65,23 @@ def test_a_bare_control_plane_gets_a_kubeconfig_and_a_network_with_its_init() ->
     assert plan.kubeadm == {"a1": "1.20.2", "a2": "1.20.2"}
 
 
+def test_all_packages_come_in_one_transaction_where_both_roles_are_used() -> None:
+    plan = judge(BARE)
+    transactions = [step for step in plan.steps["a2"] if step.action == "install"]
+    assert [step.area for step in transactions] == ["kube_packages"]
+    assert transactions[0].target.split()[-1] == "containerd"
+    assert transactions[0].data["specs"][-1] == "containerd"
+    assert plan.together == {"a1": ["containerd"], "a2": ["containerd"]}
+    # What is held are the kube packages alone.
+    assert "containerd" not in next(step.target for step in plan.steps["a2"] if step.action == "hold").split()
+
+
+def test_containerd_alone_is_installed_by_its_own_role() -> None:
+    plan = judge(BARE, wanted=("host", "containerd"))
+    assert [step.area for step in plan.steps["a2"] if step.action == "install"] == ["containerd"]
+    assert plan.together == {"a1": [], "a2": []}
+
+
 def test_existing_nodes_get_a_route_to_the_one_that_joins() -> None:
     plan = judge(LIVE)
     assert plan.joins == ["c3"]
