@@ -81,6 +81,23 @@ def parser() -> argparse.ArgumentParser:
     molecule.set_defaults(run=command_molecule, root=True)
     e2e = commands.add_parser("e2e", help="end-to-end tests; further arguments go to pytest")
     e2e.set_defaults(run=command_e2e, root=True, rest=True)
+    bench = commands.add_parser("bench", help="measure on lab nodes; docs/performance.md has the last figures")
+    bench.add_argument(
+        "cases", nargs="*", metavar="case", help="first, nothing, add, many, refused; all if none is named"
+    )
+    bench.add_argument("--rounds", type=int, default=3, help="how often each contestant runs (3)")
+    bench.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=(), metavar="N,N")
+    bench.add_argument(
+        "--other", action="append", default=[], metavar="NAME=playbook.yml:inventory", help="a playbook to compare with"
+    )
+    bench.add_argument(
+        "--variant", action="append", default=[], metavar="NAME=arguments", help="the collection with further arguments"
+    )
+    bench.add_argument(
+        "--write-docs", action="store_true", help="put the figures into docs/; without a case, only that"
+    )
+    bench.add_argument("--keep", action="store_true", help="leave the nodes there")
+    bench.set_defaults(run=command_bench, root=True)
     docs = commands.add_parser("docs", help="write the README's tables anew")
     docs.set_defaults(run=command_docs, root=False)
     commands.add_parser("help", help="this text").set_defaults(run=lambda _: top.print_help(), root=False)
@@ -311,6 +328,21 @@ def command_molecule(options: argparse.Namespace) -> int:
 def command_e2e(options: argparse.Namespace) -> int:
     """``./dev e2e``"""
     return tool(["pytest", *tests(options.rest, "tests/e2e")])
+
+
+def command_bench(options: argparse.Namespace) -> int:
+    """``./dev bench``"""
+    from bench import run
+
+    return run.bench(
+        options.cases,
+        rounds=options.rounds,
+        sizes=options.sizes,
+        others=options.other,
+        variants=options.variant,
+        keep=options.keep,
+        docs=options.write_docs,
+    )
 
 
 def command_docs(options: argparse.Namespace) -> int:
