@@ -26,6 +26,7 @@ from lab.say import step
 from .instruments import Seen
 
 PREFIX = "kbe"
+NAMESPACES = pathlib.Path("/run/netns")
 FOLDER = "/run/kubestead-bench"
 # As many endpoints as a carrier's systemd and disk can answer for without being what is measured.
 PER_CARRIER = 50
@@ -94,6 +95,7 @@ def _network() -> Dict[str, Any]:
 
 def create(carriers: Sequence[nodes.Node], names: Sequence[str], joined: bool) -> List[Endpoint]:
     """Start endpoints, spread over the carriers. ``joined`` lets them look like nodes that kubeadm joined."""
+    sweep()
     subnet = network_subnet()
     if subnet is None:
         raise MachineError("the lab has no network; make nodes first")
@@ -129,7 +131,7 @@ def _start(endpoint: Endpoint, process: str, bridge: str, gateway: str, length: 
         "-n",
         place,
     )
-    argv = ["nsenter", f"--net=/run/netns/{place}", "nsenter", "--target", process]
+    argv = ["nsenter", f"--net={NAMESPACES / place}", "nsenter", "--target", process]
     argv += ["--mount", "--uts", "--ipc", "--pid", "--cgroup", "unshare", "--mount", "--uts", "bash", "-s"]
     argv += [endpoint.name, endpoint.address, endpoint.machine_id, "yes" if endpoint.joined else "no"]
     done = subprocess.run(argv, input=SCRIPT, capture_output=True, encoding="utf-8", timeout=30)
@@ -143,13 +145,13 @@ def namespace(address: str) -> str:
     return f"{PREFIX}{third}x{fourth}"
 
 
-def remove(endpoints: Sequence[Endpoint]) -> None:
-    """Remove the networks of endpoints; their processes end with their carriers."""
-    for endpoint in endpoints:
-        place = namespace(endpoint.address)
-        if pathlib.Path("/run/netns", place).exists():
-            subprocess.run(["ip", "netns", "delete", place], capture_output=True)
-        subprocess.run(["ip", "link", "delete", place], capture_output=True)
+def sweep() -> None:
+    """Remove the networks in which no process lives any more: endpoints end with their carriers."""
+    for path in NAMESPACES.glob(f"{PREFIX}*"):
+        done = subprocess.run(["ip", "netns", "pids", path.name], capture_output=True, encoding="utf-8")
+        if done.returncode == 0 and not done.stdout.strip():
+            # The interface goes with its other end.
+            subprocess.run(["ip", "netns", "delete", path.name], capture_output=True)
 
 
 def node_objects(endpoints: Sequence[Endpoint], version: str) -> str:
