@@ -1172,7 +1172,7 @@ def _restart(system: System) -> None:
                 return
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.5)
+            time.sleep(0.1)
     journal = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout.splitlines()
     said = next((line for line in reversed(journal) if _tells(line)), "")
     raise CommandError(
