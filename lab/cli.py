@@ -83,6 +83,23 @@ def parser() -> argparse.ArgumentParser:
     e2e.set_defaults(run=command_e2e, root=True, rest=True)
     faults = commands.add_parser("faults", help="every fault at every moment; further arguments go to pytest")
     faults.set_defaults(run=command_faults, root=True, rest=True)
+    bench = commands.add_parser("bench", help="measure on lab nodes; docs/performance.md has the last figures")
+    bench.add_argument(
+        "cases", nargs="*", metavar="case", help="first, nothing, add, many, refused; all if none is named"
+    )
+    bench.add_argument("--rounds", type=int, default=3, help="how often each contestant runs (3)")
+    bench.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=(), metavar="N,N")
+    bench.add_argument(
+        "--other", action="append", default=[], metavar="NAME=playbook.yml:inventory", help="a playbook to compare with"
+    )
+    bench.add_argument(
+        "--variant", action="append", default=[], metavar="NAME=arguments", help="the collection with further arguments"
+    )
+    bench.add_argument(
+        "--write-docs", action="store_true", help="put the figures into docs/; without a case, only that"
+    )
+    bench.add_argument("--keep", action="store_true", help="leave the nodes there")
+    bench.set_defaults(run=command_bench, root=True)
     docs = commands.add_parser("docs", help="write the README's tables anew")
     docs.set_defaults(run=command_docs, root=False)
     commands.add_parser("help", help="this text").set_defaults(run=lambda _: top.print_help(), root=False)
@@ -318,6 +335,19 @@ def command_e2e(options: argparse.Namespace) -> int:
 def command_faults(options: argparse.Namespace) -> int:
     """``./dev faults``: the whole of which ``./dev test`` runs a representative part."""
     return tool(["pytest", "-v", "-m", "thorough or not thorough", *tests(options.rest, "tests/e2e/test_faults.py")])
+def command_bench(options: argparse.Namespace) -> int:
+    """``./dev bench``"""
+    from bench import run
+
+    return run.bench(
+        options.cases,
+        rounds=options.rounds,
+        sizes=options.sizes,
+        others=options.other,
+        variants=options.variant,
+        keep=options.keep,
+        docs=options.write_docs,
+    )
 
 
 def command_docs(options: argparse.Namespace) -> int:

@@ -247,6 +247,12 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
     return listed(set_name)
 
 
+def take_addresses(subnet: ipaddress.IPv4Network, count: int) -> List[str]:
+    """Free addresses of the lab's network for what is no node of its own."""
+    with locked("addresses"):
+        return [_take_address(subnet) for _ in range(count)]
+
+
 def _take_address(subnet: ipaddress.IPv4Network) -> str:
     memory = cache_dir() / "nodes" / "last-address"
     last = memory.read_text(encoding="utf-8").strip() if memory.exists() else None

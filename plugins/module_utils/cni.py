@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Tuple
 
 from . import bridge
@@ -88,6 +88,11 @@ def observe(system: System) -> CniState:
     return CniState(bridge.observe(system))
 
 
+def with_plugins(state: CniState) -> CniState:
+    """The state as it is once the package kubernetes-cni is installed."""
+    return CniState(replace(state.bridge, missing_plugins=[])) if state.bridge else state
+
+
 def plan(state: CniState, options: CniOptions, nodes: Optional[List[bridge.Node]] = None) -> List[Step]:
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
@@ -128,7 +133,7 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[bridge.N
 
 def _awaits_range(node: bridge.Node, options: CniOptions) -> bool:
     """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
-    return not node.pod_cidrs and bool(options.pools())
+    return not node.pod_cidrs and not node.foreseen and bool(options.pools())
 
 
 def _bridge(

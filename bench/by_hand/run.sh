@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# A cluster of one control plane and workers as a person makes it today: the commands of the handbooks over SSH, on all
+# nodes at the same time, without a pause between them. The environment says what and where:
+#
+#   SSH_CONFIG      for ssh -F          MARKS       file for the begin and end of each step
+#   CONTROL_PLANE   its name            WORKERS     their names
+#   PACKAGES        the repository      VERSION     of Kubernetes
+#   CONFIG          kubeadm's           POD_CIDR    the range of the pods
+#   IGNORED         preflight errors    SKIPPED     phases of kubeadm init to leave out
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+# on HOST PART [NAME=value...]: run a part of node.sh there as root.
+on() {
+    local host=$1 part=$2
+    shift 2
+    ssh -F "$SSH_CONFIG" "$host" sudo env "$(printf '%q ' PART="$part" "$@")" bash -s <"$here/node.sh"
+}
+
+# The same, with its steps written down.
+marked() {
+    local host=$1
+    on "$@" 2>>"$MARKS.log" | sed "s/^/$host\t/" >>"$MARKS"
+}
+
+all() {
+    local pid
+    for pid in "$@"; do wait "$pid"; done
+}
+
+nodes=("$CONTROL_PLANE")
+read -ra workers <<<"$WORKERS"
+nodes+=("${workers[@]}")
+
+prepared=()
+for host in "${workers[@]}"; do
+    marked "$host" prepare "PACKAGES=$PACKAGES" "VERSION=$VERSION" &
+    prepared+=($!)
+done
+marked "$CONTROL_PLANE" prepare "PACKAGES=$PACKAGES" "VERSION=$VERSION"
+marked "$CONTROL_PLANE" init "CONFIG=$CONFIG" "IGNORED=$IGNORED" "SKIPPED=$SKIPPED"
+join=$(on "$CONTROL_PLANE" show_join)
+all "${prepared[@]}"
+
+joined=()
+for host in "${workers[@]}"; do
+    marked "$host" join "JOIN=$join" "IGNORED=$IGNORED" &
+    joined+=($!)
+done
+all "${joined[@]}"
+
+table=$(on "$CONTROL_PLANE" show_nodes "COUNT=${#nodes[@]}")
+networked=()
+for host in "${nodes[@]}"; do
+    marked "$host" network "TABLE=$table" "POD_CIDR=$POD_CIDR" &
+    networked+=($!)
+done
+all "${networked[@]}"
+marked "$CONTROL_PLANE" ready

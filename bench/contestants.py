@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who is measured: this collection, the commands typed by hand, and any other playbook."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+from dataclasses import dataclass, replace
+from typing import Any, Dict, List, Mapping, Sequence
+
+from lab.inventory import minor_of
+from lab.machine import ROOT, MachineError
+from lab.nodes import set_dir
+from lab.testing import tool_environment
+
+from .instruments import Command
+
+OURS = "collection"
+BY_HAND = "by hand"
+PLUGINS = pathlib.Path(__file__).with_name("callback_plugins")
+RUN = pathlib.Path(__file__).parent / "by_hand" / "run.sh"
+# What kubeadm reads, by the first minor that knows it.
+CONFIG_APIS = (((1, 31), "v1beta4"), ((1, 22), "v1beta3"), ((1, 15), "v1beta2"))
+POD_CIDR = "10.244.0.0/16"
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """A playbook that makes a cluster.
+
+    ``inventory`` is read after the lab's own, which has the hosts in the groups control_plane and workers: it adds
+    groups of these hosts and variables. The playbook runs in its own folder, for an ansible.cfg there. ``arguments``
+    are for ansible-playbook.
+    """
+
+    name: str
+    playbook: pathlib.Path
+    inventory: str = ""
+    arguments: Sequence[str] = ()
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this collection, in whatever variant."""
+        return self.name == OURS or self.name.startswith(OURS + ", ")
+
+    def command(
+        self, venv: pathlib.Path, inventories: Sequence[pathlib.Path], arguments: Sequence[str] = ()
+    ) -> Command:
+        """How it is run on the hosts of the lab's inventories."""
+        spans = inventories[0].parent / "timeline.json"
+        argv = [str(venv / "bin" / "ansible-playbook")]
+        for inventory in (*map(str, inventories), *filter(None, [self.inventory])):
+            argv += ["-i", inventory]
+        environment = {
+            **playing(venv),
+            "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS),
+            "ANSIBLE_CALLBACKS_ENABLED": "timeline",
+            "KUBESTEAD_TIMELINE": str(spans),
+        }
+        argv += [str(self.playbook), *self.arguments, *arguments]
+        return Command(argv, self.playbook.parent, environment, spans)
+
+
+def playing(venv: pathlib.Path) -> Dict[str, str]:
+    """The environment a user's Ansible has: it keeps compiled files, and collections are where the playbook is."""
+    environment = tool_environment(venv)
+    for name in ("PYTHONDONTWRITEBYTECODE", "ANSIBLE_COLLECTIONS_PATH"):
+        environment.pop(name)
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    return environment
+
+
+def collection() -> Playbook:
+    """This collection."""
+    return Playbook(OURS, ROOT / "site.yml")
+
+
+def variant(text: str) -> Playbook:
+    """``NAME=arguments`` -> this collection with further arguments for ansible-playbook."""
+    name, equals, arguments = text.partition("=")
+    if not equals or not name:
+        raise MachineError(f"--variant {text}: give NAME=arguments, like forks=--forks=50")
+    return replace(collection(), name=f"{OURS}, {name}", arguments=tuple(shlex.split(arguments)))
+
+
+def other(text: str) -> Playbook:
+    """``NAME=playbook.yml[:inventory]`` -> the playbook. Raises :class:`MachineError` for what can't be."""
+    name, equals, rest = text.partition("=")
+    playbook, _colon, inventory = rest.partition(":")
+    if not equals or not name or name in (OURS, BY_HAND):
+        raise MachineError(f"--other {text}: give NAME=playbook.yml:inventory, with a name of its own")
+    for path in filter(None, (playbook, inventory)):
+        if not os.path.exists(path):
+            raise MachineError(f"--other {text}: {path} is not there")
+    return Playbook(name, pathlib.Path(playbook).resolve(), os.path.abspath(inventory) if inventory else "")
+
+
+def variables(venv: pathlib.Path, inventory: pathlib.Path, host: str) -> Dict[str, Any]:
+    """A host's variables in an inventory."""
+    argv = [str(venv / "bin" / "ansible-inventory"), "-i", str(inventory), "--host", host]
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", env=tool_environment(venv), cwd=ROOT)
+    if done.returncode:
+        raise MachineError(f"ansible-inventory failed: {done.stderr.strip()}")
+    found: Dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def config_api(version: str) -> str:
+    """The version of kubeadm's configuration for a Kubernetes version."""
+    minor = minor_of(version)
+    return next(api for least, api in CONFIG_APIS if minor >= least)
+
+
+def kubeadm_config(given: Mapping[str, Any]) -> str:
+    """The configuration a person writes for ``kubeadm init``; ``given`` are the inventory's variables."""
+    api = f"kubeadm.k8s.io/{config_api(given['cluster_kubernetes_version'])}"
+    documents: List[Dict[str, Any]] = [
+        {"apiVersion": api, "kind": "InitConfiguration"},
+        {
+            "apiVersion": api,
+            "kind": "ClusterConfiguration",
+            "kubernetesVersion": f"v{given['cluster_kubernetes_version']}",
+            "imageRepository": "registry.k8s.io",
+            "networking": {"podSubnet": POD_CIDR},
+        },
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "cgroupDriver": "systemd",
+            **given.get("cluster_kubelet_config", {}),
+        },
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            **given.get("cluster_kube_proxy_config", {}),
+        },
+    ]
+    return "---\n".join(json.dumps(document) + "\n" for document in documents)
+
+
+def by_hand(
+    set_name: str, control_plane: str, workers: Sequence[str], given: Mapping[str, Any], venv: pathlib.Path
+) -> Command:
+    """The commands typed by hand, on the nodes of a set; ``given`` are the inventory's variables."""
+    folder = set_dir(set_name)
+    marks = folder / "marks"
+    version = str(given["cluster_kubernetes_version"])
+    major, minor = minor_of(version)
+    environment = {
+        **playing(venv),
+        "SSH_CONFIG": str(folder / "ssh_config"),
+        "MARKS": str(marks),
+        "CONTROL_PLANE": control_plane,
+        "WORKERS": " ".join(workers),
+        "PACKAGES": f"https://pkgs.k8s.io/core:/stable:/v{major}.{minor}/deb",
+        "VERSION": version,
+        "CONFIG": kubeadm_config(given),
+        "POD_CIDR": POD_CIDR,
+        "IGNORED": ",".join(given.get("cluster_ignore_preflight_errors", [])),
+        "SKIPPED": ",".join(given.get("cluster_skip_phases", [])),
+    }
+    return Command(["bash", str(RUN)], ROOT, environment, marks, marks=True)

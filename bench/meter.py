@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs a command and writes what it cost this machine: ``meter.py result.json command argument...``.
+
+The result has wall time and processor time in seconds, the peak of memory in bytes (each page that processes share
+counts once; looked at twice a second), when it began, and the exit code. Processes that the command leaves behind,
+like SSH connections kept open, belong to it: they are ended and counted.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Dict, List, Sequence
+
+_PR_SET_CHILD_SUBREAPER = 36
+INTERVAL = 0.5
+END_SECONDS = 5.0
+
+
+def descendants(parents: Dict[int, int], top: int) -> List[int]:
+    """All processes below ``top``; ``parents`` is the parent of each process there is."""
+    children: Dict[int, List[int]] = {}
+    for pid, parent in parents.items():
+        children.setdefault(parent, []).append(pid)
+    found: List[int] = []
+    todo = [top]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def parents(proc: pathlib.Path = pathlib.Path("/proc")) -> Dict[int, int]:
+    """The parent of each process there is."""
+    found = {}
+    for name in os.listdir(proc):
+        if name.isdigit():
+            try:
+                stat = (proc / name / "stat").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            found[int(name)] = int(stat.rpartition(")")[2].split()[1])
+    return found
+
+
+def proportional(text: str) -> int:
+    """The bytes of ``Pss`` in a smaps_rollup file."""
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Memory(threading.Thread):
+    """Looks at the memory of all processes below this one until it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Look twice a second."""
+        while not self.stop.wait(INTERVAL):
+            total = 0
+            for pid in descendants(parents(), os.getpid()):
+                try:
+                    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+                except OSError:
+                    continue
+                total += proportional(text)
+            self.peak = max(self.peak, total)
+
+
+def end_rest() -> None:
+    """End what the command left behind, so that its processor time is known."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in descendants(parents(), os.getpid()):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                pid, _status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                time.sleep(0.01)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; gives its exit code."""
+    result, *command = argv
+    # Processes that go to the background become this one's children, not init's.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    memory = Memory()
+    memory.start()
+    began, start = time.time(), time.monotonic()
+    code = subprocess.Popen(command, stdin=subprocess.DEVNULL).wait()
+    wall = time.monotonic() - start
+    memory.stop.set()
+    memory.join()
+    end_rest()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cost = {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": memory.peak, "began": began, "code": code}
+    pathlib.Path(result).write_text(json.dumps(cost), encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Statistics, ratios, and the critical path."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import critical, figures
+from bench.records import Span
+
+
+def test_three_figures_of_a_series() -> None:
+    assert figures.three([3.0, 1.0, 2.0]).text() == "1.0 / 2.0 / 3.0"
+    assert figures.median([4.0, 1.0, 2.0, 3.0]) == 2.5
+    with pytest.raises(ValueError, match="nothing"):
+        figures.median([])
+
+
+def test_a_ratio_compares_each_round_within_itself() -> None:
+    # In the second round the machine was twice as slow for both.
+    assert figures.ratio([8.0, 16.0, 8.0], [10.0, 20.0, 10.0]) == pytest.approx(0.8)
+
+
+def test_what_a_node_more_costs_is_the_slope() -> None:
+    assert figures.slope([(10, 6.0), (50, 26.0), (100, 51.0)]) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="two different"):
+        figures.slope([(10, 1.0), (10, 2.0)])
+
+
+SPANS = [
+    Span(0, "observe", "cp1", 1.0, 2.0),
+    Span(0, "observe", "w1", 1.0, 3.0),
+    Span(1, "packages", "cp1", 3.1, 9.0),
+    Span(1, "packages", "w1", 3.1, 8.0),
+    Span(2, "init", "cp1", 9.0, 20.0),
+    Span(3, "join", "w1", 20.2, 24.0),
+]
+
+
+def test_the_critical_path_leads_back_from_the_end() -> None:
+    chain = [(span.name, span.host) for span in critical.path(SPANS)]
+    assert chain == [("observe", "w1"), ("packages", "cp1"), ("init", "cp1"), ("join", "w1")]
+    assert critical.path([]) == []
+
+
+def test_hosts_that_go_their_own_ways_have_a_path_of_their_own() -> None:
+    free = [
+        Span(0, "packages", "cp1", 0.0, 5.0),
+        Span(0, "packages", "w1", 0.0, 9.0),
+        Span(1, "init", "cp1", 5.0, 15.0),
+        Span(2, "join", "w1", 15.0, 18.0),
+    ]
+    assert [span.host for span in critical.path(free)] == ["cp1", "cp1", "w1"]
+
+
+def test_shares_add_up_to_the_whole_run() -> None:
+    shares = critical.shares(SPANS, 25.0)
+    assert shares[0] == ("init", 11.0)
+    assert sum(seconds for _name, seconds in shares) == pytest.approx(25.0)
+    assert dict(shares)["(between tasks)"] == pytest.approx(1.0 + 0.1 + 0.0 + 0.2 + 1.0)
