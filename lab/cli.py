@@ -335,6 +335,8 @@ def command_e2e(options: argparse.Namespace) -> int:
 def command_faults(options: argparse.Namespace) -> int:
     """``./dev faults``: the whole of which ``./dev test`` runs a representative part."""
     return tool(["pytest", "-v", "-m", "thorough or not thorough", *tests(options.rest, "tests/e2e/test_faults.py")])
+
+
 def command_bench(options: argparse.Namespace) -> int:
     """``./dev bench``"""
     from bench import run
