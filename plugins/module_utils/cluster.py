@@ -17,7 +17,7 @@ from .errors import OptionError
 from .findings import Finding, Problem
 from .hosts import Host, Inventory
 from .join_command import JoinCommand
-from .kubeadm import DONE, NONE, ClusterConfig, KubeadmState
+from .kubeadm import DONE, NONE, ClusterConfig, ClusterNode, KubeadmState
 from .kubeconfig import Fingerprint
 from .plan import Step
 
@@ -202,7 +202,7 @@ def _plan_membership(
         plan.cni_host = plan.token_host
         nodes = bridge.with_foreseen(_bridge_nodes(reference) if reference else [], plan.nodes_to_come)
         for host in hosts:
-            plan.steps[host.name] += _cni_steps(host, plan, nodes)
+            plan.steps[host.name] += _cni_steps(host, plan, nodes, members.get(host.kubeadm.node_name))
 
 
 def _is_made(host: Host, plan: ClusterPlan) -> bool:
@@ -361,10 +361,16 @@ def _bridge_nodes(reference: KubeadmState) -> List[bridge.Node]:
     ]
 
 
-def _cni_steps(host: Host, plan: ClusterPlan, nodes: List[bridge.Node]) -> List[Step]:
-    """What the host lacks of the pod network; routes to nodes that join are still to come."""
+def _cni_steps(
+    host: Host, plan: ClusterPlan, nodes: List[bridge.Node], member: Optional[ClusterNode] = None
+) -> List[Step]:
+    """What the host lacks of the pod network; routes to nodes that join are still to come. ``member`` is its Node."""
     options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
-    return cni.plan(host.cni, options, nodes)
+    steps = cni.plan(host.cni, options, nodes)
+    # Applying Calico waits by itself.
+    if not steps and member and member.lacks and options.plugin == "bridge" and options.wait_rollout:
+        steps = [Step("cni", "wait_for", "the node", "not ready: {0}".format(member.lacks))]
+    return steps
 
 
 def _join_steps(host: Host, reference: Optional[KubeadmState], members: Dict[str, Any]) -> List[Step]:

@@ -49,7 +49,10 @@ NONE, PARTIAL, DONE = "none", "partial", "done"
 
 @dataclass(frozen=True)
 class ClusterNode:
-    """A Node object. ``roles`` are the parts behind ``node-role.kubernetes.io/``."""
+    """A Node object. ``roles`` are the parts behind ``node-role.kubernetes.io/``.
+
+    ``lacks`` is why its kubelet says that it is not ready; empty where it is, or where the kubelet is silent.
+    """
 
     name: str
     ready: bool = False
@@ -58,6 +61,7 @@ class ClusterNode:
     internal_ip: str = ""
     roles: List[str] = field(default_factory=list)
     machine_id: str = ""
+    lacks: str = ""
 
     @property
     def control_plane(self) -> bool:
@@ -374,18 +378,20 @@ def read_nodes(data: Mapping[str, Any]) -> List[ClusterNode]:
         prefix = "node-role.kubernetes.io/"
         roles = sorted(key[len(prefix) :] for key in metadata.get("labels") or {} if key.startswith(prefix))
         addresses = [one["address"] for one in status.get("addresses") or [] if one.get("type") == "InternalIP"]
-        ready = [one.get("status") for one in status.get("conditions") or [] if one.get("type") == "Ready"]
+        ready = [one for one in status.get("conditions") or [] if one.get("type") == "Ready"]
+        lacks = [str(one.get("message") or one.get("reason") or "") for one in ready if one.get("status") == "False"]
         information = status.get("nodeInfo") or {}
         one_cidr = [spec["podCIDR"]] if spec.get("podCIDR") else []
         nodes.append(
             ClusterNode(
                 name=str(metadata.get("name", "")),
-                ready=ready == ["True"],
+                ready=[one.get("status") for one in ready] == ["True"],
                 kubelet_version=str(information.get("kubeletVersion", "")).lstrip("v"),
                 pod_cidrs=list(spec.get("podCIDRs") or one_cidr),
                 internal_ip=addresses[0] if addresses else "",
                 roles=roles,
                 machine_id=str(information.get("machineID", "")),
+                lacks=lacks[0] if lacks else "",
             )
         )
     return sorted(nodes, key=lambda node: node.name)

@@ -82,6 +82,22 @@ def test_containerd_alone_is_installed_by_its_own_role() -> None:
     assert plan.together == {"a1": [], "a2": []}
 
 
+def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
+    lacks = {"ready": False, "lacks": "container runtime network not ready: cni plugin not initialized"}
+    nodes = [
+        {**one, **lacks} if one["name"] == "c2" else one for one in recorded(LIVE["c1"])["kubeadm"]["api"]["nodes"]
+    ]
+    there = {name: which for name, which in LIVE.items() if name != "c3"}
+    plan = judge(there, {"c1": {"kubeadm.api.nodes": nodes}})
+    assert plan.steps["c1"] == []
+    assert [step.summary() for step in plan.steps["c2"]] == [
+        "wait for the node (not ready: container runtime network not ready: cni plugin not initialized)"
+    ]
+    # One whose kubelet is silent is not.
+    silent = [{**one, "lacks": ""} for one in nodes]
+    assert judge(there, {"c1": {"kubeadm.api.nodes": silent}}).steps["c2"] == []
+
+
 def test_existing_nodes_get_a_route_to_the_one_that_joins() -> None:
     plan = judge(LIVE)
     assert plan.joins == ["c3"]
