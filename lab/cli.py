@@ -81,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
     molecule.set_defaults(run=command_molecule, root=True)
     e2e = commands.add_parser("e2e", help="end-to-end tests; further arguments go to pytest")
     e2e.set_defaults(run=command_e2e, root=True, rest=True)
+    faults = commands.add_parser("faults", help="every fault at every moment; further arguments go to pytest")
+    faults.set_defaults(run=command_faults, root=True, rest=True)
     bench = commands.add_parser("bench", help="measure on lab nodes; docs/performance.md has the last figures")
     bench.add_argument(
         "cases", nargs="*", metavar="case", help="first, nothing, add, many, refused; all if none is named"
@@ -328,6 +330,11 @@ def command_molecule(options: argparse.Namespace) -> int:
 def command_e2e(options: argparse.Namespace) -> int:
     """``./dev e2e``"""
     return tool(["pytest", *tests(options.rest, "tests/e2e")])
+
+
+def command_faults(options: argparse.Namespace) -> int:
+    """``./dev faults``: the whole of which ``./dev test`` runs a representative part."""
+    return tool(["pytest", "-v", "-m", "thorough or not thorough", *tests(options.rest, "tests/e2e/test_faults.py")])
 
 
 def command_bench(options: argparse.Namespace) -> int:

@@ -132,6 +132,14 @@ def first_process(cgroup_v2: bool) -> List[str]:
     return ["/sbin/init"] if cgroup_v2 else ["/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
 
 
+def mac_address(address: str) -> str:
+    """A MAC address that a node keeps when it restarts, as a machine does: podman would give it another each time.
+
+    Others remember the old one for seconds, in which nothing gets through.
+    """
+    return ":".join(f"{octet:02x}" for octet in (0x02, 0x6B, *ipaddress.IPv4Address(address).packed))
+
+
 def create_arguments(
     node: Node, image: str, mirror: Mirror, options: Options, volumes: Sequence[str] = (), cgroup_v2: bool = True
 ) -> List[str]:
@@ -144,6 +152,7 @@ def create_arguments(
         f"--hostname={node.name}",
         f"--network={NETWORK}",
         f"--ip={node.address}",
+        f"--mac-address={mac_address(node.address)}",
         f"--label={LABEL}.set={node.set_name}",
         f"--label={LABEL}.node={node.name}",
         f"--label={LABEL}.ip={node.address}",

@@ -2,28 +2,38 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""All the tests: linters, unit tests, molecule scenarios, end-to-end tests, and one line of numbers at the end.
+"""All the tests: linters, unit tests, end-to-end tests, molecule scenarios, and one line of numbers at the end.
 
-A part is one command. pytest parts count their tests from the junit file; a linter or a molecule scenario counts as
-one test. The output of a part is kept in .lab/test/ and shown when it fails.
+A part is one command. Parts that use nodes run two at a time: much of what they do is waiting. pytest parts count
+their tests from the junit file; a linter or a molecule scenario counts as one test. The output of a part is kept in
+.lab/test/ and shown when it fails.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import pathlib
 import signal
 import subprocess
+import threading
 import time
 import xml.etree.ElementTree
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from .machine import ROOT, MachineError, ensure, ensure_venv, search_path, state_dir
 from .say import duration, say
 
-GROUPS = ("lint", "unit", "molecule", "e2e")
+GROUPS = ("lint", "unit", "e2e", "molecule")
+# The end-to-end tests that take minutes, the longest first.
+LONGEST = ("faults", "plan_truth", "main_job", "secrets")
+# Those whose parts use nodes.
+WITH_NODES = ("e2e", "molecule")
+AT_ONCE = 2
 SHOWN_LINES = 400
+# Begins the lines with figures that tests print at their end, see tests/e2e/figures.py.
+FIGURE = "figure: "
 # What all molecule scenarios have in common.
 MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 
@@ -117,12 +127,20 @@ def parts(groups: Sequence[str]) -> List[Part]:
     if "unit" in groups:
         junit = folder / "unit.xml"
         found.append(Part("unit", "unit", ("pytest", "-q", f"--junitxml={junit}", "tests/unit"), junit, 600))
+    if "e2e" in groups:
+        for name in e2e_modules():
+            junit = folder / f"e2e-{name}.xml"
+            argv = ("pytest", "-v", f"--junitxml={junit}", f"tests/e2e/test_{name}.py")
+            found.append(Part("e2e", name, argv, junit, 1800))
     if "molecule" in groups:
         found += [molecule_part(name) for name in scenarios()]
-    if "e2e" in groups:
-        junit = folder / "e2e.xml"
-        found.append(Part("e2e", "e2e", ("pytest", "-v", f"--junitxml={junit}", "tests/e2e"), junit, 1800))
     return found
+
+
+def e2e_modules(root: pathlib.Path = ROOT) -> List[str]:
+    """The modules of end-to-end tests there are, those that take longest first: nothing waits for them at the end."""
+    names = sorted(path.stem[len("test_") :] for path in root.glob("tests/e2e/test_*.py"))
+    return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
 
 
 def count_junit(text: str) -> Counts:
@@ -156,6 +174,12 @@ def counts_of(part: Part, code: int) -> Counts:
     return counts
 
 
+# What runs now; a set of one's own operations is safe between threads.
+RUNNING: Set[subprocess.Popen[bytes]] = set()
+# So that the output of one part is in one piece.
+_SAYING = threading.Lock()
+
+
 def run_part(part: Part, environment: Dict[str, str]) -> Counts:
     """Run one part without a terminal or stdin, and say how it went; its output only when it failed."""
     folder = state_dir() / "test"
@@ -176,6 +200,7 @@ def run_part(part: Part, environment: Dict[str, str]) -> Counts:
             env={**environment, **dict(part.environment)},
             start_new_session=True,
         )
+        RUNNING.add(process)
         try:
             code = process.wait(timeout=part.seconds)
         except BaseException as err:
@@ -184,13 +209,19 @@ def run_part(part: Part, environment: Dict[str, str]) -> Counts:
                 raise
             code = 124
             stream.write(f"\n{title} did not end within {duration(part.seconds)}\n".encode())
+        finally:
+            RUNNING.discard(process)
     counts = counts_of(part, code)
-    if counts.failed:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if len(lines) > SHOWN_LINES:
-            say(f"[the last {SHOWN_LINES} of {len(lines)} lines; all are in {os.path.relpath(log)}]")
-        say("\n".join(lines[-SHOWN_LINES:]))
-    say(f"{title}: {counts.line()} ({duration(time.monotonic() - began)})")
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    with _SAYING:
+        if counts.failed:
+            if len(lines) > SHOWN_LINES:
+                say(f"[the last {SHOWN_LINES} of {len(lines)} lines; all are in {os.path.relpath(log)}]")
+            say("\n".join(lines[-SHOWN_LINES:]))
+        for line in lines:
+            if line.startswith(FIGURE):
+                say(line)
+        say(f"{title}: {counts.line()} ({duration(time.monotonic() - began)})")
     return counts
 
 
@@ -231,9 +262,25 @@ def _run(chosen: Sequence[Part], began: float) -> int:
     environment = tool_environment(ensure_venv())
     total = Counts()
     for part in chosen:
-        total.add(run_part(part, environment))
+        if part.group not in WITH_NODES:
+            total.add(run_part(part, environment))
+    for counts in _two_at_a_time([part for part in chosen if part.group in WITH_NODES], environment):
+        total.add(counts)
     for name in total.failures:
         say(f"failed: {name}")
     say(f"all tests took {duration(time.monotonic() - began)}")
     say(total.line())
     return 1 if total.failed or not total.passed else 0
+
+
+def _two_at_a_time(chosen: Sequence[Part], environment: Dict[str, str]) -> List[Counts]:
+    """Run parts, two at a time; when this is interrupted, those that run are ended and no others begin."""
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(run_part, part, environment) for part in chosen]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(RUNNING):
+                _end(process)
+            raise

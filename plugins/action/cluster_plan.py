@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas, calico_source, checks, cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils import areas, calico_source, checks, cluster, kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.hosts import Host, Inventory
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
         for name in variables["ansible_play_hosts"]:
             facts = hostvars[name].get(observed)
             if facts and facts.get("node"):
-                hosts.append(areas.host(name, name in inventory.control_plane, facts, skip))
+                hosts.append(areas.host(name, name in inventory.control_plane, facts, skip, wanted))
         asked = variables.get(outside) or {}
         answers = [item for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")]
         elsewhere = [areas.outside(item["item"], item) for item in answers]
@@ -58,8 +58,10 @@ class ActionModule(ActionBase):
         plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted, skip, witnesses)
         if "cni" in wanted and hosts:
             plan.add(self._manifest_findings(hosts[0]))
-        if "control_plane" in wanted and plan.token_host in plan.steps and not plan.errors:
-            plan.steps[plan.token_host] += areas.copy_steps(hostvars[plan.token_host][observed], System())
+        for host in hosts:
+            if "control_plane" in wanted and host.name == plan.token_host and not plan.errors:
+                source = cluster.admin_kubeconfig(host, plan)
+                plan.steps[host.name] += kubeconfig.copy_steps(System(), host.kubeconfig_options, source)
         if plan.errors:
             _show(plan)
             found = areas.as_result(plan, wanted)["findings"]

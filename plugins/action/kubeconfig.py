@@ -25,7 +25,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.system import Sy
 class ActionModule(ActionBase):
     """Runs the module on the host, then compares the copy here by its digest and fetches it only when it differs."""
 
-    TRANSFERS_FILES = True
+    # Nothing is put on the host, so no temporary folder has to be made there, in a dry run least of all.
+    TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The task's result. It never holds the kubeconfig."""

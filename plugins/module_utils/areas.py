@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from . import checks, clock, cni, containerd, kube_packages, kubeconfig, ports, reach, surroundings
+from . import checks, clock, cni, containerd, kube_packages, kubeadm, kubeconfig, ports, reach, surroundings, versions
 from . import host as host_area
 from .cluster import ClusterPlan
 from .errors import KubesteadError, OptionError
@@ -21,7 +21,6 @@ from .kubeadm import KubeadmState
 from .model import from_dict, from_variables, to_dict
 from .node import NodeState
 from .plan import Step
-from .system import System
 
 # In the order in which a run takes them.
 OPTIONS: Dict[str, Any] = {
@@ -70,10 +69,16 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
     }
 
 
-def host(name: str, control_plane: bool, facts: Mapping[str, Any], skip: Sequence[str] = ()) -> Host:
+def host(
+    name: str,
+    control_plane: bool,
+    facts: Mapping[str, Any],
+    skip: Sequence[str] = (),
+    wanted: Sequence[str] = NAMES,
+) -> Host:
     """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it.
 
-    ``skip`` are names of checks that stop nothing.
+    ``skip`` are names of checks that stop nothing, ``wanted`` the areas of the play.
     """
     options = {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
     problems = [
@@ -91,36 +96,50 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any], skip: Sequenc
         except OptionError as err:
             problems.append((area, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
             broken.add(area)
-    for area, (module, state_class) in _OWN.items():
+    states = {area: from_dict(state_class, facts[area]) for area, (_module, state_class) in _OWN.items()}
+    install = "kube_packages" in wanted and "kube_packages" not in broken
+    coming = kube_packages.to_come(states["kube_packages"], options["kube_packages"]) if install else {}
+    version = str(versions.parse(coming.get("kubeadm", "")) or "")
+    states["containerd"] = containerd.foresee(states["containerd"], version, options["containerd"].image_repository)
+    # One transaction for all packages takes less time than two.
+    both = bool(coming) and "containerd" in wanted and "containerd" not in broken
+    together = containerd.to_come(states["containerd"], options["containerd"]) if both else []
+    hidden = (facts.get("secrets") or {}).get("containerd") or []
+    more: Dict[str, Tuple[Any, ...]] = {"kube_packages": (together,), "containerd": (hidden, bool(together))}
+    network = from_dict(cni.CniState, facts["cni"])
+    for area, (module, _state_class) in _OWN.items():
         if area in broken:
             continue
-        state = from_dict(state_class, facts[area])
+        state = states[area]
         found = [checks.judged(problem, skip) for problem in module.problems(state, options[area])]
         problems += [(area, problem) for problem in found]
         if any(problem.level == "error" for problem in found):
             continue
-        hidden = (facts.get("secrets") or {}).get(area) or []
         try:
-            steps += module.plan(state, options[area], hidden) if hidden else module.plan(state, options[area])
+            steps += module.plan(state, options[area], *more.get(area, ()))
         except KubesteadError as err:
             problems.append((area, Problem("area_plan", err.message, "nothing can be planned before that")))
-    if control_plane:
-        steps += _kubeconfig_steps(facts, options["kubeconfig"])
+    home = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
+    if control_plane and home.source:
+        steps += kubeconfig.plan(home, options["kubeconfig"])
     return Host(
         name=name,
         control_plane=control_plane,
         node=from_dict(NodeState, facts["node"]),
-        kubeadm=from_dict(KubeadmState, facts["kubeadm"]),
+        kubeadm=kubeadm.foresee(from_dict(KubeadmState, facts["kubeadm"]), version),
         options=options["control_plane"],
         join_options=options["join"],
-        cni=from_dict(cni.CniState, facts["cni"]),
+        cni=cni.with_plugins(network) if "kubernetes-cni" in coming else network,
         cni_options=options["cni"],
         steps=steps,
         problems=problems,
-        system=from_dict(host_area.HostState, facts["host"]),
+        system=states["host"],
         system_options=options["host"],
-        containerd=from_dict(containerd.ContainerdState, facts["containerd"]),
+        containerd=states["containerd"],
         containerd_options=options["containerd"],
+        together=together,
+        kubeconfig=home,
+        kubeconfig_options=options["kubeconfig"],
         clock=from_dict(clock.ClockState, facts.get("clock") or {}),
         ports=from_dict(ports.PortsState, facts.get("ports") or {}),
         surroundings=from_dict(surroundings.Surroundings, facts.get("surroundings") or {}),
@@ -128,22 +147,6 @@ def host(name: str, control_plane: bool, facts: Mapping[str, Any], skip: Sequenc
         asked=float(facts.get("asked") or 0.0),
         answered=float(facts.get("answered") or 0.0),
     )
-
-
-def _kubeconfig_steps(facts: Mapping[str, Any], options: kubeconfig.KubeconfigOptions) -> List[Step]:
-    """What the login user's kubeconfig lacks; nothing where there is no cluster that it could be of."""
-    state = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
-    return kubeconfig.plan(state, options) if state.source else []
-
-
-def copy_steps(facts: Mapping[str, Any], here: System) -> List[Step]:
-    """What the control machine's copy of a control plane's kubeconfig lacks; ``here`` is the control machine."""
-    options = from_dict(kubeconfig.KubeconfigOptions, facts["options"].get("kubeconfig") or {})
-    source = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"]).source
-    if not options.copy_to or source is None:
-        return []
-    step = kubeconfig.plan_copy(here, kubeconfig.copy_path(options.copy_to), source)
-    return [] if step.action in (kubeconfig.SAME, kubeconfig.KEEP) else [step]
 
 
 def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:
@@ -161,12 +164,21 @@ def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
         "changed": False,
         "areas": list(areas),
         "findings": [dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings],
-        "hosts": {name: {"steps": [step.public() for step in steps]} for name, steps in plan.steps.items()},
+        "hosts": {
+            name: {
+                "steps": [step.public() for step in steps],
+                "kubeadm_version": plan.kubeadm.get(name, ""),
+                "together": plan.together.get(name, []),
+            }
+            for name, steps in plan.steps.items()
+        },
+        "summary": plan.summary(),
         "todo": todo,
         "init_host": plan.init_host,
         "token_host": plan.token_host,
         "cni_host": plan.cni_host,
         "joins": plan.joins,
         "control_plane_joins": plan.control_plane_joins,
+        "nodes_to_come": [{"name": node.name, "addresses": node.addresses} for node in plan.nodes_to_come],
         "cluster": plan.cluster,
     }

@@ -365,7 +365,7 @@ class Minter:
                 )
             self._sleep(pause)
             waited += pause
-            pause = min(pause * 1.5, 2.0)
+            pause = min(pause * 1.5, 0.5)
 
     def _delete(self, name: str) -> None:
         done = self.kubectl.run(["delete", "--raw", "{0}/{1}".format(SECRETS, name)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .errors import KubesteadError
@@ -46,6 +46,8 @@ class Node:
     message: str = ""
     # True when the kubelet is silent: the node is gone or cut off.
     silent: bool = False
+    # True for a node that is still to join: its pod range is not known yet.
+    foreseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,9 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
                 ", ".join(item.name for item in options.nodes) or "none"
             )
         )
+    if node.foreseen:
+        reason = "its pod range is known once it is in the cluster"
+        return [Step(_AREA, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
     _require(state, options, node)
     routes = wanted_routes(options, node)
     rules = wanted_rules(options)
@@ -222,6 +227,11 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     elif not state.enabled:
         steps.append(Step(_AREA, "enable", UNIT_NAME, "not enabled"))
     steps += _route_steps(state.routes, routes)
+    steps += [
+        Step(_AREA, "add_route", "to the pods of {0}".format(other.name), "{0} joins".format(other.name))
+        for other in options.nodes
+        if other.foreseen
+    ]
     steps += _rule_steps(state.rules, rules)
     conflist = render_conflist(node, _mtu(state, options, node))
     if state.conflist != conflist:
@@ -447,7 +457,13 @@ def _add_rule(rule: Rule, system: System) -> None:
         system.run(base + ["-I", rule.chain] + words, check=True)
 
 
-# -- nodes as the API tells them
+# -- nodes that are to come, and those the API tells of
+
+
+def with_foreseen(nodes: Sequence[Node], joining: Sequence[Node]) -> List[Node]:
+    """The nodes, and those of ``joining`` that are none of them yet."""
+    names = [node.name for node in nodes]
+    return list(nodes) + [replace(node, foreseen=True) for node in joining if node.name not in names]
 
 
 def parse_nodes(items: Sequence[Mapping[str, Any]]) -> List[Node]:

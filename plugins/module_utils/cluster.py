@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from . import bridge, checks, cni, init, join, network, preflight
+from . import bridge, checks, cni, init, join, kubeconfig, network, preflight
 from .errors import OptionError
 from .findings import Finding, Problem
 from .hosts import Host, Inventory
 from .join_command import JoinCommand
 from .kubeadm import DONE, NONE, ClusterConfig, KubeadmState
+from .kubeconfig import Fingerprint
 from .plan import Step
 
 AREA = "cluster"
@@ -32,7 +33,9 @@ class ClusterPlan:
     """The plan: what was found, what is to be done on each host, and who does what for the whole cluster.
 
     ``init_host`` initialises ('' when a cluster is there); ``token_host`` is the control plane that answers for the
-    cluster; ``joins`` are the hosts that join; ``cni_host`` applies what is applied through the API.
+    cluster; ``joins`` are the hosts that join; ``cni_host`` applies what is applied through the API. ``kubeadm`` is the
+    version of kubeadm that each host has once its packages are there, ``together`` what it installs in one transaction
+    with them; ``nodes_to_come`` are nodes that are to join.
     """
 
     findings: List[Finding] = field(default_factory=list)
@@ -42,6 +45,9 @@ class ClusterPlan:
     cni_host: str = ""
     joins: List[str] = field(default_factory=list)
     control_plane_joins: List[str] = field(default_factory=list)
+    nodes_to_come: List[bridge.Node] = field(default_factory=list)
+    kubeadm: Dict[str, str] = field(default_factory=dict)
+    together: Dict[str, List[str]] = field(default_factory=dict)
     cluster: Dict[str, Any] = field(default_factory=dict)
     # Names of checks that the user wants skipped.
     skip: Sequence[str] = ()
@@ -55,6 +61,13 @@ class ClusterPlan:
     def errors(self) -> List[Finding]:
         """The findings that forbid a run."""
         return [finding for finding in self.findings if finding.problem.level == "error"]
+
+    def summary(self) -> List[str]:
+        """What will happen and why, one line a step: ``w2: join as worker (no kubelet.conf; not in the API)``."""
+        lines = []
+        for name, steps in self.steps.items():
+            lines += ["{0}: {1}".format(name, step.summary()) for step in steps] or ["{0}: nothing to do".format(name)]
+        return lines
 
 
 def plan_cluster(
@@ -75,6 +88,8 @@ def plan_cluster(
     plan.add(inventory_findings(inventory) if _is_cluster(areas) else [])
     for host in hosts:
         plan.steps[host.name] = [step for step in host.steps if step.area in areas]
+        plan.kubeadm[host.name] = host.kubeadm.installed_version
+        plan.together[host.name] = list(host.together)
         plan.add(_own_findings(host, areas))
     unreadable = any(finding.problem.check in ("options", "groups") for finding in plan.errors)
     if _is_cluster(areas) and hosts and not unreadable:
@@ -172,11 +187,34 @@ def _plan_membership(
         plan.control_plane_joins = [host.name for host in newcomers if host.control_plane]
         for host in newcomers:
             plan.steps[host.name] += _join_steps(host, reference, members)
+    if "control_plane" in areas:
+        for host in hosts:
+            if _is_made(host, plan) and not host.kubeconfig.source:
+                home = replace(host.kubeconfig, source=admin_kubeconfig(host, plan))
+                plan.steps[host.name] += kubeconfig.plan(home, host.kubeconfig_options)
+    made = [host for host in hosts if host.name in plan.joins or (host.name == first and "control_plane" in areas)]
+    coming = [
+        bridge.Node(host.node_name(first), addresses=[host.address] if host.address else [], foreseen=True)
+        for host in made
+    ]
+    plan.nodes_to_come = [node for node in coming if node.name not in members]
     if "cni" in areas:
         plan.cni_host = plan.token_host
-        nodes = _bridge_nodes(reference) if reference else []
+        nodes = bridge.with_foreseen(_bridge_nodes(reference) if reference else [], plan.nodes_to_come)
         for host in hosts:
             plan.steps[host.name] += _cni_steps(host, plan, nodes)
+
+
+def _is_made(host: Host, plan: ClusterPlan) -> bool:
+    """True for a host that becomes a control plane in this run."""
+    return host.name in (plan.init_host, *plan.control_plane_joins)
+
+
+def admin_kubeconfig(host: Host, plan: ClusterPlan) -> Optional[Fingerprint]:
+    """The admin's kubeconfig of a control plane, as it is or (before an init or join) as far as it can be told."""
+    if host.kubeconfig.source or not _is_made(host, plan):
+        return host.kubeconfig.source
+    return kubeconfig.expected(str(plan.cluster["endpoint"]) or host.address, host.options.bind_port)
 
 
 def _existing(reference: KubeadmState) -> Dict[str, Any]:
@@ -324,12 +362,9 @@ def _bridge_nodes(reference: KubeadmState) -> List[bridge.Node]:
 
 
 def _cni_steps(host: Host, plan: ClusterPlan, nodes: List[bridge.Node]) -> List[Step]:
-    """What the host lacks of the pod network; where nodes join, routes to them are still to come."""
+    """What the host lacks of the pod network; routes to nodes that join are still to come."""
     options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
-    steps = cni.plan(host.cni, options, nodes)
-    if not steps and plan.joins and options.plugin == "bridge":
-        steps = [Step("cni", "configure", "routes", "{0} join".format(", ".join(plan.joins)))]
-    return steps
+    return cni.plan(host.cni, options, nodes)
 
 
 def _join_steps(host: Host, reference: Optional[KubeadmState], members: Dict[str, Any]) -> List[Step]:

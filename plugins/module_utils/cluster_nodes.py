@@ -24,7 +24,6 @@ def wait(
     timeout: float,
     good: Callable[[Node], bool],
     what: str,
-    pause: float = 2.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> List[Node]:
@@ -32,7 +31,7 @@ def wait(
 
     ``what`` says what they lack. Raises :class:`KubesteadError` naming nodes and reason after ``timeout`` seconds.
     """
-    begin = clock()
+    begin, pause = clock(), 0.2
     while True:
         unreachable = None
         bad: List[Node] = []
@@ -50,6 +49,7 @@ def wait(
                 raise unreachable
             raise KubesteadError(_failure(nodes, bad, what, timeout))
         sleep(pause)
+        pause = min(pause * 1.5, 2.0)
 
 
 def wait_ready(kubectl: Kubectl, timeout: float) -> List[Node]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Tuple
 
 from . import bridge
@@ -88,6 +88,11 @@ def observe(system: System) -> CniState:
     return CniState(bridge.observe(system))
 
 
+def with_plugins(state: CniState) -> CniState:
+    """The state as it is once the package kubernetes-cni is installed."""
+    return CniState(replace(state.bridge, missing_plugins=[])) if state.bridge else state
+
+
 def plan(state: CniState, options: CniOptions, nodes: Optional[List[bridge.Node]] = None) -> List[Step]:
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
@@ -97,8 +102,11 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[bridge.Node]
     if options.plugin != "bridge":
         return []
     seen, wanted = _bridge(state, options, nodes)
-    if bridge.this_node(seen, wanted) is None:
+    node = bridge.this_node(seen, wanted)
+    if node is None:
         return [Step(AREA, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+    if _awaits_range(node, options):
+        return [Step(AREA, "configure", bridge.CONFLIST, "the node has no pod range yet")]
     try:
         return bridge.plan(seen, wanted)
     except KubesteadError as err:
@@ -109,7 +117,8 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[bridge.N
     """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
     found: List[Problem] = []
     seen, wanted = _bridge(state, options, nodes)
-    if options.plugin == "bridge" and bridge.this_node(seen, wanted) is not None:
+    node = bridge.this_node(seen, wanted)
+    if options.plugin == "bridge" and node is not None and not _awaits_range(node, options):
         try:
             bridge.plan(seen, wanted)
         except KubesteadError as err:
@@ -120,6 +129,11 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[bridge.N
         fix = "set cni_plugin to bridge: the pod network of a running cluster can't be exchanged"
         found.append(Problem("cni.plugin", text, fix))
     return found
+
+
+def _awaits_range(node: bridge.Node, options: CniOptions) -> bool:
+    """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
+    return not node.pod_cidrs and not node.foreseen and bool(options.pools())
 
 
 def _bridge(

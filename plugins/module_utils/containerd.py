@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from . import toml, versions
 from .errors import CommandError, KubesteadError, OptionError
 from .findings import Problem
 from .model import option
+from .packages import policy
 from .plan import Step
 from .system import System
 
@@ -146,13 +147,17 @@ class ContainerdState:
 
     ``schema`` is the version of the configuration the binary speaks (0 where there is no binary), ``config`` what the
     file says in that schema, without secrets, ``config_version`` what the file itself is written in (0 where there is
-    none). ``kubeadm_sandbox`` is the pause image of the installed kubeadm. ``effective_*`` is what containerd makes of
-    the file and everything it imports. ``cri`` is ``ok`` or what is wrong with the running CRI service.
+    none). ``debian`` tells that packages are dpkg's, ``offers`` what apt would install, by name. ``kubeadm_sandbox`` is
+    the pause image of the kubeadm that is installed, or of the one that is to come (:func:`foresee`). ``effective_*``
+    is what containerd makes of the file and everything it imports. ``cri`` is ``ok`` or what is wrong with the running
+    CRI service.
     """
 
     packages: Dict[str, str] = field(default_factory=dict)
     candidate: str = ""
     candidate_known: bool = False
+    debian: bool = False
+    offers: Dict[str, str] = field(default_factory=dict)
     version: str = ""
     schema: int = 0
     has_bin_dirs: bool = False
@@ -172,6 +177,7 @@ class ContainerdState:
     enabled: bool = False
     cri: str = ""
     restart_pending: bool = False
+    kubeadm_version: str = ""
     kubeadm_sandbox: str = ""
 
 
@@ -184,7 +190,9 @@ def observe(system: System, image_repository: str = "registry.k8s.io", reveal: b
     ``reveal`` keeps credentials in the state, for the one process that has to compare them.
     """
     packages = _packages(system)
-    candidate, known = _candidate(system, packages)
+    debian = _is_debian(system)
+    offers = _offers(system) if debian and not packages else {}
+    candidate, known = _candidate(system, packages, offers)
     version = _version(system)
     default = _default(system) if version else {}
     schema = int(default.get("version", 0) or 0)
@@ -194,10 +202,13 @@ def observe(system: System, image_repository: str = "registry.k8s.io", reveal: b
     effective = _effective(system, schema) if schema and text is not None else None
     shown = _same if reveal else redacted
     active, enabled = _service(system)
+    kubeadm = versions.parse(system.run(["kubeadm", "version", "-o", "short"]).stdout)
     return ContainerdState(
         packages=packages,
         candidate=candidate,
         candidate_known=known,
+        debian=debian,
+        offers=offers,
         version=version,
         schema=schema,
         has_bin_dirs=toml.get(default, ["plugins", _CRI_RUNTIME, "cni", "bin_dirs"]) is not None,
@@ -217,7 +228,8 @@ def observe(system: System, image_repository: str = "registry.k8s.io", reveal: b
         enabled=enabled,
         cri=_cri(system) if active else "not running",
         restart_pending=system.exists(PENDING),
-        kubeadm_sandbox=_kubeadm_sandbox(system, image_repository),
+        kubeadm_version=str(kubeadm or ""),
+        kubeadm_sandbox=_kubeadm_sandbox(system, kubeadm, image_repository) if kubeadm else "",
     )
 
 
@@ -233,7 +245,7 @@ def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
 
 def _packages(system: System) -> Dict[str, str]:
     found = {}
-    if system.exists("/var/lib/dpkg/status"):
+    if _is_debian(system):
         query = ["dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\n", "containerd", "containerd.io"]
         for line in system.run(query).stdout.splitlines():
             words = line.split()
@@ -248,17 +260,25 @@ def _packages(system: System) -> Dict[str, str]:
     return found
 
 
-def _candidate(system: System, packages: Mapping[str, str]) -> Tuple[str, bool]:
+def _is_debian(system: System) -> bool:
+    return system.exists("/var/lib/dpkg/status")
+
+
+def _offers(system: System) -> Dict[str, str]:
+    """The versions of both packages that apt would install, as far as its lists tell."""
+    return {name: found[0] for name, found in policy(system, ["containerd", "containerd.io"]).items() if found}
+
+
+def _candidate(system: System, packages: Mapping[str, str], offers: Mapping[str, str]) -> Tuple[str, bool]:
     """The package this host would install, and whether a repository is known to have it."""
     if packages:
         return "", True
-    if system.exists("/var/lib/dpkg/status"):
+    if _is_debian(system):
         sources = _sources(system, "/etc/apt/sources.list.d", (".list", ".sources"))
         sources += "\n" + (system.read("/etc/apt/sources.list") or "")
         # apt's own lists may be empty on a fresh machine, so the sources count too.
-        policy = system.run(["apt-cache", "policy", "containerd.io"]).stdout
-        offered = re.search(r"Candidate: (?!\(none\))\S", policy) is not None
-        return ("containerd.io", True) if offered or _has_docker(sources) else ("containerd", True)
+        docker = "containerd.io" in offers or _has_docker(sources)
+        return ("containerd.io", True) if docker else ("containerd", True)
     sources = _sources(system, "/etc/yum.repos.d", (".repo",))
     if _has_docker(sources):
         return "containerd.io", True
@@ -428,10 +448,7 @@ def cri_status(text: str) -> str:
     return "its plugin is not loaded"
 
 
-def _kubeadm_sandbox(system: System, image_repository: str) -> str:
-    version = versions.parse(system.run(["kubeadm", "version", "-o", "short"]).stdout)
-    if version is None:
-        return ""
+def _kubeadm_sandbox(system: System, version: versions.Version, image_repository: str) -> str:
     command = ["kubeadm", "config", "images", "list", "--kubernetes-version", "v{0}".format(version)]
     for line in system.run(
         command + (["--image-repository", image_repository] if image_repository else [])
@@ -439,6 +456,47 @@ def _kubeadm_sandbox(system: System, image_repository: str) -> str:
         if line.strip().rpartition(":")[0].rpartition("/")[2] == "pause":
             return line.strip()
     return ""
+
+
+# -- what is to come
+
+
+def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
+    """The state as it is once kubeadm is of this version; unchanged where it is already, or '' is given."""
+    version = versions.parse(kubeadm_version)
+    if version is None or kubeadm_version == state.kubeadm_version:
+        return state
+    sandbox = "{0}/pause:{1}".format(image_repository or "registry.k8s.io", versions.pause_tag(version))
+    return replace(state, kubeadm_version=kubeadm_version, kubeadm_sandbox=sandbox)
+
+
+def to_come(state: ContainerdState, options: ContainerdOptions) -> List[str]:
+    """The package that a run installs, as a list; empty where none is needed."""
+    return [package_name(state, options)] if not state.schema or _another_package(state, options) else []
+
+
+def _another_package(state: ContainerdState, options: ContainerdOptions) -> bool:
+    """True where another package is installed than the user wants."""
+    return bool(options.package and state.packages and options.package not in state.packages)
+
+
+def _after_install(state: ContainerdState, options: ContainerdOptions) -> Optional[ContainerdState]:
+    """The state once the package is installed, where that can be told: beside a file of ours that an earlier one left.
+
+    The package keeps the file, and on Debian starts and enables the service.
+    """
+    offered = state.offers.get(package_name(state, options), "")
+    if not state.config_ours or not state.debian or (offered and _schema_of(offered) != state.config_version):
+        return None
+    bin_dirs = toml.get(state.config, ["plugins", _CRI_RUNTIME, "cni", "bin_dirs"]) is not None
+    return replace(state, schema=state.config_version, has_bin_dirs=bin_dirs, active=True, enabled=True, cri="ok")
+
+
+def _schema_of(package: str) -> int:
+    """The configuration that a containerd of this package version speaks."""
+    found = re.match(r"(?:\d+:)?(\d+)\.(\d+)", package)
+    version = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+    return 2 if version < (2, 0) else 3 if version < (2, 3) else 4
 
 
 # -- what is wanted
@@ -809,8 +867,10 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
     return None
 
 
-def plan(state: ContainerdState, options: ContainerdOptions, hidden: Sequence[str] = ()) -> List[Step]:
-    """The steps that lead from ``state`` to ``options``.
+def plan(
+    state: ContainerdState, options: ContainerdOptions, hidden: Sequence[str] = (), package_comes: bool = False
+) -> List[Step]:
+    """The steps that lead from ``state`` to ``options``; without the package's where it comes with others.
 
     ``hidden`` names secret options that are set but not known here (on the control machine): what depends on them is
     left to the node.
@@ -820,11 +880,13 @@ def plan(state: ContainerdState, options: ContainerdOptions, hidden: Sequence[st
     files, leftovers = _plan_hosts(state, options, unknown)
     if unknown:
         files.append(Step(AREA, "compare", CERTS_D, "credentials can be compared on the node alone"))
+    coming = [] if package_comes else to_come(state, options)
+    steps = [Step(AREA, "install", name, "not installed") for name in coming]
     if not state.schema:
-        return _plan_bare(state, options) + files + leftovers
-    steps = []
-    if options.package and state.packages and options.package not in state.packages:
-        steps.append(_install_step(state, options))
+        foreseen = _after_install(state, options)
+        if foreseen is None:
+            return steps + _plan_bare() + files + leftovers
+        state = foreseen
     config = desired_config(state, options, state.config, unknown)
     causes, changes = _plan_dropin(state, options, config, unknown)
     reasons = config_reasons(state, config)
@@ -938,16 +1000,12 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _install_step(state: ContainerdState, options: ContainerdOptions) -> Step:
-    return Step(AREA, "install", package_name(state, options), "not installed")
-
-
-def _plan_bare(state: ContainerdState, options: ContainerdOptions) -> List[Step]:
-    steps = [_install_step(state, options)]
-    # Which schema it will be is known only once the package is there.
-    steps.append(Step(AREA, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"))
-    steps.append(Step(AREA, "restart", UNIT, "its configuration is written"))
-    return steps
+def _plan_bare() -> List[Step]:
+    return [
+        # Which schema it will be is known only once the package is there.
+        Step(AREA, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"),
+        Step(AREA, "restart", UNIT, "its configuration is written"),
+    ]
 
 
 def _dropin_reason(state: ContainerdState) -> str:
@@ -1114,7 +1172,7 @@ def _restart(system: System) -> None:
                 return
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.5)
+            time.sleep(0.1)
     journal = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout.splitlines()
     said = next((line for line in reversed(journal) if _tells(line)), "")
     raise CommandError(

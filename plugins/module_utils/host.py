@@ -139,7 +139,7 @@ def observe(
         container=system.exists("/run/systemd/container") or system.exists("/run/.containerenv"),
         kernel=platform.release() if system.root == "/" else (system.read("/proc/sys/kernel/osrelease") or "").strip(),
         swaps=parse_swaps(system.read("/proc/swaps") or ""),
-        fstab=system.read(FSTAB) or "",
+        fstab=without_passwords(system.read(FSTAB) or ""),
         swap_units=_swap_units(system),
         features={name: _feature(system, name) for name in kernel_modules},
         modules_file=system.read(MODULES_FILE),
@@ -164,6 +164,11 @@ def parse_sysctls(path: str, text: str) -> List[SysctlLine]:
         if sign and name and name[0] not in "#;":
             found.append(SysctlLine(path, number, _canonical(name.lstrip("-").strip()), _normal(value)))
     return found
+
+
+def without_passwords(fstab: str) -> str:
+    """An fstab as it may be shown: network file systems have passwords among their options."""
+    return re.sub(r"(?im)((?:^|[\s,])pass(?:word|wd)?2?=)[^\s,]*", r"\1(hidden)", fstab)
 
 
 def fstab_swaps(text: str) -> List[Tuple[int, str]]:
@@ -329,8 +334,11 @@ def _plan_swap(state: HostState) -> List[Step]:
     entries = fstab_swaps(state.fstab)
     if entries:
         reason = "it switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
-        after = _commented(state.fstab, [number for number, _device in entries], "the kubelet needs swap off")
-        steps.append(Step(AREA, "comment_out", FSTAB, reason, state.fstab, after))
+        steps.append(
+            _comment_out(
+                FSTAB, reason, state.fstab, [number for number, _device in entries], "the kubelet needs swap off"
+            )
+        )
     for name in state.swap_units:
         steps.append(Step(AREA, "mask", name, "it switches swap on"))
     if not state.container:
@@ -372,9 +380,9 @@ def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
         reason = "it is read later, and sets {0}".format(
             ", ".join("{0} = {1}".format(line.key, line.value) for line in lines)
         )
-        before = state.later_files[path]
-        after = _commented(before, [line.number - 1 for line in lines], "{0} says otherwise".format(SYSCTL_FILE))
-        steps.append(Step(AREA, "comment_out", path, reason, before, after))
+        numbers = [line.number - 1 for line in lines]
+        why = "{0} says otherwise".format(SYSCTL_FILE)
+        steps.append(_comment_out(path, reason, state.later_files[path], numbers, why))
     for key, value in sorted(wanted.items()):
         live = state.sysctls.get(key)
         if live != value:
@@ -410,6 +418,12 @@ def _matches(pattern: str, key: str) -> bool:
     return fnmatch.fnmatchcase(_sysctl_path(key), _sysctl_path(pattern))
 
 
+def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why: str) -> Step:
+    """``text`` is the file as it may be shown; applying reads the file itself."""
+    data = {"numbers": list(numbers), "why": why}
+    return Step(AREA, "comment_out", path, reason, text, _commented(text, numbers, why), data)
+
+
 def _commented(text: str, numbers: Sequence[int], why: str) -> str:
     lines = []
     for number, line in enumerate(text.splitlines(keepends=True)):
@@ -440,7 +454,10 @@ def apply(step: Step, system: System) -> None:
 
 
 def _write(step: Step, system: System) -> None:
-    system.write(step.target, step.after, mode=system.mode(step.target) or 0o644)
+    text = step.after
+    if step.action == "comment_out":
+        text = _commented(system.read(step.target) or "", step.data["numbers"], str(step.data["why"]))
+    system.write(step.target, text, mode=system.mode(step.target) or 0o644)
     if step.target == FSTAB and system.exists("/run/systemd/system"):
         system.run(["systemctl", "daemon-reload"], check=True)
 

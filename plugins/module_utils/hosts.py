@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from .clock import ClockState, Reading
 from .cni import CniOptions, CniState
@@ -17,6 +17,7 @@ from .host import HostOptions, HostState
 from .init import InitOptions
 from .join import JoinOptions
 from .kubeadm import DONE, KubeadmState
+from .kubeconfig import KubeconfigOptions, KubeconfigState
 from .node import NodeState
 from .plan import Step
 from .ports import PortsState
@@ -35,6 +36,8 @@ class Inventory:
 class Host:
     """One host.
 
+    What a run installs before anything else is seen as if it was there: ``kubeadm`` tells the version that will be, and
+    the CNI plugins are in place; ``together`` are packages installed in one transaction with the kube packages.
     ``asked`` and ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is
     not known); ``reach`` has what came of connecting to the targets the host was given (see :mod:`reach`).
     """
@@ -54,6 +57,9 @@ class Host:
     system_options: HostOptions = HostOptions()
     containerd: ContainerdState = ContainerdState()
     containerd_options: ContainerdOptions = ContainerdOptions()
+    together: List[str] = field(default_factory=list)
+    kubeconfig: KubeconfigState = KubeconfigState()
+    kubeconfig_options: KubeconfigOptions = KubeconfigOptions()
     clock: ClockState = ClockState()
     ports: PortsState = PortsState()
     surroundings: Surroundings = Surroundings()

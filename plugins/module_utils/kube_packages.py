@@ -488,6 +488,13 @@ def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, st
     return chosen
 
 
+def to_come(state: KubePackagesState, options: KubePackagesOptions) -> Dict[str, str]:
+    """Package -> version for what a run installs; nothing where :func:`problems` forbids the run."""
+    if any(problem.level == "error" for problem in problems(state, options)):
+        return {}
+    return targets(state, options.request)
+
+
 def _target_version(state: KubePackagesState, request: versions.Request) -> Optional[versions.Version]:
     """The version of an installed part when it fits (so that all parts are the same), else the newest there is."""
     offers = state.repository.offers if state.repository else {}
@@ -634,8 +641,11 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
 _KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION)
 
 
-def plan(state: KubePackagesState, options: KubePackagesOptions) -> List[Step]:
-    """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`."""
+def plan(state: KubePackagesState, options: KubePackagesOptions, together: Sequence[str] = ()) -> List[Step]:
+    """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`.
+
+    ``together`` are packages of others, installed in the same transaction; nothing is installed for them alone.
+    """
     for problem in problems(state, options):
         if problem.level == "error":
             raise KubesteadError(problem.line, {"check": problem.check})
@@ -661,7 +671,8 @@ def plan(state: KubePackagesState, options: KubePackagesOptions) -> List[Step]:
         elif manager == "apt":
             steps.append(packages.update_step(AREA, "packages are to be installed", APT_SOURCE))
         extra = _DNF_OPTIONS if manager == "dnf" else ()
-        steps.append(packages.install_step(AREA, manager, state.installed, chosen, options=extra, source=url))
+        all_of_them = {**chosen, **dict.fromkeys(together, "")}
+        steps.append(packages.install_step(AREA, manager, state.installed, all_of_them, options=extra, source=url))
     if manager == "apt":
         names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
         steps += packages.hold_steps(AREA, manager, state.installed, names, options.hold)

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from . import attempt as attempts
@@ -205,6 +205,12 @@ def installed_version(system: System) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return str(version) if version else ""
+
+
+def foresee(state: KubeadmState, version: str) -> KubeadmState:
+    """The state as it is once kubeadm is of this version; unchanged for ''."""
+    parsed = parse(version)
+    return replace(state, installed_version=version, config_api=config_api(parsed)) if parsed else state
 
 
 # -- classification (pure)

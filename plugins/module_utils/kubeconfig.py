@@ -174,7 +174,7 @@ def _told(existing: Fingerprint) -> str:
 
 def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     """What is to be done to a user's kubeconfig."""
-    if state.problem:
+    if state.problem or not state.path:
         return []
     verdict, reason = judge(state.existing, state.source, options.overwrite)
     if verdict == WRITE:
@@ -244,6 +244,14 @@ def apply(step: Step, system: System) -> None:
 def copy_path(path: str) -> str:
     """A path on the control machine as its user means it: absolute, with ``~`` and variables replaced."""
     return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
+
+
+def copy_steps(here: System, options: KubeconfigOptions, wanted: Optional[Fingerprint]) -> List[Step]:
+    """What the copy on the control machine (``here``) lacks, where one is asked for."""
+    if not options.copy_to:
+        return []
+    step = plan_copy(here, copy_path(options.copy_to), wanted)
+    return [] if step.action in (SAME, KEEP) else [step]
 
 
 def plan_copy(system: System, path: str, wanted: Optional[Fingerprint]) -> Step:

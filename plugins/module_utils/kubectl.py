@@ -32,7 +32,8 @@ class Kubectl:
     ) -> None:
         self.system = system
         self.kubeconfig = kubeconfig
-        self._base: List[str] = ["kubectl"]
+        # What kubectl learns of the API it would keep below the home folder, in a dry run too.
+        self._base: List[str] = ["kubectl", "--cache-dir=/dev/null"]
         if kubeconfig:
             self._base.append("--kubeconfig={0}".format(kubeconfig))
         if context:

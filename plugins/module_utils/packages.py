@@ -194,6 +194,13 @@ def interrupted(system: System) -> bool:
     return any(name.isdigit() for name in system.names("/var/lib/dpkg/updates"))
 
 
+def policy(system: System, names: Sequence[str]) -> Dict[str, List[str]]:
+    """Package -> versions in apt's lists, the candidate first. Nothing is written."""
+    # apt would keep what it read in /var/cache/apt/*.bin.
+    argv = ["apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy", *names]
+    return parse_policy(system.run(argv).stdout)
+
+
 def parse_policy(text: str) -> Dict[str, List[str]]:
     """Package -> versions apt knows a source of, the candidate first, from ``apt-cache policy``."""
     found: Dict[str, List[str]] = {}
@@ -226,9 +233,7 @@ def observe(system: System, wanted: Sequence[Wanted]) -> PackagesState:
     missing = [package.name for package in wanted if not fulfilled(present, package)]
     offers: Dict[str, List[str]] = {}
     if missing and not empty:
-        # With these options nothing is written to /var/cache/apt/*.bin.
-        argv = ["apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy", *missing]
-        offers = parse_policy(system.run(argv).stdout)
+        offers = policy(system, missing)
     return PackagesState("apt", present, empty, interrupted(system), offers, bool(missing) and not empty)
 
 

@@ -50,6 +50,10 @@ options:
       message:
         description: Not used here.
         type: str
+      foreseen:
+        description: Whether the node is still to join; it has no pod range yet. For dry runs alone.
+        type: bool
+        default: false
   pod_cidr:
     description: The range of all pods, or one of each family separated by a comma.
     type: str
@@ -96,6 +100,7 @@ node:
   sample: w1
 """
 
+from dataclasses import replace
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
@@ -114,6 +119,7 @@ def argument_spec() -> Dict[str, Any]:
         "ready": {"type": "bool"},
         "silent": {"type": "bool"},
         "message": {"type": "str"},
+        "foreseen": {"type": "bool", "default": False},
     }
     return {
         "nodes": {"type": "list", "elements": "dict", "options": node, "required": True},
@@ -127,11 +133,17 @@ def argument_spec() -> Dict[str, Any]:
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out."""
     params = module.params
-    nodes = [bridge.Node(node["name"], node["pod_cidrs"], node["addresses"]) for node in params["nodes"]]
+    nodes = [
+        bridge.Node(node["name"], node["pod_cidrs"], node["addresses"], foreseen=node["foreseen"])
+        for node in params["nodes"]
+    ]
     options = bridge.BridgeOptions(
         params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
     )
     state = bridge.observe(system)
+    if module.check_mode:
+        # The plugins come with a package that a run would have installed by now.
+        state = replace(state, missing_plugins=[])
     node = bridge.this_node(state, options)
     if node is None and module.check_mode and not options.members_only:
         steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]

@@ -13,7 +13,8 @@ description:
   - Asks the API for the nodes, their pod ranges and addresses, and can wait until all of them have a pod range or
     are ready.
     Nodes whose kubelet is silent are reported and not waited for.
-  - Changes nothing. In a dry run nothing is waited for, and a cluster that is not there yet has no nodes.
+  - Changes nothing. In a dry run nothing is waited for, and a cluster that is not there yet has the nodes that are
+    foreseen.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -28,6 +29,21 @@ options:
     description: Seconds to wait.
     type: int
     default: 300
+  foreseen:
+    description: Nodes that are to join before this. In a dry run, those that the API does not know are listed too.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The node's name.
+        type: str
+        required: true
+      addresses:
+        description: Its addresses.
+        type: list
+        elements: str
+        default: []
   kubeconfig:
     description: The kubeconfig, on the host the task runs on.
     type: path
@@ -54,6 +70,7 @@ nodes:
       ready: true
       silent: false
       message: ""
+      foreseen: false
 """
 
 from typing import Any, Dict, List
@@ -61,7 +78,7 @@ from typing import Any, Dict, List
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, cluster_nodes
-from ansible_collections.kubestead.cluster.plugins.module_utils.bridge import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.bridge import Node, with_foreseen
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.model import to_dict
@@ -73,6 +90,15 @@ def argument_spec() -> Dict[str, Any]:
     return {
         "wait_for": {"type": "str", "choices": ["nothing", "pod_cidrs", "ready"], "default": "nothing"},
         "timeout": {"type": "int", "default": 300},
+        "foreseen": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "addresses": {"type": "list", "elements": "str", "default": []},
+            },
+        },
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
     }
 
@@ -88,6 +114,8 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         except KubesteadError:
             # The cluster is still to be made.
             nodes = []
+        joining = [Node(node["name"], addresses=node["addresses"]) for node in module.params["foreseen"]]
+        nodes = with_foreseen(nodes, joining)
     elif wanted == "ready":
         nodes = cluster_nodes.wait_ready(kubectl, timeout)
     elif wanted == "pod_cidrs":

@@ -70,9 +70,17 @@ findings:
   type: list
   elements: dict
 hosts:
-  description: For each host its steps (area, action, target, reason).
+  description:
+    - For each host its steps (area, action, target, reason), and C(kubeadm_version), the version of kubeadm that it has
+      once its packages are there.
   returned: success
   type: dict
+summary:
+  description: The steps of all hosts, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["w2: join as worker (no kubelet.conf; not in the API)"]
 todo:
   description: For each host and area whether there is something to do.
   returned: success
@@ -99,6 +107,11 @@ control_plane_joins:
   returned: success
   type: list
   elements: str
+nodes_to_come:
+  description: The nodes (name, addresses) that the API will know of at the end of the run and does not yet.
+  returned: success
+  type: list
+  elements: dict
 play:
   description: The play it is good for - its name and its roles.
   returned: success

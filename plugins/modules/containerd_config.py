@@ -79,6 +79,12 @@ options:
     description: The repository of Kubernetes' own images.
     type: str
     default: registry.k8s.io
+  kubeadm_version:
+    description:
+      - The version of kubeadm that is there once the host's packages are, as M(kubestead.cluster.cluster_plan) tells.
+        Where another one is installed, as in check mode, the sandbox image is that of this version.
+    type: str
+    default: ""
 author:
   - The kubestead authors (@kubestead)
 seealso:
@@ -145,6 +151,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     options = from_dict(containerd.ContainerdOptions, module.params)
     options.validate()
     state = containerd.observe(system, options.image_repository, reveal=True)
+    state = containerd.foresee(state, module.params["kubeadm_version"], options.image_repository)
     steps = containerd.plan(state, options)
     if module.check_mode:
         # Somebody else's task installs it, and has said so.
@@ -172,6 +179,7 @@ def main() -> None:
             sandbox_image=dict(type="str", default=""),
             cni_bin_dir=dict(type="path", default="/opt/cni/bin"),
             image_repository=dict(type="str", default="registry.k8s.io"),
+            kubeadm_version=dict(type="str", default=""),
         ),
         supports_check_mode=True,
     )

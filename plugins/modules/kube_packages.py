@@ -49,6 +49,13 @@ options:
       - The repository's signing key in ASCII armour, instead of the one the repository shows.
     type: str
     default: ""
+  together:
+    description:
+      - Names of other packages to install in the same transaction, where there is one; nothing is installed for them
+        alone. Two transactions take longer than one.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -109,7 +116,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     for problem in kube_packages.problems(state, options):
         if problem.level == "warning":
             module.warn(problem.line)
-    steps = kube_packages.plan(state, options)
+    steps = kube_packages.plan(state, options, module.params["together"])
     result = _edge.carry_out(module, steps, lambda step: kube_packages.apply(step, system))
     there = {name: package.version for name, package in state.installed.items()}
     there.update(kube_packages.targets(state, options.request))
@@ -126,6 +133,7 @@ def main() -> None:
             packages_url=dict(type="str", default=kube_packages.DEFAULT_URL),
             hold=dict(type="bool", default=True),
             key=dict(type="str", default="", no_log=False),
+            together=dict(type="list", elements="str", default=[]),
         ),
         supports_check_mode=True,
     )

@@ -30,6 +30,12 @@ options:
       - An exact version (V(1.36.2)) may be of kubeadm's minor or of the one before.
     type: str
     default: "1.36"
+  kubeadm_version:
+    description:
+      - The version of kubeadm that is there once the host's packages are, as M(kubestead.cluster.cluster_plan) tells.
+        Used in check mode, where it need not be installed yet.
+    type: str
+    default: ""
   control_plane_endpoint:
     description:
       - DNS name or address, with an optional port, that leads to all control planes. Needed for more than one.
@@ -211,6 +217,7 @@ def argument_spec() -> Dict[str, Any]:
     defaults = init.InitOptions()
     spec: Dict[str, Any] = {
         "kubernetes_version": {"type": "str"},
+        "kubeadm_version": {"type": "str", "default": ""},
         "control_plane_endpoint": {"type": "str", "default": defaults.endpoint},
         "advertise_address": {"type": "str"},
         "bind_port": {"type": "int"},
@@ -242,8 +249,10 @@ def carry_out(
     module: AnsibleModule, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
 ) -> Dict[str, Any]:
     """Let kubeadm read the configuration first, where there is one, then apply the steps unless this is a dry run."""
+    readers = kubeadm.installed_version(system) if steps else ""
     for step in steps:
-        if state.installed_version and step.action == "init":
+        # In a dry run the kubeadm that is going to read it may not be there yet.
+        if readers and readers == state.installed_version and step.action == "init":
             init.check_with_kubeadm(step, system)
     return _edge.carry_out(module, steps, apply)
 
@@ -253,7 +262,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     options = init.options_from_module(module.params)
 
     def look() -> Tuple[KubeadmState, List[Step]]:
-        state = kubeadm.observe(system)
+        state = kubeadm.foresee(kubeadm.observe(system), module.params["kubeadm_version"] if module.check_mode else "")
         error = init.first_error(init.problems(state, options))
         if error is not None:
             raise error

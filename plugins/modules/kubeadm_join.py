@@ -106,6 +106,12 @@ options:
         name, anything else is replaced. Fields that hold secrets are refused.
     type: dict
     default: {}
+  kubeadm_version:
+    description:
+      - The version of kubeadm that is there once the host's packages are, as M(kubestead.cluster.cluster_plan) tells.
+        Used in check mode, where it need not be installed yet.
+    type: str
+    default: ""
   precheck:
     description:
       - Ask the endpoint before anything is changed. V(false) leaves finding out to kubeadm, for a node that reaches the
@@ -209,6 +215,7 @@ def argument_spec() -> Dict[str, Any]:
         "cri_socket": {"type": "str"},
         "timeout": {"type": "int"},
         "config": {"type": "dict"},
+        "kubeadm_version": {"type": "str", "default": ""},
         "precheck": {"type": "bool", "default": True},
     }
     for name, one in spec.items():
@@ -232,7 +239,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     )
 
     def look() -> Tuple[KubeadmState, JoinCommand, List[Step]]:
-        state = kubeadm.observe(system)
+        state = kubeadm.foresee(kubeadm.observe(system), params["kubeadm_version"] if module.check_mode else "")
         checked = join.checked_command(command, state, required=not module.check_mode)
         return state, checked, join.plan(state, options, checked)
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from . import figures
+
 ROOT = Path(__file__).resolve().parents[2]
 SET = os.environ.get("KUBESTEAD_E2E_SET", "e2e")
 
@@ -195,6 +197,12 @@ def nodes(part: str, names: list[str], folder: Path, *options: str) -> Iterator[
     yield Lab(ROOT / ".lab" / set_name / "hosts.yml", folder)
     if not os.environ.get("KUBESTEAD_KEEP"):
         dev("nodes", "destroy", "--set", set_name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was counted."""
+    for line in figures.lines():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from . import figures
 from .conftest import FOOTPRINT, Lab, eventually, nodes
 from .faults import (
     CONTAINERD_STOPPED,
@@ -65,12 +67,24 @@ JOIN = (
     r"^\[kubelet-start\] Waiting for the kubelet to perform",
     r"^This node has joined",
 )
+CONTROL_PLANE_JOIN = (
+    r"^\[preflight\] Running",
+    r"^\[download-certs\]",
+    r"^\[certs\] Generating \"apiserver\"",
+    r"^\[kubeconfig\] Generating",
+    r"^\[control-plane\] .*kube-scheduler",
+    r"^\[check-etcd\]",
+    r"^\[kubelet-start\] Starting",
+    r"^\[etcd\] Announced",
+    r"^\[mark-control-plane\]",
+)
 # The others are of the whole suite.
 REPRESENTATIVE = {
     ("init", r"^\[certs\] Generating \"apiserver\"", MODULE_KILLED.name),
     ("init", r"^\[wait-control-plane\]", RESTARTED.name),
     ("init", r"^\[bootstrap-token\]", MODULE_KILLED.name),
     ("join", r"^\[kubelet-start\] Starting", MODULE_KILLED.name),
+    ("control plane join", r"^\[kubelet-start\] Starting", MODULE_KILLED.name),
 }
 
 
@@ -113,6 +127,8 @@ def test_a_control_machine_that_dies_at_every_task_boundary(killed_lab: Lab) -> 
     run = lab.site()
     assert (run.code, run.changed()) == (0, {}), run.output
     whole(lab, ["cp1", "w1"], tokens=True)
+    figures.count("kills of the control machine", "tried", kills)
+    figures.count("kills of the control machine", "converged", kills)
 
 
 @pytest.mark.thorough
@@ -126,9 +142,11 @@ def test_a_control_machine_that_dies_anywhere(killed_lab: Lab, after: float) -> 
             bare_again(lab, host)
         if not lab.killed_at(task, after=after):
             break
+        figures.count("kills of the control machine", "tried")
         run = lab.site()
         assert run.code == 0, f"killed at {task}: {run.output}"
         whole(lab, ["cp1", "w1"], tokens=True)
+        figures.count("kills of the control machine", "converged")
     assert task > 20
 
 
@@ -154,6 +172,7 @@ def test_an_init_that_is_cut_off(faulty_lab: Lab, at: str, fault: Fault) -> None
     for host in ("cp1", "w1"):
         bare_again(lab, host)
     arm(lab, "cp1", "init", at, fault)
+    figures.count("faults in kubeadm init", "tried")
     arguments = ("--limit", "cp1", "-e", json.dumps(IMPATIENT))
     first = lab.site(*arguments)
     recover(lab, "cp1", fault)
@@ -166,11 +185,13 @@ def test_an_init_that_is_cut_off(faulty_lab: Lab, at: str, fault: Fault) -> None
     whole(lab, ["cp1"])
     third = lab.site(*arguments)
     assert (third.code, third.changed()) == (0, {}), third.output
+    figures.count("faults in kubeadm init", "converged")
 
 
-def running(lab: Lab) -> set[tuple[str, str]]:
-    """The containers that run, and which of their lives they are in."""
-    pods = json.loads(lab.kubectl("get pods -A -o json"))["items"]
+def running(lab: Lab, host: str = "") -> set[tuple[str, str]]:
+    """The containers that run (on a node, or anywhere), and which of their lives they are in."""
+    where = f"--field-selector spec.nodeName={host}" if host else ""
+    pods = json.loads(lab.kubectl(f"get pods -A -o json {where}"))["items"]
     statuses = [one for pod in pods for one in pod["status"].get("containerStatuses", [])]
     return {(one["containerID"], one["state"]["running"]["startedAt"]) for one in statuses if "running" in one["state"]}
 
@@ -193,6 +214,7 @@ def test_a_join_that_is_cut_off(joined_lab: Lab, at: str, fault: Fault) -> None:
     bare_again(lab, "w1")
     before = running(lab)
     arm(lab, "w1", "join", at, fault)
+    figures.count("faults in kubeadm join", "tried")
     arguments = ("-e", json.dumps(IMPATIENT))
     first = lab.site(*arguments)
     recover(lab, "w1", fault)
@@ -204,6 +226,7 @@ def test_a_join_that_is_cut_off(joined_lab: Lab, at: str, fault: Fault) -> None:
     third = lab.site(*arguments)
     assert (third.code, third.changed()) == (0, {}), third.output
     assert before and before <= running(lab)
+    figures.count("faults in kubeadm join", "converged")
 
 
 WRONG = {
@@ -218,16 +241,18 @@ def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab) -> None:
     lab = joined_lab
     lab.kubectl("delete node w1 --ignore-not-found")
     bare_again(lab, "w1")
-    expired = lab.module("cp1", "kubeadm_join_token", {"ttl": "20s", "nodes": ["w1"], "reuse": False})
+    expired = lab.module("cp1", "kubeadm_join_token", {"ttl": "1m", "nodes": ["w1"], "reuse": False})
     minted = lab.module("cp1", "kubeadm_join_token", {"ttl": "10m", "nodes": ["w1"], "reuse": False})
     good = {key: minted[key] for key in ("endpoint", "token", "ca_cert_hashes")}
     words = {"id": minted["token_id"], "host": good["endpoint"].split(":")[0]}
     before = lab.ssh("w1", FOOTPRINT)
 
     def refused(arguments: dict[str, Any], says: str) -> None:
+        figures.count("joins with a token, CA or endpoint that does not fit", "tried")
         failed = lab.module("w1", "kubeadm_join", arguments)
         assert failed["failed"] and says in failed["msg"] and "\n" not in failed["msg"], failed
         assert lab.ssh("w1", FOOTPRINT) == before
+        figures.count("joins with a token, CA or endpoint that does not fit", "refused with nothing changed")
 
     for changes, says in WRONG.values():
         filled = {
@@ -238,8 +263,88 @@ def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab) -> None:
     lab.module("cp1", "kubeadm_join_token", {"state": "absent", "token_id": minted["token_id"]})
     refused(good, f"token {minted['token_id']} is unknown at")
     ended = f"-n kube-system get secret bootstrap-token-{expired['token_id']}"
-    assert eventually(lambda: "NotFound" in lab.kubectl(ended, check=False), 90)
+    assert eventually(lambda: "NotFound" in lab.kubectl(ended, check=False), 120)
     refused(good | {"token": expired["token"]}, f"token {expired['token_id']} is unknown at")
     run = lab.site()
     assert run.code == 0, run.output
     whole(lab, ["cp1", "w1"])
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A control plane that others may join, with a worker, and a bare machine that is to be the second."""
+    for lab in nodes("shared", ["cp1", "cp2", "w1"], tmp_path_factory.mktemp("shared")):
+        run = lab.site("--limit", "cp1,w1", *shared(lab))
+        assert run.code == 0, run.output
+        yield lab
+
+
+def shared(lab: Lab) -> tuple[str, ...]:
+    """The arguments that give the cluster an endpoint which leads to cp1."""
+    return ("-e", json.dumps({**IMPATIENT, "cluster_endpoint": f"{lab.variable('cp1', 'ansible_host')}:6443"}))
+
+
+@pytest.mark.parametrize(("at", "fault"), cases("control plane join", CONTROL_PLANE_JOIN, ALL))
+def test_a_control_plane_join_that_is_cut_off(shared_lab: Lab, at: str, fault: Fault) -> None:
+    lab = shared_lab
+    # As a control plane is taken out: its etcd member first, which kubeadm reset sees to.
+    bare_again(lab, "cp2")
+    lab.kubectl("delete node cp2 --ignore-not-found")
+    before = running(lab, "w1")
+    arm(lab, "cp2", "join", at, fault)
+    figures.count("faults in kubeadm join of a control plane", "tried")
+    first = lab.site(*shared(lab))
+    recover(lab, "cp2", fault)
+    assert "UNREACHABLE" in first.output if fault.restarts else struck(lab, "cp2"), first.output
+    disarm(lab, "cp2")
+    second = lab.site(*shared(lab))
+    assert second.code == 0, first.output + second.output
+    whole(lab, ["cp1", "cp2", "w1"], control_planes=2)
+    third = lab.site(*shared(lab))
+    assert (third.code, third.changed()) == (0, {}), third.output
+    assert before <= running(lab, "w1")
+    figures.count("faults in kubeadm join of a control plane", "converged")
+
+
+def ready(lab: Lab, number: int) -> bool:
+    """Whether so many nodes become ready."""
+    return eventually(lambda: lab.kubectl("get nodes --no-headers", check=False).count(" Ready") == number, 120)
+
+
+def test_a_dead_worker_stops_nobody_else(shared_lab: Lab) -> None:
+    lab = shared_lab
+    bare_again(lab, "cp2")
+    lab.kubectl("delete node cp2 --ignore-not-found")
+    lab.ssh("w1", RESTARTED.shell, check=False)
+    dead = lab.site(*shared(lab))
+    recover(lab, "w1", RESTARTED)
+    assert dead.code != 0 and "w1" in dead.output and "UNREACHABLE" in dead.output, dead.output
+    assert "Join" in " ".join(dead.changed()["cp2"]), dead.output
+    assert ready(lab, 3)
+    whole(lab, ["cp1", "cp2", "w1"], control_planes=2)
+    figures.count("dead nodes", "tried")
+    # What it missed, the route to cp2, and nothing else.
+    missed = lab.site(*shared(lab))
+    assert missed.code == 0 and list(missed.changed()) == ["w1"], missed.output
+    again = lab.site(*shared(lab))
+    assert (again.code, again.changed()) == (0, {}), again.output
+    figures.count("dead nodes", "stopped nobody else")
+
+
+@pytest.mark.thorough
+def test_a_dead_control_plane_stops_nobody_else(tmp_path: Path) -> None:
+    for lab in nodes("planes", ["cp1", "cp2", "cp3", "w1"], tmp_path):
+        run = lab.site("--limit", "control_plane", *shared(lab))
+        assert run.code == 0, run.output
+        lab.ssh("cp3", RESTARTED.shell, check=False)
+        figures.count("dead nodes", "tried")
+        dead = lab.site(*shared(lab))
+        assert dead.code != 0 and "UNREACHABLE" in dead.output, dead.output
+        assert "Join" in " ".join(dead.changed()["w1"]), dead.output
+        recover(lab, "cp3", RESTARTED)
+        assert ready(lab, 4)
+        missed = lab.site(*shared(lab))
+        assert missed.code == 0 and list(missed.changed()) == ["cp3"], missed.output
+        again = lab.site(*shared(lab))
+        assert (again.code, again.changed()) == (0, {}), again.output
+        figures.count("dead nodes", "stopped nobody else")

@@ -41,3 +41,9 @@ def test_a_node_that_died_with_its_monitor_is_started_again(lone_lab: Lab) -> No
     assert podman("inspect", "--format", "{{.State.Status}}", f"{set_name}-n1").stdout.strip() == "running"
     dev("nodes", "create", "--set", set_name, "n1")
     assert lone_lab.ssh("n1", "cat /root/kept").strip() == "kept"
+
+
+def test_a_node_that_restarts_keeps_its_mac_address(lone_lab: Lab) -> None:
+    before = lone_lab.ssh("n1", "cat /sys/class/net/eth0/address")
+    dev("nodes", "restart", "--set", lone_lab.inventory.parent.name, "n1")
+    assert lone_lab.ssh("n1", "cat /sys/class/net/eth0/address") == before

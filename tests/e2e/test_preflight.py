@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from . import figures
 from .conftest import ROOT, Lab, Run, nodes
 
 # The findings as a tool reads them: of the plan, or of the failed task.
@@ -198,6 +199,7 @@ def test_all_that_is_wrong_is_found_at_once_and_can_be_skipped(pair: Lab) -> Non
         skipped, still = preflight(pair, *ARGUMENTS, "-e", json.dumps({"preflight_skip_checks": checks}))
     assert run.code != 0
     assert said(findings) == EXPECTED, run.output
+    figures.count("preflight checks", "provoked on nodes", len(checks))
     lines = run.output.splitlines()
     for one in findings:
         where = "cp1, w1" if one["check"] == "kernel_feature" else one["host"]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from . import figures
 from .conftest import ROOT, Lab, nodes
 
 MIRROR = "mirror.lab.test"
@@ -181,6 +182,8 @@ def test_no_secret_is_anywhere_it_does_not_belong(evidence: Evidence) -> None:
         for what, secret in evidence.secrets.items()
         if secret in text
     ]
+    figures.count("secrets", f"searched in {len(evidence.texts)} texts", len(evidence.secrets))
+    figures.count("secrets", "leaked", len(found))
     assert found == []
 
 

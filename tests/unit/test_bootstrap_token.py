@@ -57,7 +57,7 @@ class FakeApi:
         machine.answer("kubectl", self._answer)
 
     def _answer(self, argv: Sequence[str], stdin: str | None) -> Result:
-        verb = argv[3]
+        verb = argv[4]
         path = argv[argv.index("--raw") + 1]
         name = path.rpartition("/")[2]
         if verb == "create":

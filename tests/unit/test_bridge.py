@@ -277,6 +277,18 @@ def test_the_plan_on_the_control_machine_is_that_of_the_node(host: Host) -> None
     ]
 
 
+def test_a_node_that_joined_just_now_gets_its_range_soon_unless_the_cluster_has_none(host: Host) -> None:
+    nodes = [NODES[0], Node("w1", [], ["10.213.0.65"])]
+    options = cni.CniOptions(plugin="bridge", pod_cidr=PODS)
+    assert cni.problems(cni.observe(host), options, nodes) == []
+    assert [step.reason for step in cni.plan(cni.observe(host), options, nodes)] == ["the node has no pod range yet"]
+    problems = cni.problems(cni.observe(host), cni.CniOptions(plugin="bridge", pod_cidr=""), nodes)
+    assert [problem.message for problem in problems] == [
+        "bridge network: node w1 has no pod range: the cluster was made without one (kubeadm's podSubnet) or "
+        "kube-controller-manager does not run"
+    ]
+
+
 def test_another_plugin_on_a_bridge_node_is_a_problem(host: Host) -> None:
     run(host, BridgeOptions(PODS, NODES))
     problems = cni.problems(cni.observe(host), cni.CniOptions(plugin="calico"), NODES)

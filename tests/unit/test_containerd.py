@@ -39,6 +39,11 @@ DEBIAN = fixture("containerd/debian-12.toml")
 SECRET = "s3cr3t-pa55"
 CRI = "io.containerd.grpc.v1.cri"
 RUNTIME = "io.containerd.cri.v1.runtime"
+# As apt-cache policy says it of a package that is not installed.
+OFFERED = (
+    "{0}:\n  Installed: (none)\n  Candidate: {1}\n  Version table:\n     {1} 500\n"
+    "        500 http://mirror.example.org/debian bookworm/main amd64 Packages\n"
+)
 IMAGES = "io.containerd.cri.v1.images"
 
 
@@ -191,7 +196,7 @@ def test_a_bare_machine(machine: Machine) -> None:
             "",
             "containerd.io",
         ),
-        ({}, "containerd.io:\n  Installed: (none)\n  Candidate: 2.1.4-1\n", "containerd.io"),
+        ({}, OFFERED.format("containerd.io", "2.1.4-1"), "containerd.io"),
         ({}, "containerd.io:\n  Installed: (none)\n  Candidate: (none)\n", "containerd"),
     ],
 )
@@ -199,7 +204,7 @@ def test_the_package_on_debian(machine: Machine, files: dict[str, str], policy: 
     machine.put("/var/lib/dpkg/status")
     for path, text in files.items():
         machine.put(path, text)
-    machine.answer("apt-cache policy", policy)
+    machine.answer("apt-cache", policy)
     state = containerd.observe(machine)
     assert containerd.package_name(state, ContainerdOptions()) == package
     assert containerd.package_name(state, ContainerdOptions(package="mine")) == "mine"

@@ -740,4 +740,5 @@ def test_defaults_of_module_role_and_options_agree() -> None:
         "packages_url": defaults.url,
         "hold": defaults.hold,
         "key": defaults.key,
+        "together": [],
     }

@@ -21,7 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.model import fro
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
-KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s get --raw "
+KUBECTL = "kubectl --cache-dir=/dev/null --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s get --raw "
 MINORS = ["v1.20", "v1.35"]
 REFUSED = Result(
     1, "", "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?"

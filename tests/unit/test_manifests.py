@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.plan import diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
-KUBECTL = ("kubectl", "--kubeconfig=/k", "--request-timeout=15s")
+KUBECTL = ("kubectl", "--cache-dir=/dev/null", "--kubeconfig=/k", "--request-timeout=15s")
 OBJECTS = json.loads(fixture("manifests/objects.json"))
 
 
@@ -60,7 +60,7 @@ def test_three_calls_tell_all_and_change_nothing(machine: Machine) -> None:
     machine.answer((*KUBECTL, "get"), fixture("manifests/get.json"))
     machine.answer((*KUBECTL, "apply"), fixture("manifests/dry-run-same.json"))
     subject.plan(subject.observe())
-    assert [argv[3] for argv in machine.ran] == ["api-resources", "get", "apply"]
+    assert [argv[4] for argv in machine.ran] == ["api-resources", "get", "apply"]
     assert "--dry-run=server" in machine.ran[-1]
 
 
@@ -223,7 +223,7 @@ def test_definitions_come_first_and_are_waited_for(machine: Machine) -> None:
     machine.answer((*KUBECTL, "apply"), "{}")
     machine.answer((*KUBECTL, "wait"), "")
     subject.apply(subject.plan_absent())
-    assert [argv[3] for argv in machine.ran] == ["apply", "wait", "apply"]
+    assert [argv[4] for argv in machine.ran] == ["apply", "wait", "apply"]
     assert machine.ran[1][-1] == "crd/bars.foo.io"
     assert "--force-conflicts" in machine.ran[0] and "--field-manager=kubestead" in machine.ran[0]
     assert [json.loads(text or "")["items"][0]["kind"] for text in (machine.inputs[0], machine.inputs[2])] == [

@@ -66,7 +66,11 @@ def judge(
         facts[name] = changed(recorded(recording), (changes or {}).get("*", {}))
         facts[name] = changed(facts[name], (changes or {}).get(name, {}))
     groups = Inventory([name for name in which if name in CONTROL], [name for name in which if name not in CONTROL])
-    hosts = [areas.host(name, name in CONTROL, one, skip) for name, one in facts.items() if not limit or name in limit]
+    hosts = [
+        areas.host(name, name in CONTROL, one, skip, wanted)
+        for name, one in facts.items()
+        if not limit or name in limit
+    ]
     asked = [name for name in facts if limit and name in CONTROL - limit]
     return cluster.plan_cluster(
         inventory or groups,

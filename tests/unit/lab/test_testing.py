@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,48 @@ def test_a_part_that_hangs_is_ended_and_failed(state: Path, capsys: pytest.Captu
 def test_a_part_that_is_unknown_is_refused() -> None:
     with pytest.raises(MachineError, match="chaos is no part"):
         testing.run_all(["chaos"])
+
+
+def test_parts_with_nodes_run_two_at_a_time(state: Path, tmp_path: Path) -> None:
+    """Each ends only when the other has begun."""
+    script = (
+        "import pathlib, sys, time\n"
+        "pathlib.Path(sys.argv[1]).touch()\n"
+        "end = time.monotonic() + 60\n"
+        "while not pathlib.Path(sys.argv[2]).exists():\n"
+        "    assert time.monotonic() < end\n"
+        "    time.sleep(0.01)\n"
+    )
+    files = (str(tmp_path / "a"), str(tmp_path / "b"))
+    both = [
+        Part("molecule", "a", (sys.executable, "-c", script, *files)),
+        Part("molecule", "b", (sys.executable, "-c", script, *reversed(files))),
+    ]
+    assert [counts.line() for counts in testing._two_at_a_time(both, dict(os.environ))] == ["1 passed, 0 failed"] * 2
+
+
+def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = tmp_path / "begun"
+    sleeper = Part("molecule", "a", (sys.executable, "-c", f"open({str(begun)!r}, 'w'); import time; time.sleep(600)"))
+    real = testing.run_part
+
+    def interrupted(part: Part, environment: dict[str, str]) -> Counts:
+        if part is sleeper:
+            return real(part, environment)
+        while not begun.exists() or not testing.RUNNING:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(testing, "run_part", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        testing._two_at_a_time([Part("molecule", "b", ("true",)), sleeper], dict(os.environ))
+    assert not testing.RUNNING
+
+
+def test_the_end_to_end_tests_that_take_longest_begin_first(tmp_path: Path) -> None:
+    folder = tmp_path / "tests" / "e2e"
+    folder.mkdir(parents=True)
+    for name in ("faults", "lab", "main_job"):
+        (folder / f"test_{name}.py").touch()
+    assert testing.e2e_modules(tmp_path) == ["faults", "main_job", "lab"]
+    assert set(testing.e2e_modules()) >= set(testing.LONGEST) - {"plan_truth"}
