@@ -27,6 +27,12 @@ class Span:
     end: float
     status: str = "ok"
 
+    @property
+    def short(self) -> str:
+        """The task's name for people: of a role's full name the last part."""
+        role, colon, task = self.name.rpartition(" : ")
+        return f"{role.rpartition('.')[2]}: {task}" if colon else task
+
 
 @dataclass(frozen=True)
 class Traffic:
