@@ -101,6 +101,7 @@ def _sessions(hosts: Sequence[Seen]) -> Dict[str, Tuple[int, int]]:
 
 def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen], expected: int = 0) -> Run:
     """Run a command and measure it. Raises :class:`MachineError` with its last lines when its code is another one."""
+    load = os.getloadavg()[0]
     before = _sessions(hosts)
     _nft("delete", "table", "inet", TABLE, check=False)
     _nft("-f", "-", text=RULES)
@@ -148,6 +149,7 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
         memory=cost["memory"],
         hosts=traffic,
         spans=command.read_spans(cost["began"]),
+        load=load,
     )
 
 

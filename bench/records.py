@@ -50,7 +50,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Run:
-    """One measured run. ``cpu`` is seconds and ``memory`` the peak in bytes, both of the control machine alone."""
+    """One measured run. ``cpu`` is seconds and ``memory`` the peak in bytes, both of the control machine alone.
+
+    ``load`` is the machine's load average just before: what else it had to do.
+    """
 
     contestant: str
     size: int
@@ -59,6 +62,7 @@ class Run:
     memory: int
     hosts: Mapping[str, Traffic] = field(default_factory=dict)
     spans: Sequence[Span] = ()
+    load: float = 0.0
 
     @property
     def key(self) -> Key:

@@ -148,7 +148,9 @@ def section(report: Report, folder: str) -> str:
     lines += [f"- {line}" for line in remarks(report)]
     for key in report.keys():
         lines += [f"- {line}" for line in where(report, key)]
-    lines += ["", f"{rounds} round{'s' * (rounds > 1)}. Machine, which runs the nodes as well: {machine}.", ""]
+    load = figures.three([run.load for run in report.runs])
+    busy = f" Its load average before a run: {load.text()}." if load.most else ""
+    lines += ["", f"{rounds} round{'s' * (rounds > 1)}. Machine, which runs the nodes as well: {machine}.{busy}", ""]
     lines += [f"![{name[:-4]}]({folder}/{name})\n" for name in sorted(pictures(report))]
     return "\n".join(lines).strip()
 
