@@ -217,9 +217,9 @@ def run_part(part: Part, environment: Dict[str, str]) -> Counts:
         if counts.failed:
             if len(lines) > SHOWN_LINES:
                 say(f"[the last {SHOWN_LINES} of {len(lines)} lines; all are in {os.path.relpath(log)}]")
-            say("\n".join(lines[-SHOWN_LINES:]))
+            lines = lines[-SHOWN_LINES:]
         for line in lines:
-            if line.startswith(FIGURE):
+            if counts.failed or line.startswith(FIGURE):
                 say(line)
         say(f"{title}: {counts.line()} ({duration(time.monotonic() - began)})")
     return counts

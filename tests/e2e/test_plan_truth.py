@@ -43,7 +43,7 @@ MARKS = (
 )
 # Another cache than root's own, whose files are watched; events and leases come and go by themselves.
 ALL_OBJECTS = (
-    'kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "$@"; }; '
+    'kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "$@" 2>/dev/null; }; '
     "test -e /etc/kubernetes/admin.conf || exit 0; "
     "kubectl get -A -o json $(kubectl api-resources --verbs=list -o name | "
     r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,)"
