@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import pathlib
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from lab import nodes
 from lab.cli import prepare_set
@@ -30,17 +30,7 @@ ADMIN = "/etc/kubernetes/admin.conf"
 THREE = ("cp1", "w1", "w2")
 NEWCOMER = "n1"
 SET = "bench"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a bench is asked to do. ``sizes`` are numbers of nodes; () leaves them to the case."""
-
-    venv: pathlib.Path
-    playbooks: Sequence[Playbook]
-    rounds: int = 3
-    sizes: Tuple[int, ...] = ()
-    keep: bool = False
+NO_NETWORK = ("-e", "cni_plugin=none")
 
 
 @dataclass
@@ -89,11 +79,29 @@ class Field:
         remove_inventory(self.set_name)
 
 
-def bare(set_name: str, names: Sequence[str]) -> Field:
-    """Fresh nodes whose SSH servers are watched."""
+@dataclass(frozen=True)
+class Settings:
+    """What a bench is asked to do. ``sizes`` are numbers of nodes; () leaves them to the case.
+
+    ``fields`` are the sets of nodes that were made and are still there.
+    """
+
+    venv: pathlib.Path
+    playbooks: Sequence[Playbook]
+    rounds: int = 3
+    sizes: Tuple[int, ...] = ()
+    fields: List[Field] = field(default_factory=list)
+
+
+def bare(settings: Settings, set_name: str, names: Sequence[str]) -> Field:
+    """Fresh nodes whose SSH servers are watched; they join those of their set."""
+    found = next((ground for ground in settings.fields if ground.set_name == set_name), None)
     path = prepare_set(set_name, names, nodes.Options(fresh=True))
     instruments.watch([f"{set_name}-{name}" for name in names])
-    return Field(set_name, path)
+    if found is None:
+        found = Field(set_name, path)
+        settings.fields.append(found)
+    return found
 
 
 def tell(run: Run, number: int) -> None:
@@ -123,13 +131,12 @@ def turns(rounds: int, contestants: Sequence[Any]) -> List[Tuple[int, Any]]:
 # -- the cases
 
 
-def first(settings: Settings) -> List[Run]:
+def first(settings: Settings) -> Iterator[Run]:
     """Three bare nodes become a cluster: by hand and by playbooks, each time on fresh nodes."""
-    runs = []
     hand = Playbook(BY_HAND, pathlib.Path())
     set_name = f"{SET}-first"
     for number, contestant in turns(settings.rounds, [hand, *settings.playbooks]):
-        ground = bare(set_name, THREE)
+        ground = bare(settings, set_name, THREE)
         if contestant is hand:
             given = variables(settings.venv, ground.inventory, THREE[0])
             command = by_hand(set_name, THREE[0], THREE[1:], given, settings.venv)
@@ -138,79 +145,68 @@ def first(settings: Settings) -> List[Run]:
         run = instruments.measure(contestant.name, len(THREE), command, ground.seen)
         ground.require_nodes(len(THREE))
         tell(run, number)
-        runs.append(run)
-    _leave(settings, [ground])
-    return runs
+        yield run
 
 
-def nothing(settings: Settings) -> List[Run]:
+def nothing(settings: Settings) -> Iterator[Run]:
     """The second run on three nodes."""
     grounds = {}
     for index, playbook in enumerate(settings.playbooks):
-        grounds[playbook.name] = ground = bare(f"{SET}-nothing{index}", THREE)
+        grounds[playbook.name] = ground = bare(settings, f"{SET}-nothing{index}", THREE)
         _run(settings, ground, playbook)
-    runs = []
     for number, playbook in turns(settings.rounds, settings.playbooks):
         run = _run(settings, grounds[playbook.name], playbook)
         require_nothing(run, playbook)
         tell(run, number)
-        runs.append(run)
-    _leave(settings, grounds.values())
-    return runs
+        yield run
 
 
-def add(settings: Settings) -> List[Run]:
-    """One bare node is added to a cluster of three and to one of fifty, with --limit."""
+def add(settings: Settings) -> Iterator[Run]:
+    """One bare node is added to a cluster of three and to one of fifty, with --limit.
+
+    The collection leaves the pod network alone: the lab's, of plain routes, wants one on every node; Calico does not.
+    """
     sizes = settings.sizes or (3, 50)
     grounds = {}
-    for index, playbook in enumerate(settings.playbooks):
+    playbooks = _without_network(settings)
+    for index, playbook in enumerate(playbooks):
         for size in sizes:
             grounds[playbook.name, size] = _cluster(settings, f"{SET}-add{index}-{size}", playbook, (size,))
             _grow(settings, grounds[playbook.name, size], playbook, size)
-    runs = []
-    for number, (playbook, size) in turns(
-        settings.rounds, [(one, size) for one in settings.playbooks for size in sizes]
-    ):
+    for number, (playbook, size) in turns(settings.rounds, [(one, size) for one in playbooks for size in sizes]):
         ground = grounds[playbook.name, size]
-        bare(ground.set_name, [NEWCOMER])
+        bare(settings, ground.set_name, [NEWCOMER])
         run = _run(settings, ground, playbook, size, "--limit", NEWCOMER)
-        # In a variant without a pod network no node gets ready.
+        # Without a pod network no node gets ready.
         ground.require_nodes(size + 1, ready=False)
         tell(run, number)
-        runs.append(run)
+        yield run
         ground.kubectl(f"delete node {NEWCOMER}")
         nodes.destroy(ground.set_name, [NEWCOMER])
-    _leave(settings, grounds.values())
-    return runs
 
 
-def many(settings: Settings) -> List[Run]:
-    """A run with nothing to do, on ever more nodes."""
+def many(settings: Settings) -> Iterator[Run]:
+    """A run with nothing to do, on ever more nodes; the collection without pod network, as in :func:`add`."""
+    playbooks = _without_network(settings)
     sizes = tuple(sorted(settings.sizes or (10, 50, 100, 200)))
     grounds = {}
-    for index, playbook in enumerate(settings.playbooks):
+    for index, playbook in enumerate(playbooks):
         grounds[playbook.name] = _cluster(settings, f"{SET}-many{index}", playbook, sizes)
-    runs = []
     for size in sizes:
-        for playbook in settings.playbooks:
+        for playbook in playbooks:
             _grow(settings, grounds[playbook.name], playbook, size)
-        for number, playbook in turns(settings.rounds, settings.playbooks):
+        for number, playbook in turns(settings.rounds, playbooks):
             run = _run(settings, grounds[playbook.name], playbook, size)
             require_nothing(run, playbook)
             tell(run, number)
-            runs.append(run)
-    _leave(settings, grounds.values())
-    return runs
+            yield run
 
 
-def refused(settings: Settings) -> List[Run]:
+def refused(settings: Settings) -> Iterator[Run]:
     """A hundred bare nodes, and a pod range in which all of them live: the run ends before anything is changed."""
-    runs = []
-    grounds = []
     for size in settings.sizes or (100,):
         carriers = _carriers((size,))
-        ground = bare(f"{SET}-refused{size}", ["cp1", *carriers])
-        grounds.append(ground)
+        ground = bare(settings, f"{SET}-refused{size}", ["cp1", *carriers])
         _add_endpoints(ground, size, carriers, joined=False)
         ground.write_more({"cluster_pod_cidr": str(network_subnet())})
         for number, playbook in turns(settings.rounds, [one for one in settings.playbooks if one.ours]):
@@ -218,12 +214,10 @@ def refused(settings: Settings) -> List[Run]:
             run = instruments.measure(playbook.name, size, command, ground.seen, expected=2)
             require_nothing(run, playbook)
             tell(run, number)
-            runs.append(run)
-    _leave(settings, grounds)
-    return runs
+            yield run
 
 
-CASES: Dict[str, Callable[[Settings], List[Run]]] = {
+CASES: Dict[str, Callable[[Settings], Iterator[Run]]] = {
     "first": first,
     "nothing": nothing,
     "add": add,
@@ -235,14 +229,13 @@ CASES: Dict[str, Callable[[Settings], List[Run]]] = {
 # -- their parts
 
 
+def _without_network(settings: Settings) -> List[Playbook]:
+    return [replace(one, arguments=(*one.arguments, *NO_NETWORK)) if one.ours else one for one in settings.playbooks]
+
+
 def _run(settings: Settings, ground: Field, playbook: Playbook, size: int = 3, *arguments: str) -> Run:
     command = playbook.command(settings.venv, ground.inventories, arguments)
     return instruments.measure(playbook.name, size, command, ground.seen)
-
-
-def _leave(settings: Settings, grounds: Any) -> None:
-    for ground in () if settings.keep else grounds:
-        ground.remove()
 
 
 def _carriers(sizes: Sequence[int]) -> List[str]:
@@ -254,7 +247,7 @@ def _carriers(sizes: Sequence[int]) -> List[str]:
 def _cluster(settings: Settings, set_name: str, playbook: Playbook, sizes: Sequence[int]) -> Field:
     """A cluster of a contestant, with room for endpoints."""
     carriers = _carriers(sizes)
-    ground = bare(set_name, ["cp1", *carriers])
+    ground = bare(settings, set_name, ["cp1", *carriers])
     version = variables(settings.venv, ground.inventory, "cp1")["cluster_kubernetes_version"]
     # Nodes without a kubelet of their own stay ready.
     argument: Any = {"node-monitor-grace-period": "24h"}

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from .records import Span
 
@@ -32,11 +32,14 @@ def path(spans: Sequence[Span]) -> List[Span]:
 def shares(spans: Sequence[Span], wall: float) -> List[Tuple[str, float]]:
     """Where the time of a run went: seconds on the critical path by task, the longest first.
 
-    The control machine's own time (start, between tasks, end) is ``(between tasks)``; all together is ``wall``.
+    Where one task on several hosts follows itself, hosts wait for a free process: that is the task's time as well. The
+    control machine's own time (start, between tasks, end) is ``(between tasks)``; all together is ``wall``.
     """
-    chain = path(spans)
     found: Dict[str, float] = {}
-    for span in chain:
-        found[span.name] = found.get(span.name, 0.0) + span.end - span.begin
+    before: Optional[Span] = None
+    for span in path(spans):
+        begin = before.end if before is not None and before.number == span.number else span.begin
+        found[span.short] = found.get(span.short, 0.0) + span.end - begin
+        before = span
     found["(between tasks)"] = wall - sum(found.values())
     return sorted(found.items(), key=lambda item: -item[1])

@@ -88,7 +88,8 @@ def _sessions(hosts: Sequence[Seen]) -> Dict[str, Tuple[int, int]]:
     for container in dict.fromkeys(host.container for host in hosts):
         inside = [host for host in hosts if host.container == container]
         script = "".join(
-            f"echo '# {host.name}'; " + (f"cat {host.log}; " if host.log else "journalctl -t sshd -o cat --no-pager; ")
+            f"echo '# {host.name}'; "
+            + (f"cat {host.log}; " if host.log else "journalctl -t sshd -t sshd-session -o cat --no-pager; ")
             for host in inside
         )
         text = podman("exec", container, "sh", "-c", script).stdout
@@ -100,6 +101,7 @@ def _sessions(hosts: Sequence[Seen]) -> Dict[str, Tuple[int, int]]:
 
 def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen], expected: int = 0) -> Run:
     """Run a command and measure it. Raises :class:`MachineError` with its last lines when its code is another one."""
+    load = os.getloadavg()[0]
     before = _sessions(hosts)
     _nft("delete", "table", "inet", TABLE, check=False)
     _nft("-f", "-", text=RULES)
@@ -108,7 +110,7 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
         output = pathlib.Path(folder) / "output"
         command.spans.unlink(missing_ok=True)
         with open(output, "wb") as stream:
-            subprocess.run(
+            process = subprocess.Popen(
                 [sys.executable, str(METER), str(result), *command.argv],
                 cwd=command.folder,
                 env={**command.environment, "ANSIBLE_SSH_CONTROL_PATH_DIR": folder},
@@ -116,6 +118,12 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
+            try:
+                process.wait()
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
         cost = json.loads(result.read_text(encoding="utf-8"))
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
     counted = parsing.counters(_nft("-j", "list", "table", "inet", TABLE))
@@ -141,6 +149,7 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
         memory=cost["memory"],
         hosts=traffic,
         spans=command.read_spans(cost["began"]),
+        load=load,
     )
 
 

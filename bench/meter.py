@@ -103,9 +103,16 @@ def end_rest() -> None:
                 time.sleep(0.01)
 
 
+def give_up(number: int, _frame: object) -> None:
+    """Whoever ends this program ends the command."""
+    end_rest()
+    sys.exit(128 + number)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command; gives its exit code."""
     result, *command = argv
+    signal.signal(signal.SIGTERM, give_up)
     # Processes that go to the background become this one's children, not init's.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     memory = Memory()

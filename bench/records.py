@@ -27,6 +27,12 @@ class Span:
     end: float
     status: str = "ok"
 
+    @property
+    def short(self) -> str:
+        """The task's name for people: of a role's full name the last part."""
+        role, colon, task = self.name.rpartition(" : ")
+        return f"{role.rpartition('.')[2]}: {task}" if colon else task
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -44,7 +50,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Run:
-    """One measured run. ``cpu`` is seconds and ``memory`` the peak in bytes, both of the control machine alone."""
+    """One measured run. ``cpu`` is seconds and ``memory`` the peak in bytes, both of the control machine alone.
+
+    ``load`` is the machine's load average just before: what else it had to do.
+    """
 
     contestant: str
     size: int
@@ -53,6 +62,7 @@ class Run:
     memory: int
     hosts: Mapping[str, Traffic] = field(default_factory=dict)
     spans: Sequence[Span] = ()
+    load: float = 0.0
 
     @property
     def key(self) -> Key:

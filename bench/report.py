@@ -86,17 +86,24 @@ def table(report: Report) -> List[str]:
         cpu = figures.median([run.cpu for run in runs])
         memory = figures.median([run.memory / 1e6 for run in runs])
         run = report.typical(key)
-        first = next(iter(run.hosts.values()))
-        rest = [traffic for name, traffic in run.hosts.items() if not name.startswith("cp")]
-        trips = [traffic.round_trips for traffic in rest]
-        spread = f"{min(trips)}" if min(trips) == max(trips) else f"{min(trips)}-{max(trips)}"
-        sent = figures.median([traffic.sent / 1e3 for traffic in run.hosts.values()])
-        received = figures.median([traffic.received / 1e3 for traffic in run.hosts.values()])
+        # Those that a limit leaves out are not asked at all.
+        asked = {name: traffic for name, traffic in run.hosts.items() if traffic.round_trips}
+        controls = [traffic.round_trips for name, traffic in asked.items() if name.startswith("cp")]
+        others = [traffic.round_trips for name, traffic in asked.items() if not name.startswith("cp")]
+        sent = figures.median([traffic.sent / 1e3 for traffic in asked.values()] or [0.0])
+        received = figures.median([traffic.received / 1e3 for traffic in asked.values()] or [0.0])
         lines.append(
-            f"| {key[1]} | {key[0]} | {wall.text()} | {cpu:.1f} | {memory:.0f} | {first.round_trips} / {spread} |"
-            f" {sent:.0f} / {received:.0f} |"
+            f"| {key[1]} | {key[0]} | {wall.text()} | {cpu:.1f} | {memory:.0f} |"
+            f" {spread(controls)} / {spread(others)} | {sent:.0f} / {received:.0f} |"
         )
     return lines
+
+
+def spread(values: Sequence[int]) -> str:
+    """A number, or the least and the most of several."""
+    if not values:
+        return "0"
+    return f"{min(values)}" if min(values) == max(values) else f"{min(values)}-{max(values)}"
 
 
 def remarks(report: Report) -> List[str]:
@@ -141,7 +148,9 @@ def section(report: Report, folder: str) -> str:
     lines += [f"- {line}" for line in remarks(report)]
     for key in report.keys():
         lines += [f"- {line}" for line in where(report, key)]
-    lines += ["", f"{rounds} rounds. Machine, which runs the nodes as well: {machine}.", ""]
+    load = figures.three([run.load for run in report.runs])
+    busy = f" Its load average before a run: {load.text()}." if load.most else ""
+    lines += ["", f"{rounds} round{'s' * (rounds > 1)}. Machine, which runs the nodes as well: {machine}.{busy}", ""]
     lines += [f"![{name[:-4]}]({folder}/{name})\n" for name in sorted(pictures(report))]
     return "\n".join(lines).strip()
 

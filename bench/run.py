@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from typing import List, Sequence
 
 from lab.machine import ROOT, MachineError, ensure_venv, state_dir
@@ -17,7 +19,7 @@ from lab.say import say
 from . import instruments, report
 from .cases import CASES, Settings
 from .contestants import collection, other, variant
-from .records import Report
+from .records import Report, Run
 
 DOCS = ROOT / "docs"
 
@@ -38,14 +40,23 @@ def bench(
     folder = state_dir() / "bench"
     chosen: List[str] = list(cases) or ([] if docs else list(CASES))
     if chosen:
+        # Also who ends it from outside finds no nodes left.
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
         venv = ensure_venv()
         playbooks = [collection(), *map(variant, variants), *map(other, others)]
-        settings = Settings(venv, playbooks, rounds, tuple(sizes), keep)
-        versions = instruments.machine(_ansible(str(venv / "bin" / "python")), _kubernetes())
+        machine = instruments.machine(_ansible(str(venv / "bin" / "python")), _kubernetes())
         for case in chosen:
             say(f"{report.TITLES[case]} ...")
-            runs = CASES[case](settings)
-            whole = report.save(Report(case, versions, runs), folder)
+            settings = Settings(venv, playbooks, rounds, tuple(sizes))
+            runs: List[Run] = []
+            try:
+                for run in CASES[case](settings):
+                    runs.append(run)
+                    # What was measured stays when the next run fails.
+                    whole = report.save(Report(case, machine, runs), folder)
+            finally:
+                for ground in () if keep else settings.fields:
+                    ground.remove()
             say("\n".join(report.lines(whole)))
         say(f"figures and pictures are in {folder.relative_to(ROOT)}")
     if docs:

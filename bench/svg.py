@@ -63,7 +63,7 @@ def shown_hosts(spans: Sequence[Span]) -> List[str]:
 def timeline(run: Run, title: str) -> str:
     """A lane for each host, a bar for each task; those on the critical path have a red frame."""
     hosts = shown_hosts(run.spans)
-    names = list(dict.fromkeys(span.name for span in run.spans if span.status != "skipped"))
+    names = list(dict.fromkeys(span.short for span in run.spans if span.status != "skipped"))
     colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
     chain = {id(span) for span in critical.path(run.spans)}
     scale = (WIDTH - LEFT - RIGHT) / run.wall
@@ -85,7 +85,7 @@ def timeline(run: Run, title: str) -> str:
     # Those of the critical path last, so that nothing hides their frames.
     for span in sorted(run.spans, key=lambda span: id(span) in chain):
         if span.host in hosts:
-            lines += _bar(span, hosts.index(span.host), scale, colours.get(span.name, IDLE), id(span) in chain)
+            lines += _bar(span, hosts.index(span.host), scale, colours.get(span.short, IDLE), id(span) in chain)
     return "\n".join([*lines, *legend, "</svg>"]) + "\n"
 
 
@@ -94,14 +94,14 @@ def _bar(span: Span, row: int, scale: float, colour: str, is_critical: bool) -> 
     width, height = max((span.end - span.begin) * scale, 0.5), LANE - 5
     frame = f' stroke="{CRITICAL}" stroke-width="1.6"' if is_critical else ""
     fill = IDLE if span.status == "skipped" else colour
-    hint = f"{span.host}: {span.name}, {span.end - span.begin:.2f} s, {span.status}"
+    hint = f"{span.host}: {span.short}, {span.end - span.begin:.2f} s, {span.status}"
     lines = [
         f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}" fill="{fill}"{frame}>'
         f"<title>{escape(hint)}</title></rect>"
     ]
     room = int(width / LETTER) - 1
     if room >= 4:
-        text = span.name if len(span.name) <= room else span.name[: room - 1] + "…"
+        text = span.short if len(span.short) <= room else span.short[: room - 1] + "…"
         lines.append(f'<text x="{x + 3:.1f}" y="{y + 12}" fill="#ffffff" pointer-events="none">{escape(text)}</text>')
     return lines
 

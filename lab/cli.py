@@ -152,7 +152,7 @@ def hand_back() -> None:
     if os.geteuid() != 0 or not user or user == "0":
         return
     entry = pwd.getpwuid(int(user))
-    tops = [state_dir(), ROOT / "inventories" / "lab"]
+    tops = [state_dir(), ROOT / "inventories" / "lab", ROOT / "docs"]
     if pathlib.Path(entry.pw_dir) in cache_dir().parents:
         tops.append(cache_dir())
     for top in tops:

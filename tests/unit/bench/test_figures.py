@@ -56,6 +56,16 @@ def test_hosts_that_go_their_own_ways_have_a_path_of_their_own() -> None:
     assert [span.host for span in critical.path(free)] == ["cp1", "cp1", "w1"]
 
 
+def test_waiting_for_a_free_process_is_the_tasks_own_time() -> None:
+    queued = [Span(0, "observe", "w1", 1.0, 2.0), Span(0, "observe", "w2", 2.3, 3.5)]
+    assert critical.shares(queued, 4.0) == [("observe", pytest.approx(2.5)), ("(between tasks)", pytest.approx(1.5))]
+
+
+def test_a_task_of_a_role_is_shown_without_its_collection() -> None:
+    assert Span(0, "some.collection.join : Join the workers", "w1", 0.0, 1.0).short == "join: Join the workers"
+    assert Span(0, "Plan", "w1", 0.0, 1.0).short == "Plan"
+
+
 def test_shares_add_up_to_the_whole_run() -> None:
     shares = critical.shares(SPANS, 25.0)
     assert shares[0] == ("init", 11.0)

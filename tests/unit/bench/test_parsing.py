@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from bench import meter, parsing
@@ -89,4 +91,15 @@ def test_the_meter_ends_and_counts_what_a_command_leaves_behind(tmp_path: Path) 
     cost = json.loads(result.read_text())
     assert done.returncode == cost["code"] == 3
     assert set(cost) == {"wall", "cpu", "memory", "began", "code"}
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def test_who_ends_the_meter_ends_the_command(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    argv = [sys.executable, str(Path(meter.__file__)), str(tmp_path / "cost.json"), "sh", "-c"]
+    process = subprocess.Popen([*argv, f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 300"])
+    while not pid.exists():
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()

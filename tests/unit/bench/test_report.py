@@ -105,5 +105,8 @@ def test_the_page_gets_the_figures_between_its_markers(tmp_path: Path) -> None:
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| 100 | collection | 51.0 / 51.0 / 51.0 | 17.0 | 100 | 5 / 3 |" in text
     assert "(performance/many-seconds.svg)" in text and (docs / "performance" / "many-seconds.svg").exists()
+    assert "load average" not in text
+    busy = dataclasses.replace(MANY, runs=[dataclasses.replace(one, load=2.5) for one in MANY.runs])
+    assert "Its load average before a run: 2.5 / 2.5 / 2.5." in report.section(busy, "performance")
     with pytest.raises(MachineError, match="lacks the marker"):
         report.put_section("no markers", "many", "")
