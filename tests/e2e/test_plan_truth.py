@@ -47,6 +47,11 @@ ALL_OBJECTS = (
     "kubectl get -A -o json $(kubectl api-resources --verbs=list -o name | "
     r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,)"
 )
+# kubectl's own time is for each pod.
+PODS_READY = (
+    "timeout 60 kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "
+    "wait --for=condition=Ready pods --all -A --timeout=60s"
+)
 SECRET = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|PRIVATE KEY|client-key-data: \S|geheim")
 
 
@@ -87,8 +92,7 @@ def marks(lab: Lab) -> dict[str, list[str]]:
 
 
 def settled(lab: Lab) -> dict[str, list[str]]:
-    """The same once pods and rules that an earlier run has set off have come to rest."""
-    lab.kubectl("--cache-dir /tmp/e2e-kubectl wait --for=condition=Ready pods --all -A --timeout=90s", check=False)
+    """The same once rules and containers that somebody's change has set off have come to rest."""
     end = time.monotonic() + 90
     found = marks(lab)
     while found != (again := marks(lab)) and time.monotonic() < end:
@@ -138,6 +142,7 @@ def tell(lab: Lab, state: str, *arguments: str) -> dict[str, list[str]]:
     figures.count("plan", "mispredictions", len(wrong))
     assert run.code == 0, said.output + run.output
     assert not wrong, said.output + run.output
+    lab.ssh("cp1", PODS_READY, check=False)
     told = foretold(said)
     # A host is said to have nothing to do just when nothing is changed there for its own sake.
     busy = {row["on"] for row in run.tasks if row["changed"] and "token" not in row["task"]}
