@@ -136,10 +136,10 @@ def tell(lab: Lab, state: str, *arguments: str) -> dict[str, list[str]]:
     """Foretell a run, run it, compare; what was foretold."""
     said = check(lab, *arguments)
     run = lab.site(*arguments)
-    figures.count("plan", "states foretold and run")
+    figures.count("dry runs", "states foretold and run")
     wrong = [f"{state}: foretold, but not changed: {one}" for one in changes(said) - changes(run)]
     wrong += [f"{state}: changed, but not foretold: {one}" for one in changes(run) - changes(said)]
-    figures.count("plan", "mispredictions", len(wrong))
+    figures.count("dry runs", "mispredictions", len(wrong))
     assert run.code == 0, said.output + run.output
     assert not wrong, said.output + run.output
     lab.ssh("cp1", PODS_READY, check=False)
@@ -173,7 +173,7 @@ def test_bare_machines(plain_lab: Lab) -> None:
     told = tell(plain_lab, "bare", "--limit", "cp1,w1")
     has(
         told["cp1"],
-        r"^install kubelet .* containerd \(kubelet .*not installed -> .*containerd not installed\)",
+        r"^install kubelet .* containerd \(.*not installed -> .*containerd not installed\)",
         r"^write config /etc/containerd/config.toml ",
         r"^init cp1 \(no cluster here; version \d+\.\d+\.\d+, pods 10",
         r"^write kubeconfig /home/admin/.kube/config \(no kubeconfig yet\)",
