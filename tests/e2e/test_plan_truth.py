@@ -11,7 +11,6 @@ leave the cluster as they found it.
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 import json
 import re
 import shlex
@@ -40,12 +39,25 @@ MARKS = (
     r"""sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables; """
     r"""ctr -n k8s.io containers ls -q | sort"""
 )
-# Another cache than root's own, whose files are watched; events and leases come and go by themselves.
+# A line for each object of the API, without what changes while nobody does anything: events and leases come and go.
+DIGEST = """
+import hashlib, json, sys
+for item in json.load(sys.stdin)["items"]:
+    metadata = item["metadata"]
+    for name in ("managedFields", "resourceVersion", "generation"):
+        metadata.pop(name, None)
+    metadata.get("annotations", {}).pop("control-plane.alpha.kubernetes.io/leader", None)
+    item.pop("status", None)
+    digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
+    print(item["kind"], metadata.get("namespace", ""), metadata["name"], digest)
+"""
+# Another cache than root's own, whose files are watched. A file, for what comes through pipes of SSH and sudo was cut.
 ALL_OBJECTS = (
     'kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "$@"; }; '
     "test -e /etc/kubernetes/admin.conf || exit 0; "
     "kubectl get -A -o json $(kubectl api-resources --verbs=list -o name | "
-    r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,)"
+    r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,) > /tmp/e2e-objects && "
+    f"python3 -c {shlex.quote(DIGEST)} < /tmp/e2e-objects | sort"
 )
 # kubectl's own time is for each pod.
 PODS_READY = (
@@ -64,28 +76,13 @@ def plain_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 # -- measuring
 
 
-def objects(lab: Lab) -> list[str]:
-    """All objects of the API, a line each, without what changes while nobody does anything."""
-    found = []
-    text = lab.ssh("cp1", ALL_OBJECTS, check=False)
-    for item in json.loads(text[text.index("{") :])["items"] if "{" in text else []:
-        metadata = item["metadata"]
-        for name in ("managedFields", "resourceVersion", "generation"):
-            metadata.pop(name, None)
-        metadata.get("annotations", {}).pop("control-plane.alpha.kubernetes.io/leader", None)
-        item.pop("status", None)
-        digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
-        found.append(f"{item['kind']} {metadata.get('namespace', '')} {metadata['name']} {digest}")
-    return sorted(found)
-
-
 def marks(lab: Lab) -> dict[str, list[str]]:
     """Everything a dry run could have touched: on the nodes, in the API, on the control machine."""
     with concurrent.futures.ThreadPoolExecutor(len(HOSTS) + 1) as pool:
         texts = {host: pool.submit(lab.ssh, host, MARKS, False) for host in hosts_of(lab)}
-        api = pool.submit(objects, lab)
+        api = pool.submit(lab.ssh, "cp1", ALL_OBJECTS)
         found = {host: text.result().splitlines() for host, text in texts.items()}
-        found["the API"] = api.result()
+        found["the API"] = api.result().splitlines()
     copy = lab.inventory.parent / "kubeconfig"
     found["the control machine"] = [f"{copy.stat()} {copy.read_text()}"] if copy.exists() else []
     return found
