@@ -11,14 +11,12 @@ leave the cluster as they found it.
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 import json
 import re
 import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -41,32 +39,33 @@ MARKS = (
     r"""sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables; """
     r"""ctr -n k8s.io containers ls -q | sort"""
 )
-# Another cache than root's own, whose files are watched; events and leases come and go by themselves.
+# A line for each object of the API, without what changes while nobody does anything: events and leases come and go.
+DIGEST = """
+import hashlib, json, sys
+for item in json.load(sys.stdin)["items"]:
+    metadata = item["metadata"]
+    for name in ("managedFields", "resourceVersion", "generation"):
+        metadata.pop(name, None)
+    metadata.get("annotations", {}).pop("control-plane.alpha.kubernetes.io/leader", None)
+    item.pop("status", None)
+    digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
+    print(item["kind"], metadata.get("namespace", ""), metadata["name"], digest)
+"""
+# Another cache than root's own, whose files are watched. A file, for what comes through pipes of SSH and sudo was cut.
 ALL_OBJECTS = (
     'kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "$@"; }; '
     "exec 2>/dev/null; "
     "test -e /etc/kubernetes/admin.conf || exit 0; "
     "kubectl get -A -o json $(kubectl api-resources --verbs=list -o name | "
-    r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,)"
+    r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,) > /tmp/e2e-objects && "
+    f"python3 -c {shlex.quote(DIGEST)} < /tmp/e2e-objects | sort"
+)
+# kubectl's own time is for each pod.
+PODS_READY = (
+    "timeout 60 kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "
+    "wait --for=condition=Ready pods --all -A --timeout=60s"
 )
 SECRET = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|PRIVATE KEY|client-key-data: \S|geheim")
-
-
-@dataclass
-class Truth:
-    """What was foretold so far, and how often that was wrong."""
-
-    states: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def truth() -> Iterator[Truth]:
-    """Counts, for the figures at the end."""
-    told = Truth()
-    yield told
-    figures.count("dry runs", "states foretold and run", len(told.states))
-    figures.count("dry runs", "mispredictions", len(told.wrong))
 
 
 @pytest.fixture(scope="module")
@@ -78,36 +77,20 @@ def plain_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 # -- measuring
 
 
-def objects(lab: Lab) -> list[str]:
-    """All objects of the API, a line each, without what changes while nobody does anything."""
-    found = []
-    text = lab.ssh("cp1", ALL_OBJECTS, check=False)
-    for item in json.loads(text[text.index("{") :])["items"] if "{" in text else []:
-        metadata = item["metadata"]
-        for name in ("managedFields", "resourceVersion", "generation"):
-            metadata.pop(name, None)
-        metadata.get("annotations", {}).pop("control-plane.alpha.kubernetes.io/leader", None)
-        item.pop("status", None)
-        digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
-        found.append(f"{item['kind']} {metadata.get('namespace', '')} {metadata['name']} {digest}")
-    return sorted(found)
-
-
 def marks(lab: Lab) -> dict[str, list[str]]:
     """Everything a dry run could have touched: on the nodes, in the API, on the control machine."""
     with concurrent.futures.ThreadPoolExecutor(len(HOSTS) + 1) as pool:
         texts = {host: pool.submit(lab.ssh, host, MARKS, False) for host in hosts_of(lab)}
-        api = pool.submit(objects, lab)
+        api = pool.submit(lab.ssh, "cp1", ALL_OBJECTS)
         found = {host: text.result().splitlines() for host, text in texts.items()}
-        found["the API"] = api.result()
+        found["the API"] = api.result().splitlines()
     copy = lab.inventory.parent / "kubeconfig"
     found["the control machine"] = [f"{copy.stat()} {copy.read_text()}"] if copy.exists() else []
     return found
 
 
 def settled(lab: Lab) -> dict[str, list[str]]:
-    """The same once pods and rules that an earlier run has set off have come to rest."""
-    lab.kubectl("--cache-dir /tmp/e2e-kubectl wait --for=condition=Ready pods --all -A --timeout=90s", check=False)
+    """The same once rules and containers that somebody's change has set off have come to rest."""
     end = time.monotonic() + 90
     found = marks(lab)
     while found != (again := marks(lab)) and time.monotonic() < end:
@@ -147,16 +130,17 @@ def check(lab: Lab, *arguments: str) -> Run:
     return run
 
 
-def tell(lab: Lab, truth: Truth, state: str, *arguments: str) -> dict[str, list[str]]:
+def tell(lab: Lab, state: str, *arguments: str) -> dict[str, list[str]]:
     """Foretell a run, run it, compare; what was foretold."""
     said = check(lab, *arguments)
     run = lab.site(*arguments)
-    truth.states.append(state)
+    figures.count("dry runs", "states foretold and run")
     wrong = [f"{state}: foretold, but not changed: {one}" for one in changes(said) - changes(run)]
     wrong += [f"{state}: changed, but not foretold: {one}" for one in changes(run) - changes(said)]
-    truth.wrong += wrong
+    figures.count("dry runs", "mispredictions", len(wrong))
     assert run.code == 0, said.output + run.output
     assert not wrong, said.output + run.output
+    lab.ssh("cp1", PODS_READY, check=False)
     told = foretold(said)
     # A host is said to have nothing to do just when nothing is changed there for its own sake.
     busy = {row["on"] for row in run.tasks if row["changed"] and "token" not in row["task"]}
@@ -166,9 +150,9 @@ def tell(lab: Lab, truth: Truth, state: str, *arguments: str) -> dict[str, list[
     return told
 
 
-def nothing(lab: Lab, truth: Truth, state: str) -> None:
+def nothing(lab: Lab, state: str) -> None:
     """Assert that a run foretells nothing and does nothing."""
-    told = tell(lab, truth, state)
+    told = tell(lab, state)
     assert {host: steps for host, steps in told.items() if steps != ["nothing to do"]} == {}
 
 
@@ -181,10 +165,10 @@ def has(steps: list[str], *patterns: str) -> None:
 # -- from bare machines to a cluster
 
 
-def test_bare_machines(plain_lab: Lab, truth: Truth) -> None:
+def test_bare_machines(plain_lab: Lab) -> None:
     # One of an earlier cluster of the same nodes would be left alone.
     (plain_lab.inventory.parent / "kubeconfig").unlink(missing_ok=True)
-    told = tell(plain_lab, truth, "bare", "--limit", "cp1,w1")
+    told = tell(plain_lab, "bare", "--limit", "cp1,w1")
     has(
         told["cp1"],
         r"^install kubelet .* containerd \(.*not installed -> .*containerd not installed\)",
@@ -197,13 +181,13 @@ def test_bare_machines(plain_lab: Lab, truth: Truth) -> None:
     has(told["w1"], r"^join as worker \(no kubelet.conf; not in the API\)", r"^configure .*conflist ")
 
 
-def test_a_newcomer_alone(plain_lab: Lab, truth: Truth) -> None:
-    told = tell(plain_lab, truth, "newcomer with --limit", "--limit", "w2")
+def test_a_newcomer_alone(plain_lab: Lab) -> None:
+    told = tell(plain_lab, "newcomer with --limit", "--limit", "w2")
     has(told["w2"], r"^join as worker \(no kubelet.conf; not in the API\)")
 
 
-def test_a_complete_cluster(plain_lab: Lab, truth: Truth) -> None:
-    nothing(plain_lab, truth, "complete")
+def test_a_complete_cluster(plain_lab: Lab) -> None:
+    nothing(plain_lab, "complete")
 
 
 # -- drift
@@ -247,12 +231,12 @@ DRIFT = {
 }
 
 
-def test_everything_that_can_drift_at_once(plain_lab: Lab, truth: Truth) -> None:
+def test_everything_that_can_drift_at_once(plain_lab: Lab) -> None:
     lab = plain_lab
     for host, command, _says in DRIFT.values():
         lab.ssh(host, command)
     (lab.inventory.parent / "kubeconfig").unlink()
-    told = tell(lab, truth, "all drift at once")
+    told = tell(lab, "all drift at once")
     for host, _command, says in DRIFT.values():
         has(told[host], says)
     has(told["cp1"], r"^write kubeconfig \S+/kubeconfig \(no kubeconfig yet\)")
@@ -264,13 +248,13 @@ def leave(lab: Lab, host: str) -> None:
     lab.ssh(host, "kubeadm reset --force")
 
 
-def test_a_node_that_was_removed(plain_lab: Lab, truth: Truth) -> None:
+def test_a_node_that_was_removed(plain_lab: Lab) -> None:
     leave(plain_lab, "w1")
-    told = tell(plain_lab, truth, "node removed")
+    told = tell(plain_lab, "node removed")
     has(told["w1"], r"^join as worker \(no kubelet.conf; not in the API\)")
     for host in ("cp1", "w2"):
         has(told[host], r"^add route to the pods of w1 \(w1 joins\)", r"^remove route 10\S+ \(no node has this range\)")
-    nothing(plain_lab, truth, "complete again")
+    nothing(plain_lab, "complete again")
 
 
 # -- each alone, and rarer states
@@ -278,17 +262,17 @@ def test_a_node_that_was_removed(plain_lab: Lab, truth: Truth) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("what", DRIFT)
-def test_drift(plain_lab: Lab, truth: Truth, what: str) -> None:
+def test_drift(plain_lab: Lab, what: str) -> None:
     host, command, says = DRIFT[what]
     plain_lab.ssh(host, command)
-    told = tell(plain_lab, truth, what)
+    told = tell(plain_lab, what)
     has(told[host], says)
     assert [one for one in HOSTS if told[one] == ["nothing to do"]] == [one for one in HOSTS if one != host]
-    nothing(plain_lab, truth, f"{what}, mended")
+    nothing(plain_lab, f"{what}, mended")
 
 
 @pytest.mark.thorough
-def test_the_copy_on_the_control_machine(plain_lab: Lab, truth: Truth) -> None:
+def test_the_copy_on_the_control_machine(plain_lab: Lab) -> None:
     copy = plain_lab.inventory.parent / "kubeconfig"
     for state, change in (
         ("copy deleted", copy.unlink),
@@ -296,44 +280,44 @@ def test_the_copy_on_the_control_machine(plain_lab: Lab, truth: Truth) -> None:
         ("copy edited", lambda: copy.write_text(copy.read_text() + "# mine\n")),
     ):
         change()
-        told = tell(plain_lab, truth, state)
+        told = tell(plain_lab, state)
         has(told["cp1"], r"^(write|protect) kubeconfig \S+/kubeconfig ")
 
 
 @pytest.mark.thorough
-def test_a_node_that_was_reset_but_is_in_the_api(plain_lab: Lab, truth: Truth) -> None:
+def test_a_node_that_was_reset_but_is_in_the_api(plain_lab: Lab) -> None:
     plain_lab.ssh("w1", "kubeadm reset --force")
     # A node of that name that is ready would be another machine.
     assert eventually(lambda: "NotReady" in plain_lab.kubectl("get node w1 --no-headers"), 120)
-    told = tell(plain_lab, truth, "node reset, not deleted")
+    told = tell(plain_lab, "node reset, not deleted")
     has(told["w1"], r"^join as worker \(no kubelet.conf; its name is in the API")
     assert told["cp1"] == told["w2"] == ["nothing to do"]
 
 
 @pytest.mark.thorough
-def test_a_machine_whose_containerd_was_removed(plain_lab: Lab, truth: Truth) -> None:
+def test_a_machine_whose_containerd_was_removed(plain_lab: Lab) -> None:
     """Its configuration is left, and the package takes it up again."""
     leave(plain_lab, "w2")
     plain_lab.ssh("w2", "DEBIAN_FRONTEND=noninteractive apt-get -q remove -y containerd")
-    told = tell(plain_lab, truth, "containerd removed, its configuration left")
+    told = tell(plain_lab, "containerd removed, its configuration left")
     has(told["w2"], r"^install containerd \(not installed\)")
     assert not [step for step in told["w2"] if "config.toml" in step]
 
 
 @pytest.mark.thorough
-def test_a_machine_whose_containerd_was_purged(plain_lab: Lab, truth: Truth) -> None:
+def test_a_machine_whose_containerd_was_purged(plain_lab: Lab) -> None:
     leave(plain_lab, "w2")
     plain_lab.ssh(
         "w2",
         "DEBIAN_FRONTEND=noninteractive apt-get -q purge -y containerd; rm -rf /etc/containerd; "
         "rm -rf /var/lib/apt/lists/*",
     )
-    told = tell(plain_lab, truth, "containerd purged, no lists")
+    told = tell(plain_lab, "containerd purged, no lists")
     has(told["w2"], r"^install containerd \(not installed\)", r"^write config /etc/containerd/config.toml ")
 
 
 @pytest.mark.thorough
-def test_a_containerd_that_was_made_for_another_kubeadm(plain_lab: Lab, truth: Truth) -> None:
+def test_a_containerd_that_was_made_for_another_kubeadm(plain_lab: Lab) -> None:
     """The sandbox image is foretold of the kubeadm that is to come."""
     leave(plain_lab, "w2")
     plain_lab.ssh(
@@ -342,9 +326,9 @@ def test_a_containerd_that_was_made_for_another_kubeadm(plain_lab: Lab, truth: T
         r"sed -i -E 's|(sandbox(_image)? = \".*pause:)[^\"]*|\13.1|' /etc/containerd/config.toml; "
         "systemctl restart containerd",
     )
-    told = tell(plain_lab, truth, "containerd of another kubeadm")
+    told = tell(plain_lab, "containerd of another kubeadm")
     has(told["w2"], r"^restart containerd.service \(.*sandbox.*pause:3.1 -> \S+pause:3\.")
-    nothing(plain_lab, truth, "containerd of another kubeadm, mended")
+    nothing(plain_lab, "containerd of another kubeadm, mended")
 
 
 OTHER_VERSION = (
@@ -356,15 +340,15 @@ OTHER_VERSION = (
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("hold", ["hold", "unhold"])
-def test_another_version_of_a_package(plain_lab: Lab, truth: Truth, hold: str) -> None:
+def test_another_version_of_a_package(plain_lab: Lab, hold: str) -> None:
     leave(plain_lab, "w2")
     plain_lab.ssh("w2", OTHER_VERSION.format(hold))
-    told = tell(plain_lab, truth, f"another version ({hold})")
+    told = tell(plain_lab, f"another version ({hold})")
     has(told["w2"], r"^install kubectl \(1.19.9-1.1 -> ")
 
 
 @pytest.mark.thorough
-def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab, truth: Truth) -> None:
+def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab) -> None:
     lab = plain_lab
     lab.ssh("w2", OTHER_VERSION.format("hold"))
     for arguments in (("--check", "--diff"), ()):
@@ -372,18 +356,18 @@ def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab, truth: Tru
         assert run.code != 0 and "the node runs kubectl 1.19.9 and is part of a cluster" in run.output
         assert not run.changed()
     leave(lab, "w2")
-    tell(lab, truth, "another version, taken out")
+    tell(lab, "another version, taken out")
 
 
 @pytest.mark.thorough
-def test_a_node_without_its_cni_plugins(plain_lab: Lab, truth: Truth) -> None:
+def test_a_node_without_its_cni_plugins(plain_lab: Lab) -> None:
     plain_lab.ssh("w1", "dpkg --force-depends,hold,remove-reinstreq -r kubernetes-cni")
-    told = tell(plain_lab, truth, "kubernetes-cni removed")
+    told = tell(plain_lab, "kubernetes-cni removed")
     has(told["w1"], r"^install .*kubernetes-cni")
 
 
 @pytest.mark.thorough
-def test_machines_that_have_the_packages_alone(plain_lab: Lab, truth: Truth) -> None:
+def test_machines_that_have_the_packages_alone(plain_lab: Lab) -> None:
     lab = plain_lab
     for host in HOSTS:
         bare_again(lab, host)
@@ -394,24 +378,24 @@ def test_machines_that_have_the_packages_alone(plain_lab: Lab, truth: Truth) -> 
         f"install -d -o admin -g admin -m 700 /home/admin/.kube; printf %s {earlier} > /tmp/k; "
         "install -o admin -g admin -m 600 /tmp/k /home/admin/.kube/config; rm /tmp/k",
     )
-    told = tell(lab, truth, "packages alone, to a control plane", "--limit", "cp1")
+    told = tell(lab, "packages alone, to a control plane", "--limit", "cp1")
     has(told["cp1"], r"^write kubeconfig /home/admin/.kube/config \(of an earlier cluster at ")
-    told = tell(lab, truth, "control plane alone")
+    told = tell(lab, "control plane alone")
     has(told["w1"], r"^join as worker")
     has(told["cp1"], r"^add route to the pods of w1", r"^add route to the pods of w2")
-    nothing(lab, truth, "half-built, completed")
+    nothing(lab, "half-built, completed")
 
 
 @pytest.mark.thorough
-def test_a_second_control_plane(tmp_path_factory: pytest.TempPathFactory, truth: Truth) -> None:
+def test_a_second_control_plane(tmp_path_factory: pytest.TempPathFactory) -> None:
     for lab in nodes("truth2", ["cp1", "cp2", "w1"], tmp_path_factory.mktemp("truth2")):
         endpoint = ("-e", f"cluster_endpoint={lab.variable('cp1', 'ansible_host')}:6443")
-        told = tell(lab, truth, "two control planes, bare", *endpoint)
+        told = tell(lab, "two control planes, bare", *endpoint)
         has(
             told["cp2"],
             r"^join as control plane \(no kubelet.conf; not in the API\)",
             r"^write kubeconfig /home/admin/.kube/config \(no kubeconfig yet\)",
         )
         lab.ssh("cp2", "rm -r /home/admin/.kube")
-        told = tell(lab, truth, "two control planes, complete but for a kubeconfig", *endpoint)
+        told = tell(lab, "two control planes, complete but for a kubeconfig", *endpoint)
         assert told["cp1"] == told["w1"] == ["nothing to do"]
