@@ -168,6 +168,7 @@ def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
             name: {
                 "steps": [step.public() for step in steps],
                 "kubeadm_version": plan.kubeadm.get(name, ""),
+                "node_name": plan.node_names.get(name, ""),
                 "together": plan.together.get(name, []),
             }
             for name, steps in plan.steps.items()

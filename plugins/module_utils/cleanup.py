@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Sequence
 
-from . import diagnosis
+from . import diagnosis, etcd
 from .kubeadm import (
     BOOTSTRAP_KUBECONFIG,
     CA_CERTIFICATE,
@@ -29,7 +29,7 @@ _NOWHERE = "/run/kubestead.no-certificates"
 
 
 def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> None:
-    """``kubeadm reset``, which also takes the machine's member out of the cluster's etcd; the user's files stay.
+    """``kubeadm reset``; the user's files stay. Its etcd must have left the cluster before (:func:`leave_cluster`).
 
     ``own_files`` are paths below /etc/kubernetes/pki. Safe to run again when it was cut off itself. Raises
     :class:`KubesteadError` when kubeadm fails.
@@ -47,10 +47,12 @@ def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> Non
 
 
 def leave_cluster(system: System, name: str = "") -> None:
-    """Take a control plane's Node out of the API, with the admin's kubeconfig that is still here.
+    """Take a control plane out of etcd and its Node out of the API, with the certificates that are still here.
 
-    kubeadm refuses to join under the name of a Node that is Ready, and a kubelet that was just stopped still is.
+    kubeadm refuses to join under the name of a Node that is Ready, and a kubelet that was just stopped still is. Raises
+    :class:`KubesteadError` when the machine may still be a member of etcd.
     """
+    etcd.leave(system, etcd.asker(system))
     if system.exists(ADMIN_KUBECONFIG):
         path = "/api/v1/nodes/{0}".format(name or node_name(system, None))
         Kubectl(system, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)

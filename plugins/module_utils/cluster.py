@@ -35,7 +35,8 @@ class ClusterPlan:
     ``init_host`` initialises ('' when a cluster is there); ``token_host`` is the control plane that answers for the
     cluster; ``joins`` are the hosts that join; ``cni_host`` applies what is applied through the API. ``kubeadm`` is the
     version of kubeadm that each host has once its packages are there, ``together`` what it installs in one transaction
-    with them; ``nodes_to_come`` are nodes that are to join.
+    with them; ``nodes_to_come`` are nodes that are to join, ``node_names`` what each host is called in the API, or will
+    be.
     """
 
     findings: List[Finding] = field(default_factory=list)
@@ -47,6 +48,7 @@ class ClusterPlan:
     control_plane_joins: List[str] = field(default_factory=list)
     nodes_to_come: List[bridge.Node] = field(default_factory=list)
     kubeadm: Dict[str, str] = field(default_factory=dict)
+    node_names: Dict[str, str] = field(default_factory=dict)
     together: Dict[str, List[str]] = field(default_factory=dict)
     cluster: Dict[str, Any] = field(default_factory=dict)
     # Names of checks that the user wants skipped.
@@ -197,6 +199,7 @@ def _plan_membership(
         bridge.Node(host.node_name(first), addresses=[host.address] if host.address else [], foreseen=True)
         for host in made
     ]
+    plan.node_names = {host.name: host.node_name(first) for host in hosts}
     plan.nodes_to_come = [node for node in coming if node.name not in members]
     if "cni" in areas:
         plan.cni_host = plan.token_host

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, List
+from typing import Callable, List, Sequence
 
 from .bridge import Node, parse_nodes
 from .errors import KubesteadError
@@ -24,12 +24,14 @@ def wait(
     timeout: float,
     good: Callable[[Node], bool],
     what: str,
+    failed: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> List[Node]:
     """Wait until ``good`` holds for every node whose kubelet is not silent; the nodes then.
 
-    ``what`` says what they lack. Raises :class:`KubesteadError` naming nodes and reason after ``timeout`` seconds.
+    ``what`` says what they lack; ``failed`` names nodes that are not waited for. Raises :class:`KubesteadError` naming
+    nodes and reason after ``timeout`` seconds.
     """
     begin, pause = clock(), 0.2
     while True:
@@ -38,7 +40,7 @@ def wait(
         nodes: List[Node] = []
         try:
             nodes = listed(kubectl)
-            bad = [node for node in nodes if not node.silent and not good(node)]
+            bad = [node for node in nodes if not (node.silent or node.name in failed or good(node))]
         except ApiUnreachable as err:
             # Bringing the network up may restart the API server's pods: that is for the timeout to judge.
             unreachable = err
@@ -52,9 +54,9 @@ def wait(
         pause = min(pause * 1.5, 2.0)
 
 
-def wait_ready(kubectl: Kubectl, timeout: float) -> List[Node]:
-    """Wait until every node is Ready; nodes whose kubelet is silent are left out. See :func:`wait`."""
-    return wait(kubectl, timeout, lambda node: node.ready, "Ready")
+def wait_ready(kubectl: Kubectl, timeout: float, failed: Sequence[str] = ()) -> List[Node]:
+    """Wait until every node is Ready; ``failed`` and those whose kubelet is silent are left out. See :func:`wait`."""
+    return wait(kubectl, timeout, lambda node: node.ready, "Ready", failed)
 
 
 def silent_warning(nodes: List[Node]) -> str:

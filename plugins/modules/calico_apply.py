@@ -76,6 +76,11 @@ options:
     description: Wait until Calico runs everywhere and every node is ready.
     type: bool
     default: true
+  failed_nodes:
+    description: Names of nodes that are not waited for, because something has failed on them already.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait for the rollout and the nodes together.
     type: int
@@ -160,6 +165,7 @@ def argument_spec() -> Dict[str, Any]:
         "felix": {"type": "dict", "default": {}},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
         "wait_rollout": {"type": "bool", "default": defaults.wait_rollout},
+        "failed_nodes": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": defaults.timeout},
         # No secret; but 350 kB of it would be logged and returned as the task's arguments.
         "objects": {"type": "str", "no_log": True},
@@ -193,11 +199,12 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     for warning in manifests.warnings:
         module.warn(warning)
     if params["wait_rollout"] and not module.check_mode:
-        dead = len([node for node in cluster_nodes.listed(kubectl) if node.silent])
+        failed = params["failed_nodes"]
+        dead = len([node for node in cluster_nodes.listed(kubectl) if node.silent or node.name in failed])
         result["seconds"]["rollout"] = round(manifests.wait(params["timeout"], live, dead_nodes=dead), 1)
         since = time.monotonic()
         left = max(10.0, params["timeout"] - (since - begin))
-        nodes = cluster_nodes.wait_ready(kubectl, left)
+        nodes = cluster_nodes.wait_ready(kubectl, left, failed)
         result["seconds"]["nodes"] = round(time.monotonic() - since, 1)
         if cluster_nodes.silent_warning(nodes):
             module.warn(cluster_nodes.silent_warning(nodes))

@@ -29,6 +29,11 @@ options:
     description: Seconds to wait.
     type: int
     default: 300
+  failed:
+    description: Names of nodes that are not waited for, because something has failed on them already.
+    type: list
+    elements: str
+    default: []
   foreseen:
     description: Nodes that are to join before this. In a dry run, those that the API does not know are listed too.
     type: list
@@ -90,6 +95,7 @@ def argument_spec() -> Dict[str, Any]:
     return {
         "wait_for": {"type": "str", "choices": ["nothing", "pod_cidrs", "ready"], "default": "nothing"},
         "timeout": {"type": "int", "default": 300},
+        "failed": {"type": "list", "elements": "str", "default": []},
         "foreseen": {
             "type": "list",
             "elements": "dict",
@@ -106,7 +112,7 @@ def argument_spec() -> Dict[str, Any]:
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Ask, and wait if wanted."""
     kubectl = Kubectl(system, module.params["kubeconfig"])
-    timeout, wanted = module.params["timeout"], module.params["wait_for"]
+    timeout, wanted, failed = module.params["timeout"], module.params["wait_for"], module.params["failed"]
     nodes: List[Node] = []
     if module.check_mode:
         try:
@@ -117,9 +123,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         joining = [Node(node["name"], addresses=node["addresses"]) for node in module.params["foreseen"]]
         nodes = with_foreseen(nodes, joining)
     elif wanted == "ready":
-        nodes = cluster_nodes.wait_ready(kubectl, timeout)
+        nodes = cluster_nodes.wait_ready(kubectl, timeout, failed)
     elif wanted == "pod_cidrs":
-        nodes = cluster_nodes.wait(kubectl, timeout, lambda node: bool(node.pod_cidrs), "given a pod range")
+        nodes = cluster_nodes.wait(kubectl, timeout, lambda node: bool(node.pod_cidrs), "given a pod range", failed)
     else:
         nodes = cluster_nodes.listed(kubectl)
     if cluster_nodes.silent_warning(nodes):
