@@ -200,10 +200,13 @@ def _plan_membership(
         for host in made
     ]
     plan.node_names = {host.name: host.node_name(first) for host in hosts}
-    plan.nodes_to_come = [node for node in coming if node.name not in members]
+    # A Node that is taken out before its host joins anew comes back with another range.
+    leaving = [host.node_name(first) for host in newcomers if host.name in plan.joins and _leaves(host, plan)]
+    plan.nodes_to_come = [node for node in coming if node.name not in members or node.name in leaving]
     if "cni" in areas:
         plan.cni_host = plan.token_host
-        nodes = bridge.with_foreseen(_bridge_nodes(reference) if reference else [], plan.nodes_to_come)
+        there = [node for node in _bridge_nodes(reference) if node.name not in leaving] if reference else []
+        nodes = bridge.with_foreseen(there, plan.nodes_to_come)
         for host in hosts:
             plan.steps[host.name] += _cni_steps(host, plan, nodes, members.get(host.kubeadm.node_name))
 
@@ -355,6 +358,12 @@ def _endpoint_findings(
         return []
     text = "cluster_endpoint is not set, and there are {0} control planes".format(len(inventory.control_plane))
     return [Finding("all", AREA, Problem("endpoint", text, fix))]
+
+
+def _leaves(host: Host, plan: ClusterPlan) -> bool:
+    """True for a host whose Node is taken out of the API before it joins."""
+    cleaned = [step for step in plan.steps[host.name] if step.area == "join" and step.data.get("reset")]
+    return bool(cleaned) and host.kubeadm.admin_conf
 
 
 def _bridge_nodes(reference: KubeadmState) -> List[bridge.Node]:

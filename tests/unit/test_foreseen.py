@@ -82,6 +82,32 @@ def test_containerd_alone_is_installed_by_its_own_role() -> None:
     assert plan.together == {"a1": [], "a2": []}
 
 
+def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None:
+    """Its join was cut off when its Node was in the API already."""
+    api = recorded(LIVE["c1"])["kubeadm"]["api"]
+    node = {**api["nodes"][1], "name": "c3", "ready": False, "pod_cidrs": ["10.244.77.0/24"]}
+    node["internal_ip"] = "10.213.0.77"
+    begun = {
+        "command": "join",
+        "began": "2026-11-26T09:13:58Z",
+        "control_plane": True,
+        "endpoint": "c1:6443",
+        "ca_cert_hashes": [recorded(LIVE["c1"])["kubeadm"]["ca_cert_hash"]],
+        "own_files": [],
+    }
+    cut_off = {"kubeadm.phase": "partial", "kubeadm.kubelet_conf": True, "kubeadm.attempt": begun}
+    cut_off["kubeadm.ca_cert_hash"] = begun["ca_cert_hashes"][0]
+    changes = {"c1": {"kubeadm.api.nodes": [*api["nodes"], node]}, "c3": {**cut_off, "kubeadm.admin_conf": True}}
+    plan = judge(LIVE, changes)
+    assert [step.action for step in plan.steps["c3"] if step.area == "join"] == ["clean", "join"]
+    assert [one.name for one in plan.nodes_to_come] == ["c3"]
+    assert "add route to the pods of c3 (c3 joins)" in lines(plan.steps["c1"], "cni")
+    # A worker's Node stays where it is, with its range.
+    plan = judge(LIVE, {**changes, "c3": {**cut_off, "kubeadm.admin_conf": False}})
+    assert plan.nodes_to_come == []
+    assert "add route to the pods of c3 (c3 joins)" not in lines(plan.steps["c1"], "cni")
+
+
 def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
     lacks = {"ready": False, "lacks": "container runtime network not ready: cni plugin not initialized"}
     nodes = [
