@@ -87,10 +87,11 @@ def leave(
             if not pods:
                 # The cluster keeps its data in an etcd that is not kubeadm's.
                 return removed
-            mine = _own_members(others, own, ask)
+            members = _any(others, LIST, {}, ask).get("members") or []
+            mine = [one for one in members if _is_at(one, own)]
             if not mine:
                 return removed
-            ask(others[0], REMOVE, {"ID": mine[0]["ID"]})
+            _any(others, REMOVE, {"ID": mine[0]["ID"]}, ask)
             removed = True
         except (KubesteadError, OSError) as err:
             if clock() > end:
@@ -107,8 +108,16 @@ def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[s
     return [url for url in urls if url and urlsplit(url).hostname not in own]
 
 
-def _own_members(others: Sequence[str], own: Sequence[str], ask: Asker) -> List[Mapping[str, Any]]:
-    if not others:
-        raise OSError("the API knows no other etcd")
-    members = ask(others[0], LIST, {}).get("members") or []
-    return [one for one in members if any(urlsplit(url).hostname in own for url in one.get("peerURLs") or [])]
+def _any(others: Sequence[str], path: str, question: Mapping[str, Any], ask: Asker) -> Dict[str, Any]:
+    """The answer of the first that gives one: another control plane may be down."""
+    failure = OSError("the API knows no other etcd")
+    for url in others:
+        try:
+            return ask(url, path, question)
+        except OSError as err:
+            failure = err
+    raise failure
+
+
+def _is_at(member: Mapping[str, Any], own: Sequence[str]) -> bool:
+    return any(urlsplit(url).hostname in own for url in member.get("peerURLs") or [])

@@ -71,8 +71,9 @@ findings:
   elements: dict
 hosts:
   description:
-    - For each host its steps (area, action, target, reason), and C(kubeadm_version), the version of kubeadm that it has
-      once its packages are there.
+    - For each host its steps (area, action, target, reason); C(kubeadm_version), the version of kubeadm that it has
+      once its packages are there; C(together), what it installs in one transaction with the kube packages; and
+      C(node_name), what it is or will be called in the API.
   returned: success
   type: dict
 summary:

@@ -189,6 +189,18 @@ def test_a_plan_is_good_for_its_own_play_alone(pair: Lab) -> None:
     assert len(run.changed()["w1"]) == 2
 
 
+@pytest.mark.parametrize("order", [["kube_packages", "containerd"], ["containerd", "kube_packages"]])
+def test_containerd_is_installed_whichever_role_comes_first(pair: Lab, order: list[str]) -> None:
+    roles = [f"kubestead.cluster.{name}" for name in ["preflight", *order]]
+    play = [{"hosts": "all", "gather_facts": False, "become": True, "roles": roles}]
+    (pair.folder / "order.yml").write_text(json.dumps(play))
+    run = pair.playbook(str(pair.folder / "order.yml"), "--check")
+    assert run.code == 0, run.output
+    changed = [task.rpartition(" : ")[2] for task in run.changed()["w1"]]
+    assert ("Install containerd" in changed) == (order[0] == "containerd"), changed
+    assert "Configure containerd" in changed and len(changed) == (3 if order[0] == "containerd" else 2)
+
+
 def test_all_that_is_wrong_is_found_at_once_and_can_be_skipped(pair: Lab) -> None:
     own = pair.ssh("cp1", "cat /etc/machine-id").strip()
     with ExitStack() as stack:

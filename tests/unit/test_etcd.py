@@ -59,6 +59,22 @@ def test_the_member_is_removed_by_another_and_looked_for_again(second: Machine) 
     assert ask.asked == [(OTHER, etcd.LIST), (OTHER, etcd.REMOVE), (OTHER, etcd.LIST)]
 
 
+def test_where_one_of_the_others_is_down_the_next_is_asked(second: Machine) -> None:
+    pods = json.loads(fixture("etcd/pods.json"))
+    down = copy.deepcopy(pods["items"][0])
+    down["metadata"]["annotations"][etcd.CLIENT_URLS] = "https://10.213.3.99:2379"
+    second.answer("kubectl", json.dumps({"items": [down, *pods["items"]]}))
+    answers = Etcd()
+
+    def ask(url: str, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        if url == "https://10.213.3.99:2379":
+            raise OSError("no route to host")
+        return answers(url, path, question)
+
+    assert etcd.leave(second, ask)
+    assert [one["name"] for one in answers.members] == ["cp1"]
+
+
 def test_a_machine_that_is_no_member_leaves_nothing(second: Machine) -> None:
     ask = Etcd()
     ask.members = [one for one in ask.members if one["name"] == "cp1"]
