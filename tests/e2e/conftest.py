@@ -24,13 +24,14 @@ from . import figures
 ROOT = Path(__file__).resolve().parents[2]
 SET = os.environ.get("KUBESTEAD_E2E_SET", "e2e")
 
-# What a run may touch: if none of this differs, nothing was changed. Below kubelet/pods is what pods do meanwhile.
+# What a run may touch: if none of this differs, nothing was changed. Below kubelet/pods is what pods do meanwhile, and
+# transient units are their cgroups, mounts and logins.
 FOOTPRINT = (
     "find /etc /opt /usr/local/bin /var/lib/kubelet /var/lib/etcd /root /home -xdev -type f "
     "! -path '/home/*/.ansible/*' ! -path '/root/.ansible/*' "
     "! -path '/var/lib/kubelet/pods/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum; "
-    "dpkg -l | sha256sum; ls /var/lib/apt/lists | sort | sha256sum; systemctl list-unit-files --no-pager | sha256sum; "
-    "sysctl net.ipv4.ip_forward"
+    "dpkg -l | sha256sum; ls /var/lib/apt/lists | sort | sha256sum; "
+    "systemctl list-unit-files --no-pager --no-legend | grep -v transient | sha256sum; sysctl net.ipv4.ip_forward"
 )
 
 
