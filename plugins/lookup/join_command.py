@@ -69,8 +69,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - One dictionary a term, with C(endpoint) (V(host:port)), C(token), C(ca_cert_hashes) (a list), C(certificate_key)
-      (empty where there is none), C(control_plane) (a boolean) and C(expires) (ISO 8601, empty where it is not known).
+    - One dictionary a term, with C(endpoint) (V(host:port)), C(token), C(ca_cert_hashes) (a list), C(ca_certificate)
+      (PEM, empty where a text has only its hash), C(certificate_key) (empty where there is none), C(control_plane) (a
+      boolean) and C(expires) (ISO 8601, empty where it is not known).
   type: list
   elements: dict
 """
@@ -104,6 +105,7 @@ class LookupModule(LookupBase):
             return {
                 "endpoint": term.get("endpoint") or "",
                 "ca_cert_hashes": list(term.get("ca_cert_hashes") or []),
+                "ca_certificate": term.get("ca_certificate") or "",
                 "control_plane": bool(term.get("control_plane")) if control_plane is None else control_plane,
             }
         else:
@@ -114,6 +116,7 @@ class LookupModule(LookupBase):
             "endpoint": command.endpoint,
             "token": command.token,
             "ca_cert_hashes": command.ca_cert_hashes,
+            "ca_certificate": command.ca_certificate,
             "certificate_key": command.certificate_key,
             "control_plane": command.control_plane,
             "expires": command.expires,

@@ -70,7 +70,8 @@ class TokenOptions:
     """What is wanted of a token.
 
     ``ttl`` is in seconds. ``nodes`` names who will join with it: a token left by a run that was killed is taken up (or
-    removed) only by a run for one of the same nodes, never one that another run is using.
+    removed) only by a run for one of the same nodes, never one that another run is using. ``wait`` is for the cluster
+    to sign with it.
     """
 
     ttl: int = 900
@@ -79,6 +80,12 @@ class TokenOptions:
     usages: List[str] = field(default_factory=lambda: list(USAGES))
     groups: List[str] = field(default_factory=lambda: [DEFAULT_GROUP])
     control_plane: bool = False
+    wait: bool = True
+
+    @property
+    def signing(self) -> bool:
+        """Whether the token has to be signed with before it is of use."""
+        return self.wait and "signing" in self.usages
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
@@ -129,6 +136,7 @@ class TokenState:
     signed: List[str] = field(default_factory=list)
     certificates: bool = False
     certificates_owner: str = ""
+    ca_certificate: str = ""
 
 
 def observe(kubectl: Kubectl) -> TokenState:
@@ -151,6 +159,7 @@ def observe(kubectl: Kubectl) -> TokenState:
     return TokenState(
         endpoint=info.endpoint,
         ca_cert_hashes=info.ca_cert_hashes,
+        ca_certificate=info.ca_certificate,
         tokens=sorted(tokens, key=lambda token: token.token_id),
         signed=sorted(info.signatures),
         certificates=certificates is not None,
@@ -212,7 +221,7 @@ def reusable(state: TokenState, options: TokenOptions, now: datetime) -> Optiona
         and token.seconds_left(now) >= options.ttl / 2
         and set(options.usages) <= set(token.usages)
         and set(token.groups) == set(options.groups)
-        and ("signing" not in options.usages or token.token_id in state.signed)
+        and (not options.signing or token.token_id in state.signed)
     ]
     return max(fitting, key=lambda token: token.seconds_left(now)) if fitting else None
 
@@ -340,7 +349,7 @@ class Minter:
             if done.ok:
                 self.token = "{0}.{1}".format(token_id, secret)
                 self.expires = body["stringData"]["expiration"]
-                if "signing" in self.options.usages:
+                if self.options.signing:
                     self._wait_for_signature(token_id)
                 return
             if "AlreadyExists" not in done.stderr:
@@ -383,6 +392,7 @@ class Minter:
             certificate_key=self.certificate_key,
             control_plane=self.options.control_plane,
             expires=self.expires,
+            ca_certificate=state.ca_certificate,
         )
 
 

@@ -28,10 +28,14 @@ _SIGNATURE = "jws-kubeconfig-"
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """What cluster-info says. ``endpoint`` is ``host:port``; ``signatures`` are detached JWS by token id."""
+    """What cluster-info says.
+
+    ``endpoint`` is ``host:port``, ``ca_certificate`` PEM; ``signatures`` are detached JWS by token id.
+    """
 
     endpoint: str
     ca_cert_hashes: List[str]
+    ca_certificate: str = ""
     kubeconfig: str = field(default="", repr=False)
     signatures: Dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -60,7 +64,8 @@ def read(config_map: Mapping[str, Any]) -> ClusterInfo:
     data = config_map.get("data") or {}
     kubeconfig = str(data.get("kubeconfig") or "")
     server = kubeconfig_server(kubeconfig)
-    hashes = ca_cert_hashes(_ca_certificates(kubeconfig))
+    certificate = _ca_certificates(kubeconfig)
+    hashes = ca_cert_hashes(certificate)
     if not server or not hashes:
         raise KubesteadError(
             "cluster-info has no {0}; run `kubeadm init phase bootstrap-token` on a control plane".format(
@@ -70,6 +75,7 @@ def read(config_map: Mapping[str, Any]) -> ClusterInfo:
     return ClusterInfo(
         endpoint=_host_port(server),
         ca_cert_hashes=hashes,
+        ca_certificate=certificate,
         kubeconfig=kubeconfig,
         signatures={key[len(_SIGNATURE) :]: str(jws) for key, jws in data.items() if key.startswith(_SIGNATURE)},
     )

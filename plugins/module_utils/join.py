@@ -2,28 +2,20 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Joining a node: ``kubeadm join`` with a configuration file that holds the secrets, after asking the endpoint first.
-
-kubeadm polls for five minutes when a token is wrong or an endpoint is silent. The question it waits for an answer to is
-asked here beforehand, so that such a join fails within seconds, in one line, before anything is changed.
-"""
+"""Joining a node: ``kubeadm join`` with a configuration file that holds the secrets."""
 
 from __future__ import annotations
 
-import http.client
+import base64
 import json
 import re
-import socket
-import ssl
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from . import attempt as attempts
-from . import cleanup, cluster_info, diagnosis, kubeadm, network
+from . import cleanup, diagnosis, kubeadm, network
 from .attempt import INIT, Attempt
-from .cluster_info import ClusterInfo
 from .errors import KubesteadError, OptionError
 from .findings import Problem
 from .init import check_preflight_name
@@ -34,7 +26,6 @@ from .join_command import (
     check_token,
     full_endpoint,
     hide,
-    require_alive,
 )
 from .kubeadm import (
     BOOTSTRAP_KUBECONFIG,
@@ -80,9 +71,6 @@ _OWN_LABELS = (
     "topology.kubernetes.io/region",
     "topology.kubernetes.io/zone",
 )
-
-# Asks an address (host, port, seconds to wait) for cluster-info: HTTP status and body. Raises OSError.
-Asker = Callable[[str, int, float], Tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -175,6 +163,12 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
         check_ca_cert_hash(value, "ca_cert_hashes")
     endpoint = full_endpoint(command.endpoint, "endpoint") if command.endpoint else ""
     hashes = [value.lower() for value in command.ca_cert_hashes]
+    if command.ca_certificate and hashes and not set(kubeadm.ca_cert_hashes(command.ca_certificate)) & set(hashes):
+        raise OptionError(
+            "ca_certificate",
+            "is not a certificate that ca_cert_hashes has the hash of",
+            "give both as kubeadm_join_token returns them",
+        )
     if required and state.phase != DONE:
         for name, given in (("endpoint", endpoint), ("token", command.token), ("ca_cert_hashes", ",".join(hashes))):
             if not given:
@@ -286,9 +280,16 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
 
 
 def configuration(
-    options: JoinOptions, api: str, command: Optional[JoinCommand], secrets: bool = True
+    options: JoinOptions,
+    api: str,
+    command: Optional[JoinCommand],
+    secrets: bool = True,
+    discovery: str = "discovery.conf",
 ) -> List[Dict[str, Any]]:
     """The JoinConfiguration as documents. ``secrets`` False leaves token and certificate key out.
+
+    With the CA's certificate at hand, kubeadm finds the cluster with the file ``discovery``
+    (:func:`discovery_kubeconfig`) and need not wait until the cluster has signed anything with the token.
 
     Raises :class:`OptionError` for a passed-through field that the API lacks.
     """
@@ -308,7 +309,11 @@ def configuration(
     }
     if api == "v1beta4":
         fields["nodeRegistration"]["imagePullSerial"] = False
-    if command:
+    if command and command.ca_certificate:
+        fields["discovery"] = {"file": {"kubeConfigPath": discovery}}
+        if secrets:
+            fields["discovery"]["tlsBootstrapToken"] = command.token
+    elif command:
         bootstrap: Dict[str, Any] = {
             "apiServerEndpoint": command.endpoint,
             "caCertHashes": list(command.ca_cert_hashes),
@@ -330,111 +335,25 @@ def configuration(
     return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
 
 
+def discovery_kubeconfig(command: JoinCommand) -> str:
+    """The file that tells kubeadm where the cluster is and whom to trust there; no secret is in it."""
+    cluster = {
+        "server": "https://{0}".format(command.endpoint),
+        "certificate-authority-data": base64.b64encode(command.ca_certificate.encode("ascii")).decode("ascii"),
+    }
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "", "cluster": cluster}],
+        "contexts": [],
+        "users": [],
+        "current-context": "",
+    }
+    return json.dumps(kubeconfig, indent=2) + "\n"
+
+
 def _short(ca_hash: str) -> str:
     return ca_hash[:19] + "..." if len(ca_hash) > 19 else ca_hash
-
-
-# -- asking the endpoint first
-
-
-def ask(host: str, port: int, seconds: float) -> Tuple[int, str]:
-    """GET cluster-info without credentials and without trust, as kubeadm does: HTTP status and body. Raises OSError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
-    try:
-        connection.request("GET", cluster_info.PATH, headers={"Accept": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
-    except http.client.HTTPException as err:
-        raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
-    finally:
-        connection.close()
-
-
-def precheck(
-    command: JoinCommand,
-    asker: Asker = ask,
-    sleep: Callable[[float], None] = time.sleep,
-    patience: float = 5.0,
-    now: Optional[datetime] = None,
-) -> ClusterInfo:
-    """Make sure that a join can succeed: the endpoint answers, knows the token, and has the CA that is expected.
-
-    The signature of cluster-info is verified with the token, as kubeadm does, so a token whose id alone is right is
-    found as well. ``patience`` (seconds) is for an endpoint that is just coming up; each question waits 3 s at most.
-    Raises :class:`KubesteadError`, one line, without the secrets.
-    """
-    require_alive(command, now)
-    host, port = network.parse_endpoint("endpoint", command.endpoint)
-    waited, pause = 0.0, 0.5
-    while True:
-        try:
-            info = _ask_once(command, host, port, asker)
-            break
-        except _Unready as err:
-            if waited >= patience or not err.may_change:
-                raise KubesteadError(err.message) from None
-        sleep(pause)
-        waited += pause
-        pause = min(pause * 2, 2.0)
-    unknown = [value for value in info.ca_cert_hashes if value not in command.ca_cert_hashes]
-    if unknown:
-        raise KubesteadError(
-            "ca_cert_hashes has {0}, but the cluster at {1} has the CA {2}; give the hash of that "
-            "cluster's CA, if it is the right cluster".format(
-                ", ".join(command.ca_cert_hashes), command.endpoint, ", ".join(unknown)
-            )
-        )
-    if not info.signed_by(command.token):
-        raise KubesteadError(
-            "token {0} is known at {1}, but its secret part is another; make a new token with "
-            "kubeadm_join_token".format(command.token_id, command.endpoint)
-        )
-    return info
-
-
-class _Unready(KubesteadError):
-    """A question that got no good answer; ``may_change`` when the next one may get it."""
-
-    def __init__(self, message: str, may_change: bool) -> None:
-        super().__init__(message)
-        self.may_change = may_change
-
-
-def _ask_once(command: JoinCommand, host: str, port: int, asker: Asker) -> ClusterInfo:
-    endpoint = command.endpoint
-    try:
-        status, body = asker(host, port, 3.0)
-    except socket.gaierror as err:
-        text = "endpoint {0} can't be found: {1} has no address here ({2}); check the name and this node's DNS"
-        raise _Unready(text.format(endpoint, host, err.strerror), False) from None
-    except ssl.SSLError as err:
-        text = "endpoint {0} speaks no TLS ({1}); give the address and port of the API server"
-        raise _Unready(text.format(endpoint, getattr(err, "reason", "") or "handshake failed"), False) from None
-    except OSError as err:
-        why = err.strerror or str(err) or type(err).__name__
-        text = "endpoint {0} does not answer ({1}); check that the API server runs and that this node reaches it"
-        raise _Unready(text.format(endpoint, why), True) from None
-    if status in (401, 403):
-        text = "endpoint {0} refuses to show cluster-info (HTTP {1}); run `kubeadm init phase bootstrap-token` there"
-        raise _Unready(text.format(endpoint, status), False)
-    if status == 404:
-        text = "endpoint {0} has no cluster-info (HTTP 404): no cluster of kubeadm's, or one that is not finished; {1}"
-        raise _Unready(text.format(endpoint, "run `kubeadm init phase bootstrap-token` there"), False)
-    if status != 200:
-        text = "endpoint {0} answers with HTTP {1}; check that the API server is healthy"
-        raise _Unready(text.format(endpoint, status), status >= 500 or status == 429)
-    try:
-        info = cluster_info.read(json.loads(body))
-    except (ValueError, AttributeError):
-        text = "endpoint {0} answers, but is no API server; give the address and port of the API server"
-        raise _Unready(text.format(endpoint), False) from None
-    if not info.knows(command.token_id):
-        text = "token {0} is unknown at {1}: it has expired, was deleted or belongs to another cluster; {2}"
-        raise _Unready(text.format(command.token_id, endpoint, "make a new one with kubeadm_join_token"), False)
-    return info
 
 
 # -- applying
@@ -460,21 +379,34 @@ def finish(system: System) -> None:
     A kubelet registers its Node when it starts; one whose Node was deleted meanwhile does not do it again. Raises
     :class:`KubesteadError` when it has none after a minute and a half.
     """
-    kubelet = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
-    path = "/api/v1/nodes/{0}".format(kubeadm.observe(system).node_name)
     began = time.time()
-    if not kubelet.run(["get", "--raw", path], timeout=20.0).ok:
+    if not _registered(system):
         system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
-        deadline = time.monotonic() + 90.0
-        while not kubelet.run(["get", "--raw", path], timeout=20.0).ok:
-            if time.monotonic() > deadline:
-                details = diagnosis.logs(system, began)
-                known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' there"
-                raise KubesteadError(
-                    "the kubelet has joined, but its node does not show in the API: {0}".format(known), details
-                )
-            time.sleep(1.0)
+        _wait_for_node(system, began)
     attempts.end(system)
+
+
+def _registered(system: System) -> bool:
+    """Whether the kubelet's Node is in the API. True where there is no kubectl to ask with."""
+    kubelet = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
+    name = kubeadm.node_name(system, system.read(KUBELET_KUBECONFIG))
+    return kubelet.run(["get", "--raw", "/api/v1/nodes/{0}".format(name)], timeout=20.0).rc in (0, 127)
+
+
+def _wait_for_node(system: System, began: float) -> None:
+    """Wait until the kubelet has registered its Node; not every kubeadm does. ``began`` is for the logs of a failure.
+
+    Raises :class:`KubesteadError` with the cause after a minute and a half.
+    """
+    deadline = time.monotonic() + 90.0
+    while not _registered(system):
+        if time.monotonic() > deadline:
+            details = diagnosis.logs(system, began)
+            known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' there"
+            raise KubesteadError(
+                "the kubelet has joined, but its node does not show in the API: {0}".format(known), details
+            )
+        time.sleep(0.3)
 
 
 def join(system: System, options: JoinOptions, command: JoinCommand, own_files: Sequence[str] = ()) -> None:
@@ -491,7 +423,6 @@ def join(system: System, options: JoinOptions, command: JoinCommand, own_files: 
     argv = ["kubeadm", "join"]
     if options.skip_phases and api == "v1beta2":
         argv.append("--skip-phases={0}".format(",".join(options.skip_phases)))
-    rendered = render_documents(configuration(options, api, command))
     began = time.time()
     attempts.begin(
         system,
@@ -505,7 +436,9 @@ def join(system: System, options: JoinOptions, command: JoinCommand, own_files: 
         ),
     )
     try:
-        with private_file(system, rendered) as path:
+        with private_file(system, discovery_kubeconfig(command), "discovery.conf") as discovery, private_file(
+            system, render_documents(configuration(options, api, command, discovery=discovery))
+        ) as path:
             result = system.run(argv + ["--config", path], timeout=float(options.timeout))
         if not result.ok:
             failed = _without(
@@ -515,6 +448,7 @@ def join(system: System, options: JoinOptions, command: JoinCommand, own_files: 
             )
             raise _left_etcd(system, options, own_files, failed) if command.control_plane else failed
         _wait_for_kubelet_conf(system)
+        _wait_for_node(system, began)
     finally:
         if not system.exists(KUBELET_KUBECONFIG) or system.exists(BOOTSTRAP_KUBECONFIG):
             system.remove(BOOTSTRAP_KUBECONFIG)

@@ -50,7 +50,8 @@ class JoinCommand:
     """What a node joins with.
 
     ``endpoint`` is ``host:port`` (an IPv6 address in brackets); ``expires`` is the token's end (ISO 8601, UTC), empty
-    when it is not known. The secrets, ``token`` and ``certificate_key``, never show in ``repr``.
+    when it is not known. ``ca_certificate`` (PEM) is the CA itself where it is at hand. The secrets, ``token`` and
+    ``certificate_key``, never show in ``repr``.
     """
 
     endpoint: str
@@ -59,6 +60,7 @@ class JoinCommand:
     certificate_key: str = field(default="", repr=False)
     control_plane: bool = False
     expires: str = ""
+    ca_certificate: str = field(default="", repr=False)
 
     @property
     def token_id(self) -> str:
@@ -141,6 +143,7 @@ def from_result(
             certificate_key=str(result.get("certificate_key") or "") if as_control_plane else "",
             control_plane=as_control_plane,
             expires=str(result.get("expires") or ""),
+            ca_certificate=str(result.get("ca_certificate") or ""),
         ),
         subject,
     )

@@ -19,7 +19,7 @@ _NAME = re.compile(r"^kubestead\.(\d+)\.[A-Za-z0-9_]+$")
 
 
 @contextmanager
-def private_file(system: System, text: str) -> Iterator[str]:
+def private_file(system: System, text: str, name: str = "kubeadm.yaml") -> Iterator[str]:
     """The path of a file (0600) in a folder of its own (0700), in memory where /run is, gone when the block ends.
 
     What processes that were killed could not remove goes with it.
@@ -29,7 +29,7 @@ def private_file(system: System, text: str) -> Iterator[str]:
     prefix = "kubestead.{0}.".format(os.getpid())
     folder = tempfile.mkdtemp(prefix=prefix, dir=parent if os.path.isdir(parent) else None)
     try:
-        path = os.path.join(folder, "kubeadm.yaml")
+        path = os.path.join(folder, name)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             stream.write(text)
         yield path

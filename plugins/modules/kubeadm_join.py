@@ -36,6 +36,13 @@ options:
     type: list
     elements: str
     default: []
+  ca_certificate:
+    description:
+      - The certificate of the cluster's CA (PEM), one that O(ca_cert_hashes) has the pin of. With it the node trusts
+        the cluster by the certificate itself and need not wait until the cluster has signed C(cluster-info) with the
+        token.
+    type: str
+    default: ""
   certificate_key:
     description:
       - The key that the uploaded certificates are encrypted with. Needed with O(control_plane=true), unless the
@@ -130,6 +137,7 @@ EXAMPLES = r"""
     endpoint: "{{ join.endpoint }}"
     token: "{{ join.token }}"
     ca_cert_hashes: "{{ join.ca_cert_hashes }}"
+    ca_certificate: "{{ join.ca_certificate }}"
     node_labels:
       disk: ssd
   vars:
@@ -187,7 +195,13 @@ from typing import Any, Dict, List, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, attempt, join, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils import (
+    _edge,
+    attempt,
+    join,
+    join_precheck,
+    kubeadm,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.join_command import JoinCommand
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
@@ -201,6 +215,7 @@ def argument_spec() -> Dict[str, Any]:
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "default": "", "no_log": True},
         "ca_cert_hashes": {"type": "list", "elements": "str", "default": []},
+        "ca_certificate": {"type": "str", "default": ""},
         "certificate_key": {"type": "str", "default": "", "no_log": True},
         "control_plane": {"type": "bool", "default": False},
         "expires": {"type": "str", "default": ""},
@@ -236,6 +251,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         certificate_key=params["certificate_key"],
         control_plane=params["control_plane"],
         expires=params["expires"],
+        ca_certificate=params["ca_certificate"],
     )
 
     def look() -> Tuple[KubeadmState, JoinCommand, List[Step]]:
@@ -249,12 +265,12 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
             # What is there may be another by now: the run that was waited for has ended.
             state, checked, steps = look()
             if steps and checked.token and params["precheck"]:
-                join.precheck(checked)
+                join_precheck.precheck(checked)
             result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
         there = kubeadm.observe(system)
     else:
         if steps and checked.token and params["precheck"]:
-            join.precheck(checked)
+            join_precheck.precheck(checked)
         result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
         there = state
     result.update(

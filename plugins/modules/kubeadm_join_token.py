@@ -12,8 +12,7 @@ version_added: 0.1.0
 description:
   - Runs on a live control plane. Mints a bootstrap token that is good for minutes and returns the parsed join command,
     or deletes it again.
-  - The token is written through the API from standard input, never as an argument of a process. The module returns
-    when the cluster has signed C(cluster-info) with it, so the nodes that join need not poll.
+  - The token is written through the API from standard input, never as an argument of a process.
   - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to other hosts
     with the lookup P(kubestead.cluster.join_command#lookup). Failures, dry runs and deletions stay readable.
   - Tokens that this collection minted and that have expired are removed on the way.
@@ -73,6 +72,13 @@ options:
     description: The kubeconfig to use, one that may write Secrets in C(kube-system).
     type: path
     default: /etc/kubernetes/admin.conf
+  wait:
+    description:
+      - Wait until the cluster has signed C(cluster-info) with the token, which C(kubeadm join) checks with the CA's
+        hash. V(false) is for nodes that get RV(ca_certificate) and need no signature; a cluster that has just been made
+        takes some seconds to sign.
+    type: bool
+    default: true
   timeout:
     description: Seconds to wait for the cluster to sign C(cluster-info) with a new token. It mostly takes 0.1.
     type: int
@@ -128,6 +134,14 @@ ca_cert_hashes:
   type: list
   elements: str
   sample: ["sha256:66c9aa2a619dca5c6152038388e94445aa11a6d0231eccf1da58b8688db00119"]
+ca_certificate:
+  description: The certificate of the cluster's CA, PEM. It is public.
+  returned: when the cluster can be asked
+  type: str
+  sample: |-
+    -----BEGIN CERTIFICATE-----
+    ...
+    -----END CERTIFICATE-----
 certificate_key:
   description: The key that the uploaded certificates are encrypted with. A result that has one is never shown.
   returned: with O(control_plane=true) and O(state=present), not in a dry run
@@ -186,6 +200,7 @@ def argument_spec() -> Dict[str, Any]:
         "control_plane": {"type": "bool", "default": defaults.control_plane},
         # The first half of a token is public: it names the Secret. Only "token" in its name looks secret.
         "token_id": {"type": "str", "default": "", "no_log": False},
+        "wait": {"type": "bool", "default": defaults.wait},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
         "timeout": {"type": "int", "default": 60},
     }
@@ -201,6 +216,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         usages=params["usages"],
         groups=params["groups"],
         control_plane=params["control_plane"],
+        wait=params["wait"],
     )
     options.validate()
     kubectl = Kubectl(system, kubeconfig=params["kubeconfig"])
@@ -235,6 +251,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     result.update(
         endpoint=state.endpoint,
         ca_cert_hashes=state.ca_cert_hashes,
+        ca_certificate=state.ca_certificate,
         control_plane=options.control_plane,
         reused=kept is not None,
     )

@@ -23,7 +23,7 @@ ORDER = "/run/fault.json"
 STRUCK = "/run/fault.struck"
 
 SABOTEUR = r"""#!/usr/bin/python3
-import json, os, re, signal, subprocess, sys
+import ctypes, json, os, re, signal, subprocess, sys
 REAL = "/usr/bin/kubeadm"
 try:
     with open("/run/fault.json") as stream:
@@ -32,7 +32,9 @@ except OSError:
     order = {}
 if sys.argv[1:2] != [order.get("command")]:
     os.execv(REAL, [REAL] + sys.argv[1:])
-child = subprocess.Popen([REAL] + sys.argv[1:], stdout=subprocess.PIPE)
+# Who ends this, as kubeadm's module does after a time, means kubeadm: PR_SET_PDEATHSIG.
+tied = lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+child = subprocess.Popen([REAL] + sys.argv[1:], stdout=subprocess.PIPE, preexec_fn=tied)
 for line in child.stdout:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

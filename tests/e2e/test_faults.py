@@ -231,6 +231,11 @@ def test_a_join_that_is_cut_off(joined_lab: Lab, at: str, fault: Fault) -> None:
 
 WRONG = {
     "unknown": ({"token": "aaaaaa.bbbbbbbbbbbbbbbb"}, "token aaaaaa is unknown at"),
+    # The API server is asked with the token itself then.
+    "unknown, with the CA at hand": (
+        {"token": "aaaaaa.bbbbbbbbbbbbbbbb", "ca_certificate": "{ca}"},
+        "token aaaaaa is unknown at",
+    ),
     "wrong secret": ({"token": "{id}.bbbbbbbbbbbbbbbb"}, "token {id} is known at {host}:6443, but its secret part"),
     "wrong CA": ({"ca_cert_hashes": ["sha256:" + "0" * 64]}, "ca_cert_hashes has sha256:000"),
     "wrong endpoint": ({"endpoint": "{host}:6444"}, "endpoint {host}:6444 does not answer"),
@@ -244,7 +249,11 @@ def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab) -> None:
     expired = lab.module("cp1", "kubeadm_join_token", {"ttl": "1m", "nodes": ["w1"], "reuse": False})
     minted = lab.module("cp1", "kubeadm_join_token", {"ttl": "10m", "nodes": ["w1"], "reuse": False})
     good = {key: minted[key] for key in ("endpoint", "token", "ca_cert_hashes")}
-    words = {"id": minted["token_id"], "host": good["endpoint"].split(":")[0]}
+    words = {
+        "id": minted["token_id"],
+        "host": good["endpoint"].split(":")[0],
+        "ca": minted["ca_certificate"],
+    }
     before = lab.ssh("w1", FOOTPRINT)
 
     def refused(arguments: dict[str, Any], says: str) -> None:

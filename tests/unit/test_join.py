@@ -8,17 +8,14 @@ import base64
 import json
 import os
 import re
-import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import attempt, cluster_info, join, kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils import attempt, join, kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.attempt import Attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.join import (
@@ -26,7 +23,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.join import (
     checked_command,
     configuration,
     plan,
-    precheck,
     problems,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.join_command import JoinCommand, parse
@@ -308,7 +304,7 @@ def test_a_kubelet_whose_node_is_not_there_is_started_anew(machine: Machine, mon
     machine.answer("systemctl is-active containerd", "failed\n", rc=3)
     clock = iter(range(0, 1000, 50))
     monkeypatch.setattr(join.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(join.time, "sleep", quiet)
+    monkeypatch.setattr(join.time, "sleep", lambda _seconds: None)
     with pytest.raises(KubesteadError, match="does not show in the API: containerd is not running"):
         join.apply(step, machine)
     assert attempt.observe(machine) is not None
@@ -352,111 +348,6 @@ def test_observation_of_a_folder(machine: Machine) -> None:
     assert [step.action for step in plan(state, JoinOptions(), COMMAND)] == ["clean", "join"]
 
 
-# -- asking the endpoint first
-
-
-def ask_with(status: int = 200, body: str = INFO) -> join.Asker:
-    return lambda _host, _port, _seconds: (status, body)
-
-
-def quiet(_seconds: float) -> None:
-    return None
-
-
-def refuse(error: Exception) -> join.Asker:
-    def asker(_host: str, _port: int, _seconds: float) -> tuple[int, str]:
-        raise error
-
-    return asker
-
-
-def test_a_real_command_passes() -> None:
-    asked: list[Any] = []
-
-    def asker(host: str, port: int, seconds: float) -> tuple[int, str]:
-        asked.append((host, port, seconds))
-        return 200, INFO
-
-    info = precheck(REAL, asker=asker, sleep=quiet)
-    assert info.ca_cert_hashes == [CA]
-    assert asked == [("10.213.0.28", 6443, 3.0)]
-
-
-@pytest.mark.parametrize(
-    "command, asker, says",
-    [
-        (replace(REAL, token="aaaaaa.0123456789abcdef"), ask_with(), "token aaaaaa is unknown at 10.213.0.28:6443"),
-        (
-            replace(REAL, token=REAL.token_id + ".0123456789abcdef"),
-            ask_with(),
-            f"token {REAL.token_id} is known at 10.213.0.28:6443, but its secret part is another",
-        ),
-        (replace(REAL, ca_cert_hashes=[OTHER]), ask_with(), f"but the cluster at 10.213.0.28:6443 has the CA {CA}"),
-        (replace(REAL, expires="2020-01-01T00:00:00Z"), ask_with(), "that expired at 2020-01-01T00:00:00Z"),
-        (REAL, refuse(ConnectionRefusedError(111, "Connection refused")), "does not answer (Connection refused)"),
-        (REAL, refuse(TimeoutError("timed out")), "does not answer (timed out)"),
-        (REAL, refuse(socket.gaierror(-2, "Name or service not known")), "10.213.0.28 has no address here"),
-        (REAL, refuse(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]")), "speaks no TLS"),
-        (REAL, ask_with(403), "refuses to show cluster-info (HTTP 403)"),
-        (REAL, ask_with(404), "has no cluster-info (HTTP 404)"),
-        (REAL, ask_with(503, "no"), "answers with HTTP 503"),
-        (REAL, ask_with(200, "<html>"), "answers, but is no API server"),
-        (REAL, ask_with(200, "[]"), "answers, but is no API server"),
-        (REAL, ask_with(200, "{}"), "cluster-info has no server"),
-    ],
-)
-def test_joins_that_would_fail_are_told_in_one_line(command: JoinCommand, asker: join.Asker, says: str) -> None:
-    with pytest.raises(KubesteadError) as caught:
-        precheck(command, asker=asker, sleep=quiet)
-    message = caught.value.message
-    assert says in message
-    assert "\n" not in message
-    assert command.token.split(".")[1] not in message
-
-
-def test_an_endpoint_that_is_just_coming_up_is_asked_again() -> None:
-    answers = [(503, ""), (200, INFO)]
-    waits: list[float] = []
-    precheck(REAL, asker=lambda _h, _p, _s: answers.pop(0), sleep=waits.append)
-    assert waits == [0.5]
-
-
-@pytest.mark.parametrize(
-    "asker, questions",
-    [
-        (refuse(ConnectionRefusedError(111, "Connection refused")), 5),
-        (ask_with(404), 1),
-        (refuse(socket.gaierror(-2, "x")), 1),
-    ],
-)
-def test_how_often_and_how_long_it_asks(asker: join.Asker, questions: int) -> None:
-    waits: list[float] = []
-    with pytest.raises(KubesteadError):
-        precheck(REAL, asker=asker, sleep=waits.append)
-    assert len(waits) == questions - 1
-    assert sum(waits) <= 6
-
-
-def test_a_token_is_judged_by_the_clock_that_is_given() -> None:
-    command = replace(REAL, expires="2026-11-23T12:00:00Z")
-    precheck(command, asker=ask_with(), now=datetime(2026, 11, 23, 11, 59, tzinfo=UTC))
-    with pytest.raises(KubesteadError, match="expired"):
-        precheck(command, asker=ask_with(), now=datetime(2026, 11, 23, 12, 1, tzinfo=UTC))
-
-
-def test_asking_a_port_that_nobody_listens_on() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(OSError):
-        join.ask("127.0.0.1", port, 2.0)
-
-
-def test_the_path_that_is_asked_is_kubeadms() -> None:
-    refused = fixture("join/v1.35/join-refused.stderr")
-    assert f"https://10.213.0.28:6444{cluster_info.PATH}?timeout" in refused
-
-
 # -- the join itself
 
 
@@ -473,11 +364,15 @@ class FakeKubeadm:
         machine.answer("kubeadm version -o json", json.dumps({"clientVersion": {"gitVersion": version}}))
         machine.answer("kubeadm join", self._join)
         machine.answer("systemctl", "")
+        machine.answer("kubectl", "{}")
 
     def _join(self, argv: Sequence[str], stdin: str | None) -> Result:
         path = argv[-1]
         marker = self.machine.read(attempt.MARKER)
         self.seen.update(argv=list(argv), path=path, text=Path(path).read_text(), marker=attempt.parse(marker))
+        discovery = json.loads(self.seen["text"])["discovery"]
+        if "file" in discovery:
+            self.seen["discovery"] = json.loads(Path(discovery["file"]["kubeConfigPath"]).read_text())
         self.seen.update(mode=os.stat(path).st_mode & 0o777, marker_text=marker)
         for name in self.leaves:
             self.machine.put(name, CA_PEM if name.endswith("ca.crt") else "x")
@@ -499,6 +394,22 @@ def test_a_join_passes_its_secrets_in_a_file(machine: Machine) -> None:
     assert fake.seen["mode"] == 0o600
     assert not os.path.exists(fake.seen["path"]) and list((machine.folder / "run").iterdir()) == []
     assert "0123456789abcdef" not in json.dumps(machine.ran)
+
+
+def test_with_the_ca_at_hand_the_cluster_is_found_by_a_file_and_need_not_sign_anything(machine: Machine) -> None:
+    fake = FakeKubeadm(machine)
+    run(machine, command=replace(COMMAND, ca_certificate=CA_PEM))
+    discovery = json.loads(fake.seen["text"])["discovery"]
+    assert discovery["tlsBootstrapToken"] == COMMAND.token and "bootstrapToken" not in discovery
+    [cluster] = fake.seen["discovery"]["clusters"]
+    assert cluster["cluster"]["server"] == "https://10.0.0.1:6443"
+    assert base64.b64decode(cluster["cluster"]["certificate-authority-data"]).decode() == CA_PEM
+    assert list((machine.folder / "run").iterdir()) == []
+
+
+def test_a_ca_that_is_not_the_pinned_one_is_refused() -> None:
+    with pytest.raises(OptionError, match="^ca_certificate is not a certificate that ca_cert_hashes has the hash of"):
+        checked_command(replace(COMMAND, ca_certificate=CA_PEM, ca_cert_hashes=[OTHER]), FRESH)
 
 
 def test_a_marker_says_that_the_join_is_ours_while_it_runs(machine: Machine) -> None:
@@ -626,6 +537,6 @@ def test_no_kubeadm(machine: Machine) -> None:
 def test_an_end_without_kubelet_conf_is_a_failure(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeKubeadm(machine)
     fake.leaves = []
-    monkeypatch.setattr(join.time, "sleep", quiet)
+    monkeypatch.setattr(join.time, "sleep", lambda _seconds: None)
     with pytest.raises(KubesteadError, match="ended well, but the kubelet has no /etc/kubernetes/kubelet.conf"):
         run(machine)

@@ -28,6 +28,7 @@ RESULT = {
     "endpoint": "10.0.0.1:6443",
     "token": "abcdef.0123456789abcdef",
     "ca_cert_hashes": [CA],
+    "ca_certificate": "-----BEGIN CERTIFICATE-----",
     "certificate_key": KEY,
     "control_plane": True,
     "expires": "2099-01-01T00:00:00Z",
@@ -45,7 +46,10 @@ def look_up(*terms: Any, **options: Any) -> list[dict[str, Any]]:
 def test_a_minted_token_for_control_planes_and_for_workers() -> None:
     (control_plane,) = look_up(RESULT)
     assert control_plane == {key: RESULT[key] for key in control_plane}
-    assert set(control_plane) == {"endpoint", "token", "ca_cert_hashes", "certificate_key", "control_plane", "expires"}
+    assert set(control_plane) == {
+        *("endpoint", "token", "ca_cert_hashes", "ca_certificate"),
+        *("certificate_key", "control_plane", "expires"),
+    }
     (worker,) = look_up(RESULT, control_plane=False)
     assert (worker["control_plane"], worker["certificate_key"]) == (False, "")
 
@@ -69,10 +73,11 @@ def test_a_dry_run_has_no_token_and_that_may_be_allowed() -> None:
     dry = {"changed": True, "steps": [], "control_plane": True, "reused": False}
     with pytest.raises(AnsibleLookupError, match="join command has no token"):
         look_up(dry)
-    assert look_up(dry, allow_missing=True) == [{"endpoint": "", "ca_cert_hashes": [], "control_plane": True}]
+    nothing = {"endpoint": "", "ca_cert_hashes": [], "ca_certificate": "", "control_plane": True}
+    assert look_up(dry, allow_missing=True) == [nothing]
     known = dict(dry, endpoint="10.0.0.1:6443", ca_cert_hashes=[CA])
     assert look_up(known, allow_missing=True, control_plane=False) == [
-        {"endpoint": "10.0.0.1:6443", "ca_cert_hashes": [CA], "control_plane": False}
+        {"endpoint": "10.0.0.1:6443", "ca_cert_hashes": [CA], "ca_certificate": "", "control_plane": False}
     ]
     assert look_up(RESULT, allow_missing=True)[0]["token"] == RESULT["token"]
 
