@@ -10,7 +10,6 @@ the answer; in between the host read its clock. That bounds the host's differenc
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
 
@@ -78,6 +77,9 @@ def skews(readings: Sequence[Reading]) -> Dict[str, float]:
     The control machine's clock is one of all, and counts twice where the number would be even else: so one wrong
     clock is outvoted wherever there are two hosts that agree.
     """
+    # Judged on the control machine alone; the hosts, which only read their clock, need not load it.
+    import statistics
+
     known = [reading for reading in readings if reading.known]
     own: List[float] = [0.0] if len(known) % 2 == 0 else [0.0, 0.0]
     # The true median lies between the medians of what is possible.

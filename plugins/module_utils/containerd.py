@@ -184,10 +184,13 @@ class ContainerdState:
 # -- observing
 
 
-def observe(system: System, image_repository: str = "registry.k8s.io", reveal: bool = False) -> ContainerdState:
+def observe(
+    system: System, image_repository: str = "registry.k8s.io", reveal: bool = False, kubeadm_version: str = ""
+) -> ContainerdState:
     """Look at containerd; about eight commands, none of which uses the network.
 
-    ``reveal`` keeps credentials in the state, for the one process that has to compare them.
+    ``reveal`` keeps credentials in the state, for the one process that has to compare them. ``kubeadm_version`` is that
+    of the installed kubeadm, where it is known already.
     """
     packages = _packages(system)
     debian = _is_debian(system)
@@ -202,7 +205,7 @@ def observe(system: System, image_repository: str = "registry.k8s.io", reveal: b
     effective = _effective(system, schema) if schema and text is not None else None
     shown = _same if reveal else redacted
     active, enabled = _service(system)
-    kubeadm = versions.parse(system.run(["kubeadm", "version", "-o", "short"]).stdout)
+    kubeadm = versions.parse(kubeadm_version or system.run(["kubeadm", "version", "-o", "short"]).stdout)
     return ContainerdState(
         packages=packages,
         candidate=candidate,
@@ -449,6 +452,8 @@ def cri_status(text: str) -> str:
 
 
 def _kubeadm_sandbox(system: System, version: versions.Version, image_repository: str) -> str:
+    if image_repository and versions.knows_pause(version):
+        return _sandbox(version, image_repository)
     command = ["kubeadm", "config", "images", "list", "--kubernetes-version", "v{0}".format(version)]
     for line in system.run(
         command + (["--image-repository", image_repository] if image_repository else [])
@@ -466,8 +471,12 @@ def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str)
     version = versions.parse(kubeadm_version)
     if version is None or kubeadm_version == state.kubeadm_version:
         return state
-    sandbox = "{0}/pause:{1}".format(image_repository or "registry.k8s.io", versions.pause_tag(version))
+    sandbox = _sandbox(version, image_repository or "registry.k8s.io")
     return replace(state, kubeadm_version=kubeadm_version, kubeadm_sandbox=sandbox)
+
+
+def _sandbox(version: versions.Version, image_repository: str) -> str:
+    return "{0}/pause:{1}".format(image_repository, versions.pause_tag(version))
 
 
 def to_come(state: ContainerdState, options: ContainerdOptions) -> List[str]:

@@ -11,23 +11,25 @@ A host that is a node of a cluster already (it has kubelet.conf) never gets anot
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import os
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple
 
-from . import packages, repository, versions
+from . import packages, versions
 from .errors import KubesteadError, OptionError
 from .findings import Problem
 from .model import option
 from .openpgp import public_keys
 from .packages import Package
 from .plan import Step
-from .repository import Fetch, Offer
 from .system import System
+
+# Every observation reads this file, few ask a repository: what that takes is imported where it is used.
+if TYPE_CHECKING:
+    from .repository import Fetch, Offer
 
 AREA = "kube_packages"
 
@@ -253,6 +255,8 @@ def observe(
     )
     if not must_install and not must_have_key:
         return state
+    from . import repository
+
     get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager))
     answers = dict(state.__dict__)
     if must_install:
@@ -291,6 +295,8 @@ def _same_base(source: Optional[str], base: str) -> bool:
 
 
 def _ask(fetch: Fetch, base: str, request: versions.Request, manager: str, architecture: str) -> RepositoryState:
+    from . import repository
+
     url = repository_url(base, request.series, manager)
     names = [*NAMES, CRI_TOOLS]
     read = repository.deb_offers if manager == "apt" else repository.rpm_offers
@@ -320,6 +326,8 @@ def summarize(url: str, offers: Sequence[Offer]) -> RepositoryState:
 
 def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: str) -> List[str]:
     """Minors that are there when the asked one is not, so that the message can name them."""
+    from concurrent.futures import ThreadPoolExecutor
+
     near = {request.minor - 2, request.minor - 1, request.minor + 1}
     candidates = sorted(minor for minor in set(_MINORS) | near if minor > 0 and minor != request.minor)
     index = "InRelease" if manager == "apt" else "repodata/repomd.xml"
@@ -328,7 +336,7 @@ def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: s
         address = repository_url(base, "{0}.{1}".format(request.major, minor), manager) + index
         return fetch(address, "HEAD").ok
 
-    with concurrent.futures.ThreadPoolExecutor(max_workers=len(candidates)) as pool:
+    with ThreadPoolExecutor(max_workers=len(candidates)) as pool:
         found = list(pool.map(exists, candidates))
     return ["{0}.{1}".format(request.major, minor) for minor, there in zip(candidates, found) if there]
 

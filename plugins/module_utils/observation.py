@@ -46,7 +46,7 @@ def observe(
             "node": node.observe(system),
             "host": host.observe(system),
             "kube_packages": kube_packages.observe(system, packages_url, _request(kubernetes_version)),
-            "containerd": containerd.observe(system, image_repository),
+            "containerd": containerd.observe(system, image_repository, kubeadm_version=made.installed_version),
             "cni": cni.observe(system),
             "kubeadm": made,
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),

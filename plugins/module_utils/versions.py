@@ -81,6 +81,12 @@ def parse(text: str) -> Optional[Version]:
 
 # The pause image of kubeadm, by the minor it came with.
 _PAUSE = {20: "3.2", 21: "3.4.1", 22: "3.5", 23: "3.6", 24: "3.7", 25: "3.8", 26: "3.9", 31: "3.10", 34: "3.10.1"}
+_NEWEST_KNOWN = 35
+
+
+def knows_pause(version: Version) -> bool:
+    """Whether :func:`pause_tag` is sure of this version."""
+    return version.major == 1 and min(_PAUSE) <= version.minor <= _NEWEST_KNOWN
 
 
 def pause_tag(version: Version) -> str:

@@ -237,14 +237,20 @@ def test_an_installed_package_is_kept(machine: Machine) -> None:
 
 def test_kubeadms_sandbox_image(machine: Machine) -> None:
     node(machine)
-    machine.answer("kubeadm version -o short", "v1.35.0\n")
     machine.answer("kubeadm config images list", fixture("containerd/images-1.35.0.txt"))
     options = ContainerdOptions(image_repository="registry.example.com/k8s")
+    # One that is newer than this collection is asked.
+    machine.answer("kubeadm version -o short", "v1.99.0\n")
     state = containerd.observe(machine, options.image_repository)
     assert machine.ran[-1][-2:] == ["--image-repository", "registry.example.com/k8s"]
     assert "--kubernetes-version" in machine.ran[-1]
     assert containerd.sandbox_image(state, options) == "registry.example.com/k8s/pause:3.10.1"
     assert containerd.sandbox_image(state, ContainerdOptions(sandbox_image="x/pause:1")) == "x/pause:1"
+    machine.answer("kubeadm config images list", "", rc=1)
+    known = containerd.observe(machine, options.image_repository, kubeadm_version="1.35.0")
+    assert known.kubeadm_sandbox == state.kubeadm_sandbox
+    # Its own default differs by version.
+    assert containerd.observe(machine, "", kubeadm_version="1.35.0").kubeadm_sandbox == ""
 
 
 def test_the_sandbox_image_without_kubeadm(machine: Machine) -> None:
