@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .errors import KubesteadError
-from .network import parse_cidrs
+from .network import Interface, json_objects, parse_cidrs, parse_interfaces
 from .plan import Step
 from .system import System
 
@@ -61,17 +61,6 @@ class BridgeOptions:
     node_name: str = ""
     # A machine that is none of the nodes is left alone.
     members_only: bool = False
-
-
-@dataclass(frozen=True)
-class Interface:
-    """An address of the machine, and the interface it is on."""
-
-    name: str
-    address: str
-    # Prefix length.
-    length: int
-    mtu: int
 
 
 @dataclass(frozen=True)
@@ -146,23 +135,11 @@ def observe(system: System) -> BridgeState:
     return BridgeState(**values)
 
 
-def parse_interfaces(text: str) -> List[Interface]:
-    """The addresses of ``ip -j address``, without loopback and link-local ones."""
-    found: List[Interface] = []
-    for link in _json_list(text):
-        for entry in link.get("addr_info") or []:
-            if entry.get("scope") in ("host", "link") or not entry.get("local"):
-                continue
-            length, mtu = int(entry.get("prefixlen", 0)), int(link.get("mtu", 0))
-            found.append(Interface(str(link.get("ifname")), str(entry["local"]), length, mtu))
-    return found
-
-
 def parse_routes(text: str) -> List[Route]:
     """The routes of ``ip -j route`` that go through a gateway."""
     return [
         Route(str(entry["dst"]), str(entry["gateway"]))
-        for entry in _json_list(text)
+        for entry in json_objects(text)
         if entry.get("dst") and entry.get("gateway")
     ]
 
@@ -176,14 +153,6 @@ def parse_rules(family: int, table: str, text: str) -> List[Rule]:
         if len(words) > 2 and words[0] == "-A" and "--comment {0} ".format(COMMENT) in plain:
             rules.append(Rule(family, table, words[1], " ".join(words[2:])))
     return rules
-
-
-def _json_list(text: str) -> List[Mapping[str, Any]]:
-    try:
-        data = json.loads(text or "[]")
-    except ValueError:
-        return []
-    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
 
 # -- deciding

@@ -17,10 +17,10 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from .bridge import parse_interfaces
 from .errors import KubesteadError
 from .kubeadm import PKI
 from .kubectl import ADMIN_KUBECONFIG, Kubectl
+from .network import parse_interfaces
 from .system import System
 
 CA = PKI + "/etcd/ca.crt"

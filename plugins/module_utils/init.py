@@ -188,24 +188,14 @@ def _differences(state: KubeadmState, options: InitOptions) -> List[Problem]:
         ("cluster_dns_domain", options.dns_domain, config.dns_domain),
         (
             "cluster_endpoint",
-            full_endpoint(options.endpoint, options.bind_port),
-            full_endpoint(config.endpoint, options.bind_port),
+            network.full_endpoint(options.endpoint, options.bind_port),
+            network.full_endpoint(config.endpoint, options.bind_port),
         ),
     ):
         if wanted and wanted != live:
             text = "{0} is {1}, but the cluster was made with {2}".format(variable, wanted, live or "none")
             found.append(Problem("control_plane.differs", text, "set it so; a live cluster keeps its own", "warning"))
     return found
-
-
-def full_endpoint(endpoint: str, bind_port: int = 6443) -> str:
-    """An endpoint as kubeadm writes it into kubeconfigs: with the API server's port where none is named."""
-    if not endpoint:
-        return ""
-    host, port = network.parse_endpoint("cluster_endpoint", endpoint)
-    has_port = endpoint.strip().endswith(":{0}".format(port)) and not endpoint.strip().endswith("]")
-    host = "[{0}]".format(host) if ":" in host else host
-    return "{0}:{1}".format(host, port if has_port else bind_port)
 
 
 def target_version(installed_version: str, requested: str) -> str:
@@ -426,7 +416,7 @@ def described(state: KubeadmState, options: InitOptions) -> Dict[str, Any]:
     """What the module returns of a control plane, live or (in a dry run) as planned."""
     config = state.api.config
     server = re.sub(r"^https?://", "", state.server)
-    planned = full_endpoint(options.endpoint or options.advertise_address, options.bind_port)
+    planned = network.full_endpoint(options.endpoint or options.advertise_address, options.bind_port)
     live_version = config.kubernetes_version if config else state.api.server_version
     return {
         "kubernetes_version": live_version or target_version(state.installed_version, options.kubernetes_version),

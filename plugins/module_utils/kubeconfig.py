@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from .errors import KubesteadError
-from .init import full_endpoint
 from .kubeadm import ca_cert_hashes
 from .kubectl import ADMIN_KUBECONFIG
 from .model import option
+from .network import full_endpoint
 from .plan import Step
 from .system import System
 

@@ -2,12 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Address ranges: reading them with a precise error, and which of them get in each other's way."""
+"""Address ranges and endpoints, read with a precise error; which ranges get in each other's way; a host's addresses."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import List, Sequence, Tuple, Union
+import json
+from dataclasses import dataclass
+from typing import Any, List, Mapping, Sequence, Tuple, Union
 
 from .errors import OptionError
 
@@ -73,3 +75,45 @@ def parse_endpoint(option: str, text: str) -> Tuple[str, int]:
     if not host or "/" in host or " " in host:
         raise OptionError(option, "is {0!r}, not a host name or address".format(text), fix)
     return host, int(port)
+
+
+def full_endpoint(endpoint: str, bind_port: int = 6443) -> str:
+    """An endpoint as kubeadm writes it into kubeconfigs: with the API server's port where none is named."""
+    if not endpoint:
+        return ""
+    host, port = parse_endpoint("cluster_endpoint", endpoint)
+    has_port = endpoint.strip().endswith(":{0}".format(port)) and not endpoint.strip().endswith("]")
+    host = "[{0}]".format(host) if ":" in host else host
+    return "{0}:{1}".format(host, port if has_port else bind_port)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An address of the machine, and the interface it is on."""
+
+    name: str
+    address: str
+    # Prefix length.
+    length: int
+    mtu: int
+
+
+def parse_interfaces(text: str) -> List[Interface]:
+    """The addresses of ``ip -j address``, without loopback and link-local ones."""
+    found: List[Interface] = []
+    for link in json_objects(text):
+        for entry in link.get("addr_info") or []:
+            if entry.get("scope") in ("host", "link") or not entry.get("local"):
+                continue
+            length, mtu = int(entry.get("prefixlen", 0)), int(link.get("mtu", 0))
+            found.append(Interface(str(link.get("ifname")), str(entry["local"]), length, mtu))
+    return found
+
+
+def json_objects(text: str) -> List[Mapping[str, Any]]:
+    """What ``ip -j`` printed: a list of objects, empty where it is none."""
+    try:
+        data = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []

@@ -82,13 +82,14 @@ CUT_OFF = Fault(
     heal="iptables -D INPUT -i eth0 -p tcp ! --dport 22 -j DROP; "
     "iptables -D OUTPUT -o eth0 -p tcp ! --sport 22 -j DROP",
 )
-# What kubeadm and etcd write to becomes a file system that has no room, with what is there already in it.
+# What kubeadm and etcd write to becomes a file system that has no room, with what is there already in it. Healed, it has
+# what preflight asks for.
 FULL_DISK = Fault(
     "the disk is full",
     shell="for d in /etc/kubernetes /var/lib/etcd; do mkdir -p $d; mkdir -p /run/was$d; cp -a $d/. /run/was$d/; "
     "mount -t tmpfs -o size=$(( $(du -sk $d | cut -f1) + 16 ))k full $d; cp -a /run/was$d/. $d/; "
     "head -c 10M /dev/zero > $d/filler 2>/dev/null; done; true",
-    heal="for d in /etc/kubernetes /var/lib/etcd; do rm -f $d/filler; mount -o remount,size=512m $d; done",
+    heal="for d in /etc/kubernetes /var/lib/etcd; do rm -f $d/filler; mount -o remount,size=4g $d; done",
 )
 
 

@@ -88,14 +88,6 @@ def run(host: Host, options: BridgeOptions) -> list[str]:
     return [f"{step.action} {step.target}" for step in steps]
 
 
-def test_the_addresses_of_a_real_node() -> None:
-    found = bridge.parse_interfaces(fixture("bridge/ip-address.json"))
-    assert [(item.name, item.address, item.length, item.mtu) for item in found if item.name == "eth0"] == [
-        ("eth0", "10.213.0.65", 20, 1500)
-    ]
-    assert not any(item.address.startswith(("127.", "fe80:", "::1")) for item in found)
-
-
 def test_rules_of_a_real_node() -> None:
     found = bridge.parse_rules(4, "filter", fixture("bridge/iptables-forward.txt"))
     wanted = bridge.wanted_rules(BridgeOptions(PODS, NODES))

@@ -300,22 +300,6 @@ def test_which_versions_a_kubeadm_makes(installed: str, requested: str, fine: bo
     assert (found == []) is fine
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "port", "full"),
-    [
-        ("", 6443, ""),
-        ("k8s.example.org", 6443, "k8s.example.org:6443"),
-        ("k8s.example.org", 7443, "k8s.example.org:7443"),
-        ("k8s.example.org:443", 7443, "k8s.example.org:443"),
-        ("2001:db8::1", 6443, "[2001:db8::1]:6443"),
-        ("[2001:db8::1]", 7443, "[2001:db8::1]:7443"),
-        ("[2001:db8::1]:443", 6443, "[2001:db8::1]:443"),
-    ],
-)
-def test_endpoints_with_their_port(endpoint: str, port: int, full: str) -> None:
-    assert init.full_endpoint(endpoint, port) == full
-
-
 # -- the run
 
 

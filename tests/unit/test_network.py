@@ -11,6 +11,8 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import network
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
 
+from .support import fixture
+
 
 def test_one_range_and_dual_stack() -> None:
     assert [str(one) for one in network.parse_cidrs("x", "10.244.0.0/16")] == ["10.244.0.0/16"]
@@ -53,3 +55,27 @@ def test_endpoints(text: str, wanted: tuple[str, int]) -> None:
 def test_bad_endpoints(text: str) -> None:
     with pytest.raises(OptionError, match="^cluster_endpoint is "):
         network.parse_endpoint("cluster_endpoint", text)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port", "full"),
+    [
+        ("", 6443, ""),
+        ("k8s.example.org", 6443, "k8s.example.org:6443"),
+        ("k8s.example.org", 7443, "k8s.example.org:7443"),
+        ("k8s.example.org:443", 7443, "k8s.example.org:443"),
+        ("2001:db8::1", 6443, "[2001:db8::1]:6443"),
+        ("[2001:db8::1]", 7443, "[2001:db8::1]:7443"),
+        ("[2001:db8::1]:443", 6443, "[2001:db8::1]:443"),
+    ],
+)
+def test_endpoints_with_their_port(endpoint: str, port: int, full: str) -> None:
+    assert network.full_endpoint(endpoint, port) == full
+
+
+def test_the_addresses_of_a_real_node() -> None:
+    found = network.parse_interfaces(fixture("bridge/ip-address.json"))
+    assert [(item.name, item.address, item.length, item.mtu) for item in found if item.name == "eth0"] == [
+        ("eth0", "10.213.0.65", 20, 1500)
+    ]
+    assert not any(item.address.startswith(("127.", "fe80:", "::1")) for item in found)
