@@ -450,8 +450,7 @@ def join(system: System, options: JoinOptions, command: JoinCommand, own_files: 
         _wait_for_kubelet_conf(system)
         _wait_for_node(system, began)
     finally:
-        if not system.exists(KUBELET_KUBECONFIG) or system.exists(BOOTSTRAP_KUBECONFIG):
-            system.remove(BOOTSTRAP_KUBECONFIG)
+        system.remove(BOOTSTRAP_KUBECONFIG)
     attempts.end(system)
 
 
@@ -475,7 +474,7 @@ def _left_etcd(
 def _wait_for_kubelet_conf(system: System) -> None:
     """kubeadm waits for the kubelet's certificate itself, unless phases are skipped."""
     for _attempt in range(60):
-        if system.exists(KUBELET_KUBECONFIG):
+        if kubeadm.kubelet_kubeconfig(system) is not None:
             return
         time.sleep(0.5)
     raise KubesteadError(

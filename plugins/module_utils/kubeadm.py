@@ -147,7 +147,7 @@ def observe(system: System) -> KubeadmState:
     installed = installed_version(system)
     version = parse(installed)
     admin = system.exists(ADMIN_KUBECONFIG)
-    kubelet_conf = system.read(KUBELET_KUBECONFIG)
+    kubelet_conf = kubelet_kubeconfig(system)
     manifests = [name for name in system.names(MANIFESTS) if name.endswith((".yaml", ".yml", ".json"))]
     pki = files_below(system, PKI)
     ca_hashes = ca_cert_hashes(system.read(CA_CERTIFICATE) or "")
@@ -156,7 +156,7 @@ def observe(system: System) -> KubeadmState:
         "config_api": config_api(version) if version else "",
         "admin_conf": admin,
         "super_admin_conf": system.exists("/etc/kubernetes/super-admin.conf"),
-        "kubelet_conf": system.exists(KUBELET_KUBECONFIG),
+        "kubelet_conf": kubelet_conf is not None,
         "bootstrap_kubelet_conf": system.exists(BOOTSTRAP_KUBECONFIG),
         "ca_cert_hash": ca_hashes[0] if ca_hashes else "",
         "pki": pki,
@@ -483,6 +483,16 @@ def kubeconfig_server(text: str) -> str:
     """The server's URL in a kubeconfig as kubeadm writes it; empty when there is none."""
     match = re.search(r"^\s+server:\s*[\"']?(https?://[^\s\"']+)", text, re.MULTILINE)
     return match.group(1) if match else ""
+
+
+def kubelet_kubeconfig(system: System) -> Optional[str]:
+    """The kubelet's kubeconfig, None where it is not there or leads to a client certificate that is not there.
+
+    A kubelet that bootstraps in the background writes it before it has the certificate.
+    """
+    text = system.read(KUBELET_KUBECONFIG)
+    named = re.search(r"(?m)^\s*client-certificate:\s*[\"']?([^\s\"']+)", text or "")
+    return text if not named or system.exists(named.group(1)) else None
 
 
 def node_name(system: System, kubelet_conf: Optional[str]) -> str:

@@ -487,6 +487,20 @@ def test_a_failed_join_leaves_no_token_and_the_next_one_starts_clean(machine: Ma
     assert not machine.exists(attempt.MARKER)
 
 
+def test_a_kubelet_that_wrote_its_kubeconfig_but_got_no_certificate_starts_clean(machine: Machine) -> None:
+    """kubelet 1.35 beside a containerd that is stopped."""
+    FakeKubeadm(machine)
+    unused = "users:\n- user:\n    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n"
+    machine.put("/etc/kubernetes/kubelet.conf", unused)
+    machine.put("/etc/kubernetes/pki/ca.crt", CA_PEM)
+    attempt.begin(machine, BEGUN)
+    clean, again = plan(kubeadm.observe(machine), JoinOptions(), COMMAND)
+    assert (clean.action, clean.data["reset"], again.action) == ("clean", False, "join")
+    join.apply(clean, machine)
+    assert ["systemctl", "stop", "kubelet"] in machine.ran
+    assert not machine.exists("/etc/kubernetes/kubelet.conf")
+
+
 def test_leftovers_of_a_control_plane_are_reset_by_kubeadm(machine: Machine) -> None:
     FakeKubeadm(machine)
     machine.answer("kubeadm reset", "")

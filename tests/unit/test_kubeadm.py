@@ -185,6 +185,14 @@ def test_a_join_whose_token_is_still_there_is_not_done(machine: Machine) -> None
     assert state.reason.endswith("lacking an end of the kubelet's bootstrap")
 
 
+def test_a_kubeconfig_whose_certificate_never_came_is_no_joined_node(machine: Machine) -> None:
+    worker(machine)
+    machine.remove("/var/lib/kubelet/pki/kubelet-client-current.pem")
+    state = kubeadm.observe(machine)
+    assert (state.phase, state.role, state.kubelet_conf, state.finished) == (PARTIAL, "worker", False, False)
+    assert state.reason == "found certificates; lacking kubelet.conf"
+
+
 def test_a_ca_certificate_alone_is_no_ca_of_ones_own(machine: Machine) -> None:
     machine.put("/etc/kubernetes/pki/ca.crt", recorded("v1.35", "ca.crt"))
     state = kubeadm.observe(machine)
