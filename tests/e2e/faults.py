@@ -82,8 +82,8 @@ CUT_OFF = Fault(
     heal="iptables -D INPUT -i eth0 -p tcp ! --dport 22 -j DROP; "
     "iptables -D OUTPUT -o eth0 -p tcp ! --sport 22 -j DROP",
 )
-# What kubeadm and etcd write to becomes a file system that has no room, with what is there already in it. Healed, it has
-# what preflight asks for.
+# What kubeadm and etcd write to becomes a file system that has no room, with what is there already in it. Healed, it
+# has what preflight asks for.
 FULL_DISK = Fault(
     "the disk is full",
     shell="for d in /etc/kubernetes /var/lib/etcd; do mkdir -p $d; mkdir -p /run/was$d; cp -a $d/. /run/was$d/; "
