@@ -17,7 +17,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .conftest import Lab, dev
+from .conftest import Lab, dev, eventually
 
 ORDER = "/run/fault.json"
 STRUCK = "/run/fault.struck"
@@ -140,13 +140,8 @@ def whole(lab: Lab, hosts: list[str], control_planes: int = 1, tokens: bool = Fa
     ``tokens`` allows for bootstrap tokens that end within 15 minutes: no one deletes that of a control machine that
     died, where nobody has to join any more.
     """
-    nodes = json.loads(lab.kubectl("get nodes -o json"))["items"]
-    ready = {
-        node["metadata"]["name"]
-        for node in nodes
-        if any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
-    }
-    assert ready == set(hosts), ready
+    # A kubelet whose containerd was down says so late, when it is up again: at its next status.
+    assert eventually(lambda: _ready(lab) == set(hosts)), _ready(lab)
     for what in (
         "configmap/kubeadm-config",
         "configmap/kube-proxy",
@@ -176,6 +171,14 @@ def whole(lab: Lab, hosts: list[str], control_planes: int = 1, tokens: bool = Fa
         )
     )["members"]
     assert len(members) == control_planes and all(one.get("name") for one in members), members
+
+
+def _ready(lab: Lab) -> set[str]:
+    return {
+        node["metadata"]["name"]
+        for node in json.loads(lab.kubectl("get nodes -o json"))["items"]
+        if any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+    }
 
 
 def _minutes_left(lab: Lab) -> list[float]:
