@@ -126,7 +126,8 @@ def bare_again(lab: Lab, host: str) -> None:
     lab.ssh(
         host,
         "rm -f /usr/local/bin/kubeadm; systemctl start containerd; kubeadm reset --force >/dev/null 2>&1; "
-        "umount /etc/kubernetes /var/lib/etcd 2>/dev/null; "
+        # Full disks; what the node keeps over a restart stays mounted.
+        "grep -oE ' /(etc/kubernetes|var/lib/etcd) tmpfs ' /proc/mounts | while read -r dir _; do umount $dir; done; "
         "rm -rf /etc/kubernetes/* /var/lib/etcd/* /var/lib/kubestead /etc/cni/net.d/* /home/admin/.kube /run/was "
         "/var/lib/cni; ip link delete cni0 2>/dev/null; "
         "systemctl list-unit-files --no-legend 'kubestead*' | cut -d' ' -f1 | xargs -r systemctl disable --now; "
