@@ -242,6 +242,9 @@ def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> Lis
         if options.nodes:
             reason = "{0} to join, {1}".format(_some(options.nodes), reason)
         steps.append(Step(AREA, "mint", "bootstrap token", reason))
+    if options.control_plane and state.certificates:
+        # They will be replaced; the token that ends them would stay for its two hours.
+        steps.append(_withdraw_step(state, "uploaded before, with a key that is not known any more"))
     if options.control_plane:
         reason = "a control plane joins; they are encrypted and leave the cluster after two hours"
         steps.append(Step(AREA, "upload", "control plane certificates", reason))
@@ -257,15 +260,13 @@ def plan_absent(state: TokenState, token_id: str, certificates: bool, now: datet
         elif token.ours and token.seconds_left(now) <= 0:
             steps.append(_delete_step(token.token_id, "expired at {0}".format(token.expires)))
     if certificates and state.certificates:
-        step = Step(
-            AREA,
-            "withdraw",
-            "control plane certificates",
-            "not needed any more",
-            data={"owner": state.certificates_owner},
-        )
-        steps.append(step)
+        steps.append(_withdraw_step(state, "not needed any more"))
     return steps
+
+
+def _withdraw_step(state: TokenState, reason: str) -> Step:
+    owner = {"owner": state.certificates_owner}
+    return Step(AREA, "withdraw", "control plane certificates", reason, data=owner)
 
 
 def _same_work(token: Token, nodes: List[str]) -> bool:

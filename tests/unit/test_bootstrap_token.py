@@ -282,6 +282,14 @@ def test_the_longest_life_is_taken_and_the_rest_of_the_same_work_removed() -> No
 
 def test_certificates_are_uploaded_only_for_control_planes() -> None:
     assert [step.action for step in plan_present(state(), TokenOptions(control_plane=True), NOW)] == ["mint", "upload"]
+
+
+def test_certificates_of_a_run_that_was_cut_off_are_withdrawn_with_the_token_that_ends_them() -> None:
+    left = state(certificates=True, certificates_owner="bootstrap-token-abcdef")
+    steps = plan_present(left, TokenOptions(control_plane=True), NOW)
+    assert [step.action for step in steps] == ["mint", "withdraw", "upload"]
+    assert steps[1].data == {"owner": "bootstrap-token-abcdef"}
+    assert [step.action for step in plan_present(left, TokenOptions(), NOW)] == ["mint"]
     assert [step.action for step in plan_present(state(), TokenOptions(), NOW)] == ["mint"]
 
 
