@@ -18,13 +18,14 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from .errors import KubesteadError
-from .kubeadm import PKI
+from .kubeadm import MANIFESTS, PKI
 from .kubectl import ADMIN_KUBECONFIG, Kubectl
 from .network import parse_interfaces
 from .system import System
 
 CA = PKI + "/etcd/ca.crt"
 CERTIFICATE, KEY = PKI + "/apiserver-etcd-client.crt", PKI + "/apiserver-etcd-client.key"
+API_SERVER = MANIFESTS + "/kube-apiserver.yaml"
 PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3Detcd"
 # What kubeadm notes on each etcd's pod: where its clients find it.
 CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
@@ -74,8 +75,8 @@ def leave(
     ``patience`` (seconds) is for a cluster that comes to rest. Raises :class:`KubesteadError` when the member may still
     be there then.
     """
-    if not all(system.exists(path) for path in (ADMIN_KUBECONFIG, CA, CERTIFICATE, KEY)):
-        # Members are added after all of these were made.
+    if not all(system.exists(path) for path in (ADMIN_KUBECONFIG, CA, CERTIFICATE, KEY, API_SERVER)):
+        # Members are added after all of these were made, the API server's manifest as the last.
         return False
     kubectl = Kubectl(system, request_timeout=5)
     own = [one.address for one in parse_interfaces(system.run(["ip", "-j", "address"]).stdout)]

@@ -45,7 +45,7 @@ class Etcd:
 def second(tmp_path: Path) -> Machine:
     """The second control plane, as a join leaves it."""
     machine = Machine(tmp_path)
-    for path in (ADMIN_KUBECONFIG, etcd.CA, etcd.CERTIFICATE, etcd.KEY):
+    for path in (ADMIN_KUBECONFIG, etcd.CA, etcd.CERTIFICATE, etcd.KEY, etcd.API_SERVER):
         machine.put(path, "")
     machine.answer("ip -j address", fixture("etcd/address.json"))
     machine.answer("kubectl", fixture("etcd/pods.json"))
@@ -115,7 +115,7 @@ def test_an_api_that_is_silent_is_waited_for_and_told(second: Machine) -> None:
     assert "context deadline exceeded" in caught.value.message
 
 
-@pytest.mark.parametrize("path", [ADMIN_KUBECONFIG, etcd.CERTIFICATE])
+@pytest.mark.parametrize("path", [ADMIN_KUBECONFIG, etcd.CERTIFICATE, etcd.API_SERVER])
 def test_a_join_that_stopped_before_its_certificates_or_kubeconfigs_asks_nobody(second: Machine, path: str) -> None:
     second.remove(path)
     ask = Etcd()
