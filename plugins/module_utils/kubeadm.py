@@ -486,13 +486,19 @@ def kubeconfig_server(text: str) -> str:
 
 
 def kubelet_kubeconfig(system: System) -> Optional[str]:
-    """The kubelet's kubeconfig, None where it is not there or leads to a client certificate that is not there.
+    """The kubelet's kubeconfig, None where it is not there or nobody can show who he is with it.
 
-    A kubelet that bootstraps in the background writes it before it has the certificate.
+    A kubelet that bootstraps in the background writes it before it has the certificate, and a full disk cuts it short.
     """
     text = system.read(KUBELET_KUBECONFIG)
     named = re.search(r"(?m)^\s*client-certificate:\s*[\"']?([^\s\"']+)", text or "")
-    return text if not named or system.exists(named.group(1)) else None
+    if named:
+        return text if system.exists(named.group(1)) else None
+    return text if _CREDENTIALS.search(text or "") else None
+
+
+# The other ways in which a kubeconfig may say who one is.
+_CREDENTIALS = re.compile(r"(?m)^[\s-]*(client-certificate-data|token|tokenFile|exec|auth-provider|username):")
 
 
 def node_name(system: System, kubelet_conf: Optional[str]) -> str:

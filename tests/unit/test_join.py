@@ -375,7 +375,7 @@ class FakeKubeadm:
             self.seen["discovery"] = json.loads(Path(discovery["file"]["kubeConfigPath"]).read_text())
         self.seen.update(mode=os.stat(path).st_mode & 0o777, marker_text=marker)
         for name in self.leaves:
-            self.machine.put(name, CA_PEM if name.endswith("ca.crt") else "x")
+            self.machine.put(name, CA_PEM if name.endswith("ca.crt") else "users:\n- user:\n    token: x\n")
         return self.result
 
 

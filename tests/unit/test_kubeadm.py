@@ -185,9 +185,14 @@ def test_a_join_whose_token_is_still_there_is_not_done(machine: Machine) -> None
     assert state.reason.endswith("lacking an end of the kubelet's bootstrap")
 
 
-def test_a_kubeconfig_whose_certificate_never_came_is_no_joined_node(machine: Machine) -> None:
+@pytest.mark.parametrize("size", [None, 0, 300])
+def test_a_kubeconfig_without_a_certificate_is_no_joined_node(machine: Machine, size: int | None) -> None:
+    """The kubelet did not get one, or a full disk cut the file short."""
     worker(machine)
-    machine.remove("/var/lib/kubelet/pki/kubelet-client-current.pem")
+    if size is None:
+        machine.remove("/var/lib/kubelet/pki/kubelet-client-current.pem")
+    else:
+        machine.put("/etc/kubernetes/kubelet.conf", recorded("v1.35", "worker-kubelet.conf")[:size])
     state = kubeadm.observe(machine)
     assert (state.phase, state.role, state.kubelet_conf, state.finished) == (PARTIAL, "worker", False, False)
     assert state.reason == "found certificates; lacking kubelet.conf"

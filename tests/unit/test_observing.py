@@ -262,5 +262,5 @@ def test_a_node_that_runs_tries_no_ways(machine: Machine, listener: int) -> None
     target = f"127.0.0.1:{listener}"
     arguments = ("", "", "", "root", [target])
     assert observation.observe(machine, *arguments)["reach"] == {target: "open"}
-    machine.put("/etc/kubernetes/kubelet.conf", "apiVersion: v1\n")
+    machine.put("/etc/kubernetes/kubelet.conf", "users:\n- user:\n    client-certificate-data: eA==\n")
     assert observation.observe(machine, *arguments)["reach"] == {}
