@@ -23,9 +23,10 @@ from .cluster_info import ClusterInfo
 from .errors import KubesteadError
 from .join_command import JoinCommand, require_alive
 
-# Seconds for an endpoint that is just coming up, and for one answer.
+# Seconds for an endpoint that is just coming up, for one answer, and for a controller manager that is just coming up.
 PATIENCE = 5.0
 QUESTION = 3.0
+SIGNATURE = 20.0
 
 Answer = TypeVar("Answer")
 
@@ -70,8 +71,8 @@ def precheck(
 
     The signature of cluster-info is verified with the token, as kubeadm does, so a token whose id alone is right is
     found as well. Where the cluster has not signed with it yet, and the CA's certificate is at hand, the API server is
-    asked with the token. An endpoint that is just coming up is given 5 s; each question waits 3 s at most. Raises
-    :class:`KubesteadError`, one line, without the secrets.
+    asked with the token, and a controller manager that still starts is waited for. An endpoint that is just coming up
+    is given 5 s; each question waits 3 s at most. Raises :class:`KubesteadError`, one line, without the secrets.
     """
     require_alive(command, now)
     info = _patiently(lambda: _ask_once(command, asker), sleep)
@@ -87,6 +88,7 @@ def precheck(
         if not command.ca_certificate:
             raise _unknown_token(command)
         _patiently(lambda: _authenticate(command, asker), sleep)
+        _await_signature(command, asker, sleep)
     elif not info.signed_by(command.token):
         raise KubesteadError(
             "token {0} is known at {1}, but its secret part is another; make a new token with "
@@ -149,6 +151,23 @@ def _authenticate(command: JoinCommand, asker: Asker) -> None:
     if status == 401:
         # An API server hears of a token that was just made a moment later.
         raise _unknown_token(command, may_change=True)
+
+
+def _await_signature(command: JoinCommand, asker: Asker, sleep: Callable[[float], None]) -> None:
+    """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
+
+    A kubelet that starts earlier asks for its node in longer and longer intervals. Without a signature the join may
+    succeed as well, so none is no failure.
+    """
+    waited = 0.0
+    while waited < SIGNATURE:
+        try:
+            if _ask_once(command, asker).knows(command.token_id):
+                return
+        except _Unready:
+            pass
+        sleep(0.2)
+        waited += 0.2
 
 
 def _ask_once(command: JoinCommand, asker: Asker) -> ClusterInfo:
