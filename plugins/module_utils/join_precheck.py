@@ -26,7 +26,7 @@ from .join_command import JoinCommand, require_alive
 # Seconds for an endpoint that is just coming up, for one answer, and for a controller manager that is just coming up.
 PATIENCE = 5.0
 QUESTION = 3.0
-SIGNATURE = 20.0
+SIGNATURE = 6.0
 
 Answer = TypeVar("Answer")
 
@@ -156,8 +156,8 @@ def _authenticate(command: JoinCommand, asker: Asker) -> None:
 def _await_signature(command: JoinCommand, asker: Asker, sleep: Callable[[float], None]) -> None:
     """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
 
-    A kubelet that starts earlier asks for its node in longer and longer intervals. Without a signature the join may
-    succeed as well, so none is no failure.
+    A kubelet that starts earlier asks for its node in longer and longer intervals. One that starts late gains nothing,
+    and without a signature the join succeeds as well, so none in a few seconds is no failure.
     """
     waited = 0.0
     while waited < SIGNATURE:
