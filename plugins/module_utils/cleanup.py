@@ -62,7 +62,6 @@ def leave_cluster(system: System, name: str = "") -> None:
 def remove_bootstrap(system: System) -> None:
     """Remove what a worker's join leaves that did not come as far as a kubelet with a certificate."""
     system.run(["systemctl", "stop", "kubelet"], timeout=60.0)
-    for path in (BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, CA_CERTIFICATE):
-        system.remove(path)
-    for path in (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG):
+    of_kubernetes = (BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, CA_CERTIFICATE)
+    for path in (*of_kubernetes, KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG):
         system.remove(path)

@@ -163,10 +163,11 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
         check_ca_cert_hash(value, "ca_cert_hashes")
     endpoint = full_endpoint(command.endpoint, "endpoint") if command.endpoint else ""
     hashes = [value.lower() for value in command.ca_cert_hashes]
-    if command.ca_certificate and hashes and not set(kubeadm.ca_cert_hashes(command.ca_certificate)) & set(hashes):
+    pinned = set(kubeadm.ca_cert_hashes(command.ca_certificate)) & set(hashes)
+    if command.ca_certificate and not (pinned and command.ca_certificate.isascii()):
         raise OptionError(
             "ca_certificate",
-            "is not a certificate that ca_cert_hashes has the hash of",
+            "is not a PEM certificate that ca_cert_hashes has the hash of",
             "give both as kubeadm_join_token returns them",
         )
     if required and state.phase != DONE:

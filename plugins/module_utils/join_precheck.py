@@ -37,15 +37,14 @@ def ask(host: str, port: int, seconds: float, token: str = "", ca_certificate: s
     Asks without credentials and without trust, as kubeadm does; with a ``token`` only where ``ca_certificate`` (PEM)
     vouches for the server.
     """
+    headers = {"Accept": "application/json"}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if token:
-        context = ssl.create_default_context(cadata=ca_certificate)
+        context.load_verify_locations(cadata=ca_certificate)
+        headers["Authorization"] = "Bearer {0}".format(token)
     else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    headers = {"Accept": "application/json"}
-    if token:
-        headers["Authorization"] = "Bearer {0}".format(token)
     connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
     try:
         connection.request("GET", cluster_info.PATH, headers=headers)
@@ -165,7 +164,7 @@ def _await_signature(command: JoinCommand, asker: Asker, sleep: Callable[[float]
             if _ask_once(command, asker).knows(command.token_id):
                 return
         except _Unready:
-            pass
+            waited += QUESTION
         sleep(0.2)
         waited += 0.2
 

@@ -407,9 +407,12 @@ def test_with_the_ca_at_hand_the_cluster_is_found_by_a_file_and_need_not_sign_an
     assert list((machine.folder / "run").iterdir()) == []
 
 
-def test_a_ca_that_is_not_the_pinned_one_is_refused() -> None:
-    with pytest.raises(OptionError, match="^ca_certificate is not a certificate that ca_cert_hashes has the hash of"):
-        checked_command(replace(COMMAND, ca_certificate=CA_PEM, ca_cert_hashes=[OTHER]), FRESH)
+@pytest.mark.parametrize(
+    ("certificate", "hashes"), [(CA_PEM, [OTHER]), (CA_PEM, []), ("no certificate", [CA]), ("# Ä\n" + CA_PEM, [CA])]
+)
+def test_a_ca_that_is_not_the_pinned_one_is_refused(certificate: str, hashes: list[str]) -> None:
+    with pytest.raises(OptionError, match="^ca_certificate is not a PEM certificate that ca_cert_hashes has the hash"):
+        checked_command(replace(COMMAND, ca_certificate=certificate, ca_cert_hashes=hashes), FRESH)
 
 
 def test_a_marker_says_that_the_join_is_ours_while_it_runs(machine: Machine) -> None:

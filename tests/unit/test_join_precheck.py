@@ -205,3 +205,16 @@ def test_a_certificate_for_another_name_is_told() -> None:
 
     with pytest.raises(KubesteadError, match="does not hold with the cluster's CA: IP address mismatch; give"):
         precheck(WITH_CA, asker=asker, sleep=quiet)
+
+
+def test_an_endpoint_that_falls_silent_meanwhile_is_not_waited_for_long() -> None:
+    questions: list[str] = []
+
+    def asker(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
+        questions.append(token)
+        if len(questions) > 2:
+            raise TimeoutError("timed out")
+        return (200, "") if token else (200, UNSIGNED)
+
+    precheck(WITH_CA, asker=asker, sleep=quiet)
+    assert len(questions) * join_precheck.QUESTION <= 15
