@@ -18,16 +18,17 @@ import re
 import secrets
 import string
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from . import cluster_info
 from .errors import CommandError, KubesteadError, OptionError
 from .join_command import JoinCommand, hide, parse_time
-from .kubectl import ADMIN_KUBECONFIG, Kubectl
+from .kubectl import ADMIN_KUBECONFIG, KUBEADM_CONFIG, Kubectl
 from .plan import Step
 from .private import private_file
+from .system import Result
 from .versions import config_api, parse
 
 AREA = "join"
@@ -38,8 +39,8 @@ USAGES = ("signing", "authentication")
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 TOKEN_SECRETS = SECRETS + "?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
-KUBEADM_CONFIG = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 CERTIFICATES = "kubeadm-certs"
+CERTIFICATES_PATH = "{0}/{1}".format(SECRETS, CERTIFICATES)
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
@@ -130,8 +131,8 @@ class Token:
 class TokenState:
     """The tokens of a cluster, and what belongs beside a token to join. Holds no secret."""
 
-    endpoint: str
-    ca_cert_hashes: List[str]
+    endpoint: str = ""
+    ca_cert_hashes: List[str] = field(default_factory=list)
     tokens: List[Token] = field(default_factory=list)
     signed: List[str] = field(default_factory=list)
     certificates: bool = False
@@ -139,31 +140,38 @@ class TokenState:
     ca_certificate: str = ""
 
 
-def observe(kubectl: Kubectl) -> TokenState:
-    """Ask the cluster: two or three requests, about 0.1 s each.
+def observe(kubectl: Kubectl, joining: bool = True, certificates: bool = True) -> TokenState:
+    """Ask the cluster for its tokens, with ``joining`` for what a join needs, and for uploaded ``certificates``.
 
     Raises :class:`~.kubectl.ApiUnreachable` when the API does not answer, :class:`KubesteadError` when it has no
     cluster-info.
     """
-    config_map = _get(kubectl, cluster_info.PATH)
+    paths = [TOKEN_SECRETS, *([cluster_info.PATH] if joining else []), *([CERTIFICATES_PATH] if certificates else [])]
+    answers = {path: _object(kubectl, path, done) for path, done in zip(paths, kubectl.raw(*paths))}
+    listing = answers[TOKEN_SECRETS] or {}
+    tokens = sorted((read_token(item) for item in listing.get("items") or []), key=lambda token: token.token_id)
+    secret = answers.get(CERTIFICATES_PATH)
+    owners = ((secret or {}).get("metadata") or {}).get("ownerReferences") or []
+    state = TokenState(
+        tokens=tokens,
+        certificates=secret is not None,
+        certificates_owner=str(owners[0].get("name", "")) if owners else "",
+    )
+    if not joining:
+        return state
+    config_map = answers[cluster_info.PATH]
     if config_map is None:
         raise KubesteadError(
             "cluster-info is missing in namespace kube-public, nodes can't find the cluster; "
             "run `kubeadm init phase bootstrap-token` on a control plane"
         )
     info = cluster_info.read(config_map)
-    listing = _get(kubectl, TOKEN_SECRETS) or {}
-    tokens = [read_token(item) for item in listing.get("items") or []]
-    certificates = _get(kubectl, "{0}/{1}".format(SECRETS, CERTIFICATES))
-    owners = ((certificates or {}).get("metadata") or {}).get("ownerReferences") or []
-    return TokenState(
+    return replace(
+        state,
         endpoint=info.endpoint,
         ca_cert_hashes=info.ca_cert_hashes,
         ca_certificate=info.ca_certificate,
-        tokens=sorted(tokens, key=lambda token: token.token_id),
         signed=sorted(info.signatures),
-        certificates=certificates is not None,
-        certificates_owner=str(owners[0].get("name", "")) if owners else "",
     )
 
 
@@ -442,7 +450,10 @@ def upload_config(api: str, stored: str, certificate_key: str) -> str:
 
 def _get(kubectl: Kubectl, path: str) -> Optional[Dict[str, Any]]:
     """An object of the API by its path, None when there is none."""
-    done = kubectl.run(["get", "--raw", path])
+    return _object(kubectl, path, kubectl.run(["get", "--raw", path]))
+
+
+def _object(kubectl: Kubectl, path: str, done: Result) -> Optional[Dict[str, Any]]:
     if not done.ok:
         if "(NotFound)" in done.stderr:
             return None

@@ -396,8 +396,9 @@ def apply(step: Step, system: System) -> None:
     if step.action == "write":
         system.write(step.target, step.data["text"])
         if step.target == UNIT:
+            # Enabling would read all units anew as well, which takes systemd a while.
+            _enable(system, "--no-reload")
             system.run(["systemctl", "daemon-reload"], check=True)
-            _enable(system)
             system.run(["systemctl", "restart", UNIT_NAME], check=True)
     elif step.action == "enable":
         _enable(system)
@@ -412,8 +413,8 @@ def apply(step: Step, system: System) -> None:
         system.run(step.data["argv"], check=True)
 
 
-def _enable(system: System) -> None:
-    system.run(["systemctl", "enable", UNIT_NAME], check=True)
+def _enable(system: System, *options: str) -> None:
+    system.run(["systemctl", "enable", *options, UNIT_NAME], check=True)
 
 
 def _add_rule(rule: Rule, system: System) -> None:
@@ -436,7 +437,7 @@ def with_foreseen(nodes: Sequence[Node], joining: Sequence[Node]) -> List[Node]:
 
 
 def parse_nodes(items: Sequence[Mapping[str, Any]]) -> List[Node]:
-    """Nodes of ``kubectl get nodes -o json``, by name."""
+    """Nodes out of a list of the API's, by name."""
     nodes = []
     for item in items:
         spec, status = item.get("spec") or {}, item.get("status") or {}

@@ -11,12 +11,12 @@ from typing import Callable, List, Sequence
 
 from .bridge import Node, parse_nodes
 from .errors import KubesteadError
-from .kubectl import ApiUnreachable, Kubectl
+from .kubectl import NODES, ApiUnreachable, Kubectl
 
 
 def listed(kubectl: Kubectl) -> List[Node]:
     """The nodes, by name. Raises like :meth:`Kubectl.json`."""
-    return parse_nodes(kubectl.json(["get", "nodes", "-o", "json"]).get("items") or [])
+    return parse_nodes(kubectl.json(["get", "--raw", NODES]).get("items") or [])
 
 
 def wait(

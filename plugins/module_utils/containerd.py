@@ -469,7 +469,7 @@ def _kubeadm_sandbox(system: System, version: versions.Version, image_repository
 def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
     """The state as it is once kubeadm is of this version; unchanged where it is already, or '' is given."""
     version = versions.parse(kubeadm_version)
-    if version is None or kubeadm_version == state.kubeadm_version:
+    if version is None or (kubeadm_version == state.kubeadm_version and state.kubeadm_sandbox):
         return state
     sandbox = _sandbox(version, image_repository or "registry.k8s.io")
     return replace(state, kubeadm_version=kubeadm_version, kubeadm_sandbox=sandbox)
@@ -1092,7 +1092,7 @@ def _hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    """Carry out one step that was planned for a state with its credentials. Raises :class:`KubesteadError`."""
     data = step.data
     if step.action == "install":
         raise KubesteadError(
@@ -1126,14 +1126,8 @@ def apply(step: Step, system: System) -> None:
         _restart(system)
 
 
-def _full_config(system: System, state: ContainerdState, options: ContainerdOptions) -> Dict[str, Any]:
-    """The wanted configuration with all the file has, secrets too: the plan knows it without them."""
-    current, _version, error = _current(system, system.read(CONFIG), state.schema, _default(system))
-    return desired_config(state, options, {} if error else current)
-
-
 def _write_config(system: System, state: ContainerdState, options: ContainerdOptions, backup: str) -> None:
-    config = _full_config(system, state, options)
+    config = desired_config(state, options, state.config)
     text = render_config(config)
     _judge(system, text, CONFIG)
     if backup:
@@ -1144,7 +1138,7 @@ def _write_config(system: System, state: ContainerdState, options: ContainerdOpt
 
 
 def _write_dropin(system: System, state: ContainerdState, options: ContainerdOptions) -> None:
-    data = desired_dropin(state, options, _full_config(system, state, options))
+    data = desired_dropin(state, options, desired_config(state, options, state.config))
     text = render_dropin(data or {})
     _judge(system, text, "containerd_config_dropin")
     system.write(PENDING, "")

@@ -47,7 +47,6 @@ from .model import option
 from .plan import Step
 from .private import private_file
 from .system import System
-from .versions import config_api, parse
 
 AREA = "join"
 
@@ -274,7 +273,7 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
             target,
             "no kubelet.conf; becomes a {0}{1}".format(as_what, where),
             after=render_documents(public),
-            data={"options": options, "command": command, "own_files": own_files},
+            data={"options": options, "command": command, "api": state.config_api, "own_files": own_files},
         )
     )
     return steps
@@ -371,7 +370,7 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "clean":
         cleanup.remove_bootstrap(system)
     elif step.action == "join":
-        join(system, data["options"], data["command"], data["own_files"])
+        join(system, data["options"], data["command"], str(data["api"]), data["own_files"])
 
 
 def finish(system: System) -> None:
@@ -410,17 +409,15 @@ def _wait_for_node(system: System, began: float) -> None:
         time.sleep(0.3)
 
 
-def join(system: System, options: JoinOptions, command: JoinCommand, own_files: Sequence[str] = ()) -> None:
-    """Run ``kubeadm join`` from a 0600 file that is deleted at once after it.
+def join(system: System, options: JoinOptions, command: JoinCommand, api: str, own_files: Sequence[str] = ()) -> None:
+    """Run ``kubeadm join`` from a 0600 file that is deleted at once after it; ``api`` is what this kubeadm reads.
 
     The marker says meanwhile that the join is ours; ``own_files`` were in /etc/kubernetes/pki before. When it fails,
     the bootstrap kubeconfig is removed, since it holds the token, and a control plane leaves the cluster's etcd again.
     Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
     """
-    version = parse(kubeadm.installed_version(system))
-    if version is None:
+    if not api:
         raise KubesteadError("kubeadm is not installed; use the role kube_packages first")
-    api = config_api(version)
     argv = ["kubeadm", "join"]
     if options.skip_phases and api == "v1beta2":
         argv.append("--skip-phases={0}".format(",".join(options.skip_phases)))

@@ -753,6 +753,7 @@ def apply(step: Step, system: System) -> None:
         except OSError as err:
             raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err
     elif step.action == "enable":
-        system.run(["systemctl", "enable", "--quiet", step.target], check=True)
+        # It is for the next boot; kubeadm reads the units anew before it starts the kubelet.
+        system.run(["systemctl", "enable", "--quiet", "--no-reload", step.target], check=True)
     else:
         packages.apply(step, system)

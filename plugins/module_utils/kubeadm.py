@@ -22,7 +22,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from . import attempt as attempts
 from .attempt import INIT, Attempt
 from .errors import KubesteadError
-from .kubectl import ADMIN_KUBECONFIG, Kubectl
+from .kubectl import ADMIN_KUBECONFIG, KUBEADM_CONFIG, NODES, Kubectl
 from .system import System
 from .versions import config_api, parse
 
@@ -139,12 +139,13 @@ class KubeadmState:
         return self.attempt if self.attempt and self.attempt.command == INIT else None
 
 
-def observe(system: System) -> KubeadmState:
-    """Look at a machine. Never raises; takes about 0.1 s, and 0.3 s more on a control plane.
+def observe(system: System, installed: str = "") -> KubeadmState:
+    """Look at a machine. Never raises; takes about 0.1 s, and 0.1 s more on a control plane.
 
-    Where a control plane that was complete has just been started, its API server is given a minute and a half.
+    ``installed`` is the version of its kubeadm, where it has just been asked. Where a control plane that was complete
+    has just been started, its API server is given a minute and a half.
     """
-    installed = installed_version(system)
+    installed = installed or installed_version(system)
     version = parse(installed)
     admin = system.exists(ADMIN_KUBECONFIG)
     kubelet_conf = kubelet_kubeconfig(system)
@@ -335,14 +336,13 @@ def _joined(words: List[str]) -> str:
 
 
 def observe_api(kubectl: Kubectl) -> ClusterApi:
-    """The cluster behind a kubeconfig: four requests, about 0.08 s each. Never raises."""
+    """The cluster behind a kubeconfig: four requests at once, about 0.1 s. Never raises."""
+    alive, about, listed, config = kubectl.raw("/livez", "/version", NODES, KUBEADM_CONFIG)
+    if not alive.ok or alive.stdout.strip() != "ok":
+        return ClusterApi(live=False, reason=_api_reason(kubectl, alive.last_line))
     try:
-        alive = kubectl.run(["get", "--raw", "/livez"], timeout=20.0)
-        if not alive.ok or alive.stdout.strip() != "ok":
-            return ClusterApi(live=False, reason=_api_reason(kubectl, alive.last_line))
-        version = kubectl.json(["get", "--raw", "/version"])
-        nodes = kubectl.json(["get", "--raw", "/api/v1/nodes"])
-        config = kubectl.run(["get", "--raw", "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"])
+        version = kubectl.parsed(["get", "--raw", "/version"], about)
+        nodes = kubectl.parsed(["get", "--raw", NODES], listed)
     except KubesteadError as err:
         return ClusterApi(live=False, reason=err.message)
     server = parse(str(version.get("gitVersion", "")))

@@ -29,6 +29,9 @@ options:
     description: The name of the variable that holds what control planes outside the play answered.
     type: str
     default: preflight_outside
+  play:
+    description: What the plan is good for, for those that read the result; it is returned as it is.
+    type: raw
   skip_checks:
     description:
       - Names of checks (see docs/preflight.md) whose findings stop nothing; they are returned as V(skipped).
@@ -114,10 +117,9 @@ nodes_to_come:
   type: list
   elements: dict
 play:
-  description: The play it is good for - its name and its roles.
+  description: The option O(play).
   returned: success
-  type: list
-  elements: raw
+  type: raw
 cluster:
   description: The cluster that is or will be - version, endpoint, ranges, nodes.
   returned: success

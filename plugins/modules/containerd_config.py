@@ -150,15 +150,18 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Look, decide, do."""
     options = from_dict(containerd.ContainerdOptions, module.params)
     options.validate()
-    state = containerd.observe(system, options.image_repository, reveal=True)
-    state = containerd.foresee(state, module.params["kubeadm_version"], options.image_repository)
+    kubeadm = module.params["kubeadm_version"]
+    state = containerd.observe(system, options.image_repository, reveal=True, kubeadm_version=kubeadm)
+    state = containerd.foresee(state, kubeadm, options.image_repository)
     steps = containerd.plan(state, options)
     if module.check_mode:
         # Somebody else's task installs it, and has said so.
         steps = [step for step in steps if step.action != "install"]
     result = _edge.carry_out(module, steps, lambda step: containerd.apply(step, system))
-    after = state if module.check_mode or not steps else containerd.observe(system, options.image_repository)
-    for problem in containerd.problems(after, options):
+    # Whether a file of somebody else's overrides what was written shows only then.
+    if steps and state.other_dropins and not module.check_mode:
+        state = containerd.observe(system, options.image_repository, kubeadm_version=state.kubeadm_version)
+    for problem in containerd.problems(state, options):
         module.warn(problem.line)
     result.update(version=state.version, schema=state.schema, sandbox_image=containerd.sandbox_image(state, options))
     return result

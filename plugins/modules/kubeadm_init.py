@@ -249,9 +249,9 @@ def carry_out(
     module: AnsibleModule, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
 ) -> Dict[str, Any]:
     """Let kubeadm read the configuration first, where there is one, then apply the steps unless this is a dry run."""
-    readers = kubeadm.installed_version(system) if steps else ""
+    # In a dry run the kubeadm that is going to read it may not be there yet.
+    readers = kubeadm.installed_version(system) if steps and module.check_mode else state.installed_version
     for step in steps:
-        # In a dry run the kubeadm that is going to read it may not be there yet.
         if readers and readers == state.installed_version and step.action == "init":
             init.check_with_kubeadm(step, system)
     return _edge.carry_out(module, steps, apply)
@@ -261,8 +261,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out, and describe what is there then."""
     options = init.options_from_module(module.params)
 
-    def look() -> Tuple[KubeadmState, List[Step]]:
-        state = kubeadm.foresee(kubeadm.observe(system), module.params["kubeadm_version"] if module.check_mode else "")
+    def look(installed: str = "") -> Tuple[KubeadmState, List[Step]]:
+        state = kubeadm.observe(system, installed)
+        state = kubeadm.foresee(state, module.params["kubeadm_version"] if module.check_mode else "")
         error = init.first_error(init.problems(state, options))
         if error is not None:
             raise error
@@ -279,9 +280,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     if steps and not module.check_mode:
         with attempt.alone(system, options.timeout):
             # What is there may be another by now: the run that was waited for has ended.
-            state, steps = look()
+            state, steps = look(state.installed_version)
             result = carry_out(module, system, state, steps, apply)
-        state = kubeadm.observe(system)
+        state = kubeadm.observe(system, state.installed_version)
     else:
         result = carry_out(module, system, state, steps, apply)
     for warning in init.warnings_of(init.problems(state, options)):

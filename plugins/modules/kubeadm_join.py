@@ -254,8 +254,9 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         ca_certificate=params["ca_certificate"],
     )
 
-    def look() -> Tuple[KubeadmState, JoinCommand, List[Step]]:
-        state = kubeadm.foresee(kubeadm.observe(system), params["kubeadm_version"] if module.check_mode else "")
+    def look(installed: str = "") -> Tuple[KubeadmState, JoinCommand, List[Step]]:
+        state = kubeadm.observe(system, installed)
+        state = kubeadm.foresee(state, params["kubeadm_version"] if module.check_mode else "")
         checked = join.checked_command(command, state, required=not module.check_mode)
         return state, checked, join.plan(state, options, checked)
 
@@ -263,11 +264,11 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     if steps and not module.check_mode:
         with attempt.alone(system, options.timeout):
             # What is there may be another by now: the run that was waited for has ended.
-            state, checked, steps = look()
+            state, checked, steps = look(state.installed_version)
             if steps and checked.token and params["precheck"]:
                 join_precheck.precheck(checked)
             result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
-        there = kubeadm.observe(system)
+        there = kubeadm.observe(system, state.installed_version)
     else:
         if steps and checked.token and params["precheck"]:
             join_precheck.precheck(checked)

@@ -229,11 +229,11 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
                 "kubeconfig {0} is not on this host; run this on a control plane".format(params["kubeconfig"])
             )
         # The control plane itself is still to be made by the run that this one predicts.
-        nothing = bootstrap_token.TokenState(endpoint="", ca_cert_hashes=[])
+        nothing = bootstrap_token.TokenState()
         steps = bootstrap_token.plan_present(nothing, options, now) if present else []
         result = _edge.carry_out(module, steps, minter.apply)
         return dict(result, control_plane=options.control_plane, reused=False) if present else result
-    state = bootstrap_token.observe(kubectl)
+    state = bootstrap_token.observe(kubectl, joining=present, certificates=options.control_plane)
     if not present:
         steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now)
         return _edge.carry_out(module, steps, minter.apply)
