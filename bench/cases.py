@@ -203,15 +203,23 @@ def many(settings: Settings) -> Iterator[Run]:
 
 
 def refused(settings: Settings) -> Iterator[Run]:
-    """A hundred bare nodes, and a pod range in which all of them live: the run ends before anything is changed."""
+    """A hundred bare nodes, and a run that ends before anything is changed.
+
+    Once for a variable that is wrong by itself, once for a pod range in which all of the nodes live.
+    """
     for size in settings.sizes or (100,):
         carriers = _carriers((size,))
         ground = bare(settings, f"{SET}-refused{size}", ["cp1", *carriers])
         _add_endpoints(ground, size, carriers, joined=False)
-        ground.write_more({"cluster_pod_cidr": str(network_subnet())})
-        for number, playbook in turns(settings.rounds, [one for one in settings.playbooks if one.ours]):
+        reasons: Dict[str, Dict[str, Any]] = {
+            "a variable": {"cni_plugin": "flannel"},
+            "what is observed": {"cluster_pod_cidr": str(network_subnet())},
+        }
+        ours = [one for one in settings.playbooks if one.ours]
+        for number, (playbook, why) in turns(settings.rounds, [(one, why) for one in ours for why in reasons]):
+            ground.write_more(reasons[why])
             command = playbook.command(settings.venv, ground.inventories)
-            run = instruments.measure(playbook.name, size, command, ground.seen, expected=2)
+            run = instruments.measure(f"{playbook.name}, {why}", size, command, ground.seen, expected=2)
             require_nothing(run, playbook)
             tell(run, number)
             yield run

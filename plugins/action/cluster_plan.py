@@ -46,18 +46,20 @@ class ActionModule(ActionBase):
         inventory = Inventory(
             control_plane=list(groups.get("control_plane", [])), workers=list(groups.get("workers", []))
         )
-        hosts = []
+        hosts, refused = [], []
         for name in variables["ansible_play_hosts"]:
             facts = hostvars[name].get(observed)
             if facts and facts.get("node"):
                 hosts.append(areas.host(name, name in inventory.control_plane, facts, skip, wanted))
+            elif facts and "options" in facts:
+                refused += areas.option_findings(name, facts, wanted)
         asked = variables.get(outside) or {}
         answers = [item for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")]
         elsewhere = [areas.outside(item["item"], item) for item in answers]
         witnesses = [areas.host(item["item"], True, item) for item in answers]
-        plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted, skip, witnesses)
-        if "cni" in wanted and hosts:
-            plan.add(self._manifest_findings(hosts[0]))
+        unusable, images = self._manifest(hosts[0]) if "cni" in wanted and hosts else ([], [])
+        plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted, skip, witnesses, refused, images)
+        plan.add(unusable)
         for host in hosts:
             if "control_plane" in wanted and host.name == plan.token_host and not plan.errors:
                 source = cluster.admin_kubeconfig(host, plan)
@@ -81,11 +83,10 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(err.message) from err
         return skip
 
-    def _manifest_findings(self, host: Host) -> list[Finding]:
-        """Calico's manifest is read here, so here is where it can be missing."""
-        options = host.cni_options
-        problem = calico_source.check(options, [os.getcwd(), self._loader.get_basedir()])
-        return [Finding("all", "cni", problem)] if problem else []
+    def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:
+        """Calico's manifest is read here, so here is where it can be missing; and its images."""
+        problem, images = calico_source.check(host.cni_options, [os.getcwd(), self._loader.get_basedir()])
+        return [Finding("all", "cni", problem)] if problem else [], images
 
 
 def _show(plan: cluster.ClusterPlan) -> None:

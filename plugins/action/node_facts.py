@@ -26,7 +26,10 @@ class ActionModule(ActionBase):
     """
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added."""
+        """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.
+
+        A host whose options are wrong by themselves is not asked anything: that its variables tell is all there is.
+        """
         super().run(tmp, task_vars)
         variables = _Variables(task_vars or {}, self._templar)
         options: dict[str, Any] = {}
@@ -40,13 +43,21 @@ class ActionModule(ActionBase):
                 continue
             options[area] = public_fields(value)
             secrets[area] = areas.secrets_in_use(value)
-        # A host that is asked for another one's sake tries no ways: they would be the other one's.
-        peers = [] if self._task.delegate_to else _peers(task_vars or {})
-        arguments = {**areas.observation_arguments(options, peers), **self._task.args}
+        name = str((task_vars or {})["inventory_hostname"])
+        judged = {"options": options, "secrets": secrets, "problems": problems}
+        given = dict(self._task.args)
+        wanted = given.pop("areas", None) or areas.NAMES
+        # A host that is asked for another one's sake has that one's options.
+        witness = bool(self._task.delegate_to)
+        if not witness and areas.option_findings(name, judged, wanted):
+            return dict(judged, changed=False)
+        # Nor does it try any ways: they would be the other one's.
+        peers = [] if witness else _peers(task_vars or {})
+        arguments = {**areas.observation_arguments(options, peers), **given}
         asked = time.time()
         result: dict[str, Any] = self._execute_module("kubestead.cluster.node_facts", arguments, task_vars=task_vars)
         result.update(asked=asked, answered=time.time())
-        result.update(options=options, secrets=secrets, problems=problems)
+        result.update(judged)
         return result
 
 

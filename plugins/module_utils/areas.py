@@ -9,11 +9,24 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from . import checks, clock, cni, containerd, kube_packages, kubeadm, kubeconfig, ports, reach, surroundings, versions
+from . import (
+    checks,
+    clock,
+    cluster,
+    cni,
+    containerd,
+    kube_packages,
+    kubeadm,
+    kubeconfig,
+    ports,
+    reach,
+    surroundings,
+    versions,
+)
 from . import host as host_area
 from .cluster import ClusterPlan
 from .errors import KubesteadError, OptionError
-from .findings import Problem
+from .findings import Finding, Problem
 from .hosts import Host
 from .init import InitOptions
 from .join import JoinOptions
@@ -69,6 +82,36 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
     }
 
 
+def option_findings(name: str, facts: Mapping[str, Any], wanted: Sequence[str] = NAMES) -> List[Finding]:
+    """What is wrong with a host's options by themselves, of the areas that are ``wanted``.
+
+    ``facts`` are what ``node_facts`` returns; of them ``options`` and ``problems`` are enough.
+    """
+    options = _options(facts)
+    return cluster.own_findings(name, _option_problems(facts, options), options["control_plane"], wanted)
+
+
+def _options(facts: Mapping[str, Any]) -> Dict[str, Any]:
+    return {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
+
+
+def _option_problems(facts: Mapping[str, Any], options: Mapping[str, Any]) -> List[Tuple[str, Problem]]:
+    problems = [
+        (one["area"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
+        for one in facts.get("problems") or []
+    ]
+    broken = {area for area, _problem in problems}
+    for area, value in options.items():
+        # Those of control_plane hold for the whole cluster; its rules judge them.
+        if area in broken or area in ("control_plane", "kubeconfig"):
+            continue
+        try:
+            value.validate()
+        except OptionError as err:
+            problems.append((area, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+    return problems
+
+
 def host(
     name: str,
     control_plane: bool,
@@ -80,22 +123,10 @@ def host(
 
     ``skip`` are names of checks that stop nothing, ``wanted`` the areas of the play.
     """
-    options = {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
-    problems = [
-        (one["area"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
-        for one in facts.get("problems") or []
-    ]
+    options = _options(facts)
+    problems = _option_problems(facts, options)
     broken = {area for area, _problem in problems}
     steps: List[Step] = []
-    for area, value in options.items():
-        # Those of control_plane hold for the whole cluster; its rules judge them.
-        if area in broken or area in ("control_plane", "kubeconfig"):
-            continue
-        try:
-            value.validate()
-        except OptionError as err:
-            problems.append((area, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
-            broken.add(area)
     states = {area: from_dict(state_class, facts[area]) for area, (_module, state_class) in _OWN.items()}
     install = "kube_packages" in wanted and "kube_packages" not in broken
     coming = kube_packages.to_come(states["kube_packages"], options["kube_packages"]) if install else {}
@@ -170,6 +201,7 @@ def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
                 "kubeadm_version": plan.kubeadm.get(name, ""),
                 "node_name": plan.node_names.get(name, ""),
                 "together": plan.together.get(name, []),
+                "images": plan.images.get(name, []),
             }
             for name, steps in plan.steps.items()
         },

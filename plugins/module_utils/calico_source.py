@@ -12,10 +12,10 @@ import re
 import tempfile
 import urllib.error
 import urllib.request
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import yaml_files
-from .calico import require_calico, shape
+from .calico import images, require_calico, shape
 from .cni import CniOptions
 from .errors import KubesteadError, OptionError
 from .findings import Problem
@@ -109,17 +109,18 @@ def objects(
 
 def check(
     options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Optional[str] = None
-) -> Optional[Problem]:
-    """What is wrong with options and manifest, before anything is changed; None when they can be used."""
+) -> Tuple[Optional[Problem], List[str]]:
+    """What is wrong with options and manifest, before anything is changed, and the images that every node will run."""
+    found: List[Dict[str, Any]] = []
     try:
         options.validate()
         if options.plugin == "calico":
-            objects(options, folders, cache)
+            found = objects(options, folders, cache)
     except OptionError as err:
-        return Problem("cni.manifest", "{0} {1}".format(err.option, err.problem), err.fix)
+        return Problem("cni.manifest", "{0} {1}".format(err.option, err.problem), err.fix), []
     except KubesteadError as err:
-        return Problem("cni.manifest", err.message, "correct the manifest")
-    return None
+        return Problem("cni.manifest", err.message, "correct the manifest"), []
+    return None, images([obj for obj in found if obj["kind"] == "DaemonSet"])
 
 
 def _prove(wanted: str, data: bytes, where: str) -> None:

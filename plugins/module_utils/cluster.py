@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from . import bridge, checks, cni, init, join, kubeconfig, network, preflight
+from . import bridge, checks, cni, init, join, kubeconfig, network, node_images, preflight
 from .errors import OptionError
 from .findings import Finding, Problem
 from .hosts import Host, Inventory
+from .init import InitOptions
 from .join_command import JoinCommand
 from .kubeadm import DONE, NONE, ClusterConfig, ClusterNode, KubeadmState
 from .kubeconfig import Fingerprint
@@ -35,8 +36,8 @@ class ClusterPlan:
     ``init_host`` initialises ('' when a cluster is there); ``token_host`` is the control plane that answers for the
     cluster; ``joins`` are the hosts that join; ``cni_host`` applies what is applied through the API. ``kubeadm`` is the
     version of kubeadm that each host has once its packages are there, ``together`` what it installs in one transaction
-    with them; ``nodes_to_come`` are nodes that are to join, ``node_names`` what each host is called in the API, or will
-    be.
+    with them, ``images`` what a host that joins can pull meanwhile; ``nodes_to_come`` are nodes that are to join,
+    ``node_names`` what each host is called in the API, or will be.
     """
 
     findings: List[Finding] = field(default_factory=list)
@@ -50,6 +51,7 @@ class ClusterPlan:
     kubeadm: Dict[str, str] = field(default_factory=dict)
     node_names: Dict[str, str] = field(default_factory=dict)
     together: Dict[str, List[str]] = field(default_factory=dict)
+    images: Dict[str, List[str]] = field(default_factory=dict)
     cluster: Dict[str, Any] = field(default_factory=dict)
     # Names of checks that the user wants skipped.
     skip: Sequence[str] = ()
@@ -79,24 +81,39 @@ def plan_cluster(
     areas: Sequence[str],
     skip: Sequence[str] = (),
     witnesses: Sequence[Host] = (),
+    refused: Sequence[Finding] = (),
+    network_images: Sequence[str] = (),
 ) -> ClusterPlan:
     """Judge and plan for the hosts of a play.
 
     ``outside`` are control planes that the play leaves out but that were asked because it holds none, ``witnesses``
     the same as far as hosts are compared with them; ``areas`` are the areas (roles) the play uses: the rules of a
-    cluster apply only where a cluster is made or joined. ``skip`` are names of checks to skip.
+    cluster apply only where a cluster is made or joined. ``skip`` are names of checks to skip, ``refused`` what is
+    wrong with hosts that were not observed for it; ``network_images`` are what the pod network runs on every node.
     """
     plan = ClusterPlan(skip=tuple(skip))
+    plan.add(refused)
     plan.add(inventory_findings(inventory) if _is_cluster(areas) else [])
     for host in hosts:
         plan.steps[host.name] = [step for step in host.steps if step.area in areas]
         plan.kubeadm[host.name] = host.kubeadm.installed_version
         plan.together[host.name] = list(host.together)
-        plan.add(_own_findings(host, areas))
+        plan.add(own_findings(host.name, host.problems, host.options, areas))
     unreadable = any(finding.problem.check in ("options", "groups") for finding in plan.errors)
     if _is_cluster(areas) and hosts and not unreadable:
         _plan_membership(plan, inventory, hosts, outside, areas, witnesses)
+        for host in hosts:
+            if plan.init_host and host.name in plan.joins:
+                plan.images[host.name] = [*_kubernetes_images(host, plan), *network_images]
     return plan
+
+
+def _kubernetes_images(host: Host, plan: ClusterPlan) -> List[str]:
+    """What of Kubernetes' own the host will run. While the cluster is made it has the time to pull it."""
+    options = host.options
+    return node_images.expected(
+        plan.kubeadm[host.name], options.image_repository, host.control_plane, options.skip_phases, options.config
+    )
 
 
 def inventory_findings(inventory: Inventory) -> List[Finding]:
@@ -130,15 +147,16 @@ def _is_cluster(areas: Sequence[str]) -> bool:
     return bool({"control_plane", "join", "cni"} & set(areas))
 
 
-def _own_findings(host: Host, areas: Sequence[str]) -> List[Finding]:
-    found = [Finding(host.name, area, problem) for area, problem in host.problems if area in areas or area == AREA]
+def own_findings(
+    name: str, problems: Sequence[Tuple[str, Problem]], options: InitOptions, areas: Sequence[str]
+) -> List[Finding]:
+    """What is wrong with one host by itself: of the problems its areas have, and with the options of the cluster."""
+    found = [Finding(name, area, problem) for area, problem in problems if area in areas or area == AREA]
     if _is_cluster(areas) or "kube_packages" in areas:
         try:
-            host.options.validate()
+            options.validate()
         except OptionError as err:
-            found.append(
-                Finding(host.name, AREA, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix))
-            )
+            found.append(Finding(name, AREA, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
     return found
 
 

@@ -75,8 +75,9 @@ findings:
 hosts:
   description:
     - For each host its steps (area, action, target, reason); C(kubeadm_version), the version of kubeadm that it has
-      once its packages are there; C(together), what it installs in one transaction with the kube packages; and
-      C(node_name), what it is or will be called in the API.
+      once its packages are there; C(together), what it installs in one transaction with the kube packages;
+      C(images), what a host that joins can pull while its cluster is made; and C(node_name), what it is or will be
+      called in the API.
   returned: success
   type: dict
 summary:

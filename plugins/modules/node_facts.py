@@ -22,6 +22,13 @@ attributes:
     support: none
     description: It never changes anything.
 options:
+  areas:
+    description:
+      - The areas (roles) whose options are judged before the host is asked. Where its variables are wrong by themselves
+        nothing is observed, and the result has no more than RV(options).
+    type: list
+    elements: str
+    choices: [host, kube_packages, containerd, control_plane, join, cni]
   packages_url:
     description: Where the package repositories of Kubernetes are; looked at only when packages are to be installed.
     type: str
@@ -120,13 +127,19 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.system import Sy
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    return dict(observation.observe(system, **module.params), changed=False)
+    arguments = {name: value for name, value in module.params.items() if name != "areas"}
+    return dict(observation.observe(system, **arguments), changed=False)
 
 
 def main() -> None:
     text = dict(type="str", default="")
     module = AnsibleModule(
         argument_spec=dict(
+            areas=dict(
+                type="list",
+                elements="str",
+                choices=["host", "kube_packages", "containerd", "control_plane", "join", "cni"],
+            ),
             packages_url=text,
             kubernetes_version=text,
             image_repository=text,

@@ -47,6 +47,14 @@ def test_bad_input_fails_with_one_line_before_anything_changes(lab: Lab, argumen
     assert lab.ssh("w1", FOOTPRINT) == before
 
 
+def test_a_host_whose_variables_are_wrong_is_not_asked_anything(lab: Lab, tmp_path: Path) -> None:
+    more = tmp_path / "more.json"
+    more.write_text(json.dumps({"all": {"hosts": {"w1": {"cni_plugin": "flannel"}}}}))
+    run = lab.site("-i", str(more))
+    assert run.code != 0 and re.search(r"w1: cni_plugin is 'flannel'; give one of", run.output)
+    assert not run.remote("w1") and run.remote("cp1") and run.remote("w2")
+
+
 def test_a_pod_range_over_a_hosts_own_network_is_refused(lab: Lab) -> None:
     network = lab.ssh("w1", "ip -o -4 route show scope link | cut -d' ' -f1 | head -1").strip()
     run = lab.site("-e", f"cluster_pod_cidr={network}")

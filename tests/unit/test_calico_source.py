@@ -107,26 +107,26 @@ def test_what_can_not_be_read_names_option_and_fix(more: dict[str, str], option:
         calico_source.read(options(**more))
     assert caught.value.option == option and caught.value.fix
     assert text in caught.value.message and "\n" not in caught.value.message
-    problem = calico_source.check(options(**more))
+    problem, _images = calico_source.check(options(**more))
     assert problem is not None and problem.level == "error" and problem.message.startswith(option)
 
 
 def test_check_finds_nothing_wrong_with_a_good_manifest() -> None:
-    assert calico_source.check(options(calico_manifest=str(SMALL))) is None
-    assert calico_source.check(options(plugin="bridge", calico_manifest="/nowhere")) is None
+    assert calico_source.check(options(calico_manifest=str(SMALL)))[0] is None
+    assert calico_source.check(options(plugin="bridge", calico_manifest="/nowhere")) == (None, [])
 
 
 def test_check_finds_what_is_not_calico(tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
     path.write_text("kind: ConfigMap\nmetadata: {name: x}\n")
-    problem = calico_source.check(options(calico_manifest=str(path)))
+    problem, _images = calico_source.check(options(calico_manifest=str(path)))
     assert problem is not None and "is not Calico's" in problem.message
 
 
 def test_check_tells_the_line_of_broken_yaml(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("kind: A\nmetadata: {name: x\nfoo: bar\n")
-    problem = calico_source.check(options(calico_manifest=str(path)))
+    problem, _images = calico_source.check(options(calico_manifest=str(path)))
     assert problem is not None and "broken.yaml, line 3" in problem.message and "\n" not in problem.message
 
 

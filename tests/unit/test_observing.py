@@ -258,6 +258,36 @@ def test_calicos_registry_is_tried_too_and_the_endpoint_first() -> None:
     assert reach.targets_from_options({}) == []
 
 
+@pytest.mark.parametrize(
+    ("facts", "wanted", "expected"),
+    [
+        ({"options": {}}, areas.NAMES, []),
+        ({"options": {"cni": {"plugin": "flannel"}}}, areas.NAMES, ["cni_plugin is 'flannel'"]),
+        ({"options": {"cni": {"plugin": "flannel"}}}, ["host"], []),
+        (
+            {"options": {"control_plane": {"pod_cidr": "10.96.0.0/16"}}},
+            ["join"],
+            ["cluster_pod_cidr 10.96.0.0/16 over"],
+        ),
+        ({"options": {"control_plane": {"pod_cidr": "10.96.0.0/16"}}}, ["host"], []),
+        (
+            {
+                "options": {},
+                "problems": [{"area": "host", "option": "host_sysctls", "problem": "is a list", "fix": "x"}],
+            },
+            ["host"],
+            ["host_sysctls is a list"],
+        ),
+    ],
+)
+def test_options_are_judged_without_an_observation(
+    facts: dict[str, object], wanted: list[str], expected: list[str]
+) -> None:
+    found = areas.option_findings("w1", facts, wanted)
+    assert {one.host for one in found} <= {"w1"}
+    assert [one.problem.message[: len(text)] for one, text in zip(found, expected, strict=True)] == expected
+
+
 def test_a_node_that_runs_tries_no_ways(machine: Machine, listener: int) -> None:
     target = f"127.0.0.1:{listener}"
     arguments = ("", "", "", "root", [target])
