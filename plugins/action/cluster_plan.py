@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("areas", "observed", "outside", "play", "skip_checks"))
+    _VALID_ARGS = frozenset(("areas", "observed", "outside", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan; raise with one line a finding when a finding is an error."""
@@ -69,7 +69,7 @@ class ActionModule(ActionBase):
             found = areas.as_result(plan, wanted)["findings"]
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": found})
         result.update(areas.as_result(plan, wanted))
-        result["play"] = self._task.args.get("play")
+        result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
         return result
 

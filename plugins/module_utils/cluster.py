@@ -103,7 +103,8 @@ def plan_cluster(
     if _is_cluster(areas) and hosts and not unreadable:
         _plan_membership(plan, inventory, hosts, outside, areas, witnesses)
         for host in hosts:
-            if plan.init_host and host.name in plan.joins:
+            # A worker is ready when its pod network is; a control plane pulls before it joins, one after the other.
+            if plan.init_host and host.name in plan.joins and (network_images or host.control_plane):
                 plan.images[host.name] = [*_kubernetes_images(host, plan), *network_images]
     return plan
 

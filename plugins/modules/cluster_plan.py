@@ -29,9 +29,6 @@ options:
     description: The name of the variable that holds what control planes outside the play answered.
     type: str
     default: preflight_outside
-  play:
-    description: What the plan is good for, for those that read the result; it is returned as it is.
-    type: raw
   skip_checks:
     description:
       - Names of checks (see docs/preflight.md) whose findings stop nothing; they are returned as V(skipped).
@@ -118,9 +115,10 @@ nodes_to_come:
   type: list
   elements: dict
 play:
-  description: The option O(play).
+  description: The play it is good for - its name and its roles.
   returned: success
-  type: raw
+  type: list
+  elements: raw
 cluster:
   description: The cluster that is or will be - version, endpoint, ranges, nodes.
   returned: success
