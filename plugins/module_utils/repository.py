@@ -64,7 +64,9 @@ def fetcher(proxies: Optional[Mapping[str, str]] = None) -> Fetch:
     settings = urllib.request.getproxies()
     for scheme, address in (proxies or {}).items():
         settings.setdefault(scheme, address)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings))
+    # One for all pages: to read the certificates that a machine trusts takes longer than to fetch one.
+    trust = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust)
 
     def fetch(address: str, method: str = "GET") -> Page:
         request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
