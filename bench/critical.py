@@ -10,8 +10,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from .records import Span
 
-# Two clocks' worth of doubt, seconds.
-SLACK = 0.005
+# Seconds. On a busy machine a process takes the next host before the end of the last one is written down.
+SLACK = 0.05
 
 
 def path(spans: Sequence[Span]) -> List[Span]:
