@@ -358,7 +358,7 @@ def _bring_up(system: System) -> None:
     A container that failed often is held back for minutes by the kubelet; one that was restarted begins afresh.
     """
     kubectl = Kubectl(system, request_timeout=5)
-    if kubeadm.observe_api(kubectl).live:
+    if kubectl.live():
         return
     began = time.time()
     system.run(["systemctl", "restart", "kubelet"], timeout=60.0)

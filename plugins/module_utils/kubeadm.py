@@ -193,11 +193,9 @@ def kubelet_age(system: System) -> float:
 def wait_for_api(kubectl: Kubectl, seconds: float) -> ClusterApi:
     """The cluster's API as soon as it answers, or as it is after that time."""
     deadline = time.monotonic() + seconds
-    while True:
-        api = observe_api(kubectl)
-        if api.live or time.monotonic() > deadline:
-            return api
+    while not kubectl.live() and time.monotonic() < deadline:
         time.sleep(1.0)
+    return observe_api(kubectl)
 
 
 def installed_version(system: System) -> str:
