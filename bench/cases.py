@@ -21,7 +21,7 @@ from lab.podman import network_subnet, podman
 from lab.say import duration, say
 
 from . import endpoints, instruments
-from .contestants import BY_HAND, Playbook, by_hand, variables
+from .contestants import BY_HAND, IN_STEPS, Playbook, by_hand, variables
 from .endpoints import Endpoint
 from .instruments import Seen
 from .records import Run
@@ -133,13 +133,14 @@ def turns(rounds: int, contestants: Sequence[Any]) -> List[Tuple[int, Any]]:
 
 def first(settings: Settings) -> Iterator[Run]:
     """Three bare nodes become a cluster: by hand and by playbooks, each time on fresh nodes."""
-    hand = Playbook(BY_HAND, pathlib.Path())
+    hands = [Playbook(name, pathlib.Path()) for name in (BY_HAND, IN_STEPS)]
     set_name = f"{SET}-first"
-    for number, contestant in turns(settings.rounds, [hand, *settings.playbooks]):
+    for number, contestant in turns(settings.rounds, [*hands, *settings.playbooks]):
         ground = bare(settings, set_name, THREE)
-        if contestant is hand:
+        if contestant in hands:
             given = variables(settings.venv, ground.inventory, THREE[0])
-            command = by_hand(set_name, THREE[0], THREE[1:], given, settings.venv)
+            in_steps = contestant.name == IN_STEPS
+            command = by_hand(set_name, THREE[0], THREE[1:], given, settings.venv, in_steps)
         else:
             command = contestant.command(settings.venv, ground.inventories)
         run = instruments.measure(contestant.name, len(THREE), command, ground.seen)

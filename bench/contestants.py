@@ -22,7 +22,8 @@ from lab.testing import tool_environment
 from .instruments import Command
 
 OURS = "collection"
-BY_HAND = "by hand"
+# As a person does who has a window for each node, and as the handbooks go, with one step on all nodes before the next.
+BY_HAND, IN_STEPS = "by hand", "by hand in steps"
 PLUGINS = pathlib.Path(__file__).with_name("callback_plugins")
 RUN = pathlib.Path(__file__).parent / "by_hand" / "run.sh"
 # What kubeadm reads, by the first minor that knows it.
@@ -146,9 +147,17 @@ def kubeadm_config(given: Mapping[str, Any]) -> str:
 
 
 def by_hand(
-    set_name: str, control_plane: str, workers: Sequence[str], given: Mapping[str, Any], venv: pathlib.Path
+    set_name: str,
+    control_plane: str,
+    workers: Sequence[str],
+    given: Mapping[str, Any],
+    venv: pathlib.Path,
+    in_steps: bool = False,
 ) -> Command:
-    """The commands typed by hand, on the nodes of a set; ``given`` are the inventory's variables."""
+    """The commands typed by hand, on the nodes of a set; ``given`` are the inventory's variables.
+
+    ``in_steps`` has every node prepared before the first control plane initialises.
+    """
     folder = set_dir(set_name)
     marks = folder / "marks"
     version = str(given["cluster_kubernetes_version"])
@@ -163,6 +172,7 @@ def by_hand(
         "VERSION": version,
         "CONFIG": kubeadm_config(given),
         "POD_CIDR": POD_CIDR,
+        "IN_STEPS": "yes" if in_steps else "",
         "IGNORED": ",".join(given.get("cluster_ignore_preflight_errors", [])),
         "SKIPPED": ",".join(given.get("cluster_skip_phases", [])),
     }

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import re
 from typing import Dict, List, Sequence
@@ -13,7 +14,7 @@ from typing import Dict, List, Sequence
 from lab.machine import MachineError
 
 from . import critical, figures, records, svg
-from .contestants import BY_HAND, OURS
+from .contestants import BY_HAND, IN_STEPS, OURS
 from .records import Key, Report
 
 TITLES = {
@@ -111,11 +112,11 @@ def remarks(report: Report) -> List[str]:
     lines = []
     names = list(dict.fromkeys(name for name, _size in report.keys()))
     sizes = list(dict.fromkeys(size for _name, size in report.keys()))
-    base = BY_HAND if BY_HAND in names else OURS
+    bases = [name for name in (BY_HAND, IN_STEPS) if name in names] or [OURS]
     for name in names:
-        for size in sizes if base in names else ():
+        for base, size in itertools.product(bases, sizes):
             ours, theirs = report.of((name, size)), report.of((base, size))
-            if name != base and ours and theirs:
+            if name not in bases and ours and theirs:
                 part = figures.ratio([run.wall for run in ours], [run.wall for run in theirs])
                 lines.append(f"{size} nodes: {name} takes {part:.2f} of {base} (median over rounds).")
         points = [(float(run.size), run.wall) for run in report.runs if run.contestant == name]

@@ -11,6 +11,7 @@
 #   PACKAGES        the repository      VERSION     of Kubernetes
 #   CONFIG          kubeadm's           POD_CIDR    the range of the pods
 #   IGNORED         preflight errors    SKIPPED     phases of kubeadm init to leave out
+#   IN_STEPS        not empty: all nodes are prepared before the control plane initialises
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -42,9 +43,10 @@ for host in "${workers[@]}"; do
     prepared+=($!)
 done
 marked "$CONTROL_PLANE" prepare "PACKAGES=$PACKAGES" "VERSION=$VERSION"
+[ -z "$IN_STEPS" ] || all "${prepared[@]}"
 marked "$CONTROL_PLANE" init "CONFIG=$CONFIG" "IGNORED=$IGNORED" "SKIPPED=$SKIPPED"
 join=$(on "$CONTROL_PLANE" show_join)
-all "${prepared[@]}"
+[ -n "$IN_STEPS" ] || all "${prepared[@]}"
 
 joined=()
 for host in "${workers[@]}"; do

@@ -13,6 +13,9 @@ from .bridge import Node, parse_nodes
 from .errors import KubesteadError
 from .kubectl import NODES, ApiUnreachable, Kubectl
 
+# Seconds that nodes are watched before all are looked at again: one may have fallen silent. A request may take longer.
+_WATCH = 10.0
+
 
 def listed(kubectl: Kubectl) -> List[Node]:
     """The nodes, by name. Raises like :meth:`Kubectl.json`."""
@@ -25,12 +28,14 @@ def wait(
     good: Callable[[Node], bool],
     what: str,
     failed: Sequence[str] = (),
+    condition: str = "",
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> List[Node]:
     """Wait until ``good`` holds for every node whose kubelet is not silent; the nodes then.
 
-    ``what`` says what they lack; ``failed`` names nodes that are not waited for. Raises :class:`KubesteadError` naming
+    ``what`` says what they lack; ``failed`` names nodes that are not waited for. Where ``good`` is a ``condition`` of
+    nodes the API tells when it comes, otherwise it is asked again and again. Raises :class:`KubesteadError` naming
     nodes and reason after ``timeout`` seconds.
     """
     begin, pause = clock(), 0.2
@@ -46,17 +51,26 @@ def wait(
             unreachable = err
         if nodes and not bad:
             return nodes
-        if clock() - begin >= timeout:
+        left = begin + timeout - clock()
+        if left <= 0:
             if unreachable is not None:
                 raise unreachable
             raise KubesteadError(_failure(nodes, bad, what, timeout))
+        if bad and condition and _watched(kubectl, [node.name for node in bad], condition, min(left, _WATCH)):
+            continue
         sleep(pause)
         pause = min(pause * 1.5, 2.0)
 
 
+def _watched(kubectl: Kubectl, names: Sequence[str], condition: str, seconds: float) -> bool:
+    """Wait until the nodes have the condition; False when they lack it after ``seconds``, or can't be watched."""
+    argv = ["wait", "--for=condition={0}".format(condition), "--timeout={0:.0f}s".format(max(seconds, 1.0))]
+    return kubectl.run(argv + ["node/{0}".format(name) for name in names]).ok
+
+
 def wait_ready(kubectl: Kubectl, timeout: float, failed: Sequence[str] = ()) -> List[Node]:
     """Wait until every node is Ready; ``failed`` and those whose kubelet is silent are left out. See :func:`wait`."""
-    return wait(kubectl, timeout, lambda node: node.ready, "Ready", failed)
+    return wait(kubectl, timeout, lambda node: node.ready, "Ready", failed, condition="Ready")
 
 
 def silent_warning(nodes: List[Node]) -> str:

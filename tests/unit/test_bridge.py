@@ -315,6 +315,36 @@ def test_waiting_for_nodes_names_who_is_not_ready_and_why(machine: Machine) -> N
     assert message.startswith("3 of 3 nodes are not Ready after 5 s: cp1 (container runtime network not ready")
 
 
+def test_ready_nodes_are_told_by_the_api_and_not_asked_for_again_and_again(machine: Machine) -> None:
+    # Every condition becomes True; only Ready is read.
+    ready = fixture("bridge/nodes.json").replace('"status": "False"', '"status": "True"')
+    listings = iter([fixture("bridge/nodes.json"), ready])
+    machine.answer("kubectl", lambda argv, stdin: Result(0, "" if "wait" in argv else next(listings), ""))
+    nodes = cluster_nodes.wait_ready(Kubectl(machine, "/k"), 60)
+    assert [node.ready for node in nodes] == [True, True, True]
+    asked = ["kubectl", "get", cluster_nodes.NODES]
+    commands = [[word for word in argv if not word.startswith("--")] for argv in machine.ran]
+    assert commands == [asked, ["kubectl", "wait", "node/cp1", "node/w1", "node/w2"], asked]
+
+
+def test_nodes_that_can_not_be_watched_are_asked_for_after_a_pause(machine: Machine) -> None:
+    refused = Result(1, "", "error: timed out")
+    nodes = Result(0, fixture("bridge/nodes.json"), "")
+    machine.answer("kubectl", lambda argv, stdin: refused if "wait" in argv else nodes)
+    now = [0.0]
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    with pytest.raises(KubesteadError):
+        cluster_nodes.wait(
+            Kubectl(machine, "/k"), 5, lambda node: node.ready, "Ready", (), "Ready", lambda: now[0], sleep
+        )
+    assert len(slept) > 3 and min(slept) >= 0.2
+
+
 def test_a_silent_node_is_reported_and_not_waited_for(machine: Machine) -> None:
     data = json.loads(fixture("bridge/nodes.json"))
     for item, status in zip(data["items"], ("True", "True", "Unknown"), strict=True):

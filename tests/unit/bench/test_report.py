@@ -89,6 +89,11 @@ def test_curves_appear_where_sizes_differ() -> None:
 def test_remarks_say_ratios_and_what_a_node_more_costs() -> None:
     both = dataclasses.replace(FIRST, runs=[*FIRST.runs, *(run("collection", 3, wall) for wall in (30.0, 33.0, 42.0))])
     assert "3 nodes: collection takes 0.75 of by hand (median over rounds)." in report.remarks(both)
+    steps = dataclasses.replace(
+        both, runs=[*both.runs, *(run("by hand in steps", 3, wall) for wall in (40.0, 44.0, 60.0))]
+    )
+    assert "3 nodes: collection takes 0.75 of by hand in steps (median over rounds)." in report.remarks(steps)
+    assert not [line for line in report.remarks(steps) if "by hand takes" in line or "in steps takes" in line]
     assert report.remarks(MANY) == ["collection: a node more costs 500 ms."]
     add = Report("add", MACHINE, [run("collection", 3, 20.0), run("collection", 50, 21.0)])
     assert report.remarks(add) == ["collection: with 50 nodes it takes 1.05 of the time with 3."]
