@@ -20,6 +20,7 @@ from .errors import KubesteadError, OptionError
 from .findings import Problem
 from .kubeadm import COMPONENTS, DONE, PARTIAL, KubeadmState
 from .kubeadm_config import (
+    arguments,
     check_pass_through,
     document,
     merge_pass_through,
@@ -41,6 +42,10 @@ PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfi
 # kubeadm insists on making a bootstrap token. One nanosecond is cut off when the end of its life is written, so that it
 # is expired when it comes up; its group has no rights either, and its Secret is deleted at the end besides.
 _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
+
+# How many requests a second the controller manager may make. Its own limit, 20, holds up its start by seconds, and with
+# it the first joins and every change of the leader. This is what the kubelet and the scheduler have by themselves.
+_CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
 _DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
 
@@ -286,7 +291,10 @@ def documents(options: InitOptions, api: str, version: str) -> List[Dict[str, An
     networking = {"serviceSubnet": options.service_cidr, "dnsDomain": options.dns_domain}
     if options.pod_cidr:
         networking["podSubnet"] = options.pod_cidr
-    cluster: Dict[str, Any] = {"networking": networking}
+    cluster: Dict[str, Any] = {
+        "networking": networking,
+        "controllerManager": {"extraArgs": arguments(api, _CONTROLLER_MANAGER)},
+    }
     for key, value in (
         ("kubernetesVersion", "v{0}".format(version) if version else ""),
         ("controlPlaneEndpoint", options.endpoint),

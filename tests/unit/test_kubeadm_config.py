@@ -70,6 +70,9 @@ def test_everything_in_v1beta4() -> None:
         "imageRepository": "registry.k8s.io",
         "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/12", "dnsDomain": "cluster.local"},
         "apiServer": {"certSANs": ["k8s.example.org", "192.0.2.100"]},
+        "controllerManager": {
+            "extraArgs": [{"name": "kube-api-burst", "value": "100"}, {"name": "kube-api-qps", "value": "50"}]
+        },
     }
     assert made["KubeletConfiguration"]["apiVersion"] == "kubelet.config.k8s.io/v1beta1"
     assert made["KubeProxyConfiguration"]["conntrack"] == {"maxPerCore": 0}
@@ -145,6 +148,17 @@ def test_a_pass_through_is_laid_over_deeply_and_arguments_by_name() -> None:
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
     }
+
+
+def test_the_controller_managers_requests_are_limited_as_one_likes() -> None:
+    passed = {"ClusterConfiguration": {"controllerManager": {"extraArgs": [{"name": "kube-api-qps", "value": 20}]}}}
+    options = InitOptions(config=passed)
+    of_newest, of_oldest = (documents(options, api)["ClusterConfiguration"] for api in ("v1beta4", "v1beta2"))
+    assert of_newest["controllerManager"]["extraArgs"] == [
+        {"name": "kube-api-burst", "value": "100"},
+        {"name": "kube-api-qps", "value": "20"},
+    ]
+    assert of_oldest["controllerManager"]["extraArgs"] == {"kube-api-burst": "100", "kube-api-qps": "20"}
 
 
 def test_a_pass_through_is_translated_for_older_apis() -> None:
