@@ -43,8 +43,8 @@ PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfi
 # is expired when it comes up; its group has no rights either, and its Secret is deleted at the end besides.
 _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
 
-# How many requests a second the controller manager may make. Its own limit, 20, holds up its start by seconds, and with
-# it the first joins and every change of the leader. This is what the kubelet and the scheduler have by themselves.
+# How many requests a second the controller manager may make. Its own limit, 20, holds up its start in a new cluster by
+# seconds, and with it the first joins. This is what the kubelet and the scheduler have by themselves.
 _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
 _DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")

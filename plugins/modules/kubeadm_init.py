@@ -20,8 +20,8 @@ description:
   - No bootstrap token is left behind; the one that kubeadm insists on making is void from the beginning and deleted.
     Make tokens with M(kubestead.cluster.kubeadm_join_token).
   - The controller manager may make 50 requests a second, 100 at once (C(kube-api-qps), C(kube-api-burst)), like the
-    kubelet and the scheduler. With its own 20 and 30 it takes seconds longer to start, and so do the first joins and a
-    change of the leader. O(config) can set others.
+    kubelet and the scheduler. With its own 20 and 30 it takes seconds longer to start in a new cluster, and so do the
+    first joins. O(config) can set others.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
