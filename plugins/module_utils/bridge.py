@@ -396,11 +396,9 @@ def apply(step: Step, system: System) -> None:
     if step.action == "write":
         system.write(step.target, step.data["text"])
         if step.target == UNIT:
+            # Enabling would read all units anew as well, which takes systemd a while.
             _enable(system, "--no-reload")
-            # systemd takes a while to read all its units anew, and need not for one it did not know yet.
-            asked = system.run(["systemctl", "show", "--property=NeedDaemonReload", UNIT_NAME])
-            if asked.stdout.strip() != "NeedDaemonReload=no":
-                system.run(["systemctl", "daemon-reload"], check=True)
+            system.run(["systemctl", "daemon-reload"], check=True)
             system.run(["systemctl", "restart", UNIT_NAME], check=True)
     elif step.action == "enable":
         _enable(system)

@@ -35,8 +35,6 @@ class Host(Machine):
         self.routes: dict[str, str] = {}
         self.rules: dict[tuple[str, str], list[str]] = {}
         self.enabled = False
-        # The unit as systemd has it in its memory.
-        self.known: str | None = None
         self.answer("ip -j address show", fixture("bridge/ip-address.json"))
         self.answer("ip -j -4 route show proto 107", lambda argv, stdin: Result(0, self._shown()))
         self.answer("ip -j -6 route show proto 107", "[]")
@@ -74,13 +72,6 @@ class Host(Machine):
     def _systemctl(self, argv, stdin):
         if argv[1] == "is-enabled":
             return Result(0, "enabled\n") if self.enabled else Result(1, "disabled\n")
-        unit = self.read(bridge.UNIT)
-        if argv[1] == "daemon-reload" or self.known is None:
-            self.known = unit
-        if argv[1] == "show":
-            return Result(0, f"NeedDaemonReload={'no' if self.known == unit else 'yes'}\n")
-        if argv[1] == "restart":
-            assert self.known == unit
         self.enabled = self.enabled or argv[1] == "enable"
         return Result(0)
 
@@ -132,15 +123,7 @@ def test_a_node_gets_all_and_then_nothing(host: Host) -> None:
     ]
     assert host.routes == {"10.244.0.0/24": "10.213.0.64", "10.244.1.0/24": "10.213.0.66"}
     assert host.enabled
-    # For a unit that it does not know yet systemd need not read all others anew.
-    assert ["systemctl", "daemon-reload"] not in host.ran
     assert run(host, options) == []
-
-
-def test_a_unit_that_changed_is_read_anew(host: Host) -> None:
-    run(host, BridgeOptions(PODS, NODES[:2]))
-    run(host, BridgeOptions(PODS, NODES))
-    assert host.ran.count(["systemctl", "daemon-reload"]) == 1
 
 
 def test_the_configuration_has_the_nodes_own_range(host: Host) -> None:
