@@ -95,7 +95,7 @@ def other(text: str) -> Playbook:
     """``NAME=playbook.yml[:inventory]`` -> the playbook. Raises :class:`MachineError` for what can't be."""
     name, equals, rest = text.partition("=")
     playbook, _colon, inventory = rest.partition(":")
-    if not equals or not name or name in (OURS, BY_HAND):
+    if not equals or not name or name in (OURS, BY_HAND, IN_STEPS):
         raise MachineError(f"--other {text}: give NAME=playbook.yml:inventory, with a name of its own")
     for path in filter(None, (playbook, inventory)):
         if not os.path.exists(path):

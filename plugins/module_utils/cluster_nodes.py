@@ -64,8 +64,10 @@ def wait(
 
 def _watched(kubectl: Kubectl, names: Sequence[str], condition: str, seconds: float) -> bool:
     """Wait until the nodes have the condition; False when they lack it after ``seconds``, or can't be watched."""
-    argv = ["wait", "--for=condition={0}".format(condition), "--timeout={0:.0f}s".format(max(seconds, 1.0))]
-    return kubectl.run(argv + ["node/{0}".format(name) for name in names]).ok
+    seconds = max(seconds, 1.0)
+    argv = ["wait", "--for=condition={0}".format(condition), "--timeout={0:.0f}s".format(seconds)]
+    # An older kubectl gives each node that time, one after the other.
+    return kubectl.run(argv + ["node/{0}".format(name) for name in names], timeout=seconds + 2.0).ok
 
 
 def wait_ready(kubectl: Kubectl, timeout: float, failed: Sequence[str] = ()) -> List[Node]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.bridge import Br
 from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict, to_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result, System
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 PODS = "10.244.0.0/16"
@@ -343,6 +344,21 @@ def test_nodes_that_can_not_be_watched_are_asked_for_after_a_pause(machine: Mach
             Kubectl(machine, "/k"), 5, lambda node: node.ready, "Ready", (), "Ready", lambda: now[0], sleep
         )
     assert len(slept) > 3 and min(slept) >= 0.2
+
+
+def test_many_nodes_are_not_watched_longer_than_one() -> None:
+    seconds = []
+
+    def run(argv: Sequence[str], stdin: str | None, timeout: float, env: Mapping[str, str]) -> Result:
+        if "wait" in argv:
+            seconds.append(timeout)
+            return Result(124, "", "kubectl: did not end")
+        return Result(0, fixture("bridge/nodes.json"), "")
+
+    with pytest.raises(KubesteadError):
+        cluster_nodes.wait_ready(Kubectl(System(run), "/k"), 1)
+    # kubectl 1.20 gives each of the three nodes the time it is told.
+    assert seconds and max(seconds) <= 3.0
 
 
 def test_a_silent_node_is_reported_and_not_waited_for(machine: Machine) -> None:

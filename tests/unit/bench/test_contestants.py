@@ -34,7 +34,7 @@ def test_another_playbook_is_given_by_path(tmp_path: Path) -> None:
     # Its inventory comes after the lab's.
     assert command.argv[1:] == ["-i", str(tmp_path / "lab.yml"), "-i", str(inventory), str(playbook), "--limit", "w3"]
     assert command.folder == tmp_path
-    for wrong in ("peer", f"collection={playbook}", f"peer={tmp_path}/none.yml"):
+    for wrong in ("peer", f"collection={playbook}", f"by hand in steps={playbook}", f"peer={tmp_path}/none.yml"):
         with pytest.raises(MachineError, match="--other"):
             contestants.other(wrong)
 
