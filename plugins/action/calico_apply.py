@@ -13,10 +13,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import calico_source
-from ansible_collections.kubestead.cluster.plugins.module_utils.cni import AREA, CniOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_variables
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_variables
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import AREA, CniOptions
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest as calico_source
 
 # The module's options by the variables of the role.
 VARIABLES = {

@@ -13,11 +13,15 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas, calico_source, checks, cluster, kubeconfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.findings import Finding
-from ansible_collections.kubestead.cluster.plugins.module_utils.hosts import Host, Inventory
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest as calico_source
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue as checks
 
 display = Display()
 
@@ -63,7 +67,7 @@ class ActionModule(ActionBase):
         for host in hosts:
             if "control_plane" in wanted and host.name == plan.token_host and not plan.errors:
                 source = cluster.admin_kubeconfig(host, plan)
-                plan.steps[host.name] += kubeconfig.copy_steps(System(), host.kubeconfig_options, source)
+                plan.steps[host.name] += kubeconfig_copy.copy_steps(System(), host.kubeconfig_options, source)
         if plan.errors:
             _show(plan)
             found = areas.as_result(plan, wanted)["findings"]

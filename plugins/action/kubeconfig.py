@@ -15,11 +15,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import kubeconfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step, diff
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
 
 
 class ActionModule(ActionBase):
@@ -37,10 +38,12 @@ class ActionModule(ActionBase):
         destination = self._task.args.get("copy_to")
         if result.get("failed") or not destination:
             return result
-        path = kubeconfig.copy_path(str(destination))
+        path = kubeconfig_copy.copy_path(str(destination))
         result["copy"] = path
         here = System()
-        step = kubeconfig.plan_copy(here, path, None if source is None else from_dict(kubeconfig.Fingerprint, source))
+        step = kubeconfig_copy.plan_copy(
+            here, path, None if source is None else from_dict(kubeconfig.Fingerprint, source)
+        )
         if step.action == kubeconfig.SAME:
             return result
         if step.action == kubeconfig.KEEP:
@@ -59,7 +62,7 @@ class ActionModule(ActionBase):
             if step.action == "protect_kubeconfig":
                 os.chmod(step.target, 0o600)
             else:
-                kubeconfig.apply_copy(step, here, self._fetch(task_vars))
+                kubeconfig_copy.apply_copy(step, here, self._fetch(task_vars))
         except OSError as err:
             problem = f"copy_to {step.target} can't be written: {err.strerror}; give a path that you may write"
             raise AnsibleActionFail(problem) from err

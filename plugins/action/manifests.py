@@ -13,8 +13,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import images, manifests, yaml_files
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import images
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import objects as kube_objects
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import manifest_files as yaml_files
 
 
 class ActionModule(ActionBase):
@@ -28,7 +30,7 @@ class ActionModule(ActionBase):
         try:
             found = yaml_files.gather("manifests", wanted, [os.getcwd(), self._loader.get_basedir()])
             sources = {index: source for index, (source, _obj) in enumerate(found)}
-            manifests.check([obj for _source, obj in found], sources)
+            kube_objects.check([obj for _source, obj in found], sources)
             objects = images.replace([obj for _source, obj in found], arguments.get("images") or {})
         except KubesteadError as err:
             raise AnsibleActionFail(f"{err.message} (nothing was changed)") from None

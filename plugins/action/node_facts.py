@@ -13,9 +13,12 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas, ports, reach
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import public_fields
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
 
 
 class ActionModule(ActionBase):
@@ -68,7 +71,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
     # Workers' kubelets are a control plane's business alone.
     workers = [host for host in groups.get("workers", []) if name in controls]
     hostvars = variables["hostvars"]
-    return reach.peers(
+    return reachability.peers(
         name,
         {
             host: (_address(hostvars[host], host), _port(hostvars[host].get("control_plane_bind_port")))

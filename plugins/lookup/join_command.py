@@ -82,8 +82,8 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import join_command
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join_command
 
 
 class LookupModule(LookupBase):

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Dict, Sequence
 
-from . import (
-    clock,
-    cni,
-    containerd,
-    host,
-    kube_packages,
-    kubeadm,
-    kubeconfig,
-    node,
-    ports,
-    surroundings,
-)
-from . import reach as ways
-from .errors import OptionError
-from .model import to_dict
-from .system import System
-from .versions import Request, parse_request
+from .containerd import observe as containerd
+from .core.errors import OptionError
+from .core.options import to_dict
+from .core.system import System
+from .core.versions import Request, parse_request
+from .host import clock, ports
+from .host import connect as ways
+from .host import environment as surroundings
+from .host import facts as node
+from .host import prepare as host
+from .kube import kubeconfig
+from .kubeadm import state as kubeadm
+from .packages import kube_observe
+from .pod_network import options as cni
 
 
 def observe(
@@ -45,7 +42,7 @@ def observe(
         {
             "node": node.observe(system),
             "host": host.observe(system),
-            "kube_packages": kube_packages.observe(system, packages_url, _request(kubernetes_version)),
+            "kube_packages": kube_observe.observe(system, packages_url, _request(kubernetes_version)),
             "containerd": containerd.observe(system, image_repository, kubeadm_version=made.installed_version),
             "cni": cni.observe(system),
             "kubeadm": made,

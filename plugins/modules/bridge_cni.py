@@ -105,9 +105,11 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, bridge
-from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -134,7 +136,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out."""
     params = module.params
     nodes = [
-        bridge.Node(node["name"], node["pod_cidrs"], node["addresses"], foreseen=node["foreseen"])
+        kube_nodes.Node(node["name"], node["pod_cidrs"], node["addresses"], foreseen=node["foreseen"])
         for node in params["nodes"]
     ]
     options = bridge.BridgeOptions(

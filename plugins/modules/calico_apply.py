@@ -140,13 +140,16 @@ from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, calico, cluster_nodes
-from ansible_collections.kubestead.cluster.plugins.module_utils.cni import ENCAPSULATIONS, CniOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG, Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.manifests import ClusterAbsent, Manifests
-from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import calico
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import ENCAPSULATIONS, CniOptions
 
 
 def argument_spec() -> Dict[str, Any]:

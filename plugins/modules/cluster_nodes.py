@@ -82,12 +82,14 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, cluster_nodes
-from ansible_collections.kubestead.cluster.plugins.module_utils.bridge import Node, with_foreseen
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import ADMIN_KUBECONFIG, Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import to_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node, with_foreseen
 
 
 def argument_spec() -> Dict[str, Any]:

@@ -141,29 +141,36 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, containerd
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import apply as containerd_apply
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import config as containerd_config
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import observe as containerd
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import options as containerd_options
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Look, decide, do."""
-    options = from_dict(containerd.ContainerdOptions, module.params)
+    options = from_dict(containerd_options.ContainerdOptions, module.params)
     options.validate()
     kubeadm = module.params["kubeadm_version"]
     state = containerd.observe(system, options.image_repository, reveal=True, kubeadm_version=kubeadm)
-    state = containerd.foresee(state, kubeadm, options.image_repository)
-    steps = containerd.plan(state, options)
+    state = containerd_plan.foresee(state, kubeadm, options.image_repository)
+    steps = containerd_plan.plan(state, options)
     if module.check_mode:
         # Somebody else's task installs it, and has said so.
         steps = [step for step in steps if step.action != "install"]
-    result = _edge.carry_out(module, steps, lambda step: containerd.apply(step, system))
+    result = _edge.carry_out(module, steps, lambda step: containerd_apply.apply(step, system))
     # Whether a file of somebody else's overrides what was written shows only then.
     if steps and state.other_dropins and not module.check_mode:
         state = containerd.observe(system, options.image_repository, kubeadm_version=state.kubeadm_version)
-    for problem in containerd.problems(state, options):
+    for problem in containerd_plan.problems(state, options):
         module.warn(problem.line)
-    result.update(version=state.version, schema=state.schema, sandbox_image=containerd.sandbox_image(state, options))
+    result.update(
+        version=state.version, schema=state.schema, sandbox_image=containerd_config.sandbox_image(state, options)
+    )
     return result
 
 

@@ -75,10 +75,11 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, host
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import from_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:

@@ -99,8 +99,11 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, kube_packages, versions
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube as kube_packages
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_observe, kube_plan, sources
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
@@ -112,17 +115,17 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         key=module.params["key"],
     )
     options.validate()
-    state = kube_packages.observe(system, options.url, options.request)
-    for problem in kube_packages.problems(state, options):
+    state = kube_observe.observe(system, options.url, options.request)
+    for problem in kube_plan.problems(state, options):
         if problem.level == "warning":
             module.warn(problem.line)
-    steps = kube_packages.plan(state, options, module.params["together"])
-    result = _edge.carry_out(module, steps, lambda step: kube_packages.apply(step, system))
+    steps = kube_plan.plan(state, options, module.params["together"])
+    result = _edge.carry_out(module, steps, lambda step: kube_plan.apply(step, system))
     there = {name: package.version for name, package in state.installed.items()}
-    there.update(kube_packages.targets(state, options.request))
+    there.update(kube_plan.targets(state, options.request))
     result["packages"] = there
     result["version"] = str(versions.parse(there["kubelet"]))
-    result["repository"] = kube_packages.repository_url(options.url, options.request.series, state.manager)
+    result["repository"] = sources.repository_url(options.url, options.request.series, state.manager)
     return result
 
 
@@ -130,7 +133,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             kubernetes_version=dict(type="str", default="1.36"),
-            packages_url=dict(type="str", default=kube_packages.DEFAULT_URL),
+            packages_url=dict(type="str", default=sources.DEFAULT_URL),
             hold=dict(type="bool", default=True),
             key=dict(type="str", default="", no_log=False),
             together=dict(type="list", elements="str", default=[]),

@@ -209,10 +209,13 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, attempt, init, kubeadm
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import KubeadmState
-from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 
 
 def argument_spec() -> Dict[str, Any]:

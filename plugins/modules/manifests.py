@@ -126,12 +126,14 @@ from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, services
-from ansible_collections.kubestead.cluster.plugins.module_utils.errors import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.manifests import ClusterAbsent, Manifests, title
-from ansible_collections.kubestead.cluster.plugins.module_utils.plan import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import services
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import title
 
 
 def argument_spec() -> Dict[str, Any]:

@@ -55,8 +55,9 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, node_images
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import pull as node_images
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:

@@ -78,8 +78,10 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import _edge, packages
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import manager as packages
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import transaction
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
@@ -87,7 +89,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     wanted = packages.wanted_from(module.params["packages"])
     state = packages.observe(system, wanted)
     steps = packages.plan(state, wanted, module.params["hold"])
-    result = _edge.carry_out(module, steps, lambda step: packages.apply(step, system))
+    result = _edge.carry_out(module, steps, lambda step: transaction.apply(step, system))
     result["packages"] = {name: package.version for name, package in state.installed.items()}
     return result
 

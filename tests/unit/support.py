@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.system import Result, System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result, System
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

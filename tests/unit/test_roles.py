@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kubestead.cluster.plugins.module_utils import areas
-from ansible_collections.kubestead.cluster.plugins.module_utils.model import variable_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import variable_name
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes containerd's files and restarts it."""
+
+from __future__ import annotations
+
+import time
+
+from ..core.errors import CommandError, KubesteadError
+from ..core.step import Step
+from ..core.system import System
+from .config import desired_config, desired_dropin, render_config, render_dropin
+from .observe import cri_error
+from .options import ContainerdOptions
+from .state import BACKUP_SUFFIX, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, redacted
+
+PROBE_SECONDS = 30.0
+
+
+# -- applying
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out one step that was planned for a state with its credentials. Raises :class:`KubesteadError`."""
+    data = step.data
+    if step.action == "install":
+        raise KubesteadError(
+            "containerd is not installed here; install the package {0} first (the role containerd does)".format(
+                step.target
+            )
+        )
+    if step.action == "write_ca":
+        system.write(step.target, str(data["text"]))
+    elif step.action == "write_hosts":
+        if data["backup"]:
+            _back_up(system, step.target, BACKUP_SUFFIX)
+        system.write(step.target, str(data["text"]), mode=int(data["mode"]))
+    elif step.action in ("remove_hosts", "remove_ca"):
+        system.remove(step.target)
+        folder = step.target.rpartition("/")[0]
+        if not system.names(folder):
+            system.remove(folder)
+    elif step.action == "write_dropin":
+        _write_dropin(system, data["state"], data["options"])
+    elif step.action == "remove_dropin":
+        system.write(PENDING, "")
+        system.remove(step.target)
+    elif step.action == "write_config":
+        _write_config(system, data["state"], data["options"], str(data["backup"]))
+    elif step.action == "compare":
+        pass
+    elif step.action == "enable":
+        system.run(["systemctl", "enable", UNIT], check=True)
+    else:
+        _restart(system)
+
+
+def _write_config(system: System, state: ContainerdState, options: ContainerdOptions, backup: str) -> None:
+    config = desired_config(state, options, state.config)
+    text = render_config(config)
+    _judge(system, text, CONFIG)
+    if backup:
+        _back_up(system, CONFIG, backup)
+    system.write(PENDING, "")
+    mode = system.mode(CONFIG) or 0o644
+    system.write(CONFIG, text, mode=mode & 0o600 if redacted(config) != config else mode)
+
+
+def _write_dropin(system: System, state: ContainerdState, options: ContainerdOptions) -> None:
+    data = desired_dropin(state, options, desired_config(state, options, state.config))
+    text = render_dropin(data or {})
+    _judge(system, text, "containerd_config_dropin")
+    system.write(PENDING, "")
+    # It repeats a section of the configuration, which may hold a password.
+    system.write(DROPIN, text, mode=0o600 if redacted(data) != data else 0o644)
+
+
+def _judge(system: System, text: str, name: str) -> None:
+    """Have containerd itself read a text before it is put in place."""
+    result = system.run(["containerd", "--config", "/dev/stdin", "config", "dump"], stdin=text)
+    if not result.ok:
+        raise CommandError(
+            "{0} is refused by containerd: {1}; nothing was changed in it".format(name, result.last_line),
+            {"rc": result.rc, "stderr": result.stderr},
+        )
+
+
+def _back_up(system: System, path: str, suffix: str) -> None:
+    """Keep a file beside itself; of those that were not ours the first."""
+    text = system.read(path)
+    if text is not None and (suffix != BACKUP_SUFFIX or not system.exists(path + suffix)):
+        system.write(path + suffix, text, mode=system.mode(path) or 0o600)
+
+
+def _restart(system: System) -> None:
+    result = system.run(["systemctl", "restart", UNIT], timeout=120)
+    status = "systemctl restart: {0}".format(result.last_line)
+    if result.ok:
+        deadline = time.monotonic() + PROBE_SECONDS
+        while True:
+            status = cri_error(system)
+            if status == "ok":
+                system.remove(PENDING)
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+    journal = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout.splitlines()
+    said = next((line for line in reversed(journal) if _tells(line)), "")
+    raise CommandError(
+        "containerd does not serve CRI after its restart: {0}{1}; see 'journalctl -u containerd'".format(
+            status, " ({0})".format(said[:300]) if said else ""
+        ),
+        {"journal": journal},
+    )
+
+
+def _tells(line: str) -> bool:
+    return "level=error" in line or "level=fatal" in line or line.startswith("containerd: ")

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration that Kubernetes needs, laid over what the file says, and the drop-in of the user."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Optional
+from urllib.parse import urlsplit
+
+from ..core.errors import OptionError
+from . import toml
+from .options import ContainerdOptions, parse_dropin
+from .registries import has_secret, registry_folder, server_url
+from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, MARK, RUNC, is_cri, nested, sandbox_path
+from .state import CERTS_D, CONF_D, ContainerdState
+
+# -- what is wanted
+
+
+def sandbox_image(state: ContainerdState, options: ContainerdOptions) -> str:
+    """The pause image: the one asked for, or kubeadm's; without kubeadm containerd's own in the cluster's repository.
+
+    '' leaves it to containerd.
+    """
+    if options.sandbox_image or state.kubeadm_sandbox:
+        return options.sandbox_image or state.kubeadm_sandbox
+    repository, _slash, image = state.default_sandbox.rpartition("/")
+    if image and options.image_repository and options.image_repository != repository:
+        return "{0}/{1}".format(options.image_repository.rstrip("/"), image)
+    return ""
+
+
+def desired_config(
+    state: ContainerdState, options: ContainerdOptions, current: Mapping[str, Any], hidden: bool = False
+) -> Dict[str, Any]:
+    """The configuration that is wanted: ``current``, in the binary's schema, and laid over it what Kubernetes needs.
+
+    With ``hidden`` the credentials are not known here, and those of ``current`` stay.
+    """
+    schema = state.schema
+    over: Dict[str, Any] = {"version": schema}
+    disabled = [name for name in current.get("disabled_plugins", []) if not is_cri(str(name))]
+    over["disabled_plugins"] = disabled
+    imports = list(current.get("imports", []))
+    over["imports"] = imports if CONF_D + "/*.toml" in imports else imports + [CONF_D + "/*.toml"]
+    runtime = CRI if schema == 2 else CRI_RUNTIME
+    images = CRI if schema == 2 else CRI_IMAGES
+    sections: Dict[str, Any] = {runtime: {}}
+    sections.setdefault(images, {})
+    sandbox = sandbox_image(state, options)
+    if sandbox:
+        where = sandbox_path(schema)[2:]
+        sections[images] = toml.merge(sections[images], nested(where, sandbox))
+    if _uses_config_path(current, images, options):
+        sections[images] = toml.merge(sections[images], {"registry": {"config_path": CERTS_D}})
+    if state.has_bin_dirs:
+        sections[runtime]["cni"] = {"bin_dirs": [options.cni_bin_dir], "conf_dir": "/etc/cni/net.d"}
+    else:
+        sections[runtime]["cni"] = {"bin_dir": options.cni_bin_dir, "conf_dir": "/etc/cni/net.d"}
+    runtimes = {"runc": {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}}
+    for name, value in (toml.get(current, ["plugins", runtime, "containerd", "runtimes"]) or {}).items():
+        if isinstance(value, Mapping) and value.get("runtime_type") == RUNC:
+            runtimes[name] = {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}
+    sections[runtime]["containerd"] = {"runtimes": runtimes}
+    over["plugins"] = sections
+    result = toml.merge({"version": schema}, toml.merge(current, over))
+    _drop_conflicts(result, runtime, images, state)
+    if not hidden:
+        _set_credentials(result["plugins"][images], state, options)
+    return result
+
+
+def _set_credentials(images: Dict[str, Any], state: ContainerdState, options: ContainerdOptions) -> None:
+    """containerd 1.x gives the header of ``hosts.toml`` to the registry, but not to the server of its tokens.
+
+    So there the credentials are in the configuration too. Those of registries whose ``hosts.toml`` is ours are ours.
+    """
+    registry = images.setdefault("registry", {})
+    configs = registry.get("configs") or {}
+    wanted = {}
+    if state.schema == 2:
+        wanted = {_config_host(entry.registry): entry for entry in options.registry_credentials}
+    for file in state.hosts:
+        host = _config_host(file.registry)
+        if file.ours and has_secret(file.data) and host in configs and host not in wanted:
+            configs[host].pop("auth", None)
+            if not configs[host]:
+                del configs[host]
+    for host, entry in wanted.items():
+        configs.setdefault(host, {})["auth"] = {"username": entry.username, "password": entry.password}
+    registry.pop("configs", None)
+    if configs:
+        registry["configs"] = configs
+    if not registry:
+        del images["registry"]
+
+
+def _config_host(registry: str) -> str:
+    return urlsplit(server_url(registry_folder(registry))).netloc
+
+
+def render_config(config: Mapping[str, Any]) -> str:
+    """The file's text."""
+    head = "{0} keeps this file: what Kubernetes needs is set here, other settings stay as they are.\n".format(MARK)
+    return (
+        head
+        + "# Your own settings: the variable containerd_config_dropin, or files in {0}.\n".format(CONF_D)
+        + toml.dumps(config)
+    )
+
+
+def desired_dropin(
+    state: ContainerdState, options: ContainerdOptions, config: Mapping[str, Any]
+) -> Optional[Dict[str, Any]]:
+    """What the drop-in with the user's own TOML is to say, None where there is to be none.
+
+    containerd 1.x replaces a plugin's whole section by an imported one, so there the rest of the section is repeated.
+    """
+    if not options.config_dropin.strip():
+        return None
+    own = parse_dropin(options.config_dropin)
+    plugins = own.get("plugins", {})
+    result: Dict[str, Any] = {"version": own.get("version", state.schema)}
+    if "version" not in own and state.schema > 2 and CRI in plugins:
+        # Written for containerd 1.x: told so, containerd 2 brings it forward.
+        result["version"] = 2
+    if state.schema and result["version"] > state.schema:
+        raise OptionError(
+            "containerd_config_dropin",
+            "is of version {0}, containerd {1} reads up to {2}".format(result["version"], state.version, state.schema),
+            "write it for version {0}".format(state.schema),
+        )
+    if state.schema == 2 and (CRI_RUNTIME in plugins or CRI_IMAGES in plugins):
+        raise OptionError(
+            "containerd_config_dropin",
+            "sets {0}, which containerd {1} does not have".format(
+                CRI_RUNTIME if CRI_RUNTIME in plugins else CRI_IMAGES, state.version
+            ),
+            "set {0} there".format(CRI),
+        )
+    result = toml.merge(result, {key: value for key, value in own.items() if key != "version"})
+    if state.schema == 2:
+        for name in plugins:
+            section = toml.get(config, ["plugins", name])
+            if isinstance(section, Mapping):
+                result["plugins"][name] = toml.merge(section, plugins[name])
+    return result
+
+
+def render_dropin(data: Mapping[str, Any]) -> str:
+    """The drop-in's text."""
+    return "{0} writes this file from the variable containerd_config_dropin.\n".format(MARK) + toml.dumps(data)
+
+
+def _uses_config_path(current: Mapping[str, Any], images: str, options: ContainerdOptions) -> bool:
+    """False for a file that has registries in the old place, unless registries are asked for here: both can't be."""
+    registry = toml.get(current, ["plugins", images, "registry"]) or {}
+    old = bool(registry.get("mirrors")) or any(
+        isinstance(entry, Mapping) and entry.get("tls") for entry in (registry.get("configs") or {}).values()
+    )
+    return not old or bool(options.registry_mirrors or options.registry_credentials)
+
+
+def _drop_conflicts(config: Dict[str, Any], runtime: str, images: str, state: ContainerdState) -> None:
+    """Take out what containerd refuses beside what is set here."""
+    registry = config["plugins"][images].get("registry", {})
+    if registry.get("config_path"):
+        registry.pop("mirrors", None)
+        for entry in (registry.get("configs") or {}).values():
+            entry.pop("tls", None)
+    config["plugins"][runtime].pop("systemd_cgroup", None)
+    config["plugins"][runtime]["cni"].pop("bin_dir" if state.has_bin_dirs else "bin_dirs", None)

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""containerd as kubelet needs it: the configuration for the schema the binary speaks, registries, the running service.
+
+What is there is kept: the file is read, what Kubernetes needs is laid over it, and only a difference in meaning is
+written and followed by a restart. Registries are in /etc/containerd/certs.d, which containerd reads for every pull.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..core import versions
+from ..core.system import System
+from ..packages.manager import policy
+from . import toml
+from .registries import hosts_path
+from .schema import (
+    CRI_RUNTIME,
+    beyond,
+    disabled_cri,
+    from_version_1,
+    is_ours,
+    parsed_toml,
+    sandbox_path,
+    systemd_cgroup,
+)
+from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile, redacted, unredacted
+
+# -- observing
+
+
+def observe(
+    system: System, image_repository: str = "registry.k8s.io", reveal: bool = False, kubeadm_version: str = ""
+) -> ContainerdState:
+    """Look at containerd; about eight commands, none of which uses the network.
+
+    ``reveal`` keeps credentials in the state, for the one process that has to compare them. ``kubeadm_version`` is that
+    of the installed kubeadm, where it is known already.
+    """
+    packages = _packages(system)
+    debian = is_debian(system)
+    offers = _offers(system) if debian and not packages else {}
+    candidate, known = _candidate(system, packages, offers)
+    version = _version(system)
+    default = _default(system) if version else {}
+    schema = int(default.get("version", 0) or 0)
+    text = system.read(CONFIG)
+    current, config_version, config_error = _current(system, text, schema, default)
+    dropin, dropin_error = parsed_toml(system.read(DROPIN))
+    effective = _effective(system, schema) if schema and text is not None else None
+    shown = unredacted if reveal else redacted
+    active, enabled = _service(system)
+    kubeadm = versions.parse(kubeadm_version or system.run(["kubeadm", "version", "-o", "short"]).stdout)
+    return ContainerdState(
+        packages=packages,
+        candidate=candidate,
+        candidate_known=known,
+        debian=debian,
+        offers=offers,
+        version=version,
+        schema=schema,
+        has_bin_dirs=toml.get(default, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None,
+        default_sandbox=str(toml.get(default, sandbox_path(schema)) or ""),
+        config_version=config_version,
+        config_ours=is_ours(text),
+        config_error=config_error,
+        config=shown(current),
+        dropin=dropin if dropin is None else shown(dropin),
+        dropin_error=dropin_error,
+        other_dropins=[name for name in system.names(CONF_D) if name.endswith(".toml") and conf_d_path(name) != DROPIN],
+        effective_systemd_cgroup=None if effective is None else systemd_cgroup(effective, schema),
+        effective_cri_disabled=bool(effective and disabled_cri(effective)),
+        hosts=_hosts(system, shown),
+        ca_files=_ca_files(system),
+        active=active,
+        enabled=enabled,
+        cri=cri_error(system) if active else "not running",
+        restart_pending=system.exists(PENDING),
+        kubeadm_version=str(kubeadm or ""),
+        kubeadm_sandbox=_kubeadm_sandbox(system, kubeadm, image_repository) if kubeadm else "",
+    )
+
+
+def _packages(system: System) -> Dict[str, str]:
+    found = {}
+    if is_debian(system):
+        query = ["dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\n", "containerd", "containerd.io"]
+        for line in system.run(query).stdout.splitlines():
+            words = line.split()
+            if len(words) == 3 and words[2] == "installed":
+                found[words[0]] = words[1]
+    else:
+        query = ["rpm", "-q", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\n", "containerd", "containerd.io"]
+        for line in system.run(query).stdout.splitlines():
+            words = line.split()
+            if len(words) == 2 and words[0] in ("containerd", "containerd.io"):
+                found[words[0]] = words[1]
+    return found
+
+
+def is_debian(system: System) -> bool:
+    """True where packages are managed by dpkg."""
+    return system.exists("/var/lib/dpkg/status")
+
+
+def _offers(system: System) -> Dict[str, str]:
+    """The versions of both packages that apt would install, as far as its lists tell."""
+    return {name: found[0] for name, found in policy(system, ["containerd", "containerd.io"]).items() if found}
+
+
+def _candidate(system: System, packages: Mapping[str, str], offers: Mapping[str, str]) -> Tuple[str, bool]:
+    """The package this host would install, and whether a repository is known to have it."""
+    if packages:
+        return "", True
+    if is_debian(system):
+        sources = _sources(system, "/etc/apt/sources.list.d", (".list", ".sources"))
+        sources += "\n" + (system.read("/etc/apt/sources.list") or "")
+        # apt's own lists may be empty on a fresh machine, so the sources count too.
+        docker = "containerd.io" in offers or _has_docker(sources)
+        return ("containerd.io", True) if docker else ("containerd", True)
+    sources = _sources(system, "/etc/yum.repos.d", (".repo",))
+    if _has_docker(sources):
+        return "containerd.io", True
+    fedora = "ID=fedora" in (system.read("/etc/os-release") or "")
+    return ("containerd", True) if fedora else ("containerd.io", False)
+
+
+def _sources(system: System, folder: str, endings: Tuple[str, ...]) -> str:
+    names = [name for name in system.names(folder) if name.endswith(endings)]
+    return "\n".join(system.read("{0}/{1}".format(folder, name)) or "" for name in names)
+
+
+def _has_docker(sources: str) -> bool:
+    lines = [line.strip() for line in sources.splitlines() if not line.strip().startswith("#")]
+    if any(line.startswith("[docker-ce") for line in lines):
+        return "[docker-ce-stable]" not in lines or not _disabled_section(lines, "[docker-ce-stable]")
+    return any("download.docker.com/linux" in line for line in lines)
+
+
+def _disabled_section(lines: Sequence[str], section: str) -> bool:
+    inside = False
+    for line in lines:
+        if line.startswith("["):
+            inside = line == section
+        elif inside and re.match(r"enabled\s*=\s*(0|false|no)\s*$", line, re.IGNORECASE):
+            return True
+    return False
+
+
+def _version(system: System) -> str:
+    result = system.run(["containerd", "--version"])
+    found = re.search(r"\sv?(\d+\.\d+\.\d+\S*)", result.stdout) if result.ok else None
+    return found.group(1) if found else ""
+
+
+def _default(system: System) -> Dict[str, Any]:
+    result = system.run(["containerd", "config", "default"], check=True)
+    return toml.loads(result.stdout)
+
+
+def _current(
+    system: System, text: Optional[str], schema: int, default: Mapping[str, Any]
+) -> Tuple[Dict[str, Any], int, str]:
+    """What the file says, in the binary's schema; the file's own version; why it can't be read."""
+    parsed, error = parsed_toml(text)
+    if parsed is None:
+        return {}, 0, error
+    # A file without a version is one of version 1, which is how Docker's package ships it.
+    version = parsed.get("version", 1)
+    if not isinstance(version, int):
+        return {}, 0, "version is {0!r}".format(version)
+    if not schema or version >= schema:
+        return parsed, version, ""
+    if schema == 2:
+        return from_version_1(parsed), version, ""
+    # The binary knows best how to bring an older file forward; what remains beside its defaults is the file's own.
+    alone = {key: value for key, value in parsed.items() if key != "imports"}
+    result = system.run(["containerd", "--config", "/dev/stdin", "config", "migrate"], stdin=toml.dumps(alone))
+    if not result.ok:
+        return {}, version, "containerd can't migrate it: {0}".format(result.last_line)
+    migrated = beyond(toml.loads(result.stdout), default)
+    if parsed.get("imports"):
+        migrated["imports"] = parsed["imports"]
+    return migrated, version, ""
+
+
+def _effective(system: System, schema: int) -> Optional[Dict[str, Any]]:
+    result = system.run(["containerd", "--config", CONFIG, "config", "dump"])
+    if not result.ok:
+        return None
+    parsed, _error = parsed_toml(result.stdout)
+    return parsed
+
+
+def conf_d_path(name: str) -> str:
+    """The path of a drop-in."""
+    return "{0}/{1}".format(CONF_D, name)
+
+
+def _hosts(system: System, shown: Callable[[Any], Any]) -> List[HostsFile]:
+    found = []
+    for name in system.names(CERTS_D):
+        path = hosts_path(name)
+        text = system.read(path)
+        if text is None:
+            continue
+        data, error = parsed_toml(text)
+        hosts = (data or {}).get("host", {})
+        found.append(
+            HostsFile(
+                registry=name,
+                ours=is_ours(text),
+                mode=system.mode(path) or 0,
+                data=shown(data or {}),
+                order=list(hosts) if isinstance(hosts, Mapping) else [],
+                error=error,
+            )
+        )
+    return found
+
+
+def _ca_files(system: System) -> Dict[str, str]:
+    found = {}
+    for registry in system.names(CERTS_D):
+        for name in system.names("{0}/{1}".format(CERTS_D, registry)):
+            if name.startswith("kubestead-") and name.endswith(".crt"):
+                path = "{0}/{1}/{2}".format(CERTS_D, registry, name)
+                found[path] = system.read(path) or ""
+    return found
+
+
+def _service(system: System) -> Tuple[bool, bool]:
+    shown = system.run(["systemctl", "show", UNIT, "--property=ActiveState,UnitFileState"]).stdout.splitlines()
+    return "ActiveState=active" in shown, "UnitFileState=enabled" in shown
+
+
+def cri_error(system: System) -> str:
+    """``ok``, or why the running containerd doesn't serve CRI."""
+    result = system.run(["ctr", "plugins", "ls"], timeout=10)
+    if not result.ok:
+        return "does not answer: {0}".format(result.last_line)
+    return cri_status(result.stdout)
+
+
+def cri_status(text: str) -> str:
+    """``ok`` or what is wrong with the CRI service, out of ``ctr plugins ls``."""
+    for line in text.splitlines():
+        words = line.split()
+        if words[:2] == ["io.containerd.grpc.v1", "cri"]:
+            return "ok" if words[-1] == "ok" else "its plugin is in state {0}".format(words[-1])
+    return "its plugin is not loaded"
+
+
+def _kubeadm_sandbox(system: System, version: versions.Version, image_repository: str) -> str:
+    if image_repository and versions.knows_pause(version):
+        return kubeadm_pause_image(version, image_repository)
+    command = ["kubeadm", "config", "images", "list", "--kubernetes-version", "v{0}".format(version)]
+    for line in system.run(
+        command + (["--image-repository", image_repository] if image_repository else [])
+    ).stdout.splitlines():
+        if line.strip().rpartition(":")[0].rpartition("/")[2] == "pause":
+            return line.strip()
+    return ""
+
+
+def kubeadm_pause_image(version: versions.Version, image_repository: str) -> str:
+    """The pause image that a kubeadm of this version uses."""
+    return "{0}/pause:{1}".format(image_repository, versions.pause_tag(version))

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The variables of the role containerd, and what is wrong with them by themselves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping
+from urllib.parse import urlsplit
+
+from ..core.errors import OptionError
+from ..core.options import option
+from . import toml
+
+AREA = "containerd"
+
+
+@dataclass(frozen=True)
+class RegistryCredential:
+    """A name and password for one registry (``registry.example.com:5000``, ``docker.io``)."""
+
+    registry: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """One address images of a registry are pulled from. ``ca`` is a path on the node or a certificate in PEM form."""
+
+    url: str = ""
+    ca: str = ""
+    skip_verify: bool = False
+    override_path: bool = False
+    capabilities: List[str] = field(default_factory=lambda: ["pull", "resolve"])
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """Where images of one registry are pulled from, in order; ``fallback``: at last from the registry itself."""
+
+    mirrors: List[Mirror] = field(default_factory=list)
+    fallback: bool = True
+
+
+@dataclass(frozen=True)
+class ContainerdOptions:
+    """The variables of the role containerd.
+
+    ``registry_mirrors`` maps a registry (``_default`` for all others) to a list of addresses, to a list of
+    dictionaries with the fields of :class:`Mirror`, or to a dictionary with the fields of :class:`Mirrors`.
+    """
+
+    package: str = option("")
+    registry_mirrors: Dict[str, Any] = option(factory=dict)
+    registry_credentials: List[RegistryCredential] = option(factory=list, secret=True)
+    config_dropin: str = option("")
+    sandbox_image: str = option("")
+    cni_bin_dir: str = option("/opt/cni/bin")
+    image_repository: str = option("registry.k8s.io", var="cluster_image_repository")
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        self.mirrors()
+        for number, credential in enumerate(self.registry_credentials):
+            name = "containerd_registry_credentials[{0}]".format(number)
+            if not credential.registry or not credential.username or not credential.password:
+                raise OptionError(name, "lacks a value", "give registry, username and password")
+            check_registry(name, credential.registry)
+        if self.config_dropin:
+            parse_dropin(self.config_dropin)
+        if not self.cni_bin_dir.startswith("/"):
+            raise OptionError(
+                "containerd_cni_bin_dir", "is {0!r}, not an absolute path".format(self.cni_bin_dir), "give a folder"
+            )
+
+    def mirrors(self) -> Dict[str, Mirrors]:
+        """``registry_mirrors`` in its full form. Raises :class:`OptionError` naming the entry."""
+        return {str(name): full_mirrors(str(name), value) for name, value in self.registry_mirrors.items()}
+
+
+def parse_dropin(text: str) -> Dict[str, Any]:
+    """The user's drop-in as data. Raises :class:`OptionError` where it is not TOML."""
+    try:
+        return toml.loads(text)
+    except toml.TomlError as err:
+        raise OptionError(
+            "containerd_config_dropin", "is not TOML: {0}".format(err.message), "correct that line"
+        ) from None
+
+
+def full_mirrors(registry: str, value: Any) -> Mirrors:
+    """The mirrors of one registry in their full form. Raises :class:`OptionError` naming the entry."""
+    name = "containerd_registry_mirrors[{0!r}]".format(registry)
+    fix = "give a list of addresses like https://mirror.example.com"
+    if registry != "_default":
+        check_registry(name, registry)
+    fallback = True
+    if isinstance(value, Mapping):
+        unknown = sorted(set(value) - {"mirrors", "fallback"})
+        if unknown:
+            raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), "it takes mirrors and fallback")
+        fallback, value = bool(value.get("fallback", True)), value.get("mirrors")
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not value:
+        raise OptionError(name, "is no list of addresses", fix)
+    mirrors = []
+    for item in value:
+        fields = dict(item) if isinstance(item, Mapping) else {"url": item}
+        unknown = sorted(set(fields) - {"url", "ca", "skip_verify", "override_path", "capabilities"})
+        if unknown:
+            known = "a mirror takes url, ca, skip_verify, override_path and capabilities"
+            raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), known)
+        url = str(fields.get("url", "")).rstrip("/")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise OptionError(name, "has {0!r}, not an address".format(url), fix)
+        if "@" in parts.netloc:
+            raise OptionError(name, "has a password in an address", "give it in containerd_registry_credentials")
+        ca = str(fields.get("ca", ""))
+        if ca and not ca.startswith("/") and "-----BEGIN CERTIFICATE-----" not in ca:
+            raise OptionError(
+                name, "has a ca that is neither a path nor a certificate", "give a path on the node or PEM text"
+            )
+        capabilities = [str(word) for word in fields.get("capabilities", ["pull", "resolve"])]
+        if set(capabilities) - {"pull", "resolve", "push"} or not capabilities:
+            raise OptionError(name, "has unknown capabilities", "it takes pull, resolve and push")
+        mirrors.append(
+            Mirror(url, ca, bool(fields.get("skip_verify")), bool(fields.get("override_path")), capabilities)
+        )
+    return Mirrors(mirrors, fallback)
+
+
+def check_registry(name: str, registry: str) -> None:
+    """Raise :class:`OptionError` for a name that is not a registry (``host[:port]``)."""
+    if not re.match(r"[A-Za-z0-9.\-\[\]:]+$", registry) or registry in (".", ".."):
+        raise OptionError(
+            name, "names {0!r}, not a registry".format(registry), "give its host, like registry.example.com:5000"
+        )

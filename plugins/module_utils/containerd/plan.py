@@ -1,0 +1,291 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to change so that containerd is configured for Kubernetes, and why. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+from ..core import versions
+from ..core.errors import OptionError
+from ..core.problem import Problem
+from ..core.step import Step
+from . import toml
+from .config import desired_config, desired_dropin, render_dropin
+from .observe import conf_d_path, kubeadm_pause_image
+from .options import AREA, ContainerdOptions
+from .registries import desired_ca_files, desired_hosts, has_secret, hosts_mode, hosts_path, hosts_reason, render_hosts
+from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, disabled_cri
+from .state import BACKUP_SUFFIX, CERTS_D, CONF_D, CONFIG, DROPIN, SECRET_KEYS, UNIT, ContainerdState, redacted
+
+
+def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
+    """The package to install: the one asked for, the one that is there, or Docker's where the host knows it."""
+    if options.package:
+        return options.package
+    for name in ("containerd.io", "containerd"):
+        if name in state.packages:
+            return name
+    return state.candidate or "containerd"
+
+
+# -- what is to come
+
+
+def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
+    """The state as it is once kubeadm is of this version; unchanged where it is already, or '' is given."""
+    version = versions.parse(kubeadm_version)
+    if version is None or (kubeadm_version == state.kubeadm_version and state.kubeadm_sandbox):
+        return state
+    sandbox = kubeadm_pause_image(version, image_repository or "registry.k8s.io")
+    return replace(state, kubeadm_version=kubeadm_version, kubeadm_sandbox=sandbox)
+
+
+def to_come(state: ContainerdState, options: ContainerdOptions) -> List[str]:
+    """The package that a run installs, as a list; empty where none is needed."""
+    return [package_name(state, options)] if not state.schema or _another_package(state, options) else []
+
+
+def _another_package(state: ContainerdState, options: ContainerdOptions) -> bool:
+    """True where another package is installed than the user wants."""
+    return bool(options.package and state.packages and options.package not in state.packages)
+
+
+def _after_install(state: ContainerdState, options: ContainerdOptions) -> Optional[ContainerdState]:
+    """The state once the package is installed, where that can be told: beside a file of ours that an earlier one left.
+
+    The package keeps the file, and on Debian starts and enables the service.
+    """
+    offered = state.offers.get(package_name(state, options), "")
+    if not state.config_ours or not state.debian or (offered and _schema_of(offered) != state.config_version):
+        return None
+    bin_dirs = toml.get(state.config, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None
+    return replace(state, schema=state.config_version, has_bin_dirs=bin_dirs, active=True, enabled=True, cri="ok")
+
+
+def _schema_of(package: str) -> int:
+    """The configuration that a containerd of this package version speaks."""
+    found = re.match(r"(?:\d+:)?(\d+)\.(\d+)", package)
+    version = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+    return 2 if version < (2, 0) else 3 if version < (2, 3) else 4
+
+
+# -- planning
+
+
+def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem]:
+    """What would make a run fail."""
+    found = []
+    try:
+        options.validate()
+        if state.schema:
+            desired_dropin(state, options, {})
+    except OptionError as err:
+        return [Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)]
+    if not state.packages and not state.version and not state.candidate_known and not options.package:
+        text = "no repository of this host is known to have containerd"
+        fix = "add Docker's repository (docker-ce.repo), or name a package of yours in containerd_package"
+        found.append(Problem("containerd_package", text, fix, "warning"))
+    overridden = _overridden(state, options)
+    if overridden:
+        found.append(overridden)
+    return found
+
+
+def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[Problem]:
+    if not state.schema or not state.other_dropins:
+        return None
+    if config_reasons(state, desired_config(state, options, state.config, hidden=True)):
+        return None
+    files = ", ".join(conf_d_path(name) for name in state.other_dropins)
+    if state.effective_cri_disabled:
+        return Problem("containerd_dropin", "{0} disables the cri plugin".format(files), "take that out of the file")
+    own = toml.get(desired_dropin(state, options, {}) or {}, ["plugins"]) or {}
+    if state.effective_systemd_cgroup is False and not (set(own) & {CRI, CRI_RUNTIME}):
+        fix = "set SystemdCgroup = true there, or remove the file"
+        return Problem("containerd_dropin", "{0} takes SystemdCgroup = true away again".format(files), fix)
+    return None
+
+
+def plan(
+    state: ContainerdState, options: ContainerdOptions, hidden: Sequence[str] = (), package_comes: bool = False
+) -> List[Step]:
+    """The steps that lead from ``state`` to ``options``; without the package's where it comes with others.
+
+    ``hidden`` names secret options that are set but not known here (on the control machine): what depends on them is
+    left to the node.
+    """
+    options.validate()
+    unknown = "registry_credentials" in hidden
+    files, leftovers = _plan_hosts(state, options, unknown)
+    if unknown:
+        files.append(Step(AREA, "compare", CERTS_D, "credentials can be compared on the node alone"))
+    coming = [] if package_comes else to_come(state, options)
+    steps = [Step(AREA, "install", name, "not installed") for name in coming]
+    if not state.schema:
+        foreseen = _after_install(state, options)
+        if foreseen is None:
+            return steps + _plan_bare() + files + leftovers
+        state = foreseen
+    config = desired_config(state, options, state.config, unknown)
+    causes, changes = _plan_dropin(state, options, config, unknown)
+    reasons = config_reasons(state, config)
+    if reasons:
+        causes += reasons
+        backup = BACKUP_SUFFIX if state.config_version and not state.config_ours else ""
+        # What can't be read can't be kept in place either.
+        backup = ".broken" if state.config_error else backup
+        data = {"options": options, "state": state, "backup": backup}
+        before = toml.dumps(redacted(state.config)) if state.config else ""
+        changes.append(
+            Step(AREA, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redacted(config)), data)
+        )
+    return steps + files + changes + _plan_service(state, causes) + leftovers
+
+
+def _plan_dropin(
+    state: ContainerdState, options: ContainerdOptions, config: Mapping[str, Any], unknown: bool
+) -> Tuple[List[str], List[Step]]:
+    """Why containerd is to be restarted for the drop-in, and the step that changes it."""
+    wanted = desired_dropin(state, options, config)
+    before = render_dropin(redacted(state.dropin)) if state.dropin else ""
+    if wanted is None and (state.dropin is not None or state.dropin_error):
+        reason = "containerd_config_dropin is empty"
+        step = Step(AREA, "remove_dropin", DROPIN, reason, before, "")
+    elif wanted is not None and state.dropin != (redacted(wanted) if unknown else wanted):
+        reason = _dropin_reason(state)
+        data = {"options": options, "state": state}
+        step = Step(AREA, "write_dropin", DROPIN, reason, before, render_dropin(redacted(wanted)), data)
+    else:
+        return [], []
+    return ["{0}: {1}".format(DROPIN, reason)], [step]
+
+
+def _plan_service(state: ContainerdState, causes: Sequence[str]) -> List[Step]:
+    steps = [] if state.enabled else [Step(AREA, "enable", UNIT, "not enabled")]
+    reason = ", ".join(causes)
+    if not reason and state.restart_pending:
+        reason = "a run that was stopped changed its configuration"
+    elif not reason and not state.active:
+        reason = "not running"
+    elif not reason and state.cri != "ok":
+        reason = "the CRI service {0}".format(state.cri)
+    if reason:
+        steps.append(Step(AREA, "restart", UNIT, reason))
+    return steps
+
+
+def config_reasons(state: ContainerdState, config: Mapping[str, Any]) -> List[str]:
+    """The differences in meaning between the file and ``config``, each in a few words."""
+    if state.config_error:
+        return ["the file can't be used ({0})".format(state.config_error)]
+    if not state.config_version:
+        return ["no configuration -> version {0}, SystemdCgroup true".format(state.schema)]
+    reasons = []
+    if state.config_version != config["version"]:
+        reasons.append("version {0} -> {1}".format(state.config_version, config["version"]))
+    if disabled_cri(state.config):
+        reasons.append("cri plugin disabled -> enabled")
+    reasons += _differences(state.config, config, [])
+    return reasons
+
+
+def _differences(current: Mapping[str, Any], wanted: Mapping[str, Any], path: List[str]) -> List[str]:
+    found = []
+    for key in list(wanted) + [key for key in current if key not in wanted]:
+        where = path + [key]
+        if where in (["version"], ["disabled_plugins"]):
+            continue
+        old, new = current.get(key), wanted.get(key)
+        if old == new or (old is None and _is_default(where, new)):
+            continue
+        if isinstance(new, Mapping) and (old is None or isinstance(old, Mapping)):
+            found += _differences(old or {}, new, where)
+        elif key not in wanted:
+            found.append("{0} removed".format(_short(where)))
+        elif str(key).lower() in SECRET_KEYS and not isinstance(new, Mapping):
+            found.append("{0} {1}".format(_short(where), "set" if old is None else "changed"))
+        elif where == ["imports"]:
+            found.append("imports {0}".format(CONF_D))
+        else:
+            before = "default" if old is None else shown_value(old)
+            if old is None and key == "SystemdCgroup":
+                before = "false"
+            found.append("{0} {1} -> {2}".format(_short(where), before, shown_value(new)))
+    return found
+
+
+def _is_default(path: Sequence[str], value: Any) -> bool:
+    """True for what is written for completeness only: containerd takes the same where nothing is said."""
+    default = {
+        "runtime_type": RUNC,
+        "conf_dir": "/etc/cni/net.d",
+        "bin_dir": "/opt/cni/bin",
+        "bin_dirs": ["/opt/cni/bin"],
+    }
+    return len(path) > 2 and path[1] in (CRI, CRI_RUNTIME) and default.get(path[-1]) == value
+
+
+def _short(path: Sequence[str]) -> str:
+    if path[0] != "plugins" or len(path) < 3:
+        return ".".join(path)
+    if path[-2:] == ["options", "SystemdCgroup"]:
+        return "SystemdCgroup" if path[-3] == "runc" else "SystemdCgroup of runtime {0}".format(path[-3])
+    if path[1] in (CRI, CRI_IMAGES, CRI_RUNTIME):
+        return ".".join(path[2:])
+    return ".".join(path[1:])
+
+
+def shown_value(value: Any) -> str:
+    """A scalar as TOML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plan_bare() -> List[Step]:
+    return [
+        # Which schema it will be is known only once the package is there.
+        Step(AREA, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"),
+        Step(AREA, "restart", UNIT, "its configuration is written"),
+    ]
+
+
+def _dropin_reason(state: ContainerdState) -> str:
+    if state.dropin_error:
+        return "the file can't be used ({0})".format(state.dropin_error)
+    return "not there" if state.dropin is None else "says something else than containerd_config_dropin"
+
+
+def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool) -> Tuple[List[Step], List[Step]]:
+    """The steps that write files of registries, and those that remove such files."""
+    steps: List[Step] = []
+    present = {entry.registry: entry for entry in state.hosts}
+    wanted = desired_hosts(options)
+    authorities = desired_ca_files(options)
+    for path, text in sorted(authorities.items()):
+        if state.ca_files.get(path) != text:
+            reason = "not there" if path not in state.ca_files else "another certificate"
+            steps.append(Step(AREA, "write_ca", path, reason, state.ca_files.get(path, ""), text, {"text": text}))
+    for name, data in wanted.items():
+        there = present.get(name)
+        if hidden and there and has_secret(there.data):
+            continue
+        reason = hosts_reason(there, data)
+        if reason:
+            before = render_hosts(redacted(there.data)) if there and there.data else ""
+            known = {"text": render_hosts(data), "mode": hosts_mode(data), "backup": bool(there and not there.ours)}
+            steps.append(
+                Step(AREA, "write_hosts", hosts_path(name), reason, before, render_hosts(redacted(data)), known)
+            )
+    leftovers: List[Step] = []
+    for name, entry in present.items():
+        if name not in wanted and entry.ours and not (hidden and has_secret(entry.data)):
+            before = render_hosts(redacted(entry.data))
+            reason = "neither a mirror nor credentials are set for it"
+            leftovers.append(Step(AREA, "remove_hosts", hosts_path(name), reason, before, ""))
+    for path in sorted(set(state.ca_files) - set(authorities)):
+        leftovers.append(Step(AREA, "remove_ca", path, "no mirror uses it", state.ca_files[path], ""))
+    return steps, leftovers

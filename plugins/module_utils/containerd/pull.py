@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Images that a node will run, pulled before it is one: what its kubelet would begin with only then."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ..core.images import split
+from ..core.step import Step
+from ..core.system import System
+
+AREA = "join"
+
+# The kubelet's containers, and their registries as containerd's CRI is told of them.
+_CTR = ("ctr", "--namespace", "k8s.io", "images")
+_HOSTS = "/etc/containerd/certs.d"
+
+_EVERY_NODE = ("kube-proxy",)
+# etcd and coredns have versions of their own.
+_CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """Images that are there now, and of the others the reason."""
+
+    pulled: List[str] = field(default_factory=list)
+    failed: Dict[str, str] = field(default_factory=dict)
+
+
+def expected(
+    version: str,
+    repository: str,
+    control_plane: bool,
+    skip_phases: Sequence[str] = (),
+    config: Mapping[str, Any] = {},
+) -> List[str]:
+    """The images of Kubernetes' own that a node runs; ``config`` is a pass-through to kubeadm (kind -> fields).
+
+    None where the exact ``version`` is not known.
+    """
+    cluster = config.get("ClusterConfiguration") or {}
+    repository = str(cluster.get("imageRepository") or repository)
+    without_proxy = "addon/kube-proxy" in skip_phases or "addon" in skip_phases
+    names = [] if without_proxy or (cluster.get("proxy") or {}).get("disabled") else list(_EVERY_NODE)
+    names += _CONTROL_PLANE if control_plane else ()
+    return ["{0}/{1}:v{2}".format(repository, name, version) for name in names] if version and repository else []
+
+
+def observe(system: System, images: Sequence[str]) -> List[str]:
+    """Those of ``images`` that the node does not have. One command; all of them where there is no containerd yet."""
+    there = system.run([*_CTR, "list", "--quiet"], timeout=30.0).stdout.split()
+    return [image for image in dict.fromkeys(images) if "".join(split(image)) not in there]
+
+
+def plan(missing: Sequence[str]) -> List[Step]:
+    """One step for what is missing."""
+    return [Step(AREA, "pull", " ".join(missing), "not there")] if missing else []
+
+
+def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:
+    """Pull all of them at once, each for at most ``timeout`` seconds. Never raises: the kubelet pulls what failed."""
+    failed: Dict[str, str] = {}
+
+    def one(image: str) -> None:
+        name = "".join(split(image))
+        done = system.run([*_CTR, "pull", "--hosts-dir", _HOSTS, name], timeout=timeout)
+        if not done.ok:
+            failed[image] = done.last_line
+
+    threads = [threading.Thread(target=one, args=(image,)) for image in images]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return PullReport([image for image in images if image not in failed], failed)

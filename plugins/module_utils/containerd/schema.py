@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""containerd's configuration by its version (1 to 4): where each version keeps what Kubernetes needs."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from . import toml
+
+MARK = "# kubestead.cluster"
+CRI = "io.containerd.grpc.v1.cri"
+CRI_IMAGES = "io.containerd.cri.v1.images"
+CRI_RUNTIME = "io.containerd.cri.v1.runtime"
+RUNC = "io.containerd.runc.v2"
+# What version 1 of the file calls plugins that have a configuration there.
+_SHORT_NAMES = {
+    "cri": CRI,
+    "cgroups": "io.containerd.monitor.v1.cgroups",
+    "linux": "io.containerd.runtime.v1.linux",
+    "scheduler": "io.containerd.gc.v1.scheduler",
+    "bolt": "io.containerd.metadata.v1.bolt",
+    "opt": "io.containerd.internal.v1.opt",
+    "restart": "io.containerd.internal.v1.restart",
+    "diff-service": "io.containerd.service.v1.diff-service",
+    "tasks-service": "io.containerd.service.v1.tasks-service",
+    "aufs": "io.containerd.snapshotter.v1.aufs",
+    "btrfs": "io.containerd.snapshotter.v1.btrfs",
+    "devmapper": "io.containerd.snapshotter.v1.devmapper",
+    "native": "io.containerd.snapshotter.v1.native",
+    "overlayfs": "io.containerd.snapshotter.v1.overlayfs",
+    "zfs": "io.containerd.snapshotter.v1.zfs",
+}
+
+
+def from_version_1(config: Mapping[str, Any]) -> Dict[str, Any]:
+    """A configuration of version 1 with the plugins' full names, as version 2 has them."""
+    result = dict(config)
+    plugins = config.get("plugins", {})
+    if plugins:
+        result["plugins"] = {_SHORT_NAMES.get(name, name): value for name, value in plugins.items()}
+    for key in ("disabled_plugins", "required_plugins"):
+        if config.get(key):
+            result[key] = [_SHORT_NAMES.get(name, name) for name in config[key]]
+    return result
+
+
+def beyond(config: Mapping[str, Any], default: Mapping[str, Any]) -> Dict[str, Any]:
+    """What ``config`` says otherwise than ``default``."""
+    result: Dict[str, Any] = {}
+    for key, value in config.items():
+        known = default.get(key)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            inner = beyond(value, known)
+            if inner:
+                result[key] = inner
+        elif key not in default or value != known:
+            result[key] = value
+    return result
+
+
+def parsed_toml(text: Optional[str]) -> Tuple[Optional[Dict[str, Any]], str]:
+    """The document, or None and why it can't be read."""
+    if text is None:
+        return None, ""
+    try:
+        return toml.loads(text), ""
+    except toml.TomlError as err:
+        return None, err.message
+
+
+def is_ours(text: Optional[str]) -> bool:
+    """True for a file that this collection wrote."""
+    return bool(text) and str(text).startswith(MARK)
+
+
+def sandbox_path(schema: int) -> List[str]:
+    """Where a configuration of this version names the sandbox image."""
+    if schema == 2:
+        return ["plugins", CRI, "sandbox_image"]
+    return ["plugins", CRI_IMAGES, "pinned_images", "sandbox"]
+
+
+def nested(path: Sequence[str], value: Any) -> Dict[str, Any]:
+    """A value below a path of keys."""
+    for key in reversed(path):
+        value = {key: value}
+    return dict(value)
+
+
+def is_cri(name: str) -> bool:
+    """True for the name of one of CRI's plugins."""
+    return name in ("cri", CRI) or name.startswith("io.containerd.cri.v1.")
+
+
+def disabled_cri(config: Mapping[str, Any]) -> List[str]:
+    """CRI's plugins that the configuration disables."""
+    return [str(name) for name in config.get("disabled_plugins", []) if is_cri(str(name))]
+
+
+def systemd_cgroup(config: Mapping[str, Any], schema: int) -> Optional[bool]:
+    """runc's SystemdCgroup; None where it is not set."""
+    runtime = CRI if schema == 2 else CRI_RUNTIME
+    value = toml.get(config, ["plugins", runtime, "containerd", "runtimes", "runc", "options", "SystemdCgroup"])
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is observed of containerd, and the files it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional
+
+CONFIG = "/etc/containerd/config.toml"
+BACKUP_SUFFIX = ".before-kubestead"
+CONF_D = "/etc/containerd/conf.d"
+DROPIN = CONF_D + "/50-kubestead.toml"
+CERTS_D = "/etc/containerd/certs.d"
+# There from before a configuration is written until the restart after it has ended: a run killed in between shows.
+PENDING = "/run/kubestead/containerd-restart"
+UNIT = "containerd.service"
+HIDDEN = "(hidden)"
+SECRET_KEYS = ("password", "auth", "identitytoken", "authorization")
+
+
+@dataclass(frozen=True)
+class HostsFile:
+    """A registry's ``hosts.toml``. ``ours`` tells that this collection wrote it; ``error`` why it can't be read."""
+
+    registry: str = ""
+    ours: bool = False
+    mode: int = 0
+    data: Dict[str, Any] = field(default_factory=dict)
+    order: List[str] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ContainerdState:
+    """containerd as observed.
+
+    ``schema`` is the version of the configuration the binary speaks (0 where there is no binary), ``config`` what the
+    file says in that schema, without secrets, ``config_version`` what the file itself is written in (0 where there is
+    none). ``debian`` tells that packages are dpkg's, ``offers`` what apt would install, by name. ``kubeadm_sandbox`` is
+    the pause image of the kubeadm that is installed, or of the one that is to come (:func:`foresee`). ``effective_*``
+    is what containerd makes of the file and everything it imports. ``cri`` is ``ok`` or what is wrong with the running
+    CRI service.
+    """
+
+    packages: Dict[str, str] = field(default_factory=dict)
+    candidate: str = ""
+    candidate_known: bool = False
+    debian: bool = False
+    offers: Dict[str, str] = field(default_factory=dict)
+    version: str = ""
+    schema: int = 0
+    has_bin_dirs: bool = False
+    default_sandbox: str = ""
+    config_version: int = 0
+    config_ours: bool = False
+    config_error: str = ""
+    config: Dict[str, Any] = field(default_factory=dict)
+    dropin: Optional[Dict[str, Any]] = None
+    dropin_error: str = ""
+    other_dropins: List[str] = field(default_factory=list)
+    effective_systemd_cgroup: Optional[bool] = None
+    effective_cri_disabled: bool = False
+    hosts: List[HostsFile] = field(default_factory=list)
+    ca_files: Dict[str, str] = field(default_factory=dict)
+    active: bool = False
+    enabled: bool = False
+    cri: str = ""
+    restart_pending: bool = False
+    kubeadm_version: str = ""
+    kubeadm_sandbox: str = ""
+
+
+def redacted(value: Any) -> Any:
+    """Data without what only the machine itself may know: passwords, tokens and authorization headers."""
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN
+            if str(key).lower() in SECRET_KEYS and not isinstance(item, Mapping) and item
+            else redacted(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [redacted(item) for item in value]
+    return value
+
+
+def unredacted(value: Any) -> Any:
+    """The value as it is; the counterpart of :func:`redacted`."""
+    return value

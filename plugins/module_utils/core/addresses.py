@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Address ranges and endpoints, read with a precise error; which ranges get in each other's way; a host's addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import List, Sequence, Tuple, Union
+
+from .errors import OptionError
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+
+
+def parse_cidrs(option: str, text: str) -> List[Network]:
+    """One range, or two of different families separated by a comma (dual stack).
+
+    Raises :class:`OptionError` naming ``option``.
+    """
+    networks: List[Network] = []
+    for part in (piece.strip() for piece in text.split(",")):
+        try:
+            if "/" not in part:
+                raise ValueError("it has no length")
+            networks.append(ipaddress.ip_network(part))
+        except ValueError as err:
+            raise OptionError(
+                option,
+                "is {0!r}, not a CIDR range ({1})".format(text, err),
+                "give a network address and its length, like 10.244.0.0/16",
+            ) from None
+    families = [network.version for network in networks]
+    if len(set(families)) != len(families):
+        raise OptionError(
+            option,
+            "is {0!r}, two ranges of one family".format(text),
+            "give one range, or one IPv4 and one IPv6 range",
+        )
+    return networks
+
+
+def overlapping(first: Sequence[Network], second: Sequence[Network]) -> List[Tuple[Network, Network]]:
+    """The pairs, one of each side, that have addresses in common."""
+    return [(one, other) for one in first for other in second if one.version == other.version and one.overlaps(other)]
+
+
+def parse_address(option: str, text: str) -> Address:
+    """One IP address. Raises :class:`OptionError` naming ``option``."""
+    try:
+        return ipaddress.ip_address(text.strip())
+    except ValueError:
+        raise OptionError(option, "is {0!r}, not an IP address".format(text), "give an address of this host") from None
+
+
+def parse_endpoint(option: str, text: str) -> Tuple[str, int]:
+    """Host and port of an endpoint ``name[:port]``; the port is 6443 where none is given.
+
+    Raises :class:`OptionError` naming ``option``.
+    """
+    fix = "give a DNS name or address with an optional port, like k8s.example.org:6443"
+    host, port = text.strip(), "6443"
+    if host.startswith("["):
+        closing = host.find("]")
+        rest = host[closing + 1 :]
+        host, port = host[1:closing], rest[1:] if rest.startswith(":") else port
+    elif host.count(":") == 1:
+        host, port = host.split(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise OptionError(option, "is {0!r}, whose port is no port number".format(text), fix)
+    if not host or "/" in host or " " in host:
+        raise OptionError(option, "is {0!r}, not a host name or address".format(text), fix)
+    return host, int(port)
+
+
+def full_endpoint(endpoint: str, bind_port: int = 6443) -> str:
+    """An endpoint as kubeadm writes it into kubeconfigs: with the API server's port where none is named."""
+    if not endpoint:
+        return ""
+    host, port = parse_endpoint("cluster_endpoint", endpoint)
+    has_port = endpoint.strip().endswith(":{0}".format(port)) and not endpoint.strip().endswith("]")
+    host = "[{0}]".format(host) if ":" in host else host
+    return "{0}:{1}".format(host, port if has_port else bind_port)

@@ -1,0 +1,25 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Paths and names that several packages share. Those of kubeadm are in kubernetes/cmd/kubeadm/app/constants."""
+
+from __future__ import annotations
+
+ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+
+KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.conf"
+BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
+MANIFESTS = "/etc/kubernetes/manifests"
+PKI = "/etc/kubernetes/pki"
+CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
+ETCD_MEMBER = "/var/lib/etcd/member"
+KUBELET_CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+# The protocol number that marks our routes among those of the machine; /etc/iproute2/rt_protos gives it to nobody.
+PROTOCOL = "107"

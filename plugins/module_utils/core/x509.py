@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Just enough DER to read certificates: the pin of a public key, and the name of a node."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from typing import Iterator, List, Tuple
+
+# -- certificates: just enough DER for a public key's pin and a node's name
+
+
+def ca_cert_hashes(pem: str) -> List[str]:
+    """The pins of the certificates in a PEM text, as ``kubeadm join`` takes them.
+
+    A pin is ``sha256:`` and 64 hexadecimal digits: the SHA-256 of the certificate's DER SubjectPublicKeyInfo
+    (RFC 7469). Text that is no certificate gives none.
+    """
+    hashes: List[str] = []
+    for der in _certificates(pem):
+        fields = _tbs_fields(der)
+        if len(fields) > 5:
+            hashes.append("sha256:{0}".format(hashlib.sha256(fields[5]).hexdigest()))
+    return hashes
+
+
+def certificate_node_name(pem: str) -> str:
+    """The node's name in the subject (``CN=system:node:NAME``) of the first certificate; empty when it has none."""
+    for der in _certificates(pem):
+        fields = _tbs_fields(der)
+        match = re.search(rb"system:node:([a-z0-9.-]+)", fields[4]) if len(fields) > 4 else None
+        return match.group(1).decode("ascii") if match else ""
+    return ""
+
+
+def _certificates(pem: str) -> Iterator[bytes]:
+    for body in re.findall(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", pem, re.DOTALL):
+        try:
+            yield base64.b64decode("".join(body.split()), validate=True)
+        except (binascii.Error, ValueError):
+            continue
+
+
+def _tbs_fields(der: bytes) -> List[bytes]:
+    """serial, signature algorithm, issuer, validity, subject, SubjectPublicKeyInfo, … each with its header."""
+    try:
+        certificate, _end = _content(der, 0)
+        tbs, _end = _content(certificate, 0)
+        fields: List[bytes] = []
+        at = 0
+        while at < len(tbs):
+            _body, end = _content(tbs, at)
+            # The version is tagged [0] and left out of version 1 certificates.
+            if tbs[at] != 0xA0:
+                fields.append(tbs[at:end])
+            at = end
+        return fields
+    except IndexError:
+        return []
+
+
+def _content(der: bytes, at: int) -> Tuple[bytes, int]:
+    """The content of the element that starts at ``at``, and where the next one starts. Raises IndexError."""
+    length = der[at + 1]
+    start = at + 2
+    if length & 0x80:
+        octets = length & 0x7F
+        length = int.from_bytes(der[start : start + octets], "big")
+        start += octets
+    if start + length > len(der):
+        raise IndexError("element ends behind the data")
+    return der[start : start + length], start + length

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Taking a machine out of the cluster's etcd before what it has of it is removed.
+
+A member that never comes back still counts for the majority: of two, one that is gone stops the whole cluster. kubeadm
+reset only warns where it did not take the member out, so it is done here, and seen to be done.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from typing import Any, Callable, Dict, List, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
+from ..core.errors import KubesteadError
+from ..core.system import System
+from ..host.interfaces import parse_interfaces
+from ..kube.kubectl import Kubectl
+
+CA = PKI + "/etcd/ca.crt"
+CERTIFICATE, KEY = PKI + "/apiserver-etcd-client.crt", PKI + "/apiserver-etcd-client.key"
+API_SERVER = MANIFESTS + "/kube-apiserver.yaml"
+PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3Detcd"
+# What kubeadm notes on each etcd's pod: where its clients find it.
+CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
+LIST, REMOVE = "/v3/cluster/member/list", "/v3/cluster/member/remove"
+
+# (client URL, path, question) -> answer. Raises OSError.
+Asker = Callable[[str, str, Mapping[str, Any]], Dict[str, Any]]
+
+
+def asker(system: System) -> Asker:
+    """Asks an etcd with this machine's client certificate, and trusts the cluster's own CA alone."""
+
+    def ask(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
+        # Python's default context may ask more of a CA than etcd and kubeadm do.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(system.path(CA))
+        context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
+        place = urlsplit(url)
+        connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=5.0, context=context)
+        try:
+            connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read(1 << 20).decode("utf-8", "replace")
+        except http.client.HTTPException as err:
+            raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
+        finally:
+            connection.close()
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            parsed = {}
+        if answer.status != 200 or not isinstance(parsed, dict):
+            said = parsed.get("message") or parsed.get("error") if isinstance(parsed, dict) else ""
+            raise OSError(str(said or "HTTP {0}".format(answer.status)))
+        return parsed
+
+    return ask
+
+
+def leave(
+    system: System,
+    ask: Asker,
+    patience: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Take this machine's member out of etcd, asking the others; True when there was one.
+
+    ``patience`` (seconds) is for a cluster that comes to rest. Raises :class:`KubesteadError` when the member may still
+    be there then.
+    """
+    if not all(system.exists(path) for path in (ADMIN_KUBECONFIG, CA, CERTIFICATE, KEY, API_SERVER)):
+        # Members are added after all of these were made, the API server's manifest as the last.
+        return False
+    kubectl = Kubectl(system, request_timeout=5)
+    own = [one.address for one in parse_interfaces(system.run(["ip", "-j", "address"]).stdout)]
+    end, removed = clock() + patience, False
+    while True:
+        try:
+            pods = kubectl.json(["get", "--raw", PODS])["items"]
+            others = client_urls(pods, own)
+            if not pods:
+                # The cluster keeps its data in an etcd that is not kubeadm's.
+                return removed
+            members = _any(others, LIST, {}, ask).get("members") or []
+            mine = [one for one in members if _is_at(one, own)]
+            if not mine:
+                return removed
+            _any(others, REMOVE, {"ID": mine[0]["ID"]}, ask)
+            removed = True
+        except (KubesteadError, OSError) as err:
+            if clock() > end:
+                raise KubesteadError(
+                    "this host can't be taken out of the cluster's etcd ({0}); nothing was removed here, run again "
+                    "once the other control planes are healthy".format(getattr(err, "message", "") or err)
+                ) from None
+            sleep(2.0)
+
+
+def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[str]:
+    """Where the etcds of other machines than the one with the addresses ``own`` are found, by their pods."""
+    urls = [str((pod["metadata"].get("annotations") or {}).get(CLIENT_URLS) or "") for pod in pods]
+    return [url for url in urls if url and urlsplit(url).hostname not in own]
+
+
+def _any(others: Sequence[str], path: str, question: Mapping[str, Any], ask: Asker) -> Dict[str, Any]:
+    """The answer of the first that gives one: another control plane may be down."""
+    failure = OSError("the API knows no other etcd")
+    for url in others:
+        try:
+            return ask(url, path, question)
+        except OSError as err:
+            failure = err
+    raise failure
+
+
+def _is_at(member: Mapping[str, Any], own: Sequence[str]) -> bool:
+    return any(urlsplit(url).hostname in own for url in member.get("peerURLs") or [])

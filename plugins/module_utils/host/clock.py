@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A machine's clock: how far it is off, as far as that can be told from a control machine, and whether it is kept.
+
+Hosts are observed at different moments. What is known of a host is when the control machine asked it and when it had
+the answer; in between the host read its clock. That bounds the host's difference from the control machine's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from ..core.system import System
+
+# What adjtimex returns when nothing keeps the clock in step (TIME_ERROR of <sys/timex.h>).
+_UNSYNCHRONIZED = 5
+# Larger than struct timex anywhere; zeros mean "change nothing".
+_TIMEX_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class ClockState:
+    """``synchronized`` is the kernel's word on whether something keeps the clock in step, None where it is unknown."""
+
+    synchronized: Optional[bool] = None
+
+
+def observe(system: System) -> ClockState:
+    """Ask the kernel; no command."""
+    if system.root != "/":
+        return ClockState()
+    try:
+        import ctypes
+
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    except (ImportError, AttributeError, OSError):
+        return ClockState()
+    return ClockState(None if state < 0 else state != _UNSYNCHRONIZED)

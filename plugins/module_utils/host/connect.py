@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a machine reaches others: it really connects, and what comes back tells a filter from a closed port.
+
+``open`` and ``refused`` both prove the way: somebody answered. ``timeout`` is what a filter that drops looks like,
+``unreachable`` one that rejects, or a missing route.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import threading
+import time
+from typing import Dict, Sequence, Tuple
+
+OPEN, REFUSED, TIMEOUT, UNREACHABLE, NO_NAME = "open", "refused", "timeout", "unreachable", "unknown name"
+# Somebody is there and the way is free.
+PROVEN = (OPEN, REFUSED)
+
+SECONDS = 3.0
+# A host tries no more than this many targets: 300 nodes must not connect to each other one by one.
+MOST = 24
+
+
+def target(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return "[{0}]:{1}".format(host, port) if ":" in host else "{0}:{1}".format(host, port)
+
+
+def split(text: str) -> Tuple[str, int]:
+    """The host and port of a :func:`target`."""
+    host, _colon, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_address(host: str) -> bool:
+    """True for an IP address, False for a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def connect_all(targets: Sequence[str]) -> Dict[str, str]:
+    """Target -> outcome, all at the same time. Never raises; ends after :data:`SECONDS` and a little.
+
+    Looking up a name has no timeout of its own: where no DNS server answers it would take half a minute.
+    """
+    outcomes: Dict[str, str] = {}
+
+    def work(text: str) -> None:
+        outcomes[text] = connect(text)
+
+    chosen = list(dict.fromkeys(targets))[:MOST]
+    threads = [threading.Thread(target=work, args=(text,), daemon=True) for text in chosen]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + SECONDS + 0.5
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return {text: outcomes.get(text, TIMEOUT) for text in chosen}
+
+
+def connect(text: str) -> str:
+    """Connect to a target and hang up. Never raises."""
+    try:
+        with socket.create_connection(split(text), timeout=SECONDS):
+            return OPEN
+    except ConnectionRefusedError:
+        return REFUSED
+    except socket.timeout:
+        return TIMEOUT
+    except (socket.gaierror, ValueError, OverflowError):
+        # What is no host and port has no name either.
+        return NO_NAME
+    except OSError as err:
+        return TIMEOUT if err.errno == errno.ETIMEDOUT else UNREACHABLE

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What else runs on a machine and can get in a cluster's way: firewalls, NetworkManager, proxies, time services."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from typing import List, Mapping, Optional, Sequence
+
+from ..core.system import System
+
+FIREWALLS = ("firewalld", "ufw")
+TIME_SERVICES = ("chronyd", "chrony", "systemd-timesyncd", "ntpd", "ntp", "ntpsec")
+NETWORK_MANAGER = "NetworkManager"
+_NM_FOLDERS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is active of the services that matter.
+
+    ``proxied`` tells that programs started here (as Ansible starts kubeadm) are told of a proxy; its address, which may
+    hold a password, is not kept. ``no_proxy`` is what they reach without it. ``spares_calico`` tells that
+    NetworkManager is configured to leave Calico's interfaces alone.
+    """
+
+    firewalls: List[str] = field(default_factory=list)
+    time_services: List[str] = field(default_factory=list)
+    network_manager: bool = False
+    spares_calico: bool = False
+    proxied: bool = False
+    no_proxy: List[str] = field(default_factory=list)
+
+
+def observe(system: System, environment: Optional[Mapping[str, str]] = None) -> Surroundings:
+    """Look at the machine: one command, a few files. ``environment`` is this process' own unless it is given."""
+    around = os.environ if environment is None else environment
+    active = active_units(system, [*FIREWALLS, *TIME_SERVICES, NETWORK_MANAGER])
+    # The unit ufw.service is active also where the firewall itself is switched off.
+    ufw_on = re.search(r"^ENABLED=[\"']?yes", system.read("/etc/ufw/ufw.conf") or "", re.MULTILINE | re.IGNORECASE)
+    manager = NETWORK_MANAGER in active
+    excluded = around.get("no_proxy") or around.get("NO_PROXY") or ""
+    return Surroundings(
+        firewalls=[name for name in FIREWALLS if name in active and (name != "ufw" or ufw_on)],
+        time_services=[name for name in TIME_SERVICES if name in active],
+        network_manager=manager,
+        spares_calico=manager and _spares_calico(system),
+        proxied=any(around.get(name) for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")),
+        no_proxy=[entry.strip() for entry in excluded.split(",") if entry.strip()],
+    )
+
+
+def active_units(system: System, names: Sequence[str]) -> List[str]:
+    """Those of the services that are active; one command."""
+    answers = system.run(["systemctl", "is-active", *names]).stdout.splitlines()
+    return [name for name, answer in zip(names, answers) if answer.strip() == "active"]
+
+
+def uncovered(no_proxy: Sequence[str], wanted: Sequence[str]) -> List[str]:
+    """The addresses and ranges among ``wanted`` that no entry of ``no_proxy`` covers, as Go's programs read it."""
+    if "*" in no_proxy:
+        return []
+    ranges = []
+    for entry in no_proxy:
+        try:
+            ranges.append(ipaddress.ip_network(entry.strip("[]"), strict=False))
+        except ValueError:
+            # A name, with or without a port.
+            continue
+    missing = []
+    for text in wanted:
+        own = ipaddress.ip_network(text, strict=False)
+        first, last = int(own.network_address), int(own.broadcast_address)
+        if not any(
+            one.version == own.version and int(one.network_address) <= first and last <= int(one.broadcast_address)
+            for one in ranges
+        ):
+            missing.append(text)
+    return missing
+
+
+def _spares_calico(system: System) -> bool:
+    texts = [system.read("/etc/NetworkManager/NetworkManager.conf") or ""]
+    for folder in _NM_FOLDERS:
+        texts += [system.read("{0}/{1}".format(folder, name)) or "" for name in system.names(folder)]
+    return any(re.search(r"^\s*unmanaged-devices\s*[+=].*\bcali", text, re.MULTILINE) for text in texts)

@@ -1,0 +1,487 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every node needs of its system: swap off, kernel features there, sysctls set. Now, and after a reboot."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..core.errors import KubesteadError, OptionError
+from ..core.options import option
+from ..core.problem import Problem
+from ..core.step import Step
+from ..core.system import System
+
+AREA = "host"
+
+FSTAB = "/etc/fstab"
+MODULES_FILE = "/etc/modules-load.d/kubestead.conf"
+SYSCTL_FILE = "/etc/sysctl.d/99-kubestead.conf"
+
+_HEAD = "# kubestead.cluster writes this file.\n"
+_KEPT = "# kubestead.cluster: the next line is switched off, {0}\n"
+_UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+# The first that is there counts, an empty one switches the generator off.
+_ZRAM_FILES = (
+    "/etc/systemd/zram-generator.conf",
+    "/run/systemd/zram-generator.conf",
+    "/usr/local/lib/systemd/zram-generator.conf",
+    "/usr/lib/systemd/zram-generator.conf",
+)
+_GENERATOR_FOLDERS = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
+# Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Raspberry Pi's swap file, swapspace.
+_SWAP_SERVICES = ("zramswap.service", "zram-config.service", "dphys-swapfile.service", "swapspace.service")
+# In falling priority: a file hides those of its name in the folders behind it.
+_SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+_BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """The variables of the role host. ``pod_cidr`` tells whether pods have IPv6 addresses."""
+
+    disable_swap: bool = option(True)
+    kernel_modules: List[str] = option(factory=lambda: ["overlay", "br_netfilter"])
+    sysctls: Dict[str, Any] = option(factory=dict)
+    pod_cidr: str = option("", var="cluster_pod_cidr")
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        for name in self.kernel_modules:
+            if not re.match(r"[A-Za-z0-9_-]+$", str(name)):
+                raise OptionError(
+                    "host_kernel_modules", "has {0!r}, not a module's name".format(name), "give names like overlay"
+                )
+        for key, value in self.sysctls.items():
+            if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+$", str(key)) or ".." in str(key):
+                raise OptionError(
+                    "host_sysctls", "has {0!r}, not a sysctl's name".format(key), "give names like vm.max_map_count"
+                )
+            if isinstance(value, (dict, list, bool)) or value is None or "\n" in str(value) or not str(value).strip():
+                raise OptionError(
+                    "host_sysctls", "gives {0} the value {1!r}".format(key, value), "give a number or text in quotes"
+                )
+
+    def wanted_sysctls(self) -> Dict[str, str]:
+        """The sysctls of a node, with the user's own over them."""
+        wanted = {"net.ipv4.ip_forward": "1"}
+        if "br_netfilter" in self.kernel_modules:
+            wanted.update({key: "1" for key in _BRIDGE})
+        if ":" in self.pod_cidr:
+            wanted["net.ipv6.conf.all.forwarding"] = "1"
+        wanted.update({_canonical(str(key)): _normal(str(value)) for key, value in self.sysctls.items()})
+        return wanted
+
+
+@dataclass(frozen=True)
+class SysctlLine:
+    """A line of a sysctl file: ``number`` counts from 1, ``key`` may be a pattern."""
+
+    path: str = ""
+    number: int = 0
+    key: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """The system as observed.
+
+    ``features`` maps a kernel module to ``built in``, ``loaded``, ``loadable`` or ``missing``; ``sysctls`` has the live
+    values of the usual keys and of those in our file; ``later_sysctls`` are lines that are read after our file.
+    ``swap_units`` are systemd's units and services that would switch swap on, without masked ones.
+    """
+
+    container: bool = False
+    kernel: str = ""
+    swaps: List[str] = field(default_factory=list)
+    fstab: str = ""
+    swap_units: List[str] = field(default_factory=list)
+    features: Dict[str, str] = field(default_factory=dict)
+    modules_file: Optional[str] = None
+    sysctls: Dict[str, str] = field(default_factory=dict)
+    sysctl_file: Optional[str] = None
+    later_sysctls: List[SysctlLine] = field(default_factory=list)
+    later_files: Dict[str, str] = field(default_factory=dict)
+
+
+# -- observing
+
+
+def observe(
+    system: System, kernel_modules: Sequence[str] = ("overlay", "br_netfilter"), sysctls: Sequence[str] = ()
+) -> HostState:
+    """Look at the system; files, and three commands at most. ``sysctls`` are further keys to read."""
+    own = system.read(SYSCTL_FILE)
+    keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", *_BRIDGE]
+    keys += [_canonical(key) for key in sysctls] + [line.key for line in parse_sysctls(SYSCTL_FILE, own or "")]
+    live = {}
+    for key in keys:
+        value = system.read(_sysctl_path(key))
+        if value is not None:
+            live[key] = _normal(value)
+    later = _later_files(system)
+    return HostState(
+        container=system.exists("/run/systemd/container") or system.exists("/run/.containerenv"),
+        kernel=platform.release() if system.root == "/" else (system.read("/proc/sys/kernel/osrelease") or "").strip(),
+        swaps=parse_swaps(system.read("/proc/swaps") or ""),
+        fstab=without_passwords(system.read(FSTAB) or ""),
+        swap_units=_swap_units(system),
+        features={name: _feature(system, name) for name in kernel_modules},
+        modules_file=system.read(MODULES_FILE),
+        sysctls=live,
+        sysctl_file=own,
+        later_sysctls=[line for path, text in later for line in parse_sysctls(path, text)],
+        later_files={path: text for path, text in later if path.startswith("/etc/") and parse_sysctls(path, text)},
+    )
+
+
+def parse_swaps(text: str) -> List[str]:
+    """The devices and files in ``/proc/swaps``."""
+    return [_unescape(line.split()[0]) for line in text.splitlines()[1:] if line.strip()]
+
+
+def parse_sysctls(path: str, text: str) -> List[SysctlLine]:
+    """The settings in a sysctl file, comments left out."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        name, sign, value = line.strip().partition("=")
+        name = name.strip()
+        if sign and name and name[0] not in "#;":
+            found.append(SysctlLine(path, number, _canonical(name.lstrip("-").strip()), _normal(value)))
+    return found
+
+
+def without_passwords(fstab: str) -> str:
+    """An fstab as it may be shown: network file systems have passwords among their options."""
+    return re.sub(r"(?im)((?:^|[\s,])pass(?:word|wd)?2?=)[^\s,]*", r"\1(hidden)", fstab)
+
+
+def fstab_swaps(text: str) -> List[Tuple[int, str]]:
+    """The lines (number from 0, device) of an fstab that switch swap on at boot."""
+    found = []
+    for number, line in enumerate(text.splitlines()):
+        words = line.split()
+        if len(words) >= 3 and not words[0].startswith("#") and words[2] == "swap":
+            options = words[3].split(",") if len(words) > 3 else []
+            if "noauto" not in options:
+                found.append((number, _unescape(words[0])))
+    return found
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
+
+
+def _canonical(key: str) -> str:
+    """A key with dots between its parts, as ``sysctl`` prints it: the first separator tells which form it has."""
+    first = re.search(r"[./]", key)
+    if first and first.group() == "/":
+        return key.translate({ord("/"): ".", ord("."): "/"})
+    return key
+
+
+def _sysctl_path(key: str) -> str:
+    return "/proc/sys/" + key.translate({ord("/"): ".", ord("."): "/"})
+
+
+def _normal(value: str) -> str:
+    return " ".join(value.split())
+
+
+def _later_files(system: System) -> List[Tuple[str, str]]:
+    """The sysctl files read after ours, in order, with their text."""
+    chosen: Dict[str, str] = {}
+    for folder in _SYSCTL_FOLDERS:
+        for name in system.names(folder):
+            if name.endswith(".conf"):
+                chosen.setdefault(name, "{0}/{1}".format(folder, name))
+    paths = [path for name, path in sorted(chosen.items()) if name > os.path.basename(SYSCTL_FILE)]
+    # procps reads this one last; systemd does where a link in sysctl.d leads to it.
+    paths.append("/etc/sysctl.conf")
+    found: List[Tuple[str, str]] = []
+    for path in paths:
+        real = _real(system, path)
+        text = system.read(path)
+        if text is not None and real not in [known for known, _text in found]:
+            found.append((real, text))
+    return found
+
+
+def _real(system: System, path: str) -> str:
+    real = os.path.realpath(system.path(path))
+    root = os.path.realpath(system.root)
+    return real if root == "/" else "/" + os.path.relpath(real, root)
+
+
+def _swap_units(system: System) -> List[str]:
+    found = []
+    for folder in _UNIT_FOLDERS:
+        for name in system.names(folder):
+            if not name.endswith(".swap") or name in found:
+                continue
+            text = system.read(_in(folder, name)) or ""
+            # What the generator made of fstab goes with the line in fstab.
+            if text.strip() and "SourcePath=/etc/fstab" not in text:
+                found.append(name)
+    if any(system.exists(_in(folder, "zram-generator")) for folder in _GENERATOR_FOLDERS):
+        found += ["dev-{0}.swap".format(device) for device in _zram_devices(system)]
+    for name in _SWAP_SERVICES:
+        script = "/etc/init.d/" + name[: -len(".service")]
+        if system.exists(script) or any(system.exists(_in(folder, name)) for folder in _UNIT_FOLDERS):
+            found.append(name)
+    return [name for name in sorted(set(found)) if not _is_masked(system, name)]
+
+
+def _zram_devices(system: System) -> List[str]:
+    main = next((text for text in map(system.read, _ZRAM_FILES) if text is not None), "")
+    texts = [main]
+    for path in _ZRAM_FILES:
+        texts += [system.read(_in(path + ".d", name)) or "" for name in system.names(path + ".d")]
+    return re.findall(r"^\s*\[(zram\d+)\]", "\n".join(texts), re.MULTILINE)
+
+
+def _in(folder: str, name: str) -> str:
+    return "{0}/{1}".format(folder, name)
+
+
+def _is_masked(system: System, name: str) -> bool:
+    path = system.path("/etc/systemd/system/" + name)
+    return os.path.islink(path) and os.readlink(path) == "/dev/null"
+
+
+def _feature(system: System, name: str) -> str:
+    if re.search(r"^{0} ".format(re.escape(name.replace("-", "_"))), system.read("/proc/modules") or "", re.MULTILINE):
+        return "loaded"
+    if _is_provided(system, name):
+        return "built in"
+    if system.run(["modprobe", "--dry-run", "--quiet", name]).ok:
+        return "loadable"
+    return "missing"
+
+
+def _is_provided(system: System, name: str) -> bool:
+    """True when the kernel does what the module is for; a kernel without modules has no list and no folder of them."""
+    if name == "br_netfilter":
+        return system.exists("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if name in (system.read("/proc/filesystems") or "").split():
+        return True
+    return system.exists("/sys/module/{0}".format(name.replace("-", "_")))
+
+
+# -- planning
+
+
+def problems(state: HostState, options: HostOptions) -> List[Problem]:
+    """What would make a run fail."""
+    try:
+        options.validate()
+    except OptionError as err:
+        return [Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)]
+    found = []
+    for name in options.kernel_modules:
+        if _lacks(state, name):
+            found.append(Problem("kernel_feature", *_missing(state, name)))
+    if options.disable_swap and state.container and state.swaps:
+        text = "swap {0} is on, and belongs to the machine this container runs on".format(", ".join(state.swaps))
+        fix = "switch it off there, or set failSwapOn: false in cluster_kubelet_config"
+        found.append(Problem("swap", text, fix, "warning"))
+    for line in _overrides(state, options):
+        if not line.path.startswith("/etc/"):
+            text = "{0} sets {1} = {2}, and is read after {3}".format(line.path, line.key, line.value, SYSCTL_FILE)
+            fix = "put an empty file of its name into /etc/sysctl.d"
+            found.append(Problem("sysctl_override", text, fix, "warning"))
+    return found
+
+
+def _lacks(state: HostState, name: str) -> bool:
+    feature = state.features.get(name, "loadable")
+    # Inside a container no module can be loaded, whatever its own modprobe says.
+    return feature == "missing" or (feature == "loadable" and state.container)
+
+
+def _missing(state: HostState, name: str) -> Tuple[str, str]:
+    text = "kernel feature {0} is missing: neither built in nor a module of kernel {1}".format(name, state.kernel)
+    if state.container:
+        return text, "load it on the machine this container runs on (modprobe {0})".format(name)
+    packages = "kernel-modules-extra on the RHEL family, linux-modules-extra-{0} on Ubuntu".format(state.kernel)
+    return text, "install the kernel's modules ({0}), or reboot into the kernel that is installed".format(packages)
+
+
+def plan(state: HostState, options: HostOptions) -> List[Step]:
+    """The steps that lead from ``state`` to ``options``."""
+    options.validate()
+    steps = _plan_swap(state) if options.disable_swap else []
+    return steps + _plan_modules(state, options) + _plan_sysctls(state, options)
+
+
+def _plan_swap(state: HostState) -> List[Step]:
+    steps = []
+    entries = fstab_swaps(state.fstab)
+    if entries:
+        reason = "it switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
+        steps.append(
+            _comment_out(
+                FSTAB, reason, state.fstab, [number for number, _device in entries], "the kubelet needs swap off"
+            )
+        )
+    for name in state.swap_units:
+        steps.append(Step(AREA, "mask", name, "it switches swap on"))
+    if not state.container:
+        for device in state.swaps:
+            steps.append(Step(AREA, "swap_off", device, "swap {0} is on".format(device)))
+    return steps
+
+
+def _plan_modules(state: HostState, options: HostOptions) -> List[Step]:
+    steps = []
+    keep = []
+    for name in options.kernel_modules:
+        feature = state.features.get(name, "loadable")
+        if _lacks(state, name) or feature == "loadable":
+            text, fix = _missing(state, name)
+            failure = "{0}; {1}".format(text, fix)
+            steps.append(Step(AREA, "load", name, "not loaded", data={"failure": failure}))
+        if feature != "built in" and not state.container:
+            keep.append(name)
+    wanted = _HEAD + "".join("{0}\n".format(name) for name in keep) if keep else None
+    if wanted is not None and state.modules_file != wanted:
+        reason = "{0} to be loaded at boot".format(", ".join(keep))
+        steps.append(Step(AREA, "write", MODULES_FILE, reason, state.modules_file or "", wanted))
+    elif wanted is None and state.modules_file is not None:
+        steps.append(Step(AREA, "remove", MODULES_FILE, "nothing to load at boot", state.modules_file, ""))
+    return steps
+
+
+def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
+    steps = []
+    wanted = options.wanted_sysctls()
+    text = _HEAD + "".join("{0} = {1}\n".format(key, value) for key, value in sorted(wanted.items()))
+    if state.sysctl_file != text:
+        reason = _file_reason(state.sysctl_file, wanted)
+        steps.append(Step(AREA, "write", SYSCTL_FILE, reason, state.sysctl_file or "", text))
+    overrides = [line for line in _overrides(state, options) if line.path in state.later_files]
+    for path in sorted({line.path for line in overrides}):
+        lines = [line for line in overrides if line.path == path]
+        reason = "it is read later, and sets {0}".format(
+            ", ".join("{0} = {1}".format(line.key, line.value) for line in lines)
+        )
+        numbers = [line.number - 1 for line in lines]
+        why = "{0} says otherwise".format(SYSCTL_FILE)
+        steps.append(_comment_out(path, reason, state.later_files[path], numbers, why))
+    for key, value in sorted(wanted.items()):
+        live = state.sysctls.get(key)
+        if live != value:
+            reason = "-> {0}".format(value) if live is None else "{0} -> {1}".format(live, value)
+            before = "" if live is None else "{0} = {1}\n".format(key, live)
+            steps.append(Step(AREA, "set", key, reason, before, "{0} = {1}\n".format(key, value), {"value": value}))
+    return steps
+
+
+def _file_reason(text: Optional[str], wanted: Mapping[str, str]) -> str:
+    if text is None:
+        return "not there"
+    present = {line.key: line.value for line in parse_sysctls(SYSCTL_FILE, text)}
+    differences = [
+        "{0} {1} -> {2}".format(key, present.get(key, "not there"), wanted.get(key, "not there"))
+        for key in sorted(set(present) | set(wanted))
+        if present.get(key) != wanted.get(key)
+    ]
+    return ", ".join(differences) or "edited"
+
+
+def _overrides(state: HostState, options: HostOptions) -> List[SysctlLine]:
+    """The lines behind our file that set one of our keys to something else."""
+    wanted = options.wanted_sysctls()
+    return [
+        line
+        for line in state.later_sysctls
+        if any(_matches(line.key, key) and line.value != value for key, value in wanted.items())
+    ]
+
+
+def _matches(pattern: str, key: str) -> bool:
+    return fnmatch.fnmatchcase(_sysctl_path(key), _sysctl_path(pattern))
+
+
+def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why: str) -> Step:
+    """``text`` is the file as it may be shown; applying reads the file itself."""
+    data = {"numbers": list(numbers), "why": why}
+    return Step(AREA, "comment_out", path, reason, text, _commented(text, numbers, why), data)
+
+
+def _commented(text: str, numbers: Sequence[int], why: str) -> str:
+    lines = []
+    for number, line in enumerate(text.splitlines(keepends=True)):
+        lines.append(_KEPT.format(why) + "#" + line if number in numbers else line)
+    return "".join(lines)
+
+
+# -- applying
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    if step.action in ("write", "comment_out"):
+        _write(step, system)
+    elif step.action == "remove":
+        system.remove(step.target)
+    elif step.action == "mask":
+        _mask(step.target, system)
+    elif step.action == "swap_off":
+        # Stopping its unit may have done it already.
+        if step.target in parse_swaps(system.read("/proc/swaps") or ""):
+            system.run(["swapoff", step.target], timeout=600, check=True)
+    elif step.action == "load":
+        if not system.run(["modprobe", step.target]).ok and not _is_provided(system, step.target):
+            raise KubesteadError(str(step.data["failure"]))
+    else:
+        _set_sysctl(system, step.target, str(step.data["value"]))
+
+
+def _write(step: Step, system: System) -> None:
+    text = step.after
+    if step.action == "comment_out":
+        text = _commented(system.read(step.target) or "", step.data["numbers"], str(step.data["why"]))
+    system.write(step.target, text, mode=system.mode(step.target) or 0o644)
+    if step.target == FSTAB and system.exists("/run/systemd/system"):
+        system.run(["systemctl", "daemon-reload"], check=True)
+
+
+def _mask(unit: str, system: System) -> None:
+    path = "/etc/systemd/system/" + unit
+    text = system.read(path)
+    if text:
+        # systemd masks no unit whose file is in this folder.
+        system.write(path + ".before-kubestead", text)
+        system.remove(path)
+    command = ["systemctl", "mask", unit]
+    if system.exists("/run/systemd/system"):
+        system.run(["systemctl", "stop", unit], timeout=600)
+    system.run(command, check=True)
+
+
+def _set_sysctl(system: System, key: str, value: str) -> None:
+    try:
+        with open(system.path(_sysctl_path(key)), "w", encoding="utf-8") as handle:
+            handle.write(value + "\n")
+    except OSError as err:
+        raise KubesteadError(
+            "sysctl {0} can't be set to {1}: {2}; {3}".format(
+                key, value, err.strerror, "check host_sysctls and that the kernel has the feature"
+            )
+        ) from None

@@ -1,0 +1,433 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kubernetes objects applied server-side: what would change, the change, and waiting until it has taken effect.
+
+The prediction is the API server's own: a server-side dry run, compared with the live object. Whatever the number of
+objects, looking takes three calls of kubectl and applying two or three.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ..core.errors import CommandError, KubesteadError
+from ..core.step import Step
+from ..core.system import Result
+from .kubectl import ApiUnreachable, Kubectl
+from .objects import (
+    HIDDEN,
+    WORKLOADS,
+    Key,
+    Object,
+    change_reason,
+    check,
+    diff_side,
+    differences,
+    key,
+    plain_secret,
+    render,
+    shortened,
+    title,
+)
+from .rollout import event_trouble, failed_for_good, pod_trouble, rollout_problem
+
+FIELD_MANAGER = "kubestead"
+# These come first, and have to be there before the rest is applied.
+FIRST_KINDS = ("CustomResourceDefinition", "Namespace")
+_APPLY = ["apply", "--server-side", "--force-conflicts", "--field-manager=" + FIELD_MANAGER, "--validate=false"]
+
+
+class ClusterAbsent(KubesteadError):
+    """There is no cluster to talk to: no kubectl, no kubeconfig, or no API server that answers."""
+
+
+# -- looking
+
+
+@dataclass
+class Live:
+    """What the cluster has of the objects that are to be applied."""
+
+    objects: List[Object]
+    found: Dict[Key, Object] = field(default_factory=dict)
+    # The kinds (apiVersion, kind) the API server does not know yet.
+    unknown: Set[Tuple[str, str]] = field(default_factory=set)
+
+
+class Manifests:
+    """A set of objects and the cluster they are for.
+
+    ``namespace`` is for objects that name none ("" takes the kubeconfig's); ``area`` is what steps are filed under;
+    ``lines`` limits a created object's text in the diff (0: a line with the reason stands for it); ``sources`` maps
+    an object's index to the file it comes from.
+    """
+
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        objects: Sequence[Object],
+        namespace: str = "",
+        area: str = "manifests",
+        lines: int = 60,
+        sources: Optional[Mapping[int, str]] = None,
+    ) -> None:
+        self.kubectl = kubectl
+        self.namespace = namespace
+        self.area = area
+        self.lines = lines
+        self.sources = dict(sources or {})
+        self.warnings: List[str] = []
+        check(objects, self.sources)
+        self.objects: List[Object] = [plain_secret(obj) for obj in objects]
+        self._secrets = _secret_values(objects) + _secret_values(self.objects)
+
+    def observe(self) -> Live:
+        """What of the objects is live. Raises :class:`ClusterAbsent` when no cluster answers."""
+        kinds = self._kinds()
+        live = Live(self._resolved(kinds))
+        wanted = []
+        for obj in live.objects:
+            kind = (str(obj["apiVersion"]), str(obj["kind"]))
+            if kind in kinds:
+                wanted.append(obj)
+            else:
+                live.unknown.add(kind)
+        for found in self._get(wanted):
+            live.found[key(found)] = found
+        self._require_kinds(live)
+        return live
+
+    def plan(self, live: Live) -> List[Step]:
+        """The objects that would be created or changed, with what differs.
+
+        Raises :class:`KubesteadError` naming the object the API server would refuse.
+        """
+        new_namespaces = {
+            key(obj)[3] for obj in live.objects if obj["kind"] == "Namespace" and key(obj) not in live.found
+        }
+        to_try = [
+            obj
+            for obj in live.objects
+            if (str(obj["apiVersion"]), str(obj["kind"])) not in live.unknown and key(obj)[2] not in new_namespaces
+        ]
+        tried = {key(obj): obj for obj in self._apply(to_try, dry_run=True)}
+        steps: List[Step] = []
+        for obj in live.objects:
+            present = live.found.get(key(obj))
+            result = tried.get(key(obj), obj)
+            if present is None:
+                steps.append(self._create(obj, result))
+                continue
+            changes = differences(present, result)
+            if changes:
+                steps.append(self._update(obj, changes))
+        return sorted(steps, key=lambda step: step.data["object"]["kind"] not in FIRST_KINDS)
+
+    def plan_absent(self) -> List[Step]:
+        """The plan for a cluster that does not exist yet: everything is created."""
+        steps = [self._create(obj, obj) for obj in self.objects]
+        return sorted(steps, key=lambda step: step.data["object"]["kind"] not in FIRST_KINDS)
+
+    # -- acting
+
+    def apply(self, steps: Sequence[Step], timeout: float = 60.0) -> None:
+        """Apply the objects of ``steps``, definitions and namespaces first.
+
+        ``timeout`` (seconds) is how long definitions may take to be served.
+        """
+        objects = [step.data["object"] for step in steps]
+        first = [obj for obj in objects if obj["kind"] in FIRST_KINDS]
+        rest = [obj for obj in objects if obj["kind"] not in FIRST_KINDS]
+        if first:
+            self._apply(first)
+            self._wait_established([key(obj)[3] for obj in first if obj["kind"] == FIRST_KINDS[0]], timeout)
+        if rest:
+            self._apply(rest)
+
+    def wait(
+        self,
+        timeout: float,
+        live: Optional[Live] = None,
+        dead_nodes: int = 0,
+        pause: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> float:
+        """Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod of the set has rolled out.
+
+        ``dead_nodes`` is the number of nodes whose kubelet is silent: a DaemonSet's pods there are not waited for.
+        Returns the seconds it took. Raises :class:`KubesteadError` naming workload, pod and reason after ``timeout``
+        seconds, or at once for what can't succeed any more.
+        """
+        objects = live.objects if live else self.objects
+        waiting = [obj for obj in objects if obj["kind"] in WORKLOADS]
+        begin = clock()
+        while waiting:
+            found = {key(obj): obj for obj in self._get(waiting, patient=True)}
+            pending: List[Tuple[Object, str]] = []
+            for obj in waiting:
+                present = found.get(key(obj))
+                state = "it is not there" if present is None else rollout_problem(present, dead_nodes)
+                if state is None:
+                    continue
+                if present is not None and failed_for_good(present):
+                    raise KubesteadError(
+                        "{0} is not ready: {1}; see kubectl -n {2} logs job/{3}, delete the Job and run again".format(
+                            title(present), state, key(present)[2], key(present)[3]
+                        )
+                    )
+                pending.append((present or obj, state))
+            if not pending:
+                break
+            if clock() - begin >= timeout:
+                raise self._not_ready(pending, timeout)
+            waiting = [obj for obj, _state in pending]
+            sleep(pause)
+        return clock() - begin
+
+    def fetch(self, objects: Sequence[Object]) -> List[Object]:
+        """Some of the objects as they are live now."""
+        return self._get(objects)
+
+    # -- inside
+
+    def _create(self, obj: Object, result: Object) -> Step:
+        after = render(result, self.lines) if self.lines else ""
+        return Step(self.area, "create", title(obj), "not there", "", after, {"object": obj})
+
+    def _update(self, obj: Object, changes: List[Tuple[str, Optional[str], Optional[str]]]) -> Step:
+        limit = self.lines or 30
+        before = diff_side([(path, left) for path, left, _right in changes], limit)
+        after = diff_side([(path, right) for path, _left, right in changes], limit)
+        return Step(self.area, "update", title(obj), change_reason(changes), before, after, {"object": obj})
+
+    def _kinds(self) -> Dict[Tuple[str, str], bool]:
+        """The kinds the API server knows, and whether objects of a kind live in a namespace."""
+        result = self.kubectl.run(["api-resources", "--no-headers"])
+        if not result.ok and not result.stdout.strip():
+            raise self._absent(result)
+        kinds: Dict[Tuple[str, str], bool] = {}
+        for line in result.stdout.splitlines():
+            words = line.split()
+            if len(words) >= 4 and words[-2] in ("true", "false"):
+                kinds[(words[-3], words[-1])] = words[-2] == "true"
+        if ("v1", "Namespace") not in kinds:
+            raise self._absent(result)
+        return kinds
+
+    def _absent(self, result: Result) -> KubesteadError:
+        where = self.kubectl.kubeconfig or "the default kubeconfig"
+        if result.rc == 127:
+            return ClusterAbsent("kubectl is not on this host; install it, or run this where it is")
+        if "no such file or directory" in result.stderr:
+            return ClusterAbsent("kubeconfig {0} is not there; give the path of a kubeconfig".format(where))
+        # Some kubectl crash in api-resources when nothing answers: the cause is in the first line then.
+        first = next((line for line in result.stderr.splitlines() if line.strip()), "")
+        error = self.kubectl.error(["api-resources"], result)
+        if isinstance(error, ApiUnreachable) or re.search(r"connection refused|no such host|i/o timeout", first):
+            cause = re.search(r'(dial tcp|lookup) [^"]*', first)
+            return ClusterAbsent(
+                "API server of {0} does not answer: {1}; check that a control plane runs".format(
+                    where, cause.group(0) if cause else result.last_line
+                )
+            )
+        return error
+
+    def _resolved(self, kinds: Mapping[Tuple[str, str], bool]) -> List[Object]:
+        """The objects with their namespace in them, where their kind has one."""
+        scopes = _defined(self.objects)
+        scopes.update(kinds)
+        resolved: List[Object] = []
+        for obj in self.objects:
+            namespaced = scopes.get((str(obj["apiVersion"]), str(obj["kind"])), False)
+            if namespaced and not obj["metadata"].get("namespace"):
+                changed = dict(obj)
+                changed["metadata"] = dict(obj["metadata"], namespace=self._default_namespace())
+                resolved.append(changed)
+            else:
+                resolved.append(obj)
+        check(resolved, self.sources)
+        return resolved
+
+    def _default_namespace(self) -> str:
+        if not self.namespace:
+            output = "--output=jsonpath={.contexts[0].context.namespace}"
+            result = self.kubectl.run(["config", "view", "--minify", output])
+            self.namespace = result.stdout.strip() or "default"
+        return self.namespace
+
+    def _require_kinds(self, live: Live) -> None:
+        """Unknown kinds are fine when the set brings their definition."""
+        defined = _defined(live.objects)
+        for index, obj in enumerate(live.objects):
+            kind = (str(obj["apiVersion"]), str(obj["kind"]))
+            if kind in live.unknown and kind not in defined:
+                raise KubesteadError(
+                    "{0}{1}: the cluster knows no kind {2} of {3}; correct it, or apply its CustomResourceDefinition "
+                    "first".format(title(obj), self._origin(index), kind[1], kind[0])
+                )
+
+    def _origin(self, index: int) -> str:
+        return " ({0})".format(self.sources[index]) if index in self.sources else ""
+
+    def _get(self, objects: Sequence[Object], patient: bool = False) -> List[Object]:
+        if not objects:
+            return []
+        arguments = ["get", "-f", "-", "--ignore-not-found", "-o", "json"]
+        result = self.kubectl.run(arguments, stdin=_as_list([_stub(obj) for obj in objects]), timeout=120.0)
+        if not result.ok:
+            error = self.kubectl.error(arguments, result)
+            if patient and isinstance(error, ApiUnreachable):
+                # An API server may restart while a network plugin comes up: that is for the timeout to judge.
+                return []
+            raise error
+        return _items(result.stdout)
+
+    def _apply(self, objects: Sequence[Object], dry_run: bool = False) -> List[Object]:
+        if not objects:
+            return []
+        arguments = _APPLY + (["--dry-run=server"] if dry_run else []) + ["-o", "json", "-f", "-"]
+        result = self.kubectl.run(arguments, stdin=_as_list(objects), timeout=300.0)
+        for line in result.stderr.splitlines():
+            if line.startswith("Warning:") and line not in self.warnings:
+                self.warnings.append(self._clean(line[len("Warning:") :].strip()))
+        if result.ok:
+            return _items(result.stdout)
+        error = self.kubectl.error(["apply"], result)
+        if isinstance(error, ApiUnreachable):
+            raise error
+        raise CommandError(self._refusal(result.stderr, dry_run))
+
+    def _refusal(self, stderr: str, dry_run: bool) -> str:
+        """One line for what the API server said, with the file of the object it is about."""
+        entries: List[str] = []
+        for line in (raw.strip() for raw in stderr.splitlines()):
+            if not line or line.startswith("Warning:"):
+                continue
+            if line.startswith("* ") and entries:
+                entries[-1] = "{0} {1}".format(entries[-1], line[2:])
+            else:
+                entries.append(line)
+        text = self._clean(entries[0] if entries else "no reason given")
+        for prefix in ("Error from server ", "Error from server: ", "error: "):
+            if text.startswith(prefix):
+                text = text[len(prefix) :]
+        origin = ""
+        for index, obj in enumerate(self.objects):
+            name = key(obj)[3]
+            if index in self.sources and re.search(r'["/]{0}["; ]'.format(re.escape(name)), text):
+                if str(obj["kind"]).lower() in text.lower():
+                    origin = "{0}: ".format(self.sources[index])
+                    break
+        more = " (and {0} more)".format(len(entries) - 1) if len(entries) > 1 else ""
+        when = "nothing was changed" if dry_run else "what came before it is applied"
+        return "{0}the API server refuses: {1}{2}; correct the manifest ({3})".format(origin, text, more, when)
+
+    def _clean(self, text: str) -> str:
+        """A message without what stands in a Secret."""
+        if self._secrets:
+            # Some API servers quote the document around an error.
+            text = text.split(", error found in #")[0]
+            for value in self._secrets:
+                text = text.replace(value, HIDDEN)
+        return text
+
+    def _wait_established(self, names: Sequence[str], timeout: float) -> None:
+        if not names:
+            return
+        arguments = ["wait", "--for=condition=Established", "--timeout={0:.0f}s".format(timeout)]
+        result = self.kubectl.run(arguments + ["crd/" + name for name in names], timeout=timeout + 30)
+        if not result.ok:
+            raise CommandError(
+                "CustomResourceDefinitions are not established after {0:.0f} s: {1}; see kubectl describe crd".format(
+                    timeout, result.last_line
+                )
+            )
+
+    def _not_ready(self, pending: Sequence[Tuple[Object, str]], seconds: float) -> KubesteadError:
+        obj, state = pending[0]
+        cause, fix = self._cause(obj)
+        more = ""
+        if len(pending) > 1:
+            more = " (also waiting for {0})".format(", ".join(title(other) for other, _state in pending[1:4]))
+        message = "{0} is not ready after {1:.0f} s: {2}".format(title(obj), seconds, state)
+        if cause:
+            message = "{0}; {1}".format(message, cause)
+        return KubesteadError(
+            "{0}{1}; {2}".format(message, more, fix),
+            {"not_ready": [{"object": title(other), "state": text} for other, text in pending]},
+        )
+
+    def _cause(self, obj: Object) -> Tuple[str, str]:
+        """Why a workload does not get ready, from its pods and events, and what to do."""
+        namespace = key(obj)[2] or "default"
+        describe = "see kubectl -n {0} describe {1} {2}".format(namespace, str(obj["kind"]).lower(), key(obj)[3])
+        selector = _selector(obj)
+        pods: List[Object] = []
+        if selector:
+            found = self.kubectl.run(["-n", namespace, "get", "pods", "-l", selector, "-o", "json"])
+            pods = _items(found.stdout) if found.ok else []
+        elif obj["kind"] == "Pod":
+            pods = [obj]
+        trouble = pod_trouble(pods)
+        if trouble:
+            return trouble[0], trouble[1] or describe
+        events = self.kubectl.run(["-n", namespace, "get", "events", "-o", "json"])
+        names = [key(obj)[3]] + [key(pod)[3] for pod in pods]
+        event = event_trouble(_items(events.stdout) if events.ok else [], names)
+        return event, describe
+
+
+def _defined(objects: Sequence[Object]) -> Dict[Tuple[str, str], bool]:
+    """The kinds the objects themselves define, and whether theirs live in a namespace."""
+    found: Dict[Tuple[str, str], bool] = {}
+    for obj in objects:
+        if obj["kind"] == FIRST_KINDS[0]:
+            spec = obj.get("spec") or {}
+            for version in spec.get("versions") or []:
+                served = "{0}/{1}".format(spec.get("group"), version.get("name"))
+                found[(served, str((spec.get("names") or {}).get("kind")))] = spec.get("scope") == "Namespaced"
+    return found
+
+
+def _selector(obj: Object) -> str:
+    labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    return ",".join("{0}={1}".format(name, labels[name]) for name in sorted(labels))
+
+
+def _stub(obj: Object) -> Dict[str, Any]:
+    metadata = {name: obj["metadata"][name] for name in ("name", "namespace") if obj["metadata"].get(name)}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+
+
+def _as_list(objects: Sequence[Object]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def _items(text: str) -> List[Object]:
+    if not text.strip():
+        return []
+    try:
+        data = json.loads(text)
+    except ValueError:
+        raise CommandError("kubectl printed no JSON: {0}".format(shortened(text, 100))) from None
+    if str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
+        return [copy.copy(item) for item in data["items"]]
+    return [data]
+
+
+def _secret_values(objects: Sequence[Object]) -> List[str]:
+    """What stands in Secrets, longest first; values too short to be told from other text are left out."""
+    values: Set[str] = set()
+    for obj in objects:
+        if obj.get("kind") == "Secret":
+            for part in ("data", "stringData"):
+                values.update(str(value) for value in (obj.get(part) or {}).values())
+    return sorted((value for value in values if len(value) >= 4), key=len, reverse=True)

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kubeconfig of a cluster's admin where its user looks for it: ``~/.kube/config`` of a login user, or any file.
+
+A kubeconfig that somebody else made is never replaced without being asked to. What is observed holds no key: a file is
+known by its digest, the servers in it and the pins of their CAs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..core.addresses import full_endpoint
+from ..core.constants import ADMIN_KUBECONFIG
+from ..core.errors import KubesteadError
+from ..core.options import option
+from ..core.step import Step
+from ..core.system import System
+from ..core.x509 import ca_cert_hashes
+
+AREA = "control_plane"
+
+BACKUP_SUFFIX = ".before-kubestead"
+
+WRITE, KEEP, SAME = "write", "keep", "same"
+
+
+@dataclass(frozen=True)
+class KubeconfigOptions:
+    """Whose kubeconfig. An empty ``user`` is the one who logged in to become root, or root who did it himself.
+
+    ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept beside. ``copy_to`` is a path on
+    the control machine, empty for none.
+    """
+
+    user: str = option("", var="control_plane_kubeconfig_user")
+    overwrite: bool = option(False, var="control_plane_kubeconfig_overwrite")
+    copy_to: str = option("", var="cluster_kubeconfig_path")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs."""
+
+    digest: str = ""
+    servers: List[str] = field(default_factory=list)
+    ca_cert_hashes: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KubeconfigState:
+    """A login user's kubeconfig beside the admin's. Ids are -1 and modes None where there is nothing.
+
+    ``problem`` says why there can't be a kubeconfig (no such user, no home); it is empty otherwise.
+    """
+
+    user: str = ""
+    uid: int = -1
+    gid: int = -1
+    path: str = ""
+    source: Optional[Fingerprint] = None
+    existing: Optional[Fingerprint] = None
+    owner: int = -1
+    mode: Optional[int] = None
+    folder_owner: int = -1
+    problem: str = ""
+
+
+def fingerprint(text: str) -> Fingerprint:
+    """What a kubeconfig's text tells of it."""
+    pins: List[str] = []
+    for data in re.findall(r"^\s+certificate-authority-data:\s*(\S+)", text, re.MULTILINE):
+        try:
+            pins.extend(ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace")))
+        except (binascii.Error, ValueError):
+            continue
+    return Fingerprint(
+        digest=hashlib.sha256(text.encode("utf-8")).hexdigest(),
+        servers=re.findall(r"^\s+server:\s*[\"']?([^\s\"']+)", text, re.MULTILINE),
+        ca_cert_hashes=pins,
+    )
+
+
+def expected(endpoint: str, bind_port: int = 6443) -> Optional[Fingerprint]:
+    """The kubeconfig of a cluster that is yet to be made at ``host[:port]``; None when that is not known."""
+    return Fingerprint(servers=["https://{0}".format(full_endpoint(endpoint, bind_port))]) if endpoint else None
+
+
+def observe(system: System, user: str = "") -> KubeconfigState:
+    """Look at the admin's kubeconfig and at a user's (by default the one who logged in). Never raises."""
+    name = user or login_user(system)
+    admin = system.read(ADMIN_KUBECONFIG)
+    source = None if admin is None else fingerprint(admin)
+    entry = _passwd(system, name)
+    if entry is None:
+        return KubeconfigState(user=name, source=source, problem="there is no user {0} here".format(name))
+    uid, gid, home = entry
+    path = "{0}/.kube/config".format(home.rstrip("/"))
+    if not os.path.isdir(system.path(home)):
+        return KubeconfigState(user=name, source=source, problem="{0} has no home {1}".format(name, home))
+    existing = system.read(path)
+    return KubeconfigState(
+        user=name,
+        uid=uid,
+        gid=gid,
+        path=path,
+        source=source,
+        existing=None if existing is None else fingerprint(existing),
+        owner=_owner(system, path),
+        mode=system.mode(path),
+        folder_owner=_owner(system, os.path.dirname(path)),
+    )
+
+
+def login_user(system: System) -> str:
+    """The user who logged in: sudo and doas say so; else the one who runs this."""
+    for variable in ("SUDO_USER", "DOAS_USER"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    return system.run(["id", "-un"]).stdout.strip() or "root"
+
+
+def _passwd(system: System, name: str) -> Optional[Tuple[int, int, str]]:
+    fields = system.run(["getent", "passwd", name]).stdout.strip().split(":")
+    if len(fields) < 7 or not fields[2].isdigit() or not fields[3].isdigit():
+        return None
+    return int(fields[2]), int(fields[3]), fields[5]
+
+
+def _owner(system: System, path: str) -> int:
+    try:
+        return os.stat(system.path(path)).st_uid
+    except OSError:
+        return -1
+
+
+# -- deciding (pure)
+
+
+def judge(existing: Optional[Fingerprint], wanted: Optional[Fingerprint], overwrite: bool = False) -> Tuple[str, str]:
+    """What becomes of a kubeconfig: ``write``, ``keep`` (somebody else's) or ``same``, and the reason.
+
+    ``wanted`` is None when the cluster is not there yet, and has nothing but the server when that is known already. A
+    file with several clusters is its user's own work: it is fine when the wanted
+    cluster is among them, and kept otherwise.
+    """
+    if existing is None:
+        return WRITE, "no kubeconfig yet"
+    if wanted is not None and existing.digest == wanted.digest:
+        return SAME, "it is the admin's kubeconfig"
+    if wanted is None:
+        return (WRITE, "of an earlier cluster") if overwrite else (KEEP, _told(existing))
+    known = set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
+    if known and len(existing.servers) > 1:
+        return SAME, "it knows the cluster among others"
+    if known:
+        return WRITE, "of this cluster, but other than admin.conf"
+    if existing.servers == wanted.servers:
+        return WRITE, "of an earlier cluster at {0}".format(wanted.servers[0])
+    return (WRITE, _told(existing)) if overwrite else (KEEP, _told(existing))
+
+
+def _told(existing: Fingerprint) -> str:
+    return "of another cluster ({0})".format(", ".join(existing.servers) or "no server in it")
+
+
+def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
+    """What is to be done to a user's kubeconfig."""
+    if state.problem or not state.path:
+        return []
+    verdict, reason = judge(state.existing, state.source, options.overwrite)
+    if verdict == WRITE:
+        return [_step(state, "write_kubeconfig", reason, backup=backed_up(state.existing, state.source))]
+    if verdict == KEEP or state.existing is None or state.source is None:
+        return []
+    drift = []
+    if state.owner != state.uid:
+        drift.append("owner {0} -> {1}".format(state.owner, state.uid))
+    if state.mode is not None and state.mode & 0o077:
+        drift.append("mode {0:04o} -> 0600".format(state.mode))
+    return [_step(state, "protect_kubeconfig", ", ".join(drift))] if drift else []
+
+
+def backed_up(existing: Optional[Fingerprint], wanted: Optional[Fingerprint]) -> bool:
+    """A copy is kept of what is replaced, unless it is of the same cluster."""
+    if existing is None:
+        return False
+    return wanted is None or not set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
+
+
+def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False) -> Step:
+    data: Dict[str, Any] = {"uid": state.uid, "gid": state.gid, "folder_owner": state.folder_owner, "backup": backup}
+    return Step(AREA, action, state.path, reason, data=data)
+
+
+def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
+    """What the user should know that is no failure: a kubeconfig of his that was left alone."""
+    if state.problem:
+        return ["no ~/.kube/config was written: {0}; give control_plane_kubeconfig_user".format(state.problem)]
+    verdict, reason = judge(state.existing, state.source, options.overwrite)
+    if verdict != KEEP:
+        return []
+    fix = "take {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
+    return ["{0} is {1} and was left alone; {2}".format(state.path, reason, fix)]
+
+
+# -- applying
+
+
+def apply(step: Step, system: System) -> None:
+    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` when there is no admin.conf to take."""
+    uid, gid = int(step.data["uid"]), int(step.data["gid"])
+    folder = os.path.dirname(step.target)
+    if not os.path.isdir(system.path(folder)):
+        os.mkdir(system.path(folder), 0o700)
+        os.chown(system.path(folder), uid, gid)
+    elif step.data["folder_owner"] != uid:
+        # Left by a kubectl that root ran in this home; the user could not even read his own file.
+        os.chown(system.path(folder), uid, gid)
+    if step.action == "protect_kubeconfig":
+        os.chown(system.path(step.target), uid, gid)
+        os.chmod(system.path(step.target), 0o600)
+        return
+    text = system.read(ADMIN_KUBECONFIG)
+    if text is None:
+        raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
+    before = system.read(step.target)
+    if step.data["backup"] and before is not None:
+        system.write(step.target + BACKUP_SUFFIX, before, mode=0o600, uid=uid, gid=gid)
+    system.write(step.target, text, mode=0o600, uid=uid, gid=gid)
+
+
+# -- files
+
+
+def kubeconfig_server(text: str) -> str:
+    """The server's URL in a kubeconfig as kubeadm writes it; empty when there is none."""
+    match = re.search(r"^\s+server:\s*[\"']?(https?://[^\s\"']+)", text, re.MULTILINE)
+    return match.group(1) if match else ""

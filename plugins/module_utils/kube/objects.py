@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""API objects as plain data: what identifies them, what is compared, and how differences are shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..core.errors import KubesteadError
+
+WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "Job", "Pod")
+HIDDEN = "<hidden>"
+
+_VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+# Annotations that follow from something else.
+_DERIVED = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "deprecated.daemonset.template.generation",
+    "deployment.kubernetes.io/revision",
+)
+
+Object = Mapping[str, Any]
+Key = Tuple[str, str, str, str]
+
+
+# -- objects
+
+
+def key(obj: Object) -> Key:
+    """What identifies an object: API group, kind, namespace ("" where there is none) and name."""
+    api_version = str(obj.get("apiVersion", ""))
+    group = api_version.split("/")[0] if "/" in api_version else ""
+    metadata = obj.get("metadata") or {}
+    return group, str(obj.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", ""))
+
+
+def title(obj: Object) -> str:
+    """An object as people write it: ``Deployment shop/web``, ``Namespace shop``."""
+    _group, kind, namespace, name = key(obj)
+    return "{0} {1}/{2}".format(kind, namespace, name) if namespace else "{0} {1}".format(kind, name)
+
+
+def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -> None:
+    """Raise :class:`KubesteadError` for what is no Kubernetes object, and for an object that comes twice.
+
+    ``sources`` tells where an object (by its index) comes from, for the message.
+    """
+    where = sources or {}
+    seen: Dict[Key, int] = {}
+    for index, obj in enumerate(objects):
+        origin = where.get(index, "object {0}".format(index + 1))
+        if not isinstance(obj, Mapping):
+            raise KubesteadError(
+                "{0} is a {1}, not a Kubernetes object; give apiVersion, kind and metadata.name".format(
+                    origin, type(obj).__name__
+                )
+            )
+        metadata = obj.get("metadata")
+        missing = [name for name in ("apiVersion", "kind") if not isinstance(obj.get(name), str)]
+        if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+            missing.append("metadata.name")
+        if missing:
+            raise KubesteadError(
+                "{0} has no {1}: not a Kubernetes object; give it".format(origin, " and no ".join(missing))
+            )
+        if key(obj) in seen:
+            first = where.get(seen[key(obj)], "object {0}".format(seen[key(obj)] + 1))
+            raise KubesteadError(
+                "{0} of {1} is already in {2}: it would be applied twice; keep one of the two".format(
+                    title(obj), origin, first
+                )
+            )
+        seen[key(obj)] = index
+
+
+def plain_secret(obj: Object) -> Object:
+    """A Secret with ``stringData`` moved into ``data``, so that comparing it with the live one is exact."""
+    if obj.get("kind") != "Secret" or not obj.get("stringData"):
+        return obj
+    changed = dict(obj)
+    data = dict(changed.get("data") or {})
+    for name, value in changed.pop("stringData").items():
+        data[name] = base64.b64encode(str(value).encode("utf-8")).decode("ascii")
+    changed["data"] = data
+    return changed
+
+
+def bare(obj: Object) -> Dict[str, Any]:
+    """An object without what the API server keeps for itself: the part whose difference is a change."""
+    found = {name: value for name, value in obj.items() if name != "status"}
+    metadata = {name: value for name, value in (obj.get("metadata") or {}).items() if name not in _VOLATILE}
+    annotations = {name: value for name, value in (metadata.get("annotations") or {}).items() if name not in _DERIVED}
+    metadata.pop("annotations", None)
+    if annotations:
+        metadata["annotations"] = annotations
+    found["metadata"] = metadata
+    return found
+
+
+# -- how differences read
+
+
+def flatten(value: Any, path: str = "") -> Dict[str, str]:
+    """Every leaf of an object by its path: ``spec.containers[web].image``. Items of a list go by their name."""
+    if isinstance(value, Mapping) and value:
+        found: Dict[str, str] = {}
+        for name in sorted(value):
+            text = str(name)
+            part = '["{0}"]'.format(text) if "." in text or "/" in text else (".{0}".format(text) if path else text)
+            found.update(flatten(value[name], path + part))
+        return found
+    if isinstance(value, list) and value:
+        names = [item.get("name") if isinstance(item, Mapping) else None for item in value]
+        named = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+        found = {}
+        for index, item in enumerate(value):
+            found.update(flatten(item, "{0}[{1}]".format(path, names[index] if named else index)))
+        return found
+    return {path: value if isinstance(value, str) else json.dumps(value)}
+
+
+def differences(before: Object, after: Object) -> List[Tuple[str, Optional[str], Optional[str]]]:
+    """(path, old value, new value) of what differs; None for a side that lacks the path. Secret data is hidden."""
+    old, new = flatten(bare(before)), flatten(bare(after))
+    secret = after.get("kind") == "Secret"
+    found: List[Tuple[str, Optional[str], Optional[str]]] = []
+    for path in sorted(set(old) | set(new)):
+        left, right = old.get(path), new.get(path)
+        if left == right:
+            continue
+        if secret and path.startswith(("data", "stringData")):
+            left = None if left is None else HIDDEN
+            right = None if right is None else "<hidden, changed>" if left else HIDDEN
+        found.append((path, left, right))
+    return found
+
+
+def render(obj: Object, limit: int = 60) -> str:
+    """An object as readable text that looks like YAML, at most ``limit`` lines; Secret data is hidden."""
+    shown: Dict[str, Any] = bare(obj)
+    if obj.get("kind") == "Secret":
+        for part in ("data", "stringData"):
+            if shown.get(part):
+                shown[part] = {name: HIDDEN for name in shown[part]}
+    lines = _lines(shown)
+    if len(lines) > limit:
+        rest = len(lines) - limit
+        lines = lines[:limit] + ["… {0} more lines".format(rest)]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(value: Any, indent: str = "") -> List[str]:
+    if isinstance(value, Mapping):
+        lines: List[str] = []
+        for name, item in value.items():
+            if isinstance(item, (Mapping, list)) and item:
+                lines.append("{0}{1}:".format(indent, name))
+                lines.extend(_lines(item, indent + "  "))
+            elif isinstance(item, str) and "\n" in item:
+                lines.append("{0}{1}: |".format(indent, name))
+                lines.extend("{0}  {1}".format(indent, line) for line in item.splitlines())
+            else:
+                lines.append("{0}{1}: {2}".format(indent, name, _scalar(item)))
+        return lines
+    lines = []
+    for item in value:
+        if isinstance(item, (Mapping, list)) and item:
+            inner = _lines(item, indent + "  ")
+            lines.append("{0}- {1}".format(indent, inner[0].strip()))
+            lines.extend(inner[1:])
+        elif isinstance(item, str) and "\n" in item:
+            lines.append("{0}- |".format(indent))
+            lines.extend("{0}  {1}".format(indent, line) for line in item.splitlines())
+        else:
+            lines.append("{0}- {1}".format(indent, _scalar(item)))
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def shortened(value: Optional[str], length: int = 60) -> str:
+    """A value for a line of text; `not set` for None."""
+    if value is None:
+        return "not set"
+    line = value.replace("\n", "\\n")
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def diff_side(changes: Sequence[Tuple[str, Optional[str]]], limit: int) -> str:
+    """One side of a difference, a line for each field."""
+    lines: List[str] = []
+    for path, value in changes:
+        if value is None:
+            continue
+        if "\n" in value:
+            lines.append("{0}: |".format(path))
+            lines.extend("  {0}".format(line) for line in value.splitlines())
+        else:
+            lines.append("{0}: {1}".format(path, value))
+    if len(lines) > limit:
+        lines = lines[:limit] + ["… {0} more lines".format(len(lines) - limit)]
+    return "".join("{0}\n".format(line) for line in lines)
+
+
+def change_reason(changes: Sequence[Tuple[str, Optional[str], Optional[str]]]) -> str:
+    """The first changed field, and how many more there are."""
+    path, before, after = changes[0]
+    text = "{0} {1} -> {2}".format(path, shortened(before), shortened(after))
+    return text if len(changes) == 1 else "{0}, and {1} more".format(text, len(changes) - 1)

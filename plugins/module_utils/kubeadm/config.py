@@ -1,0 +1,245 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubeadm's configuration documents, rendered for the configuration API that the installed kubeadm speaks.
+
+Documents are JSON, which is YAML: machines need no YAML library. What a user passes through is written in the words of
+v1beta4 and translated for older APIs.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from ..core.errors import OptionError
+
+KUBEADM_GROUP = "kubeadm.k8s.io"
+APIS = ("v1beta2", "v1beta3", "v1beta4")
+
+#: The kinds of a pass-through and the API group and version of each ("" is kubeadm's own).
+KINDS = {
+    "InitConfiguration": "",
+    "ClusterConfiguration": "",
+    "JoinConfiguration": "",
+    "KubeletConfiguration": "kubelet.config.k8s.io/v1beta1",
+    "KubeProxyConfiguration": "kubeproxy.config.k8s.io/v1alpha1",
+}
+
+# Fields that came with an API; an older kubeadm would only warn of them and go on without.
+_SINCE = {
+    "v1beta3": (
+        ("InitConfiguration", "skipPhases"),
+        ("InitConfiguration", "patches"),
+        ("InitConfiguration", "nodeRegistration.imagePullPolicy"),
+        ("JoinConfiguration", "skipPhases"),
+        ("JoinConfiguration", "patches"),
+        ("JoinConfiguration", "nodeRegistration.imagePullPolicy"),
+    ),
+    "v1beta4": (
+        ("InitConfiguration", "timeouts"),
+        ("InitConfiguration", "nodeRegistration.imagePullSerial"),
+        ("JoinConfiguration", "timeouts"),
+        ("JoinConfiguration", "nodeRegistration.imagePullSerial"),
+        ("ClusterConfiguration", "proxy"),
+        ("ClusterConfiguration", "dns.disabled"),
+        ("ClusterConfiguration", "encryptionAlgorithm"),
+        ("ClusterConfiguration", "certificateValidityPeriod"),
+        ("ClusterConfiguration", "caCertificateValidityPeriod"),
+        ("ClusterConfiguration", "apiServer.extraEnvs"),
+        ("ClusterConfiguration", "controllerManager.extraEnvs"),
+        ("ClusterConfiguration", "scheduler.extraEnvs"),
+        ("ClusterConfiguration", "etcd.local.extraEnvs"),
+    ),
+}
+_FIRST_KUBEADM = {"v1beta3": "1.22", "v1beta4": "1.31"}
+
+# Where the kubeadm kinds have arguments for components: lists of {name, value} in v1beta4, mappings before.
+_ARGUMENTS = {
+    "InitConfiguration": ("nodeRegistration.kubeletExtraArgs",),
+    "JoinConfiguration": ("nodeRegistration.kubeletExtraArgs",),
+    "ClusterConfiguration": (
+        "apiServer.extraArgs",
+        "controllerManager.extraArgs",
+        "scheduler.extraArgs",
+        "etcd.local.extraArgs",
+    ),
+}
+
+Arguments = Union[Mapping[str, Any], Sequence[Mapping[str, Any]]]
+
+
+def render_documents(documents: Sequence[Mapping[str, Any]]) -> str:
+    """Documents as one configuration file: JSON, indented, separated by ``---``."""
+    return "---\n".join(json.dumps(document, indent=2, sort_keys=True) + "\n" for document in documents)
+
+
+def document(api: str, kind: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
+    """A document of one of :data:`KINDS` with its ``apiVersion``; ``api`` is kubeadm's configuration API."""
+    group = KINDS[kind] or "{0}/{1}".format(KUBEADM_GROUP, api)
+    whole: Dict[str, Any] = {"apiVersion": group, "kind": kind}
+    whole.update(fields)
+    return whole
+
+
+def node_registration(
+    api: str,
+    name: str = "",
+    kubelet_extra_args: Optional[Arguments] = None,
+    taints: Optional[Sequence[Mapping[str, Any]]] = None,
+    ignore_preflight_errors: Sequence[str] = (),
+    cri_socket: str = "",
+) -> Dict[str, Any]:
+    """The field ``nodeRegistration`` of InitConfiguration and JoinConfiguration.
+
+    ``taints`` None leaves kubeadm's default (control planes get theirs); an empty list means none at all.
+    """
+    fields: Dict[str, Any] = {}
+    if name:
+        fields["name"] = name
+    if cri_socket:
+        fields["criSocket"] = cri_socket
+    if taints is not None:
+        fields["taints"] = [dict(taint) for taint in taints]
+    if kubelet_extra_args:
+        fields["kubeletExtraArgs"] = arguments(api, kubelet_extra_args)
+    if ignore_preflight_errors:
+        fields["ignorePreflightErrors"] = list(ignore_preflight_errors)
+    return fields
+
+
+def arguments(api: str, values: Arguments) -> Any:
+    """Arguments of a component as the API has them: a list of ``{name, value}``, or a mapping before v1beta4."""
+    pairs = _pairs(values)
+    if api == "v1beta4":
+        return [{"name": name, "value": value} for name, value in pairs]
+    return dict(pairs)
+
+
+def parse_taint(option: str, text: Union[str, Mapping[str, Any]]) -> Dict[str, str]:
+    """A taint ``key[=value]:Effect`` as kubeadm wants it. Raises :class:`OptionError` naming ``option``."""
+    if isinstance(text, Mapping):
+        return {str(key): str(value) for key, value in text.items()}
+    key_value, colon, effect = text.rpartition(":")
+    key, equals, value = key_value.partition("=")
+    if not colon or not key or effect not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
+        raise OptionError(
+            option,
+            "has {0!r}, not a taint".format(text),
+            "give key[=value]:Effect with the effect NoSchedule, PreferNoSchedule or NoExecute",
+        )
+    taint = {"key": key, "effect": effect}
+    if equals:
+        taint["value"] = value
+    return taint
+
+
+def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[str]) -> None:
+    """Raise :class:`OptionError` for a pass-through that is no mapping of known kinds to fields."""
+    for kind, fields in config.items():
+        if kind not in kinds:
+            raise OptionError(
+                option, "has {0!r}, not a kind it can pass on".format(kind), "give one of {0}".format(", ".join(kinds))
+            )
+        if not isinstance(fields, Mapping):
+            raise OptionError(
+                option, "has {0!r} for {1}, not fields".format(fields, kind), "give a dictionary of the kind's fields"
+            )
+        for secret in ("bootstrapTokens", "certificateKey", "discovery"):
+            if secret in fields:
+                raise OptionError(
+                    "{0}.{1}.{2}".format(option, kind, secret),
+                    "can't be passed through, since it holds a secret that would show in output",
+                    "leave it out: the collection makes tokens and certificate keys where they are needed",
+                )
+
+
+def merge_pass_through(
+    option: str, api: str, documents: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
+) -> List[Dict[str, Any]]:
+    """The documents with a pass-through (kind -> fields, in v1beta4's words) merged over them.
+
+    Mappings merge deeply, arguments of components by name, anything else is replaced. A kind without a document is
+    added. ``timeouts.controlPlaneComponentHealthCheck`` becomes ``apiServer.timeoutForControlPlane`` before v1beta4.
+
+    Raises :class:`OptionError` for a field that the kubeadm of that API does not know.
+    """
+    wanted = {kind: copy.deepcopy(dict(fields)) for kind, fields in config.items()}
+    _translate_timeouts(api, wanted)
+    for newer in APIS[APIS.index(api) + 1 :]:
+        for kind, path in _SINCE[newer]:
+            if _get(wanted.get(kind, {}), path) is not None:
+                raise OptionError(
+                    "{0}.{1}.{2}".format(option, kind, path),
+                    "needs kubeadm {0} or newer, here it speaks {1}".format(_FIRST_KUBEADM[newer], api),
+                    "leave it out, or install a newer Kubernetes",
+                )
+    merged = [copy.deepcopy(dict(one)) for one in documents]
+    for kind, fields in wanted.items():
+        fields.pop("apiVersion", None)
+        fields.pop("kind", None)
+        target = next((one for one in merged if one["kind"] == kind), None)
+        if target is None:
+            target = document(api, kind, {})
+            merged.append(target)
+        for path in _ARGUMENTS.get(kind, ()):
+            given = _get(fields, path)
+            if given is not None:
+                _set(fields, path, _merged_arguments(api, _get(target, path), given))
+        deep_merge(target, fields)
+    return merged
+
+
+def deep_merge(base: Dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Lay ``over`` on ``base``, in place: mappings merge, everything else is replaced."""
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            deep_merge(base[key], value)
+        else:
+            base[key] = copy.deepcopy(value)
+
+
+def _translate_timeouts(api: str, wanted: Dict[str, Dict[str, Any]]) -> None:
+    timeouts = wanted.get("InitConfiguration", {}).get("timeouts")
+    if api == "v1beta4" or not isinstance(timeouts, Mapping) or list(timeouts) != ["controlPlaneComponentHealthCheck"]:
+        return
+    del wanted["InitConfiguration"]["timeouts"]
+    cluster = wanted.setdefault("ClusterConfiguration", {})
+    server = cluster.setdefault("apiServer", {})
+    server.setdefault("timeoutForControlPlane", timeouts["controlPlaneComponentHealthCheck"])
+
+
+def _merged_arguments(api: str, base: Optional[Arguments], over: Arguments) -> Any:
+    """Arguments of both sides; a name given in ``over`` replaces what ``base`` has of that name."""
+    replaced = [name for name, _value in _pairs(over)]
+    pairs = [pair for pair in _pairs(base or {}) if pair[0] not in replaced] + _pairs(over)
+    return arguments(api, [{"name": name, "value": value} for name, value in pairs])
+
+
+def _pairs(values: Arguments) -> List[Any]:
+    if isinstance(values, Mapping):
+        return [(str(name), _argument_text(value)) for name, value in sorted(values.items())]
+    return [(str(one["name"]), _argument_text(one.get("value", ""))) for one in values]
+
+
+def _argument_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _get(fields: Any, path: str) -> Any:
+    for name in path.split("."):
+        if not isinstance(fields, Mapping):
+            return None
+        fields = fields.get(name)
+    return fields
+
+
+def _set(fields: Dict[str, Any], path: str, value: Any) -> None:
+    names = path.split(".")
+    for name in names[:-1]:
+        fields = fields[name]
+    fields[names[-1]] = value

@@ -1,0 +1,291 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Why a run of kubeadm failed: what it printed, what the machine's journals and containers say, what is known of that.
+
+Everything is read without secrets, and only what was written since the run began.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ..core.constants import COMPONENTS, KUBELET_CONFIG
+from ..core.errors import KubesteadError
+from ..core.system import Result, System
+
+_TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
+_CERTIFICATE_KEY = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
+
+# Phases that show in kubeadm's output; it has more tags there ([patches], [kubelet-check]…), which are none.
+_PHASES = frozenset(
+    [
+        "preflight",
+        "certs",
+        "kubeconfig",
+        "etcd",
+        "control-plane",
+        "kubelet-start",
+        "wait-control-plane",
+        "upload-config",
+        "upload-certs",
+        "mark-control-plane",
+        "bootstrap-token",
+        "kubelet-finalize",
+        "addon",
+    ]
+)
+
+
+# -- kubeadm's output
+
+
+def phases_of(output: str) -> List[str]:
+    """The phases of init or join that kubeadm's output names (``[certs] …``), in the order they began."""
+    phases: List[str] = []
+    for tag, text in re.findall(r"^\[([a-z][a-z-]*)\] (.*)", output, re.MULTILINE):
+        name = {"addons": "addon"}.get(tag, tag)
+        if name in _PHASES and name not in phases and not text.startswith("Skipping phase"):
+            phases.append(name)
+    return phases
+
+
+def scrub(text: str) -> str:
+    """kubeadm's output without tokens and certificate keys (CA hashes are public and stay)."""
+    return _CERTIFICATE_KEY.sub("<hidden>", _TOKEN.sub("<hidden>", text))
+
+
+# -- failures
+
+
+def failure(command: str, result: Result, system: System, timeout: int, began: float) -> KubesteadError:
+    """The exception for a run of ``kubeadm <command>`` that failed: its phase and cause in one line.
+
+    ``timeout`` is the seconds it had, ``began`` the time of day it began (seconds since 1970).
+
+    ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines``; beyond kubeadm's preflight also the last
+    errors in the journals (``kubelet_log``, ``containerd_log``) and of containers that did not come up.
+    """
+    stdout, stderr = scrub(result.stdout), scrub(result.stderr)
+    phase = failed_phase(stdout, stderr)
+    causes = causes_of(stdout, stderr)
+    details: Dict[str, Any] = {
+        "phase": phase,
+        "causes": causes,
+        "rc": result.rc,
+        "stdout_lines": stdout.splitlines(),
+        "stderr_lines": stderr.splitlines(),
+    }
+    if result.rc == 127:
+        return KubesteadError("kubeadm is not installed; use the role kube_packages first", details)
+    if result.rc == 124:
+        causes = ["it did not end within {0} seconds".format(timeout)] + causes
+    if result.rc < 0:
+        causes = ["it was killed by signal {0}".format(-result.rc)] + causes
+    hint = "see its output in stdout_lines and stderr_lines"
+    if phase == "preflight":
+        hint = "mend it, or name the check in cluster_ignore_preflight_errors if you know better"
+    elif phase:
+        details.update(logs(system, began))
+        # Before 1.31 kubeadm does not say which component it waited for in vain.
+        suspects = unhealthy_components(stdout) or (list(COMPONENTS) if phase == "wait-control-plane" else [])
+        details["container_logs"] = {component: container_log(system, component) for component in suspects}
+        causes = causes + _blamed(details)
+    known = diagnose(system, details) if phase else []
+    details["diagnosis"] = known
+    where = " in phase {0}".format(phase) if phase else ""
+    said = "; ".join(shortened(cause) for cause in causes) or "code {0}".format(result.rc)
+    return KubesteadError(
+        "kubeadm {0} failed{1}: {2}; {3}".format(command, where, said, "; ".join(known) or hint), details
+    )
+
+
+# What is known by its text: what it is written in, and what to do.
+_KNOWN = (
+    (r"no space left on device", "a disk is full; free some space (df -h) and run again"),
+    (r"running with swap on is not supported", "swap is on; use the role host, or swapoff -a"),
+    (
+        r"certificate has expired or is not yet valid",
+        "a certificate does not fit this host's clock; compare the clocks (timedatectl) and run again",
+    ),
+    (
+        r"misconfiguration: kubelet cgroup driver|cgroup driver.{0,40} is different from",
+        "kubelet and containerd disagree on the cgroup driver; use the role containerd, leave cgroupDriver at systemd",
+    ),
+    (
+        r"could not find a JWS signature|invalid bootstrap token|token .{0,20}expired",
+        "the token has ended or was revoked; run again, which makes a new one",
+    ),
+    (
+        r"bind: address already in use",
+        "another program has a port that Kubernetes needs; see 'ss -ltnp', stop it and run again",
+    ),
+    (
+        r"[Nn]etwork plugin (is )?not ready.{0,80}failed to load|cni config .{0,40}invalid",
+        "a file in /etc/cni/net.d can't be used; see 'ls /etc/cni/net.d'",
+    ),
+    (
+        r"etcd cluster is not healthy|too many learner members|etcdserver: (unhealthy cluster|no leader)",
+        "etcd of the cluster is not healthy; see its members on a live control plane before more join",
+    ),
+)
+# Where Kubernetes writes; less than this many bytes free is a full disk.
+_WRITTEN = ("/var/lib/etcd", "/var/lib/kubelet", "/var/lib/containerd", "/etc/kubernetes", "/var/log")
+_FULL = 16 << 20
+
+
+def diagnose(system: System, details: Mapping[str, Any]) -> List[str]:
+    """What is known to be behind a failure, with what to do; at most a few sentences, mostly none.
+
+    The machine is asked for what often is the cause (a service that is down, a full disk), the rest is known by what
+    kubeadm and the logs say.
+    """
+    found = []
+    for unit in ("containerd", "kubelet"):
+        state = system.run(["systemctl", "is-active", unit], timeout=10.0).stdout.strip()
+        # The kubelet has nothing to run with before kubeadm wrote its configuration.
+        if state in ("inactive", "failed") and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
+            found.append("{0} is not running ({1}); see 'journalctl -u {0}' there and run again".format(unit, state))
+    full = [path for path in _WRITTEN if _free(system, path) < _FULL]
+    if full:
+        found.append("no space is left in {0}; free some (df -h) and run again".format(", ".join(full)))
+    text = "\n".join(_texts(details))
+    for pattern, says in _KNOWN:
+        if re.search(pattern, text) and not (full and "disk is full" in says):
+            found.append(says)
+    return found
+
+
+def _free(system: System, path: str) -> float:
+    """Bytes that root can still write there; without end for a folder that is not there."""
+    try:
+        about = os.statvfs(system.path(path))
+    except OSError:
+        return float("inf")
+    return about.f_bfree * about.f_frsize
+
+
+def _texts(value: Any) -> List[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
+
+
+def logs(system: System, began: float) -> Dict[str, Any]:
+    """The last errors in the journals of kubelet and containerd since ``began`` (seconds since 1970)."""
+    return {"kubelet_log": journal(system, "kubelet", began), "containerd_log": journal(system, "containerd", began)}
+
+
+def _blamed(details: Mapping[str, Any]) -> List[str]:
+    """The best hint at the cause behind a control plane that does not come up."""
+    for component, lines in details["container_logs"].items():
+        if lines:
+            return ["{0} says: {1}".format(component, lines[-1])]
+    return ["the kubelet says: {0}".format(line) for line in details["kubelet_log"][-1:]]
+
+
+def shortened(text: str, width: int = 360) -> str:
+    """A cause short enough for one line: of several images that can't be pulled, the first."""
+    images = text.split(", failed to pull image ")
+    if text.startswith("[ERROR ImagePull]") and len(images) > 1:
+        first = re.sub(r"\[(failed to pull image [^ ]+): .*: (.+)$", r"\1: \2", images[0])
+        return "{0} (and {1} more images)".format(first, len(images) - 1)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def failed_phase(stdout: str, stderr: str) -> str:
+    """The phase kubeadm says it failed in, else the last that it began; empty when it began none."""
+    match = re.search(r"error execution phase ([a-z][a-z0-9/-]*)", stderr)
+    if match:
+        return match.group(1)
+    phases = phases_of(stdout)
+    return phases[-1] if phases else ""
+
+
+def causes_of(stdout: str, stderr: str) -> List[str]:
+    """The lines that say why: failed checks (``[ERROR Port-6443]: …``), else kubeadm's error without its prefixes."""
+    lines = [line.strip() for line in (stdout + "\n" + stderr).splitlines()]
+    checks = [line for line in lines if line.startswith("[ERROR ")]
+    if checks:
+        return checks
+    for index, line in enumerate(lines):
+        match = re.match(r"(?:error: )?error execution phase [a-z0-9/-]+: (.*)", line)
+        if match:
+            said = [match.group(1)] + _continued(lines[index + 1 :])
+            return [" ".join(one for one in said if one)]
+    return [line[len("error:") :].strip() for line in lines if line.startswith("error:")][-1:]
+
+
+def _continued(lines: Sequence[str]) -> List[str]:
+    """The lines of an error that goes on over several."""
+    more: List[str] = []
+    for line in lines:
+        if not line or line.startswith("To see the stack trace"):
+            break
+        more.append(line)
+    return more
+
+
+def journal(system: System, unit: str, since: float, count: int = 5) -> List[str]:
+    """The last lines of a unit's journal that tell of an error, the oldest first; at most ``count``, no repetitions.
+
+    What a kubelet says merely because there is no API yet is left out. ``since`` is in seconds since 1970.
+    """
+    argv = ["journalctl", "-u", unit, "--since", "@{0:.0f}".format(since), "-n", "500", "--no-pager", "-o", "cat"]
+    result = system.run(argv, timeout=20.0)
+    return _errors(result.stdout.splitlines() if result.ok else [], count)
+
+
+def container_log(system: System, component: str, count: int = 5) -> List[str]:
+    """The last errors in the log of a component's container, from the files that the kubelet keeps."""
+    files = [
+        "/var/log/pods/{0}/{1}/{2}".format(pod, component, name)
+        for pod in system.names("/var/log/pods")
+        if pod.startswith("kube-system_{0}-".format(component))
+        for name in system.names("/var/log/pods/{0}/{1}".format(pod, component))
+    ]
+    newest = sorted(files, key=lambda path: os.path.getmtime(system.path(path)))[-1:]
+    lines = [
+        line.split(" ", 3)[3]
+        for path in newest
+        for line in (system.read(path) or "").splitlines()
+        if line.count(" ") > 2
+    ]
+    return _errors(lines, count)
+
+
+def unhealthy_components(output: str) -> List[str]:
+    """The components that kubeadm waited for in vain."""
+    return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
+
+
+# What follows from an API server that is not up, whatever the cause.
+_CONSEQUENCES = ("connection refused", "not found", "Startup probe already exists", "mirror pod", "deadline exceeded")
+
+
+def _errors(lines: Sequence[str], count: int) -> List[str]:
+    found: List[str] = []
+    for line in lines:
+        text = error_text(scrub(line))
+        if text and not any(one in text for one in _CONSEQUENCES):
+            if text in found:
+                found.remove(text)
+            found.append(text)
+    return found[-count:]
+
+
+def error_text(line: str) -> str:
+    """What a line of a log in the form of klog or logfmt, or of plain text, says of an error; else ''."""
+    klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)$", line)
+    if klog:
+        return klog.group(2)
+    if "level=error" in line or "level=fatal" in line:
+        return re.sub(r'^time="[^"]*" ', "", line)
+    if re.match(r"^(Error|error|panic|Failed): ?", line) or "command failed" in line:
+        return line.strip()
+    return ""

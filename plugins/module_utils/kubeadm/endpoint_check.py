@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asking a cluster's endpoint before a node joins it.
+
+kubeadm polls for five minutes when a token is wrong or an endpoint is silent. The question it waits for an answer to is
+asked here beforehand, so that such a join fails within seconds, in one line, before anything is changed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from datetime import datetime
+from typing import Callable, Optional, Tuple, TypeVar
+
+from ..core import addresses as network
+from ..core.errors import KubesteadError
+from . import cluster_info
+from .cluster_info import ClusterInfo
+from .join_command import JoinCommand, require_alive
+
+# Seconds for an endpoint that is just coming up, for one answer, and for a controller manager that is just coming up.
+PATIENCE = 5.0
+QUESTION = 3.0
+SIGNATURE = 6.0
+
+Answer = TypeVar("Answer")
+
+
+def ask(host: str, port: int, seconds: float, token: str = "", ca_certificate: str = "") -> Tuple[int, str]:
+    """GET cluster-info: HTTP status and body. Raises OSError.
+
+    Asks without credentials and without trust, as kubeadm does; with a ``token`` only where ``ca_certificate`` (PEM)
+    vouches for the server.
+    """
+    headers = {"Accept": "application/json"}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if token:
+        context.load_verify_locations(cadata=ca_certificate)
+        headers["Authorization"] = "Bearer {0}".format(token)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
+    try:
+        connection.request("GET", cluster_info.PATH, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+    except http.client.HTTPException as err:
+        raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
+    finally:
+        connection.close()
+
+
+# Asks an address (host, port, seconds to wait, token, CA) for cluster-info: HTTP status and body. Raises OSError.
+Asker = Callable[[str, int, float, str, str], Tuple[int, str]]
+
+
+def precheck(
+    command: JoinCommand,
+    asker: Asker = ask,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Optional[datetime] = None,
+) -> None:
+    """Make sure that a join can succeed: the endpoint answers, knows the token, and has the CA that is expected.
+
+    The signature of cluster-info is verified with the token, as kubeadm does, so a token whose id alone is right is
+    found as well. Where the cluster has not signed with it yet, and the CA's certificate is at hand, the API server is
+    asked with the token, and a controller manager that still starts is waited for. An endpoint that is just coming up
+    is given 5 s; each question waits 3 s at most. Raises :class:`KubesteadError`, one line, without the secrets.
+    """
+    require_alive(command, now)
+    info = _patiently(lambda: _ask_once(command, asker), sleep)
+    unknown = [value for value in info.ca_cert_hashes if value not in command.ca_cert_hashes]
+    if unknown:
+        raise KubesteadError(
+            "ca_cert_hashes has {0}, but the cluster at {1} has the CA {2}; give the hash of that "
+            "cluster's CA, if it is the right cluster".format(
+                ", ".join(command.ca_cert_hashes), command.endpoint, ", ".join(unknown)
+            )
+        )
+    if not info.knows(command.token_id):
+        if not command.ca_certificate:
+            raise _unknown_token(command)
+        _patiently(lambda: _authenticate(command, asker), sleep)
+        _await_signature(command, asker, sleep)
+    elif not info.signed_by(command.token):
+        raise KubesteadError(
+            "token {0} is known at {1}, but its secret part is another; make a new token with "
+            "kubeadm_join_token".format(command.token_id, command.endpoint)
+        )
+
+
+def _patiently(question: Callable[[], Answer], sleep: Callable[[float], None]) -> Answer:
+    waited, pause = 0.0, 0.5
+    while True:
+        try:
+            return question()
+        except _Unready as err:
+            if waited >= PATIENCE or not err.may_change:
+                raise KubesteadError(err.message) from None
+        sleep(pause)
+        waited += pause
+        pause = min(pause * 2, 2.0)
+
+
+class _Unready(KubesteadError):
+    """A question that got no good answer; ``may_change`` when the next one may get it."""
+
+    def __init__(self, message: str, may_change: bool) -> None:
+        super().__init__(message)
+        self.may_change = may_change
+
+
+def _unknown_token(command: JoinCommand, may_change: bool = False) -> _Unready:
+    text = "token {0} is unknown at {1}: it has expired, was deleted or belongs to another cluster; {2}"
+    make = "make a new one with kubeadm_join_token"
+    return _Unready(text.format(command.token_id, command.endpoint, make), may_change)
+
+
+def _answer(command: JoinCommand, asker: Asker, token: str = "") -> Tuple[int, str]:
+    """What the endpoint says. Raises :class:`_Unready` when that is nothing."""
+    endpoint = command.endpoint
+    host, port = network.parse_endpoint("endpoint", endpoint)
+    try:
+        return asker(host, port, QUESTION, token, command.ca_certificate)
+    except socket.gaierror as err:
+        text = "endpoint {0} can't be found: {1} has no address here ({2}); check the name and this node's DNS"
+        raise _Unready(text.format(endpoint, host, err.strerror), False) from None
+    except ssl.SSLCertVerificationError as err:
+        text = "endpoint {0} shows a certificate that does not hold with the cluster's CA: {1}; {2}"
+        fix = "give an endpoint that the certificate names (cluster_cert_sans)"
+        raise _Unready(text.format(endpoint, err.verify_message, fix), False) from None
+    except ssl.SSLError as err:
+        text = "endpoint {0} speaks no TLS ({1}); give the address and port of the API server"
+        raise _Unready(text.format(endpoint, getattr(err, "reason", "") or "handshake failed"), False) from None
+    except OSError as err:
+        why = err.strerror or str(err) or type(err).__name__
+        text = "endpoint {0} does not answer ({1}); check that the API server runs and that this node reaches it"
+        raise _Unready(text.format(endpoint, why), True) from None
+
+
+def _authenticate(command: JoinCommand, asker: Asker) -> None:
+    """Have the token tell who one is: who may read cluster-info is another question, whose answer does not matter."""
+    status, _body = _answer(command, asker, command.token)
+    if status == 401:
+        # An API server hears of a token that was just made a moment later.
+        raise _unknown_token(command, may_change=True)
+
+
+def _await_signature(command: JoinCommand, asker: Asker, sleep: Callable[[float], None]) -> None:
+    """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
+
+    A kubelet that starts earlier asks for its node in longer and longer intervals. One that starts late gains nothing,
+    and without a signature the join succeeds as well, so none in a few seconds is no failure.
+    """
+    waited = 0.0
+    while waited < SIGNATURE:
+        try:
+            if _ask_once(command, asker).knows(command.token_id):
+                return
+        except _Unready:
+            waited += QUESTION
+        sleep(0.2)
+        waited += 0.2
+
+
+def _ask_once(command: JoinCommand, asker: Asker) -> ClusterInfo:
+    endpoint = command.endpoint
+    status, body = _answer(command, asker)
+    if status in (401, 403):
+        text = "endpoint {0} refuses to show cluster-info (HTTP {1}); run `kubeadm init phase bootstrap-token` there"
+        raise _Unready(text.format(endpoint, status), False)
+    if status == 404:
+        text = "endpoint {0} has no cluster-info (HTTP 404): no cluster of kubeadm's, or one that is not finished; {1}"
+        raise _Unready(text.format(endpoint, "run `kubeadm init phase bootstrap-token` there"), False)
+    if status != 200:
+        text = "endpoint {0} answers with HTTP {1}; check that the API server is healthy"
+        raise _Unready(text.format(endpoint, status), status >= 500 or status == 429)
+    try:
+        return cluster_info.read(json.loads(body))
+    except (ValueError, AttributeError):
+        text = "endpoint {0} answers, but is no API server; give the address and port of the API server"
+        raise _Unready(text.format(endpoint), False) from None

@@ -1,0 +1,464 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The first control plane: ``kubeadm init`` with a configuration file, once, without a token left behind."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+import time
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..core import addresses as network
+from ..core.constants import COMPONENTS
+from ..core.errors import KubesteadError, OptionError
+from ..core.options import option
+from ..core.problem import Problem
+from ..core.secret_files import private_file
+from ..core.step import Step
+from ..core.system import System
+from ..core.versions import Version, config_api, parse, parse_request
+from ..kube import cluster as kube_cluster
+from ..kube.kubectl import Kubectl
+from . import diagnosis
+from . import operation as attempts
+from . import reset as cleanup
+from .config import (
+    arguments,
+    check_pass_through,
+    document,
+    merge_pass_through,
+    node_registration,
+    parse_taint,
+    render_documents,
+)
+from .operation import Attempt
+from .state import DONE, PARTIAL, KubeadmState
+
+AREA = "control_plane"
+
+PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
+
+# kubeadm insists on making a bootstrap token. One nanosecond is cut off when the end of its life is written, so that it
+# is expired when it comes up; its group has no rights either, and its Secret is deleted at the end besides.
+_VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
+
+# How many requests a second the controller manager may make. Its own limit, 20, holds up its start in a new cluster by
+# seconds, and with it the first joins. This is what the kubelet and the scheduler have by themselves.
+_CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
+
+_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """What ``kubeadm init`` is told, and who gets the admin's kubeconfig. Empty text leaves a value to kubeadm.
+
+    ``timeout`` is in seconds and for the whole run; ``taints`` None leaves the control plane's usual taint, an empty
+    list lets it run any pod. The fields ``kubeconfig_*`` are those of the module kubeconfig.
+    """
+
+    kubernetes_version: str = option("1.36", var="cluster_kubernetes_version")
+    endpoint: str = option("", var="cluster_endpoint")
+    advertise_address: str = option("", var="cluster_node_address")
+    bind_port: int = option(6443)
+    pod_cidr: str = option("10.244.0.0/16", var="cluster_pod_cidr")
+    service_cidr: str = option("10.96.0.0/12", var="cluster_service_cidr")
+    dns_domain: str = option("cluster.local", var="cluster_dns_domain")
+    image_repository: str = option("registry.k8s.io", var="cluster_image_repository")
+    cert_sans: List[str] = option(var="cluster_cert_sans", factory=list)
+    feature_gates: Dict[str, bool] = option(var="cluster_feature_gates", factory=dict)
+    kubelet_config: Dict[str, Any] = option(var="cluster_kubelet_config", factory=dict)
+    kube_proxy_config: Dict[str, Any] = option(var="cluster_kube_proxy_config", factory=dict)
+    skip_phases: List[str] = option(var="cluster_skip_phases", factory=list)
+    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
+    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
+    node_name: str = option("")
+    taints: Optional[List[str]] = option(None)
+    kubelet_extra_args: Dict[str, str] = option(factory=dict)
+    cri_socket: str = option("unix:///run/containerd/containerd.sock")
+    timeout: int = option(900)
+    kubeconfig_user: str = option("")
+    kubeconfig_overwrite: bool = option(False)
+    kubeconfig_path: str = option("", var="cluster_kubeconfig_path")
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        parse_request(self.kubernetes_version)
+        if self.endpoint:
+            network.parse_endpoint("cluster_endpoint", self.endpoint)
+        if self.advertise_address:
+            network.parse_address("cluster_node_address", self.advertise_address)
+        if not 0 < self.bind_port < 65536:
+            raise OptionError("control_plane_bind_port", "is {0}, no port".format(self.bind_port), "give 1 to 65535")
+        if self.timeout < 1:
+            raise OptionError(
+                "control_plane_timeout", "is {0}, no time to wait".format(self.timeout), "give seconds, like 900"
+            )
+        self._validate_ranges()
+        self._validate_names()
+        for name in self.ignore_preflight_errors:
+            check_preflight_name("cluster_ignore_preflight_errors", name)
+        for taint in self.taints or []:
+            parse_taint("control_plane_taints", taint)
+        check_pass_through("cluster_kubeadm_config", self.config, PASS_THROUGH_KINDS + ("JoinConfiguration",))
+
+    def _validate_ranges(self) -> None:
+        services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)
+        if not self.pod_cidr:
+            return
+        for pods, other in network.overlapping(network.parse_cidrs("cluster_pod_cidr", self.pod_cidr), services):
+            raise OptionError(
+                "cluster_pod_cidr",
+                "{0} overlaps with cluster_service_cidr {1}".format(pods, other),
+                "give two ranges that have no address in common",
+            )
+
+    def _validate_names(self) -> None:
+        for variable, name in (("cluster_dns_domain", self.dns_domain), ("control_plane_node_name", self.node_name)):
+            if name and not _DNS_NAME.match(name):
+                raise OptionError(
+                    variable, "is {0!r}, not a DNS name in lower case".format(name), "use a-z, 0-9, dashes and dots"
+                )
+        if "://" in self.image_repository or self.image_repository.endswith("/"):
+            raise OptionError(
+                "cluster_image_repository",
+                "is {0!r}, not a registry and path".format(self.image_repository),
+                "give it without a scheme and a slash at the end, like registry.example.org/k8s",
+            )
+        if self.cri_socket and not self.cri_socket.startswith("unix:///"):
+            raise OptionError(
+                "control_plane_cri_socket",
+                "is {0!r}, not a socket".format(self.cri_socket),
+                "give unix:// and an absolute path",
+            )
+
+
+def check_preflight_name(option_name: str, name: str) -> None:
+    """Raise :class:`OptionError` for what is not the name of one preflight check."""
+    if name.strip().lower() == "all":
+        raise OptionError(
+            option_name, "has 'all', which would hide every problem", "name the checks, like [Swap, NumCPU]"
+        )
+    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", name):
+        raise OptionError(option_name, "has {0!r}, not a check's name".format(name), "give names like Swap, in a list")
+
+
+# -- planning (pure)
+
+
+def problems(state: KubeadmState, options: InitOptions) -> List[Problem]:
+    """What stands in the way of an init here, and what of a live cluster differs from the options (warnings)."""
+    if state.phase == DONE and state.role == "worker":
+        text = "this host is a worker of {0}".format(state.server or "another cluster")
+        fix = "initialise another host, or run 'kubeadm reset' on {0} if it shall leave".format(_here(state))
+        return [Problem("control_plane.worker", text, fix)]
+    if state.phase == DONE:
+        return _differences(state, options)
+    if state.phase == PARTIAL and not state.own_ca and not state.unfinished_init:
+        if state.finished and state.role == "control_plane":
+            text = "{0} is a control plane that is down: {1}".format(_here(state), state.reason)
+            fix = "see 'journalctl -u kubelet' and 'crictl ps -a' there; nothing was changed"
+            return [Problem("control_plane.api_down", text, fix)]
+        text = "a kubeadm run stopped half way on {0}: {1}".format(_here(state), state.reason)
+        fix = "look at it, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(_here(state))
+        return [Problem("control_plane.partial", text, fix)]
+    version = parse(state.installed_version)
+    return _version_problems(version, options) if version else []
+
+
+def _here(state: KubeadmState) -> str:
+    return state.node_name or "this host"
+
+
+def _version_problems(installed: Version, options: InitOptions) -> List[Problem]:
+    wanted = parse_request(options.kubernetes_version)
+    exact_older = wanted.patch is not None and (wanted.major, wanted.minor + 1) == (installed.major, installed.minor)
+    if (wanted.major, wanted.minor) == (installed.major, installed.minor) or exact_older:
+        return []
+    text = "cluster_kubernetes_version is {0}, but kubeadm here is {1}".format(wanted, installed)
+    return [
+        Problem("control_plane.version", text, "install kubeadm {0} or ask for {1}".format(wanted, installed.series))
+    ]
+
+
+def _differences(state: KubeadmState, options: InitOptions) -> List[Problem]:
+    config = state.api.config
+    if config is None:
+        return []
+    found = []
+    for variable, wanted, live in (
+        ("cluster_pod_cidr", options.pod_cidr, config.pod_cidr),
+        ("cluster_service_cidr", options.service_cidr, config.service_cidr),
+        ("cluster_dns_domain", options.dns_domain, config.dns_domain),
+        (
+            "cluster_endpoint",
+            network.full_endpoint(options.endpoint, options.bind_port),
+            network.full_endpoint(config.endpoint, options.bind_port),
+        ),
+    ):
+        if wanted and wanted != live:
+            text = "{0} is {1}, but the cluster was made with {2}".format(variable, wanted, live or "none")
+            found.append(Problem("control_plane.differs", text, "set it so; a live cluster keeps its own", "warning"))
+    return found
+
+
+def target_version(installed_version: str, requested: str) -> str:
+    """The exact version that is made: the one asked for, or kubeadm's own where only a minor is; '' when not known."""
+    request = parse_request(requested)
+    if request.patch is not None:
+        return str(request)
+    installed = parse(installed_version)
+    return str(installed) if installed and request.accepts(installed) else ""
+
+
+def plan(state: KubeadmState, options: InitOptions) -> List[Step]:
+    """The steps of an init; none where the control plane is done (or where :func:`problems` has errors).
+
+    One step ``init`` on a host without a cluster. Where an init of ours was cut off: one step ``continue`` if its
+    control plane answers or once did, else ``clean`` (what it left is removed) and ``init``.
+    """
+    if state.phase == DONE or [one for one in problems(state, options) if one.level == "error"]:
+        return []
+    version = target_version(state.installed_version, options.kubernetes_version)
+    api = state.config_api or _requested_api(options.kubernetes_version)
+    rendered = documents(options, api, version)
+    begun = state.unfinished_init
+    data: Dict[str, Any] = {
+        "api": api,
+        "documents": rendered,
+        "skip_phases": list(options.skip_phases),
+        "timeout": options.timeout,
+        "own_files": list(begun.own_files) if begun else list(state.pki),
+    }
+    target = options.node_name or state.node_name or "control plane"
+    steps = []
+    if begun and state.phase == PARTIAL and not state.own_ca:
+        stopped = "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
+        if resumable(state):
+            data["skip_phases"] += [phase for phase in _BEFORE_API if phase not in data["skip_phases"]]
+            return [Step(AREA, "continue", target, stopped, data=data)]
+        undo = {"own_files": list(begun.own_files), "cri_socket": options.cri_socket}
+        steps.append(Step(AREA, "clean", target, stopped, data=undo))
+    reason = "no cluster here; version {0}, pods {1}, services {2}".format(
+        version or options.kubernetes_version, options.pod_cidr or "unset", options.service_cidr
+    )
+    if state.own_ca:
+        reason = "{0}; with the CA that is in /etc/kubernetes/pki".format(reason)
+    return steps + [Step(AREA, "init", target, reason, after=render_documents(rendered), data=data)]
+
+
+# What is done once the API server answers; the phases after these can be run again as often as one likes.
+_BEFORE_API = ("preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd")
+
+
+def resumable(state: KubeadmState) -> bool:
+    """True when an init that was cut off is to be continued, never begun anew.
+
+    Its API server answers, or kubeadm had come so far (the kubelet's own certificate, the last phase but one) that
+    somebody may have used the cluster since.
+    """
+    whole = state.kubelet_conf and not [name for name in COMPONENTS[1:] if name not in state.manifests]
+    return state.finished or (state.api.live and whole)
+
+
+def _requested_api(requested: str) -> str:
+    request = parse_request(requested)
+    return config_api(Version(request.major, request.minor, request.patch or 0))
+
+
+def documents(options: InitOptions, api: str, version: str) -> List[Dict[str, Any]]:
+    """The configuration of an init as documents, without a token. ``version`` is exact, or empty when not known yet.
+
+    Raises :class:`OptionError` for a passed-through field that the API lacks.
+    """
+    extra_args = dict(options.kubelet_extra_args)
+    if options.advertise_address:
+        # Otherwise the kubelet takes the address of the default route, whatever the API server advertises.
+        extra_args.setdefault("node-ip", options.advertise_address)
+    taints = None if options.taints is None else [parse_taint("control_plane_taints", one) for one in options.taints]
+    registration = node_registration(
+        api, options.node_name, extra_args, taints, options.ignore_preflight_errors, options.cri_socket
+    )
+    if api == "v1beta4":
+        registration["imagePullSerial"] = False
+    local: Dict[str, Any] = {"bindPort": options.bind_port}
+    if options.advertise_address:
+        local["advertiseAddress"] = options.advertise_address
+    init: Dict[str, Any] = {"nodeRegistration": registration, "localAPIEndpoint": local}
+    if options.skip_phases and api != "v1beta2":
+        init["skipPhases"] = list(options.skip_phases)
+    networking = {"serviceSubnet": options.service_cidr, "dnsDomain": options.dns_domain}
+    if options.pod_cidr:
+        networking["podSubnet"] = options.pod_cidr
+    cluster: Dict[str, Any] = {
+        "networking": networking,
+        "controllerManager": {"extraArgs": arguments(api, _CONTROLLER_MANAGER)},
+    }
+    for key, value in (
+        ("kubernetesVersion", "v{0}".format(version) if version else ""),
+        ("controlPlaneEndpoint", options.endpoint),
+        ("imageRepository", options.image_repository),
+        ("featureGates", dict(options.feature_gates)),
+        ("apiServer", {"certSANs": list(options.cert_sans)} if options.cert_sans else {}),
+    ):
+        if value:
+            cluster[key] = value
+    whole = [document(api, "InitConfiguration", init), document(api, "ClusterConfiguration", cluster)]
+    kubelet = dict(options.kubelet_config)
+    if api == "v1beta2":
+        # Before 1.22 kubeadm left the kubelet at cgroupfs; containerd is configured for systemd's cgroups.
+        kubelet.setdefault("cgroupDriver", "systemd")
+    if kubelet:
+        whole.append(document(api, "KubeletConfiguration", kubelet))
+    if options.kube_proxy_config:
+        whole.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
+    passed = {kind: fields for kind, fields in options.config.items() if kind in PASS_THROUGH_KINDS}
+    return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
+
+
+# -- looking
+
+
+def check_with_kubeadm(step: Step, system: System) -> None:
+    """Let kubeadm itself read the configuration of a step, where it can (1.26 and newer); nothing is changed.
+
+    Raises :class:`KubesteadError` for fields it does not know and values it does not take.
+    """
+    rendered = render_documents(step.data["documents"])
+    result = system.run(["kubeadm", "config", "validate", "--config", "/dev/stdin"], stdin=rendered, timeout=30.0)
+    errors = [line for line in diagnosis.scrub(result.stderr).splitlines() if line.startswith("error:")]
+    if result.ok or not errors or "unknown command" in errors[0]:
+        return
+    said = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
+    said = re.sub(r'^\{Group:"[^"]*", Version:"([^"]*)", Kind:"([^"]*)"\}', r"\2 (\1)", said)
+    fix = "mend cluster_kubeadm_config, cluster_kubelet_config or whatever set it; nothing was changed"
+    raise KubesteadError("kubeadm refuses the configuration: {0}; {1}".format(said, fix))
+
+
+# -- applying
+
+
+@dataclass(frozen=True)
+class InitRun:
+    """What a run of kubeadm did: the phases it went through and its output without secrets."""
+
+    phases: List[str] = field(default_factory=list)
+    output: List[str] = field(default_factory=list)
+
+
+def apply(step: Step, system: System) -> Optional[InitRun]:
+    """Carry out a step of :func:`plan`; what kubeadm did where it ran an init.
+
+    Raises :class:`KubesteadError` with the cause when kubeadm fails.
+    """
+    if step.action == "clean":
+        cleanup.reset(system, str(step.data["cri_socket"]), step.data["own_files"])
+        return None
+    if step.action == "continue":
+        _bring_up(system)
+    return initialise(step, system)
+
+
+def _bring_up(system: System) -> None:
+    """Wait for the API server of a control plane that is complete; its kubelet starts it anew when it is down.
+
+    A container that failed often is held back for minutes by the kubelet; one that was restarted begins afresh.
+    """
+    kubectl = Kubectl(system, request_timeout=5)
+    if kubectl.live():
+        return
+    began = time.time()
+    system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
+    api = kube_cluster.wait_for_api(kubectl, 150.0)
+    if not api.live:
+        details = diagnosis.logs(system, began)
+        known = diagnosis.diagnose(system, details)
+        raise KubesteadError(
+            "the control plane of an init that was cut off does not come up: {0}; {1}".format(
+                api.reason, "; ".join(known) or "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+            ),
+            details,
+        )
+
+
+def initialise(step: Step, system: System) -> InitRun:
+    """Run ``kubeadm init`` from a 0600 file that is deleted at once after it, and delete the token it had to make.
+
+    The marker is there from before the beginning until all of it has ended well.
+    """
+    data = step.data
+    attempts.begin(system, Attempt(attempts.INIT, began=attempts.now(), own_files=list(data["own_files"])))
+    token_id, token = void_token()
+    init = dict(data["documents"][0], bootstrapTokens=[token])
+    argv = ["kubeadm", "init", "--skip-token-print"]
+    if step.action == "continue":
+        init.pop("skipPhases", None)
+    if data["skip_phases"] and (data["api"] == "v1beta2" or step.action == "continue"):
+        argv.append("--skip-phases={0}".format(",".join(data["skip_phases"])))
+    began = time.time()
+    with private_file(system, render_documents([init] + list(data["documents"][1:]))) as path:
+        result = system.run(argv + ["--config", path], timeout=float(data["timeout"]))
+    phases = diagnosis.phases_of(result.stdout)
+    if "bootstrap-token" in phases:
+        secret = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-{0}".format(token_id)
+        # The controller manager deletes expired tokens as well, so it is no failure when this one is gone.
+        Kubectl(system).run(["delete", "--raw", secret], timeout=30.0)
+    if not result.ok:
+        raise diagnosis.failure("init", result, system, int(data["timeout"]), began)
+    attempts.end(system)
+    return InitRun(phases=phases, output=diagnosis.scrub(result.stdout).splitlines())
+
+
+def void_token() -> Tuple[str, Dict[str, Any]]:
+    """The id of a new bootstrap token that nobody can use, and its entry in an InitConfiguration."""
+    alphabet = string.ascii_lowercase + string.digits
+    token_id, secret = ("".join(secrets.choice(alphabet) for _i in range(length)) for length in (6, 16))
+    return token_id, dict(_VOID, token="{0}.{1}".format(token_id, secret))
+
+
+# -- what the module returns
+
+
+def described(state: KubeadmState, options: InitOptions) -> Dict[str, Any]:
+    """What the module returns of a control plane, live or (in a dry run) as planned."""
+    config = state.api.config
+    server = re.sub(r"^https?://", "", state.server)
+    planned = network.full_endpoint(options.endpoint or options.advertise_address, options.bind_port)
+    live_version = config.kubernetes_version if config else state.api.server_version
+    return {
+        "kubernetes_version": live_version or target_version(state.installed_version, options.kubernetes_version),
+        "endpoint": (config.endpoint if config else "") or server or planned,
+        "ca_cert_hash": state.ca_cert_hash,
+        "node_name": state.node_name if state.phase == DONE else options.node_name or state.node_name,
+        "phase": state.phase,
+    }
+
+
+def first_error(found: Sequence[Problem]) -> Optional[KubesteadError]:
+    """The first problem that forbids a run, as an exception."""
+    for problem in found:
+        if problem.level == "error":
+            return KubesteadError(problem.line, {"check": problem.check})
+    return None
+
+
+def warnings_of(found: Sequence[Problem]) -> List[str]:
+    """The problems that are worth a warning."""
+    return [problem.line for problem in found if problem.level == "warning"]
+
+
+def options_from_module(params: Mapping[str, Any]) -> InitOptions:
+    """The options from a module's parameters, checked. Raises :class:`OptionError`."""
+    names = InitOptions.__dataclass_fields__
+    given = {name: value for name, value in params.items() if name in names and value is not None}
+    given["feature_gates"] = {
+        name: str(value).lower() in ("true", "yes", "on", "1") for name, value in given.get("feature_gates", {}).items()
+    }
+    options = InitOptions(endpoint=params.get("control_plane_endpoint") or "", **given)
+    options.validate()
+    return options

@@ -1,0 +1,481 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Joining a node: ``kubeadm join`` with a configuration file that holds the secrets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ..core import addresses as network
+from ..core import x509
+from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG
+from ..core.errors import KubesteadError, OptionError
+from ..core.options import option
+from ..core.problem import Problem
+from ..core.secret_files import private_file
+from ..core.step import Step
+from ..core.system import System
+from ..kube.kubectl import Kubectl
+from . import diagnosis
+from . import operation as attempts
+from . import reset as cleanup
+from . import state as kubeadm
+from .config import check_pass_through, document, merge_pass_through, node_registration, parse_taint, render_documents
+from .init import check_preflight_name
+from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, full_endpoint, hide
+from .operation import INIT, Attempt
+from .state import DONE, NONE, KubeadmState
+
+AREA = "join"
+
+ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
+PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
+
+_NODE_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
+# The labels below kubernetes.io and k8s.io that the NodeRestriction admission lets a kubelet set on its own Node.
+_OWN_LABELS = (
+    "kubernetes.io/arch",
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)
+
+
+@dataclass(frozen=True)
+class JoinOptions:
+    """How a node joins, apart from the cluster's own data (a :class:`~.join_command.JoinCommand`).
+
+    ``timeout`` is in seconds and for the whole of kubeadm's run; ``taints`` None leaves kubeadm's default, an empty
+    list means none at all; ``config`` is passed through into the JoinConfiguration, merged last.
+    """
+
+    node_name: str = option("")
+    node_address: str = option("", var="cluster_node_address")
+    bind_port: int = option(6443)
+    node_labels: Dict[str, str] = option(factory=dict)
+    taints: Optional[List[str]] = option(None)
+    kubelet_extra_args: Dict[str, str] = option(factory=dict)
+    skip_phases: List[str] = option(factory=list)
+    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
+    cri_socket: str = option("unix:///run/containerd/containerd.sock")
+    timeout: int = option(600)
+    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        if self.node_name and not _NODE_NAME.match(self.node_name):
+            raise OptionError(
+                "join_node_name",
+                "is {0!r}, not a DNS name in lower case".format(self.node_name),
+                "use a-z, 0-9 and dashes",
+            )
+        if self.node_address:
+            network.parse_address("cluster_node_address", self.node_address)
+        if not 0 < self.bind_port < 65536:
+            raise OptionError("join_bind_port", "is {0}, no port".format(self.bind_port), "give 1 to 65535")
+        if self.timeout < 1:
+            raise OptionError("join_timeout", "is {0}, no time to wait".format(self.timeout), "give seconds, like 600")
+        if not self.cri_socket.startswith("unix:///"):
+            raise OptionError(
+                "join_cri_socket",
+                "is {0!r}, not a socket".format(self.cri_socket),
+                "give unix:// and an absolute path",
+            )
+        for name, value in self.node_labels.items():
+            check_label("join_node_labels", name, str(value))
+        for taint in self.taints or []:
+            parse_taint("join_taints", taint)
+        for name in self.ignore_preflight_errors:
+            check_preflight_name("cluster_ignore_preflight_errors", name)
+        check_pass_through("cluster_kubeadm_config", self.config, PASS_THROUGH_KINDS + ("JoinConfiguration",))
+
+
+def check_label(option_name: str, name: str, value: str) -> None:
+    """Raise :class:`OptionError` for a label that the kubelet could not set on its own Node."""
+    prefix, slash, rest = name.rpartition("/")
+    bad_prefix = slash and (not _NODE_NAME.match(prefix) or len(prefix) > 253)
+    if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
+        raise OptionError(
+            option_name,
+            "has {0}={1!r}, not a label".format(name, value),
+            "give name: value, each of at most 63 letters, digits, dots, dashes",
+        )
+    reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix)
+    allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io$", prefix) or name in _OWN_LABELS
+    if reserved and not allowed:
+        raise OptionError(
+            option_name,
+            "has {0}, which a kubelet must not set on its own node".format(name),
+            "set it with `kubectl label node` after the join",
+        )
+
+
+def options_from_module(params: Mapping[str, Any]) -> JoinOptions:
+    """The options from a module's parameters, checked. Raises :class:`OptionError`."""
+    names = JoinOptions.__dataclass_fields__
+    options = JoinOptions(**{name: value for name, value in params.items() if name in names and value is not None})
+    options.validate()
+    return options
+
+
+def checked_command(command: JoinCommand, state: KubeadmState, required: bool = True) -> JoinCommand:
+    """The command with every part that is given well formed; ``required`` when a join is not possible without them.
+
+    A node that has joined needs none of them. Raises :class:`KubesteadError` naming the option.
+    """
+    if command.token:
+        check_token(command.token)
+    if command.certificate_key:
+        check_certificate_key(command.certificate_key, "certificate_key")
+    for value in command.ca_cert_hashes:
+        check_ca_cert_hash(value, "ca_cert_hashes")
+    endpoint = full_endpoint(command.endpoint, "endpoint") if command.endpoint else ""
+    hashes = [value.lower() for value in command.ca_cert_hashes]
+    pinned = set(x509.ca_cert_hashes(command.ca_certificate)) & set(hashes)
+    if command.ca_certificate and not (pinned and command.ca_certificate.isascii()):
+        raise OptionError(
+            "ca_certificate",
+            "is not a PEM certificate that ca_cert_hashes has the hash of",
+            "give both as kubeadm_join_token returns them",
+        )
+    if required and state.phase != DONE:
+        for name, given in (("endpoint", endpoint), ("token", command.token), ("ca_cert_hashes", ",".join(hashes))):
+            if not given:
+                raise OptionError(name, "is not set", "give it as kubeadm_join_token returns it")
+        if command.control_plane and not command.certificate_key and not state.own_ca:
+            raise OptionError(
+                "certificate_key",
+                "is not set, and a control plane needs the cluster's certificates",
+                "mint the token with kubeadm_join_token and control_plane: true",
+            )
+    return replace(command, endpoint=endpoint, ca_cert_hashes=hashes)
+
+
+# -- planning (pure)
+
+
+def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Problem]:
+    """What stands in the way of joining this node. ``command`` tells the cluster; None where it is not known yet."""
+    there = state
+    name = there.node_name or "this node"
+    hashes = list(command.ca_cert_hashes) if command else []
+    foreign = bool(hashes and there.ca_cert_hash and there.ca_cert_hash not in hashes)
+    reset = "run 'kubeadm reset' on {0} if it shall leave that cluster".format(name)
+    if there.phase == DONE and foreign:
+        text = "{0} is a node of another cluster ({1}): its CA is {2}, not {3}".format(
+            name, there.server or "unknown endpoint", _short(there.ca_cert_hash), " or ".join(map(_short, hashes))
+        )
+        return [Problem("join.foreign_node", text, reset)]
+    if there.phase == DONE and command and command.control_plane and there.role == "worker":
+        text = "{0} is a worker of this cluster, and shall be a control plane".format(name)
+        return [Problem("join.is_worker", text, "run 'kubeadm reset' on {0}, then join it anew".format(name))]
+    if there.phase in (DONE, NONE) or leftovers_reason(state, command):
+        return []
+    if foreign:
+        text = "{0} has the CA of another cluster ({1}): {2}".format(name, _short(there.ca_cert_hash), there.reason)
+        return [Problem("join.foreign_ca", text, reset)]
+    if there.own_ca and command and command.control_plane:
+        return []
+    if there.finished:
+        text = "{0} once joined, but is not whole: {1}".format(name, there.reason)
+        return [Problem("join.broken", text, "see 'journalctl -u kubelet' there; nothing was changed")]
+    text = "{0} holds part of a cluster that this collection did not put there: {1}".format(name, there.reason)
+    fix = "look at it, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(name)
+    return [Problem("join.partial", text, fix)]
+
+
+def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None) -> str:
+    """Why what is left on the node may be removed, as text; empty where there is nothing to remove or it may not be.
+
+    It may when an init or join of ours was cut off here (its marker is there, and a join was for the same cluster), or
+    when there is no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap
+    kubeconfig. An init whose control plane answers, or once was complete, is not removed for a join.
+    """
+    begun = state.attempt
+    if state.phase in (DONE, NONE) or (state.finished and not begun):
+        return ""
+    hashes = list(command.ca_cert_hashes) if command else []
+    if begun and begun.command == INIT:
+        own = set(state.pki) <= set(begun.own_files) or state.finished or state.api.live
+        return "" if own else "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
+    if state.ca_cert_hash and hashes and state.ca_cert_hash not in hashes:
+        return ""
+    if begun and (not hashes or set(hashes) & set(begun.ca_cert_hashes)):
+        return "the join begun at {0} did not end: {1}".format(begun.began, state.reason)
+    only_a_worker = state.role == "worker" and not state.kubelet_conf and set(state.pki) <= {"ca.crt"}
+    if only_a_worker and state.ca_cert_hash in hashes:
+        return "an earlier join to this cluster failed: {0}".format(state.reason)
+    return ""
+
+
+def ended_unmarked(state: KubeadmState) -> bool:
+    """True on a node whose join ended well, but was cut off before its marker was removed."""
+    return state.phase == DONE and state.attempt is not None
+
+
+def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Step]:
+    """The steps of joining: leftovers of a failed join removed, then the join. None when the node has joined.
+
+    Raises :class:`KubesteadError` with the first of :func:`problems`.
+    """
+    for problem in problems(state, options, command):
+        raise KubesteadError(problem.line, {"check": problem.check})
+    target = options.node_name or state.node_name or "node"
+    if ended_unmarked(state) and state.attempt:
+        return [Step(AREA, "finish", target, "the join begun at {0} has ended".format(state.attempt.began))]
+    if state.phase == DONE:
+        return []
+    steps = []
+    own_files = list(state.attempt.own_files) if state.attempt else list(state.pki) if state.own_ca else []
+    reason = leftovers_reason(state, command)
+    if reason:
+        whole = state.role != "worker" or state.kubelet_conf
+        undo = {"reset": whole, "cri_socket": options.cri_socket, "own_files": own_files, "node_name": target}
+        steps.append(Step(AREA, "clean", target, reason, data=undo))
+    as_what = "control plane" if command and command.control_plane else "worker"
+    where = " of {0}".format(command.endpoint) if command and command.endpoint else ""
+    public = configuration(options, state.config_api or "v1beta4", command, secrets=False)
+    steps.append(
+        Step(
+            AREA,
+            "join",
+            target,
+            "no kubelet.conf; becomes a {0}{1}".format(as_what, where),
+            after=render_documents(public),
+            data={"options": options, "command": command, "api": state.config_api, "own_files": own_files},
+        )
+    )
+    return steps
+
+
+def configuration(
+    options: JoinOptions,
+    api: str,
+    command: Optional[JoinCommand],
+    secrets: bool = True,
+    discovery: str = "discovery.conf",
+) -> List[Dict[str, Any]]:
+    """The JoinConfiguration as documents. ``secrets`` False leaves token and certificate key out.
+
+    With the CA's certificate at hand, kubeadm finds the cluster with the file ``discovery``
+    (:func:`discovery_kubeconfig`) and need not wait until the cluster has signed anything with the token.
+
+    Raises :class:`OptionError` for a passed-through field that the API lacks.
+    """
+    extra_args: Dict[str, Any] = dict(options.kubelet_extra_args)
+    if options.node_address:
+        # Otherwise the kubelet takes the address of the default route, whatever the others reach it at.
+        extra_args.setdefault("node-ip", options.node_address)
+    if options.node_labels:
+        labels = ",".join("{0}={1}".format(name, options.node_labels[name]) for name in sorted(options.node_labels))
+        given = extra_args.get("node-labels")
+        extra_args["node-labels"] = "{0},{1}".format(given, labels) if given else labels
+    taints = None if options.taints is None else [parse_taint("join_taints", one) for one in options.taints]
+    fields: Dict[str, Any] = {
+        "nodeRegistration": node_registration(
+            api, options.node_name, extra_args, taints, options.ignore_preflight_errors, options.cri_socket
+        )
+    }
+    if api == "v1beta4":
+        fields["nodeRegistration"]["imagePullSerial"] = False
+    if command and command.ca_certificate:
+        fields["discovery"] = {"file": {"kubeConfigPath": discovery}}
+        if secrets:
+            fields["discovery"]["tlsBootstrapToken"] = command.token
+    elif command:
+        bootstrap: Dict[str, Any] = {
+            "apiServerEndpoint": command.endpoint,
+            "caCertHashes": list(command.ca_cert_hashes),
+        }
+        if secrets:
+            bootstrap["token"] = command.token
+        fields["discovery"] = {"bootstrapToken": bootstrap}
+    if command and command.control_plane:
+        local: Dict[str, Any] = {"bindPort": options.bind_port}
+        if options.node_address:
+            local["advertiseAddress"] = options.node_address
+        fields["controlPlane"] = {"localAPIEndpoint": local}
+        if secrets and command.certificate_key:
+            fields["controlPlane"]["certificateKey"] = command.certificate_key
+    if options.skip_phases and api != "v1beta2":
+        fields["skipPhases"] = list(options.skip_phases)
+    passed = {kind: value for kind, value in options.config.items() if kind == "JoinConfiguration"}
+    whole = [document(api, "JoinConfiguration", fields)]
+    return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
+
+
+def discovery_kubeconfig(command: JoinCommand) -> str:
+    """The file that tells kubeadm where the cluster is and whom to trust there; no secret is in it."""
+    cluster = {
+        "server": "https://{0}".format(command.endpoint),
+        "certificate-authority-data": base64.b64encode(command.ca_certificate.encode("ascii")).decode("ascii"),
+    }
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "", "cluster": cluster}],
+        "contexts": [],
+        "users": [],
+        "current-context": "",
+    }
+    return json.dumps(kubeconfig, indent=2) + "\n"
+
+
+def _short(ca_hash: str) -> str:
+    return ca_hash[:19] + "..." if len(ca_hash) > 19 else ca_hash
+
+
+# -- applying
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
+    data = step.data
+    if step.action == "finish":
+        finish(system)
+    elif step.action == "clean" and data["reset"]:
+        cleanup.leave_cluster(system, str(data["node_name"]))
+        cleanup.reset(system, str(data["cri_socket"]), data["own_files"])
+    elif step.action == "clean":
+        cleanup.remove_bootstrap(system)
+    elif step.action == "join":
+        join(system, data["options"], data["command"], str(data["api"]), data["own_files"])
+
+
+def finish(system: System) -> None:
+    """End a join that lacked only its end: wait for the Node, with the kubelet started anew where there is none yet.
+
+    A kubelet registers its Node when it starts; one whose Node was deleted meanwhile does not do it again. Raises
+    :class:`KubesteadError` when it has none after a minute and a half.
+    """
+    began = time.time()
+    if not _registered(system):
+        system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
+        _wait_for_node(system, began)
+    attempts.end(system)
+
+
+def _registered(system: System) -> bool:
+    """Whether the kubelet's Node is in the API. True where there is no kubectl to ask with."""
+    kubelet = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
+    name = kubeadm.node_name(system, system.read(KUBELET_KUBECONFIG))
+    return kubelet.run(["get", "--raw", "/api/v1/nodes/{0}".format(name)], timeout=20.0).rc in (0, 127)
+
+
+def _wait_for_node(system: System, began: float) -> None:
+    """Wait until the kubelet has registered its Node; not every kubeadm does. ``began`` is for the logs of a failure.
+
+    Raises :class:`KubesteadError` with the cause after a minute and a half.
+    """
+    deadline = time.monotonic() + 90.0
+    while not _registered(system):
+        if time.monotonic() > deadline:
+            details = diagnosis.logs(system, began)
+            known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' there"
+            raise KubesteadError(
+                "the kubelet has joined, but its node does not show in the API: {0}".format(known), details
+            )
+        time.sleep(0.3)
+
+
+def join(system: System, options: JoinOptions, command: JoinCommand, api: str, own_files: Sequence[str] = ()) -> None:
+    """Run ``kubeadm join`` from a 0600 file that is deleted at once after it; ``api`` is what this kubeadm reads.
+
+    The marker says meanwhile that the join is ours; ``own_files`` were in /etc/kubernetes/pki before. When it fails,
+    the bootstrap kubeconfig is removed, since it holds the token, and a control plane leaves the cluster's etcd again.
+    Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
+    """
+    if not api:
+        raise KubesteadError("kubeadm is not installed; use the role kube_packages first")
+    argv = ["kubeadm", "join"]
+    if options.skip_phases and api == "v1beta2":
+        argv.append("--skip-phases={0}".format(",".join(options.skip_phases)))
+    began = time.time()
+    attempts.begin(
+        system,
+        Attempt(
+            attempts.JOIN,
+            began=attempts.now(),
+            control_plane=command.control_plane,
+            endpoint=command.endpoint,
+            ca_cert_hashes=list(command.ca_cert_hashes),
+            own_files=list(own_files),
+        ),
+    )
+    try:
+        with private_file(system, discovery_kubeconfig(command), "discovery.conf") as discovery, private_file(
+            system, render_documents(configuration(options, api, command, discovery=discovery))
+        ) as path:
+            result = system.run(argv + ["--config", path], timeout=float(options.timeout))
+        if not result.ok:
+            failed = _without(
+                diagnosis.failure("join", result, system, options.timeout, began),
+                command.token,
+                command.certificate_key,
+            )
+            raise _left_etcd(system, options, own_files, failed) if command.control_plane else failed
+        _wait_for_kubelet_conf(system)
+        _wait_for_node(system, began)
+    finally:
+        system.remove(BOOTSTRAP_KUBECONFIG)
+    attempts.end(system)
+
+
+def _left_etcd(
+    system: System, options: JoinOptions, own_files: Sequence[str], failed: KubesteadError
+) -> KubesteadError:
+    """The same failure, after what a control plane's join made is removed again where it may be a member of etcd.
+
+    A member that never starts counts for etcd's majority: of two, one that is missing stops the whole cluster.
+    """
+    if system.exists(ETCD_MANIFEST):
+        try:
+            cleanup.leave_cluster(system, options.node_name)
+            cleanup.reset(system, options.cri_socket, own_files)
+        except KubesteadError as err:
+            text = "{0}; and it may still be a member of the cluster's etcd: {1}".format(failed.message, err.message)
+            return KubesteadError(text, failed.details)
+    return failed
+
+
+def _wait_for_kubelet_conf(system: System) -> None:
+    """kubeadm waits for the kubelet's certificate itself, unless phases are skipped."""
+    for _attempt in range(60):
+        if kubeadm.kubelet_kubeconfig(system) is not None:
+            return
+        time.sleep(0.5)
+    raise KubesteadError(
+        "kubeadm join ended well, but the kubelet has no {0} after 30 seconds; see 'journalctl -u kubelet' there, and "
+        "join_skip_phases".format(KUBELET_KUBECONFIG)
+    )
+
+
+def _without(error: KubesteadError, *secrets: str) -> KubesteadError:
+    """The same error with secrets taken out of its message and details."""
+    return KubesteadError(hide(error.message, *secrets), _hidden(error.details, *secrets))
+
+
+def _hidden(value: Any, *secrets: str) -> Any:
+    if isinstance(value, str):
+        return hide(value, *secrets)
+    if isinstance(value, Mapping):
+        return {key: _hidden(item, *secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item, *secrets) for item in value]
+    return value

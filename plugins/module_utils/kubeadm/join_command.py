@@ -1,0 +1,373 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The join command: what a node needs to know to join a cluster, and the text kubeadm prints of it.
+
+``kubeadm token create --print-join-command`` prints one line with a space at its end, ``kubeadm init`` prints lines
+that end in a backslash, once for workers and, where the cluster has an endpoint, once more for control planes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from ..core.addresses import parse_endpoint
+from ..core.errors import KubesteadError, OptionError
+
+TOKEN = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
+CERTIFICATE_KEY = re.compile(r"^[0-9a-fA-F]{64}$")
+CA_CERT_HASH = re.compile(r"^sha256:[0-9a-fA-F]{64}$")
+
+# A token, or a certificate key, wherever it stands in a text. A CA hash is public and stays readable.
+_TOKEN_ANYWHERE = re.compile(r"(?<![a-z0-9.])([a-z0-9]{6})\.[a-z0-9]{16}(?![a-z0-9.])")
+_KEY_ANYWHERE = re.compile(r"(?<![0-9a-fA-F:])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
+
+_COMMAND = re.compile(r"(?:^|[\s;&|])(?:\S*/)?kubeadm[ \t]+join(?=\s|$)(.*)$")
+_PROMPT = re.compile(r"^[ \t]*(?:[$#>][ \t]+)?")
+_ERROR_SIGN = re.compile(
+    r"error|fail|fatal|unable|could ?n[o']t|cannot|can't|denied|refused|timed out|not found|no such|not of the form"
+    r"|expired|invalid",
+    re.IGNORECASE,
+)
+_EXPIRED_SIGN = re.compile(
+    r"could not find a JWS signature|token .*(?:expired|not found)|expired .*token|<expired>|<invalid>", re.IGNORECASE
+)
+_MINT = "give what `kubeadm token create --print-join-command` prints, or the result of kubeadm_join_token"
+_RENEW = "make a new one with `kubeadm token create --print-join-command` or kubeadm_join_token"
+
+
+class JoinCommandError(KubesteadError):
+    """A text or a result that is no join command."""
+
+
+@dataclass(frozen=True)
+class JoinCommand:
+    """What a node joins with.
+
+    ``endpoint`` is ``host:port`` (an IPv6 address in brackets); ``expires`` is the token's end (ISO 8601, UTC), empty
+    when it is not known. ``ca_certificate`` (PEM) is the CA itself where it is at hand. The secrets, ``token`` and
+    ``certificate_key``, never show in ``repr``.
+    """
+
+    endpoint: str
+    token: str = field(repr=False)
+    ca_cert_hashes: List[str]
+    certificate_key: str = field(default="", repr=False)
+    control_plane: bool = False
+    expires: str = ""
+    ca_certificate: str = field(default="", repr=False)
+
+    @property
+    def token_id(self) -> str:
+        """The public half of the token."""
+        return self.token.split(".")[0]
+
+    def public(self) -> Dict[str, Any]:
+        """What may be shown of it."""
+        return {
+            "endpoint": self.endpoint,
+            "token_id": self.token_id,
+            "ca_cert_hashes": list(self.ca_cert_hashes),
+            "control_plane": self.control_plane,
+            "expires": self.expires,
+        }
+
+
+def parse(text: str, control_plane: Optional[bool] = None, subject: str = "join command") -> JoinCommand:
+    """The join command in a text that kubeadm printed.
+
+    Where the text has a form for workers and one for control planes, ``control_plane`` says which is meant (None: that
+    for workers). ``subject`` is what messages call the text. Raises :class:`JoinCommandError`, never showing a secret.
+    """
+    found: List[JoinCommand] = []
+    for words in _commands(text, subject):
+        command = _from_words(words, subject)
+        if command not in found:
+            found.append(command)
+    identities = {(command.endpoint, command.token, tuple(sorted(command.ca_cert_hashes))) for command in found}
+    if len(identities) > 1:
+        raise JoinCommandError(
+            "{0} is {1} different commands in one text (for {2}); give one of them".format(
+                subject, len(identities), " and ".join(sorted({command.endpoint for command in found}))
+            )
+        )
+    wanted = [command for command in found if command.control_plane == bool(control_plane)]
+    if not wanted and control_plane is None:
+        wanted = found
+    if not wanted:
+        if not control_plane:
+            return replace(found[0], control_plane=False, certificate_key="")
+        raise JoinCommandError(
+            "{0} has no --control-plane form; give what kubeadm prints after `kubeadm init --upload-certs`".format(
+                subject
+            )
+        )
+    if len(wanted) > 1:
+        raise JoinCommandError("{0} has {1} certificate keys; give one command".format(subject, len(wanted)))
+    return wanted[0]
+
+
+def from_result(
+    result: Mapping[str, Any], control_plane: Optional[bool] = None, subject: str = "join command"
+) -> JoinCommand:
+    """The join command in a result of ``kubeadm_join_token`` (or any mapping with the same keys).
+
+    ``control_plane`` False leaves the certificate key out. Raises :class:`JoinCommandError`.
+    """
+    if result.get("failed"):
+        raise JoinCommandError(
+            "{0} is the result of a task that failed: {1}; make that task succeed first".format(
+                subject, hide(str(result.get("msg") or "no message")).splitlines()[0]
+            )
+        )
+    if result.get("skipped"):
+        raise JoinCommandError(
+            "{0} is the result of a task that was skipped; run that task, or give text".format(subject)
+        )
+    if not result.get("token") and isinstance(result.get("stdout"), str):
+        return parse(result["stdout"], control_plane, subject)
+    hashes = result.get("ca_cert_hashes") or []
+    if not isinstance(hashes, (list, tuple)):
+        raise JoinCommandError("{0} has ca_cert_hashes that are no list; give a list".format(subject))
+    as_control_plane = bool(result.get("control_plane")) if control_plane is None else control_plane
+    return _checked(
+        JoinCommand(
+            endpoint=str(result.get("endpoint") or ""),
+            token=str(result.get("token") or ""),
+            ca_cert_hashes=[str(item) for item in hashes],
+            certificate_key=str(result.get("certificate_key") or "") if as_control_plane else "",
+            control_plane=as_control_plane,
+            expires=str(result.get("expires") or ""),
+            ca_certificate=str(result.get("ca_certificate") or ""),
+        ),
+        subject,
+    )
+
+
+def require_alive(command: JoinCommand, now: Optional[datetime] = None, subject: str = "join command") -> None:
+    """Raise :class:`JoinCommandError` when the token's end is known and in the past."""
+    if not command.expires:
+        return
+    end = parse_time(command.expires)
+    if end is None:
+        raise JoinCommandError(
+            "{0} has expires {1!r}, not an ISO 8601 time; {2}".format(subject, command.expires, _RENEW)
+        )
+    now = now or datetime.now(timezone.utc)
+    if end <= now:
+        raise JoinCommandError(
+            "{0} has token {1} that expired at {2} (it is {3} here); {4}".format(
+                subject, command.token_id, command.expires, now.strftime("%Y-%m-%dT%H:%M:%SZ"), _RENEW
+            )
+        )
+
+
+def render(command: JoinCommand, lines: bool = False) -> str:
+    """The text kubeadm prints for a command: one line with a space at its end, or in ``lines`` with backslashes."""
+    parts = ["kubeadm join {0} --token {1}".format(command.endpoint, command.token)]
+    parts += ["--discovery-token-ca-cert-hash {0}".format(item) for item in command.ca_cert_hashes]
+    if command.control_plane:
+        key = " --certificate-key {0}".format(command.certificate_key) if command.certificate_key else ""
+        parts.append("--control-plane{0}".format(key))
+    return " \\\n\t".join(parts) + " \n" if lines else " ".join(parts) + " \n"
+
+
+def hide(text: str, *secrets: str) -> str:
+    """``text`` with the given secrets, and all that looks like a token or a certificate key, taken out."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "<hidden>")
+    text = _TOKEN_ANYWHERE.sub(r"\1.<hidden>", text)
+    return _KEY_ANYWHERE.sub("<hidden>", text)
+
+
+def parse_time(text: str) -> Optional[datetime]:
+    """A time as the API writes it (``2026-11-23T12:00:00Z``), or None when it is none. UTC where no zone is told."""
+    try:
+        moment = datetime.fromisoformat(re.sub(r"\.\d+(?=$|[Z+-])", "", text.strip()).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def check_token(token: str, subject: str = "token") -> None:
+    """Raise :class:`JoinCommandError` for a text that is no bootstrap token; the text itself is not shown."""
+    if TOKEN.match(token):
+        return
+    halves = token.split(".")
+    if len(halves) != 2:
+        problem = "has {0} dots".format(len(halves) - 1)
+    elif (len(halves[0]), len(halves[1])) != (6, 16):
+        problem = "has {0} + {1} characters".format(len(halves[0]), len(halves[1]))
+    else:
+        problem = "has characters other than a-z and 0-9"
+    raise JoinCommandError(
+        "{0} is malformed: it {1}, and a token is 6 + 16 of a-z and 0-9 with a dot between; {2}".format(
+            subject, problem, _RENEW
+        )
+    )
+
+
+def check_certificate_key(key: str, subject: str = "certificate key") -> None:
+    """Raise :class:`JoinCommandError` for a text that is no certificate key; the text itself is not shown."""
+    if not CERTIFICATE_KEY.match(key):
+        raise JoinCommandError(
+            "{0} is malformed: it has {1} characters{2}, and a certificate key is 64 hexadecimal digits; {3}".format(
+                subject,
+                len(key),
+                "" if re.match(r"^[0-9a-fA-F]*$", key) else " and not all are hexadecimal",
+                "upload the certificates again with kubeadm_join_token (control_plane: true)",
+            )
+        )
+
+
+def check_ca_cert_hash(value: str, subject: str = "CA certificate hash") -> None:
+    """Raise :class:`JoinCommandError` for a text that is no hash of a CA's public key."""
+    if not CA_CERT_HASH.match(value):
+        raise JoinCommandError(
+            "{0} is {1!r}, not sha256: and 64 hexadecimal digits; {2}".format(subject, hide(value), _MINT)
+        )
+
+
+def _commands(text: str, subject: str) -> List[List[str]]:
+    """The words after ``kubeadm join`` of every join command in the text."""
+    if not isinstance(text, str):
+        raise JoinCommandError("{0} is a {1}, not text; {2}".format(subject, type(text).__name__, _MINT))
+    if not text.strip():
+        raise JoinCommandError("{0} is empty; {1}".format(subject, _MINT))
+    joined = re.sub(r"[ \t]*\\[ \t]*\r?\n[ \t]*", " ", text)
+    commands: List[List[str]] = []
+    for line in joined.splitlines():
+        match = _COMMAND.search(_PROMPT.sub("", line))
+        if not match:
+            continue
+        try:
+            words = shlex.split(match.group(1))
+        except ValueError as err:
+            raise JoinCommandError("{0} can't be read ({1}); {2}".format(subject, err, _MINT)) from None
+        if words and words[-1] == "\\":
+            words.pop()
+        # Prose speaks of the command too ("run 'kubeadm join' with ..."); a command has an endpoint or an option.
+        if words and (any(word.startswith("--") for word in words) or re.search(r":\d+$", words[0])):
+            commands.append(words)
+    if not commands:
+        raise JoinCommandError(_why_none(text, subject))
+    return commands
+
+
+def _why_none(text: str, subject: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("To see the stack trace")] or lines
+    for line in lines:
+        if _EXPIRED_SIGN.search(line):
+            return "{0} speaks of an expired or unknown token ({1}); {2}".format(subject, _short(line), _RENEW)
+    for line in lines:
+        if _ERROR_SIGN.search(line):
+            return "{0} is the text of an error ({1}); {2}".format(subject, _short(line), _MINT)
+    if len(lines) == 1 and TOKEN.match(lines[0]):
+        return "{0} is a token alone, without endpoint and CA hash; {1}".format(subject, _MINT)
+    return "{0} has no `kubeadm join` in it (it begins {1!r}); {2}".format(subject, _short(lines[0], 60), _MINT)
+
+
+def _short(line: str, width: int = 200) -> str:
+    """The line without secrets; of a long one its beginning and its end, where causes stand."""
+    hidden = hide(line)
+    return hidden if len(hidden) <= width else "{0} ... {1}".format(hidden[: width // 3], hidden[-width // 2 :])
+
+
+def _from_words(words: List[str], subject: str) -> JoinCommand:
+    options, positional = _options(words, subject)
+    if len(positional) != 1:
+        problem = "names no endpoint" if not positional else "has stray words after the endpoint"
+        raise JoinCommandError("{0} {1}; {2}".format(subject, problem, _MINT))
+    tokens = {value for name, value in options if name in ("--token", "--discovery-token")}
+    if len(tokens) > 1:
+        raise JoinCommandError("{0} has several tokens; give one command".format(subject))
+    keys = [value for name, value in options if name == "--certificate-key"]
+    control_plane = any(name == "--control-plane" and value != "false" for name, value in options)
+    if keys and not control_plane:
+        raise JoinCommandError("{0} has --certificate-key without --control-plane; {1}".format(subject, _MINT))
+    if control_plane and keys == [""]:
+        check_certificate_key("", "{0}: certificate key".format(subject))
+    return _checked(
+        JoinCommand(
+            endpoint=positional[0],
+            token=tokens.pop() if tokens else "",
+            ca_cert_hashes=[value for name, value in options if name == "--discovery-token-ca-cert-hash"],
+            certificate_key=keys[-1] if keys else "",
+            control_plane=control_plane,
+        ),
+        subject,
+    )
+
+
+def _options(words: List[str], subject: str) -> Tuple[List[Tuple[str, str]], List[str]]:
+    """Options with their values, and the words that are neither."""
+    known = ("--token", "--discovery-token", "--discovery-token-ca-cert-hash", "--certificate-key")
+    options: List[Tuple[str, str]] = []
+    positional: List[str] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if not word.startswith("-"):
+            positional.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        if name in ("--control-plane", "--experimental-control-plane"):
+            options.append(("--control-plane", value or "true"))
+        elif name in known:
+            if not equals:
+                if index >= len(words) or words[index].startswith("--"):
+                    raise JoinCommandError("{0} has {1} without a value; {2}".format(subject, name, _MINT))
+                value = words[index]
+                index += 1
+            options.extend((name, part) for part in value.split(","))
+        elif name == "--discovery-token-unsafe-skip-ca-verification":
+            raise JoinCommandError(
+                "{0} has {1}, which trusts any server; give --discovery-token-ca-cert-hash".format(subject, name)
+            )
+        else:
+            raise JoinCommandError(
+                "{0} has {1}, which kubeadm does not print; leave it out and set it where the node joins".format(
+                    subject, hide(name)
+                )
+            )
+    return options, positional
+
+
+def _checked(command: JoinCommand, subject: str) -> JoinCommand:
+    """The command with its endpoint in full, when every part of it is well formed."""
+    if not command.token:
+        raise JoinCommandError("{0} has no token; {1}".format(subject, _MINT))
+    check_token(command.token, "{0}: token".format(subject))
+    if not command.endpoint:
+        raise JoinCommandError("{0} names no endpoint; {1}".format(subject, _MINT))
+    if not command.ca_cert_hashes:
+        raise JoinCommandError("{0} has no --discovery-token-ca-cert-hash; {1}".format(subject, _MINT))
+    for value in command.ca_cert_hashes:
+        check_ca_cert_hash(value, "{0}: CA certificate hash".format(subject))
+    if command.certificate_key:
+        check_certificate_key(command.certificate_key, "{0}: certificate key".format(subject))
+    hashes: List[str] = []
+    for value in command.ca_cert_hashes:
+        if value.lower() not in hashes:
+            hashes.append(value.lower())
+    return replace(command, endpoint=full_endpoint(command.endpoint, subject), ca_cert_hashes=hashes)
+
+
+def full_endpoint(endpoint: str, subject: str = "endpoint") -> str:
+    """``endpoint`` as ``host:port``, an IPv6 address in brackets. Raises :class:`JoinCommandError`."""
+    shown = hide(endpoint)
+    if endpoint.count(":") > 1 and not endpoint.startswith("["):
+        endpoint = "[{0}]".format(endpoint)
+    try:
+        host, port = parse_endpoint("endpoint", endpoint)
+    except OptionError as err:
+        raise JoinCommandError("{0}: endpoint {1!r} {2}".format(subject, shown, "is no host:port")) from err
+    return "[{0}]:{1}".format(host, port) if ":" in host else "{0}:{1}".format(host, port)

@@ -1,0 +1,478 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bootstrap tokens on a control plane: minted for a few minutes, handed to the nodes that join, deleted by id.
+
+A token is a Secret ``kube-system/bootstrap-token-<id>``. It is written through the API from standard input, so that it
+is never part of a process's arguments, as it would be with ``kubeadm token create``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import json
+import re
+import secrets
+import string
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from ..core.constants import ADMIN_KUBECONFIG
+from ..core.errors import CommandError, KubesteadError, OptionError
+from ..core.secret_files import private_file
+from ..core.step import Step
+from ..core.system import Result
+from ..core.versions import config_api, parse
+from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
+from . import cluster_info
+from .join_command import JoinCommand, hide, parse_time
+
+AREA = "join"
+DESCRIPTION = "kubestead.cluster join"
+NODES_ANNOTATION = "kubestead.cluster/nodes"
+DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+USAGES = ("signing", "authentication")
+
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
+TOKEN_SECRETS = SECRETS + "?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
+CERTIFICATES = "kubeadm-certs"
+CERTIFICATES_PATH = "{0}/{1}".format(SECRETS, CERTIFICATES)
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_SHORTEST, _LONGEST = 60, 24 * 3600
+
+
+def parse_duration(text: str, option: str = "ttl") -> int:
+    """Seconds of a duration like ``15m``, ``1h30m``, ``90s`` or a number of seconds.
+
+    Raises :class:`OptionError` for anything else, and for less than a minute or more than a day.
+    """
+    text = str(text).strip()
+    match = _DURATION.match(text)
+    if text.isdigit():
+        seconds = int(text)
+    elif text and match:
+        days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+        seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
+    else:
+        raise OptionError(option, "is {0!r}, not a duration".format(text), "give something like 15m, 1h30m or 90s")
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise OptionError(option, "is {0!r}, not between 1m and 24h".format(text), "give something like 15m")
+    return seconds
+
+
+@dataclass(frozen=True)
+class TokenOptions:
+    """What is wanted of a token.
+
+    ``ttl`` is in seconds. ``nodes`` names who will join with it: a token left by a run that was killed is taken up (or
+    removed) only by a run for one of the same nodes, never one that another run is using. ``wait`` is for the cluster
+    to sign with it.
+    """
+
+    ttl: int = 900
+    reuse: bool = True
+    nodes: List[str] = field(default_factory=list)
+    usages: List[str] = field(default_factory=lambda: list(USAGES))
+    groups: List[str] = field(default_factory=lambda: [DEFAULT_GROUP])
+    control_plane: bool = False
+    wait: bool = True
+
+    @property
+    def signing(self) -> bool:
+        """Whether the token has to be signed with before it is of use."""
+        return self.wait and "signing" in self.usages
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        unknown = [usage for usage in self.usages if usage not in USAGES]
+        if unknown or not self.usages:
+            raise OptionError(
+                "usages", "has {0!r}".format(unknown or self.usages), "give signing, authentication or both"
+            )
+        for group in self.groups:
+            if not re.match(r"^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$", group):
+                raise OptionError(
+                    "groups", "has {0!r}".format(group), "give groups that start with system:bootstrappers:"
+                )
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bootstrap token without its secret. ``expires`` is as the API has it, empty for never."""
+
+    token_id: str
+    expires: str = ""
+    description: str = ""
+    nodes: List[str] = field(default_factory=list)
+    usages: List[str] = field(default_factory=list)
+    groups: List[str] = field(default_factory=list)
+    whole: bool = True
+
+    @property
+    def ours(self) -> bool:
+        """True for a token that this collection minted."""
+        return self.description == DESCRIPTION
+
+    def seconds_left(self, now: datetime) -> float:
+        """How long it is still good for; endless where it never expires."""
+        if not self.expires:
+            return float("inf")
+        end = parse_time(self.expires)
+        return (end - now).total_seconds() if end else 0.0
+
+
+@dataclass(frozen=True)
+class TokenState:
+    """The tokens of a cluster, and what belongs beside a token to join. Holds no secret."""
+
+    endpoint: str = ""
+    ca_cert_hashes: List[str] = field(default_factory=list)
+    tokens: List[Token] = field(default_factory=list)
+    signed: List[str] = field(default_factory=list)
+    certificates: bool = False
+    certificates_owner: str = ""
+    ca_certificate: str = ""
+
+
+def observe(kubectl: Kubectl, joining: bool = True, certificates: bool = True) -> TokenState:
+    """Ask the cluster for its tokens, with ``joining`` for what a join needs, and for uploaded ``certificates``.
+
+    Raises :class:`~.kubectl.ApiUnreachable` when the API does not answer, :class:`KubesteadError` when it has no
+    cluster-info.
+    """
+    paths = [TOKEN_SECRETS, *([cluster_info.PATH] if joining else []), *([CERTIFICATES_PATH] if certificates else [])]
+    answers = {path: _object(kubectl, path, done) for path, done in zip(paths, kubectl.raw(*paths))}
+    listing = answers[TOKEN_SECRETS] or {}
+    tokens = sorted((read_token(item) for item in listing.get("items") or []), key=lambda token: token.token_id)
+    secret = answers.get(CERTIFICATES_PATH)
+    owners = ((secret or {}).get("metadata") or {}).get("ownerReferences") or []
+    state = TokenState(
+        tokens=tokens,
+        certificates=secret is not None,
+        certificates_owner=str(owners[0].get("name", "")) if owners else "",
+    )
+    if not joining:
+        return state
+    config_map = answers[cluster_info.PATH]
+    if config_map is None:
+        raise KubesteadError(
+            "cluster-info is missing in namespace kube-public, nodes can't find the cluster; "
+            "run `kubeadm init phase bootstrap-token` on a control plane"
+        )
+    info = cluster_info.read(config_map)
+    return replace(
+        state,
+        endpoint=info.endpoint,
+        ca_cert_hashes=info.ca_cert_hashes,
+        ca_certificate=info.ca_certificate,
+        signed=sorted(info.signatures),
+    )
+
+
+def read_token(secret: Mapping[str, Any]) -> Token:
+    """A token from its Secret, the secret part left out."""
+    data = {key: _decoded(value) for key, value in (secret.get("data") or {}).items()}
+    annotations = (secret.get("metadata") or {}).get("annotations") or {}
+    nodes = str(annotations.get(NODES_ANNOTATION) or "")
+    return Token(
+        token_id=data.get("token-id", ""),
+        expires=data.get("expiration", ""),
+        description=data.get("description", ""),
+        nodes=[name for name in nodes.split(",") if name],
+        usages=[usage for usage in USAGES if data.get("usage-bootstrap-{0}".format(usage)) == "true"],
+        groups=[group for group in data.get("auth-extra-groups", "").split(",") if group],
+        whole=bool(re.match(r"^[a-z0-9]{16}$", data.get("token-secret", ""))),
+    )
+
+
+def token_secret(token_id: str, secret: str, options: TokenOptions, now: datetime) -> Dict[str, Any]:
+    """The Secret that makes ``token_id.secret`` a token, good from ``now`` for the time asked for."""
+    data = {
+        "token-id": token_id,
+        "token-secret": secret,
+        "expiration": _time(now + timedelta(seconds=options.ttl)),
+        "auth-extra-groups": ",".join(options.groups),
+        "description": DESCRIPTION,
+    }
+    data.update({"usage-bootstrap-{0}".format(usage): "true" for usage in options.usages})
+    metadata: Dict[str, Any] = {"name": "bootstrap-token-{0}".format(token_id), "namespace": "kube-system"}
+    if options.nodes:
+        metadata["annotations"] = {NODES_ANNOTATION: ",".join(sorted(options.nodes))}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "bootstrap.kubernetes.io/token",
+        "metadata": metadata,
+        "stringData": data,
+    }
+
+
+# -- plans (pure)
+
+
+def reusable(state: TokenState, options: TokenOptions, now: datetime) -> Optional[Token]:
+    """The token to take instead of a new one: ours, for these nodes, signed, and good for half the time asked for."""
+    if not options.reuse:
+        return None
+    fitting = [
+        token
+        for token in state.tokens
+        if token.ours
+        and token.whole
+        and _same_work(token, options.nodes)
+        and token.seconds_left(now) >= options.ttl / 2
+        and set(options.usages) <= set(token.usages)
+        and set(token.groups) == set(options.groups)
+        and (not options.signing or token.token_id in state.signed)
+    ]
+    return max(fitting, key=lambda token: token.seconds_left(now)) if fitting else None
+
+
+def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> List[Step]:
+    """What makes a token ready: what is over removed, one minted unless one can be reused, certificates uploaded."""
+    kept = reusable(state, options, now)
+    steps = []
+    for token in state.tokens:
+        if not token.ours or (kept and token.token_id == kept.token_id):
+            continue
+        if token.seconds_left(now) <= 0:
+            steps.append(_delete_step(token.token_id, "expired at {0}".format(token.expires)))
+        elif token.nodes and _same_work(token, options.nodes):
+            steps.append(_delete_step(token.token_id, "left by a run for {0}".format(", ".join(token.nodes))))
+    if not kept:
+        reason = "none to reuse, good for {0}".format(_span(options.ttl))
+        if options.nodes:
+            reason = "{0} to join, {1}".format(_some(options.nodes), reason)
+        steps.append(Step(AREA, "mint", "bootstrap token", reason))
+    if options.control_plane and state.certificates:
+        # They will be replaced; the token that ends them would stay for its two hours.
+        steps.append(_withdraw_step(state, "uploaded before, with a key that is not known any more"))
+    if options.control_plane:
+        reason = "a control plane joins; they are encrypted and leave the cluster after two hours"
+        steps.append(Step(AREA, "upload", "control plane certificates", reason))
+    return steps
+
+
+def plan_absent(state: TokenState, token_id: str, certificates: bool, now: datetime) -> List[Step]:
+    """What removes the token of an id (none: no particular one), ours that expired, and uploaded certificates."""
+    steps = []
+    for token in state.tokens:
+        if token.token_id == token_id:
+            steps.append(_delete_step(token.token_id, "not needed any more"))
+        elif token.ours and token.seconds_left(now) <= 0:
+            steps.append(_delete_step(token.token_id, "expired at {0}".format(token.expires)))
+    if certificates and state.certificates:
+        steps.append(_withdraw_step(state, "not needed any more"))
+    return steps
+
+
+def _withdraw_step(state: TokenState, reason: str) -> Step:
+    owner = {"owner": state.certificates_owner}
+    return Step(AREA, "withdraw", "control plane certificates", reason, data=owner)
+
+
+def _same_work(token: Token, nodes: List[str]) -> bool:
+    """True when a token was minted for one of these nodes (two runs never join the same node), or both name none."""
+    if not token.nodes or not nodes:
+        return not token.nodes and not nodes
+    return bool(set(token.nodes) & set(nodes))
+
+
+def _delete_step(token_id: str, reason: str) -> Step:
+    return Step(AREA, "delete", "bootstrap token {0}".format(token_id), reason, data={"token_id": token_id})
+
+
+def _some(names: List[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else "{0} and {1} more".format(", ".join(names[:2]), len(names) - 2)
+
+
+def _span(seconds: int) -> str:
+    return "{0} min".format(seconds // 60) if seconds % 60 == 0 else "{0} s".format(seconds)
+
+
+# -- doing it
+
+
+class Minter:
+    """Carries the steps out on a control plane, and afterwards has what they made.
+
+    ``clock`` and ``sleep`` are replaced in tests; ``patience`` is how long (seconds) a new token may take to be signed.
+    """
+
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        options: TokenOptions,
+        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        sleep: Callable[[float], None] = time.sleep,
+        patience: float = 60.0,
+    ) -> None:
+        self.kubectl = kubectl
+        self.options = options
+        self.certificate_key = ""
+        self.token = ""
+        self.expires = ""
+        self._clock = clock
+        self._sleep = sleep
+        self._patience = patience
+
+    def apply(self, step: Step) -> None:
+        """Carry one step out. Raises :class:`KubesteadError`, without secrets."""
+        if step.action == "delete":
+            self._delete("bootstrap-token-{0}".format(step.data["token_id"]))
+        elif step.action == "mint":
+            self._mint()
+        elif step.action == "upload":
+            self.certificate_key = secrets.token_hex(32)
+            upload_certificates(self.kubectl, self.certificate_key)
+        elif step.action == "withdraw":
+            self._delete(CERTIFICATES)
+            if str(step.data["owner"]).startswith("bootstrap-token-"):
+                self._delete(step.data["owner"])
+
+    def discard(self) -> None:
+        """Delete the token that was minted, when what comes after it failed. Never raises."""
+        with contextlib.suppress(KubesteadError):
+            self._delete("bootstrap-token-{0}".format(self.token.split(".")[0]))
+
+    def take(self, token: Token) -> None:
+        """Take up a token that is there. Raises :class:`KubesteadError` when it has gone meanwhile."""
+        secret = _get(self.kubectl, "{0}/bootstrap-token-{1}".format(SECRETS, token.token_id))
+        text = _decoded(((secret or {}).get("data") or {}).get("token-secret", ""))
+        if not text:
+            raise KubesteadError("token {0} has just been deleted; run again".format(token.token_id))
+        self.token = "{0}.{1}".format(token.token_id, text)
+        self.expires = token.expires
+
+    def _mint(self) -> None:
+        for _attempt in range(5):
+            token_id, secret = _random(6), _random(16)
+            body = token_secret(token_id, secret, self.options, self._clock())
+            done = self.kubectl.run(["create", "--raw", SECRETS, "-f", "-"], stdin=json.dumps(body))
+            if done.ok:
+                self.token = "{0}.{1}".format(token_id, secret)
+                self.expires = body["stringData"]["expiration"]
+                if self.options.signing:
+                    self._wait_for_signature(token_id)
+                return
+            if "AlreadyExists" not in done.stderr:
+                error = self.kubectl.error(["create", "the bootstrap token"], done)
+                raise type(error)(hide(error.message, secret))
+        raise CommandError("the bootstrap token can't be created: every id tried exists; delete old tokens")
+
+    def _wait_for_signature(self, token_id: str) -> None:
+        """Nodes trust cluster-info once the controller manager signed it with the token: mostly within 0.1 s."""
+        waited, pause = 0.0, 0.1
+        while True:
+            config_map = _get(self.kubectl, cluster_info.PATH)
+            if config_map and cluster_info.read(config_map).knows(token_id):
+                return
+            if waited >= self._patience:
+                self._delete("bootstrap-token-{0}".format(token_id))
+                raise KubesteadError(
+                    "token {0} was not signed into cluster-info within {1:.0f} seconds; look at "
+                    "kube-controller-manager on the control plane (its bootstrapsigner does that)".format(
+                        token_id, self._patience
+                    )
+                )
+            self._sleep(pause)
+            waited += pause
+            pause = min(pause * 1.5, 0.5)
+
+    def _delete(self, name: str) -> None:
+        done = self.kubectl.run(["delete", "--raw", "{0}/{1}".format(SECRETS, name)])
+        if not done.ok and "(NotFound)" not in done.stderr:
+            raise self.kubectl.error(["delete", "secret", name], done)
+
+    def command(self, state: TokenState) -> Optional[JoinCommand]:
+        """The join command, or None when nothing was minted or taken."""
+        if not self.token:
+            return None
+        return JoinCommand(
+            endpoint=state.endpoint,
+            token=self.token,
+            ca_cert_hashes=list(state.ca_cert_hashes),
+            certificate_key=self.certificate_key,
+            control_plane=self.options.control_plane,
+            expires=self.expires,
+            ca_certificate=state.ca_certificate,
+        )
+
+
+def upload_certificates(kubectl: Kubectl, certificate_key: str) -> None:
+    """Let kubeadm encrypt the control plane's certificates with a key and put them into the cluster.
+
+    The key passes in a config file that only root reads and that is gone afterwards.
+    """
+    system = kubectl.system
+    config_map = _get(kubectl, KUBEADM_CONFIG)
+    stored = str(((config_map or {}).get("data") or {}).get("ClusterConfiguration") or "")
+    if not stored:
+        raise KubesteadError(
+            "ConfigMap kube-system/kubeadm-config has no ClusterConfiguration; "
+            "run `kubeadm init phase upload-config kubeadm` on a control plane"
+        )
+    version = parse(system.run(["kubeadm", "version", "-o", "short"], check=True).stdout)
+    if version is None:
+        raise CommandError("kubeadm version printed no version; install kubeadm on the control plane")
+    with private_file(system, upload_config(config_api(version), stored, certificate_key)) as path:
+        done = system.run(
+            ["kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]
+            + ["--config", path],
+            timeout=120.0,
+            env={"KUBECONFIG": ADMIN_KUBECONFIG},
+        )
+    if not done.ok:
+        raise CommandError(
+            "kubeadm init phase upload-certs failed: {0}".format(hide(done.last_line, certificate_key)),
+            {"stderr": hide(done.stderr, certificate_key)},
+        )
+
+
+def upload_config(api: str, stored: str, certificate_key: str) -> str:
+    """kubeadm's configuration for the upload: the key, and the cluster's own configuration as the cluster keeps it."""
+    document = {
+        "apiVersion": "kubeadm.k8s.io/{0}".format(api),
+        "kind": "InitConfiguration",
+        "certificateKey": certificate_key,
+        # Not used by this phase, but without it kubeadm insists on finding an address and a container runtime.
+        "localAPIEndpoint": {"advertiseAddress": "192.0.2.1"},
+        "nodeRegistration": {"criSocket": "unix:///run/containerd/containerd.sock"},
+    }
+    return "{0}\n---\n{1}\n".format(json.dumps(document, indent=2), stored.strip())
+
+
+def _get(kubectl: Kubectl, path: str) -> Optional[Dict[str, Any]]:
+    """An object of the API by its path, None when there is none."""
+    return _object(kubectl, path, kubectl.run(["get", "--raw", path]))
+
+
+def _object(kubectl: Kubectl, path: str, done: Result) -> Optional[Dict[str, Any]]:
+    if not done.ok:
+        if "(NotFound)" in done.stderr:
+            return None
+        raise kubectl.error(["get", path], done)
+    parsed: Dict[str, Any] = json.loads(done.stdout)
+    return parsed
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _index in range(length))
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

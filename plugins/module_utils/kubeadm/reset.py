@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Removing what an init or join of this collection left when it was cut off."""
+
+from __future__ import annotations
+
+import time
+from typing import Sequence
+
+from ..core.constants import (
+    ADMIN_KUBECONFIG,
+    BOOTSTRAP_KUBECONFIG,
+    CA_CERTIFICATE,
+    ETCD_MEMBER,
+    KUBELET_CONFIG,
+    KUBELET_FLAGS,
+    KUBELET_KUBECONFIG,
+    PKI,
+)
+from ..core.system import System
+from ..etcd import members as etcd
+from ..kube.kubectl import Kubectl
+from . import diagnosis
+from .state import files_below, node_name
+
+KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
+# Where kubeadm is told that the certificates are: it removes all it finds there, the user's own CA as well.
+_NOWHERE = "/run/kubestead.no-certificates"
+
+
+def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> None:
+    """``kubeadm reset``; the user's files stay. Its etcd must have left the cluster before (:func:`leave_cluster`).
+
+    ``own_files`` are paths below /etc/kubernetes/pki. Safe to run again when it was cut off itself. Raises
+    :class:`KubesteadError` when kubeadm fails.
+    """
+    began = time.time()
+    argv = ["kubeadm", "reset", "--force", "--cri-socket", cri_socket, "--cert-dir", _NOWHERE]
+    done = system.run(argv, timeout=300.0)
+    if not done.ok:
+        raise diagnosis.failure("reset", done, system, 300, began)
+    for name in files_below(system, PKI):
+        if name not in own_files:
+            system.remove("{0}/{1}".format(PKI, name))
+    # kubeadm leaves the data of an etcd whose manifest is gone already.
+    system.remove(ETCD_MEMBER)
+
+
+def leave_cluster(system: System, name: str = "") -> None:
+    """Take a control plane out of etcd and its Node out of the API, with the certificates that are still here.
+
+    kubeadm refuses to join under the name of a Node that is Ready, and a kubelet that was just stopped still is. Raises
+    :class:`KubesteadError` when the machine may still be a member of etcd.
+    """
+    etcd.leave(system, etcd.asker(system))
+    if system.exists(ADMIN_KUBECONFIG):
+        path = "/api/v1/nodes/{0}".format(name or node_name(system, None))
+        Kubectl(system, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)
+
+
+def remove_bootstrap(system: System) -> None:
+    """Remove what a worker's join leaves that did not come as far as a kubelet with a certificate."""
+    system.run(["systemctl", "stop", "kubelet"], timeout=60.0)
+    of_kubernetes = (BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, CA_CERTIFICATE)
+    for path in (*of_kubernetes, KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_INSTANCE_CONFIG):
+        system.remove(path)

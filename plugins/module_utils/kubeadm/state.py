@@ -1,0 +1,343 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What kubeadm made of a machine: what is on disk, and what the cluster says of itself where its API can be asked.
+
+Nothing here changes a machine. The API is asked with raw paths, so that kubectl writes no discovery cache either.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Optional
+
+from ..core.constants import (
+    ADMIN_KUBECONFIG,
+    BOOTSTRAP_KUBECONFIG,
+    CA_CERTIFICATE,
+    COMPONENTS,
+    ETCD_MEMBER,
+    KUBELET_CLIENT_CERTIFICATE,
+    KUBELET_CONFIG,
+    KUBELET_FLAGS,
+    KUBELET_KUBECONFIG,
+    MANIFESTS,
+    PKI,
+)
+from ..core.system import System
+from ..core.versions import config_api, parse
+from ..core.x509 import ca_cert_hashes, certificate_node_name
+from ..kube.cluster import ClusterApi, observe_api, wait_for_api
+from ..kube.kubeconfig import kubeconfig_server
+from ..kube.kubectl import Kubectl
+from . import operation as attempts
+from .operation import INIT, Attempt
+
+KUBERNETES_FOLDER = "/etc/kubernetes"
+
+#: Certificates (and keys) a user may put in place for kubeadm to use; they are no sign of a run by themselves.
+OWN_CA_FILES = frozenset(
+    ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key"]
+)
+CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+
+NONE, PARTIAL, DONE = "none", "partial", "done"
+
+
+@dataclass(frozen=True)
+class KubeadmState:
+    """What kubeadm made of one machine.
+
+    ``phase`` is ``none`` (nothing), ``partial`` (something, but not all) or ``done``; ``reason`` is the evidence in
+    one line. ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true when files alone show that an
+    init or join once ended here, even when the API does not answer now: such a node wants repair, no reset.
+    ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``attempt`` is an
+    init or join of this collection that has not ended; ``reached`` the phase that a control plane's files tell of.
+    """
+
+    installed_version: str = ""
+    config_api: str = ""
+    admin_conf: bool = False
+    super_admin_conf: bool = False
+    kubelet_conf: bool = False
+    bootstrap_kubelet_conf: bool = False
+    ca_cert_hash: str = ""
+    pki: List[str] = field(default_factory=list)
+    manifests: List[str] = field(default_factory=list)
+    etcd_data: bool = False
+    node_name: str = ""
+    server: str = ""
+    leftovers: List[str] = field(default_factory=list)
+    role: str = ""
+    phase: str = NONE
+    reason: str = ""
+    finished: bool = False
+    own_ca: bool = False
+    attempt: Optional[Attempt] = None
+    reached: str = ""
+    api: ClusterApi = field(default_factory=ClusterApi)
+
+    @property
+    def unfinished_init(self) -> Optional[Attempt]:
+        """The init of this collection that has not ended here."""
+        return self.attempt if self.attempt and self.attempt.command == INIT else None
+
+
+def observe(system: System, installed: str = "") -> KubeadmState:
+    """Look at a machine. Never raises; takes about 0.1 s, and 0.1 s more on a control plane.
+
+    ``installed`` is the version of its kubeadm, where it has just been asked. Where a control plane that was complete
+    has just been started, its API server is given a minute and a half.
+    """
+    installed = installed or installed_version(system)
+    version = parse(installed)
+    admin = system.exists(ADMIN_KUBECONFIG)
+    kubelet_conf = kubelet_kubeconfig(system)
+    manifests = [name for name in system.names(MANIFESTS) if name.endswith((".yaml", ".yml", ".json"))]
+    pki = files_below(system, PKI)
+    ca_hashes = ca_cert_hashes(system.read(CA_CERTIFICATE) or "")
+    disk: Dict[str, Any] = {
+        "installed_version": installed,
+        "config_api": config_api(version) if version else "",
+        "admin_conf": admin,
+        "super_admin_conf": system.exists("/etc/kubernetes/super-admin.conf"),
+        "kubelet_conf": kubelet_conf is not None,
+        "bootstrap_kubelet_conf": system.exists(BOOTSTRAP_KUBECONFIG),
+        "ca_cert_hash": ca_hashes[0] if ca_hashes else "",
+        "pki": pki,
+        "manifests": [re.sub(r"\.(ya?ml|json)$", "", name) for name in manifests],
+        "etcd_data": system.exists(ETCD_MEMBER),
+        "node_name": node_name(system, kubelet_conf),
+        "server": kubeconfig_server(kubelet_conf or "") or kubeconfig_server(system.read(ADMIN_KUBECONFIG) or ""),
+        "leftovers": [] if kubelet_conf is not None else _leftovers(system),
+        "finished": kubelet_conf is not None and "kubelet-client-current.pem" in kubelet_conf,
+        "attempt": attempts.observe(system),
+    }
+    kubectl = Kubectl(system, request_timeout=5)
+    api = observe_api(kubectl) if admin else ClusterApi()
+    if admin and disk["finished"] and not api.live and kubelet_age(system) < _STARTING:
+        api = wait_for_api(kubectl, _STARTING / 2)
+    return classify(KubeadmState(api=api, **disk))
+
+
+# Seconds after the kubelet's start in which a control plane may still be on its way up.
+_STARTING = 180.0
+
+
+def kubelet_age(system: System) -> float:
+    """Seconds since the kubelet was started; without end when it does not run."""
+    asked = ["systemctl", "show", "kubelet", "--property=ActiveState,ActiveEnterTimestampMonotonic"]
+    told = dict(line.split("=", 1) for line in system.run(asked).stdout.splitlines() if "=" in line)
+    since = told.get("ActiveEnterTimestampMonotonic", "")
+    if told.get("ActiveState") != "active" or not since.isdigit():
+        return float("inf")
+    return time.monotonic() - int(since) / 1e6
+
+
+def installed_version(system: System) -> str:
+    """The version of the kubeadm command without ``v``; empty when there is none."""
+    result = system.run(["kubeadm", "version", "-o", "json"], timeout=20.0)
+    if not result.ok:
+        return ""
+    try:
+        version = parse(str(json.loads(result.stdout)["clientVersion"]["gitVersion"]))
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(version) if version else ""
+
+
+def foresee(state: KubeadmState, version: str) -> KubeadmState:
+    """The state as it is once kubeadm is of this version; unchanged for ''."""
+    parsed = parse(version)
+    return replace(state, installed_version=version, config_api=config_api(parsed)) if parsed else state
+
+
+# -- classification (pure)
+
+
+def classify(state: KubeadmState) -> KubeadmState:
+    """The state with ``role``, ``phase``, ``reason`` and ``own_ca`` told from the rest."""
+    found = evidence(state)
+    control_plane_manifests = [name for name in state.manifests if name in COMPONENTS]
+    # kubeadm makes these on control planes alone; etcd data may be left where there was one.
+    is_control_plane = bool(control_plane_manifests or state.admin_conf or state.etcd_data)
+    leaf_certificates = [name for name in state.pki if name not in OWN_CA_FILES]
+    # A worker has ca.crt alone; keys are there on control planes (or where the user put his own CA).
+    is_control_plane = is_control_plane or bool(leaf_certificates) or (bool(state.pki) and state.pki != ["ca.crt"])
+    if not found:
+        return _with(state, role="", phase=NONE, reason="nothing of kubeadm's is here", own_ca=False)
+    if not is_control_plane:
+        return _classify_worker(state, found)
+    own_ca = state.pki != ["ca.crt"] and found == ["certificates"] and not leaf_certificates
+    if state.attempt:
+        own_ca = own_ca and set(state.pki) <= set(state.attempt.own_files)
+    lacking = _lacking(state)
+    if state.unfinished_init:
+        lacking.append("the end of the init begun at {0}".format(state.unfinished_init.began))
+    if not lacking:
+        return _with(state, role="control_plane", phase=DONE, own_ca=False, reason=_joined(found) + "; API live")
+    return _with(
+        state,
+        role="control_plane",
+        phase=PARTIAL,
+        own_ca=own_ca,
+        reached=reached(state),
+        reason="found {0}; lacking {1}".format(_joined(found), _joined(lacking)),
+    )
+
+
+def reached(state: KubeadmState) -> str:
+    """The last phase of kubeadm whose traces are there; a phase that leaves none may have begun after it."""
+    node = state.api.node(state.node_name)
+    for there, phase in (
+        (node is not None and node.control_plane, "mark-control-plane"),
+        (state.api.config is not None, "upload-config"),
+        (state.api.live, "wait-control-plane"),
+        (bool(state.manifests) or state.etcd_data, "control-plane"),
+        (state.admin_conf or state.kubelet_conf, "kubeconfig"),
+        (bool(state.pki), "certs"),
+    ):
+        if there:
+            return phase
+    return ""
+
+
+def evidence(state: KubeadmState) -> List[str]:
+    """What of kubeadm's is on disk, in words."""
+    found: List[str] = []
+    if state.pki:
+        found.append("certificates")
+    for there, name in (
+        (state.admin_conf, "admin.conf"),
+        (state.super_admin_conf, "super-admin.conf"),
+        (state.kubelet_conf, "kubelet.conf"),
+        (state.bootstrap_kubelet_conf, "bootstrap-kubelet.conf"),
+    ):
+        if there:
+            found.append(name)
+    components = [name for name in state.manifests if name in COMPONENTS]
+    if components:
+        found.append("manifests of {0}".format(", ".join(components)))
+    if state.etcd_data:
+        found.append("etcd data")
+    return found
+
+
+def _classify_worker(state: KubeadmState, found: List[str]) -> KubeadmState:
+    if state.kubelet_conf and not state.bootstrap_kubelet_conf:
+        return _with(state, role="worker", phase=DONE, own_ca=False, reason="joined to {0}".format(state.server))
+    lacking = ["an end of the kubelet's bootstrap"] if state.kubelet_conf else ["kubelet.conf"]
+    reason = "found {0}; lacking {1}".format(_joined(found), _joined(lacking))
+    return _with(state, role="worker", phase=PARTIAL, own_ca=False, reason=reason)
+
+
+def _lacking(state: KubeadmState) -> List[str]:
+    """What a control plane lacks to be done."""
+    lacking: List[str] = []
+    if not state.admin_conf:
+        lacking.append("admin.conf")
+    if not state.kubelet_conf:
+        lacking.append("kubelet.conf")
+    missing = [name for name in COMPONENTS[1:] if name not in state.manifests]
+    if missing:
+        lacking.append("manifests of {0}".format(", ".join(missing)))
+    if not state.admin_conf:
+        return lacking
+    if not state.api.live:
+        lacking.append("a live API ({0})".format(state.api.reason))
+        return lacking
+    if state.api.config is None:
+        lacking.append("the ConfigMap kubeadm-config")
+    node = state.api.node(state.node_name)
+    if node is None:
+        lacking.append("a Node named {0}".format(state.node_name))
+    elif not node.control_plane:
+        lacking.append("the control plane's label on Node {0}".format(state.node_name))
+    return lacking
+
+
+def _with(state: KubeadmState, **changes: Any) -> KubeadmState:
+    values = {name: getattr(state, name) for name in state.__dataclass_fields__}
+    values.update(changes)
+    return KubeadmState(**values)
+
+
+def _joined(words: List[str]) -> str:
+    return words[0] if len(words) == 1 else "{0} and {1}".format(", ".join(words[:-1]), words[-1])
+
+
+def kubelet_kubeconfig(system: System) -> Optional[str]:
+    """The kubelet's kubeconfig, None where it is not there or nobody can show who he is with it.
+
+    A kubelet that bootstraps in the background writes it before it has the certificate, and a full disk cuts it short.
+    """
+    text = system.read(KUBELET_KUBECONFIG)
+    named = re.search(r"(?m)^\s*client-certificate:\s*[\"']?([^\s\"']+)", text or "")
+    if named:
+        return text if system.exists(named.group(1)) else None
+    return text if _CREDENTIALS.search(text or "") else None
+
+
+# The other ways in which a kubeconfig may say who one is.
+_CREDENTIALS = re.compile(r"(?m)^[\s-]*(client-certificate-data|token|tokenFile|exec|auth-provider|username):")
+
+
+def node_name(system: System, kubelet_conf: Optional[str]) -> str:
+    """The name this machine has (or would get) as a Node.
+
+    From the kubelet's client certificate, else kubelet.conf's user, else the kubelet's hostname override, else the
+    host's name in lower case, as kubeadm takes it.
+    """
+    name = ""
+    for certificate in (system.read(KUBELET_CLIENT_CERTIFICATE) or "", _embedded_certificate(kubelet_conf or "")):
+        name = name or certificate_node_name(certificate)
+    if not name:
+        match = re.search(r"--hostname-override=([^\s\"']+)", system.read(KUBELET_FLAGS) or "")
+        name = match.group(1) if match else ""
+    if not name:
+        name = (system.read("/proc/sys/kernel/hostname") or system.read("/etc/hostname") or "").strip().lower()
+    return name
+
+
+def _embedded_certificate(kubeconfig: str) -> str:
+    match = re.search(r"client-certificate-data:\s*(\S+)", kubeconfig)
+    if not match:
+        return ""
+    try:
+        return base64.b64decode(match.group(1)).decode("ascii", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def files_below(system: System, folder: str, depth: int = 2) -> List[str]:
+    """Paths of files below a folder, relative to it, sorted."""
+    found: List[str] = []
+    for name in system.names(folder):
+        path = "{0}/{1}".format(folder, name)
+        below = files_below(system, path, depth - 1) if depth > 1 else []
+        if below:
+            found.extend("{0}/{1}".format(name, one) for one in below)
+        elif not os.path.isdir(system.path(path)):
+            found.append(name)
+    return sorted(found)
+
+
+def _leftovers(system: System) -> List[str]:
+    """Files an earlier cluster may have left that kubeadm itself does not look at."""
+    found = ["/etc/cni/net.d/{0}".format(name) for name in system.names("/etc/cni/net.d") if not name.startswith(".")]
+    for folder in ("/var/lib/cni", "/var/lib/calico"):
+        if system.names(folder):
+            found.append(folder)
+    if system.names("/var/lib/etcd") and not system.exists(ETCD_MEMBER):
+        found.append("/var/lib/etcd")
+    for path in (KUBELET_CONFIG, KUBELET_FLAGS):
+        if system.exists(path):
+            found.append(path)
+    return found

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubelet, kubeadm, kubectl and kubernetes-cni from the signed repository of one minor version, pinned and held.
+
+A version that is installed and fulfils what is asked for stays: asking for ``1.36`` on a host with 1.36.1 is fulfilled
+also when 1.36.2 exists. Then nothing is fetched, and looking is two commands and a few files.
+A host that is a node of a cluster already (it has kubelet.conf) never gets another version here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
+
+from ..core import versions
+from ..core.errors import OptionError
+from ..core.options import option
+from .manager import Package
+from .signing_key import KeyState, public_keys
+from .sources import CRI_TOOLS, DEFAULT_URL, KUBE, NAMES, URL_OPTION, Clash, check_url
+
+AREA = "kube_packages"
+VERSION_OPTION = "cluster_kubernetes_version"
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+
+
+@dataclass(frozen=True)
+class KubePackagesOptions:
+    """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty."""
+
+    version: str = option("1.36", var=VERSION_OPTION)
+    url: str = option(DEFAULT_URL, var=URL_OPTION)
+    hold: bool = True
+    key: str = ""
+
+    @property
+    def request(self) -> versions.Request:
+        """The version asked for. Raises :class:`OptionError`."""
+        return versions.parse_request(self.version, VERSION_OPTION)
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for a value that can't be used."""
+        versions.parse_request(self.version, VERSION_OPTION)
+        check_url(self.url)
+        if self.key and not public_keys(self.key):
+            raise OptionError(
+                "kube_packages_key", "holds no OpenPGP public key in ASCII armour", "give the text of Release.key"
+            )
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """What the repository answered. ``status`` is HTTP's code; ``minors`` exist there when the asked one does not."""
+
+    url: str
+    reachable: bool = True
+    status: int = 200
+    error: str = ""
+    offers: Dict[str, List[str]] = field(default_factory=dict)
+    cri_tools_for: List[str] = field(default_factory=list)
+    minors: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KubePackagesState:
+    """What a host has. ``repository`` is None when there was no need to ask it; ``offered_key`` likewise."""
+
+    system: str = ""
+    manager: str = ""
+    architecture: str = ""
+    installed: Dict[str, Package] = field(default_factory=dict)
+    source: Optional[str] = None
+    key: Optional[KeyState] = None
+    clashes: List[Clash] = field(default_factory=list)
+    lists_empty: bool = False
+    interrupted: bool = False
+    enabled: bool = False
+    member: bool = False
+    repository: Optional[RepositoryState] = None
+    offered_key: str = ""
+    offered_key_ends: str = ""
+    key_error: str = ""
+
+    @property
+    def needed(self) -> List[str]:
+        """The packages a node must have: cri-tools too where the installed kubeadm depends on it."""
+        kubeadm = self.installed.get("kubeadm")
+        return list(NAMES) + ([CRI_TOOLS] if kubeadm and depends_on(kubeadm.depends, CRI_TOOLS) else [])
+
+    @property
+    def version(self) -> Optional[versions.Version]:
+        """The version of the installed kubelet."""
+        kubelet = self.installed.get("kubelet")
+        return versions.parse(kubelet.version) if kubelet else None
+
+
+def depends_on(depends: str, name: str) -> bool:
+    """True when a list of dependencies (of a deb or an rpm) names the package."""
+    return any(re.split(r"[\s(:<>=]", part.strip())[0] == name for part in re.split(r"[,|]", depends))
+
+
+# -- deciding
+
+
+def lacking(state: KubePackagesState, request: versions.Request) -> List[str]:
+    """The packages that are not installed as asked for."""
+    found = []
+    for name in state.needed:
+        present = state.installed.get(name)
+        if present is None or not present.complete:
+            found.append(name)
+        elif name in KUBE:
+            version = versions.parse(present.version)
+            if version is None or not request.accepts(version):
+                found.append(name)
+    return found

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looks at the kube packages of a machine and asks their repository."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence
+
+from ..core import versions
+from ..core.errors import KubesteadError
+from ..core.system import System
+from ..host import os_release
+from . import manager as packages
+
+if TYPE_CHECKING:
+    from .repository import Fetch, Offer
+
+from .kube import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
+from .kube_plan import deviating_member
+from .signing_key import key_state
+from .sources import (
+    CRI_TOOLS,
+    NAMES,
+    apt_list_prefix,
+    clashes,
+    key_path,
+    key_url,
+    repository_url,
+    same_base,
+    source_path,
+)
+
+# The oldest minor pkgs.k8s.io was asked for when this was written; used only to suggest another one.
+_MINORS = range(33, 43)
+
+
+# -- looking
+
+
+def observe(
+    system: System,
+    url: str,
+    request: versions.Request,
+    fetch: Optional[Fetch] = None,
+    clock: Callable[[], float] = time.time,
+) -> KubePackagesState:
+    """What the host has and, only when that does not fulfil ``request``, what the repository below ``url`` offers.
+
+    ``url`` is the base (``cluster_packages_url``). Nothing is changed. A repository that does not answer is part of the
+    state, never an error. ``fetch`` and ``clock`` stand for the network and the time in tests.
+    """
+    release = os_release.os_release(system)
+    name = release.get("PRETTY_NAME") or release.get("ID", "an unknown system")
+    manager = packages.manager_of(release)
+    if not manager:
+        return KubePackagesState(system=name)
+    native = "dpkg" if manager == "apt" else "rpm"
+    found = packages.installed(system, manager, [native, *NAMES, CRI_TOOLS])
+    own = found.pop(native, None)
+    source = system.read(source_path(manager))
+    key_text = system.read(key_path(manager))
+    now = clock()
+    base = url.rstrip("/")
+    wanted_url = repository_url(base, request.series, manager)
+    state = KubePackagesState(
+        system=name,
+        manager=manager,
+        architecture=own.architecture if own else "",
+        installed=found,
+        source=source,
+        key=None if key_text is None else key_state(key_text, now),
+        clashes=clashes(system, manager, base, wanted_url),
+        lists_empty=manager == "apt" and packages.lists_empty(system, apt_list_prefix(wanted_url)),
+        interrupted=manager == "apt" and packages.interrupted(system),
+        enabled=system.run(["systemctl", "is-enabled", "kubelet.service"]).stdout.strip() == "enabled",
+        member=system.exists(KUBELET_CONF),
+    )
+    must_install = bool(lacking(state, request)) and not deviating_member(state, request)
+    must_have_key = (
+        state.key is None or bool(state.key.ends) or not state.key.fingerprints or not same_base(source, base)
+    )
+    if not must_install and not must_have_key:
+        return state
+    from . import repository
+
+    get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager))
+    answers = dict(state.__dict__)
+    if must_install:
+        answers["repository"] = _ask(get, base, request, manager, state.architecture)
+    if must_have_key and (not must_install or answers["repository"].reachable):
+        answers.update(_ask_key(get, key_url(base, request.series, manager), now))
+    return KubePackagesState(**answers)
+
+
+def _ask(fetch: Fetch, base: str, request: versions.Request, manager: str, architecture: str) -> RepositoryState:
+    from . import repository
+
+    url = repository_url(base, request.series, manager)
+    names = [*NAMES, CRI_TOOLS]
+    read = repository.deb_offers if manager == "apt" else repository.rpm_offers
+    try:
+        offers = read(url, fetch, architecture, names)
+    except repository.Unreachable as err:
+        missing = err.page.status in (403, 404, 410)
+        minors = _other_minors(fetch, base, request, manager) if missing else []
+        return RepositoryState(url, False, err.page.status, err.page.error, minors=minors)
+    except KubesteadError as err:
+        return RepositoryState(url, False, 200, err.message)
+    return summarize(url, offers)
+
+
+def summarize(url: str, offers: Sequence[Offer]) -> RepositoryState:
+    """The offers as a state: versions by package, newest first, and the kubeadm versions that want cri-tools."""
+    by_name: Dict[str, List[str]] = {}
+    for offer in offers:
+        known = by_name.setdefault(offer.name, [])
+        if offer.version not in known:
+            known.append(offer.version)
+    for known in by_name.values():
+        known.sort(key=packages.version_key, reverse=True)
+    wants = [offer.version for offer in offers if offer.name == "kubeadm" and depends_on(offer.depends, CRI_TOOLS)]
+    return RepositoryState(url, offers=by_name, cri_tools_for=wants)
+
+
+def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: str) -> List[str]:
+    """Minors that are there when the asked one is not, so that the message can name them."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    near = {request.minor - 2, request.minor - 1, request.minor + 1}
+    candidates = sorted(minor for minor in set(_MINORS) | near if minor > 0 and minor != request.minor)
+    index = "InRelease" if manager == "apt" else "repodata/repomd.xml"
+
+    def exists(minor: int) -> bool:
+        address = repository_url(base, "{0}.{1}".format(request.major, minor), manager) + index
+        return fetch(address, "HEAD").ok
+
+    with ThreadPoolExecutor(max_workers=len(candidates)) as pool:
+        found = list(pool.map(exists, candidates))
+    return ["{0}.{1}".format(request.major, minor) for minor, there in zip(candidates, found) if there]
+
+
+def _ask_key(fetch: Fetch, address: str, now: float) -> Dict[str, str]:
+    page = fetch(address, "GET")
+    if not page.ok:
+        return {"key_error": "{0}: {1}".format(address, page.error)}
+    text = page.body.decode("utf-8", "replace")
+    state = key_state(text, now)
+    if not state.fingerprints:
+        return {"key_error": "{0} is no OpenPGP public key".format(address)}
+    return {"offered_key": text.strip() + "\n", "offered_key_ends": state.ends}

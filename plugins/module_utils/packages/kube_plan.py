@@ -1,0 +1,309 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to change so that the kube packages are installed and held at the requested version."""
+
+from __future__ import annotations
+
+import time
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ..core import versions
+from ..core.errors import KubesteadError, OptionError
+from ..core.problem import Problem
+from ..core.step import Step
+from ..core.system import System
+from . import manager as packages
+from . import transaction
+from .kube import AREA, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
+from .signing_key import day, describe_key, key_state, public_keys
+from .sources import (
+    APT_SOURCE,
+    CRI_TOOLS,
+    DNF_OPTIONS,
+    KUBE,
+    NAMES,
+    URL_OPTION,
+    key_path,
+    render_source,
+    repository_url,
+    same_base,
+    source_difference,
+    source_path,
+)
+
+
+def deviating_member(state: KubePackagesState, request: versions.Request) -> str:
+    """For a node of a cluster with another version than asked for: ``kubelet 1.35.2``; else empty."""
+    if not state.member:
+        return ""
+    for name in KUBE:
+        present = state.installed.get(name)
+        version = versions.parse(present.version) if present and present.complete else None
+        if version is not None and not request.accepts(version):
+            return "{0} {1}".format(name, version)
+    return ""
+
+
+def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, str]:
+    """Package -> version for what is to be installed; of a package that fits already the version stays.
+
+    Empty versions are those the repository does not have (``problems`` tells them).
+    """
+    names = lacking(state, request)
+    if not names or state.repository is None:
+        return {name: "" for name in names}
+    version = _target_version(state, request)
+    chosen = {}
+    for name in names:
+        offers = state.repository.offers.get(name, [])
+        if name in KUBE:
+            offers = [offer for offer in offers if version is not None and versions.parse(offer) == version]
+        chosen[name] = offers[0] if offers else ""
+    kubeadm = chosen.get("kubeadm", "")
+    if kubeadm in state.repository.cri_tools_for and CRI_TOOLS not in chosen:
+        present = state.installed.get(CRI_TOOLS)
+        if present is None or not present.complete:
+            chosen[CRI_TOOLS] = (state.repository.offers.get(CRI_TOOLS) or [""])[0]
+    return chosen
+
+
+def to_come(state: KubePackagesState, options: KubePackagesOptions) -> Dict[str, str]:
+    """Package -> version for what a run installs; nothing where :func:`problems` forbids the run."""
+    if any(problem.level == "error" for problem in problems(state, options)):
+        return {}
+    return targets(state, options.request)
+
+
+def _target_version(state: KubePackagesState, request: versions.Request) -> Optional[versions.Version]:
+    """The version of an installed part when it fits (so that all parts are the same), else the newest there is."""
+    offers = state.repository.offers if state.repository else {}
+    wanted = [name for name in lacking(state, request) if name in KUBE]
+    per_name = [{versions.parse(text) for text in offers.get(name, [])} for name in wanted]
+    if not per_name:
+        return None
+    common = {version for version in set.intersection(*per_name) if version is not None and request.accepts(version)}
+    there = [versions.parse(state.installed[name].version) for name in KUBE if name in state.installed]
+    fitting = {version for version in there if version is not None and version in common}
+    return request.newest(fitting) or request.newest(common)
+
+
+def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Problem]:
+    """What stands in the way of the plan, from the state alone: errors, and warnings about the signing key."""
+    try:
+        options.validate()
+        request = options.request
+    except OptionError as err:
+        return [Problem("kube_packages.options", "{0} {1}".format(err.option, err.problem), err.fix)]
+    if not state.manager:
+        return [
+            Problem(
+                "kube_packages.system",
+                "{0} is no system the kube packages are made for".format(state.system or "the host"),
+                "use Debian, Ubuntu, Fedora or a RHEL kin",
+            )
+        ]
+    deviating = deviating_member(state, request)
+    if deviating:
+        name, _space, version = deviating.partition(" ")
+        return [
+            Problem(
+                "kube_packages.member",
+                "the node runs {0} {1} and is part of a cluster, {2} asks for {3}".format(
+                    name, version, VERSION_OPTION, options.version
+                ),
+                "set {0} to {1}; nodes of a cluster are not upgraded or downgraded by this role".format(
+                    VERSION_OPTION, version
+                ),
+            )
+        ]
+    found: List[Problem] = []
+    if lacking(state, request):
+        found += _repository_problems(state, options, request)
+    if not any(problem.level == "error" for problem in found):
+        found += _key_problems(state, options)
+    return found
+
+
+def _repository_problems(
+    state: KubePackagesState, options: KubePackagesOptions, request: versions.Request
+) -> List[Problem]:
+    check = "kube_packages.repository"
+    answer = state.repository
+    if answer is None:
+        return [Problem(check, "the repository was not asked what it has", "observe the host for this version")]
+    if not answer.reachable and answer.status in (403, 404, 410):
+        message = "{0} {1}: repository {2} does not exist ({3})".format(
+            VERSION_OPTION, options.version, answer.url, answer.status
+        )
+        if answer.minors:
+            return [Problem(check, message, "give one of {0}".format(", ".join(answer.minors[-6:])))]
+        return [Problem(check, message, "give another minor, or correct {0}".format(URL_OPTION))]
+    if not answer.reachable:
+        fix = "check the network, proxies and {0}".format(URL_OPTION)
+        if "not trusted" in answer.error:
+            fix = "install ca-certificates or the mirror's own CA on the host, or correct {0}".format(URL_OPTION)
+        return [Problem(check, "repository {0} can't be read: {1}".format(answer.url, answer.error), fix)]
+    absent = [name for name in targets(state, request) if not answer.offers.get(name)]
+    if absent:
+        return [
+            Problem(
+                check,
+                "repository {0} has no {1} for {2}".format(answer.url, ", ".join(absent), state.architecture),
+                "use a host of another architecture, or a repository that has it ({0})".format(URL_OPTION),
+            )
+        ]
+    lost = [name for name, version in targets(state, request).items() if not version]
+    if lost:
+        there = sorted({str(version) for version in map(versions.parse, answer.offers[lost[0]]) if version}, key=_patch)
+        return [
+            Problem(
+                "kube_packages.version",
+                "{0} {1}: {2} {1} is not in the repository {3}".format(
+                    VERSION_OPTION, options.version, lost[0], answer.url
+                ),
+                "give one of {0}, or {1} for the newest".format(", ".join(there[-6:]), request.series)
+                if there
+                else "give another version",
+            )
+        ]
+    return []
+
+
+def _patch(text: str) -> Tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Problem]:
+    check = "kube_packages.key"
+    path = key_path(state.manager)
+    if options.key:
+        return []
+    if state.key is None or not state.key.fingerprints:
+        if not state.offered_key:
+            why = state.key_error or "it was not fetched"
+            return [Problem(check, "the repository's signing key can't be had: {0}".format(why), _KEY_FIX)]
+        if state.offered_key_ends == "over":
+            return [Problem(check, "the repository's signing key is expired", _KEY_FIX)]
+        return []
+    if state.offered_key:
+        offered = [key.fingerprint for key in public_keys(state.offered_key)]
+        if same_base(state.source, options.url.rstrip("/")) and not set(offered) & set(state.key.fingerprints):
+            return [
+                Problem(
+                    check,
+                    "the repository's signing key changed from {0} to {1}".format(
+                        state.key.fingerprints[0], offered[0]
+                    ),
+                    "when that was announced, remove {0} or give the new key in kube_packages_key".format(path),
+                )
+            ]
+    if state.key.ends and (not state.offered_key or state.offered_key_ends):
+        day = time.strftime("%Y-%m-%d", time.gmtime(state.key.expires))
+        over = state.key.ends == "over"
+        installing = over and bool(state.repository)
+        return [
+            Problem(
+                check,
+                "the repository's signing key in {0} {1} on {2}, and {3}".format(
+                    path,
+                    "expired" if over else "expires",
+                    day,
+                    "the repository has no newer one" if state.offered_key else state.key_error or "no newer one came",
+                ),
+                _KEY_FIX,
+                "error" if installing else "warning",
+            )
+        ]
+    return []
+
+
+_KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION)
+
+
+def plan(state: KubePackagesState, options: KubePackagesOptions, together: Sequence[str] = ()) -> List[Step]:
+    """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`.
+
+    ``together`` are packages of others, installed in the same transaction; nothing is installed for them alone.
+    """
+    for problem in problems(state, options):
+        if problem.level == "error":
+            raise KubesteadError(problem.line, {"check": problem.check})
+    request = options.request
+    manager = state.manager
+    url = repository_url(options.url, request.series, manager)
+    steps: List[Step] = []
+    chosen = targets(state, request)
+    if state.interrupted and chosen:
+        steps.append(packages.finish_step(AREA))
+    steps += _key_steps(state, options)
+    for clash in state.clashes:
+        action = "remove" if clash.after is None else "write"
+        after = clash.after or ""
+        steps.append(Step(AREA, action, clash.path, clash.reason, clash.before, after, {"text": after, "mode": 0o644}))
+    text = render_source(manager, url, options.hold)
+    if state.source != text:
+        reason = "not there" if state.source is None else source_difference(state.source, text)
+        steps.append(_write(source_path(manager), reason, state.source or "", text))
+    if chosen:
+        if manager == "apt" and state.lists_empty:
+            steps.append(packages.update_step(AREA))
+        elif manager == "apt":
+            steps.append(packages.update_step(AREA, "packages are to be installed", APT_SOURCE))
+        extra = DNF_OPTIONS if manager == "dnf" else ()
+        all_of_them = {**chosen, **dict.fromkeys(together, "")}
+        steps.append(packages.install_step(AREA, manager, state.installed, all_of_them, options=extra, source=url))
+    if manager == "apt":
+        names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
+        steps += packages.hold_steps(AREA, manager, state.installed, names, options.hold)
+    if not state.enabled:
+        steps.append(Step(AREA, "enable", "kubelet.service", "not enabled"))
+    return steps
+
+
+def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[Step]:
+    path = key_path(state.manager)
+    text = options.key.strip() + "\n" if options.key else state.offered_key
+    if not text:
+        return []
+    new = key_state(text, 0)
+    old = state.key
+    if old is not None and old.sha256 == new.sha256:
+        return []
+    if old is None:
+        reason = "not there"
+    elif not options.key and set(old.fingerprints) & set(new.fingerprints):
+        if not old.ends or (new.expires and new.expires <= old.expires):
+            return []
+        reason = "{0} {1}".format("expired" if old.ends == "over" else "expires", day(old.expires))
+    elif not old.fingerprints:
+        reason = "holds no key"
+    else:
+        reason = "another key"
+    step = _write(path, reason, describe_key(old) if old else "", describe_key(new))
+    return [Step(step.area, step.action, path, reason, step.before, step.after, {"text": text, "mode": 0o644})]
+
+
+def _write(path: str, reason: str, before: str, text: str) -> Step:
+    return Step(AREA, "write", path, reason, before, text, {"text": text, "mode": 0o644})
+
+
+# -- doing
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    if step.action in ("write", "remove"):
+        try:
+            if step.action == "write":
+                system.write(step.target, step.data["text"], step.data["mode"])
+            else:
+                system.remove(step.target)
+        except OSError as err:
+            raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err
+    elif step.action == "enable":
+        # It is for the next boot; kubeadm reads the units anew before it starts the kubelet.
+        system.run(["systemctl", "enable", "--quiet", "--no-reload", step.target], check=True)
+    else:
+        transaction.apply(step, system)

@@ -1,0 +1,375 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Packages of the distribution: what is installed, and one transaction that installs what is missing.
+
+Two package managers: ``apt`` (Debian, Ubuntu) and ``dnf`` (Fedora, the RHEL family). Looking never changes anything:
+no list is fetched, no cache is written. What only a fetched list could tell (the exact version of a package on a host
+whose lists are empty) is left open rather than guessed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..core.errors import KubesteadError
+from ..core.options import from_dict
+from ..core.step import Step
+from ..core.system import System
+from ..host.os_release import os_release
+
+AREA = "packages"
+
+APT_LISTS = "/var/lib/apt/lists"
+VERSIONLOCK = "/etc/dnf/plugins/versionlock.list"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A package that must be installed. ``version`` is exact, or ends with ``*``; empty means any."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package the host knows. ``complete`` is False when its installation was interrupted."""
+
+    name: str
+    version: str
+    architecture: str = ""
+    complete: bool = True
+    held: bool = False
+    depends: str = ""
+
+
+@dataclass(frozen=True)
+class PackagesState:
+    """What a host says of the packages asked for.
+
+    ``lists_empty``: the host can't install anything before an index update. ``interrupted``: dpkg was killed and
+    must be finished first. ``offers``: the versions in apt's lists, the one apt would take first, of packages that are
+    not installed as wanted; looked up at all only when ``offers_known``.
+    """
+
+    manager: str
+    installed: Dict[str, Package] = field(default_factory=dict)
+    lists_empty: bool = False
+    interrupted: bool = False
+    offers: Dict[str, List[str]] = field(default_factory=dict)
+    offers_known: bool = False
+
+
+def manager_of(release: Mapping[str, str]) -> str:
+    """``apt``, ``dnf``, or empty for a system the collection does not know packages of."""
+    families = [release.get("ID", "")] + release.get("ID_LIKE", "").split()
+    for family in families:
+        if family in ("debian", "ubuntu"):
+            return "apt"
+        if family in ("fedora", "rhel", "centos"):
+            return "dnf"
+    return ""
+
+
+def manager(system: System) -> str:
+    """The host's package manager. Raises :class:`KubesteadError` for a system of neither Debian's nor RHEL's kin."""
+    release = os_release(system)
+    found = manager_of(release)
+    if not found:
+        name = release.get("PRETTY_NAME") or release.get("ID") or "this system"
+        raise KubesteadError(
+            "{0} is no system whose packages are known; use Debian, Ubuntu, Fedora or a RHEL kin".format(name)
+        )
+    return found
+
+
+def dnf_program(system: System) -> str:
+    """``dnf``, or ``yum`` where only that name exists."""
+    for name in ("dnf", "dnf5", "yum"):
+        if system.is_executable("/usr/bin/" + name):
+            return name
+    return "dnf"
+
+
+_DPKG_FORMAT = "${Package}\\t${Version}\\t${Architecture}\\t${db:Status-Status}\\t${db:Status-Want}\\t${Depends}\\n"
+_RPM_FORMAT = "%{NAME}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{ARCH}\\t[%{REQUIRENAME}, ]\\n"
+
+
+def installed(system: System, found_manager: str, names: Sequence[str]) -> Dict[str, Package]:
+    """The packages among ``names`` that are on the host, also half-installed ones. One command."""
+    if found_manager == "apt":
+        return parse_dpkg(system.run(["dpkg-query", "-W", "-f", _DPKG_FORMAT, *names]).stdout)
+    if found_manager == "dnf":
+        locked = versionlocks(system.read(VERSIONLOCK) or "")
+        return parse_rpm(system.run(["rpm", "-q", "--qf", _RPM_FORMAT, *names]).stdout, locked)
+    return {}
+
+
+def parse_dpkg(text: str) -> Dict[str, Package]:
+    """Packages from ``dpkg-query -W`` lines. Packages removed but for their configuration are not there."""
+    found = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) != 6:
+            continue
+        name, version, architecture, status, want, depends = parts
+        if status in ("not-installed", "config-files") or not version:
+            continue
+        found[name] = Package(name, version, architecture, status == "installed", want == "hold", depends)
+    return found
+
+
+def parse_rpm(text: str, locked: Sequence[str] = ()) -> Dict[str, Package]:
+    """Packages from ``rpm -q`` lines; ``locked`` are the names under a version lock."""
+    found: Dict[str, Package] = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) != 4:
+            continue
+        name, version, architecture, requires = parts
+        if name not in found or version_key(version) > version_key(found[name].version):
+            found[name] = Package(name, version, architecture, True, name in locked, requires.rstrip(", "))
+    return found
+
+
+def versionlocks(text: str) -> List[str]:
+    """The names in dnf's versionlock.list (``kubelet-0:1.36.1-150500.1.1.*``)."""
+    names = []
+    for line in text.splitlines():
+        match = re.match(r"^(?:.+?:)?([A-Za-z0-9][\w.+-]*?)-(?:\d+:)?\d[^-]*-[^-]*$", line.strip())
+        if match and not line.startswith(("#", "!")):
+            names.append(match.group(1))
+    return names
+
+
+def lists_empty(system: System, ignoring: str = "") -> bool:
+    """True when apt has no index of any repository but those whose list file starts with ``ignoring``."""
+    for name in system.names(APT_LISTS):
+        if re.search(r"_(Packages|InRelease|Release)(\.\w+)?$", name) and not (ignoring and name.startswith(ignoring)):
+            return False
+    return True
+
+
+def interrupted(system: System) -> bool:
+    """True when dpkg was killed in the middle of its work and refuses to go on before it is told to finish it."""
+    return any(name.isdigit() for name in system.names("/var/lib/dpkg/updates"))
+
+
+def policy(system: System, names: Sequence[str]) -> Dict[str, List[str]]:
+    """Package -> versions in apt's lists, the candidate first. Nothing is written."""
+    # apt would keep what it read in /var/cache/apt/*.bin.
+    argv = ["apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy", *names]
+    return parse_policy(system.run(argv).stdout)
+
+
+def parse_policy(text: str) -> Dict[str, List[str]]:
+    """Package -> versions apt knows a source of, the candidate first, from ``apt-cache policy``."""
+    found: Dict[str, List[str]] = {}
+    name = candidate = version = ""
+    for line in text.splitlines():
+        words = line.replace("***", "   ").split()
+        if line and not line[0].isspace() and line.endswith(":"):
+            name, version = line[:-1], ""
+        elif words[:1] == ["Candidate:"]:
+            candidate = words[1]
+        elif name and len(words) == 2 and re.match(r"^( \*\*\*|    ) \S", line):
+            version = words[0]
+        elif version and len(words) > 2 and words[1] != "/var/lib/dpkg/status":
+            known = found.setdefault(name, [])
+            if version not in known:
+                known.insert(0 if version == candidate else len(known), version)
+    return found
+
+
+def observe(system: System, wanted: Sequence[Wanted]) -> PackagesState:
+    """What the host says of the packages: at most two commands, nothing written.
+
+    Raises :class:`KubesteadError` on a system with neither apt nor dnf.
+    """
+    found_manager = manager(system)
+    present = installed(system, found_manager, [package.name for package in wanted])
+    if found_manager == "dnf":
+        return PackagesState("dnf", present)
+    empty = lists_empty(system)
+    missing = [package.name for package in wanted if not fulfilled(present, package)]
+    offers: Dict[str, List[str]] = {}
+    if missing and not empty:
+        offers = policy(system, missing)
+    return PackagesState("apt", present, empty, interrupted(system), offers, bool(missing) and not empty)
+
+
+def fulfilled(present: Mapping[str, Package], wanted: Wanted) -> bool:
+    """True when the package is installed, wholly and in a version that fits."""
+    package = present.get(wanted.name)
+    return package is not None and package.complete and fits(package.version, wanted.version)
+
+
+# -- versions
+
+
+def version_key(version: str) -> Tuple[Any, ...]:
+    """A key that sorts package versions as dpkg does (epoch, then digits as numbers, ``~`` before the end)."""
+    epoch, mark, rest = version.partition(":")
+    if not mark or not epoch.isdigit():
+        epoch, rest = "0", version
+    upstream, mark, revision = rest.rpartition("-")
+    if not mark:
+        upstream, revision = rest, "0"
+    return (int(epoch), _part_key(upstream), _part_key(revision))
+
+
+def _part_key(text: str) -> Tuple[Any, ...]:
+    key: List[Any] = []
+    for letters, digits in re.findall(r"(\D*)(\d*)", text):
+        key.append(tuple(_letter_weight(letter) for letter in letters) + (0,))
+        key.append(int(digits or 0))
+    return tuple(key)
+
+
+def _letter_weight(letter: str) -> int:
+    if letter == "~":
+        return -1
+    return ord(letter) if letter.isalpha() else ord(letter) + 256
+
+
+def fits(version: str, wanted: str) -> bool:
+    """True when an installed ``version`` is the one ``wanted`` (empty: any; epoch and revision may be left out)."""
+    if not wanted:
+        return True
+    without_epoch = version.partition(":")[2] if re.match(r"^\d+:", version) else version
+    forms = [version, without_epoch, without_epoch.rpartition("-")[0]]
+    return any(fnmatch.fnmatchcase(form, wanted) for form in forms if form)
+
+
+# -- deciding
+
+
+def wanted_from(items: Sequence[Mapping[str, Any]]) -> List[Wanted]:
+    """Packages from plain dictionaries ``{name, version}``."""
+    return [from_dict(Wanted, {key: value for key, value in item.items() if value is not None}) for item in items]
+
+
+def plan(state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = None, area: str = AREA) -> List[Step]:
+    """What is to be done so that all of ``wanted`` is installed, and held or not (None leaves holds alone).
+
+    Raises :class:`KubesteadError` for a package that the host's lists do not have.
+    """
+    missing = [package for package in wanted if not fulfilled(state.installed, package)]
+    steps = []
+    if missing:
+        absent = [_asked(state.manager, item) for item in missing if state.offers_known and not _offer(state, item)]
+        if absent:
+            raise KubesteadError(
+                "package {0} is in none of the host's repositories; check the name and version, or add the repository "
+                "that has it".format(", ".join(absent))
+            )
+        if state.interrupted:
+            steps.append(finish_step(area))
+        if state.lists_empty:
+            steps.append(update_step(area))
+        targets = {item.name: _offer(state, item) or item.version for item in missing}
+        pins = {item.name: targets[item.name] for item in missing if item.version}
+        steps.append(install_step(area, state.manager, state.installed, targets, pins))
+    names = [package.name for package in wanted]
+    steps.extend(hold_steps(area, state.manager, state.installed, names, hold))
+    return steps
+
+
+def _offer(state: PackagesState, package: Wanted) -> str:
+    """The version that would come: the first that fits; of a package that is there in part, its own."""
+    offers = state.offers.get(package.name, [])
+    present = state.installed.get(package.name)
+    if present is not None and fits(present.version, package.version):
+        return present.version
+    return next((version for version in offers if fits(version, package.version)), "")
+
+
+def _asked(found_manager: str, package: Wanted) -> str:
+    return _spec(found_manager, package.name, package.version)
+
+
+def finish_step(area: str) -> Step:
+    """Let dpkg finish what it was killed in."""
+    return Step(area, "finish", "dpkg", "an earlier package transaction was interrupted")
+
+
+def update_step(area: str, reason: str = "apt lists are empty", source: str = "") -> Step:
+    """Fetch apt's lists: all, or those of one ``source`` file alone."""
+    return Step(area, "update_index", source or "apt lists", reason, data={"source": source})
+
+
+def install_step(
+    area: str,
+    found_manager: str,
+    present: Mapping[str, Package],
+    targets: Mapping[str, str],
+    pinned: Optional[Mapping[str, str]] = None,
+    options: Sequence[str] = (),
+    source: str = "",
+) -> Step:
+    """One transaction for all of ``targets`` (name -> version, empty when not known).
+
+    ``pinned`` (name -> version) are asked for by version; without it all targets that have one are. ``options`` go to
+    the package manager; ``source`` is named when a version is not to be had.
+    """
+    pins = {name: version for name, version in targets.items() if version} if pinned is None else pinned
+    differences: Dict[str, List[str]] = {}
+    before = []
+    for name, version in targets.items():
+        differences.setdefault(_difference(present.get(name), version), []).append(name)
+        if name in present:
+            before.append("{0} {1}\n".format(name, present[name].version))
+    reasons = ["{0} {1}".format(" ".join(names), difference) for difference, names in differences.items()]
+    return Step(
+        area,
+        "install",
+        " ".join(targets),
+        next(iter(differences)) if len(differences) == 1 else ", ".join(reasons),
+        before="".join(before),
+        after="".join("{0} {1}\n".format(name, version or "(newest)") for name, version in targets.items()),
+        data={
+            "manager": found_manager,
+            "specs": [_spec(found_manager, name, pins.get(name, "")) for name in targets],
+            "held": [name for name in targets if name in present and present[name].held],
+            "options": list(options),
+            "source": source,
+        },
+    )
+
+
+def _difference(present: Optional[Package], version: str) -> str:
+    if present is None:
+        return "not installed -> {0}".format(version) if version else "not installed"
+    if not present.complete:
+        return "installed in part"
+    return "{0} -> {1}".format(present.version, version)
+
+
+def _spec(found_manager: str, name: str, version: str) -> str:
+    if not version:
+        return name
+    return "{0}={1}".format(name, version) if found_manager == "apt" else "{0}-{1}".format(name, version)
+
+
+def hold_steps(
+    area: str, found_manager: str, present: Mapping[str, Package], names: Sequence[str], hold: Optional[bool]
+) -> List[Step]:
+    """Hold, or release, those of ``names`` that are not (None: leave as it is)."""
+    if hold is None:
+        return []
+    held = [name for name in names if name in present and present[name].held]
+    others = [name for name in names if name not in held]
+    if hold and others:
+        return [_hold_step(area, "hold", found_manager, others, "not held")]
+    if not hold and held:
+        return [_hold_step(area, "release", found_manager, held, "held")]
+    return []
+
+
+def _hold_step(area: str, action: str, found_manager: str, names: Sequence[str], reason: str) -> Step:
+    return Step(area, action, " ".join(names), reason, data={"manager": found_manager, "names": list(names)})

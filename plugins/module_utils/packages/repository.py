@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a package repository offers, read over HTTPS before anything on the host is changed.
+
+Only names and versions are taken from here. What is installed is verified by apt or dnf against the signing key.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import http.client
+import lzma
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree
+import zlib
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
+
+from ..core.errors import KubesteadError
+from ..core.system import System
+
+# Seconds for one answer.
+TIMEOUT = 10.0
+_LARGEST = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer: ``status`` is HTTP's, 0 when there was none; ``error`` says why in a few words."""
+
+    status: int
+    body: bytes = b""
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True when the page is there."""
+        return self.status == 200
+
+
+# (address, method) -> Page; never raises
+Fetch = Callable[[str, str], Page]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A package in a repository's index, for the host's architecture or any."""
+
+    name: str
+    version: str
+    depends: str = ""
+
+
+def fetcher(proxies: Optional[Mapping[str, str]] = None) -> Fetch:
+    """A way to fetch pages through the environment's proxies, or these (``{"https": "http://proxy:3128"}``)."""
+    settings = urllib.request.getproxies()
+    for scheme, address in (proxies or {}).items():
+        settings.setdefault(scheme, address)
+    # One for all pages: to read the certificates that a machine trusts takes longer than to fetch one.
+    trust = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust)
+
+    def fetch(address: str, method: str = "GET") -> Page:
+        request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
+        try:
+            with opener.open(request, timeout=TIMEOUT) as answer:
+                return Page(answer.status, answer.read(_LARGEST))
+        except urllib.error.HTTPError as err:
+            err.close()
+            return Page(err.code, error="{0} {1}".format(err.code, err.reason).strip())
+        except urllib.error.URLError as err:
+            return Page(0, error=_why(err.reason))
+        except (OSError, ValueError, http.client.HTTPException) as err:
+            return Page(0, error=_why(err))
+
+    return fetch
+
+
+def _why(reason: object) -> str:
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted ({0})".format(reason.verify_message)
+    if isinstance(reason, socket.timeout):
+        return "no answer within {0:.0f} seconds".format(TIMEOUT)
+    if isinstance(reason, socket.gaierror):
+        return "its name can't be resolved"
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror.lower()
+    return str(reason) or type(reason).__name__
+
+
+def package_manager_proxies(system: System, manager: str) -> Dict[str, str]:
+    """The proxies the package manager is configured with, for a host where the environment names none."""
+    if manager == "apt":
+        text = system.run(["apt-config", "dump", "--format", "%f=%v%n", "Acquire"]).stdout
+        found = {}
+        for line in text.splitlines():
+            match = re.match(r"(?i)^Acquire::(https?)::Proxy=(\S+)$", line)
+            if match and match.group(2).upper() != "DIRECT":
+                found[match.group(1).lower()] = match.group(2)
+        # apt takes the proxy for http only when https has none of its own
+        if "http" in found:
+            found.setdefault("https", found["http"])
+        return found
+    match = re.search(r"(?m)^\s*proxy\s*=\s*(\S+)\s*$", system.read("/etc/dnf/dnf.conf") or "")
+    if match and match.group(1) != "_none_":
+        return {"http": match.group(1), "https": match.group(1)}
+    return {}
+
+
+# -- apt
+
+
+def deb_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[Offer]:
+    """The packages ``names`` in a flat apt repository. Raises :class:`Unreachable`."""
+    page = Page(0)
+    for name, unpack in (("Packages", _plain), ("Packages.gz", gzip.decompress)):
+        page = fetch(base + name, "GET")
+        if page.ok:
+            return parse_packages(_unpacked(base + name, page.body, unpack), architecture, names)
+        if page.status == 0:
+            break
+    raise Unreachable(base, page)
+
+
+def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[Offer]:
+    """Offers from the text of an apt ``Packages`` index."""
+    offers = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        fields: Dict[str, str] = {}
+        key = ""
+        for line in paragraph.splitlines():
+            if line[:1].isspace() and key:
+                fields[key] += " " + line.strip()
+            elif ":" in line:
+                key, value = line.split(":", 1)
+                fields[key] = value.strip()
+        fits = fields.get("Architecture") in (architecture, "all")
+        if fits and fields.get("Package") in names and fields.get("Version"):
+            offers.append(Offer(fields["Package"], fields["Version"], fields.get("Depends", "")))
+    return offers
+
+
+# -- dnf
+
+_REPO = "{http://linux.duke.edu/metadata/repo}"
+_COMMON = "{http://linux.duke.edu/metadata/common}"
+_RPM = "{http://linux.duke.edu/metadata/rpm}"
+_UNPACK: Dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".xz": lzma.decompress,
+    ".bz2": bz2.decompress,
+    ".xml": bytes,
+}
+
+
+def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[Offer]:
+    """The packages ``names`` in an rpm repository. Raises :class:`Unreachable`, or KubesteadError for odd metadata."""
+    address = base + "repodata/repomd.xml"
+    page = fetch(address, "GET")
+    if not page.ok:
+        raise Unreachable(base, page)
+    href = primary_href(_xml(address, page.body))
+    address = urllib.parse.urljoin(base, href)
+    page = fetch(address, "GET")
+    if not page.ok:
+        raise Unreachable(base, page)
+    extension = href[href.rindex(".") :]
+    if extension not in _UNPACK:
+        raise KubesteadError("{0} is packed as {1}, which Python can't unpack here".format(address, extension[1:]))
+    return parse_primary(_xml(address, _unpack_bytes(address, page.body, _UNPACK[extension])), architecture, names)
+
+
+def primary_href(repomd: xml.etree.ElementTree.Element) -> str:
+    """Where repomd.xml says the list of packages is. Raises KubesteadError when it doesn't say."""
+    for data in repomd.iter(_REPO + "data"):
+        location = data.find(_REPO + "location")
+        if data.get("type") == "primary" and location is not None:
+            return location.get("href", "")
+    raise KubesteadError("repodata/repomd.xml names no primary metadata; the repository is damaged")
+
+
+def parse_primary(root: xml.etree.ElementTree.Element, architecture: str, names: Sequence[str]) -> List[Offer]:
+    """Offers from an rpm repository's primary metadata."""
+    offers = []
+    for package in root.iter(_COMMON + "package"):
+        name = package.findtext(_COMMON + "name", "")
+        arch = package.findtext(_COMMON + "arch", "")
+        version = package.find(_COMMON + "version")
+        if name not in names or arch not in (architecture, "noarch") or version is None:
+            continue
+        epoch = version.get("epoch", "0")
+        text = "{0}-{1}".format(version.get("ver", ""), version.get("rel", ""))
+        requires = [entry.get("name", "") for needs in package.iter(_RPM + "requires") for entry in needs]
+        offers.append(Offer(name, text if epoch in ("", "0") else epoch + ":" + text, ", ".join(requires)))
+    return offers
+
+
+class Unreachable(KubesteadError):
+    """A repository that did not give its index. ``page`` is the answer."""
+
+    def __init__(self, base: str, page: Page) -> None:
+        super().__init__("{0}: {1}".format(base, page.error))
+        self.page = page
+
+
+def _plain(data: bytes) -> bytes:
+    return data
+
+
+def _unpack_bytes(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -> bytes:
+    try:
+        return unpack(data)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as err:
+        raise KubesteadError("{0} can't be unpacked: {1}".format(address, err)) from err
+
+
+def _unpacked(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -> str:
+    return _unpack_bytes(address, data, unpack).decode("utf-8", "replace")
+
+
+def _xml(address: str, data: bytes) -> xml.etree.ElementTree.Element:
+    try:
+        return xml.etree.ElementTree.fromstring(data)
+    except xml.etree.ElementTree.ParseError as err:
+        raise KubesteadError("{0} is no XML: {1}".format(address, err)) from err

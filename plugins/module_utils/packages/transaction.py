@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs apt and dnf: waits for locks, finishes interrupted work, and says why a transaction failed."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Callable, Optional, Sequence
+
+from ..core.errors import CommandError, KubesteadError
+from ..core.step import Step
+from ..core.system import Result, System
+from .manager import dnf_program, lists_empty
+
+# Seconds another package manager may keep its lock (unattended upgrades after a boot take minutes).
+LOCK_WAIT = 600
+_UPDATE_TIMEOUT = 900.0
+_INSTALL_TIMEOUT = 3600.0
+
+_APT_ENV = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "APT_LISTCHANGES_FRONTEND": "none",
+    # needrestart would ask, or restart services in the middle of a run.
+    "NEEDRESTART_SUSPEND": "1",
+}
+_APT_GET = (
+    "apt-get",
+    "-q",
+    "-y",
+    "-o",
+    "DPkg::Lock::Timeout={0}".format(LOCK_WAIT),
+    "-o",
+    "Dpkg::Use-Pty=0",
+)
+
+
+# -- doing
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out one step. Raises :class:`CommandError` with the package manager's own cause in one line."""
+    data = step.data
+    if step.action == "finish":
+        finish_interrupted(system)
+    elif step.action == "update_index":
+        update_index(system, str(data.get("source", "")))
+    elif step.action == "install":
+        install(system, data["manager"], data["specs"], data["held"], data["options"], data["source"])
+    elif step.action in ("hold", "release"):
+        set_hold(system, data["manager"], data["names"], step.action == "hold")
+    else:
+        raise KubesteadError("packages can't {0}; this is a defect of the collection".format(step.action))
+
+
+def finish_interrupted(system: System) -> None:
+    """Let dpkg finish what it was killed in."""
+    argv = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]
+    result = _patiently(lambda: system.run(argv, timeout=_INSTALL_TIMEOUT, env=_APT_ENV))
+    if not result.ok:
+        raise failure("dpkg --configure -a", result)
+
+
+def update_index(system: System, source: str = "") -> None:
+    """Fetch apt's lists; with ``source`` those of that sources file alone, and any trouble with it is an error.
+
+    A full update goes on when one of the host's other repositories is broken: whether that matters, the installation
+    tells.
+    """
+    argv = [*_APT_GET]
+    if source:
+        argv += ["-o", "Dir::Etc::SourceList=" + source, "-o", "Dir::Etc::SourceParts=/dev/null"]
+        argv += ["-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"]
+    argv.append("update")
+    result = _patiently(lambda: system.run(argv, timeout=_UPDATE_TIMEOUT, env=_APT_ENV))
+    if not result.ok and (source or lists_empty(system)):
+        raise failure("apt-get update", result)
+
+
+def install(
+    system: System,
+    found_manager: str,
+    specs: Sequence[str],
+    held: Sequence[str] = (),
+    options: Sequence[str] = (),
+    source: str = "",
+) -> None:
+    """Install ``specs`` in one transaction, to an older version too; packages ``held`` before are held again.
+
+    Lists that are out of date (a file is gone from the mirror, a dependency is not known) are fetched anew, once.
+    """
+    if found_manager == "dnf":
+        argv = [dnf_program(system), "-q", "-y", "--setopt=install_weak_deps=False", *options, "install", *specs]
+        result = system.run(argv, timeout=_INSTALL_TIMEOUT)
+        if not result.ok:
+            raise failure("dnf install", result, specs, source)
+        return
+    argv = [*_APT_GET, "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+    argv += ["--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
+    argv += [*options, "install", *specs]
+
+    def transaction() -> Result:
+        return system.run(argv, timeout=_INSTALL_TIMEOUT, env=_APT_ENV)
+
+    result = _patiently(transaction)
+    if not result.ok and _lists_are_old(result):
+        update_index(system)
+        result = _patiently(transaction)
+    if not result.ok:
+        raise failure("apt-get install", result, specs, source)
+    if held:
+        set_hold(system, "apt", held, True)
+
+
+def set_hold(system: System, found_manager: str, names: Sequence[str], hold: bool) -> None:
+    """Hold packages at their version, or release them. dnf needs its versionlock plugin for it."""
+    if found_manager == "apt":
+        argv = ["apt-mark", "-q", "hold" if hold else "unhold", *names]
+        result = _patiently(lambda: system.run(argv, timeout=_UPDATE_TIMEOUT))
+    else:
+        argv = [dnf_program(system), "-q", "-y", "versionlock", "add" if hold else "delete", *names]
+        result = system.run(argv, timeout=_UPDATE_TIMEOUT)
+        if not result.ok and "versionlock" in result.stderr:
+            raise CommandError(
+                "packages can't be held: dnf has no versionlock command here; install python3-dnf-plugin-versionlock"
+            )
+    if not result.ok:
+        raise failure(" ".join(argv[:3]), result)
+
+
+_LOCKED = re.compile(r"(?i)could not get lock|unable to (?:acquire|lock)|is another process using it|locked by another")
+_OLD_LISTS = re.compile(
+    r"404 +Not Found|Unable to fetch some archives|Unable to locate package|no installation candidate"
+    r"|unmet dependencies|is not installable|not going to be installed|Hash Sum mismatch"
+)
+
+
+def _lists_are_old(result: Result) -> bool:
+    return bool(_OLD_LISTS.search(result.stdout + result.stderr))
+
+
+def _patiently(command: Callable[[], Result]) -> Result:
+    """Run a command again while another package manager has the lock: apt itself waits for some of its locks only."""
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        result = command()
+        if result.ok or not _LOCKED.search(result.stderr) or time.monotonic() > deadline:
+            return result
+        time.sleep(2)
+
+
+def failure(what: str, result: Result, specs: Sequence[str] = (), source: str = "") -> CommandError:
+    """The exception for a command of the package manager that failed, with its cause."""
+    text = cause(result, specs, source)
+    return CommandError("{0} failed: {1}".format(what, text), {"rc": result.rc, "stderr": result.stderr[-4000:]})
+
+
+def cause(result: Result, specs: Sequence[str] = (), source: str = "") -> str:
+    """Why apt, dpkg or dnf failed, in one line: the first cause it names, not the last consequence."""
+    if result.rc in (124, 127):
+        return result.last_line
+    if result.rc < 0:
+        return "it was killed (signal {0}); the next run finishes what it left".format(-result.rc)
+    lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines() if line.strip()]
+    text = "\n".join(lines)
+    match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
+    if match:
+        return _not_in_repository("{0}={1}".format(match.group(2), match.group(1)), source)
+    match = re.search(r"(?:No match for argument|Unable to find a match): (\S+)", text)
+    if match:
+        return _not_in_repository(match.group(1), source)
+    match = re.search(r"E: Unable to locate package (\S+)", text)
+    if match:
+        return "package {0} is in none of the host's repositories".format(match.group(1))
+    if "No space left on device" in text or "don't have enough free space" in text:
+        return "the disk is full ({0})".format(_first(lines, ("No space left", "free space")) or "")
+    for index, line in enumerate(lines):
+        if line.startswith("dpkg: error processing") and index + 1 < len(lines):
+            return "{0} {1}".format(line, lines[index + 1])
+    unmet = [line for line in lines if re.match(r"\S+ : (Pre)?(Depends|Breaks|Conflicts)", line)]
+    if unmet:
+        return "; ".join(unmet[:3])
+    found = _first(lines, ("GPG error", "E: ", "Error: ", "error: ", "Problem"))
+    return found or result.last_line or "it ended with code {0} and said nothing".format(result.rc)
+
+
+def _not_in_repository(spec: str, source: str) -> str:
+    return "{0} is {1}".format(spec, "not in the repository " + source if source else "in none of the repositories")
+
+
+def _first(lines: Sequence[str], marks: Sequence[str]) -> Optional[str]:
+    for mark in marks:
+        for line in lines:
+            if mark in line:
+                return line[3:] if line.startswith(("E: ", "W: ")) else line
+    return None

@@ -1,0 +1,412 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pod network without images: the CNI plugins on disk, each node's own pod range, and routes to the others'.
+
+Every node has a bridge with the range Kubernetes gave it (``spec.podCIDR``). A systemd unit holds the routes to the
+other nodes and the few netfilter rules, so that both are there again after a reboot. All nodes have to be on one
+network.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence
+
+from ..core.addresses import parse_cidrs
+from ..core.constants import PROTOCOL
+from ..core.errors import KubesteadError
+from ..core.step import Step
+from ..core.system import System
+from ..host.interfaces import Interface, json_objects, parse_interfaces
+from ..kube.nodes import Node
+
+CNI_FOLDER = "/etc/cni/net.d"
+CONFLIST = CNI_FOLDER + "/10-kubestead.conflist"
+UNIT_NAME = "kubestead-routes.service"
+UNIT = "/etc/systemd/system/" + UNIT_NAME
+BIN_FOLDER = "/opt/cni/bin"
+PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+BRIDGE = "cni0"
+COMMENT = "kubestead"
+_AREA = "cni"
+
+
+@dataclass(frozen=True)
+class BridgeOptions:
+    """What the bridge network is to be on one node. ``mtu`` is bytes, 0 takes that of the node's interface."""
+
+    pod_cidr: str
+    nodes: List[Node]
+    mtu: int = 0
+    # The node this machine is; "" finds it by its addresses.
+    node_name: str = ""
+    # A machine that is none of the nodes is left alone.
+    members_only: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route to another node's pods."""
+
+    destination: str
+    gateway: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A netfilter rule; ``family`` is 4 or 6."""
+
+    family: int
+    table: str
+    chain: str
+    text: str
+
+    @property
+    def command(self) -> str:
+        """The tool that handles the rule's family."""
+        return "iptables" if self.family == 4 else "ip6tables"
+
+
+@dataclass(frozen=True)
+class BridgeState:
+    """What a machine has of the bridge network."""
+
+    conflist: Optional[str] = None
+    # Other CNI configurations; the one first by name is what the runtime takes.
+    others: List[str] = field(default_factory=list)
+    missing_plugins: List[str] = field(default_factory=list)
+    unit: Optional[str] = None
+    enabled: bool = False
+    routes: List[Route] = field(default_factory=list)
+    rules: List[Rule] = field(default_factory=list)
+    interfaces: List[Interface] = field(default_factory=list)
+    hostname: str = ""
+
+
+# -- looking
+
+
+def observe(system: System) -> BridgeState:
+    """Look at the machine. Read-only; a machine without a bridge network is not asked for its rules."""
+    names = [name for name in system.names(CNI_FOLDER) if name.endswith((".conf", ".conflist", ".json"))]
+    unit = system.read(UNIT)
+    # Also where the unit is gone: they are of a cluster that was here before.
+    routes = []
+    for flag in ("-4", "-6"):
+        answer = system.run(["ip", "-j", flag, "route", "show", "proto", PROTOCOL])
+        routes += parse_routes(answer.stdout)
+    state = BridgeState(
+        conflist=system.read(CONFLIST),
+        others=[name for name in names if name != CONFLIST.rsplit("/", 1)[1]],
+        missing_plugins=[name for name in PLUGINS if not system.is_executable("{0}/{1}".format(BIN_FOLDER, name))],
+        interfaces=parse_interfaces(system.run(["ip", "-j", "address", "show"]).stdout),
+        hostname=(system.read("/proc/sys/kernel/hostname") or "").strip().lower(),
+        unit=unit,
+        routes=routes,
+    )
+    if unit is None:
+        return state
+    rules: List[Rule] = []
+    for family in (4, 6) if "ip6tables" in unit else (4,):
+        for table, chain in (("nat", "POSTROUTING"), ("filter", "FORWARD")):
+            command = Rule(family, table, chain, "").command
+            rules += parse_rules(family, table, system.run([command, "-w", "-t", table, "-S", chain]).stdout)
+    enabled = system.run(["systemctl", "is-enabled", UNIT_NAME]).stdout.strip() == "enabled"
+    values: Dict[str, Any] = dict(vars(state), rules=rules, enabled=enabled)
+    return BridgeState(**values)
+
+
+def parse_routes(text: str) -> List[Route]:
+    """The routes of ``ip -j route`` that go through a gateway."""
+    return [
+        Route(str(entry["dst"]), str(entry["gateway"]))
+        for entry in json_objects(text)
+        if entry.get("dst") and entry.get("gateway")
+    ]
+
+
+def parse_rules(family: int, table: str, text: str) -> List[Rule]:
+    """Our rules in what ``iptables -S`` prints."""
+    rules = []
+    for line in text.splitlines():
+        plain = line.replace('"', "")
+        words = plain.split()
+        if len(words) > 2 and words[0] == "-A" and "--comment {0} ".format(COMMENT) in plain:
+            rules.append(Rule(family, table, words[1], " ".join(words[2:])))
+    return rules
+
+
+# -- deciding
+
+
+def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
+    """The node that this machine is: by name where one is given, else by address, else by host name."""
+    if options.node_name:
+        return next((node for node in options.nodes if node.name == options.node_name), None)
+    own = {interface.address for interface in state.interfaces}
+    for node in options.nodes:
+        if own & set(node.addresses):
+            return node
+    names = (state.hostname, state.hostname.split(".")[0])
+    return next((node for node in options.nodes if node.name in names), None)
+
+
+def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
+    """What is to be changed on the machine. Raises :class:`KubesteadError` for what stands in the way."""
+    node = this_node(state, options)
+    if node is None and options.members_only:
+        return []
+    if node is None:
+        raise KubesteadError(
+            "bridge network: none of the cluster's nodes ({0}) is this host; join it first".format(
+                ", ".join(item.name for item in options.nodes) or "none"
+            )
+        )
+    if node.foreseen:
+        reason = "its pod range is known once it is in the cluster"
+        return [Step(_AREA, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
+    _require(state, options, node)
+    routes = wanted_routes(options, node)
+    rules = wanted_rules(options)
+    _require_reachable(state, routes, options)
+    steps: List[Step] = []
+    unit = render_unit(routes, rules)
+    if state.unit != unit:
+        reason = "not there" if state.unit is None else "its routes or rules differ"
+        steps.append(Step(_AREA, "write", UNIT, reason, state.unit or "", unit, {"text": unit}))
+    elif not state.enabled:
+        steps.append(Step(_AREA, "enable", UNIT_NAME, "not enabled"))
+    steps += _route_steps(state.routes, routes)
+    steps += [
+        Step(_AREA, "add_route", "to the pods of {0}".format(other.name), "{0} joins".format(other.name))
+        for other in options.nodes
+        if other.foreseen
+    ]
+    steps += _rule_steps(state.rules, rules)
+    conflist = render_conflist(node, _mtu(state, options, node))
+    if state.conflist != conflist:
+        reason = "not there" if state.conflist is None else "its content differs"
+        steps.append(Step(_AREA, "write", CONFLIST, reason, state.conflist or "", conflist, {"text": conflist}))
+    return steps
+
+
+def wanted_routes(options: BridgeOptions, node: Node) -> List[Route]:
+    """A route to each range of each other node, through that node's address of the same family."""
+    routes = []
+    for other in options.nodes:
+        if other.name == node.name:
+            continue
+        for cidr in other.pod_cidrs:
+            version = ipaddress.ip_network(cidr).version
+            gateway = next((text for text in other.addresses if ipaddress.ip_address(text).version == version), None)
+            if gateway:
+                routes.append(Route(cidr, gateway))
+    return sorted(routes, key=lambda route: (route.destination, route.gateway))
+
+
+def wanted_rules(options: BridgeOptions) -> List[Rule]:
+    """Forwarding for pods whatever the chain's policy, and the node's address for what leaves the pod network."""
+    rules = []
+    for network in parse_cidrs("cluster_pod_cidr", options.pod_cidr):
+        mark = "-m comment --comment {0}".format(COMMENT)
+        rules += [
+            Rule(network.version, "nat", "POSTROUTING", "-s {0} ! -d {0} {1} -j MASQUERADE".format(network, mark)),
+            Rule(network.version, "filter", "FORWARD", "-s {0} {1} -j ACCEPT".format(network, mark)),
+            Rule(network.version, "filter", "FORWARD", "-d {0} {1} -j ACCEPT".format(network, mark)),
+        ]
+    return rules
+
+
+def render_conflist(node: Node, mtu: int) -> str:
+    """The CNI configuration of a node."""
+    families = [ipaddress.ip_network(cidr).version for cidr in node.pod_cidrs]
+    defaults = {4: "0.0.0.0/0", 6: "::/0"}
+    main: Dict[str, Any] = {
+        "type": "bridge",
+        "bridge": BRIDGE,
+        "isGateway": True,
+        # A node that joined anew has another range: the bridge follows.
+        "forceAddress": True,
+        # The unit masquerades what leaves the pod network; the plugin would do it between nodes as well.
+        "ipMasq": False,
+        # A pod reaches itself through its own Service.
+        "hairpinMode": True,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": cidr}] for cidr in node.pod_cidrs],
+            "routes": [{"dst": defaults[family]} for family in families],
+        },
+    }
+    if mtu:
+        main["mtu"] = mtu
+    document = {
+        "cniVersion": "0.4.0",
+        "name": "kubestead",
+        "plugins": [main, {"type": "portmap", "capabilities": {"portMappings": True}}],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def render_unit(routes: Sequence[Route], rules: Sequence[Rule]) -> str:
+    """The systemd unit that sets routes and rules at boot."""
+    lines = [
+        "# Written by kubestead.cluster (bridge_cni); changes are overwritten.",
+        "[Unit]",
+        "Description=Routes and rules of the pod network",
+        "Wants=network-online.target",
+        "After=network-online.target",
+        "Before=kubelet.service",
+        "# What manages the network may drop routes that are not its own when it restarts.",
+        "PartOf=systemd-networkd.service NetworkManager.service networking.service",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+    ]
+    lines += ["ExecStart=-/bin/sh -c '{0}'".format(" ".join(_route_command(route))) for route in routes]
+    for rule in rules:
+        tests = "{0} -w -t {1} -C {2} {3}".format(rule.command, rule.table, rule.chain, rule.text)
+        adds = "{0} -w -t {1} -I {2} {3}".format(rule.command, rule.table, rule.chain, rule.text)
+        lines.append("ExecStart=-/bin/sh -c '{0} 2>/dev/null || {1}'".format(tests, adds))
+    lines += ["", "[Install]", "WantedBy=multi-user.target"]
+    return "\n".join(lines) + "\n"
+
+
+def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
+    if not node.pod_cidrs:
+        raise KubesteadError(
+            "bridge network: node {0} has no pod range: the cluster was made without one (kubeadm's podSubnet) or "
+            "kube-controller-manager does not run; check spec.podCIDR of the node".format(node.name)
+        )
+    pods = parse_cidrs("cluster_pod_cidr", options.pod_cidr)
+    for cidr in node.pod_cidrs:
+        own = ipaddress.ip_network(cidr)
+        if not any(own.version == pod.version and own.subnet_of(pod) for pod in pods):  # type: ignore[arg-type]
+            raise KubesteadError(
+                "cluster_pod_cidr is {0}, but node {1} has the pod range {2}; set it to the range the cluster was "
+                "made with".format(options.pod_cidr, node.name, cidr)
+            )
+    if state.missing_plugins:
+        raise KubesteadError(
+            "bridge network: {0} lacks the CNI plugins {1}; install the package kubernetes-cni".format(
+                BIN_FOLDER, ", ".join(state.missing_plugins)
+            )
+        )
+    before = [name for name in state.others if name < CONFLIST.rsplit("/", 1)[1]]
+    if before:
+        raise KubesteadError(
+            "bridge network: the container runtime takes {0}/{1}, which comes before {2}; remove it, or set cni_plugin "
+            "to what it belongs to".format(CNI_FOLDER, before[0], CONFLIST.rsplit("/", 1)[1])
+        )
+
+
+def _require_reachable(state: BridgeState, routes: Sequence[Route], options: BridgeOptions) -> None:
+    networks = [
+        ipaddress.ip_interface("{0}/{1}".format(item.address, item.length)).network
+        for item in state.interfaces
+        if item.name != BRIDGE
+    ]
+    for route in routes:
+        gateway = ipaddress.ip_address(route.gateway)
+        if not any(gateway.version == network.version and gateway in network for network in networks):
+            name = next((node.name for node in options.nodes if route.gateway in node.addresses), "?")
+            raise KubesteadError(
+                "bridge network: node {0} ({1}) is on none of this host's networks; use cni_plugin: calico, which "
+                "tunnels".format(name, route.gateway)
+            )
+
+
+def _mtu(state: BridgeState, options: BridgeOptions, node: Node) -> int:
+    if options.mtu:
+        return options.mtu
+    return next((item.mtu for item in state.interfaces if item.address in node.addresses), 0)
+
+
+def _route_steps(present: Sequence[Route], wanted: Sequence[Route]) -> List[Step]:
+    steps = []
+    now = {route.destination: route.gateway for route in present}
+    then = {route.destination: route.gateway for route in wanted}
+    for route in wanted:
+        via = now.get(route.destination)
+        if via != route.gateway:
+            reason = "not there" if via is None else "via {0} -> {1}".format(via, route.gateway)
+            after = "via {0}\n".format(route.gateway)
+            before = "" if via is None else "via {0}\n".format(via)
+            data = {"argv": _route_command(route)}
+            steps.append(Step(_AREA, "add_route", route.destination, reason, before, after, data))
+    for route in present:
+        if route.destination not in then:
+            argv = ["ip", _family(route), "route", "del", route.destination, "proto", PROTOCOL]
+            before = "via {0}\n".format(route.gateway)
+            steps.append(
+                Step(_AREA, "remove_route", route.destination, "no node has this range", before, "", {"argv": argv})
+            )
+    return steps
+
+
+def _rule_steps(present: Sequence[Rule], wanted: Sequence[Rule]) -> List[Step]:
+    steps = []
+    for rule in wanted:
+        if rule not in present:
+            target = "{0} {1}".format(rule.command, rule.chain)
+            data = {"rule": rule}
+            steps.append(Step(_AREA, "add_rule", target, "not there", "", rule.text + "\n", data))
+    for index, rule in enumerate(present):
+        if rule not in wanted or rule in present[:index]:
+            target = "{0} {1}".format(rule.command, rule.chain)
+            argv = [rule.command, "-w", "-t", rule.table, "-D", rule.chain] + rule.text.split()
+            reason = "not wanted any more" if rule not in wanted else "there twice"
+            steps.append(Step(_AREA, "remove_rule", target, reason, rule.text + "\n", "", {"argv": argv}))
+    return steps
+
+
+def _family(route: Route) -> str:
+    return "-{0}".format(ipaddress.ip_network(route.destination).version)
+
+
+def _route_command(route: Route) -> List[str]:
+    argv = ["ip", _family(route), "route", "replace", route.destination, "via", route.gateway]
+    return argv + ["proto", PROTOCOL]
+
+
+# -- acting
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry one step out."""
+    if step.action == "write":
+        system.write(step.target, step.data["text"])
+        if step.target == UNIT:
+            # Enabling would read all units anew as well, which takes systemd a while.
+            _enable(system, "--no-reload")
+            system.run(["systemctl", "daemon-reload"], check=True)
+            system.run(["systemctl", "restart", UNIT_NAME], check=True)
+    elif step.action == "enable":
+        _enable(system)
+    elif step.action == "add_rule":
+        _add_rule(step.data["rule"], system)
+    elif step.action == "remove_route":
+        done = system.run(step.data["argv"])
+        # Gone meanwhile is as good.
+        if not done.ok and "No such process" not in done.stderr:
+            system.run(step.data["argv"], check=True)
+    else:
+        system.run(step.data["argv"], check=True)
+
+
+def _enable(system: System, *options: str) -> None:
+    system.run(["systemctl", "enable", *options, UNIT_NAME], check=True)
+
+
+def _add_rule(rule: Rule, system: System) -> None:
+    words = rule.text.split()
+    base = [rule.command, "-w", "-t", rule.table]
+    known = system.run(base + ["-C", rule.chain] + words)
+    if known.rc == 127:
+        raise KubesteadError("{0} is not on this host; install the package iptables".format(rule.command))
+    if not known.ok:
+        system.run(base + ["-I", rule.chain] + words, check=True)

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of the pod network, whichever plugin makes it, and what a node shows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Dict, List, Optional, Tuple
+
+from ..core.addresses import Network, parse_cidrs
+from ..core.errors import KubesteadError, OptionError
+from ..core.options import option
+from ..core.problem import Problem
+from ..core.step import Step
+from ..core.system import System
+from ..kube import nodes as kube_nodes
+from . import bridge
+
+AREA = "cni"
+
+PLUGINS = ("calico", "bridge", "none")
+ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None")
+
+
+@dataclass(frozen=True)
+class CniOptions:
+    """The variables of the role ``cni``."""
+
+    plugin: str = option("calico")
+    calico_version: str = option("v3.32.1")
+    # A path or URL; "" is the project's own manifest of calico_version.
+    calico_manifest: str = option("")
+    # sha256 of the manifest; "" is the known one of calico_version.
+    calico_checksum: str = option("")
+    encapsulation: str = option("VXLAN")
+    # Bytes; 0 leaves it to Calico (or, with bridge, takes the interface's).
+    mtu: int = option(0)
+    autodetection: str = option("kubernetes-internal-ip")
+    image_registry: str = option("")
+    # Prefix length of the range a node takes at a time; 0 leaves it to Calico (26).
+    block_size: int = option(0)
+    felix: Dict[str, str] = option(factory=dict)
+    wait_rollout: bool = option(True)
+    # Seconds, for the rollout and the nodes together.
+    timeout: int = option(300)
+    # "" is the range of the cluster (Calico reads it from kubeadm's configuration).
+    pod_cidr: str = option("", var="cluster_pod_cidr")
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for what can't be used."""
+        if self.plugin not in PLUGINS:
+            raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "give one of " + ", ".join(PLUGINS))
+        if self.encapsulation not in ENCAPSULATIONS:
+            raise OptionError(
+                "cni_encapsulation", "is {0!r}".format(self.encapsulation), "give one of " + ", ".join(ENCAPSULATIONS)
+            )
+        if self.mtu and not 576 <= self.mtu <= 65535:
+            raise OptionError("cni_mtu", "is {0}".format(self.mtu), "give bytes from 576 to 65535, or 0 for automatic")
+        if self.timeout < 1:
+            raise OptionError("cni_timeout", "is {0}".format(self.timeout), "give seconds, like 300")
+        pools = self.pools()
+        if self.block_size and not 20 <= self.block_size <= 32:
+            raise OptionError("cni_block_size", "is {0}".format(self.block_size), "give a prefix length from 20 to 32")
+        block = self.block_size or 26
+        for pool in pools:
+            if self.plugin == "calico" and pool.version == 4 and pool.prefixlen > block:
+                raise OptionError(
+                    "cluster_pod_cidr",
+                    "is {0}, smaller than one Calico block (/{1})".format(pool, block),
+                    "give a larger range, or a longer cni_block_size",
+                )
+
+    def pools(self) -> List[Network]:
+        """The ranges pods get their addresses from: one, one of each family, or none where it is left open."""
+        return parse_cidrs("cluster_pod_cidr", self.pod_cidr) if self.pod_cidr.strip() else []
+
+
+@dataclass(frozen=True)
+class CniState:
+    """What a node shows of its pod network."""
+
+    bridge: Optional[bridge.BridgeState] = None
+
+
+def observe(system: System) -> CniState:
+    """Look at a node (read-only)."""
+    return CniState(bridge.observe(system))
+
+
+def with_plugins(state: CniState) -> CniState:
+    """The state as it is once the package kubernetes-cni is installed."""
+    return CniState(replace(state.bridge, missing_plugins=[])) if state.bridge else state
+
+
+def plan(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]] = None) -> List[Step]:
+    """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
+
+    ``nodes`` are the cluster's, as the API tells them; without them (no cluster yet) the plan only says that the
+    network is to be set up. What stands in the way is for :func:`problems`.
+    """
+    if options.plugin != "bridge":
+        return []
+    seen, wanted = _bridge(state, options, nodes)
+    node = bridge.this_node(seen, wanted)
+    if node is None:
+        return [Step(AREA, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+    if _awaits_range(node, options):
+        return [Step(AREA, "configure", bridge.CONFLIST, "the node has no pod range yet")]
+    try:
+        return bridge.plan(seen, wanted)
+    except KubesteadError as err:
+        return [Step(AREA, "configure", bridge.CONFLIST, err.message)]
+
+
+def problems(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]] = None) -> List[Problem]:
+    """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
+    found: List[Problem] = []
+    seen, wanted = _bridge(state, options, nodes)
+    node = bridge.this_node(seen, wanted)
+    if options.plugin == "bridge" and node is not None and not _awaits_range(node, options):
+        try:
+            bridge.plan(seen, wanted)
+        except KubesteadError as err:
+            what, _separator, fix = err.message.partition("; ")
+            found.append(Problem("cni.bridge", what, fix))
+    if options.plugin == "calico" and seen.conflist is not None:
+        text = "cni_plugin is calico, but this node runs the bridge network ({0})".format(bridge.CONFLIST)
+        fix = "set cni_plugin to bridge: the pod network of a running cluster can't be exchanged"
+        found.append(Problem("cni.plugin", text, fix))
+    return found
+
+
+def _awaits_range(node: kube_nodes.Node, options: CniOptions) -> bool:
+    """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
+    return not node.pod_cidrs and not node.foreseen and bool(options.pools())
+
+
+def _bridge(
+    state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]]
+) -> Tuple[bridge.BridgeState, bridge.BridgeOptions]:
+    wanted = bridge.BridgeOptions(pod_cidr=options.pod_cidr, mtu=options.mtu, nodes=nodes or [])
+    return state.bridge or bridge.BridgeState(), wanted

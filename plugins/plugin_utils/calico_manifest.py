@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where Calico's manifest comes from. Runs on the control machine: a path there, or a URL pinned by its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.calico import images, require_calico, shape
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
+
+from . import manifest_files as yaml_files
+
+URL = "https://raw.githubusercontent.com/projectcalico/calico/{version}/manifests/calico.yaml"
+
+# sha256 of the project's own calico.yaml.
+CHECKSUMS = {
+    "v3.31.6": "34012557637766d4367f0e7d2ea8b6507fca6df68e08b87fcdcd527f689e2637",
+    "v3.32.1": "a1df919d9721cf667accdc3e72848911b0cb25cfab7d2478ad0c996302c95744",
+}
+DOWNLOAD_TIMEOUT = 30.0
+_LIMIT = 16 * 1024 * 1024
+
+
+def source(options: CniOptions) -> str:
+    """The path or URL the manifest is read from."""
+    return options.calico_manifest.strip() or URL.format(version=options.calico_version)
+
+
+def is_url(text: str) -> bool:
+    """True for what is fetched rather than read from a file."""
+    return bool(re.match(r"^[a-z][a-z0-9+.-]*://", text, re.IGNORECASE)) and not text.lower().startswith("file://")
+
+
+def checksum(options: CniOptions) -> str:
+    """The sha256 (64 hex digits, lower case) the manifest must have, or "" where a path needs none.
+
+    Raises :class:`OptionError` for a malformed one, and for a URL that has none.
+    """
+    text = options.calico_checksum.strip().lower()
+    if text.startswith("sha256:"):
+        text = text[len("sha256:") :]
+    if text and not re.match(r"^[0-9a-f]{64}$", text):
+        raise OptionError(
+            "cni_calico_checksum",
+            "is {0!r}, not a sha256".format(options.calico_checksum),
+            "give the 64 hex digits sha256sum prints",
+        )
+    if not text and not options.calico_manifest.strip():
+        text = CHECKSUMS.get(options.calico_version, "")
+    if not text and is_url(source(options)):
+        raise OptionError(
+            "cni_calico_checksum",
+            "is empty, and {0} is only taken with a checksum".format(source(options)),
+            "give the sha256 of that file",
+        )
+    return text
+
+
+def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Optional[str] = None) -> str:
+    """The manifest's text, its checksum proven.
+
+    ``folders`` are where a relative path is looked for (the working folder by default); ``cache`` is where a downloaded
+    manifest is kept under its checksum ("" keeps none). Raises :class:`OptionError` naming the variable.
+    """
+    where = source(options)
+    wanted = checksum(options)
+    if not is_url(where):
+        path = where[len("file://") :] if where.lower().startswith("file://") else where
+        path = yaml_files.find(path, list(folders or [os.getcwd()]))
+        text = yaml_files.read_text("cni_calico_manifest", path)
+        _prove(wanted, text.encode("utf-8"), path)
+        return text
+    if not where.lower().startswith(("https://", "http://")):
+        raise OptionError("cni_calico_manifest", "is {0!r}".format(where), "give a path, or an https URL")
+    folder = _cache_folder() if cache is None else cache
+    kept = _kept(folder, wanted)
+    if kept is not None:
+        return kept.decode("utf-8")
+    data = _download(where)
+    _prove(wanted, data, where)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise OptionError("cni_calico_manifest", "({0}) is no text".format(where), "give a YAML manifest") from None
+    _keep(folder, wanted, data)
+    return text
+
+
+def objects(
+    options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Optional[str] = None
+) -> List[Dict[str, Any]]:
+    """Calico's objects in the shape the options ask for. Raises :class:`OptionError` naming the variable."""
+    options.validate()
+    text = read(options, folders, cache)
+    found = yaml_files.parse(text, "cni_calico_manifest", os.path.basename(source(options)))
+    require_calico(found, source(options))
+    return shape(found, options, source(options))
+
+
+def check(
+    options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Optional[str] = None
+) -> Tuple[Optional[Problem], List[str]]:
+    """What is wrong with options and manifest, before anything is changed, and the images that every node will run."""
+    found: List[Dict[str, Any]] = []
+    try:
+        options.validate()
+        if options.plugin == "calico":
+            found = objects(options, folders, cache)
+    except OptionError as err:
+        return Problem("cni.manifest", "{0} {1}".format(err.option, err.problem), err.fix), []
+    except KubesteadError as err:
+        return Problem("cni.manifest", err.message, "correct the manifest"), []
+    return None, images([obj for obj in found if obj["kind"] == "DaemonSet"])
+
+
+def _prove(wanted: str, data: bytes, where: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if wanted and found != wanted:
+        raise OptionError(
+            "cni_calico_checksum",
+            "is {0}, but {1} has {2}".format(wanted, where, found),
+            "check where the file comes from, then give its sha256",
+        )
+
+
+def _download(url: str) -> bytes:
+    fix = "check the network and proxy of this machine, or give a path"
+    try:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer:  # the scheme was checked
+            data: bytes = answer.read(_LIMIT + 1)
+    except urllib.error.HTTPError as err:
+        raise OptionError(
+            "cni_calico_manifest",
+            "can't be fetched: {0} answers {1} {2}".format(url, err.code, err.reason),
+            "correct the URL or cni_calico_version, or give a path",
+        ) from None
+    except (OSError, ValueError) as err:
+        why = getattr(err, "reason", None) or err
+        raise OptionError("cni_calico_manifest", "can't be fetched: {0}: {1}".format(url, why), fix) from None
+    if len(data) > _LIMIT:
+        raise OptionError("cni_calico_manifest", "({0}) is larger than 16 MiB".format(url), "give Calico's calico.yaml")
+    return data
+
+
+def _cache_folder() -> str:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "kubestead")
+
+
+def _kept(folder: str, wanted: str) -> Optional[bytes]:
+    """A manifest fetched before; its content is proven again, so that nobody's copy is taken on trust."""
+    if not folder or not wanted:
+        return None
+    try:
+        with open(os.path.join(folder, wanted + ".yaml"), "rb") as handle:
+            data = handle.read()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == wanted else None
+
+
+def _keep(folder: str, wanted: str, data: bytes) -> None:
+    if not folder or not wanted:
+        return
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.replace(temporary, os.path.join(folder, wanted + ".yaml"))
+    except OSError:
+        # Keeping a copy only saves the next download.
+        return

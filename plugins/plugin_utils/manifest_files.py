@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kubernetes manifests as YAML text: read on the control machine, where PyYAML is at hand.
+
+Values are read the way kubectl reads them: ``12:30`` is text, not a number in base sixty, and a date stays text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+_INT = re.compile(r"^(?:[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+_loader_class: List[Any] = []
+
+
+def _loader() -> Any:
+    """The YAML loader, made once."""
+    if _loader_class:
+        return _loader_class[0]
+    import yaml  # the control machine has it, targets need not
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
+        """Safe, with kubectl's idea of plain values, and without keys given twice."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for name, _value in node.value:
+                if name.tag == "tag:yaml.org,2002:merge":
+                    continue
+                value = self.construct_object(name, deep=True)
+                if isinstance(value, (str, int)) and value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, "{0!r} is given twice".format(value), name.start_mark
+                    )
+                if isinstance(value, (str, int)):
+                    seen.add(value)
+            return super().construct_mapping(node, deep)
+
+    def construct_int(loader: Any, node: Any) -> Any:
+        text = str(loader.construct_scalar(node)).replace("_", "")
+        if re.match(r"^[-+]?0o", text):
+            return int(text.replace("0o", ""), 8)
+        return loader.construct_yaml_int(node)
+
+    kept: Dict[Any, Any] = {}
+    dropped = tuple("tag:yaml.org,2002:" + name for name in ("timestamp", "value", "int", "float"))
+    for first, resolvers in base.yaml_implicit_resolvers.items():
+        kept[first] = [(tag, pattern) for tag, pattern in resolvers if tag not in dropped]
+    for first in "-+0123456789":
+        kept.setdefault(first, []).append(("tag:yaml.org,2002:int", _INT))
+    for first in "-+0123456789.":
+        kept.setdefault(first, []).append(("tag:yaml.org,2002:float", _FLOAT))
+    Loader.yaml_implicit_resolvers = kept
+    Loader.add_constructor("tag:yaml.org,2002:int", construct_int)
+    _loader_class.append(Loader)
+    return Loader
+
+
+def parse(text: str, option: str, name: str) -> List[Any]:
+    """The documents of a YAML text, lists of objects opened, empty ones left out.
+
+    Raises :class:`OptionError` for ``option`` with the file ``name`` and the line.
+    """
+    import yaml
+
+    documents: List[Any] = []
+    try:
+        for document in yaml.load_all(text, Loader=_loader()):
+            documents.extend(_opened(document))
+    except yaml.MarkedYAMLError as err:
+        mark = err.problem_mark or err.context_mark
+        line = ", line {0}".format(mark.line + 1) if mark else ""
+        raise OptionError(
+            option, "is not YAML: {0}{1}: {2}".format(name, line, err.problem or err.context), "correct the file"
+        ) from None
+    except (yaml.YAMLError, ValueError) as err:
+        raise OptionError(
+            option, "is not YAML: {0}: {1}".format(name, " ".join(str(err).split())), "correct the file"
+        ) from None
+    return documents
+
+
+def _opened(document: Any) -> List[Any]:
+    if document is None:
+        return []
+    if isinstance(document, Mapping):
+        items = document.get("items")
+        if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
+            return [inner for item in items for inner in _opened(item)]
+    return [document]
+
+
+def find(path: str, folders: Sequence[str]) -> str:
+    """A path made absolute: as it is, below the home folder (``~``), or in the first of ``folders`` that has it."""
+    expanded = os.path.expanduser(path)
+    if os.path.isabs(expanded):
+        return expanded
+    for folder in folders:
+        candidate = os.path.join(folder, expanded)
+        if os.path.exists(candidate):
+            return candidate
+    return os.path.join(folders[0], expanded) if folders else expanded
+
+
+def read_text(option: str, path: str) -> str:
+    """A file's text. Raises :class:`OptionError` naming ``option``."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read().decode("utf-8")
+    except OSError as err:
+        raise OptionError(
+            option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "give a file of this machine"
+        ) from None
+    except UnicodeDecodeError:
+        raise OptionError(option, "is {0!r}, which is no text (UTF-8)".format(path), "give a YAML file") from None
+
+
+def files(option: str, path: str) -> List[str]:
+    """The manifest files a path means: the file itself, or those in a folder by name.
+
+    Raises :class:`OptionError` naming ``option`` for a path that is not there and for a folder without manifests.
+    """
+    if os.path.isdir(path):
+        try:
+            names = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES) and not name.startswith("."))
+        except OSError as err:
+            raise OptionError(
+                option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "give another folder"
+            ) from None
+        found = [os.path.join(path, name) for name in names if os.path.isfile(os.path.join(path, name))]
+        if not found:
+            raise OptionError(
+                option, "is {0!r}, a folder without manifests".format(path), "put *.yaml, *.yml or *.json files there"
+            )
+        return found
+    if not os.path.exists(path):
+        raise OptionError(option, "is {0!r}, which is not there".format(path), "give a file or folder of this machine")
+    return [path]
+
+
+def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, Any]]:
+    """(source, object) for a folder, a file, or a list of folders, files and objects, in order.
+
+    ``folders`` are where relative paths are looked for. Raises :class:`OptionError` naming ``option``.
+    """
+    entries = wanted if isinstance(wanted, list) else [wanted]
+    found: List[Tuple[str, Any]] = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, Mapping):
+            found.extend(("{0}[{1}]".format(option, index), item) for item in _opened(entry))
+        elif isinstance(entry, str) and entry.strip():
+            for path in files(option, find(entry.strip(), folders)):
+                name = os.path.basename(path)
+                found.extend((name, item) for item in parse(read_text(option, path), option, name))
+        else:
+            raise OptionError(
+                option, "has {0!r}, neither a path nor an object".format(entry), "give folders, files or objects"
+            )
+    if not found:
+        raise OptionError(option, "holds no Kubernetes object", "give a folder, files or objects")
+    return found

@@ -1,0 +1,220 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The list of areas: whose options there are, and how what was observed of a node becomes its part of the plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import options as containerd_options
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import state as containerd_state
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, from_variables, to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, ports
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host_area
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube as kube_packages
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import options as cni
+
+from ..hosts import Host
+from ..rules import catalogue as checks
+from ..rules import reachability
+from . import converge as cluster
+from .converge import ClusterPlan
+
+# In the order in which a run takes them.
+OPTIONS: Dict[str, Any] = {
+    "host": host_area.HostOptions,
+    "kube_packages": kube_packages.KubePackagesOptions,
+    "containerd": containerd_options.ContainerdOptions,
+    "control_plane": InitOptions,
+    "join": JoinOptions,
+    "cni": cni.CniOptions,
+    "kubeconfig": kubeconfig.KubeconfigOptions,
+}
+# The areas that are roles of their own.
+NAMES = tuple(area for area in OPTIONS if area != "kubeconfig")
+
+# The areas that concern one machine alone: their own plan needs nothing of other hosts.
+_OWN: Dict[str, Tuple[Any, Any]] = {
+    "host": (host_area, host_area.HostState),
+    "kube_packages": (kube_plan, kube_packages.KubePackagesState),
+    "containerd": (containerd_plan, containerd_state.ContainerdState),
+}
+
+
+def options_from_variables(area: str, variables: Mapping[str, Any]) -> Any:
+    """The options of an area as a host's variables set them. Raises :class:`OptionError`."""
+    return from_variables(OPTIONS[area], area, variables)
+
+
+def secrets_in_use(options: Any) -> List[str]:
+    """The names of the secret options that are set."""
+    return [
+        field.name
+        for field in dataclasses.fields(options)
+        if field.metadata.get("secret") and getattr(options, field.name)
+    ]
+
+
+def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Sequence[str] = ()) -> Dict[str, Any]:
+    """What the observation of a node needs to know of the options, and the other hosts it shall connect to."""
+    packages = options.get("kube_packages") or {}
+    return {
+        "packages_url": str(packages.get("url") or ""),
+        "kubernetes_version": str(packages.get("version") or ""),
+        "image_repository": str((options.get("control_plane") or {}).get("image_repository") or ""),
+        "kubeconfig_user": str((options.get("kubeconfig") or {}).get("user") or ""),
+        "reach": [*reachability.targets_from_options(options), *peers],
+    }
+
+
+def option_findings(name: str, facts: Mapping[str, Any], wanted: Sequence[str] = NAMES) -> List[Finding]:
+    """What is wrong with a host's options by themselves, of the areas that are ``wanted``.
+
+    ``facts`` are what ``node_facts`` returns; of them ``options`` and ``problems`` are enough.
+    """
+    options = _options(facts)
+    return cluster.own_findings(name, _option_problems(facts, options), options["control_plane"], wanted)
+
+
+def _options(facts: Mapping[str, Any]) -> Dict[str, Any]:
+    return {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
+
+
+def _option_problems(facts: Mapping[str, Any], options: Mapping[str, Any]) -> List[Tuple[str, Problem]]:
+    problems = [
+        (one["area"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
+        for one in facts.get("problems") or []
+    ]
+    broken = {area for area, _problem in problems}
+    for area, value in options.items():
+        # Those of control_plane hold for the whole cluster; its rules judge them.
+        if area in broken or area in ("control_plane", "kubeconfig"):
+            continue
+        try:
+            value.validate()
+        except OptionError as err:
+            problems.append((area, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+    return problems
+
+
+def host(
+    name: str,
+    control_plane: bool,
+    facts: Mapping[str, Any],
+    skip: Sequence[str] = (),
+    wanted: Sequence[str] = NAMES,
+) -> Host:
+    """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it.
+
+    ``skip`` are names of checks that stop nothing, ``wanted`` the areas of the play.
+    """
+    options = _options(facts)
+    problems = _option_problems(facts, options)
+    broken = {area for area, _problem in problems}
+    steps: List[Step] = []
+    states = {area: from_dict(state_class, facts[area]) for area, (_module, state_class) in _OWN.items()}
+    install = "kube_packages" in wanted and "kube_packages" not in broken
+    coming = kube_plan.to_come(states["kube_packages"], options["kube_packages"]) if install else {}
+    version = str(versions.parse(coming.get("kubeadm", "")) or "")
+    states["containerd"] = containerd_plan.foresee(
+        states["containerd"], version, options["containerd"].image_repository
+    )
+    # One transaction for all packages takes less time than two.
+    both = bool(coming) and "containerd" in wanted and "containerd" not in broken
+    together = containerd_plan.to_come(states["containerd"], options["containerd"]) if both else []
+    hidden = (facts.get("secrets") or {}).get("containerd") or []
+    more: Dict[str, Tuple[Any, ...]] = {"kube_packages": (together,), "containerd": (hidden, bool(together))}
+    network = from_dict(cni.CniState, facts["cni"])
+    for area, (module, _state_class) in _OWN.items():
+        if area in broken:
+            continue
+        state = states[area]
+        found = [checks.judged(problem, skip) for problem in module.problems(state, options[area])]
+        problems += [(area, problem) for problem in found]
+        if any(problem.level == "error" for problem in found):
+            continue
+        try:
+            steps += module.plan(state, options[area], *more.get(area, ()))
+        except KubesteadError as err:
+            problems.append((area, Problem("area_plan", err.message, "nothing can be planned before that")))
+    home = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
+    if control_plane and home.source:
+        steps += kubeconfig.plan(home, options["kubeconfig"])
+    return Host(
+        name=name,
+        control_plane=control_plane,
+        node=from_dict(NodeState, facts["node"]),
+        kubeadm=kubeadm.foresee(from_dict(KubeadmState, facts["kubeadm"]), version),
+        options=options["control_plane"],
+        join_options=options["join"],
+        cni=cni.with_plugins(network) if "kubernetes-cni" in coming else network,
+        cni_options=options["cni"],
+        steps=steps,
+        problems=problems,
+        system=states["host"],
+        system_options=options["host"],
+        containerd=states["containerd"],
+        containerd_options=options["containerd"],
+        together=together,
+        kubeconfig=home,
+        kubeconfig_options=options["kubeconfig"],
+        clock=from_dict(clock.ClockState, facts.get("clock") or {}),
+        ports=from_dict(ports.PortsState, facts.get("ports") or {}),
+        surroundings=from_dict(surroundings.Surroundings, facts.get("surroundings") or {}),
+        reach=dict(facts.get("reach") or {}),
+        asked=float(facts.get("asked") or 0.0),
+        answered=float(facts.get("answered") or 0.0),
+    )
+
+
+def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:
+    """A control plane outside the play, out of what it answered."""
+    return name, from_dict(KubeadmState, facts["kubeadm"])
+
+
+def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
+    """The plan as the result of a task, for roles to read."""
+    todo = {}
+    for name, steps in plan.steps.items():
+        concerned = {step.area for step in steps}
+        todo[name] = {area: area in concerned for area in areas}
+    return {
+        "changed": False,
+        "areas": list(areas),
+        "findings": [dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings],
+        "hosts": {
+            name: {
+                "steps": [step.public() for step in steps],
+                "kubeadm_version": plan.kubeadm.get(name, ""),
+                "node_name": plan.node_names.get(name, ""),
+                "together": plan.together.get(name, []),
+                "images": plan.images.get(name, []),
+            }
+            for name, steps in plan.steps.items()
+        },
+        "summary": plan.summary(),
+        "todo": todo,
+        "init_host": plan.init_host,
+        "token_host": plan.token_host,
+        "cni_host": plan.cni_host,
+        "joins": plan.joins,
+        "control_plane_joins": plan.control_plane_joins,
+        "nodes_to_come": [{"name": node.name, "addresses": node.addresses} for node in plan.nodes_to_come],
+        "cluster": plan.cluster,
+    }

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The names of all checks of a preflight, and which of them a user may skip (``preflight_skip_checks``)."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import Dict, Iterable, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+
+OPTION = "preflight_skip_checks"
+ERROR, WARNING, SKIPPED = "error", "warning", "skipped"
+_BOTH = (ERROR, WARNING)
+
+#: What can be skipped: judgements about a machine or its network. Name -> the levels it comes in.
+SKIPPABLE: Dict[str, Tuple[str, ...]] = {
+    # the machine
+    "system": (WARNING,),
+    "architecture": (ERROR,),
+    "cpus": _BOTH,
+    "memory": _BOTH,
+    "disk": _BOTH,
+    "kernel_feature": (ERROR,),
+    "swap": _BOTH,
+    "sysctl_override": (WARNING,),
+    "cgroup_v1": (ERROR,),
+    # versions
+    "version_skew": _BOTH,
+    "containerd_version": _BOTH,
+    # who it is
+    "hostname": (ERROR,),
+    "node_name": _BOTH,
+    "node_name_taken": _BOTH,
+    "machine_id": _BOTH,
+    "product_uuid": (WARNING,),
+    "mac": _BOTH,
+    "address": _BOTH,
+    # time
+    "clock_skew": _BOTH,
+    "time_sync": (WARNING,),
+    # the network
+    "pod_cidr_overlap": (ERROR,),
+    "service_cidr_overlap": (ERROR,),
+    "node_address": (ERROR,),
+    "default_route": (ERROR,),
+    "port_taken": (ERROR,),
+    "api_unreachable": _BOTH,
+    "node_unreachable": _BOTH,
+    "registry_unreachable": (WARNING,),
+    "mtu": (WARNING,),
+    "dns_loop": (WARNING,),
+    "firewall": (WARNING,),
+    "network_manager": (WARNING,),
+    "no_proxy": (WARNING,),
+    # what is there already
+    "leftovers": (WARNING,),
+    "etcd_leftovers": (ERROR,),
+    "cri": (WARNING,),
+    "containerd_package": (WARNING,),
+    "containerd_dropin": (ERROR,),
+}
+
+#: What can't: without it there is nothing to plan, or the module that does the work refuses it as well.
+FIXED: Dict[str, Tuple[str, ...]] = {
+    "options": (ERROR,),
+    "groups": _BOTH,
+    "endpoint": (ERROR,),
+    "first_control_plane": (ERROR,),
+    "api_down": (ERROR,),
+    "pod_cidr_default": (ERROR,),
+    "pod_cidr_differs": (ERROR,),
+    "service_cidr_differs": (ERROR,),
+    "foreign_node": (ERROR,),
+    "node_removed": (ERROR,),
+    "area_plan": (ERROR,),
+    "kube_packages.options": (ERROR,),
+    "kube_packages.system": (ERROR,),
+    "kube_packages.member": (ERROR,),
+    "kube_packages.repository": (ERROR,),
+    "kube_packages.version": (ERROR,),
+    "kube_packages.key": _BOTH,
+    "control_plane.worker": (ERROR,),
+    "control_plane.api_down": (ERROR,),
+    "control_plane.partial": (ERROR,),
+    "control_plane.version": (ERROR,),
+    # Only the module kubeadm_init itself says this one.
+    "control_plane.differs": (WARNING,),
+    "join.foreign_node": (ERROR,),
+    "join.foreign_ca": (ERROR,),
+    "join.is_worker": (ERROR,),
+    "join.broken": (ERROR,),
+    "join.partial": (ERROR,),
+    "cni.bridge": (ERROR,),
+    "cni.plugin": (ERROR,),
+    "cni.manifest": (ERROR,),
+}
+
+NAMES: Dict[str, Tuple[str, ...]] = {**SKIPPABLE, **FIXED}
+
+
+def validate(skip: Sequence[str]) -> None:
+    """Raise :class:`OptionError` for the first name that is no check, or one that can't be skipped."""
+    for name in skip:
+        if name in SKIPPABLE:
+            continue
+        if name in FIXED:
+            fix = "take it out: nothing can be done before that is right"
+            raise OptionError(OPTION, "has {0!r}, a check that can't be skipped".format(name), fix)
+        near = difflib.get_close_matches(str(name), list(SKIPPABLE), 1, 0.5)
+        text = "has {0!r}, which is no check".format(name)
+        fix = "did you mean {0}? docs/preflight.md lists all".format(near[0]) if near else "see docs/preflight.md"
+        raise OptionError(OPTION, text, fix)
+
+
+def judged(problem: Problem, skip: Iterable[str]) -> Problem:
+    """The problem, as ``skipped`` where the user wants its check skipped."""
+    return replace(problem, level=SKIPPED) if problem.check in skip else problem

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether the clocks of hosts agree closely enough for certificates and leases."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence
+
+from ..hosts import Reading
+
+# kubeadm dates certificates back by five minutes: a host that is behind by more finds them not valid yet.
+BROKEN_SECONDS = 300.0
+# etcd complains from one second on; leases and tokens feel a few.
+LOOSE_SECONDS = 5.0
+
+
+def skews(readings: Sequence[Reading]) -> Dict[str, float]:
+    """How far each host surely is ahead (behind: negative) of the median of all, in seconds; 0.0 where it may agree.
+
+    The control machine's clock is one of all, and counts twice where the number would be even else: so one wrong
+    clock is outvoted wherever there are two hosts that agree.
+    """
+    # Judged on the control machine alone; the hosts, which only read their clock, need not load it.
+    import statistics
+
+    known = [reading for reading in readings if reading.known]
+    own: List[float] = [0.0] if len(known) % 2 == 0 else [0.0, 0.0]
+    # The true median lies between the medians of what is possible.
+    low = statistics.median(own + [reading.low for reading in known])
+    high = statistics.median(own + [reading.high for reading in known])
+    found = {}
+    for reading in known:
+        ahead, behind = reading.low - high, low - reading.high
+        found[reading.name] = ahead if ahead > 0 else (-behind if behind > 0 else 0.0)
+    return found

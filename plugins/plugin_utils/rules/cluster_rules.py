@@ -1,0 +1,375 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is wrong between hosts: who they are, their clocks, their networks and the ways between them. Pure.
+
+What one host must have for itself is in :mod:`requirements`; both are asked here, so that a plan needs one call.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterNode
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
+
+from ..hosts import Host
+from . import clock_skew, reachability
+from . import host_rules as requirements
+
+AREA = "cluster"
+
+# VRRP's addresses belong to whoever holds the shared address at the moment.
+_SHARED_MACS = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:00:00:00:00")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the rules look at.
+
+    ``hosts`` are those of the play, ``witnesses`` control planes outside of it that were asked as well. ``newcomers``
+    are the names of those that are still to become nodes, ``first`` the one that initialises ('' where a cluster is
+    there), ``cluster`` the cluster as the plan has it, ``members`` its nodes by name.
+    """
+
+    hosts: Sequence[Host]
+    newcomers: Sequence[str] = ()
+    first: str = ""
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    members: Mapping[str, ClusterNode] = field(default_factory=dict)
+    witnesses: Sequence[Host] = ()
+    areas: Sequence[str] = ()
+
+    @property
+    def new(self) -> List[Host]:
+        """The hosts that are still to become nodes."""
+        return [host for host in self.hosts if host.name in self.newcomers]
+
+    @property
+    def everyone(self) -> List[Host]:
+        """The hosts of the play and those outside of it that are known."""
+        return [*self.hosts, *self.witnesses]
+
+    @property
+    def elsewhere(self) -> List[ClusterNode]:
+        """Nodes of the cluster that are none of the known hosts."""
+        known = {host.kubeadm.node_name for host in self.everyone if host.kubeadm.phase == DONE}
+        return [node for node in self.members.values() if node.name not in known]
+
+
+def findings(ground: Ground) -> List[Finding]:
+    """Everything that is wrong with the hosts and between them."""
+    found = []
+    for host in ground.hosts:
+        problems = requirements.of_any(host)
+        if host.name in ground.newcomers:
+            problems += requirements.of_newcomer(host, ground.first, dict(ground.cluster), ground.areas)
+            problems += requirements.proxy_problems(host, _unproxied(host, ground))
+        found += [Finding(host.name, AREA, problem) for problem in problems]
+    found += _ranges(ground) + _names(ground) + _identities(ground) + _clocks(ground) + _mtus(ground) + _ways(ground)
+    # Others are there to compare with; what is wrong with them is for their own run.
+    playing = {host.name for host in ground.hosts}
+    return [finding for finding in found if finding.host in playing]
+
+
+# -- address ranges
+
+
+def host_overlaps(host: Host, ranges: Sequence[network.Network]) -> List[Tuple[network.Network, str]]:
+    """The ranges that this host lives in (or routes to, or has a DNS server in), with where."""
+    hits: List[Tuple[network.Network, str]] = []
+    for address in host.node.addresses:
+        own = ipaddress.ip_interface(address.network).network
+        hits += [
+            (pair[0], "{0} on {1}".format(address.network, address.interface))
+            for pair in network.overlapping(ranges, [own])
+        ]
+    for route in host.node.routes:
+        own = ipaddress.ip_network(route, strict=False)
+        if not any(hit[1].startswith(str(own.network_address)) for hit in hits):
+            hits += [(pair[0], "its route to {0}".format(own)) for pair in network.overlapping(ranges, [own])]
+    for server in host.node.dns_servers:
+        own = ipaddress.ip_network(server)
+        hits += [(pair[0], "its DNS server {0}".format(server)) for pair in network.overlapping(ranges, [own])]
+    return hits
+
+
+def _ranges(ground: Ground) -> List[Finding]:
+    found = []
+    for name, check in (("pod_cidr", "pod_cidr_overlap"), ("service_cidr", "service_cidr_overlap")):
+        text = str(ground.cluster.get(name) or "")
+        variable = "cluster_{0}".format(name)
+        ranges = network.parse_cidrs(variable, text) if text else []
+        for host in ground.new:
+            for taken, where in host_overlaps(host, ranges)[:1]:
+                message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
+                fix = "set {0} to a range that none of your hosts uses".format(variable)
+                found.append(Finding(host.name, AREA, Problem(check, message, fix)))
+    return found
+
+
+def _unproxied(host: Host, ground: Ground) -> List[str]:
+    """What a host must reach without a proxy: pods, Services, the control planes and itself."""
+    wanted = [str(ground.cluster.get(name) or "") for name in ("pod_cidr", "service_cidr")]
+    wanted = [part.strip() for text in wanted for part in text.split(",") if part.strip()]
+    wanted += [one.address for one in ground.everyone if one.control_plane and one.address]
+    return list(dict.fromkeys([*wanted, host.address] if host.address else wanted))
+
+
+# -- who is who
+
+
+def _names(ground: Ground) -> List[Finding]:
+    """A second node of one name silently takes over the first: names must differ, also from those in the API."""
+    found = []
+    seen: Dict[str, str] = {}
+    for host in ground.new:
+        name = host.node_name(ground.first)
+        if name in seen:
+            text = "has the host name {0}, as has {1}".format(name, seen[name])
+            found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
+        seen.setdefault(name, host.name)
+        member = ground.members.get(name)
+        if member is None or host.name == ground.first:
+            continue
+        same = member.machine_id in ("", host.node.machine_id)
+        if host.kubeadm.attempt and same:
+            # Its own Node, of a join that was cut off.
+            continue
+        fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)
+        if member.ready:
+            text = "would join as {0}, a node that is in the cluster and ready".format(name)
+            found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix)))
+        elif member.machine_id and host.node.machine_id and member.machine_id != host.node.machine_id:
+            text = "would take the place of node {0}, which was another machine and is not ready".format(name)
+            found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix, "warning")))
+    return found
+
+
+def _identities(ground: Ground) -> List[Finding]:
+    found = []
+    fix = "rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot"
+    machine_id = "has the machine ID {0}, as has {1}: one is a copy of the other"
+    for host, other, value in _twins(ground, lambda one: one.node.machine_id):
+        problem = Problem("machine_id", machine_id.format(value, other.name), fix, _level(ground, host, other))
+        found.append(Finding(host.name, AREA, problem))
+    for host, other, value in _twins(ground, lambda one: "" if one.container else one.node.product_uuid):
+        text = "has the product UUID {0}, as has {1}".format(value, other.name)
+        why = "give the virtual machines UUIDs of their own, if that is what they are"
+        found.append(Finding(host.name, AREA, Problem("product_uuid", text, why, "warning")))
+    for host, other, value in _twins(ground, lambda one: one.address):
+        text = "would be reached at {0}, the address of {1}".format(value, other.name)
+        why = "set cluster_node_address for each host to an address that it alone has"
+        found.append(Finding(host.name, AREA, Problem("address", text, why, _level(ground, host, other))))
+    return found + _of_members(ground, machine_id, fix) + _secondary(ground) + _macs(ground)
+
+
+def _of_members(ground: Ground, machine_id: str, fix: str) -> List[Finding]:
+    """The same against nodes that only the API knows, as in a run with ``--limit``."""
+    found = []
+    for host in ground.new:
+        for node in ground.elsewhere:
+            if node.name == host.node_name(ground.first):
+                continue
+            name = "node {0}".format(node.name)
+            # One that is not ready may be what is left of this very host under an earlier name.
+            level = "error" if node.ready else "warning"
+            if node.machine_id and node.machine_id == host.node.machine_id:
+                problem = Problem("machine_id", machine_id.format(node.machine_id, name), fix, level)
+                found.append(Finding(host.name, AREA, problem))
+            if node.internal_ip and node.internal_ip == host.address:
+                text = "would be reached at {0}, the address of {1}".format(host.address, name)
+                why = "set cluster_node_address for each host to an address that it alone has"
+                found.append(Finding(host.name, AREA, Problem("address", text, why, level)))
+    return found
+
+
+def _secondary(ground: Ground) -> List[Finding]:
+    """A node's address that another host has too, though not as the address of its node."""
+    found = []
+    for host in ground.new:
+        for other in ground.everyone:
+            if other.name != host.name and host.address != other.address and other.node.at(host.address):
+                text = "would be reached at {0}, which {1} has as well".format(host.address, other.name)
+                why = "take the address away from one of them, or set cluster_node_address"
+                found.append(Finding(host.name, AREA, Problem("address", text, why, "warning")))
+    return found
+
+
+def _macs(ground: Ground) -> List[Finding]:
+    found = []
+    seen: Dict[str, Host] = {}
+    for host in _members_first(ground):
+        entry = host.node.at(host.address)
+        own = entry.mac if entry else ""
+        for mac in sorted({one.mac for one in host.node.addresses if one.mac and not one.mac.startswith(_SHARED_MACS)}):
+            other = seen.setdefault(mac, host)
+            if other is host:
+                continue
+            theirs = other.node.at(other.address)
+            text = "has the MAC address {0}, as has {1}".format(mac, other.name)
+            fix = "give its network interface an address of its own (a copied virtual machine keeps it)"
+            # On a network of its own, like the one each virtual machine has to its host, it does no harm.
+            level = _level(ground, host, other) if mac == own == (theirs.mac if theirs else "") else "warning"
+            found.append(Finding(host.name, AREA, Problem("mac", text, fix, level)))
+    return found
+
+
+def _twins(ground: Ground, value: Callable[[Host], str]) -> List[Tuple[Host, Host, str]]:
+    """Hosts that share a value with an earlier one: (host, earlier one, value)."""
+    found = []
+    seen: Dict[str, Host] = {}
+    for host in _members_first(ground):
+        own = value(host)
+        other = seen.setdefault(own, host) if own else host
+        if other is not host:
+            found.append((host, other, own))
+    return found
+
+
+def _members_first(ground: Ground) -> List[Host]:
+    """Those that have a place already come first: it is the newcomer that has to give way."""
+    new = set(ground.newcomers)
+    return sorted([*ground.witnesses, *ground.hosts], key=lambda host: host.name in new)
+
+
+def _level(ground: Ground, *hosts: Host) -> str:
+    """A cluster that runs with it is not stopped for it."""
+    return "error" if any(host.name in ground.newcomers for host in hosts) else "warning"
+
+
+# -- clocks and MTUs
+
+
+def _clocks(ground: Ground) -> List[Finding]:
+    found = []
+    skews = clock_skew.skews([host.reading for host in ground.everyone])
+    for host in ground.hosts:
+        skew = skews.get(host.name, 0.0)
+        if abs(skew) < clock_skew.LOOSE_SECONDS:
+            continue
+        # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
+        broken = abs(skew) >= clock_skew.BROKEN_SECONDS and host.name in ground.newcomers and len(skews) > 1
+        text = "its clock is {0:.0f} s {1} that of {2}".format(
+            abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
+        )
+        fix = "set it and keep it in step (chrony, systemd-timesyncd): certificates and leases depend on it"
+        found.append(Finding(host.name, AREA, Problem("clock_skew", text, fix, "error" if broken else "warning")))
+    return found
+
+
+def _mtus(ground: Ground) -> List[Finding]:
+    mtus = {}
+    for host in ground.everyone:
+        entry = host.node.at(host.address)
+        if entry and entry.mtu:
+            mtus[host.name] = entry
+    counts = Counter(entry.mtu for entry in mtus.values())
+    if len(counts) < 2:
+        return []
+    # What most hosts have; of two that are as frequent the smaller one, which gets through everywhere.
+    usual = max(counts, key=lambda mtu: (counts[mtu], -mtu))
+    found = []
+    for host in ground.hosts:
+        own = mtus.get(host.name)
+        # A cni_mtu that fits the smallest interface with VXLAN's 50 bytes around it is right for all.
+        settled = 0 < host.cni_options.mtu <= min(counts) - 50
+        if own and own.mtu != usual and not settled:
+            text = "{0} has an MTU of {1}, the other hosts have {2}: large packets of pods get lost".format(
+                own.interface, own.mtu, usual
+            )
+            fix = "give all the same, or set cni_mtu to {0}".format(min(counts) - 50)
+            found.append(Finding(host.name, AREA, Problem("mtu", text, fix, "warning")))
+    return found
+
+
+# -- the ways between hosts
+
+
+def _ways(ground: Ground) -> List[Finding]:
+    found = []
+    for host in ground.new:
+        if host.reach:
+            problems = _way_to_api(host, ground) + _ways_to_nodes(host, ground)
+            found += [Finding(host.name, AREA, problem) for problem in problems]
+    return found
+
+
+def _way_to_api(host: Host, ground: Ground) -> List[Problem]:
+    """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
+    fix = "open the port on the way there (firewall, security group, route)"
+    endpoint = str(ground.cluster.get("endpoint") or "")
+    outcome = host.reach.get(reachability.endpoint_target(endpoint), "")
+    if ground.cluster["exists"]:
+        if outcome:
+            tried = {"cluster_endpoint {0}".format(endpoint): outcome}
+        else:
+            tried = {
+                "{0} ({1})".format(owner.name, text): said
+                for text, said, owner in _owned(host, ground, reachability.API)
+                if owner.kubeadm.api.live
+            }
+        if not tried or reach.OPEN in tried.values():
+            return []
+        return [_unreached("api_unreachable", "the API server", tried, fix)]
+    if outcome == reach.NO_NAME:
+        text = "cluster_endpoint {0}: this host does not know the name".format(endpoint)
+        return [Problem("api_unreachable", text, "put it into DNS, or into /etc/hosts of all hosts")]
+    blocked = {
+        "{0} ({1})".format(owner.name, text): said
+        for text, said, owner in _owned(host, ground, reachability.API)
+        if said not in reach.PROVEN
+    }
+    # With an endpoint the way may lead over it alone.
+    return [_unreached("api_unreachable", "the control plane", blocked, fix, bool(endpoint))] if blocked else []
+
+
+def _ways_to_nodes(host: Host, ground: Ground) -> List[Problem]:
+    """What else control planes reach: each other's etcd, and every kubelet."""
+    found = []
+    for kinds, what, lenient in (
+        (reachability.ETCD, "etcd's port", False),
+        (reachability.KUBELET, "the kubelet's port", True),
+    ):
+        blocked = {
+            "{0} ({1})".format(owner.name, text): said
+            for text, said, owner in _owned(host, ground, kinds)
+            if said not in reach.PROVEN
+        }
+        if blocked and host.control_plane:
+            fix = "open it on the way there" + (": kubectl logs and exec need it" if lenient else "")
+            found.append(_unreached("node_unreachable", what, blocked, fix, lenient))
+    return found
+
+
+def _owned(host: Host, ground: Ground, kinds: Sequence[int]) -> List[Tuple[str, str, Host]]:
+    """Targets at an address that a known host really has, of those ports: (target, outcome, host).
+
+    What Ansible connects to may be an address that only the control machine knows; such targets tell nothing.
+    """
+    found = []
+    for text, outcome in host.reach.items():
+        address, port = reach.split(text)
+        owner: Optional[Host] = next(
+            (one for one in ground.everyone if one.name != host.name and one.node.at(address)), None
+        )
+        wanted = (
+            (owner.options.bind_port, owner.join_options.bind_port) if owner and kinds == reachability.API else kinds
+        )
+        if owner and port in wanted and (owner.control_plane or kinds == reachability.KUBELET):
+            found.append((text, outcome, owner))
+    return found
+
+
+def _unreached(check: str, what: str, tried: Mapping[str, str], fix: str, lenient: bool = False) -> Problem:
+    said = ", ".join(
+        "{0}: {1}".format(name, reachability.WORDS.get(outcome, outcome)) for name, outcome in tried.items()
+    )
+    return Problem(check, "can't connect to {0} of {1}".format(what, said), fix, "warning" if lenient else "error")

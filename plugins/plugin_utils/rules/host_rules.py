@@ -1,0 +1,328 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What one machine must have and be to become (or stay) a node. Pure: no rule here looks at another host."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.plan import package_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse, parse_request
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import fstab_swaps
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
+
+from ..hosts import Host
+from . import reachability
+
+# What Kubernetes' packages and images are made for, as the kernel names it.
+ARCHITECTURES = ("x86_64", "aarch64", "ppc64le", "s390x")
+# The oldest release of a system that the collection is meant for.
+_SYSTEMS: Dict[str, Tuple[int, ...]] = {"debian": (12,), "ubuntu": (22, 4), "rhel": (9,)}
+# The containerd that a system's own repository has where it is one of version 1.
+_CONTAINERD_1 = {
+    ("debian", "12"): "1.6",
+    ("debian", "13"): "1.7",
+    ("ubuntu", "22.04"): "1.7",
+    ("ubuntu", "24.04"): "1.7",
+}
+
+# kubeadm's own limits for a control plane; a worker lives with less.
+CONTROL_PLANE_CPUS, CONTROL_PLANE_MB, WORKER_MB = 2, 1700, 900
+# The images of a control plane take 1 GB unpacked, those of Calico 0.5 GB.
+LEAST_DISK_MB = 2048
+# Below this the kubelet (imagefs.available) taints the node and removes pods.
+LEAST_DISK_PERCENT = 15
+
+_HOST_PORTS = {
+    True: "6443, 2379-2380, 10250/tcp",
+    False: "10250, 30000-32767/tcp",
+}
+_CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+
+
+def of_newcomer(host: Host, first: str, cluster: Dict[str, Any], areas: Sequence[str]) -> List[Problem]:
+    """What is wrong with a host that is still to become a node. ``first`` is the one that initialises."""
+    found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, areas)
+    found += _ports(host, first) + _network(host) + _runtime(host, areas) + _leftovers(host) + _firewall(host)
+    found += _registries(host, cluster) + node_name_problems(host.node_name(first))
+    return found
+
+
+def of_any(host: Host) -> List[Problem]:
+    """What is wrong with a host also where it is a node already."""
+    found = []
+    around = host.surroundings
+    if host.cni_options.plugin == "calico" and around.network_manager and not around.spares_calico:
+        text = "NetworkManager is active and not told to leave Calico's interfaces alone: it breaks pods' routes"
+        fix = (
+            "write [keyfile] and unmanaged-devices=interface-name:cali*;interface-name:tunl*;"
+            "interface-name:vxlan.calico into /etc/NetworkManager/conf.d/calico.conf"
+        )
+        found.append(Problem("network_manager", text, fix, "warning"))
+    # In a container the clock is another machine's business.
+    if not host.container and host.clock.synchronized is False:
+        services = ", ".join(around.time_services)
+        text = "its clock is not in step with a time server ({0})".format(
+            "{0} is active and has not reached one".format(services) if services else "no time service is active"
+        )
+        fix = "install chrony or systemd-timesyncd, and see that it reaches a server"
+        found.append(Problem("time_sync", text, fix, "warning"))
+    return found
+
+
+def node_name_problems(name: str) -> List[Problem]:
+    """What is wrong with the name of a Node, which is a DNS name (RFC 1123)."""
+    fix = "set another host name (hostnamectl set-hostname), or join_node_name"
+    if len(name) > 253 or not all(_LABEL.match(part) for part in name.split(".")):
+        text = "its host name {0!r} can't be a node's: parts of at most 63 of a-z, 0-9 and dashes".format(name)
+        return [Problem("node_name", text, fix)]
+    if name.split(".")[0] == "localhost":
+        return [
+            Problem("node_name", "its host name is {0}: no other host finds it by that".format(name), fix, "warning")
+        ]
+    return []
+
+
+def _system(host: Host) -> List[Problem]:
+    node, found = host.node, []
+    if node.architecture and node.architecture not in ARCHITECTURES:
+        text = "its processor is {0}, which Kubernetes has no packages for".format(node.architecture)
+        fix = "use a 64-bit system: {0}".format(", ".join(ARCHITECTURES))
+        found.append(Problem("architecture", text, fix))
+    family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if "rhel" in node.os_like else "")
+    version = tuple(int(part) for part in re.findall(r"\d+", node.os_version))
+    if family and version and version < _SYSTEMS[family]:
+        least = ".".join(
+            "{0:02d}".format(part) if part < 10 and at else str(part) for at, part in enumerate(_SYSTEMS[family])
+        )
+        text = "its system is {0} {1}, older than this collection is made for".format(node.os_id, node.os_version)
+        found.append(Problem("system", text, "use {0} {1} or newer".format(family, least), "warning"))
+    return found
+
+
+def _resources(host: Host) -> List[Problem]:
+    node, found = host.node, []
+    ignored = [name.lower() for name in host.options.ignore_preflight_errors]
+    if host.control_plane and 0 < node.cpus < CONTROL_PLANE_CPUS:
+        text = "has {0} CPU, a control plane needs {1}".format(node.cpus, CONTROL_PLANE_CPUS)
+        fix = "give it more, or set cluster_ignore_preflight_errors: [NumCPU] for a trial"
+        found.append(Problem("cpus", text, fix, "warning" if "numcpu" in ignored else "error"))
+    least = CONTROL_PLANE_MB if host.control_plane else WORKER_MB
+    if 0 < node.memory_mb < least:
+        what = "a control plane needs" if host.control_plane else "a worker should have"
+        text = "has {0} MB of memory, {1} {2}".format(node.memory_mb, what, least)
+        fix = "give it more"
+        if host.control_plane:
+            fix += ", or set cluster_ignore_preflight_errors: [Mem] for a trial"
+        lenient = "mem" in ignored or not host.control_plane
+        found.append(Problem("memory", text, fix, "warning" if lenient else "error"))
+    return found
+
+
+def _disk(host: Host) -> List[Problem]:
+    # Several folders of one file system are one problem.
+    worst: Optional[Tuple[int, int, str]] = None
+    for disk in host.node.disks:
+        if disk.size_mb and (host.control_plane or disk.folder != "/var/lib/etcd"):
+            one = (disk.free_mb, disk.free_percent, disk.folder)
+            if disk.free_mb < LEAST_DISK_MB or disk.free_percent < LEAST_DISK_PERCENT:
+                worst = min(worst or one, one)
+    if worst is None:
+        return []
+    free, percent, folder = worst
+    text = "{0} has {1} MB ({2} %) free".format(folder, free, percent)
+    if free < LEAST_DISK_MB:
+        return [Problem("disk", text, "free at least {0} MB: images don't fit".format(LEAST_DISK_MB))]
+    fix = "free some: below {0} % the kubelet removes pods, unless evictionHard says otherwise".format(
+        LEAST_DISK_PERCENT
+    )
+    return [] if "evictionHard" in host.options.kubelet_config else [Problem("disk", text, fix, "warning")]
+
+
+def _versions(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
+    wanted = parse_request(host.options.kubernetes_version)
+    minor, found = wanted.minor, []
+    runs = parse(str(cluster["version"])) if cluster["exists"] else None
+    if runs and (wanted.major, minor) != (runs.major, runs.minor):
+        allowed = 3 if runs.minor >= 28 else 2
+        newer = (wanted.major, minor) > (runs.major, runs.minor)
+        text = "cluster_kubernetes_version is {0}, but the cluster runs {1}".format(wanted, runs)
+        broken = newer or minor < runs.minor - allowed
+        text += ": a kubelet may not be newer" if newer else ": {0} minors between them".format(runs.minor - minor)
+        fix = "set it to {0}".format(runs.series)
+        found.append(Problem("version_skew", text, fix, "error" if broken else "warning"))
+    if minor >= 35 and host.node.cgroup_version == 1 and host.options.kubelet_config.get("failCgroupV1") is not False:
+        text = "its system has cgroup v1, with which a kubelet {0} does not start".format(wanted.series)
+        fix = (
+            "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
+            "and cluster_ignore_preflight_errors: [SystemVerification]"
+        )
+        found.append(Problem("cgroup_v1", text, fix))
+    return found + _containerd_version(host, minor)
+
+
+def _containerd_version(host: Host, minor: int) -> List[Problem]:
+    state, options = host.containerd, host.containerd_options
+    needed = (2, 0) if minor >= 36 else (1, 6) if minor >= 26 else (0, 0)
+    package = package_name(state, options)
+    fix = "set containerd_package to a newer one (containerd.io of Docker's repository)"
+    if minor >= 36:
+        fix += ", or cluster_kubernetes_version to 1.35"
+    numbers = tuple(int(part) for part in re.findall(r"\d+", state.version)[:2])
+    stays = not state.packages or package in state.packages
+    if numbers and stays:
+        if numbers >= needed:
+            return []
+        text = "has containerd {0}, Kubernetes 1.{1} needs {2}.{3}".format(state.version, minor, *needed)
+        return [Problem("containerd_version", text, fix)]
+    own = _CONTAINERD_1.get((host.node.os_id, host.node.os_version))
+    if own and not numbers and package == "containerd" and needed > (1, 99):
+        text = "would get containerd {0} of its distribution, Kubernetes 1.{1} needs {2}.{3}".format(
+            own, minor, *needed
+        )
+        return [Problem("containerd_version", text, fix, "warning")]
+    return []
+
+
+def _swap(host: Host, areas: Sequence[str]) -> List[Problem]:
+    """Swap that nobody is going to switch off; in a container it is the other machine's (rule of the area host)."""
+    off = host.system_options.disable_swap and "host" in areas
+    if off or host.options.kubelet_config.get("failSwapOn") is False:
+        return []
+    fix = "set cluster_kubelet_config: {failSwapOn: false}, or let the role host switch it off (host_disable_swap)"
+    if host.system.swaps and not host.container:
+        text = "swap {0} is on, and stays so: the kubelet does not start".format(", ".join(host.system.swaps))
+        return [Problem("swap", text, fix, "warning" if host.system_options.disable_swap else "error")]
+    back = [device for _line, device in fstab_swaps(host.system.fstab)] + host.system.swap_units
+    if back:
+        text = "swap {0} comes back at the next boot, and the kubelet won't start".format(", ".join(back))
+        return [Problem("swap", text, fix, "warning")]
+    return []
+
+
+def _ports(host: Host, first: str) -> List[Problem]:
+    if host.kubeadm.attempt or host.kubeadm.phase != NONE:
+        # What kubeadm left running is named by the rules about half-done runs.
+        return []
+    api = host.options.bind_port if host.name == first else host.join_options.bind_port
+    taken = []
+    for port, what in sorted(ports.needed(host.control_plane, api).items()):
+        if port in host.ports.listening:
+            holder = host.ports.holders.get(str(port))
+            taken.append("port {0} of {1} is taken{2}".format(port, what, " by " + holder if holder else ""))
+    if not taken:
+        return []
+    fix = "stop that program (ss -ltnp), or run 'kubeadm reset' if it is left of an earlier cluster"
+    return [Problem("port_taken", ", ".join(taken), fix)]
+
+
+def _network(host: Host) -> List[Problem]:
+    node, found = host.node, []
+    have = ", ".join(address.address for address in node.addresses) or "none"
+    wanted = host.options.advertise_address
+    if wanted and node.at(wanted) is None:
+        text = "cluster_node_address {0} is not an address of this host".format(wanted)
+        found.append(Problem("node_address", text, "give one of {0}".format(have)))
+    if not wanted and not node.default_address:
+        text = "has no default route, so kubeadm can't choose an address"
+        found.append(Problem("default_route", text, "set cluster_node_address to one of {0}".format(have)))
+    if node.loopback_dns and not node.dns_servers and not host.options.kubelet_config.get("resolvConf"):
+        text = "/etc/resolv.conf names only this machine ({0}): CoreDNS would ask itself".format(
+            ", ".join(node.loopback_dns)
+        )
+        fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file that names the real servers"
+        found.append(Problem("dns_loop", text, fix, "warning"))
+    return found
+
+
+def _runtime(host: Host, areas: Sequence[str]) -> List[Problem]:
+    """The container runtime, where this play does not bring it."""
+    sockets = (host.options.cri_socket, host.join_options.cri_socket)
+    if "containerd" in areas or not all("containerd" in socket for socket in sockets):
+        return []
+    if not host.containerd.version:
+        text = "containerd is not installed, and this play does not install it"
+        return [Problem("cri", text, "use the role kubestead.cluster.containerd before", "warning")]
+    if host.containerd.cri != "ok":
+        text = "containerd's CRI service does not work: {0}".format(host.containerd.cri)
+        fix = "use the role kubestead.cluster.containerd before; it enables the cri plugin"
+        return [Problem("cri", text, fix, "warning")]
+    return []
+
+
+def _leftovers(host: Host) -> List[Problem]:
+    """What an earlier cluster left that no rule about kubeadm's own files names."""
+    if host.kubeadm.attempt or host.kubeadm.phase != NONE:
+        return []
+    found = []
+    left = host.kubeadm.leftovers
+    if host.control_plane and "/var/lib/etcd" in left:
+        text = "/var/lib/etcd is not empty: kubeadm refuses to make etcd there"
+        found.append(Problem("etcd_leftovers", text, "see what it is, then empty it ('kubeadm reset' does)"))
+    seen = [path for path in left if path.startswith("/etc/cni/net.d/") and path != bridge.CONFLIST]
+    seen += [path for path in left if path in ("/var/lib/cni", "/var/lib/calico")]
+    names = host.node.pod_interfaces
+    if names:
+        seen.append("interface{0} {1}".format("s" if len(names) > 1 else "", ", ".join(names[:4])))
+        if len(names) > 4:
+            seen[-1] += " and {0} more".format(len(names) - 4)
+    if seen:
+        text = "another pod network left {0}: pods may get its addresses".format(", ".join(seen))
+        fix = "remove that (rm, ip link delete) unless another program of this host uses it"
+        found.append(Problem("leftovers", text, fix, "warning"))
+    return found
+
+
+def _firewall(host: Host) -> List[Problem]:
+    if not host.surroundings.firewalls:
+        return []
+    names = ", ".join(host.surroundings.firewalls)
+    wanted = _HOST_PORTS[host.control_plane]
+    if host.cni_options.plugin == "calico":
+        wanted += ", " + _CALICO_PORTS
+    text = "{0} is active and may filter what nodes and pods say to each other".format(names)
+    fix = "open {0} to the other nodes and the pod range to all, or switch it off".format(wanted)
+    return [Problem("firewall", text, fix, "warning")]
+
+
+def _registries(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
+    """Registries that nothing answers for; behind a proxy a connection of our own tells nothing."""
+    if host.surroundings.proxied:
+        return []
+    cni = host.cni_options
+    wanted = reachability.registries(
+        host.options.image_repository, host.containerd_options, cni.plugin, cni.image_registry
+    )
+    found = []
+    for name, targets in wanted.items():
+        tried = {one: host.reach[one] for one in targets if one in host.reach}
+        if not tried or len(tried) < len(targets) or any(outcome == reach.OPEN for outcome in tried.values()):
+            continue
+        said = ", ".join(
+            "{0}: {1}".format(one, reachability.WORDS.get(outcome, outcome)) for one, outcome in tried.items()
+        )
+        text = "can't reach registry {0} ({1})".format(name, said)
+        fix = "check network and proxy, name a mirror in containerd_registry_mirrors, or load the images beforehand"
+        found.append(Problem("registry_unreachable", text, fix, "warning"))
+    return found
+
+
+def proxy_problems(host: Host, wanted: Sequence[str]) -> List[Problem]:
+    """A proxy that the cluster's own addresses (ranges and node addresses) would be sent to."""
+    if not host.surroundings.proxied:
+        return []
+    missing = surroundings.uncovered(host.surroundings.no_proxy, wanted)
+    if not missing:
+        return []
+    text = "a proxy is set for its programs, and no_proxy lacks {0}".format(", ".join(missing))
+    fix = "add {0} to no_proxy (CIDR ranges work)".format(",".join(missing))
+    return [Problem("no_proxy", text, fix, "warning")]

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which addresses a host must reach: API servers, etcd members, kubelets and registries."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.connect import (
+    NO_NAME,
+    REFUSED,
+    SECONDS,
+    TIMEOUT,
+    UNREACHABLE,
+    target,
+)
+
+# The ports that hosts try at each other.
+API = (ports.API_PORT,)
+ETCD = (2379, 2380)
+KUBELET = (ports.KUBELET_PORT,)
+WORDS = {
+    REFUSED: "connection refused",
+    TIMEOUT: "no answer within {0:.0f} s".format(SECONDS),
+    UNREACHABLE: "unreachable",
+    NO_NAME: "unknown name",
+}
+
+
+def registries(
+    image_repository: str, containerd: ContainerdOptions, cni_plugin: str, cni_registry: str
+) -> Dict[str, List[str]]:
+    """The registries a node to be pulls from, and for each the targets that can answer for it (its mirrors first)."""
+    names = [image_repository.split("/")[0]]
+    if cni_plugin == "calico":
+        names.append((cni_registry or "quay.io").split("/")[0])
+    try:
+        mirrors = containerd.mirrors()
+    except OptionError:
+        # The options' own rules report that.
+        mirrors = {}
+    found = {}
+    for name in dict.fromkeys(names):
+        configured = mirrors.get(name) or mirrors.get("_default")
+        addresses = [_url_target(mirror.url) for mirror in configured.mirrors] if configured else []
+        if configured is None or configured.fallback:
+            addresses.append(_registry_target(name))
+        found[name] = addresses
+    return found
+
+
+def peers(name: str, control_planes: Mapping[str, Tuple[str, int]], workers: Mapping[str, str]) -> List[str]:
+    """What the host ``name`` tries at others: the API servers; from a control plane also etcd and the kubelets.
+
+    ``control_planes`` maps a host to its address and the API server's port, ``workers`` to its address.
+    """
+    others = [place for host, place in control_planes.items() if host != name]
+    found = [target(address, port) for address, port in others]
+    if name in control_planes:
+        found += [target(address, port) for address, _api in others for port in ETCD]
+        kubelets = [address for address, _api in others] + list(workers.values())
+        found += [target(address, KUBELET[0]) for address in kubelets]
+    return found
+
+
+def endpoint_target(endpoint: str) -> str:
+    """The target behind ``cluster_endpoint``; empty where it is not set or can't be read."""
+    try:
+        return target(*network.parse_endpoint("cluster_endpoint", endpoint)) if endpoint else ""
+    except OptionError:
+        return ""
+
+
+def targets_from_options(options: Mapping[str, Mapping[str, Any]]) -> List[str]:
+    """The targets that a host's own options name (plain data): the cluster's endpoint and the registries."""
+    plane, cni = options.get("control_plane") or {}, options.get("cni") or {}
+    fields = {
+        name: value
+        for name, value in (options.get("containerd") or {}).items()
+        if name in ContainerdOptions.__dataclass_fields__
+    }
+    found = [endpoint_target(str(plane.get("endpoint") or ""))]
+    repository = str(plane.get("image_repository") or "")
+    if repository:
+        wanted = registries(
+            repository, ContainerdOptions(**fields), str(cni.get("plugin")), str(cni.get("image_registry") or "")
+        )
+        found += [one for addresses in wanted.values() for one in addresses]
+    return [one for one in found if one]
+
+
+def _registry_target(name: str) -> str:
+    if name == "docker.io":
+        return "registry-1.docker.io:443"
+    host, colon, port = name.rpartition(":")
+    return target(host, int(port)) if colon and port.isdigit() else target(name, 443)
+
+
+def _url_target(url: str) -> str:
+    scheme, _mark, rest = url.partition("://")
+    place = (rest or scheme).split("/")[0].rpartition("@")[2]
+    host, colon, port = place.rpartition(":")
+    if colon and port.isdigit():
+        return target(host.strip("[]"), int(port))
+    return target(place.strip("[]"), 80 if scheme == "http" else 443)

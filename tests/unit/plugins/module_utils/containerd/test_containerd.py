@@ -1,0 +1,725 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""containerd: what is read, what is wanted for each version of its configuration, what is planned and done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import apply as containerd_apply
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import config as containerd_config
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import observe as containerd
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import toml
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import (
+    ContainerdOptions,
+    RegistryCredential,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import (
+    CERTS_D,
+    CONFIG,
+    DROPIN,
+    PENDING,
+    ContainerdState,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.tests.unit.support import FIXTURES, Machine, fixture
+
+ROOT = Path(__file__).resolve().parents[5]
+BINARIES = {"1.6.20": 2, "1.7.35": 2, "2.1.9": 3, "2.3.7": 4, "2.4.2": 4}
+DOCKER = 'disabled_plugins = ["cri"]\n'
+DEBIAN = fixture("containerd/debian-12.toml")
+SECRET = "s3cr3t-pa55"
+CRI = "io.containerd.grpc.v1.cri"
+RUNTIME = "io.containerd.cri.v1.runtime"
+# As apt-cache policy says it of a package that is not installed.
+OFFERED = (
+    "{0}:\n  Installed: (none)\n  Candidate: {1}\n  Version table:\n     {1} 500\n"
+    "        500 http://mirror.example.org/debian bookworm/main amd64 Packages\n"
+)
+IMAGES = "io.containerd.cri.v1.images"
+
+
+def node(machine: Machine, binary: str = "1.6.20", config: str | None = DEBIAN) -> Machine:
+    """A Debian machine with a containerd that runs, answering as the real binary of that version did."""
+    machine.put("/var/lib/dpkg/status")
+    machine.answer("dpkg-query -W", "containerd 1.6.20~ds1-1+deb12u3 installed\n")
+    machine.answer("containerd --version", f"containerd github.com/containerd/containerd {binary} x\n")
+    machine.answer("containerd config default", fixture(f"containerd/default-{binary}.toml"))
+
+    def migrate(argv: Sequence[str], stdin: str | None) -> Result:
+        name = "docker" if "disabled_plugins" in (stdin or "") else "debian-12"
+        return Result(0, fixture(f"containerd/migrate-{name}-{binary}.toml"))
+
+    machine.answer("containerd --config /dev/stdin config migrate", migrate)
+    machine.answer("containerd --config /dev/stdin config dump", lambda argv, stdin: Result(0, stdin or ""))
+    machine.answer(
+        ["containerd", "--config", CONFIG, "config", "dump"], lambda argv, stdin: Result(0, machine.read(CONFIG) or "")
+    )
+    machine.answer("systemctl show", "ActiveState=active\nUnitFileState=enabled\n")
+    machine.answer("systemctl restart", "")
+    machine.answer("ctr plugins ls", fixture(f"containerd/plugins-{'2.3.7' if BINARIES[binary] > 2 else '1.6.20'}.txt"))
+    if config is not None:
+        machine.put(CONFIG, config)
+    return machine
+
+
+def planned(machine: Machine, options: ContainerdOptions | None = None, **more: Any) -> list[Step]:
+    wanted = options or ContainerdOptions(**more)
+    return containerd_plan.plan(containerd.observe(machine, wanted.image_repository, reveal=True), wanted)
+
+
+def carry_out(machine: Machine, options: ContainerdOptions | None = None, **more: Any) -> list[Step]:
+    steps = planned(machine, options, **more)
+    for step in steps:
+        containerd_apply.apply(step, machine)
+    return steps
+
+
+def actions(steps: Sequence[Step]) -> list[str]:
+    return [step.action for step in steps]
+
+
+def reason(steps: Sequence[Step], action: str) -> str:
+    return next(step.reason for step in steps if step.action == action)
+
+
+# -- TOML
+
+
+@pytest.mark.parametrize("path", sorted((FIXTURES / "containerd").glob("*.toml")), ids=lambda path: path.name)
+def test_toml_reads_and_writes_what_containerd_writes(path: Path) -> None:
+    text = path.read_text()
+    assert toml.loads(text) == tomllib.loads(text)
+    assert tomllib.loads(toml.dumps(toml.loads(text))) == tomllib.loads(text)
+
+
+TRICKY = """
+a.b."c.d" = 1 # comment
+'lit#eral' = 'C:\\x'
+s = "tab\\t quote\\" \\u00e9"
+m = \"\"\"
+one
+two\\
+   three\"\"\"
+n = [1, 0x1F, 1_000, -2.5e3, true,
+  "x", # in between
+]
+t = {k = "v", l.m = [1]}
+d = 2026-11-23
+[[list]]
+x = 1
+[[list]]
+x = 2
+[list.inner]
+y = 3
+"""
+
+
+def test_toml_reads_the_rest_of_the_language() -> None:
+    expected = tomllib.loads(TRICKY)
+    expected["d"] = "2026-11-23"
+    assert toml.loads(TRICKY) == expected
+    assert tomllib.loads(toml.dumps(toml.loads(TRICKY))) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = 1\nb = [1,\n", "line 2: the array is not closed"),
+        ("a = 1\na = 2", "line 2: key a is given twice"),
+        ("a = yes", "line 1: 'yes' is no value; text needs quotes"),
+        ("[a]\n[a]", "line 2: table a is defined twice"),
+        ('\na = "x', "line 2: the text is not closed"),
+        ("= 1", "line 1: a key is expected"),
+        ("a = 1 b = 2", "line 1: the line should end here"),
+        ("a = 1\n[a.b]", "line 2: a.b is no table"),
+        ('a = "\\q"', "line 1: \\q is no escape"),
+    ],
+)
+def test_toml_says_what_is_wrong_and_where(text: str, message: str) -> None:
+    with pytest.raises(toml.TomlError) as caught:
+        toml.loads(text)
+    assert caught.value.message == message
+    with pytest.raises(tomllib.TOMLDecodeError):
+        tomllib.loads(text)
+
+
+# -- observing
+
+
+@pytest.mark.parametrize(("binary", "schema"), BINARIES.items())
+def test_the_schema_is_the_binarys_own(machine: Machine, binary: str, schema: int) -> None:
+    state = containerd.observe(node(machine, binary))
+    assert (state.version, state.schema, state.active, state.enabled, state.cri) == (binary, schema, True, True, "ok")
+    assert state.default_sandbox.startswith("registry.k8s.io/pause:3.")
+    assert state.has_bin_dirs == (schema > 2)
+
+
+def test_the_state_survives_json(machine: Machine) -> None:
+    state = containerd.observe(node(machine))
+    assert from_dict(ContainerdState, json.loads(json.dumps(to_dict(state)))) == state
+
+
+def test_a_bare_machine(machine: Machine) -> None:
+    state = containerd.observe(machine)
+    assert (state.schema, state.version, state.packages, state.cri) == (0, "", {}, "not running")
+    steps = containerd_plan.plan(state, ContainerdOptions())
+    assert actions(steps) == ["install", "write_config", "restart"]
+    with pytest.raises(KubesteadError, match="containerd is not installed here; install the package containerd"):
+        containerd_apply.apply(steps[0], machine)
+
+
+@pytest.mark.parametrize(
+    ("files", "policy", "package"),
+    [
+        ({}, "", "containerd"),
+        (
+            {"/etc/apt/sources.list": "deb https://download.docker.com/linux/debian bookworm stable\n"},
+            "",
+            "containerd.io",
+        ),
+        (
+            {"/etc/apt/sources.list": "# deb https://download.docker.com/linux/debian bookworm stable\n"},
+            "",
+            "containerd",
+        ),
+        (
+            {"/etc/apt/sources.list.d/docker.sources": "Types: deb\nURIs: https://download.docker.com/linux/ubuntu\n"},
+            "",
+            "containerd.io",
+        ),
+        ({}, OFFERED.format("containerd.io", "2.1.4-1"), "containerd.io"),
+        ({}, "containerd.io:\n  Installed: (none)\n  Candidate: (none)\n", "containerd"),
+    ],
+)
+def test_the_package_on_debian(machine: Machine, files: dict[str, str], policy: str, package: str) -> None:
+    machine.put("/var/lib/dpkg/status")
+    for path, text in files.items():
+        machine.put(path, text)
+    machine.answer("apt-cache", policy)
+    state = containerd.observe(machine)
+    assert containerd_plan.package_name(state, ContainerdOptions()) == package
+    assert containerd_plan.package_name(state, ContainerdOptions(package="mine")) == "mine"
+    assert containerd_plan.problems(state, ContainerdOptions()) == []
+
+
+@pytest.mark.parametrize(
+    ("repo", "warned"),
+    [
+        ("[docker-ce-stable]\nbaseurl=https://download.docker.com/linux/centos/9/x86_64/stable\nenabled=1\n", False),
+        ("[docker-ce-stable]\nbaseurl=https://mirror.example.com/docker\nenabled = 0\n[other]\nenabled=1\n", True),
+        ("", True),
+    ],
+)
+def test_the_package_on_the_rhel_family(machine: Machine, repo: str, warned: bool) -> None:
+    machine.put("/etc/os-release", 'ID="rocky"\nID_LIKE="rhel centos fedora"\n')
+    machine.put("/etc/yum.repos.d/docker-ce.repo", repo)
+    state = containerd.observe(machine)
+    assert containerd_plan.package_name(state, ContainerdOptions()) == "containerd.io"
+    assert bool(containerd_plan.problems(state, ContainerdOptions())) == warned
+    assert containerd_plan.problems(state, ContainerdOptions(package="mine")) == []
+
+
+def test_an_installed_package_is_kept(machine: Machine) -> None:
+    machine.answer("rpm -q", "containerd.io 2.1.4-1.el9\npackage containerd is not installed\n", rc=1)
+    state = containerd.observe(machine)
+    assert state.packages == {"containerd.io": "2.1.4-1.el9"}
+    assert containerd_plan.package_name(state, ContainerdOptions()) == "containerd.io"
+
+
+def test_kubeadms_sandbox_image(machine: Machine) -> None:
+    node(machine)
+    machine.answer("kubeadm config images list", fixture("containerd/images-1.35.0.txt"))
+    options = ContainerdOptions(image_repository="registry.example.com/k8s")
+    # One that is newer than this collection is asked.
+    machine.answer("kubeadm version -o short", "v1.99.0\n")
+    state = containerd.observe(machine, options.image_repository)
+    assert machine.ran[-1][-2:] == ["--image-repository", "registry.example.com/k8s"]
+    assert "--kubernetes-version" in machine.ran[-1]
+    assert containerd_config.sandbox_image(state, options) == "registry.example.com/k8s/pause:3.10.1"
+    assert containerd_config.sandbox_image(state, ContainerdOptions(sandbox_image="x/pause:1")) == "x/pause:1"
+    machine.answer("kubeadm config images list", "", rc=1)
+    known = containerd.observe(machine, options.image_repository, kubeadm_version="1.35.0")
+    assert known.kubeadm_sandbox == state.kubeadm_sandbox
+    # Its own default differs by version.
+    assert containerd.observe(machine, "", kubeadm_version="1.35.0").kubeadm_sandbox == ""
+
+
+def test_the_sandbox_image_without_kubeadm(machine: Machine) -> None:
+    state = containerd.observe(node(machine))
+    assert containerd_config.sandbox_image(state, ContainerdOptions()) == ""
+    assert (
+        containerd_config.sandbox_image(state, ContainerdOptions(image_repository="r.example/k"))
+        == "r.example/k/pause:3.6"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (fixture("containerd/plugins-1.6.20.txt"), "ok"),
+        (fixture("containerd/plugins-2.3.7.txt"), "ok"),
+        ("io.containerd.grpc.v1  cri  linux/amd64  error\n", "its plugin is in state error"),
+        ("io.containerd.grpc.v1  images  -  ok\n", "its plugin is not loaded"),
+    ],
+)
+def test_the_state_of_cri(text: str, status: str) -> None:
+    assert containerd.cri_status(text) == status
+
+
+# -- the configuration
+
+
+def effective(config: dict[str, Any], schema: int) -> tuple[Any, ...]:
+    runtime, images = (CRI, CRI) if schema == 2 else (RUNTIME, IMAGES)
+    plugins = config["plugins"]
+    cni = plugins[runtime]["cni"]
+    sandbox = plugins[images].get("sandbox_image") if schema == 2 else plugins[images]["pinned_images"]["sandbox"]
+    return (
+        config["version"],
+        config["disabled_plugins"],
+        plugins[runtime]["containerd"]["runtimes"]["runc"],
+        sandbox,
+        plugins[images]["registry"]["config_path"],
+        cni.get("bin_dirs") or [cni["bin_dir"]],
+        config["imports"],
+    )
+
+
+@pytest.mark.parametrize(("binary", "schema"), BINARIES.items())
+def test_the_configuration_has_everything_in_its_place(machine: Machine, binary: str, schema: int) -> None:
+    state = containerd.observe(node(machine, binary, config=None))
+    config = containerd_config.desired_config(state, ContainerdOptions(sandbox_image="r/pause:9"), state.config)
+    assert effective(tomllib.loads(containerd_config.render_config(config)), schema) == (
+        schema,
+        [],
+        {"runtime_type": "io.containerd.runc.v2", "options": {"SystemdCgroup": True}},
+        "r/pause:9",
+        CERTS_D,
+        ["/opt/cni/bin"],
+        ["/etc/containerd/conf.d/*.toml"],
+    )
+    assert ("bin_dir" in config["plugins"][CRI if schema == 2 else RUNTIME]["cni"]) == (schema == 2)
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+@pytest.mark.parametrize("original", [None, DEBIAN, DOCKER], ids=["none", "debian", "docker"])
+def test_a_first_run_changes_the_file_and_a_second_nothing(machine: Machine, binary: str, original: str | None) -> None:
+    node(machine, binary, original)
+    first = carry_out(machine)
+    assert actions(first) == ["write_config", "restart"]
+    assert machine.read(CONFIG + ".before-kubestead") == original
+    assert machine.read(PENDING) is None
+    assert "SystemdCgroup" in reason(first, "restart")
+    assert planned(machine) == []
+    assert machine.read(CONFIG + ".before-kubestead") == original
+
+
+def test_the_reasons_name_the_meaning(machine: Machine) -> None:
+    steps = planned(node(machine))
+    assert reason(steps, "write_config") == (
+        "cni.bin_dir /usr/lib/cni -> /opt/cni/bin, registry.config_path default -> /etc/containerd/certs.d, "
+        "SystemdCgroup false -> true, imports /etc/containerd/conf.d"
+    )
+    assert '-bin_dir = "/usr/lib/cni"'[1:] in steps[0].before
+    assert "SystemdCgroup = true" in steps[0].after
+
+
+def test_docker_switches_cri_off_and_we_on(machine: Machine) -> None:
+    node(machine, "2.3.7", DOCKER)
+    steps = carry_out(machine)
+    assert reason(steps, "write_config").startswith("version 1 -> 4, cri plugin disabled -> enabled, ")
+    assert tomllib.loads(machine.read(CONFIG) or "")["disabled_plugins"] == []
+
+
+def test_other_settings_stay(machine: Machine) -> None:
+    node(machine)
+    machine.put(
+        CONFIG,
+        'version = 2\nroot = "/data"\n'
+        f'disabled_plugins = ["io.containerd.snapshotter.v1.zfs", "{CRI}"]\n'
+        f'[plugins."{CRI}".containerd]\ndefault_runtime_name = "nvidia"\n'
+        f'[plugins."{CRI}".containerd.runtimes.nvidia]\nruntime_type = "io.containerd.runc.v2"\n'
+        f'[plugins."{CRI}".containerd.runtimes.nvidia.options]\nBinaryName = "/usr/bin/nvidia-container-runtime"\n'
+        f'[plugins."{CRI}".containerd.runtimes.kata]\nruntime_type = "io.containerd.kata.v2"\n'
+        f'[plugins."{CRI}".registry.configs."r.example".auth]\nusername = "me"\npassword = "{SECRET}"\n',
+    )
+    steps = carry_out(machine)
+    config = tomllib.loads(machine.read(CONFIG) or "")
+    runtimes = config["plugins"][CRI]["containerd"]["runtimes"]
+    assert config["root"] == "/data"
+    assert config["disabled_plugins"] == ["io.containerd.snapshotter.v1.zfs"]
+    assert config["plugins"][CRI]["containerd"]["default_runtime_name"] == "nvidia"
+    assert runtimes["nvidia"]["options"] == {"BinaryName": "/usr/bin/nvidia-container-runtime", "SystemdCgroup": True}
+    assert runtimes["kata"] == {"runtime_type": "io.containerd.kata.v2"}
+    assert config["plugins"][CRI]["registry"]["configs"]["r.example"]["auth"]["password"] == SECRET
+    assert SECRET not in repr([(step.reason, step.before, step.after) for step in steps])
+    assert machine.mode(CONFIG) == 0o600
+    assert "SystemdCgroup of runtime nvidia false -> true" in reason(steps, "restart")
+    assert planned(machine) == []
+
+
+def test_registries_in_the_old_place_stay_until_there_are_new_ones(machine: Machine) -> None:
+    node(machine)
+    machine.put(CONFIG, f'version = 2\n[plugins."{CRI}".registry.mirrors."docker.io"]\nendpoint = ["https://m"]\n')
+    carry_out(machine)
+    registry = tomllib.loads(machine.read(CONFIG) or "")["plugins"][CRI]["registry"]
+    assert registry == {"mirrors": {"docker.io": {"endpoint": ["https://m"]}}}
+    steps = carry_out(machine, registry_mirrors={"docker.io": ["https://m"]})
+    assert "registry.mirrors removed" in reason(steps, "restart")
+    assert tomllib.loads(machine.read(CONFIG) or "")["plugins"][CRI]["registry"] == {"config_path": CERTS_D}
+
+
+def test_another_form_of_the_same_is_no_change(machine: Machine) -> None:
+    node(machine)
+    carry_out(machine)
+    text = machine.read(CONFIG) or ""
+    machine.put(CONFIG, "# mine\n" + text.replace(" = ", "="))
+    assert planned(machine) == []
+
+
+def test_drift_is_seen(machine: Machine) -> None:
+    node(machine)
+    carry_out(machine)
+    machine.put(CONFIG, (machine.read(CONFIG) or "").replace("SystemdCgroup = true", "SystemdCgroup = false"))
+    steps = planned(machine)
+    assert [(step.action, step.reason) for step in steps] == [
+        ("write_config", "SystemdCgroup false -> true"),
+        ("restart", "SystemdCgroup false -> true"),
+    ]
+
+
+def test_a_file_that_is_no_toml_is_replaced_and_kept_aside(machine: Machine) -> None:
+    node(machine, config="version = 2\nfoo = [\n")
+    steps = carry_out(machine)
+    assert reason(steps, "write_config") == "the file can't be used (line 2: the array is not closed)"
+    assert machine.read(CONFIG + ".broken") == "version = 2\nfoo = [\n"
+    assert planned(machine) == []
+
+
+def test_what_containerd_refuses_is_not_written(machine: Machine) -> None:
+    node(machine)
+    machine.answer("containerd --config /dev/stdin config dump", Result(1, "", "containerd: no such thing\n"))
+    with pytest.raises(KubesteadError, match="config.toml is refused by containerd: containerd: no such thing"):
+        carry_out(machine)
+    assert machine.read(CONFIG) == DEBIAN
+    assert machine.read(PENDING) is None
+
+
+@pytest.mark.parametrize(
+    ("show", "plugins", "expected"),
+    [
+        ("ActiveState=inactive\nUnitFileState=enabled\n", "", [("restart", "not running")]),
+        ("ActiveState=inactive\nUnitFileState=disabled\n", "", [("enable", "not enabled"), ("restart", "not running")]),
+        (
+            "ActiveState=active\nUnitFileState=enabled\n",
+            "io.containerd.grpc.v1 cri linux/amd64 error\n",
+            [("restart", "the CRI service its plugin is in state error")],
+        ),
+    ],
+)
+def test_the_service(machine: Machine, show: str, plugins: str, expected: list[tuple[str, str]]) -> None:
+    node(machine)
+    carry_out(machine)
+    machine.answer("systemctl show", show)
+    machine.answer("ctr plugins ls", plugins)
+    assert [(step.action, step.reason) for step in planned(machine)] == expected
+
+
+def test_a_run_that_was_killed_before_the_restart(machine: Machine) -> None:
+    node(machine)
+    for step in planned(machine)[:-1]:
+        containerd_apply.apply(step, machine)
+    assert [(step.action, step.reason) for step in planned(machine)] == [
+        ("restart", "a run that was stopped changed its configuration")
+    ]
+    carry_out(machine)
+    assert planned(machine) == []
+
+
+def test_a_restart_that_fails_says_why(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    node(machine)
+    monkeypatch.setattr(containerd_apply, "PROBE_SECONDS", 0.0)
+    machine.answer("ctr plugins ls", Result(1, "", 'ctr: failed to dial "/run/containerd/containerd.sock"\n'))
+    machine.answer("journalctl", 'level=info msg="starting"\ncontainerd: invalid plugin config\nStopped.\n')
+    with pytest.raises(KubesteadError) as caught:
+        carry_out(machine)
+    assert "\n" not in caught.value.message
+    assert "does not serve CRI after its restart: does not answer: ctr: failed to dial" in caught.value.message
+    assert "(containerd: invalid plugin config); see 'journalctl -u containerd'" in caught.value.message
+    assert machine.exists(PENDING)
+
+
+def test_another_drop_in_that_takes_systemd_cgroups_away(machine: Machine) -> None:
+    node(machine)
+    carry_out(machine)
+    machine.put("/etc/containerd/conf.d/99-nvidia.toml", "version = 2\n")
+    dump = fixture("containerd/default-1.6.20.toml")
+    machine.answer(["containerd", "--config", CONFIG, "config", "dump"], dump)
+    problems = containerd_plan.problems(containerd.observe(machine), ContainerdOptions())
+    assert [problem.message for problem in problems] == [
+        "/etc/containerd/conf.d/99-nvidia.toml takes SystemdCgroup = true away again"
+    ]
+    machine.answer(["containerd", "--config", CONFIG, "config", "dump"], f'disabled_plugins = ["{CRI}"]\n')
+    problems = containerd_plan.problems(containerd.observe(machine), ContainerdOptions())
+    assert problems[0].message == "/etc/containerd/conf.d/99-nvidia.toml disables the cri plugin"
+
+
+# -- the drop-in
+
+OWN = f'[plugins."{CRI}"]\nrestrict_oom_score_adj = true\n'
+
+
+def test_the_drop_in_for_containerd_1_repeats_the_section(machine: Machine) -> None:
+    node(machine)
+    steps = carry_out(machine, config_dropin=OWN)
+    assert actions(steps) == ["write_dropin", "write_config", "restart"]
+    dropin = tomllib.loads(machine.read(DROPIN) or "")
+    main = tomllib.loads(machine.read(CONFIG) or "")
+    assert dropin["version"] == 2
+    assert dropin["plugins"][CRI] == {**main["plugins"][CRI], "restrict_oom_score_adj": True}
+    assert "restrict_oom_score_adj" not in main["plugins"][CRI]
+    assert planned(machine, config_dropin=OWN) == []
+    changed = planned(machine, config_dropin=OWN, sandbox_image="x/pause:1")
+    assert actions(changed) == ["write_dropin", "write_config", "restart"]
+    assert actions(carry_out(machine)) == ["remove_dropin", "restart"]
+    assert machine.read(DROPIN) is None
+
+
+def test_the_drop_in_for_containerd_2(machine: Machine) -> None:
+    node(machine, "2.3.7", None)
+    carry_out(machine, config_dropin=OWN)
+    # Written for containerd 1.x, and containerd 2 is told so.
+    assert tomllib.loads(machine.read(DROPIN) or "") == {
+        "version": 2,
+        "plugins": {CRI: {"restrict_oom_score_adj": True}},
+    }
+    own = f'[plugins."{RUNTIME}"]\nrestrict_oom_score_adj = true\n'
+    carry_out(machine, config_dropin=own)
+    assert tomllib.loads(machine.read(DROPIN) or "")["version"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = [", "containerd_config_dropin is not TOML: line 1: the array is not closed; correct that line"),
+        (
+            "version = 3\n",
+            "containerd_config_dropin is of version 3, containerd 1.6.20 reads up to 2; write it for version 2",
+        ),
+        (
+            f'[plugins."{RUNTIME}"]\na = 1\n',
+            f"containerd_config_dropin sets {RUNTIME}, which containerd 1.6.20 does not have; set {CRI} there",
+        ),
+    ],
+)
+def test_a_drop_in_that_can_not_be(machine: Machine, text: str, message: str) -> None:
+    node(machine)
+    options = ContainerdOptions(config_dropin=text)
+    with pytest.raises(OptionError) as caught:
+        planned(machine, options)
+    assert caught.value.message == message
+    assert [problem.level for problem in containerd_plan.problems(containerd.observe(machine), options)] == ["error"]
+
+
+# -- registries
+
+CREDENTIALS = [
+    RegistryCredential("registry.example.com:5000", "puller", SECRET),
+    RegistryCredential("docker.io", "me", "pw"),
+]
+
+
+def hosts(machine: Machine, registry: str) -> dict[str, Any]:
+    return tomllib.loads(machine.read(f"{CERTS_D}/{registry}/hosts.toml") or "")
+
+
+def test_mirrors(machine: Machine) -> None:
+    node(machine)
+    pem = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----"
+    mirrors = {
+        "docker.io": ["https://m1.example.com/", {"url": "http://m2.example.com:5000/v2/x", "override_path": True}],
+        "quay.io": {"mirrors": [{"url": "https://m1.example.com", "ca": pem, "skip_verify": True}], "fallback": False},
+        "_default": "https://all.example.com",
+        "own.example.com": [{"url": "https://own.example.com", "ca": "/etc/ssl/own.pem"}],
+    }
+    carry_out(machine, registry_mirrors=mirrors)
+    own = {"capabilities": ["pull", "resolve"]}
+    assert hosts(machine, "docker.io") == {
+        "server": "https://registry-1.docker.io",
+        "capabilities": ["pull", "resolve", "push"],
+        "host": {
+            "https://m1.example.com": own,
+            "http://m2.example.com:5000/v2/x": {**own, "override_path": True},
+        },
+    }
+    authority = f"{CERTS_D}/quay.io/kubestead-0.crt"
+    assert hosts(machine, "quay.io") == {
+        "server": "https://m1.example.com",
+        **own,
+        "ca": authority,
+        "skip_verify": True,
+    }
+    assert machine.read(authority) == pem + "\n"
+    assert hosts(machine, "_default") == {"host": {"https://all.example.com": own}}
+    assert hosts(machine, "own.example.com") == {"server": "https://own.example.com", **own, "ca": "/etc/ssl/own.pem"}
+    assert planned(machine, registry_mirrors=mirrors) == []
+    mirrors["docker.io"] = list(reversed(mirrors["docker.io"]))  # type: ignore[arg-type]
+    steps = planned(machine, registry_mirrors=mirrors)
+    assert [(step.action, step.reason) for step in steps] == [("write_hosts", "other mirrors")]
+    gone = carry_out(machine)
+    assert sorted(actions(gone)) == ["remove_ca"] + ["remove_hosts"] * 4
+    assert machine.names(CERTS_D) == []
+
+
+def test_registries_need_no_restart(machine: Machine) -> None:
+    node(machine)
+    carry_out(machine)
+    assert actions(carry_out(machine, registry_mirrors={"docker.io": ["https://m"]})) == ["write_hosts"]
+
+
+def test_files_of_others_stay_unless_asked_for(machine: Machine) -> None:
+    node(machine)
+    carry_out(machine)
+    path = f"{CERTS_D}/docker.io/hosts.toml"
+    machine.put(path, 'server = "https://x"\n')
+    assert planned(machine) == []
+    steps = carry_out(machine, registry_mirrors={"docker.io": ["https://m"]})
+    assert reason(steps, "write_hosts") == "replaces a file that somebody else wrote"
+    assert machine.read(path + ".before-kubestead") == 'server = "https://x"\n'
+
+
+@pytest.mark.parametrize("binary", ["1.6.20", "2.3.7"])
+def test_credentials(machine: Machine, binary: str) -> None:
+    node(machine, binary, None)
+    options = ContainerdOptions(
+        registry_credentials=CREDENTIALS, registry_mirrors={"quay.io": ["https://registry.example.com:5000"]}
+    )
+    steps = carry_out(machine, options)
+    header = {"Authorization": "Basic cHVsbGVyOnMzY3IzdC1wYTU1"}
+    assert hosts(machine, "registry.example.com:5000")["header"] == header
+    assert hosts(machine, "docker.io")["server"] == "https://registry-1.docker.io"
+    assert hosts(machine, "docker.io")["header"] == {"Authorization": "Basic bWU6cHc="}
+    assert hosts(machine, "quay.io")["host"]["https://registry.example.com:5000"]["header"] == header
+    assert "header" not in hosts(machine, "quay.io")
+    for name in machine.names(CERTS_D):
+        assert machine.mode(f"{CERTS_D}/{name}/hosts.toml") == 0o600
+    configs = toml.get(tomllib.loads(machine.read(CONFIG) or ""), ["plugins", CRI, "registry", "configs"])
+    if binary == "1.6.20":
+        assert configs["registry-1.docker.io"]["auth"] == {"username": "me", "password": "pw"}
+        assert machine.mode(CONFIG) == 0o600
+    else:
+        assert configs is None
+    shown = json.dumps([dataclasses.asdict(dataclasses.replace(step, data={})) for step in steps]) + repr(steps)
+    for secret in (SECRET, "cHVsbGVyOnMzY3IzdC1wYTU1", "bWU6cHc="):
+        assert secret not in shown
+        assert secret not in json.dumps(to_dict(containerd.observe(machine)))
+    assert planned(machine, options) == []
+
+    other = dataclasses.replace(
+        options, registry_credentials=[RegistryCredential("docker.io", "me", "new"), CREDENTIALS[0]]
+    )
+    changed = planned(machine, other)
+    assert reason(changed, "write_hosts") == "other credentials"
+    if binary == "1.6.20":
+        assert reason(changed, "restart") == "registry.configs.registry-1.docker.io.auth.password changed"
+    else:
+        assert actions(changed) == ["write_hosts"]
+
+    carry_out(machine)
+    assert machine.names(CERTS_D) == []
+    assert "password" not in (machine.read(CONFIG) or "")
+    assert planned(machine) == []
+
+
+def test_credentials_leave_the_configuration_with_containerd_1(machine: Machine) -> None:
+    options = ContainerdOptions(registry_credentials=CREDENTIALS)
+    carry_out(node(machine, "1.6.20", None), options)
+    auth = {"auth": {"username": "me", "password": "pw"}}
+    migrated = {
+        "version": 4,
+        "plugins": {IMAGES: {"registry": {"configs": {"registry-1.docker.io": auth, "other.example": auth}}}},
+    }
+    node(machine, "2.3.7", None)
+    machine.answer("containerd --config /dev/stdin config migrate", toml.dumps(migrated))
+    machine.put(CONFIG, "version = 2\n")
+    carry_out(machine, options)
+    registry = tomllib.loads(machine.read(CONFIG) or "")["plugins"][IMAGES]["registry"]
+    assert registry == {"config_path": CERTS_D, "configs": {"other.example": auth}}
+
+
+def test_on_the_control_machine_credentials_are_not_known(machine: Machine) -> None:
+    node(machine)
+    options = ContainerdOptions(registry_credentials=CREDENTIALS, config_dropin=OWN)
+    carry_out(machine, options)
+    state = containerd.observe(machine)
+    public = dataclasses.replace(options, registry_credentials=[])
+    steps = containerd_plan.plan(state, public, ["registry_credentials"])
+    assert [(step.action, step.reason) for step in steps] == [
+        ("compare", "credentials can be compared on the node alone")
+    ]
+    assert "remove_hosts" in actions(containerd_plan.plan(state, public))
+
+
+def test_open_files_with_credentials_are_closed(machine: Machine) -> None:
+    node(machine)
+    options = ContainerdOptions(registry_credentials=CREDENTIALS)
+    carry_out(machine, options)
+    (machine.folder / "etc/containerd/certs.d/docker.io/hosts.toml").chmod(0o644)
+    assert [step.reason for step in carry_out(machine, options)] == ["mode 0644 -> 0600"]
+    assert planned(machine, options) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"registry_mirrors": {"docker.io": []}}, "containerd_registry_mirrors['docker.io'] is no list of addresses"),
+        ({"registry_mirrors": {"docker.io": ["m.example"]}}, "has 'm.example', not an address"),
+        ({"registry_mirrors": {"docker.io": ["https://a:b@m.example"]}}, "has a password in an address"),
+        ({"registry_mirrors": {"https://docker.io": ["https://m"]}}, "names 'https://docker.io', not a registry"),
+        ({"registry_mirrors": {"../x": ["https://m"]}}, "names '../x', not a registry"),
+        ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca_file": "x"}]}}, "has an unknown key 'ca_file'"),
+        ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca": "x"}]}}, "neither a path nor a certificate"),
+        (
+            {"registry_credentials": [RegistryCredential("r.example", "me", "")]},
+            "registry_credentials[0] lacks a value",
+        ),
+        ({"cni_bin_dir": "bin"}, "containerd_cni_bin_dir is 'bin', not an absolute path"),
+    ],
+)
+def test_options_that_can_not_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ContainerdOptions(**options).validate()
+    assert message in caught.value.message
+    assert "; " in caught.value.message
+    assert "a:b" not in caught.value.message
+
+
+# -- the role
+
+
+def test_the_roles_defaults_are_the_options(machine: Machine) -> None:
+    defaults = yaml.safe_load((ROOT / "roles/containerd/defaults/main.yml").read_text())
+    specs = yaml.safe_load((ROOT / "roles/containerd/meta/argument_specs.yml").read_text())
+    described = specs["argument_specs"]["main"]["options"]
+    own = {
+        f"containerd_{field.name}": getattr(ContainerdOptions(), field.name)
+        for field in dataclasses.fields(ContainerdOptions)
+        if not field.metadata["var"]
+    }
+    assert defaults == own
+    assert {name: entry["default"] for name, entry in described.items()} == own

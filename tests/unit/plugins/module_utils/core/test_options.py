@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options from variables, and dataclasses as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import options as model
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Inner:
+    name: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    names: List[str] = model.option(factory=list)
+    hold: bool = model.option(True)
+    size: int = model.option(3)
+    extra: Dict[str, str] = model.option(factory=dict)
+    version: str = model.option("1.36", var="cluster_kubernetes_version")
+    password: str = model.option("", secret=True)
+
+
+@dataclass(frozen=True)
+class State:
+    inner: Inner = field(default_factory=Inner)
+    many: List[Inner] = field(default_factory=list)
+    maybe: Optional[Inner] = None
+
+
+def test_variables_become_fields_and_absent_ones_keep_the_default() -> None:
+    options = model.from_variables(
+        Options, "area", {"area_hold": "no", "area_size": "7", "cluster_kubernetes_version": 1.35, "area_names": None}
+    )
+    assert options == Options(hold=False, size=7, version="1.35")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("area_hold", "perhaps"),
+        ("area_size", "big"),
+        ("area_names", "one"),
+        ("area_extra", []),
+        ("cluster_kubernetes_version", ["1.36"]),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_the_variable(name: str, value: object) -> None:
+    with pytest.raises(OptionError) as caught:
+        model.from_variables(Options, "area", {name: value})
+    assert caught.value.option == name
+
+
+def test_states_survive_the_way_through_json() -> None:
+    state = State(Inner("a", 1), [Inner("b", 2)], Inner("c", 3))
+    assert model.from_dict(State, model.to_dict(state)) == state
+    assert model.from_dict(State, {"many": [], "unknown": 1}) == State()
+
+
+def test_secret_fields_stay_out_of_public_ones() -> None:
+    assert "password" not in model.public_fields(Options(password="hunter2"))

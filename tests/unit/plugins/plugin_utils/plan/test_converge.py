@@ -1,0 +1,319 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules across hosts: who initialises, who joins, and what stops a run before anything changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import Address, NodeState
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import (
+    ClusterApi,
+    ClusterConfig,
+    ClusterNode,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
+
+ALL = ["host", "kube_packages", "containerd", "control_plane", "join", "cni"]
+HASH = "sha256:" + "a" * 64
+
+
+def machine(number: int, *more: str) -> NodeState:
+    addresses = [Address("eth0", f"192.0.2.{number}", f"192.0.2.{number}/24")]
+    addresses += [Address("eth1", text.split("/")[0], text) for text in more]
+    return NodeState(hostname=f"h{number}", addresses=addresses, default_address=f"192.0.2.{number}")
+
+
+def bare(name: str) -> KubeadmState:
+    return KubeadmState(installed_version="1.36.2", node_name=name, phase=NONE)
+
+
+def joined(name: str) -> KubeadmState:
+    return KubeadmState(
+        node_name=name,
+        phase=DONE,
+        role="worker",
+        kubelet_conf=True,
+        ca_cert_hash=HASH,
+        finished=True,
+        server="https://192.0.2.1:6443",
+    )
+
+
+def live(*nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16") -> KubeadmState:
+    config = ClusterConfig("1.36.2", endpoint, pod_cidr, "10.96.0.0/12", "cluster.local", "registry.k8s.io")
+    members = [ClusterNode(name, True, "1.36.2") for name in nodes]
+    api = ClusterApi(live=True, server_version="1.36.2", config=config, nodes=members)
+    return KubeadmState(node_name="cp1", phase=DONE, role="control_plane", ca_cert_hash=HASH, finished=True, api=api)
+
+
+def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host:
+    number = sum(map(ord, name)) % 200 + 1
+    more = options.pop("addresses", ())
+    options.setdefault("pod_cidr", "")
+    rest = {key: options.pop(key) for key in ("steps", "problems") if key in options}
+    return Host(
+        name, name.startswith("cp"), machine(number, *more), kubeadm or bare(name), InitOptions(**options), **rest
+    )
+
+
+def plan(
+    hosts: list[Host],
+    outside: list[tuple[str, KubeadmState]] | None = None,
+    areas: list[str] | None = None,
+    inventory: Inventory | None = None,
+) -> cluster.ClusterPlan:
+    whole = Inventory(
+        [one.name for one in hosts if one.control_plane], [one.name for one in hosts if not one.control_plane]
+    )
+    return cluster.plan_cluster(inventory or whole, hosts, outside or [], areas or ALL)
+
+
+def lines(result: cluster.ClusterPlan) -> list[str]:
+    return [finding.line() for finding in result.errors]
+
+
+def test_bare_hosts_the_first_control_plane_initialises_and_the_rest_join() -> None:
+    result = plan([host("cp1"), host("w1"), host("w2")])
+    assert not result.findings
+    assert (result.init_host, result.token_host, result.cni_host) == ("cp1", "cp1", "cp1")
+    assert result.joins == ["w1", "w2"]
+    assert [step.action for step in result.steps["cp1"]] == ["init"]
+    assert result.steps["w2"][0].summary() == "join as worker (no kubelet.conf; not in the API)"
+    assert result.cluster["pod_cidr"] == "10.244.0.0/16"
+
+
+def test_a_complete_cluster_asks_for_nothing() -> None:
+    result = plan([host("cp1", live("cp1", "w1")), host("w1", joined("w1"))])
+    assert not result.findings
+    assert (result.init_host, result.joins) == ("", [])
+    assert result.steps == {"cp1": [], "w1": []}
+    assert result.cluster["exists"] is True
+
+
+def test_a_new_worker_joins_with_the_control_plane_outside_the_limit() -> None:
+    inventory = Inventory(["cp1"], ["w1", "w2"])
+    result = plan([host("w2")], outside=[("cp1", live("cp1", "w1"))], inventory=inventory)
+    assert not result.findings
+    assert (result.token_host, result.joins, result.init_host) == ("cp1", ["w2"], "")
+
+
+def test_a_limit_that_leaves_out_a_dead_control_plane_is_refused() -> None:
+    dead = KubeadmState(phase=PARTIAL, api=ClusterApi(reason="refused"))
+    result = plan([host("w2")], outside=[("cp1", dead)], inventory=Inventory(["cp1"], ["w1", "w2"]))
+    assert lines(result) == [
+        "all: no control plane answers: asked cp1; run site.yml without --limit first, "
+        "or see why the API server is down"
+    ]
+
+
+def test_a_second_control_plane_that_lives_answers_when_the_first_does_not() -> None:
+    dead = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, node_name="cp1", ca_cert_hash=HASH)
+    hosts = [
+        host("cp1", dead, endpoint="k8s:6443"),
+        host("cp2", live("cp1", "cp2", endpoint="k8s:6443"), endpoint="k8s:6443"),
+        host("w1"),
+    ]
+    result = plan(hosts)
+    assert not result.errors
+    assert (result.token_host, result.joins) == ("cp2", ["w1"])
+
+
+def test_no_new_cluster_is_made_beside_one_that_is_down() -> None:
+    dead = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, api=ClusterApi(reason="connection refused"))
+    result = plan([host("cp1", dead), host("w1")])
+    assert len(result.errors) == 1
+    assert "its API server does not answer: connection refused" in lines(result)[0]
+    assert not result.init_host
+
+
+def test_a_half_done_init_is_reported_and_never_overrun() -> None:
+    half = KubeadmState(phase=PARTIAL, reason="found certificates; lacking admin.conf", node_name="cp1")
+    result = plan([host("cp1", half), host("w1")])
+    assert (
+        "cp1: a kubeadm run stopped half way on cp1: found certificates; lacking admin.conf; look at it"
+        in lines(result)[0]
+    )
+    assert not result.init_host
+
+
+BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z")
+#: An init of ours that was cut off when its API server answered already.
+ANSWERS = replace(
+    live("cp1"),
+    phase=PARTIAL,
+    attempt=BEGUN,
+    reached="upload-config",
+    kubelet_conf=True,
+    manifests=["kube-apiserver", "kube-controller-manager", "kube-scheduler"],
+)
+
+
+def test_an_init_of_ours_that_was_cut_off_goes_on_and_is_no_cluster_yet() -> None:
+    result = plan([host("cp1", ANSWERS), host("w1")])
+    assert not result.errors
+    assert (result.init_host, result.joins, result.cluster["exists"]) == ("cp1", ["w1"], False)
+    assert [step.summary() for step in result.steps["cp1"]] == [
+        "continue cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase upload-config)"
+    ]
+    result = plan([host("w1")], outside=[("cp1", ANSWERS)], inventory=Inventory(["cp1"], ["w1"]))
+    assert lines(result)[0].startswith("all: no control plane answers: asked cp1; run site.yml without --limit first")
+
+
+def test_an_init_of_ours_goes_on_where_it_was_begun() -> None:
+    hosts = [host("cp1", endpoint="k8s:6443"), host("cp2", replace(ANSWERS, node_name="cp2"), endpoint="k8s:6443")]
+    result = plan([*hosts, host("w1")])
+    assert not result.errors
+    assert (result.init_host, result.control_plane_joins) == ("cp2", ["cp1"])
+
+
+def test_an_init_of_ours_that_was_complete_but_is_down_is_brought_up_not_reported() -> None:
+    down = replace(ANSWERS, finished=True, api=ClusterApi(reason="refused"))
+    result = plan([host("cp1", down), host("w1")])
+    assert not result.errors
+    assert [step.action for step in result.steps["cp1"]] == ["continue"]
+
+
+def test_a_join_that_only_lacks_its_end_gets_it() -> None:
+    ended = replace(joined("w1"), attempt=Attempt(attempt.JOIN, began="2026-11-23T12:00:00Z", ca_cert_hashes=[HASH]))
+    result = plan([host("cp1", live("cp1", "w1")), host("w1", ended)])
+    assert not result.errors
+    assert result.joins == ["w1"]
+    assert result.steps["w1"][0].summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
+
+
+def test_a_ca_of_the_users_own_is_no_half_done_init() -> None:
+    own = KubeadmState(phase=PARTIAL, own_ca=True, node_name="cp1")
+    assert plan([host("cp1", own), host("w1")]).init_host == "cp1"
+
+
+def test_two_control_planes_want_an_endpoint() -> None:
+    result = plan([host("cp1"), host("cp2"), host("w1")])
+    assert lines(result) == [
+        "all: cluster_endpoint is not set, and there are 2 control planes; set cluster_endpoint to a name or address "
+        "that leads to all of them, like k8s.example.org:6443"
+    ]
+    fine = plan([host("cp1", endpoint="k8s:6443"), host("cp2", endpoint="k8s:6443"), host("w1", endpoint="k8s:6443")])
+    assert not fine.errors
+    assert (fine.joins, fine.control_plane_joins) == (["cp2", "w1"], ["cp2"])
+
+
+def test_a_cluster_without_an_endpoint_takes_no_second_control_plane() -> None:
+    result = plan([host("cp1", live("cp1"), endpoint="k8s:6443"), host("cp2", endpoint="k8s:6443")])
+    assert "made without a shared endpoint" in lines(result)[0]
+
+
+@pytest.mark.parametrize("where", ["192.0.2.77/24", "10.244.7.9/24", "10.0.0.9/8"])
+def test_a_pod_range_a_host_lives_in_is_refused(where: str) -> None:
+    cidr = "192.0.2.0/24" if where.startswith("192") else "10.244.0.0/16"
+    result = plan(
+        [
+            host("cp1", pod_cidr=cidr, service_cidr="172.20.0.0/16"),
+            host("w1", pod_cidr=cidr, service_cidr="172.20.0.0/16", addresses=[where]),
+        ]
+    )
+    assert any(line.startswith(f"w1: cluster_pod_cidr {cidr} overlaps with ") for line in lines(result))
+    assert result.steps == {"cp1": [], "w1": []}
+
+
+def test_the_default_pod_range_moves_away_from_a_host_that_lives_there() -> None:
+    result = plan([host("cp1"), host("w1", addresses=["10.244.7.9/24"])])
+    assert not result.errors
+    assert result.cluster["pod_cidr"] == "10.245.0.0/16"
+
+
+def test_a_service_range_a_host_lives_in_is_refused() -> None:
+    result = plan([host("cp1"), host("w1", addresses=["10.100.0.4/24"])])
+    assert lines(result) == [
+        "w1: cluster_service_cidr 10.96.0.0/12 overlaps with 10.100.0.4/24 on eth1 of this host; "
+        "set cluster_service_cidr to a range that none of your hosts uses"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"pod_cidr": "10.244.0.0"}, "cluster_pod_cidr 10.244.0.0/32"),
+        ({"pod_cidr": "10.244.0.0/99"}, "cluster_pod_cidr is '10.244.0.0/99', not a CIDR range"),
+        (
+            {"pod_cidr": "10.100.0.0/16"},
+            "cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr 10.96.0.0/12",
+        ),
+        ({"kubernetes_version": "newest"}, "cluster_kubernetes_version is 'newest', not a Kubernetes version"),
+        ({"endpoint": "https://x"}, "cluster_endpoint is 'https://x'"),
+        ({"advertise_address": "eth0"}, "cluster_node_address is 'eth0', not an IP address"),
+    ],
+)
+def test_bad_options_stop_the_run_with_host_option_and_fix(options: dict[str, str], text: str) -> None:
+    if text.endswith("/32"):
+        # A lone address is a range of one: too small for any node.
+        text = "cluster_pod_cidr is '10.244.0.0'"
+    result = plan([host("cp1", **options), host("w1")])
+    assert len(result.errors) == 1
+    assert lines(result)[0].startswith(f"cp1: {text}")
+    assert "; " in lines(result)[0]
+    assert not result.joins
+
+
+def test_groups() -> None:
+    assert lines(plan([host("w1")], inventory=Inventory([], ["w1"]))) == [
+        "all: the group control_plane is empty; put at least one host into the group control_plane "
+        "(see inventories/example)"
+    ]
+    both = plan([host("cp1"), host("w1")], inventory=Inventory(["cp1", "w1"], ["w1"]))
+    assert lines(both)[0].startswith("w1: is in both groups")
+    alone = plan([host("cp1")])
+    assert not alone.errors and alone.findings[0].problem.level == "warning"
+
+
+def test_nodes_of_other_clusters_and_taken_names_are_refused() -> None:
+    foreign = KubeadmState(
+        phase=DONE,
+        role="worker",
+        node_name="w1",
+        ca_cert_hash="sha256:" + "b" * 64,
+        finished=True,
+        server="https://other:6443",
+    )
+    result = plan([host("cp1", live("cp1", "w1")), host("w1", foreign)])
+    assert "is a node of another cluster (https://other:6443)" in lines(result)[0]
+    taken = plan([host("cp1", live("cp1", "w1")), host("w9", bare("w1"))])
+    assert "w9: would join as w1, a node that is in the cluster and ready" in lines(taken)[0]
+    twins = plan([host("cp1"), host("w1", bare("same")), host("w2", bare("same"))])
+    assert lines(twins) == ["w2: has the host name same, as has w1; give each host a name of its own"]
+
+
+def test_a_node_somebody_removed_is_reported() -> None:
+    result = plan([host("cp1", live("cp1")), host("w1", joined("w1"))])
+    assert "w1: has joined (kubelet.conf is there), but the cluster has no node w1" in lines(result)[0]
+
+
+def test_ranges_that_differ_from_the_running_cluster_are_refused() -> None:
+    result = plan([host("cp1", live("cp1"), pod_cidr="10.10.0.0/16")])
+    assert "cluster_pod_cidr is 10.10.0.0/16, but the cluster runs with 10.244.0.0/16" in lines(result)[0]
+
+
+def test_an_area_used_alone_sees_only_itself() -> None:
+    step, other = (
+        Step("containerd", "install", "containerd", "not installed"),
+        Step("host", "swapoff", "/dev/sda2", "on"),
+    )
+    one = host(
+        "w1", steps=[step, other], problems=[("kube_packages", Problem("repository", "unreachable", "reach it"))]
+    )
+    result = plan([one], areas=["containerd"], inventory=Inventory())
+    assert not result.findings
+    assert result.steps["w1"] == [step]
+    assert not result.token_host

@@ -1,0 +1,895 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every check of a preflight, provoked on facts recorded from real nodes, and silence on those facts as they are."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Inventory, Reading
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue as checks
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import clock_skew
+from ansible_collections.kubestead.cluster.tests.unit.support import fixture
+
+ROOT = Path(__file__).resolve().parents[5]
+Facts = dict[str, Any]
+Change = Mapping[str, Any]
+
+# Inventory names to recordings: two bare machines (1.20), and a cluster of two with a newcomer (1.35).
+BARE = {"a1": "bare-control-plane", "a2": "bare-worker"}
+LIVE = {"c1": "control-plane", "c2": "worker", "c3": "newcomer"}
+CONTROL = {"a1", "c1"}
+TIGHT_CGROUP = {"options.control_plane.kubelet_config": {}}
+
+
+def recorded(name: str) -> Facts:
+    facts: Facts = json.loads(fixture(f"preflight/{name}.json"))
+    return facts
+
+
+def changed(facts: Facts, change: Change) -> Facts:
+    """The facts with some of them (by dotted path) set to another value, or to what a function makes of theirs."""
+    result = copy.deepcopy(facts)
+    for path, value in change.items():
+        *parents, last = path.split(".")
+        place = result
+        for parent in parents:
+            place = place[int(parent)] if isinstance(place, list) else place[parent]
+        at: Any = int(last) if isinstance(place, list) else last
+        place[at] = value(place[at]) if callable(value) else value
+    return result
+
+
+def judge(
+    which: Mapping[str, str],
+    changes: Mapping[str, Change] | None = None,
+    skip: tuple[str, ...] = (),
+    wanted: tuple[str, ...] = areas.NAMES,
+    limit: set[str] | None = None,
+    inventory: Inventory | None = None,
+) -> cluster.ClusterPlan:
+    """The plan for recorded hosts; ``*`` changes all of them. Outside of ``limit`` only the control plane is asked."""
+    facts = {}
+    for name, recording in which.items():
+        facts[name] = changed(recorded(recording), (changes or {}).get("*", {}))
+        facts[name] = changed(facts[name], (changes or {}).get(name, {}))
+    groups = Inventory([name for name in which if name in CONTROL], [name for name in which if name not in CONTROL])
+    hosts = [
+        areas.host(name, name in CONTROL, one, skip, wanted)
+        for name, one in facts.items()
+        if not limit or name in limit
+    ]
+    asked = [name for name in facts if limit and name in CONTROL - limit]
+    return cluster.plan_cluster(
+        inventory or groups,
+        hosts,
+        [areas.outside(name, facts[name]) for name in asked],
+        list(wanted),
+        skip,
+        [areas.host(name, True, facts[name]) for name in asked],
+    )
+
+
+def said(plan: cluster.ClusterPlan) -> list[tuple[str, str, str]]:
+    return [(finding.host, finding.problem.check, finding.problem.level) for finding in plan.findings]
+
+
+# -- silence
+
+
+@pytest.mark.parametrize("which", [BARE, LIVE], ids=["bare", "live"])
+def test_healthy_nodes_are_met_with_silence(which: Mapping[str, str]) -> None:
+    plan = judge(which)
+    assert not plan.findings
+    assert plan.joins == (["a2"] if which is BARE else ["c3"])
+
+
+def test_a_run_limited_to_a_newcomer_needs_no_facts_of_other_workers() -> None:
+    plan = judge(LIVE, limit={"c3"})
+    assert not plan.findings
+    assert plan.joins == ["c3"]
+
+
+def test_a_machine_that_is_no_container_is_met_with_silence_too() -> None:
+    real = {"host.container": False, "clock.synchronized": True}
+    plan = judge(
+        BARE,
+        {
+            "*": real,
+            "a1": {"node.product_uuid": "11111111-1111-1111-1111-111111111111"},
+            "a2": {"node.product_uuid": "22222222-2222-2222-2222-222222222222"},
+        },
+    )
+    assert not plan.findings
+
+
+def test_containers_share_their_machines_hardware_and_clock() -> None:
+    plan = judge(BARE, {"*": {"node.product_uuid": "11111111-1111-1111-1111-111111111111"}})
+    assert recorded("bare-worker")["host"]["container"] is True
+    assert recorded("bare-worker")["clock"]["synchronized"] is False
+    assert not plan.findings
+
+
+# -- every check, provoked
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is changed on which host of a set, and the one finding that it must bring."""
+
+    check: str
+    level: str
+    which: Mapping[str, str]
+    host: str
+    change: Change
+    text: str
+    others: Mapping[str, Change] = field(default_factory=dict)
+    areas: tuple[str, ...] = areas.NAMES
+
+
+def later(seconds: float) -> Callable[[Any], Any]:
+    return lambda epoch: epoch + seconds
+
+
+def value_of(name: str, path: str) -> Any:
+    value: Any = recorded(name)
+    for part in path.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return value
+
+
+A1 = value_of("bare-control-plane", "node.default_address")
+A2 = value_of("bare-worker", "node.default_address")
+C1 = value_of("control-plane", "node.default_address")
+FULL = [{"folder": "/var/lib/kubelet", "size_mb": 20000, "free_mb": 900}]
+NEARLY = [{"folder": "/var/lib/kubelet", "size_mb": 100000, "free_mb": 9000}]
+REAL = {"host.container": False, "clock.synchronized": True}
+SOURCE_1 = {"containerd.version": "1.7.24", "containerd.packages": {"containerd": "1.7.24~ds1-6"}}
+PARTIAL = {"kubeadm.phase": "partial", "kubeadm.reason": "found certificates"}
+FOREIGN = "sha256:" + "b" * 64
+NO_SWAP_ROLE = ("kube_packages", "containerd", "control_plane", "join", "cni")
+
+
+def nodes_with(change: Change) -> Callable[[Any], Any]:
+    """The API's nodes with the second one (the worker) changed."""
+    return lambda nodes: [{**node, **change} if node["name"] == "c2" else node for node in nodes]
+
+
+CASES = [
+    # the machine
+    Case("system", "warning", BARE, "a2", {"node.os_version": "11"}, "debian 11, older .*; use debian 12 or newer"),
+    Case(
+        "system",
+        "warning",
+        BARE,
+        "a2",
+        {"node.os_id": "ubuntu", "node.os_version": "20.04"},
+        "ubuntu 20.04, older .*; use ubuntu 22.04 or newer",
+    ),
+    Case("architecture", "error", BARE, "a2", {"node.architecture": "armv7l"}, "armv7l, .*; use a 64-bit system"),
+    Case("cpus", "error", BARE, "a1", {"node.cpus": 1}, "has 1 CPU, a control plane needs 2; give it more"),
+    Case(
+        "cpus",
+        "warning",
+        BARE,
+        "a1",
+        {"node.cpus": 1, "options.control_plane.ignore_preflight_errors": ["NumCPU"]},
+        "has 1 CPU",
+    ),
+    Case("memory", "error", BARE, "a1", {"node.memory_mb": 1024}, "1024 MB of memory, a control plane needs 1700"),
+    Case("memory", "warning", BARE, "a2", {"node.memory_mb": 512}, "512 MB of memory, a worker should have 900"),
+    Case("disk", "error", BARE, "a2", {"node.disks": FULL}, r"/var/lib/kubelet has 900 MB \(4 %\) free; free at least"),
+    Case("disk", "warning", BARE, "a2", {"node.disks": NEARLY}, r"9000 MB \(9 %\) free; .*below 15 % the kubelet"),
+    Case(
+        "kernel_feature",
+        "error",
+        BARE,
+        "a2",
+        {"host.features": {"overlay": "built in", "br_netfilter": "missing"}},
+        "kernel feature br_netfilter is missing",
+    ),
+    Case(
+        "swap",
+        "error",
+        BARE,
+        "a2",
+        {**REAL, "host.swaps": ["/dev/sda2"], "options.host.disable_swap": False},
+        "swap /dev/sda2 is on, and stays so: .*failSwapOn",
+    ),
+    Case(
+        "swap",
+        "warning",
+        BARE,
+        "a2",
+        {"host.fstab": "/dev/sda2 none swap sw 0 0\n", "options.host.disable_swap": False},
+        "swap /dev/sda2 comes back at the next boot",
+    ),
+    Case(
+        "swap",
+        "warning",
+        BARE,
+        "a2",
+        {"host.swap_units": ["dev-zram0.swap"]},
+        "swap dev-zram0.swap comes back at the next boot",
+        areas=NO_SWAP_ROLE,
+    ),
+    Case("swap", "warning", BARE, "a2", {"host.swaps": ["/dev/sda2"]}, "belongs to the machine this container runs on"),
+    Case(
+        "sysctl_override",
+        "warning",
+        BARE,
+        "a2",
+        {
+            "host.later_sysctls": [
+                {"path": "/usr/lib/sysctl.d/99-z.conf", "number": 1, "key": "net.ipv4.ip_forward", "value": "0"}
+            ]
+        },
+        "99-z.conf sets net.ipv4.ip_forward = 0, and is read after",
+    ),
+    Case(
+        "cgroup_v1", "error", LIVE, "c3", TIGHT_CGROUP, "cgroup v1, with which a kubelet 1.35 does not start; boot it"
+    ),
+    # versions
+    Case(
+        "version_skew",
+        "error",
+        LIVE,
+        "c3",
+        {"options.control_plane.kubernetes_version": "1.36", "containerd.candidate": "containerd.io"},
+        "cluster_kubernetes_version is 1.36, but the cluster runs 1.35.0: a kubelet may not be newer; set it to 1.35",
+    ),
+    Case(
+        "version_skew",
+        "warning",
+        LIVE,
+        "c3",
+        {"options.control_plane.kubernetes_version": "1.34"},
+        "1.34, but the cluster runs 1.35.0: 1 minors between",
+    ),
+    Case(
+        "containerd_version",
+        "error",
+        BARE,
+        "a2",
+        {**SOURCE_1, "options.control_plane.kubernetes_version": "1.36", "node.cgroup_version": 2},
+        "has containerd 1.7.24, Kubernetes 1.36 needs 2.0; set containerd_package",
+    ),
+    Case(
+        "containerd_version",
+        "warning",
+        BARE,
+        "a2",
+        {"options.control_plane.kubernetes_version": "1.36", "node.cgroup_version": 2},
+        "would get containerd 1.6 of its distribution, Kubernetes 1.36 needs 2.0",
+    ),
+    # who it is
+    Case("hostname", "error", BARE, "a2", {"kubeadm.node_name": "a1"}, "has the host name a1, as has a1; give each"),
+    Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": "my_pc"}, "'my_pc' can't be a node's"),
+    Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": "x" * 64}, "at most 63"),
+    Case("node_name", "warning", BARE, "a2", {"kubeadm.node_name": "localhost"}, "its host name is localhost"),
+    Case("node_name_taken", "error", LIVE, "c3", {"kubeadm.node_name": "c2"}, "would join as c2, a node that is in"),
+    Case(
+        "node_name_taken",
+        "warning",
+        LIVE,
+        "c3",
+        {"kubeadm.node_name": "c2"},
+        "would take the place of node c2, which was another machine",
+        {"c1": {"kubeadm.api.nodes": nodes_with({"ready": False})}},
+    ),
+    Case(
+        "machine_id",
+        "error",
+        BARE,
+        "a2",
+        {"node.machine_id": value_of("bare-control-plane", "node.machine_id")},
+        "has the machine ID [0-9a-f]{32}, as has a1: one is a copy .*; rm /etc/machine-id",
+    ),
+    Case(
+        "machine_id",
+        "warning",
+        LIVE,
+        "c2",
+        {"node.machine_id": value_of("control-plane", "node.machine_id")},
+        "has the machine ID",
+    ),
+    Case(
+        "product_uuid",
+        "warning",
+        BARE,
+        "a2",
+        {"node.product_uuid": "03000200-0400-0500-0006-000700080009"},
+        "has the product UUID 03000200-.*, as has a1",
+        {"*": REAL, "a1": {"node.product_uuid": "03000200-0400-0500-0006-000700080009"}},
+    ),
+    Case(
+        "mac",
+        "error",
+        BARE,
+        "a2",
+        {"node.addresses.0": lambda one: {**one, "mac": value_of("bare-control-plane", "node.addresses.0.mac")}},
+        "has the MAC address .*, as has a1; give",
+    ),
+    Case(
+        "mac",
+        "warning",
+        BARE,
+        "a2",
+        {
+            "node.addresses": lambda all: [
+                *all,
+                {
+                    "interface": "eth1",
+                    "address": "172.31.0.9",
+                    "network": "172.31.0.9/24",
+                    "mac": value_of("bare-control-plane", "node.addresses.0.mac"),
+                },
+            ]
+        },
+        "has the MAC address",
+    ),
+    Case(
+        "address",
+        "error",
+        BARE,
+        "a2",
+        {"node.default_address": A1},
+        f"reached at {A1}, the address of a1; set cluster_node",
+    ),
+    Case(
+        "address",
+        "warning",
+        BARE,
+        "a2",
+        {},
+        "would be reached at .*, which a1 has as well",
+        {
+            "a1": {
+                "node.addresses": lambda all: [
+                    *all,
+                    {
+                        "interface": "eth1",
+                        "address": A2,
+                        "network": "10.213.0.39/20",
+                    },
+                ]
+            }
+        },
+    ),
+    # time
+    Case(
+        "clock_skew",
+        "error",
+        BARE,
+        "a2",
+        {"node.epoch": later(3600)},
+        r"its clock is 3[56]\d\d s ahead of that of the other",
+    ),
+    Case(
+        "clock_skew",
+        "error",
+        LIVE,
+        "c3",
+        {"node.epoch": later(-3600)},
+        r"its clock is 3[56]\d\d s behind that of the other",
+    ),
+    Case("clock_skew", "warning", LIVE, "c2", {"node.epoch": later(-3600)}, r"its clock is 3[56]\d\d s behind"),
+    Case("clock_skew", "warning", BARE, "a2", {"node.epoch": later(60)}, r"its clock is [456]\d s ahead"),
+    Case(
+        "time_sync",
+        "warning",
+        BARE,
+        "a2",
+        {"host.container": False},
+        r"not in step with a time server \(no time service is active\); install chrony",
+    ),
+    Case(
+        "time_sync",
+        "warning",
+        BARE,
+        "a2",
+        {"host.container": False, "surroundings.time_services": ["chronyd"]},
+        r"\(chronyd is active and has not reached one\)",
+    ),
+    # the network
+    Case(
+        "pod_cidr_overlap",
+        "error",
+        BARE,
+        "a2",
+        {"node.routes": lambda routes: [*routes, "10.64.0.0/16"]},
+        "cluster_pod_cidr 10.64.0.0/12 overlaps with its route to 10.64.0.0/16 of this host",
+        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/12", "options.cni.pod_cidr": "10.64.0.0/12"}},
+    ),
+    Case(
+        "pod_cidr_overlap",
+        "error",
+        BARE,
+        "a2",
+        {"node.routes": ["fd00:10::/64"]},
+        "cluster_pod_cidr fd00:10::/56 overlaps with its route to fd00:10::/64",
+        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}},
+    ),
+    Case(
+        "service_cidr_overlap",
+        "error",
+        BARE,
+        "a2",
+        {"node.dns_servers": ["10.96.0.53"]},
+        "cluster_service_cidr 10.96.0.0/12 overlaps with its DNS server 10.96.0.53",
+    ),
+    Case(
+        "node_address",
+        "error",
+        BARE,
+        "a2",
+        {"options.control_plane.advertise_address": "192.0.2.9"},
+        f"cluster_node_address 192.0.2.9 is not an address of this host; give one of {A2}",
+    ),
+    Case(
+        "default_route",
+        "error",
+        BARE,
+        "a2",
+        {"node.default_address": ""},
+        "has no default route.*; set cluster_node_address",
+    ),
+    Case(
+        "port_taken",
+        "error",
+        BARE,
+        "a2",
+        {"ports": {"listening": [22, 6443, 10250], "holders": {"10250": "nginx (process 7)"}}},
+        r"port 10250 of the kubelet is taken by nginx \(process 7\); stop",
+    ),
+    Case(
+        "port_taken",
+        "error",
+        BARE,
+        "a1",
+        {"ports.listening": [22, 2379, 6443]},
+        "port 2379 of etcd is taken, port 6443 of the API server is taken; stop",
+    ),
+    Case(
+        "api_unreachable",
+        "error",
+        BARE,
+        "a2",
+        {"reach": {f"{A1}:6443": "timeout"}},
+        r"of a1 \(.*:6443\): no answer within 3 s; open",
+    ),
+    Case(
+        "api_unreachable",
+        "warning",
+        BARE,
+        "a2",
+        {"reach": {f"{A1}:6443": "unreachable", "lb.example:6443": "refused"}},
+        "the control plane of a1 .*: unreachable",
+        {"*": {"options.control_plane.endpoint": "lb.example:6443"}},
+    ),
+    Case(
+        "api_unreachable",
+        "error",
+        BARE,
+        "a2",
+        {"reach": {"lb.example:6443": "unknown name"}},
+        "cluster_endpoint lb.example:6443: this host does not know the name; put it into DNS",
+        {"*": {"options.control_plane.endpoint": "lb.example:6443"}},
+    ),
+    Case(
+        "api_unreachable",
+        "error",
+        LIVE,
+        "c3",
+        {"reach": {f"{C1}:6443": "refused"}},
+        r"the API server of c1 \(.*\): connection refused",
+    ),
+    Case(
+        "node_unreachable",
+        "warning",
+        BARE,
+        "a1",
+        {"reach": {f"{A2}:10250": "timeout"}},
+        r"the kubelet's port of a2 \(.*:10250\): no answer .*kubectl logs",
+    ),
+    Case(
+        "registry_unreachable",
+        "warning",
+        BARE,
+        "a2",
+        {"reach": {"registry.k8s.io:443": "unknown name"}},
+        r"can't reach registry registry.k8s.io \(registry.k8s.io:443: unknown name\); .*containerd_registry_mirrors",
+    ),
+    Case(
+        "mtu",
+        "warning",
+        LIVE,
+        "c3",
+        {"node.addresses.0": lambda one: {**one, "mtu": 9000}},
+        "eth0 has an MTU of 9000, the other hosts have 1500: .*cni_mtu to 1450",
+    ),
+    Case(
+        "dns_loop",
+        "warning",
+        BARE,
+        "a2",
+        {"node.loopback_dns": ["127.0.0.53"], "node.dns_servers": []},
+        r"names only this machine \(127.0.0.53\): CoreDNS would ask itself; .*resolvConf",
+    ),
+    Case(
+        "firewall",
+        "warning",
+        BARE,
+        "a1",
+        {"surroundings.firewalls": ["ufw"]},
+        "ufw is active .*; open 6443, 2379-2380, 10250/tcp to the other nodes",
+    ),
+    Case(
+        "network_manager",
+        "warning",
+        LIVE,
+        "c2",
+        {"surroundings.network_manager": True, "options.cni.plugin": "calico", "cni.bridge.conflist": None},
+        r"NetworkManager is active and not told .*unmanaged-devices=interface-name:cali\*",
+    ),
+    Case(
+        "no_proxy",
+        "warning",
+        BARE,
+        "a2",
+        {"surroundings.proxied": True, "surroundings.no_proxy": ["10.244.0.0/16", "10.213.0.0/16"]},
+        "no_proxy lacks 10.96.0.0/12; add 10.96.0.0/12 to no_proxy",
+    ),
+    # what is there already
+    Case(
+        "leftovers",
+        "warning",
+        BARE,
+        "a2",
+        {
+            "kubeadm.leftovers": ["/etc/cni/net.d/10-calico.conflist"],
+            "node.pod_interfaces": ["cali1", "cali2", "cali3", "cali4", "vxlan.calico"],
+        },
+        r"left /etc/cni/net.d/10-calico.conflist, interfaces cali1, cali2, cali3, cali4 and 1 more: .*; remove",
+    ),
+    Case("etcd_leftovers", "error", BARE, "a1", {"kubeadm.leftovers": ["/var/lib/etcd"]}, "/var/lib/etcd is not empty"),
+    Case(
+        "cri",
+        "warning",
+        BARE,
+        "a2",
+        {},
+        "containerd is not installed",
+        {"a1": {"containerd.version": "1.6.20", "containerd.cri": "ok"}},
+        ("join",),
+    ),
+    Case(
+        "cri",
+        "warning",
+        BARE,
+        "a2",
+        {"containerd.version": "1.6.20", "containerd.cri": "unknown service runtime.v1.RuntimeService"},
+        "CRI service does not work: unknown service .*enables the cri plugin",
+        {"a1": {"containerd.version": "1.6.20", "containerd.cri": "ok"}},
+        ("join",),
+    ),
+    Case(
+        "containerd_package", "warning", BARE, "a2", {"containerd.candidate_known": False}, "no repository of this host"
+    ),
+    Case(
+        "containerd_dropin",
+        "error",
+        LIVE,
+        "c2",
+        {"containerd.other_dropins": ["99-mine.toml"], "containerd.effective_cri_disabled": True},
+        "99-mine.toml disables the cri plugin; take that out",
+    ),
+    # what can't be skipped
+    Case("options", "error", BARE, "a2", {"options.host.sysctls": {"nonsense": "1"}}, "host_sysctls has 'nonsense'"),
+    Case(
+        "pod_cidr_default",
+        "error",
+        BARE,
+        "all",
+        {},
+        "cluster_pod_cidr has no default here",
+        {"a2": {"node.routes": ["10.240.0.0/12", "172.16.0.0/12", "100.64.0.0/10"]}},
+    ),
+    Case(
+        "pod_cidr_differs",
+        "error",
+        LIVE,
+        "c3",
+        {"options.control_plane.pod_cidr": "10.9.0.0/16"},
+        "runs with 10.244.0.0/16",
+    ),
+    Case(
+        "service_cidr_differs",
+        "error",
+        LIVE,
+        "c3",
+        {"options.control_plane.service_cidr": "10.9.0.0/16"},
+        "runs with 10.96.0.0/12",
+    ),
+    Case(
+        "api_down",
+        "error",
+        BARE,
+        "a1",
+        {**PARTIAL, "kubeadm.finished": True, "kubeadm.role": "control_plane", "kubeadm.api.reason": "refused"},
+        "its API server does not answer: refused",
+    ),
+    Case(
+        "foreign_node",
+        "error",
+        BARE,
+        "a2",
+        {"kubeadm.phase": "done", "kubeadm.server": "https://other:6443"},
+        r"another cluster \(https://other:6443\)",
+    ),
+    Case("node_removed", "error", LIVE, "c2", {"kubeadm.node_name": "gone"}, "has no node gone"),
+    Case(
+        "kube_packages.system",
+        "error",
+        BARE,
+        "a2",
+        {"kube_packages.manager": "", "kube_packages.system": "Void"},
+        "Void is no system",
+    ),
+    Case(
+        "kube_packages.member",
+        "error",
+        LIVE,
+        "c2",
+        {"options.kube_packages.version": "1.34"},
+        "kubelet 1.35.0 and is part of a cluster",
+    ),
+    Case(
+        "kube_packages.repository",
+        "error",
+        BARE,
+        "a2",
+        {
+            "kube_packages.repository.reachable": False,
+            "kube_packages.repository.status": 0,
+            "kube_packages.repository.error": "timed out",
+        },
+        "can't be read: timed out",
+    ),
+    Case(
+        "kube_packages.version",
+        "error",
+        BARE,
+        "a2",
+        {"options.kube_packages.version": "1.20.9"},
+        "1.20.9 is not in the repository",
+    ),
+    Case(
+        "kube_packages.key", "error", BARE, "a2", {"kube_packages.offered_key_ends": "over"}, "signing key is expired"
+    ),
+    Case(
+        "kube_packages.key",
+        "warning",
+        LIVE,
+        "c2",
+        {"kube_packages.key.ends": "soon", "kube_packages.key.expires": 1798502400},
+        "expires on 2026-12-29",
+    ),
+    Case("control_plane.partial", "error", BARE, "a1", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "stopped half way"),
+    Case(
+        "control_plane.worker",
+        "error",
+        BARE,
+        "a1",
+        {"kubeadm.phase": "done", "kubeadm.role": "worker"},
+        "is a worker of",
+    ),
+    Case("join.partial", "error", BARE, "a2", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "holds part of a cluster"),
+    Case(
+        "join.foreign_ca",
+        "error",
+        LIVE,
+        "c3",
+        {**PARTIAL, "kubeadm.ca_cert_hash": FOREIGN},
+        "has the CA of another cluster",
+    ),
+    Case("join.foreign_node", "error", LIVE, "c2", {"kubeadm.ca_cert_hash": FOREIGN}, "is a node of another cluster"),
+    Case("join.broken", "error", LIVE, "c3", {**PARTIAL, "kubeadm.finished": True}, "once joined, but is not whole"),
+    Case("cni.plugin", "error", LIVE, "c2", {"options.cni.plugin": "calico"}, "this node runs the bridge network"),
+]
+
+
+def provoked(case: Case, skip: tuple[str, ...] = ()) -> cluster.ClusterPlan:
+    changes = {name: dict(change) for name, change in case.others.items()}
+    changes[case.host] = {**changes.get(case.host, {}), **case.change}
+    return judge(case.which, changes, skip, case.areas)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{one.check}-{one.level}-{at}" for at, one in enumerate(CASES)])
+def test_a_check_finds_what_is_wrong_and_nothing_else(case: Case) -> None:
+    plan = provoked(case)
+    assert said(plan) == [(case.host, case.check, case.level)], [finding.line() for finding in plan.findings]
+    assert re.search(case.text, plan.findings[0].line()), plan.findings[0].line()
+    # An error stops the plan: nobody joins.
+    assert bool(plan.joins) == (
+        case.level == "warning" and "join" in case.areas and (case.host, case.check) != ("a1", "")
+    )
+
+
+@pytest.mark.parametrize("case", [one for one in CASES if one.check in checks.SKIPPABLE], ids=lambda one: one.check)
+def test_a_skipped_check_stops_nothing_and_is_not_lost(case: Case) -> None:
+    plan = provoked(case, (case.check,))
+    assert said(plan) == [(case.host, case.check, "skipped")]
+    assert plan.joins
+    assert areas.as_result(plan, case.areas)["findings"][0]["level"] == "skipped"
+
+
+def test_every_check_that_can_be_skipped_is_provoked_here() -> None:
+    assert {case.check for case in CASES} >= set(checks.SKIPPABLE)
+    levels = {(case.check, case.level) for case in CASES}
+    documented = {(name, level) for name, known in checks.SKIPPABLE.items() for level in known}
+    # This one is provoked by a set of three, below.
+    assert documented - levels == {("node_unreachable", "error")}
+    assert all(case.level in checks.NAMES[case.check] for case in CASES)
+
+
+# -- rules that need more than one look
+
+
+def test_many_hosts_with_one_problem_share_the_problem() -> None:
+    plan = judge(LIVE, {"*": {"host.container": False}})
+    assert said(plan) == [(name, "time_sync", "warning") for name in LIVE]
+    assert len({finding.problem for finding in plan.findings}) == 1
+
+
+def test_everything_that_is_wrong_is_found_at_once() -> None:
+    plan = judge(BARE, {"a1": {"node.cpus": 1, "ports.listening": [6443]}, "a2": {"kubeadm.node_name": "A_B"}})
+    assert [one[:2] for one in said(plan)] == [("a1", "cpus"), ("a1", "port_taken"), ("a2", "node_name")]
+
+
+def test_a_newcomer_is_compared_with_nodes_that_only_the_api_knows() -> None:
+    twin = {"c3": {"node.machine_id": value_of("worker", "node.machine_id")}}
+    twin["c1"] = {"kubeadm.api.nodes": nodes_with({"machine_id": value_of("worker", "node.machine_id")})}
+    assert said(judge(LIVE, twin, limit={"c3"})) == [("c3", "machine_id", "error")]
+    same = {"c3": {"node.default_address": value_of("worker", "node.default_address")}}
+    assert said(judge(LIVE, same, limit={"c3"})) == [("c3", "address", "error")]
+
+
+def test_etcd_between_control_planes_must_be_reachable() -> None:
+    three = {**BARE, "c1": "newcomer"}
+    reach = {f"{A1}:2379": "refused", f"{A1}:2380": "timeout", f"{A1}:6443": "refused"}
+    change = {
+        "*": {"options.control_plane.endpoint": "lb.example", "options.kube_packages.version": "1.20.2"},
+        "c1": {"reach": reach, "options.control_plane.kubernetes_version": "1.20.2"},
+    }
+    change["c1"]["kube_packages.repository"] = value_of("bare-worker", "kube_packages.repository")
+    plan = judge(three, change)
+    assert said(plan) == [("c1", "node_unreachable", "error")]
+    assert f"etcd's port of a1 ({A1}:2380): no answer within 3 s" in plan.findings[0].line()
+
+
+def test_addresses_that_only_the_control_machine_knows_tell_nothing() -> None:
+    assert not judge(BARE, {"a2": {"reach": {"203.0.113.9:6443": "timeout"}}}).findings
+
+
+def test_a_mirror_that_answers_is_enough() -> None:
+    mirrors = {"registry.k8s.io": ["https://mirror.example:5000/v2"]}
+    change = {"options.containerd.registry_mirrors": mirrors}
+    fine = {**change, "reach": {"mirror.example:5000": "open", "registry.k8s.io:443": "timeout"}}
+    assert not judge(BARE, {"a2": fine}).findings
+    dead = {**change, "reach": {"mirror.example:5000": "refused", "registry.k8s.io:443": "timeout"}}
+    assert said(judge(BARE, {"a2": dead})) == [("a2", "registry_unreachable", "warning")]
+
+
+def test_the_first_control_plane_must_be_there() -> None:
+    inventory = Inventory(["a0", "a1"], ["a2"])
+    changes = {"*": {"options.control_plane.endpoint": "lb.example"}}
+    assert said(judge(BARE, changes, inventory=inventory)) == [("all", "first_control_plane", "error")]
+
+
+def test_an_area_that_cant_be_planned_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan(*_arguments: Any) -> None:
+        raise KubesteadError("a surprise")
+
+    monkeypatch.setattr(areas.containerd_plan, "plan", plan)
+    found = judge(BARE)
+    assert said(found) == [("a1", "area_plan", "error"), ("a2", "area_plan", "error")]
+    assert "a surprise; nothing can be planned before that" in found.findings[0].line()
+
+
+def test_half_of_what_kubeadm_left_is_named_once() -> None:
+    half = {**PARTIAL, "kubeadm.pki": ["ca.crt"], "ports.listening": [10250], "kubeadm.leftovers": ["/var/lib/cni"]}
+    assert [one[1] for one in said(judge(BARE, {"a2": half}))] == ["join.partial"]
+
+
+# -- clocks
+
+
+def reading(name: str, ahead: float, trip: float = 2.0) -> Reading:
+    return Reading(name, 1000.0 + trip / 2 + ahead, 1000.0, 1000.0 + trip)
+
+
+def test_one_wrong_clock_is_outvoted_whichever_it_is() -> None:
+    assert clock_skew.skews([reading("a", 0), reading("b", 0), reading("c", 600)]) == {"a": 0.0, "b": 0.0, "c": 598.0}
+    assert clock_skew.skews([reading("a", -600), reading("b", 0)]) == {"a": -598.0, "b": 0.0}
+    # The control machine's own clock is the wrong one.
+    assert clock_skew.skews([reading("a", 600), reading("b", 600)]) == {"a": 0.0, "b": 0.0}
+
+
+def test_a_slow_answer_is_no_skew() -> None:
+    assert clock_skew.skews([reading("a", 9, trip=20.0), reading("b", 0), reading("c", 0)])["a"] == 0.0
+    assert clock_skew.skews([reading("a", 12, trip=20.0), reading("b", 0), reading("c", 0)])["a"] == pytest.approx(1.0)
+
+
+def test_a_lone_host_with_another_time_than_this_machine_is_only_warned_of() -> None:
+    plan = judge({"a1": "bare-control-plane"}, {"a1": {"node.epoch": later(7200)}}, inventory=Inventory(["a1"], ["x"]))
+    assert said(plan) == [("a1", "clock_skew", "warning")]
+    assert "that of this machine" in plan.findings[0].line()
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port_takn", "has 'port_takn', which is no check; did you mean port_taken?"),
+        ("xyzzy", "has 'xyzzy', which is no check; see docs/preflight.md"),
+        ("options", "has 'options', a check that can't be skipped"),
+    ],
+)
+def test_names_that_are_no_checks_are_refused(name: str, text: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        checks.validate(["firewall", name])
+    assert caught.value.message.startswith(f"preflight_skip_checks {text}")
+    assert "\n" not in caught.value.message
+
+
+def test_the_documentation_lists_the_checks_there_are() -> None:
+    text = (ROOT / "docs/preflight.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9_.]+)` \| ([a-z, ]+) \|", text, re.MULTILINE)
+    assert len(rows) == len({name for name, _levels in rows})
+    assert {name: tuple(levels.split(", ")) for name, levels in rows} == checks.NAMES
+    skippable, _heading, fixed = text.partition("## What can't be skipped")
+    assert all((f"| `{name}` |" in skippable) == (name in checks.SKIPPABLE) for name in checks.NAMES)
+    assert all(f"| `{name}` |" in fixed for name in checks.FIXED)
+
+
+def test_every_check_in_the_code_is_registered_and_every_registered_one_is_in_the_code() -> None:
+    used = set()
+    for path in sorted((ROOT / "plugins").glob("*_utils/**/*.py")):
+        tree = ast.parse(path.read_text())
+        names: dict[str, set[str]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for goal in node.targets:
+                    if isinstance(goal, ast.Name):
+                        names.setdefault(goal.id, set()).add(str(node.value.value))
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            if node.func.id in ("Problem", "_unreached") and node.args and path.name != "problem.py":
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    used.add(first.value)
+                elif isinstance(first, ast.Name) and first.id in names:
+                    used |= names[first.id]
+                else:
+                    assert path.name == "cluster_rules.py" and ast.unparse(first) == "check", ast.unparse(node)
+    # The one loop over names that the check above can't follow.
+    used |= {"pod_cidr_overlap", "service_cidr_overlap"}
+    assert used == set(checks.NAMES)
