@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_variables
-from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import AREA, CniOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import COMPONENT, CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest as calico_source
 
 # The module's options by the variables of the role.
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         given = {variable: arguments.get(name) for variable, name in VARIABLES.items()}
         try:
-            options = from_variables(CniOptions, AREA, given)
+            options = from_variables(CniOptions, COMPONENT, given)
             objects = calico_source.objects(options, [os.getcwd(), self._loader.get_basedir()])
         except OptionError as err:
             name = VARIABLES.get(err.option, err.option)

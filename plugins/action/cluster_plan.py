@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_ma
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue as checks
 
 display = Display()
@@ -31,19 +31,19 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("areas", "observed", "outside", "skip_checks"))
+    _VALID_ARGS = frozenset(("components", "observed", "outside", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan; raise with one line a finding when a finding is an error."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        wanted = [str(area) for area in self._task.args.get("areas") or areas.NAMES]
+        wanted = [str(component) for component in self._task.args.get("components") or registry.NAMES]
         observed = str(self._task.args.get("observed") or "preflight_observed")
         outside = str(self._task.args.get("outside") or "preflight_outside")
-        unknown = sorted(set(wanted) - set(areas.NAMES))
+        unknown = sorted(set(wanted) - set(registry.NAMES))
         if unknown:
             raise AnsibleActionFail(
-                f"areas names {unknown[0]!r}, which is no area; give some of {', '.join(areas.NAMES)}"
+                f"components names {unknown[0]!r}, which is no component; give some of {', '.join(registry.NAMES)}"
             )
         skip = self._skipped()
         groups, hostvars = variables["groups"], variables["hostvars"]
@@ -54,13 +54,13 @@ class ActionModule(ActionBase):
         for name in variables["ansible_play_hosts"]:
             facts = hostvars[name].get(observed)
             if facts and facts.get("node"):
-                hosts.append(areas.host(name, name in inventory.control_plane, facts, skip, wanted))
+                hosts.append(registry.host(name, name in inventory.control_plane, facts, skip, wanted))
             elif facts and "options" in facts:
-                refused += areas.option_findings(name, facts, wanted)
+                refused += registry.option_findings(name, facts, wanted)
         asked = variables.get(outside) or {}
         answers = [item for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")]
-        elsewhere = [areas.outside(item["item"], item) for item in answers]
-        witnesses = [areas.host(item["item"], True, item) for item in answers]
+        elsewhere = [registry.outside(item["item"], item) for item in answers]
+        witnesses = [registry.host(item["item"], True, item) for item in answers]
         unusable, images = self._manifest(hosts[0]) if "cni" in wanted and hosts else ([], [])
         plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted, skip, witnesses, refused, images)
         plan.add(unusable)
@@ -70,9 +70,9 @@ class ActionModule(ActionBase):
                 plan.steps[host.name] += kubeconfig_copy.copy_steps(System(), host.kubeconfig_options, source)
         if plan.errors:
             _show(plan)
-            found = areas.as_result(plan, wanted)["findings"]
+            found = registry.as_result(plan, wanted)["findings"]
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": found})
-        result.update(areas.as_result(plan, wanted))
+        result.update(registry.as_result(plan, wanted))
         result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
         return result
@@ -105,7 +105,7 @@ def _show(plan: cluster.ClusterPlan) -> None:
         if not steps:
             display.display(f"  {name.ljust(width)}  nothing to do")
         for step in steps:
-            display.display(f"  {name.ljust(width)}  {step.area}: {step.summary()}", color="yellow")
+            display.display(f"  {name.ljust(width)}  {step.component}: {step.summary()}", color="yellow")
 
 
 def _lines(findings: list[Finding]) -> list[str]:

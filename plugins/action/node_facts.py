@@ -17,7 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
 
 
@@ -38,25 +38,25 @@ class ActionModule(ActionBase):
         options: dict[str, Any] = {}
         secrets: dict[str, list[str]] = {}
         problems: list[dict[str, str]] = []
-        for area in areas.OPTIONS:
+        for component in registry.OPTIONS:
             try:
-                value = areas.options_from_variables(area, variables)
+                value = registry.options_from_variables(component, variables)
             except OptionError as err:
-                problems.append({"area": area, "option": err.option, "problem": err.problem, "fix": err.fix})
+                problems.append({"component": component, "option": err.option, "problem": err.problem, "fix": err.fix})
                 continue
-            options[area] = public_fields(value)
-            secrets[area] = areas.secrets_in_use(value)
+            options[component] = public_fields(value)
+            secrets[component] = registry.secrets_in_use(value)
         name = str((task_vars or {})["inventory_hostname"])
         judged = {"options": options, "secrets": secrets, "problems": problems}
         given = dict(self._task.args)
-        wanted = given.pop("areas", None) or areas.NAMES
+        wanted = given.pop("components", None) or registry.NAMES
         # A host that is asked for another one's sake has that one's options.
         witness = bool(self._task.delegate_to)
-        if not witness and areas.option_findings(name, judged, wanted):
+        if not witness and registry.option_findings(name, judged, wanted):
             return dict(judged, changed=False)
         # Nor does it try any ways: they would be the other one's.
         peers = [] if witness else _peers(task_vars or {})
-        arguments = {**areas.observation_arguments(options, peers), **given}
+        arguments = {**registry.observation_arguments(options, peers), **given}
         asked = time.time()
         result: dict[str, Any] = self._execute_module("kubestead.cluster.node_facts", arguments, task_vars=task_vars)
         result.update(asked=asked, answered=time.time())

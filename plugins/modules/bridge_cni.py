@@ -92,7 +92,7 @@ steps:
   returned: success
   type: list
   elements: dict
-  sample: [{area: cni, action: add_route, target: 10.244.1.0/24, reason: not there}]
+  sample: [{component: cni, action: add_route, target: 10.244.1.0/24, reason: not there}]
 node:
   description: The node that this host is; empty where it is none.
   returned: success

@@ -110,7 +110,8 @@ steps:
   returned: success
   type: list
   elements: dict
-  sample: [{area: cni, action: update, target: ConfigMap kube-system/calico-config, reason: data.veth_mtu 0 -> 1400}]
+  sample:
+    - {component: cni, action: update, target: ConfigMap kube-system/calico-config, reason: data.veth_mtu 0 -> 1400}
 images:
   description: The images that the nodes pull.
   returned: success
@@ -153,7 +154,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.opti
 
 
 def argument_spec() -> Dict[str, Any]:
-    """The module's options; their defaults are those of the area."""
+    """The module's options; their defaults are those of the component."""
     defaults = CniOptions()
     return {
         "manifest": {"type": "str", "default": defaults.calico_manifest},
@@ -182,7 +183,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         raise KubesteadError("calico_apply has no objects; call it as a task of a play, by its full name")
     objects = json.loads(params["objects"])
     kubectl = Kubectl(system, params["kubeconfig"])
-    manifests = Manifests(kubectl, objects, namespace=calico.NAMESPACE, area=calico.AREA, lines=0)
+    manifests = Manifests(kubectl, objects, namespace=calico.NAMESPACE, component=calico.COMPONENT, lines=0)
     result: Dict[str, Any] = {"images": calico.images(objects), "pool": [], "nodes_ready": [], "seconds": {}}
     applied: List[Step] = []
     try:

@@ -16,8 +16,8 @@ description:
     what is wrong, fix.
   - Says for every host which steps a run will take and why; the roles of the collection run only what it asks for.
 options:
-  areas:
-    description: The areas (roles) to plan for; all of them where it is not given.
+  components:
+    description: The components (roles) to plan for; all of them where it is not given.
     type: list
     elements: str
     choices: [host, kube_packages, containerd, control_plane, join, cni]
@@ -59,20 +59,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-areas:
-  description: The areas planned for.
+components:
+  description: The components planned for.
   returned: always
   type: list
   elements: str
 findings:
-  description: What was found - host, area, check, level (V(error), V(warning) or V(skipped)), message, fix.
+  description: What was found - host, component, check, level (V(error), V(warning) or V(skipped)), message, fix.
   returned: always
   type: list
   elements: dict
 hosts:
   description:
-    - For each host its steps (area, action, target, reason); C(kubeadm_version), the version of kubeadm that it has
-      once its packages are there; C(together), what it installs in one transaction with the kube packages;
+    - For each host its steps (component, action, target, reason); C(kubeadm_version), the version of kubeadm that it
+      has once its packages are there; C(together), what it installs in one transaction with the kube packages;
       C(images), what a host that joins can pull while its cluster is made; and C(node_name), what it is or will be
       called in the API.
   returned: success
@@ -84,7 +84,7 @@ summary:
   elements: str
   sample: ["w2: join as worker (no kubelet.conf; not in the API)"]
 todo:
-  description: For each host and area whether there is something to do.
+  description: For each host and component whether there is something to do.
   returned: success
   type: dict
 init_host:

@@ -116,7 +116,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - area: containerd
+    - component: containerd
       action: restart
       target: containerd.service
       reason: SystemdCgroup false -> true

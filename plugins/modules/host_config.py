@@ -63,7 +63,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {"area": "host", "action": "swap_off", "target": "/dev/sda2", "reason": "swap /dev/sda2 is on"}
+    - {"component": "host", "action": "swap_off", "target": "/dev/sda2", "reason": "swap /dev/sda2 is on"}
 features:
   description: For each kernel module whether it was V(loaded), V(built in), V(loadable) or V(missing) before the run.
   returned: success

@@ -92,7 +92,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {"area": "kube_packages", "action": "hold", "target": "kubelet kubeadm", "reason": "not held"}
+    - {"component": "kube_packages", "action": "hold", "target": "kubelet kubeadm", "reason": "not held"}
 """
 
 from typing import Any, Dict

@@ -193,7 +193,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - area: control_plane
+    - component: control_plane
       action: init
       target: cp1
       reason: no cluster here; version 1.36.2, pods 10.244.0.0/16, services 10.96.0.0/12
@@ -219,7 +219,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state im
 
 
 def argument_spec() -> Dict[str, Any]:
-    """The module's options; their defaults are those of the area."""
+    """The module's options; their defaults are those of the component."""
     defaults = init.InitOptions()
     spec: Dict[str, Any] = {
         "kubernetes_version": {"type": "str"},

@@ -187,7 +187,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {area: join, action: join, target: w1, reason: "no kubelet.conf; becomes a worker of 192.168.1.10:6443"}
+    - {component: join, action: join, target: w1, reason: "no kubelet.conf; becomes a worker of 192.168.1.10:6443"}
 """
 
 import re
@@ -207,7 +207,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state im
 
 
 def argument_spec() -> Dict[str, Any]:
-    """The module's options; the defaults are those of the area."""
+    """The module's options; the defaults are those of the component."""
     defaults = join.JoinOptions()
     spec: Dict[str, Any] = {
         "endpoint": {"type": "str", "default": ""},

@@ -168,7 +168,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {area: join, action: mint, target: bootstrap token, reason: "w1, w2 to join, none to reuse, good for 15 min"}
+    - {component: join, action: mint, target: bootstrap token, reason: "w1, w2 to join, none to reuse, good for 15 min"}
 """
 
 from datetime import datetime, timezone

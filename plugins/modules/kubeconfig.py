@@ -90,7 +90,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - area: control_plane
+    - component: control_plane
       action: write_kubeconfig
       target: /home/admin/.kube/config
       reason: no kubeconfig yet

@@ -89,7 +89,7 @@ steps:
   returned: success
   type: list
   elements: dict
-  sample: [{area: deploy, action: update, target: Deployment shop/web, reason: spec.replicas 1 -> 2}]
+  sample: [{component: deploy, action: update, target: Deployment shop/web, reason: spec.replicas 1 -> 2}]
 objects:
   description: All objects of the manifests, in order.
   returned: success

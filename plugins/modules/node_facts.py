@@ -22,9 +22,9 @@ attributes:
     support: none
     description: It never changes anything.
 options:
-  areas:
+  components:
     description:
-      - The areas (roles) whose options are judged before the host is asked. Where its variables are wrong by themselves
+      - The components (roles) whose options are checked before the host is observed. Where its variables are wrong,
         nothing is observed, and the result has no more than RV(options).
     type: list
     elements: str
@@ -113,7 +113,7 @@ answered:
   returned: always
   type: float
 options:
-  description: The collection's options as the host's variables set them, by area, without secret ones.
+  description: The collection's options as the host's variables set them, by component, without secret ones.
   returned: always
   type: dict
 """
@@ -128,7 +128,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    arguments = {name: value for name, value in module.params.items() if name != "areas"}
+    arguments = {name: value for name, value in module.params.items() if name != "components"}
     return dict(observation.observe(system, **arguments), changed=False)
 
 
@@ -136,7 +136,7 @@ def main() -> None:
     text = dict(type="str", default="")
     module = AnsibleModule(
         argument_spec=dict(
-            areas=dict(
+            components=dict(
                 type="list",
                 elements="str",
                 choices=["host", "kube_packages", "containerd", "control_plane", "join", "cni"],

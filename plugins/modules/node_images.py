@@ -48,7 +48,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {area: join, action: pull, target: "registry.k8s.io/kube-proxy:v1.36.2", reason: not there}
+    - {component: join, action: pull, target: "registry.k8s.io/kube-proxy:v1.36.2", reason: not there}
 """
 
 from typing import Any, Dict

@@ -71,7 +71,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {"area": "packages", "action": "install", "target": "open-iscsi", "reason": "not installed"}
+    - {"component": "packages", "action": "install", "target": "open-iscsi", "reason": "not installed"}
 """
 
 from typing import Any, Dict

@@ -54,7 +54,7 @@ class Host:
     join_options: JoinOptions = JoinOptions()
     cni: CniState = CniState()
     cni_options: CniOptions = CniOptions()
-    # Steps of the areas that concern one machine alone, and what those areas find wrong.
+    # Steps of the components that concern one machine alone, and what those components find wrong.
     steps: Sequence[Step] = ()
     problems: Sequence[Tuple[str, Problem]] = ()
     system: HostState = HostState()

@@ -12,8 +12,8 @@ from typing import List, Optional
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
-    AREA,
     BACKUP_SUFFIX,
+    COMPONENT,
     KEEP,
     SAME,
     WRITE,
@@ -50,10 +50,10 @@ def plan_copy(system: System, path: str, wanted: Optional[Fingerprint]) -> Step:
     existing = None if text is None else fingerprint(text)
     verdict, reason = judge(existing, wanted)
     if verdict == WRITE:
-        return Step(AREA, "write_kubeconfig", path, reason, data={"backup": backed_up(existing, wanted)})
+        return Step(COMPONENT, "write_kubeconfig", path, reason, data={"backup": backed_up(existing, wanted)})
     if verdict == SAME and mode is not None and mode & 0o077:
-        return Step(AREA, "protect_kubeconfig", path, "mode {0:04o} -> 0600".format(mode))
-    return Step(AREA, verdict, path, reason)
+        return Step(COMPONENT, "protect_kubeconfig", path, "mode {0:04o} -> 0600".format(mode))
+    return Step(COMPONENT, verdict, path, reason)
 
 
 def apply_copy(step: Step, system: System, text: str) -> None:

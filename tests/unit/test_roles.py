@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every role says the same in three places: its defaults, its argument spec, and the options of its area."""
+"""Every role says the same in three places: its defaults, its argument spec, and the options of its component."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import variable_name
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -58,12 +58,12 @@ def test_roles_are_short_and_without_commands(role: str) -> None:
         assert forbidden not in text
 
 
-@pytest.mark.parametrize("area", sorted(areas.OPTIONS))
-def test_the_options_of_an_area_have_the_roles_defaults(area: str) -> None:
+@pytest.mark.parametrize("component", sorted(registry.OPTIONS))
+def test_the_options_of_a_component_have_the_roles_defaults(component: str) -> None:
     there = defaults()
-    options = areas.OPTIONS[area]
+    options = registry.OPTIONS[component]
     for field in dataclasses.fields(options):
-        name = variable_name(area, field)
+        name = variable_name(component, field)
         assert name in there, f"{name}: no role has a default for it"
         value = getattr(options(), field.name)
         # An empty cluster_pod_cidr lets the plan choose; a module used alone has the first choice as its default.

@@ -46,11 +46,11 @@ def test_the_plan_says_who_begins_and_who_joins(plan: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("node", ["cp1", "w1"])
-def test_the_plan_has_steps_with_reasons_for_every_area(plan: dict[str, Any], node: str) -> None:
+def test_the_plan_has_steps_with_reasons_for_every_component(plan: dict[str, Any], node: str) -> None:
     steps = plan["hosts"][node]["steps"]
     assert all(step["reason"] and step["action"] and step["target"] for step in steps)
     own = "control_plane" if node == "cp1" else "join"
-    assert {"host", "kube_packages", "containerd", own, "cni"} <= {step["area"] for step in steps}
+    assert {"host", "kube_packages", "containerd", own, "cni"} <= {step["component"] for step in steps}
     assert any(step["target"] == "/etc/fstab" and "/swapfile" in step["reason"] for step in steps)
 
 

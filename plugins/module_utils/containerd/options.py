@@ -15,7 +15,7 @@ from ..core.errors import OptionError
 from ..core.options import option
 from . import toml
 
-AREA = "containerd"
+COMPONENT = "containerd"
 
 
 @dataclass(frozen=True)

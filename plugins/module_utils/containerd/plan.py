@@ -17,7 +17,7 @@ from ..core.step import Step
 from . import toml
 from .config import desired_config, desired_dropin, render_dropin
 from .observe import conf_d_path, kubeadm_pause_image
-from .options import AREA, ContainerdOptions
+from .options import COMPONENT, ContainerdOptions
 from .registries import desired_ca_files, desired_hosts, has_secret, hosts_mode, hosts_path, hosts_reason, render_hosts
 from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, disabled_cri
 from .state import BACKUP_SUFFIX, CERTS_D, CONF_D, CONFIG, DROPIN, SECRET_KEYS, UNIT, ContainerdState, redacted
@@ -123,9 +123,9 @@ def plan(
     unknown = "registry_credentials" in hidden
     files, leftovers = _plan_hosts(state, options, unknown)
     if unknown:
-        files.append(Step(AREA, "compare", CERTS_D, "credentials can be compared on the node alone"))
+        files.append(Step(COMPONENT, "compare", CERTS_D, "credentials can be compared on the node alone"))
     coming = [] if package_comes else to_come(state, options)
-    steps = [Step(AREA, "install", name, "not installed") for name in coming]
+    steps = [Step(COMPONENT, "install", name, "not installed") for name in coming]
     if not state.schema:
         foreseen = _after_install(state, options)
         if foreseen is None:
@@ -142,7 +142,7 @@ def plan(
         data = {"options": options, "state": state, "backup": backup}
         before = toml.dumps(redacted(state.config)) if state.config else ""
         changes.append(
-            Step(AREA, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redacted(config)), data)
+            Step(COMPONENT, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redacted(config)), data)
         )
     return steps + files + changes + _plan_service(state, causes) + leftovers
 
@@ -155,18 +155,18 @@ def _plan_dropin(
     before = render_dropin(redacted(state.dropin)) if state.dropin else ""
     if wanted is None and (state.dropin is not None or state.dropin_error):
         reason = "containerd_config_dropin is empty"
-        step = Step(AREA, "remove_dropin", DROPIN, reason, before, "")
+        step = Step(COMPONENT, "remove_dropin", DROPIN, reason, before, "")
     elif wanted is not None and state.dropin != (redacted(wanted) if unknown else wanted):
         reason = _dropin_reason(state)
         data = {"options": options, "state": state}
-        step = Step(AREA, "write_dropin", DROPIN, reason, before, render_dropin(redacted(wanted)), data)
+        step = Step(COMPONENT, "write_dropin", DROPIN, reason, before, render_dropin(redacted(wanted)), data)
     else:
         return [], []
     return ["{0}: {1}".format(DROPIN, reason)], [step]
 
 
 def _plan_service(state: ContainerdState, causes: Sequence[str]) -> List[Step]:
-    steps = [] if state.enabled else [Step(AREA, "enable", UNIT, "not enabled")]
+    steps = [] if state.enabled else [Step(COMPONENT, "enable", UNIT, "not enabled")]
     reason = ", ".join(causes)
     if not reason and state.restart_pending:
         reason = "a run that was stopped changed its configuration"
@@ -175,7 +175,7 @@ def _plan_service(state: ContainerdState, causes: Sequence[str]) -> List[Step]:
     elif not reason and state.cri != "ok":
         reason = "the CRI service {0}".format(state.cri)
     if reason:
-        steps.append(Step(AREA, "restart", UNIT, reason))
+        steps.append(Step(COMPONENT, "restart", UNIT, reason))
     return steps
 
 
@@ -248,8 +248,8 @@ def shown_value(value: Any) -> str:
 def _plan_bare() -> List[Step]:
     return [
         # Which schema it will be is known only once the package is there.
-        Step(AREA, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"),
-        Step(AREA, "restart", UNIT, "its configuration is written"),
+        Step(COMPONENT, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"),
+        Step(COMPONENT, "restart", UNIT, "its configuration is written"),
     ]
 
 
@@ -268,7 +268,7 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
     for path, text in sorted(authorities.items()):
         if state.ca_files.get(path) != text:
             reason = "not there" if path not in state.ca_files else "another certificate"
-            steps.append(Step(AREA, "write_ca", path, reason, state.ca_files.get(path, ""), text, {"text": text}))
+            steps.append(Step(COMPONENT, "write_ca", path, reason, state.ca_files.get(path, ""), text, {"text": text}))
     for name, data in wanted.items():
         there = present.get(name)
         if hidden and there and has_secret(there.data):
@@ -278,14 +278,14 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
             before = render_hosts(redacted(there.data)) if there and there.data else ""
             known = {"text": render_hosts(data), "mode": hosts_mode(data), "backup": bool(there and not there.ours)}
             steps.append(
-                Step(AREA, "write_hosts", hosts_path(name), reason, before, render_hosts(redacted(data)), known)
+                Step(COMPONENT, "write_hosts", hosts_path(name), reason, before, render_hosts(redacted(data)), known)
             )
     leftovers: List[Step] = []
     for name, entry in present.items():
         if name not in wanted and entry.ours and not (hidden and has_secret(entry.data)):
             before = render_hosts(redacted(entry.data))
             reason = "neither a mirror nor credentials are set for it"
-            leftovers.append(Step(AREA, "remove_hosts", hosts_path(name), reason, before, ""))
+            leftovers.append(Step(COMPONENT, "remove_hosts", hosts_path(name), reason, before, ""))
     for path in sorted(set(state.ca_files) - set(authorities)):
-        leftovers.append(Step(AREA, "remove_ca", path, "no mirror uses it", state.ca_files[path], ""))
+        leftovers.append(Step(COMPONENT, "remove_ca", path, "no mirror uses it", state.ca_files[path], ""))
     return steps, leftovers

@@ -14,7 +14,7 @@ from ..core.images import split
 from ..core.step import Step
 from ..core.system import System
 
-AREA = "join"
+COMPONENT = "join"
 
 # The kubelet's containers, and their registries as containerd's CRI is told of them.
 _CTR = ("ctr", "--namespace", "k8s.io", "images")
@@ -60,7 +60,7 @@ def observe(system: System, images: Sequence[str]) -> List[str]:
 
 def plan(missing: Sequence[str]) -> List[Step]:
     """One step for what is missing."""
-    return [Step(AREA, "pull", " ".join(missing), "not there")] if missing else []
+    return [Step(COMPONENT, "pull", " ".join(missing), "not there")] if missing else []
 
 
 def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:

@@ -4,8 +4,8 @@
 
 """Dataclasses as data: to and from plain dictionaries, and from Ansible variables.
 
-An area's options are a frozen dataclass. Its fields are the role's variables: ``mirrors`` of the area ``containerd`` is
-``containerd_mirrors``, unless the field names another variable with :func:`option`.
+A component's options are a frozen dataclass. Its fields are the role's variables: ``package`` of the component
+``containerd`` is ``containerd_package``, unless the field names another variable with :func:`option`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ T = TypeVar("T")
 def option(default: Any = None, var: Optional[str] = None, secret: bool = False, factory: Any = None) -> Any:
     """A field of an options dataclass.
 
-    ``var`` is the variable's name when it is not ``<area>_<field>``; a ``secret`` field never leaves the task it is
-    given to; ``factory`` makes the default of a list or a dictionary.
+    ``var`` is the variable's name when it is not ``<component>_<field>``; a ``secret`` field never leaves the task it
+    is given to; ``factory`` makes the default of a list or a dictionary.
     """
     metadata = {"var": var, "secret": secret}
     if factory is not None:
@@ -49,12 +49,12 @@ def from_dict(cls: Type[T], data: Mapping[str, Any]) -> T:
     return cls(**{name: _convert(hints[name], item) for name, item in data.items() if name in known})
 
 
-def variable_name(area: str, field: dataclasses.Field[Any]) -> str:
+def variable_name(component: str, field: dataclasses.Field[Any]) -> str:
     """The Ansible variable behind an options field."""
-    return str(field.metadata.get("var") or "{0}_{1}".format(area, field.name))
+    return str(field.metadata.get("var") or "{0}_{1}".format(component, field.name))
 
 
-def from_variables(cls: Type[T], area: str, variables: Mapping[str, Any]) -> T:
+def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -> T:
     """Options from Ansible variables. A variable that is absent or None keeps the default.
 
     Raises :class:`OptionError`, naming the variable, for a value of another type than the field's.
@@ -62,7 +62,7 @@ def from_variables(cls: Type[T], area: str, variables: Mapping[str, Any]) -> T:
     hints = typing.get_type_hints(cls)
     values: Dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        name = variable_name(area, field)
+        name = variable_name(component, field)
         value = variables.get(name)
         if value is None:
             continue

@@ -34,7 +34,7 @@ class Finding:
     """A problem at its place: ``host`` is an inventory name, or ``all`` where the inventory itself is meant."""
 
     host: str
-    area: str
+    component: str
     problem: Problem
 
     def line(self) -> str:

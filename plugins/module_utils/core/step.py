@@ -14,12 +14,12 @@ from typing import Any, Dict, List, Mapping, Sequence
 class Step:
     """One thing to do.
 
-    ``action`` is what an area's ``apply`` acts on, ``target`` the file, unit, package or object, ``reason`` the
+    ``action`` is what a component's ``apply`` acts on, ``target`` the file, unit, package or object, ``reason`` the
     difference that asks for it ("SystemdCgroup false -> true"). ``before`` and ``after`` are text for the diff and
     never hold a secret; ``data`` is for ``apply`` alone and is never printed or returned.
     """
 
-    area: str
+    component: str
     action: str
     target: str
     reason: str
@@ -33,7 +33,7 @@ class Step:
 
     def public(self) -> Dict[str, str]:
         """The step as plain data, without what is for ``apply`` alone."""
-        return {"area": self.area, "action": self.action, "target": self.target, "reason": self.reason}
+        return {"component": self.component, "action": self.action, "target": self.target, "reason": self.reason}
 
 
 def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:

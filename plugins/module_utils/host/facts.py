@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Optional
 from ..core.constants import PROTOCOL as BRIDGE_PROTOCOL
 from ..core.system import System
 
-AREA = "node"
+COMPONENT = "node"
 
 # Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
 POD_INTERFACES = (

@@ -19,7 +19,7 @@ from ..core.problem import Problem
 from ..core.step import Step
 from ..core.system import System
 
-AREA = "host"
+COMPONENT = "host"
 
 FSTAB = "/etc/fstab"
 MODULES_FILE = "/etc/modules-load.d/kubestead.conf"
@@ -340,10 +340,10 @@ def _plan_swap(state: HostState) -> List[Step]:
             )
         )
     for name in state.swap_units:
-        steps.append(Step(AREA, "mask", name, "it switches swap on"))
+        steps.append(Step(COMPONENT, "mask", name, "it switches swap on"))
     if not state.container:
         for device in state.swaps:
-            steps.append(Step(AREA, "swap_off", device, "swap {0} is on".format(device)))
+            steps.append(Step(COMPONENT, "swap_off", device, "swap {0} is on".format(device)))
     return steps
 
 
@@ -355,15 +355,15 @@ def _plan_modules(state: HostState, options: HostOptions) -> List[Step]:
         if _lacks(state, name) or feature == "loadable":
             text, fix = _missing(state, name)
             failure = "{0}; {1}".format(text, fix)
-            steps.append(Step(AREA, "load", name, "not loaded", data={"failure": failure}))
+            steps.append(Step(COMPONENT, "load", name, "not loaded", data={"failure": failure}))
         if feature != "built in" and not state.container:
             keep.append(name)
     wanted = _HEAD + "".join("{0}\n".format(name) for name in keep) if keep else None
     if wanted is not None and state.modules_file != wanted:
         reason = "{0} to be loaded at boot".format(", ".join(keep))
-        steps.append(Step(AREA, "write", MODULES_FILE, reason, state.modules_file or "", wanted))
+        steps.append(Step(COMPONENT, "write", MODULES_FILE, reason, state.modules_file or "", wanted))
     elif wanted is None and state.modules_file is not None:
-        steps.append(Step(AREA, "remove", MODULES_FILE, "nothing to load at boot", state.modules_file, ""))
+        steps.append(Step(COMPONENT, "remove", MODULES_FILE, "nothing to load at boot", state.modules_file, ""))
     return steps
 
 
@@ -373,7 +373,7 @@ def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
     text = _HEAD + "".join("{0} = {1}\n".format(key, value) for key, value in sorted(wanted.items()))
     if state.sysctl_file != text:
         reason = _file_reason(state.sysctl_file, wanted)
-        steps.append(Step(AREA, "write", SYSCTL_FILE, reason, state.sysctl_file or "", text))
+        steps.append(Step(COMPONENT, "write", SYSCTL_FILE, reason, state.sysctl_file or "", text))
     overrides = [line for line in _overrides(state, options) if line.path in state.later_files]
     for path in sorted({line.path for line in overrides}):
         lines = [line for line in overrides if line.path == path]
@@ -388,7 +388,9 @@ def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
         if live != value:
             reason = "-> {0}".format(value) if live is None else "{0} -> {1}".format(live, value)
             before = "" if live is None else "{0} = {1}\n".format(key, live)
-            steps.append(Step(AREA, "set", key, reason, before, "{0} = {1}\n".format(key, value), {"value": value}))
+            steps.append(
+                Step(COMPONENT, "set", key, reason, before, "{0} = {1}\n".format(key, value), {"value": value})
+            )
     return steps
 
 
@@ -421,7 +423,7 @@ def _matches(pattern: str, key: str) -> bool:
 def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why: str) -> Step:
     """``text`` is the file as it may be shown; applying reads the file itself."""
     data = {"numbers": list(numbers), "why": why}
-    return Step(AREA, "comment_out", path, reason, text, _commented(text, numbers, why), data)
+    return Step(COMPONENT, "comment_out", path, reason, text, _commented(text, numbers, why), data)
 
 
 def _commented(text: str, numbers: Sequence[int], why: str) -> str:

@@ -64,9 +64,9 @@ class Live:
 class Manifests:
     """A set of objects and the cluster they are for.
 
-    ``namespace`` is for objects that name none ("" takes the kubeconfig's); ``area`` is what steps are filed under;
-    ``lines`` limits a created object's text in the diff (0: a line with the reason stands for it); ``sources`` maps
-    an object's index to the file it comes from.
+    ``namespace`` is for objects that name none ("" takes the kubeconfig's); ``component`` is what steps are filed
+    under; ``lines`` limits a created object's text in the diff (0: a line with the reason stands for it);
+    ``sources`` maps an object's index to the file it comes from.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Manifests:
         kubectl: Kubectl,
         objects: Sequence[Object],
         namespace: str = "",
-        area: str = "manifests",
+        component: str = "manifests",
         lines: int = 60,
         sources: Optional[Mapping[int, str]] = None,
     ) -> None:
         self.kubectl = kubectl
         self.namespace = namespace
-        self.area = area
+        self.component = component
         self.lines = lines
         self.sources = dict(sources or {})
         self.warnings: List[str] = []
@@ -200,13 +200,13 @@ class Manifests:
 
     def _create(self, obj: Object, result: Object) -> Step:
         after = render(result, self.lines) if self.lines else ""
-        return Step(self.area, "create", title(obj), "not there", "", after, {"object": obj})
+        return Step(self.component, "create", title(obj), "not there", "", after, {"object": obj})
 
     def _update(self, obj: Object, changes: List[Tuple[str, Optional[str], Optional[str]]]) -> Step:
         limit = self.lines or 30
         before = diff_side([(path, left) for path, left, _right in changes], limit)
         after = diff_side([(path, right) for path, _left, right in changes], limit)
-        return Step(self.area, "update", title(obj), change_reason(changes), before, after, {"object": obj})
+        return Step(self.component, "update", title(obj), change_reason(changes), before, after, {"object": obj})
 
     def _kinds(self) -> Dict[Tuple[str, str], bool]:
         """The kinds the API server knows, and whether objects of a kind live in a namespace."""

@@ -26,7 +26,7 @@ from ..core.step import Step
 from ..core.system import System
 from ..core.x509 import ca_cert_hashes
 
-AREA = "control_plane"
+COMPONENT = "control_plane"
 
 BACKUP_SUFFIX = ".before-kubestead"
 
@@ -198,7 +198,7 @@ def backed_up(existing: Optional[Fingerprint], wanted: Optional[Fingerprint]) ->
 
 def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False) -> Step:
     data: Dict[str, Any] = {"uid": state.uid, "gid": state.gid, "folder_owner": state.folder_owner, "backup": backup}
-    return Step(AREA, action, state.path, reason, data=data)
+    return Step(COMPONENT, action, state.path, reason, data=data)
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:

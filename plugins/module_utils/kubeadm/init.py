@@ -39,7 +39,7 @@ from .config import (
 from .operation import Attempt
 from .state import DONE, PARTIAL, KubeadmState
 
-AREA = "control_plane"
+COMPONENT = "control_plane"
 
 PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 
@@ -241,15 +241,15 @@ def plan(state: KubeadmState, options: InitOptions) -> List[Step]:
         stopped = "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
         if resumable(state):
             data["skip_phases"] += [phase for phase in _BEFORE_API if phase not in data["skip_phases"]]
-            return [Step(AREA, "continue", target, stopped, data=data)]
+            return [Step(COMPONENT, "continue", target, stopped, data=data)]
         undo = {"own_files": list(begun.own_files), "cri_socket": options.cri_socket}
-        steps.append(Step(AREA, "clean", target, stopped, data=undo))
+        steps.append(Step(COMPONENT, "clean", target, stopped, data=undo))
     reason = "no cluster here; version {0}, pods {1}, services {2}".format(
         version or options.kubernetes_version, options.pod_cidr or "unset", options.service_cidr
     )
     if state.own_ca:
         reason = "{0}; with the CA that is in /etc/kubernetes/pki".format(reason)
-    return steps + [Step(AREA, "init", target, reason, after=render_documents(rendered), data=data)]
+    return steps + [Step(COMPONENT, "init", target, reason, after=render_documents(rendered), data=data)]
 
 
 # What is done once the API server answers; the phases after these can be run again as often as one likes.

@@ -33,7 +33,7 @@ from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key
 from .operation import INIT, Attempt
 from .state import DONE, NONE, KubeadmState
 
-AREA = "join"
+COMPONENT = "join"
 
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
@@ -238,7 +238,7 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
         raise KubesteadError(problem.line, {"check": problem.check})
     target = options.node_name or state.node_name or "node"
     if ended_unmarked(state) and state.attempt:
-        return [Step(AREA, "finish", target, "the join begun at {0} has ended".format(state.attempt.began))]
+        return [Step(COMPONENT, "finish", target, "the join begun at {0} has ended".format(state.attempt.began))]
     if state.phase == DONE:
         return []
     steps = []
@@ -247,13 +247,13 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
     if reason:
         whole = state.role != "worker" or state.kubelet_conf
         undo = {"reset": whole, "cri_socket": options.cri_socket, "own_files": own_files, "node_name": target}
-        steps.append(Step(AREA, "clean", target, reason, data=undo))
+        steps.append(Step(COMPONENT, "clean", target, reason, data=undo))
     as_what = "control plane" if command and command.control_plane else "worker"
     where = " of {0}".format(command.endpoint) if command and command.endpoint else ""
     public = configuration(options, state.config_api or "v1beta4", command, secrets=False)
     steps.append(
         Step(
-            AREA,
+            COMPONENT,
             "join",
             target,
             "no kubelet.conf; becomes a {0}{1}".format(as_what, where),

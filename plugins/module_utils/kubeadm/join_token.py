@@ -32,7 +32,7 @@ from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
 from . import cluster_info
 from .join_command import JoinCommand, hide, parse_time
 
-AREA = "join"
+COMPONENT = "join"
 DESCRIPTION = "kubestead.cluster join"
 NODES_ANNOTATION = "kubestead.cluster/nodes"
 DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -250,13 +250,13 @@ def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> Lis
         reason = "none to reuse, good for {0}".format(_span(options.ttl))
         if options.nodes:
             reason = "{0} to join, {1}".format(_some(options.nodes), reason)
-        steps.append(Step(AREA, "mint", "bootstrap token", reason))
+        steps.append(Step(COMPONENT, "mint", "bootstrap token", reason))
     if options.control_plane and state.certificates:
         # They will be replaced; the token that ends them would stay for its two hours.
         steps.append(_withdraw_step(state, "uploaded before, with a key that is not known any more"))
     if options.control_plane:
         reason = "a control plane joins; they are encrypted and leave the cluster after two hours"
-        steps.append(Step(AREA, "upload", "control plane certificates", reason))
+        steps.append(Step(COMPONENT, "upload", "control plane certificates", reason))
     return steps
 
 
@@ -275,7 +275,7 @@ def plan_absent(state: TokenState, token_id: str, certificates: bool, now: datet
 
 def _withdraw_step(state: TokenState, reason: str) -> Step:
     owner = {"owner": state.certificates_owner}
-    return Step(AREA, "withdraw", "control plane certificates", reason, data=owner)
+    return Step(COMPONENT, "withdraw", "control plane certificates", reason, data=owner)
 
 
 def _same_work(token: Token, nodes: List[str]) -> bool:
@@ -286,7 +286,7 @@ def _same_work(token: Token, nodes: List[str]) -> bool:
 
 
 def _delete_step(token_id: str, reason: str) -> Step:
-    return Step(AREA, "delete", "bootstrap token {0}".format(token_id), reason, data={"token_id": token_id})
+    return Step(COMPONENT, "delete", "bootstrap token {0}".format(token_id), reason, data={"token_id": token_id})
 
 
 def _some(names: List[str]) -> str:

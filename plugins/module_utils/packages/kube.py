@@ -22,7 +22,7 @@ from .manager import Package
 from .signing_key import KeyState, public_keys
 from .sources import CRI_TOOLS, DEFAULT_URL, KUBE, NAMES, URL_OPTION, Clash, check_url
 
-AREA = "kube_packages"
+COMPONENT = "kube_packages"
 VERSION_OPTION = "cluster_kubernetes_version"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 

@@ -16,7 +16,7 @@ from ..core.step import Step
 from ..core.system import System
 from . import manager as packages
 from . import transaction
-from .kube import AREA, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
+from .kube import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
 from .signing_key import day, describe_key, key_state, public_keys
 from .sources import (
     APT_SOURCE,
@@ -236,29 +236,31 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, together: Seque
     steps: List[Step] = []
     chosen = targets(state, request)
     if state.interrupted and chosen:
-        steps.append(packages.finish_step(AREA))
+        steps.append(packages.finish_step(COMPONENT))
     steps += _key_steps(state, options)
     for clash in state.clashes:
         action = "remove" if clash.after is None else "write"
         after = clash.after or ""
-        steps.append(Step(AREA, action, clash.path, clash.reason, clash.before, after, {"text": after, "mode": 0o644}))
+        steps.append(
+            Step(COMPONENT, action, clash.path, clash.reason, clash.before, after, {"text": after, "mode": 0o644})
+        )
     text = render_source(manager, url, options.hold)
     if state.source != text:
         reason = "not there" if state.source is None else source_difference(state.source, text)
         steps.append(_write(source_path(manager), reason, state.source or "", text))
     if chosen:
         if manager == "apt" and state.lists_empty:
-            steps.append(packages.update_step(AREA))
+            steps.append(packages.update_step(COMPONENT))
         elif manager == "apt":
-            steps.append(packages.update_step(AREA, "packages are to be installed", APT_SOURCE))
+            steps.append(packages.update_step(COMPONENT, "packages are to be installed", APT_SOURCE))
         extra = DNF_OPTIONS if manager == "dnf" else ()
         all_of_them = {**chosen, **dict.fromkeys(together, "")}
-        steps.append(packages.install_step(AREA, manager, state.installed, all_of_them, options=extra, source=url))
+        steps.append(packages.install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url))
     if manager == "apt":
         names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
-        steps += packages.hold_steps(AREA, manager, state.installed, names, options.hold)
+        steps += packages.hold_steps(COMPONENT, manager, state.installed, names, options.hold)
     if not state.enabled:
-        steps.append(Step(AREA, "enable", "kubelet.service", "not enabled"))
+        steps.append(Step(COMPONENT, "enable", "kubelet.service", "not enabled"))
     return steps
 
 
@@ -282,11 +284,11 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
     else:
         reason = "another key"
     step = _write(path, reason, describe_key(old) if old else "", describe_key(new))
-    return [Step(step.area, step.action, path, reason, step.before, step.after, {"text": text, "mode": 0o644})]
+    return [Step(step.component, step.action, path, reason, step.before, step.after, {"text": text, "mode": 0o644})]
 
 
 def _write(path: str, reason: str, before: str, text: str) -> Step:
-    return Step(AREA, "write", path, reason, before, text, {"text": text, "mode": 0o644})
+    return Step(COMPONENT, "write", path, reason, before, text, {"text": text, "mode": 0o644})
 
 
 # -- doing

@@ -22,7 +22,7 @@ from ..core.step import Step
 from ..core.system import System
 from ..host.os_release import os_release
 
-AREA = "packages"
+COMPONENT = "packages"
 
 APT_LISTS = "/var/lib/apt/lists"
 VERSIONLOCK = "/etc/dnf/plugins/versionlock.list"
@@ -254,7 +254,9 @@ def wanted_from(items: Sequence[Mapping[str, Any]]) -> List[Wanted]:
     return [from_dict(Wanted, {key: value for key, value in item.items() if value is not None}) for item in items]
 
 
-def plan(state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = None, area: str = AREA) -> List[Step]:
+def plan(
+    state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = None, component: str = COMPONENT
+) -> List[Step]:
     """What is to be done so that all of ``wanted`` is installed, and held or not (None leaves holds alone).
 
     Raises :class:`KubesteadError` for a package that the host's lists do not have.
@@ -269,14 +271,14 @@ def plan(state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = 
                 "that has it".format(", ".join(absent))
             )
         if state.interrupted:
-            steps.append(finish_step(area))
+            steps.append(finish_step(component))
         if state.lists_empty:
-            steps.append(update_step(area))
+            steps.append(update_step(component))
         targets = {item.name: _offer(state, item) or item.version for item in missing}
         pins = {item.name: targets[item.name] for item in missing if item.version}
-        steps.append(install_step(area, state.manager, state.installed, targets, pins))
+        steps.append(install_step(component, state.manager, state.installed, targets, pins))
     names = [package.name for package in wanted]
-    steps.extend(hold_steps(area, state.manager, state.installed, names, hold))
+    steps.extend(hold_steps(component, state.manager, state.installed, names, hold))
     return steps
 
 
@@ -293,18 +295,18 @@ def _asked(found_manager: str, package: Wanted) -> str:
     return _spec(found_manager, package.name, package.version)
 
 
-def finish_step(area: str) -> Step:
+def finish_step(component: str) -> Step:
     """Let dpkg finish what it was killed in."""
-    return Step(area, "finish", "dpkg", "an earlier package transaction was interrupted")
+    return Step(component, "finish", "dpkg", "an earlier package transaction was interrupted")
 
 
-def update_step(area: str, reason: str = "apt lists are empty", source: str = "") -> Step:
+def update_step(component: str, reason: str = "apt lists are empty", source: str = "") -> Step:
     """Fetch apt's lists: all, or those of one ``source`` file alone."""
-    return Step(area, "update_index", source or "apt lists", reason, data={"source": source})
+    return Step(component, "update_index", source or "apt lists", reason, data={"source": source})
 
 
 def install_step(
-    area: str,
+    component: str,
     found_manager: str,
     present: Mapping[str, Package],
     targets: Mapping[str, str],
@@ -326,7 +328,7 @@ def install_step(
             before.append("{0} {1}\n".format(name, present[name].version))
     reasons = ["{0} {1}".format(" ".join(names), difference) for difference, names in differences.items()]
     return Step(
-        area,
+        component,
         "install",
         " ".join(targets),
         next(iter(differences)) if len(differences) == 1 else ", ".join(reasons),
@@ -357,7 +359,7 @@ def _spec(found_manager: str, name: str, version: str) -> str:
 
 
 def hold_steps(
-    area: str, found_manager: str, present: Mapping[str, Package], names: Sequence[str], hold: Optional[bool]
+    component: str, found_manager: str, present: Mapping[str, Package], names: Sequence[str], hold: Optional[bool]
 ) -> List[Step]:
     """Hold, or release, those of ``names`` that are not (None: leave as it is)."""
     if hold is None:
@@ -365,11 +367,11 @@ def hold_steps(
     held = [name for name in names if name in present and present[name].held]
     others = [name for name in names if name not in held]
     if hold and others:
-        return [_hold_step(area, "hold", found_manager, others, "not held")]
+        return [_hold_step(component, "hold", found_manager, others, "not held")]
     if not hold and held:
-        return [_hold_step(area, "release", found_manager, held, "held")]
+        return [_hold_step(component, "release", found_manager, held, "held")]
     return []
 
 
-def _hold_step(area: str, action: str, found_manager: str, names: Sequence[str], reason: str) -> Step:
-    return Step(area, action, " ".join(names), reason, data={"manager": found_manager, "names": list(names)})
+def _hold_step(component: str, action: str, found_manager: str, names: Sequence[str], reason: str) -> Step:
+    return Step(component, action, " ".join(names), reason, data={"manager": found_manager, "names": list(names)})

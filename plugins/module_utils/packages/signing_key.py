@@ -82,27 +82,27 @@ def _keys(data: bytes) -> List[PublicKey]:
         elif tag == _SIGNATURE and found and body[0] == 4 and body[1] in _SELF_SIGNATURES:
             hashed_end = 6 + int.from_bytes(body[4:6], "big")
             rest_end = hashed_end + 2 + int.from_bytes(body[hashed_end : hashed_end + 2], "big")
-            area = _subpackets(body[6:hashed_end])
-            moment = int.from_bytes(area.get(_SUBPACKET_CREATED, b""), "big")
-            others = {**_subpackets(body[hashed_end + 2 : rest_end]), **area}
+            component = _subpackets(body[6:hashed_end])
+            moment = int.from_bytes(component.get(_SUBPACKET_CREATED, b""), "big")
+            others = {**_subpackets(body[hashed_end + 2 : rest_end]), **component}
             if not _issued_by(others, found[-1].fingerprint) or moment < signed:
                 continue
-            if body[1] == _DIRECT and _SUBPACKET_KEY_EXPIRES not in area:
+            if body[1] == _DIRECT and _SUBPACKET_KEY_EXPIRES not in component:
                 # says something else, mostly who may revoke the key
                 continue
             # The newest self-signature counts; without an expiry subpacket the key does not end.
             signed = moment
-            lifetime = int.from_bytes(area.get(_SUBPACKET_KEY_EXPIRES, b""), "big")
+            lifetime = int.from_bytes(component.get(_SUBPACKET_KEY_EXPIRES, b""), "big")
             found[-1] = PublicKey(found[-1].fingerprint, created + lifetime if lifetime else None)
     return found
 
 
-def _issued_by(area: Dict[int, bytes], fingerprint: str) -> bool:
+def _issued_by(component: Dict[int, bytes], fingerprint: str) -> bool:
     """False for a signature which says that another key made it: people sign each other's keys."""
-    if _SUBPACKET_ISSUER_FINGERPRINT in area:
-        return area[_SUBPACKET_ISSUER_FINGERPRINT][1:].hex().upper() == fingerprint
-    if _SUBPACKET_ISSUER in area:
-        return fingerprint.endswith(area[_SUBPACKET_ISSUER].hex().upper())
+    if _SUBPACKET_ISSUER_FINGERPRINT in component:
+        return component[_SUBPACKET_ISSUER_FINGERPRINT][1:].hex().upper() == fingerprint
+    if _SUBPACKET_ISSUER in component:
+        return fingerprint.endswith(component[_SUBPACKET_ISSUER].hex().upper())
     return True
 
 

@@ -15,9 +15,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from ..core.addresses import Network
 from ..core.errors import OptionError
 from ..core.images import containers
-from .options import AREA, CniOptions
+from .options import COMPONENT, CniOptions
 
-__all__ = ["AREA", "CniOptions", "Pool", "compare_pools", "expected_pools", "images", "require_calico", "shape"]
+__all__ = ["COMPONENT", "CniOptions", "Pool", "compare_pools", "expected_pools", "images", "require_calico", "shape"]
 
 NAMESPACE = "kube-system"
 POOL_RESOURCE = "ippools.crd.projectcalico.org"

@@ -18,7 +18,7 @@ from ..core.system import System
 from ..kube import nodes as kube_nodes
 from . import bridge
 
-AREA = "cni"
+COMPONENT = "cni"
 
 PLUGINS = ("calico", "bridge", "none")
 ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None")
@@ -105,13 +105,13 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.N
     seen, wanted = _bridge(state, options, nodes)
     node = bridge.this_node(seen, wanted)
     if node is None:
-        return [Step(AREA, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
     if _awaits_range(node, options):
-        return [Step(AREA, "configure", bridge.CONFLIST, "the node has no pod range yet")]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node has no pod range yet")]
     try:
         return bridge.plan(seen, wanted)
     except KubesteadError as err:
-        return [Step(AREA, "configure", bridge.CONFLIST, err.message)]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, err.message)]
 
 
 def problems(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]] = None) -> List[Problem]:

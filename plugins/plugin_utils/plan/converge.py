@@ -31,7 +31,7 @@ from ..hosts import Host, Inventory
 from ..rules import catalogue as checks
 from ..rules import cluster_rules as preflight
 
-AREA = "cluster"
+COMPONENT = "cluster"
 
 DEFAULT_POD_CIDR = "10.244.0.0/16"
 # Where a host lives in the first, the next one that is free is taken.
@@ -87,7 +87,7 @@ def plan_cluster(
     inventory: Inventory,
     hosts: Sequence[Host],
     outside: Sequence[Tuple[str, KubeadmState]],
-    areas: Sequence[str],
+    components: Sequence[str],
     skip: Sequence[str] = (),
     witnesses: Sequence[Host] = (),
     refused: Sequence[Finding] = (),
@@ -96,21 +96,21 @@ def plan_cluster(
     """Judge and plan for the hosts of a play.
 
     ``outside`` are control planes that the play leaves out but that were asked because it holds none, ``witnesses``
-    the same as far as hosts are compared with them; ``areas`` are the areas (roles) the play uses: the rules of a
+    the same as far as hosts are compared with them; ``components`` are the roles the play uses: the rules of a
     cluster apply only where a cluster is made or joined. ``skip`` are names of checks to skip, ``refused`` what is
     wrong with hosts that were not observed for it; ``network_images`` are what the pod network runs on every node.
     """
     plan = ClusterPlan(skip=tuple(skip))
     plan.add(refused)
-    plan.add(inventory_findings(inventory) if _is_cluster(areas) else [])
+    plan.add(inventory_findings(inventory) if _is_cluster(components) else [])
     for host in hosts:
-        plan.steps[host.name] = [step for step in host.steps if step.area in areas]
+        plan.steps[host.name] = [step for step in host.steps if step.component in components]
         plan.kubeadm[host.name] = host.kubeadm.installed_version
         plan.together[host.name] = list(host.together)
-        plan.add(own_findings(host.name, host.problems, host.options, areas))
+        plan.add(own_findings(host.name, host.problems, host.options, components))
     unreadable = any(finding.problem.check in ("options", "groups") for finding in plan.errors)
-    if _is_cluster(areas) and hosts and not unreadable:
-        _plan_membership(plan, inventory, hosts, outside, areas, witnesses)
+    if _is_cluster(components) and hosts and not unreadable:
+        _plan_membership(plan, inventory, hosts, outside, components, witnesses)
         for host in hosts:
             # A worker is ready when its pod network is; a control plane pulls before it joins, one after the other.
             if plan.init_host and host.name in plan.joins and (network_images or host.control_plane):
@@ -131,14 +131,14 @@ def inventory_findings(inventory: Inventory) -> List[Finding]:
     found = []
     if not inventory.control_plane:
         fix = "put at least one host into the group control_plane (see inventories/example)"
-        found.append(Finding("all", AREA, Problem("groups", "the group control_plane is empty", fix)))
+        found.append(Finding("all", COMPONENT, Problem("groups", "the group control_plane is empty", fix)))
     elif not inventory.workers and len(inventory.control_plane) == 1:
         fix = "put a host into the group workers, or remove the control plane's taint with control_plane_taints: []"
         text = "the group workers is empty: applications find no node that takes them"
-        found.append(Finding("all", AREA, Problem("groups", text, fix, "warning")))
+        found.append(Finding("all", COMPONENT, Problem("groups", text, fix, "warning")))
     for name in sorted(set(inventory.control_plane) & set(inventory.workers)):
         problem = Problem("groups", "is in both groups, control_plane and workers", "leave it in one of them")
-        found.append(Finding(name, AREA, problem))
+        found.append(Finding(name, COMPONENT, problem))
     return found
 
 
@@ -153,20 +153,26 @@ def choose_pod_cidr(hosts: Sequence[Host], service_cidr: str) -> Optional[str]:
     return None
 
 
-def _is_cluster(areas: Sequence[str]) -> bool:
-    return bool({"control_plane", "join", "cni"} & set(areas))
+def _is_cluster(components: Sequence[str]) -> bool:
+    return bool({"control_plane", "join", "cni"} & set(components))
 
 
 def own_findings(
-    name: str, problems: Sequence[Tuple[str, Problem]], options: InitOptions, areas: Sequence[str]
+    name: str, problems: Sequence[Tuple[str, Problem]], options: InitOptions, components: Sequence[str]
 ) -> List[Finding]:
-    """What is wrong with one host by itself: of the problems its areas have, and with the options of the cluster."""
-    found = [Finding(name, area, problem) for area, problem in problems if area in areas or area == AREA]
-    if _is_cluster(areas) or "kube_packages" in areas:
+    """What is wrong with one host by itself: the problems of its components, and the options of the cluster."""
+    found = [
+        Finding(name, component, problem)
+        for component, problem in problems
+        if component in components or component == COMPONENT
+    ]
+    if _is_cluster(components) or "kube_packages" in components:
         try:
             options.validate()
         except OptionError as err:
-            found.append(Finding(name, AREA, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+            found.append(
+                Finding(name, COMPONENT, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix))
+            )
     return found
 
 
@@ -175,7 +181,7 @@ def _plan_membership(
     inventory: Inventory,
     hosts: Sequence[Host],
     outside: Sequence[Tuple[str, KubeadmState]],
-    areas: Sequence[str],
+    components: Sequence[str],
     witnesses: Sequence[Host],
 ) -> None:
     controls = [host for host in hosts if host.control_plane]
@@ -199,8 +205,8 @@ def _plan_membership(
         plan.add(_kubeadm_findings(host, first, reference))
     plan.add(_endpoint_findings(inventory, hosts, plan, newcomers))
     new = [host.name for host in hosts if host in newcomers or (host.name == first and not _is_down(host))]
-    plan.add(preflight.findings(preflight.Ground(hosts, new, first, plan.cluster, members, witnesses, areas)))
-    if "cni" in areas and reference:
+    plan.add(preflight.findings(preflight.Ground(hosts, new, first, plan.cluster, members, witnesses, components)))
+    if "cni" in components and reference:
         for host in hosts:
             options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
             found = cni.problems(host.cni, options, _bridge_nodes(reference))
@@ -209,20 +215,20 @@ def _plan_membership(
         return
     if first:
         plan.init_host = plan.token_host = first
-    if "control_plane" in areas and first:
+    if "control_plane" in components and first:
         host = next(host for host in controls if host.name == first)
         plan.steps[first] += init.plan(host.kubeadm, replace(host.options, pod_cidr=plan.cluster["pod_cidr"]))
-    if "join" in areas:
+    if "join" in components:
         plan.joins = [host.name for host in newcomers]
         plan.control_plane_joins = [host.name for host in newcomers if host.control_plane]
         for host in newcomers:
             plan.steps[host.name] += _join_steps(host, reference, members)
-    if "control_plane" in areas:
+    if "control_plane" in components:
         for host in hosts:
             if _is_made(host, plan) and not host.kubeconfig.source:
                 home = replace(host.kubeconfig, source=admin_kubeconfig(host, plan))
                 plan.steps[host.name] += kubeconfig.plan(home, host.kubeconfig_options)
-    made = [host for host in hosts if host.name in plan.joins or (host.name == first and "control_plane" in areas)]
+    made = [host for host in hosts if host.name in plan.joins or (host.name == first and "control_plane" in components)]
     coming = [
         kube_nodes.Node(host.node_name(first), addresses=[host.address] if host.address else [], foreseen=True)
         for host in made
@@ -231,7 +237,7 @@ def _plan_membership(
     # A Node that is taken out before its host joins anew comes back with another range.
     leaving = [host.node_name(first) for host in newcomers if host.name in plan.joins and _leaves(host, plan)]
     plan.nodes_to_come = [node for node in coming if node.name not in members or node.name in leaving]
-    if "cni" in areas:
+    if "cni" in components:
         plan.cni_host = plan.token_host
         there = [node for node in _bridge_nodes(reference) if node.name not in leaving] if reference else []
         nodes = kube_nodes.with_foreseen(there, plan.nodes_to_come)
@@ -271,7 +277,7 @@ def _wanted(hosts: Sequence[Host], plan: ClusterPlan) -> Dict[str, Any]:
     if pod_cidr is None:
         fix = "set cluster_pod_cidr to a range that none of your hosts uses"
         text = "cluster_pod_cidr has no default here: hosts live in each of {0}".format(", ".join(POD_CIDR_CHOICES))
-        plan.add([Finding("all", AREA, Problem("pod_cidr_default", text, fix))])
+        plan.add([Finding("all", COMPONENT, Problem("pod_cidr_default", text, fix))])
     return {
         "exists": False,
         "version": options.kubernetes_version,
@@ -308,7 +314,7 @@ def _joins(host: Host) -> bool:
 
 
 def _kubeadm_findings(host: Host, first: str, reference: Optional[KubeadmState]) -> List[Finding]:
-    """What an area's own rules say of what kubeadm left on the host: those of init on the first, else those of join."""
+    """What the rules of a component say of what kubeadm left on the host: of init on the first, else of join."""
     if _is_down(host):
         return []
     if host.name == first:
@@ -361,12 +367,12 @@ def _agreement_findings(hosts: Sequence[Host], reference: KubeadmState) -> List[
         if wanted and runs and wanted != runs:
             text = "cluster_pod_cidr is {0}, but the cluster runs with {1}".format(wanted, runs)
             fix = "set it to {0}: a cluster's pod range can't be changed".format(runs)
-            found.append(Finding(host.name, AREA, Problem("pod_cidr_differs", text, fix)))
+            found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
         wanted, runs = host.options.service_cidr, config.service_cidr
         if wanted and runs and wanted != runs:
             text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(wanted, runs)
             fix = "set it to {0}: a cluster's service range can't be changed".format(runs)
-            found.append(Finding(host.name, AREA, Problem("service_cidr_differs", text, fix)))
+            found.append(Finding(host.name, COMPONENT, Problem("service_cidr_differs", text, fix)))
     return found
 
 
@@ -385,12 +391,12 @@ def _endpoint_findings(
     if any(host.options.endpoint for host in hosts):
         return []
     text = "cluster_endpoint is not set, and there are {0} control planes".format(len(inventory.control_plane))
-    return [Finding("all", AREA, Problem("endpoint", text, fix))]
+    return [Finding("all", COMPONENT, Problem("endpoint", text, fix))]
 
 
 def _leaves(host: Host, plan: ClusterPlan) -> bool:
     """True for a host whose Node is taken out of the API before it joins."""
-    cleaned = [step for step in plan.steps[host.name] if step.area == "join" and step.data.get("reset")]
+    cleaned = [step for step in plan.steps[host.name] if step.component == "join" and step.data.get("reset")]
     return bool(cleaned) and host.kubeadm.admin_conf
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The list of areas: whose options there are, and how what was observed of a node becomes its part of the plan."""
+"""The list of components: whose options there are, and how what was observed of a node becomes its part of the plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host_area
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host_component
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
@@ -38,7 +38,7 @@ from .converge import ClusterPlan
 
 # In the order in which a run takes them.
 OPTIONS: Dict[str, Any] = {
-    "host": host_area.HostOptions,
+    "host": host_component.HostOptions,
     "kube_packages": kube_packages.KubePackagesOptions,
     "containerd": containerd_options.ContainerdOptions,
     "control_plane": InitOptions,
@@ -46,20 +46,20 @@ OPTIONS: Dict[str, Any] = {
     "cni": cni.CniOptions,
     "kubeconfig": kubeconfig.KubeconfigOptions,
 }
-# The areas that are roles of their own.
-NAMES = tuple(area for area in OPTIONS if area != "kubeconfig")
+# The components that are roles of their own.
+NAMES = tuple(component for component in OPTIONS if component != "kubeconfig")
 
-# The areas that concern one machine alone: their own plan needs nothing of other hosts.
+# The components that concern one machine alone: their own plan needs nothing of other hosts.
 _OWN: Dict[str, Tuple[Any, Any]] = {
-    "host": (host_area, host_area.HostState),
+    "host": (host_component, host_component.HostState),
     "kube_packages": (kube_plan, kube_packages.KubePackagesState),
     "containerd": (containerd_plan, containerd_state.ContainerdState),
 }
 
 
-def options_from_variables(area: str, variables: Mapping[str, Any]) -> Any:
-    """The options of an area as a host's variables set them. Raises :class:`OptionError`."""
-    return from_variables(OPTIONS[area], area, variables)
+def options_from_variables(component: str, variables: Mapping[str, Any]) -> Any:
+    """The options of a component as a host's variables set them. Raises :class:`OptionError`."""
+    return from_variables(OPTIONS[component], component, variables)
 
 
 def secrets_in_use(options: Any) -> List[str]:
@@ -84,7 +84,7 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
 
 
 def option_findings(name: str, facts: Mapping[str, Any], wanted: Sequence[str] = NAMES) -> List[Finding]:
-    """What is wrong with a host's options by themselves, of the areas that are ``wanted``.
+    """What is wrong with a host's options by themselves, of the components that are ``wanted``.
 
     ``facts`` are what ``node_facts`` returns; of them ``options`` and ``problems`` are enough.
     """
@@ -93,23 +93,23 @@ def option_findings(name: str, facts: Mapping[str, Any], wanted: Sequence[str] =
 
 
 def _options(facts: Mapping[str, Any]) -> Dict[str, Any]:
-    return {area: from_dict(cls, facts["options"].get(area) or {}) for area, cls in OPTIONS.items()}
+    return {component: from_dict(cls, facts["options"].get(component) or {}) for component, cls in OPTIONS.items()}
 
 
 def _option_problems(facts: Mapping[str, Any], options: Mapping[str, Any]) -> List[Tuple[str, Problem]]:
     problems = [
-        (one["area"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
+        (one["component"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
         for one in facts.get("problems") or []
     ]
-    broken = {area for area, _problem in problems}
-    for area, value in options.items():
+    broken = {component for component, _problem in problems}
+    for component, value in options.items():
         # Those of control_plane hold for the whole cluster; its rules judge them.
-        if area in broken or area in ("control_plane", "kubeconfig"):
+        if component in broken or component in ("control_plane", "kubeconfig"):
             continue
         try:
             value.validate()
         except OptionError as err:
-            problems.append((area, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+            problems.append((component, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
     return problems
 
 
@@ -122,13 +122,13 @@ def host(
 ) -> Host:
     """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it.
 
-    ``skip`` are names of checks that stop nothing, ``wanted`` the areas of the play.
+    ``skip`` are names of checks that stop nothing, ``wanted`` the components of the play.
     """
     options = _options(facts)
     problems = _option_problems(facts, options)
-    broken = {area for area, _problem in problems}
+    broken = {component for component, _problem in problems}
     steps: List[Step] = []
-    states = {area: from_dict(state_class, facts[area]) for area, (_module, state_class) in _OWN.items()}
+    states = {component: from_dict(state_class, facts[component]) for component, (_module, state_class) in _OWN.items()}
     install = "kube_packages" in wanted and "kube_packages" not in broken
     coming = kube_plan.to_come(states["kube_packages"], options["kube_packages"]) if install else {}
     version = str(versions.parse(coming.get("kubeadm", "")) or "")
@@ -141,18 +141,18 @@ def host(
     hidden = (facts.get("secrets") or {}).get("containerd") or []
     more: Dict[str, Tuple[Any, ...]] = {"kube_packages": (together,), "containerd": (hidden, bool(together))}
     network = from_dict(cni.CniState, facts["cni"])
-    for area, (module, _state_class) in _OWN.items():
-        if area in broken:
+    for component, (module, _state_class) in _OWN.items():
+        if component in broken:
             continue
-        state = states[area]
-        found = [checks.judged(problem, skip) for problem in module.problems(state, options[area])]
-        problems += [(area, problem) for problem in found]
+        state = states[component]
+        found = [checks.judged(problem, skip) for problem in module.problems(state, options[component])]
+        problems += [(component, problem) for problem in found]
         if any(problem.level == "error" for problem in found):
             continue
         try:
-            steps += module.plan(state, options[area], *more.get(area, ()))
+            steps += module.plan(state, options[component], *more.get(component, ()))
         except KubesteadError as err:
-            problems.append((area, Problem("area_plan", err.message, "nothing can be planned before that")))
+            problems.append((component, Problem("component_plan", err.message, "nothing can be planned before that")))
     home = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
     if control_plane and home.source:
         steps += kubeconfig.plan(home, options["kubeconfig"])
@@ -188,16 +188,18 @@ def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:
     return name, from_dict(KubeadmState, facts["kubeadm"])
 
 
-def as_result(plan: ClusterPlan, areas: Sequence[str]) -> Dict[str, Any]:
+def as_result(plan: ClusterPlan, components: Sequence[str]) -> Dict[str, Any]:
     """The plan as the result of a task, for roles to read."""
     todo = {}
     for name, steps in plan.steps.items():
-        concerned = {step.area for step in steps}
-        todo[name] = {area: area in concerned for area in areas}
+        concerned = {step.component for step in steps}
+        todo[name] = {component: component in concerned for component in components}
     return {
         "changed": False,
-        "areas": list(areas),
-        "findings": [dict(to_dict(finding.problem), host=finding.host, area=finding.area) for finding in plan.findings],
+        "components": list(components),
+        "findings": [
+            dict(to_dict(finding.problem), host=finding.host, component=finding.component) for finding in plan.findings
+        ],
         "hosts": {
             name: {
                 "steps": [step.public() for step in steps],

@@ -77,7 +77,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "service_cidr_differs": (ERROR,),
     "foreign_node": (ERROR,),
     "node_removed": (ERROR,),
-    "area_plan": (ERROR,),
+    "component_plan": (ERROR,),
     "kube_packages.options": (ERROR,),
     "kube_packages.system": (ERROR,),
     "kube_packages.member": (ERROR,),

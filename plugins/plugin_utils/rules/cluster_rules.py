@@ -24,7 +24,7 @@ from ..hosts import Host
 from . import clock_skew, reachability
 from . import host_rules as requirements
 
-AREA = "cluster"
+COMPONENT = "cluster"
 
 # VRRP's addresses belong to whoever holds the shared address at the moment.
 _SHARED_MACS = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:00:00:00:00")
@@ -45,7 +45,7 @@ class Ground:
     cluster: Mapping[str, Any] = field(default_factory=dict)
     members: Mapping[str, ClusterNode] = field(default_factory=dict)
     witnesses: Sequence[Host] = ()
-    areas: Sequence[str] = ()
+    components: Sequence[str] = ()
 
     @property
     def new(self) -> List[Host]:
@@ -70,9 +70,9 @@ def findings(ground: Ground) -> List[Finding]:
     for host in ground.hosts:
         problems = requirements.of_any(host)
         if host.name in ground.newcomers:
-            problems += requirements.of_newcomer(host, ground.first, dict(ground.cluster), ground.areas)
+            problems += requirements.of_newcomer(host, ground.first, dict(ground.cluster), ground.components)
             problems += requirements.proxy_problems(host, _unproxied(host, ground))
-        found += [Finding(host.name, AREA, problem) for problem in problems]
+        found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     found += _ranges(ground) + _names(ground) + _identities(ground) + _clocks(ground) + _mtus(ground) + _ways(ground)
     # Others are there to compare with; what is wrong with them is for their own run.
     playing = {host.name for host in ground.hosts}
@@ -111,7 +111,7 @@ def _ranges(ground: Ground) -> List[Finding]:
             for taken, where in host_overlaps(host, ranges)[:1]:
                 message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
                 fix = "set {0} to a range that none of your hosts uses".format(variable)
-                found.append(Finding(host.name, AREA, Problem(check, message, fix)))
+                found.append(Finding(host.name, COMPONENT, Problem(check, message, fix)))
     return found
 
 
@@ -159,15 +159,15 @@ def _identities(ground: Ground) -> List[Finding]:
     machine_id = "has the machine ID {0}, as has {1}: one is a copy of the other"
     for host, other, value in _twins(ground, lambda one: one.node.machine_id):
         problem = Problem("machine_id", machine_id.format(value, other.name), fix, _level(ground, host, other))
-        found.append(Finding(host.name, AREA, problem))
+        found.append(Finding(host.name, COMPONENT, problem))
     for host, other, value in _twins(ground, lambda one: "" if one.container else one.node.product_uuid):
         text = "has the product UUID {0}, as has {1}".format(value, other.name)
         why = "give the virtual machines UUIDs of their own, if that is what they are"
-        found.append(Finding(host.name, AREA, Problem("product_uuid", text, why, "warning")))
+        found.append(Finding(host.name, COMPONENT, Problem("product_uuid", text, why, "warning")))
     for host, other, value in _twins(ground, lambda one: one.address):
         text = "would be reached at {0}, the address of {1}".format(value, other.name)
         why = "set cluster_node_address for each host to an address that it alone has"
-        found.append(Finding(host.name, AREA, Problem("address", text, why, _level(ground, host, other))))
+        found.append(Finding(host.name, COMPONENT, Problem("address", text, why, _level(ground, host, other))))
     return found + _of_members(ground, machine_id, fix) + _secondary(ground) + _macs(ground)
 
 
@@ -183,11 +183,11 @@ def _of_members(ground: Ground, machine_id: str, fix: str) -> List[Finding]:
             level = "error" if node.ready else "warning"
             if node.machine_id and node.machine_id == host.node.machine_id:
                 problem = Problem("machine_id", machine_id.format(node.machine_id, name), fix, level)
-                found.append(Finding(host.name, AREA, problem))
+                found.append(Finding(host.name, COMPONENT, problem))
             if node.internal_ip and node.internal_ip == host.address:
                 text = "would be reached at {0}, the address of {1}".format(host.address, name)
                 why = "set cluster_node_address for each host to an address that it alone has"
-                found.append(Finding(host.name, AREA, Problem("address", text, why, level)))
+                found.append(Finding(host.name, COMPONENT, Problem("address", text, why, level)))
     return found
 
 
@@ -199,7 +199,7 @@ def _secondary(ground: Ground) -> List[Finding]:
             if other.name != host.name and host.address != other.address and other.node.at(host.address):
                 text = "would be reached at {0}, which {1} has as well".format(host.address, other.name)
                 why = "take the address away from one of them, or set cluster_node_address"
-                found.append(Finding(host.name, AREA, Problem("address", text, why, "warning")))
+                found.append(Finding(host.name, COMPONENT, Problem("address", text, why, "warning")))
     return found
 
 
@@ -218,7 +218,7 @@ def _macs(ground: Ground) -> List[Finding]:
             fix = "give its network interface an address of its own (a copied virtual machine keeps it)"
             # On a network of its own, like the one each virtual machine has to its host, it does no harm.
             level = _level(ground, host, other) if mac == own == (theirs.mac if theirs else "") else "warning"
-            found.append(Finding(host.name, AREA, Problem("mac", text, fix, level)))
+            found.append(Finding(host.name, COMPONENT, Problem("mac", text, fix, level)))
     return found
 
 
@@ -261,7 +261,7 @@ def _clocks(ground: Ground) -> List[Finding]:
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
         )
         fix = "set it and keep it in step (chrony, systemd-timesyncd): certificates and leases depend on it"
-        found.append(Finding(host.name, AREA, Problem("clock_skew", text, fix, "error" if broken else "warning")))
+        found.append(Finding(host.name, COMPONENT, Problem("clock_skew", text, fix, "error" if broken else "warning")))
     return found
 
 
@@ -286,7 +286,7 @@ def _mtus(ground: Ground) -> List[Finding]:
                 own.interface, own.mtu, usual
             )
             fix = "give all the same, or set cni_mtu to {0}".format(min(counts) - 50)
-            found.append(Finding(host.name, AREA, Problem("mtu", text, fix, "warning")))
+            found.append(Finding(host.name, COMPONENT, Problem("mtu", text, fix, "warning")))
     return found
 
 
@@ -298,7 +298,7 @@ def _ways(ground: Ground) -> List[Finding]:
     for host in ground.new:
         if host.reach:
             problems = _way_to_api(host, ground) + _ways_to_nodes(host, ground)
-            found += [Finding(host.name, AREA, problem) for problem in problems]
+            found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
 
 

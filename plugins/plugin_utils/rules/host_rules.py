@@ -49,10 +49,10 @@ _CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
-def of_newcomer(host: Host, first: str, cluster: Dict[str, Any], areas: Sequence[str]) -> List[Problem]:
+def of_newcomer(host: Host, first: str, cluster: Dict[str, Any], components: Sequence[str]) -> List[Problem]:
     """What is wrong with a host that is still to become a node. ``first`` is the one that initialises."""
-    found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, areas)
-    found += _ports(host, first) + _network(host) + _runtime(host, areas) + _leftovers(host) + _firewall(host)
+    found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
+    found += _ports(host, first) + _network(host) + _runtime(host, components) + _leftovers(host) + _firewall(host)
     found += _registries(host, cluster) + node_name_problems(host.node_name(first))
     return found
 
@@ -193,9 +193,9 @@ def _containerd_version(host: Host, minor: int) -> List[Problem]:
     return []
 
 
-def _swap(host: Host, areas: Sequence[str]) -> List[Problem]:
-    """Swap that nobody is going to switch off; in a container it is the other machine's (rule of the area host)."""
-    off = host.system_options.disable_swap and "host" in areas
+def _swap(host: Host, components: Sequence[str]) -> List[Problem]:
+    """Swap that stays on. In a container it belongs to the machine around it (see the component host)."""
+    off = host.system_options.disable_swap and "host" in components
     if off or host.options.kubelet_config.get("failSwapOn") is False:
         return []
     fix = "set cluster_kubelet_config: {failSwapOn: false}, or let the role host switch it off (host_disable_swap)"
@@ -244,10 +244,10 @@ def _network(host: Host) -> List[Problem]:
     return found
 
 
-def _runtime(host: Host, areas: Sequence[str]) -> List[Problem]:
+def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
     """The container runtime, where this play does not bring it."""
     sockets = (host.options.cri_socket, host.join_options.cri_socket)
-    if "containerd" in areas or not all("containerd" in socket for socket in sockets):
+    if "containerd" in components or not all("containerd" in socket for socket in sockets):
         return []
     if not host.containerd.version:
         text = "containerd is not installed, and this play does not install it"

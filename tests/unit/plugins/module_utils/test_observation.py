@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import fact
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.clock import ClockState
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.environment import Surroundings
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.ports import PortsState
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
@@ -256,15 +256,15 @@ def test_calicos_registry_is_tried_too_and_the_endpoint_first() -> None:
         "registry.k8s.io:443",
         "mirror.example:443",
     ]
-    assert areas.observation_arguments(options, ["10.0.0.1:6443"])["reach"][-1] == "10.0.0.1:6443"
+    assert registry.observation_arguments(options, ["10.0.0.1:6443"])["reach"][-1] == "10.0.0.1:6443"
     assert reachability.targets_from_options({}) == []
 
 
 @pytest.mark.parametrize(
     ("facts", "wanted", "expected"),
     [
-        ({"options": {}}, areas.NAMES, []),
-        ({"options": {"cni": {"plugin": "flannel"}}}, areas.NAMES, ["cni_plugin is 'flannel'"]),
+        ({"options": {}}, registry.NAMES, []),
+        ({"options": {"cni": {"plugin": "flannel"}}}, registry.NAMES, ["cni_plugin is 'flannel'"]),
         ({"options": {"cni": {"plugin": "flannel"}}}, ["host"], []),
         (
             {"options": {"control_plane": {"pod_cidr": "10.96.0.0/16"}}},
@@ -275,7 +275,7 @@ def test_calicos_registry_is_tried_too_and_the_endpoint_first() -> None:
         (
             {
                 "options": {},
-                "problems": [{"area": "host", "option": "host_sysctls", "problem": "is a list", "fix": "x"}],
+                "problems": [{"component": "host", "option": "host_sysctls", "problem": "is a list", "fix": "x"}],
             },
             ["host"],
             ["host_sysctls is a list"],
@@ -285,7 +285,7 @@ def test_calicos_registry_is_tried_too_and_the_endpoint_first() -> None:
 def test_options_are_judged_without_an_observation(
     facts: dict[str, object], wanted: list[str], expected: list[str]
 ) -> None:
-    found = areas.option_findings("w1", facts, wanted)
+    found = registry.option_findings("w1", facts, wanted)
     assert {one.host for one in found} <= {"w1"}
     assert [one.problem.message[: len(text)] for one, text in zip(found, expected, strict=True)] == expected
 

@@ -40,7 +40,9 @@ class State:
 
 def test_variables_become_fields_and_absent_ones_keep_the_default() -> None:
     options = model.from_variables(
-        Options, "area", {"area_hold": "no", "area_size": "7", "cluster_kubernetes_version": 1.35, "area_names": None}
+        Options,
+        "component",
+        {"component_hold": "no", "component_size": "7", "cluster_kubernetes_version": 1.35, "component_names": None},
     )
     assert options == Options(hold=False, size=7, version="1.35")
 
@@ -48,16 +50,16 @@ def test_variables_become_fields_and_absent_ones_keep_the_default() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("area_hold", "perhaps"),
-        ("area_size", "big"),
-        ("area_names", "one"),
-        ("area_extra", []),
+        ("component_hold", "perhaps"),
+        ("component_size", "big"),
+        ("component_names", "one"),
+        ("component_extra", []),
         ("cluster_kubernetes_version", ["1.36"]),
     ],
 )
 def test_a_value_of_the_wrong_type_names_the_variable(name: str, value: object) -> None:
     with pytest.raises(OptionError) as caught:
-        model.from_variables(Options, "area", {name: value})
+        model.from_variables(Options, "component", {name: value})
     assert caught.value.option == name
 
 

@@ -103,7 +103,7 @@ def test_options_of_a_module_with_booleans_as_text() -> None:
 
 def test_a_bare_host_is_initialised_with_the_version_of_its_kubeadm() -> None:
     (step,) = init.plan(BARE, OPTIONS)
-    assert (step.area, step.action, step.target) == ("control_plane", "init", "cp1")
+    assert (step.component, step.action, step.target) == ("control_plane", "init", "cp1")
     assert step.reason == "no cluster here; version 1.35.0, pods 10.244.0.0/16, services 10.96.0.0/12"
     assert '"kubernetesVersion": "v1.35.0"' in step.after
     assert "bootstrapTokens" not in step.after and "bootstrapTokens" not in json.dumps(step.data["documents"])

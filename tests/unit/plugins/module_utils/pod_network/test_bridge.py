@@ -253,7 +253,7 @@ def test_two_families() -> None:
     assert ipam["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
 
 
-# -- the area
+# -- the component
 
 
 def test_the_plan_before_the_node_has_joined(host: Host) -> None:

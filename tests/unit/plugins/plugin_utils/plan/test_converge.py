@@ -72,13 +72,13 @@ def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host
 def plan(
     hosts: list[Host],
     outside: list[tuple[str, KubeadmState]] | None = None,
-    areas: list[str] | None = None,
+    components: list[str] | None = None,
     inventory: Inventory | None = None,
 ) -> cluster.ClusterPlan:
     whole = Inventory(
         [one.name for one in hosts if one.control_plane], [one.name for one in hosts if not one.control_plane]
     )
-    return cluster.plan_cluster(inventory or whole, hosts, outside or [], areas or ALL)
+    return cluster.plan_cluster(inventory or whole, hosts, outside or [], components or ALL)
 
 
 def lines(result: cluster.ClusterPlan) -> list[str]:
@@ -305,7 +305,7 @@ def test_ranges_that_differ_from_the_running_cluster_are_refused() -> None:
     assert "cluster_pod_cidr is 10.10.0.0/16, but the cluster runs with 10.244.0.0/16" in lines(result)[0]
 
 
-def test_an_area_used_alone_sees_only_itself() -> None:
+def test_a_component_used_alone_sees_only_itself() -> None:
     step, other = (
         Step("containerd", "install", "containerd", "not installed"),
         Step("host", "swapoff", "/dev/sda2", "on"),
@@ -313,7 +313,7 @@ def test_an_area_used_alone_sees_only_itself() -> None:
     one = host(
         "w1", steps=[step, other], problems=[("kube_packages", Problem("repository", "unreachable", "reach it"))]
     )
-    result = plan([one], areas=["containerd"], inventory=Inventory())
+    result = plan([one], components=["containerd"], inventory=Inventory())
     assert not result.findings
     assert result.steps["w1"] == [step]
     assert not result.token_host

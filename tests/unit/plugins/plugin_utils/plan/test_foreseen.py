@@ -39,7 +39,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.bridge import BridgeOptions, BridgeState
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.containerd.test_containerd import (
     OFFERED,
     carry_out,
@@ -55,8 +55,8 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 
-def lines(steps: list[Step], area: str) -> list[str]:
-    return [step.summary() for step in steps if step.area == area]
+def lines(steps: list[Step], component: str) -> list[str]:
+    return [step.summary() for step in steps if step.component == component]
 
 
 # -- the cluster
@@ -81,7 +81,7 @@ def test_a_bare_control_plane_gets_a_kubeconfig_and_a_network_with_its_init() ->
 def test_all_packages_come_in_one_transaction_where_both_roles_are_used() -> None:
     plan = judge(BARE)
     transactions = [step for step in plan.steps["a2"] if step.action == "install"]
-    assert [step.area for step in transactions] == ["kube_packages"]
+    assert [step.component for step in transactions] == ["kube_packages"]
     assert transactions[0].target.split()[-1] == "containerd"
     assert transactions[0].data["specs"][-1] == "containerd"
     assert plan.together == {"a1": ["containerd"], "a2": ["containerd"]}
@@ -91,7 +91,7 @@ def test_all_packages_come_in_one_transaction_where_both_roles_are_used() -> Non
 
 def test_containerd_alone_is_installed_by_its_own_role() -> None:
     plan = judge(BARE, wanted=("host", "containerd"))
-    assert [step.area for step in plan.steps["a2"] if step.action == "install"] == ["containerd"]
+    assert [step.component for step in plan.steps["a2"] if step.action == "install"] == ["containerd"]
     assert plan.together == {"a1": [], "a2": []}
 
 
@@ -112,7 +112,7 @@ def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None
     cut_off["kubeadm.ca_cert_hash"] = begun["ca_cert_hashes"][0]
     changes = {"c1": {"kubeadm.api.nodes": [*api["nodes"], node]}, "c3": {**cut_off, "kubeadm.admin_conf": True}}
     plan = judge(LIVE, changes)
-    assert [step.action for step in plan.steps["c3"] if step.area == "join"] == ["clean", "join"]
+    assert [step.action for step in plan.steps["c3"] if step.component == "join"] == ["clean", "join"]
     assert [one.name for one in plan.nodes_to_come] == ["c3"]
     assert "add route to the pods of c3 (c3 joins)" in lines(plan.steps["c1"], "cni")
     # A worker's Node stays where it is, with its range.
@@ -206,7 +206,7 @@ def test_a_control_plane_that_joins_gets_one_too() -> None:
 
 def _hosts(changes: dict[str, Any]) -> list[cluster.Host]:
     return [
-        areas.host(name, name == "c1", changed(recorded(recording), changes.get(name, {})))
+        registry.host(name, name == "c1", changed(recorded(recording), changes.get(name, {})))
         for name, recording in LIVE.items()
     ]
 

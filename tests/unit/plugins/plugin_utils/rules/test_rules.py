@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Inventory, Reading
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry as areas
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue as checks
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import clock_skew
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
@@ -58,7 +58,7 @@ def judge(
     which: Mapping[str, str],
     changes: Mapping[str, Change] | None = None,
     skip: tuple[str, ...] = (),
-    wanted: tuple[str, ...] = areas.NAMES,
+    wanted: tuple[str, ...] = registry.NAMES,
     limit: set[str] | None = None,
     inventory: Inventory | None = None,
 ) -> cluster.ClusterPlan:
@@ -69,7 +69,7 @@ def judge(
         facts[name] = changed(facts[name], (changes or {}).get(name, {}))
     groups = Inventory([name for name in which if name in CONTROL], [name for name in which if name not in CONTROL])
     hosts = [
-        areas.host(name, name in CONTROL, one, skip, wanted)
+        registry.host(name, name in CONTROL, one, skip, wanted)
         for name, one in facts.items()
         if not limit or name in limit
     ]
@@ -77,10 +77,10 @@ def judge(
     return cluster.plan_cluster(
         inventory or groups,
         hosts,
-        [areas.outside(name, facts[name]) for name in asked],
+        [registry.outside(name, facts[name]) for name in asked],
         list(wanted),
         skip,
-        [areas.host(name, True, facts[name]) for name in asked],
+        [registry.host(name, True, facts[name]) for name in asked],
     )
 
 
@@ -138,7 +138,7 @@ class Case:
     change: Change
     text: str
     others: Mapping[str, Change] = field(default_factory=dict)
-    areas: tuple[str, ...] = areas.NAMES
+    components: tuple[str, ...] = registry.NAMES
 
 
 def later(seconds: float) -> Callable[[Any], Any]:
@@ -225,7 +225,7 @@ CASES = [
         "a2",
         {"host.swap_units": ["dev-zram0.swap"]},
         "swap dev-zram0.swap comes back at the next boot",
-        areas=NO_SWAP_ROLE,
+        components=NO_SWAP_ROLE,
     ),
     Case("swap", "warning", BARE, "a2", {"host.swaps": ["/dev/sda2"]}, "belongs to the machine this container runs on"),
     Case(
@@ -716,7 +716,7 @@ CASES = [
 def provoked(case: Case, skip: tuple[str, ...] = ()) -> cluster.ClusterPlan:
     changes = {name: dict(change) for name, change in case.others.items()}
     changes[case.host] = {**changes.get(case.host, {}), **case.change}
-    return judge(case.which, changes, skip, case.areas)
+    return judge(case.which, changes, skip, case.components)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{one.check}-{one.level}-{at}" for at, one in enumerate(CASES)])
@@ -726,7 +726,7 @@ def test_a_check_finds_what_is_wrong_and_nothing_else(case: Case) -> None:
     assert re.search(case.text, plan.findings[0].line()), plan.findings[0].line()
     # An error stops the plan: nobody joins.
     assert bool(plan.joins) == (
-        case.level == "warning" and "join" in case.areas and (case.host, case.check) != ("a1", "")
+        case.level == "warning" and "join" in case.components and (case.host, case.check) != ("a1", "")
     )
 
 
@@ -735,7 +735,7 @@ def test_a_skipped_check_stops_nothing_and_is_not_lost(case: Case) -> None:
     plan = provoked(case, (case.check,))
     assert said(plan) == [(case.host, case.check, "skipped")]
     assert plan.joins
-    assert areas.as_result(plan, case.areas)["findings"][0]["level"] == "skipped"
+    assert registry.as_result(plan, case.components)["findings"][0]["level"] == "skipped"
 
 
 def test_every_check_that_can_be_skipped_is_provoked_here() -> None:
@@ -801,13 +801,13 @@ def test_the_first_control_plane_must_be_there() -> None:
     assert said(judge(BARE, changes, inventory=inventory)) == [("all", "first_control_plane", "error")]
 
 
-def test_an_area_that_cant_be_planned_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def plan(*_arguments: Any) -> None:
         raise KubesteadError("a surprise")
 
-    monkeypatch.setattr(areas.containerd_plan, "plan", plan)
+    monkeypatch.setattr(registry.containerd_plan, "plan", plan)
     found = judge(BARE)
-    assert said(found) == [("a1", "area_plan", "error"), ("a2", "area_plan", "error")]
+    assert said(found) == [("a1", "component_plan", "error"), ("a2", "component_plan", "error")]
     assert "a surprise; nothing can be planned before that" in found.findings[0].line()
 
 
