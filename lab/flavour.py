@@ -28,7 +28,7 @@ PACKAGES_URL = "https://pkgs.k8s.io/core:/stable:"
 IMAGE_REPOSITORY = "registry.k8s.io"
 NEEDED = ("kubeadm", "kubelet", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 ANSWER_WITHIN = 3.0  # seconds
-DEFAULTS = ROOT / "roles/preflight/defaults/main.yml"
+DEFAULTS = ROOT / "roles/cluster/defaults/main.yml"
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,15 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 START, END = "<!-- variables: start -->", "<!-- variables: end -->"
-ORDER = ("preflight", "host", "kube_packages", "containerd", "control_plane", "join", "cni")
-TITLES = {"preflight": "The whole cluster"}
+ORDER = ("cluster", "preflight", "host", "kube_packages", "containerd", "control_plane", "join", "cni")
+TITLES = {"cluster": "The cluster and its nodes"}
 
 
 def options(role: str) -> tuple[str, dict[str, Any]]:
     """The short description and the own options of a role."""
     spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
     own = {
-        name: option
-        for name, option in spec["options"].items()
-        if role == "preflight" or not name.startswith("cluster_")
+        name: option for name, option in spec["options"].items() if role == "cluster" or not name.startswith("cluster_")
     }
     return str(spec["short_description"]), own
 

@@ -74,7 +74,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
     return reachability.peers(
         name,
         {
-            host: (_address(hostvars[host], host), _port(hostvars[host].get("control_plane_bind_port")))
+            host: (_address(hostvars[host], host), _port(hostvars[host].get("cluster_node_bind_port")))
             for host in controls[: reach.MOST]
         },
         {host: _address(hostvars[host], host) for host in workers[: reach.MOST]},

@@ -44,7 +44,7 @@ options:
       - DNS name or address, with an optional port, that leads to all control planes. Needed for more than one.
     type: str
     default: ""
-  advertise_address:
+  node_address:
     description:
       - The address of this host at which the others reach its API server; also the kubelet's C(--node-ip), unless
         O(kubelet_extra_args) has one. Empty leaves both to the default route.
@@ -112,6 +112,10 @@ options:
     description: The name of the Node. Empty takes the host's name.
     type: str
     default: ""
+  node_labels:
+    description: Labels that the Node is created with, name to value.
+    type: dict
+    default: {}
   taints:
     description:
       - Taints of the Node as C(key[=value]:Effect). Left out, it gets the usual one of control planes; an empty list
@@ -220,12 +224,12 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state im
 
 def argument_spec() -> Dict[str, Any]:
     """The module's options; their defaults are those of the component."""
-    defaults = init.InitOptions()
+    defaults = init.ControlPlaneOptions()
     spec: Dict[str, Any] = {
         "kubernetes_version": {"type": "str"},
         "kubeadm_version": {"type": "str", "default": ""},
         "control_plane_endpoint": {"type": "str", "default": defaults.endpoint},
-        "advertise_address": {"type": "str"},
+        "node_address": {"type": "str"},
         "bind_port": {"type": "int"},
         "pod_cidr": {"type": "str"},
         "service_cidr": {"type": "str"},
@@ -239,6 +243,7 @@ def argument_spec() -> Dict[str, Any]:
         "ignore_preflight_errors": {"type": "list", "elements": "str"},
         "config": {"type": "dict"},
         "node_name": {"type": "str"},
+        "node_labels": {"type": "dict"},
         "taints": {"type": "list", "elements": "str"},
         "kubelet_extra_args": {"type": "dict"},
         "cri_socket": {"type": "str"},

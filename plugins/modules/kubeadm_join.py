@@ -203,6 +203,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import j
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.node_options import from_parameters
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 
 
@@ -241,7 +242,7 @@ def argument_spec() -> Dict[str, Any]:
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, ask the endpoint, carry out, and describe what is there then."""
     params = module.params
-    options = join.options_from_module(params)
+    options = from_parameters(join.JoinOptions, params)
     command = JoinCommand(
         endpoint=params["endpoint"],
         token=params["token"],

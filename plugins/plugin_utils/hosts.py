@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     KubeconfigOptions,
     KubeconfigState,
 )
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions, CniState
@@ -50,7 +50,7 @@ class Host:
     control_plane: bool
     node: NodeState
     kubeadm: KubeadmState
-    options: InitOptions
+    options: ControlPlaneOptions
     join_options: JoinOptions = JoinOptions()
     cni: CniState = CniState()
     cni_options: CniOptions = CniOptions()
@@ -79,7 +79,7 @@ class Host:
     @property
     def address(self) -> str:
         """The address the other nodes will reach this host at, as far as it is known."""
-        return self.options.advertise_address or self.node.default_address
+        return self.options.node_address or self.node.default_address
 
     def node_name(self, first: str) -> str:
         """The name this host has or will get as a Node; ``first`` is the host that initialises."""

@@ -29,19 +29,15 @@ from . import operation as attempts
 from . import reset as cleanup
 from .config import (
     arguments,
-    check_pass_through,
     document,
     merge_pass_through,
-    node_registration,
-    parse_taint,
     render_documents,
 )
+from .node_options import INIT_KINDS, NodeOptions, check_dns_name, from_parameters
 from .operation import Attempt
 from .state import DONE, PARTIAL, KubeadmState
 
 COMPONENT = "control_plane"
-
-PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 
 # kubeadm insists on making a bootstrap token. One nanosecond is cut off when the end of its life is written, so that it
 # is expired when it comes up; its group has no rights either, and its Secret is deleted at the end besides.
@@ -51,21 +47,16 @@ _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstra
 # seconds, and with it the first joins. This is what the kubelet and the scheduler have by themselves.
 _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
-_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
-
 
 @dataclass(frozen=True)
-class InitOptions:
-    """What ``kubeadm init`` is told, and who gets the admin's kubeconfig. Empty text leaves a value to kubeadm.
+class ControlPlaneOptions(NodeOptions):
+    """What ``kubeadm init`` is told: the variables of the whole cluster, and those of the first node.
 
-    ``timeout`` is in seconds and for the whole run; ``taints`` None leaves the control plane's usual taint, an empty
-    list lets it run any pod. The fields ``kubeconfig_*`` are those of the module kubeconfig.
+    Empty text leaves a value to kubeadm. ``timeout`` is in seconds and covers the complete run.
     """
 
     kubernetes_version: str = option("1.36", var="cluster_kubernetes_version")
     endpoint: str = option("", var="cluster_endpoint")
-    advertise_address: str = option("", var="cluster_node_address")
-    bind_port: int = option(6443)
     pod_cidr: str = option("10.244.0.0/16", var="cluster_pod_cidr")
     service_cidr: str = option("10.96.0.0/12", var="cluster_service_cidr")
     dns_domain: str = option("cluster.local", var="cluster_dns_domain")
@@ -75,37 +66,29 @@ class InitOptions:
     kubelet_config: Dict[str, Any] = option(var="cluster_kubelet_config", factory=dict)
     kube_proxy_config: Dict[str, Any] = option(var="cluster_kube_proxy_config", factory=dict)
     skip_phases: List[str] = option(var="cluster_skip_phases", factory=list)
-    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
-    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
-    node_name: str = option("")
-    taints: Optional[List[str]] = option(None)
-    kubelet_extra_args: Dict[str, str] = option(factory=dict)
-    cri_socket: str = option("unix:///run/containerd/containerd.sock")
     timeout: int = option(900)
-    kubeconfig_user: str = option("")
-    kubeconfig_overwrite: bool = option(False)
-    kubeconfig_path: str = option("", var="cluster_kubeconfig_path")
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
+        super().validate()
         parse_request(self.kubernetes_version)
         if self.endpoint:
             network.parse_endpoint("cluster_endpoint", self.endpoint)
-        if self.advertise_address:
-            network.parse_address("cluster_node_address", self.advertise_address)
-        if not 0 < self.bind_port < 65536:
-            raise OptionError("control_plane_bind_port", "is {0}, no port".format(self.bind_port), "give 1 to 65535")
         if self.timeout < 1:
             raise OptionError(
-                "control_plane_timeout", "is {0}, no time to wait".format(self.timeout), "give seconds, like 900"
+                "control_plane_timeout",
+                "is {0}; must be at least 1 second".format(self.timeout),
+                "give seconds, like 900",
             )
         self._validate_ranges()
-        self._validate_names()
-        for name in self.ignore_preflight_errors:
-            check_preflight_name("cluster_ignore_preflight_errors", name)
-        for taint in self.taints or []:
-            parse_taint("control_plane_taints", taint)
-        check_pass_through("cluster_kubeadm_config", self.config, PASS_THROUGH_KINDS + ("JoinConfiguration",))
+        if self.dns_domain:
+            check_dns_name("cluster_dns_domain", self.dns_domain)
+        if "://" in self.image_repository or self.image_repository.endswith("/"):
+            raise OptionError(
+                "cluster_image_repository",
+                "is {0!r}, not a registry and path".format(self.image_repository),
+                "give it without a scheme and a slash at the end, like registry.example.org/k8s",
+            )
 
     def _validate_ranges(self) -> None:
         services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)
@@ -118,40 +101,11 @@ class InitOptions:
                 "give two ranges that have no address in common",
             )
 
-    def _validate_names(self) -> None:
-        for variable, name in (("cluster_dns_domain", self.dns_domain), ("control_plane_node_name", self.node_name)):
-            if name and not _DNS_NAME.match(name):
-                raise OptionError(
-                    variable, "is {0!r}, not a DNS name in lower case".format(name), "use a-z, 0-9, dashes and dots"
-                )
-        if "://" in self.image_repository or self.image_repository.endswith("/"):
-            raise OptionError(
-                "cluster_image_repository",
-                "is {0!r}, not a registry and path".format(self.image_repository),
-                "give it without a scheme and a slash at the end, like registry.example.org/k8s",
-            )
-        if self.cri_socket and not self.cri_socket.startswith("unix:///"):
-            raise OptionError(
-                "control_plane_cri_socket",
-                "is {0!r}, not a socket".format(self.cri_socket),
-                "give unix:// and an absolute path",
-            )
-
-
-def check_preflight_name(option_name: str, name: str) -> None:
-    """Raise :class:`OptionError` for what is not the name of one preflight check."""
-    if name.strip().lower() == "all":
-        raise OptionError(
-            option_name, "has 'all', which would hide every problem", "name the checks, like [Swap, NumCPU]"
-        )
-    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", name):
-        raise OptionError(option_name, "has {0!r}, not a check's name".format(name), "give names like Swap, in a list")
-
 
 # -- planning (pure)
 
 
-def problems(state: KubeadmState, options: InitOptions) -> List[Problem]:
+def problems(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]:
     """What stands in the way of an init here, and what of a live cluster differs from the options (warnings)."""
     if state.phase == DONE and state.role == "worker":
         text = "this host is a worker of {0}".format(state.server or "another cluster")
@@ -175,7 +129,7 @@ def _here(state: KubeadmState) -> str:
     return state.node_name or "this host"
 
 
-def _version_problems(installed: Version, options: InitOptions) -> List[Problem]:
+def _version_problems(installed: Version, options: ControlPlaneOptions) -> List[Problem]:
     wanted = parse_request(options.kubernetes_version)
     exact_older = wanted.patch is not None and (wanted.major, wanted.minor + 1) == (installed.major, installed.minor)
     if (wanted.major, wanted.minor) == (installed.major, installed.minor) or exact_older:
@@ -186,7 +140,7 @@ def _version_problems(installed: Version, options: InitOptions) -> List[Problem]
     ]
 
 
-def _differences(state: KubeadmState, options: InitOptions) -> List[Problem]:
+def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]:
     config = state.api.config
     if config is None:
         return []
@@ -216,7 +170,7 @@ def target_version(installed_version: str, requested: str) -> str:
     return str(installed) if installed and request.accepts(installed) else ""
 
 
-def plan(state: KubeadmState, options: InitOptions) -> List[Step]:
+def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
     """The steps of an init; none where the control plane is done (or where :func:`problems` has errors).
 
     One step ``init`` on a host without a cluster. Where an init of ours was cut off: one step ``continue`` if its
@@ -271,25 +225,12 @@ def _requested_api(requested: str) -> str:
     return config_api(Version(request.major, request.minor, request.patch or 0))
 
 
-def documents(options: InitOptions, api: str, version: str) -> List[Dict[str, Any]]:
+def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict[str, Any]]:
     """The configuration of an init as documents, without a token. ``version`` is exact, or empty when not known yet.
 
     Raises :class:`OptionError` for a passed-through field that the API lacks.
     """
-    extra_args = dict(options.kubelet_extra_args)
-    if options.advertise_address:
-        # Otherwise the kubelet takes the address of the default route, whatever the API server advertises.
-        extra_args.setdefault("node-ip", options.advertise_address)
-    taints = None if options.taints is None else [parse_taint("control_plane_taints", one) for one in options.taints]
-    registration = node_registration(
-        api, options.node_name, extra_args, taints, options.ignore_preflight_errors, options.cri_socket
-    )
-    if api == "v1beta4":
-        registration["imagePullSerial"] = False
-    local: Dict[str, Any] = {"bindPort": options.bind_port}
-    if options.advertise_address:
-        local["advertiseAddress"] = options.advertise_address
-    init: Dict[str, Any] = {"nodeRegistration": registration, "localAPIEndpoint": local}
+    init: Dict[str, Any] = {"nodeRegistration": options.registration(api), "localAPIEndpoint": options.local_endpoint()}
     if options.skip_phases and api != "v1beta2":
         init["skipPhases"] = list(options.skip_phases)
     networking = {"serviceSubnet": options.service_cidr, "dnsDomain": options.dns_domain}
@@ -317,7 +258,7 @@ def documents(options: InitOptions, api: str, version: str) -> List[Dict[str, An
         whole.append(document(api, "KubeletConfiguration", kubelet))
     if options.kube_proxy_config:
         whole.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
-    passed = {kind: fields for kind, fields in options.config.items() if kind in PASS_THROUGH_KINDS}
+    passed = {kind: fields for kind, fields in options.config.items() if kind in INIT_KINDS}
     return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
 
 
@@ -424,11 +365,11 @@ def void_token() -> Tuple[str, Dict[str, Any]]:
 # -- what the module returns
 
 
-def described(state: KubeadmState, options: InitOptions) -> Dict[str, Any]:
+def described(state: KubeadmState, options: ControlPlaneOptions) -> Dict[str, Any]:
     """What the module returns of a control plane, live or (in a dry run) as planned."""
     config = state.api.config
     server = re.sub(r"^https?://", "", state.server)
-    planned = network.full_endpoint(options.endpoint or options.advertise_address, options.bind_port)
+    planned = network.full_endpoint(options.endpoint or options.node_address, options.bind_port)
     live_version = config.kubernetes_version if config else state.api.server_version
     return {
         "kubernetes_version": live_version or target_version(state.installed_version, options.kubernetes_version),
@@ -452,13 +393,9 @@ def warnings_of(found: Sequence[Problem]) -> List[str]:
     return [problem.line for problem in found if problem.level == "warning"]
 
 
-def options_from_module(params: Mapping[str, Any]) -> InitOptions:
-    """The options from a module's parameters, checked. Raises :class:`OptionError`."""
-    names = InitOptions.__dataclass_fields__
-    given = {name: value for name, value in params.items() if name in names and value is not None}
-    given["feature_gates"] = {
-        name: str(value).lower() in ("true", "yes", "on", "1") for name, value in given.get("feature_gates", {}).items()
-    }
-    options = InitOptions(endpoint=params.get("control_plane_endpoint") or "", **given)
-    options.validate()
-    return options
+def options_from_module(params: Mapping[str, Any]) -> ControlPlaneOptions:
+    """The options from the parameters of kubeadm_init, validated. Raises :class:`OptionError`."""
+    gates = params.get("feature_gates") or {}
+    known = dict(params, endpoint=params.get("control_plane_endpoint"))
+    known["feature_gates"] = {name: str(value).lower() in ("true", "yes", "on", "1") for name, value in gates.items()}
+    return from_parameters(ControlPlaneOptions, known)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ..core import addresses as network
 from ..core import x509
 from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG
 from ..core.errors import KubesteadError, OptionError
@@ -27,111 +25,34 @@ from . import diagnosis
 from . import operation as attempts
 from . import reset as cleanup
 from . import state as kubeadm
-from .config import check_pass_through, document, merge_pass_through, node_registration, parse_taint, render_documents
-from .init import check_preflight_name
+from .config import document, merge_pass_through, render_documents
 from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, full_endpoint, hide
+from .node_options import NodeOptions
 from .operation import INIT, Attempt
 from .state import DONE, NONE, KubeadmState
 
 COMPONENT = "join"
 
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
-PASS_THROUGH_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
-
-_NODE_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
-_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
-_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
-# The labels below kubernetes.io and k8s.io that the NodeRestriction admission lets a kubelet set on its own Node.
-_OWN_LABELS = (
-    "kubernetes.io/arch",
-    "kubernetes.io/hostname",
-    "kubernetes.io/os",
-    "beta.kubernetes.io/arch",
-    "beta.kubernetes.io/instance-type",
-    "beta.kubernetes.io/os",
-    "failure-domain.beta.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "node.kubernetes.io/instance-type",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-)
 
 
 @dataclass(frozen=True)
-class JoinOptions:
+class JoinOptions(NodeOptions):
     """How a node joins, apart from the cluster's own data (a :class:`~.join_command.JoinCommand`).
 
-    ``timeout`` is in seconds and for the whole of kubeadm's run; ``taints`` None leaves kubeadm's default, an empty
-    list means none at all; ``config`` is passed through into the JoinConfiguration, merged last.
+    ``timeout`` is in seconds and covers kubeadm's complete run.
     """
 
-    node_name: str = option("")
-    node_address: str = option("", var="cluster_node_address")
-    bind_port: int = option(6443)
-    node_labels: Dict[str, str] = option(factory=dict)
-    taints: Optional[List[str]] = option(None)
-    kubelet_extra_args: Dict[str, str] = option(factory=dict)
     skip_phases: List[str] = option(factory=list)
-    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
-    cri_socket: str = option("unix:///run/containerd/containerd.sock")
     timeout: int = option(600)
-    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
-        if self.node_name and not _NODE_NAME.match(self.node_name):
-            raise OptionError(
-                "join_node_name",
-                "is {0!r}, not a DNS name in lower case".format(self.node_name),
-                "use a-z, 0-9 and dashes",
-            )
-        if self.node_address:
-            network.parse_address("cluster_node_address", self.node_address)
-        if not 0 < self.bind_port < 65536:
-            raise OptionError("join_bind_port", "is {0}, no port".format(self.bind_port), "give 1 to 65535")
+        super().validate()
         if self.timeout < 1:
-            raise OptionError("join_timeout", "is {0}, no time to wait".format(self.timeout), "give seconds, like 600")
-        if not self.cri_socket.startswith("unix:///"):
             raise OptionError(
-                "join_cri_socket",
-                "is {0!r}, not a socket".format(self.cri_socket),
-                "give unix:// and an absolute path",
+                "join_timeout", "is {0}; must be at least 1 second".format(self.timeout), "give seconds, like 600"
             )
-        for name, value in self.node_labels.items():
-            check_label("join_node_labels", name, str(value))
-        for taint in self.taints or []:
-            parse_taint("join_taints", taint)
-        for name in self.ignore_preflight_errors:
-            check_preflight_name("cluster_ignore_preflight_errors", name)
-        check_pass_through("cluster_kubeadm_config", self.config, PASS_THROUGH_KINDS + ("JoinConfiguration",))
-
-
-def check_label(option_name: str, name: str, value: str) -> None:
-    """Raise :class:`OptionError` for a label that the kubelet could not set on its own Node."""
-    prefix, slash, rest = name.rpartition("/")
-    bad_prefix = slash and (not _NODE_NAME.match(prefix) or len(prefix) > 253)
-    if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
-        raise OptionError(
-            option_name,
-            "has {0}={1!r}, not a label".format(name, value),
-            "give name: value, each of at most 63 letters, digits, dots, dashes",
-        )
-    reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix)
-    allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io$", prefix) or name in _OWN_LABELS
-    if reserved and not allowed:
-        raise OptionError(
-            option_name,
-            "has {0}, which a kubelet must not set on its own node".format(name),
-            "set it with `kubectl label node` after the join",
-        )
-
-
-def options_from_module(params: Mapping[str, Any]) -> JoinOptions:
-    """The options from a module's parameters, checked. Raises :class:`OptionError`."""
-    names = JoinOptions.__dataclass_fields__
-    options = JoinOptions(**{name: value for name, value in params.items() if name in names and value is not None})
-    options.validate()
-    return options
 
 
 def checked_command(command: JoinCommand, state: KubeadmState, required: bool = True) -> JoinCommand:
@@ -278,22 +199,7 @@ def configuration(
 
     Raises :class:`OptionError` for a passed-through field that the API lacks.
     """
-    extra_args: Dict[str, Any] = dict(options.kubelet_extra_args)
-    if options.node_address:
-        # Otherwise the kubelet takes the address of the default route, whatever the others reach it at.
-        extra_args.setdefault("node-ip", options.node_address)
-    if options.node_labels:
-        labels = ",".join("{0}={1}".format(name, options.node_labels[name]) for name in sorted(options.node_labels))
-        given = extra_args.get("node-labels")
-        extra_args["node-labels"] = "{0},{1}".format(given, labels) if given else labels
-    taints = None if options.taints is None else [parse_taint("join_taints", one) for one in options.taints]
-    fields: Dict[str, Any] = {
-        "nodeRegistration": node_registration(
-            api, options.node_name, extra_args, taints, options.ignore_preflight_errors, options.cri_socket
-        )
-    }
-    if api == "v1beta4":
-        fields["nodeRegistration"]["imagePullSerial"] = False
+    fields: Dict[str, Any] = {"nodeRegistration": options.registration(api)}
     if command and command.ca_certificate:
         fields["discovery"] = {"file": {"kubeConfigPath": discovery}}
         if secrets:
@@ -307,10 +213,7 @@ def configuration(
             bootstrap["token"] = command.token
         fields["discovery"] = {"bootstrapToken": bootstrap}
     if command and command.control_plane:
-        local: Dict[str, Any] = {"bindPort": options.bind_port}
-        if options.node_address:
-            local["advertiseAddress"] = options.node_address
-        fields["controlPlane"] = {"localAPIEndpoint": local}
+        fields["controlPlane"] = {"localAPIEndpoint": options.local_endpoint()}
         if secrets and command.certificate_key:
             fields["controlPlane"]["certificateKey"] = command.certificate_key
     if options.skip_phases and api != "v1beta2":

@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig, ClusterNode
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import Fingerprint
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import options as cni
@@ -133,7 +133,7 @@ def inventory_findings(inventory: Inventory) -> List[Finding]:
         fix = "put at least one host into the group control_plane (see inventories/example)"
         found.append(Finding("all", COMPONENT, Problem("groups", "the group control_plane is empty", fix)))
     elif not inventory.workers and len(inventory.control_plane) == 1:
-        fix = "put a host into the group workers, or remove the control plane's taint with control_plane_taints: []"
+        fix = "put a host into the group workers, or remove the control plane's taint with cluster_node_taints: []"
         text = "the group workers is empty: applications find no node that takes them"
         found.append(Finding("all", COMPONENT, Problem("groups", text, fix, "warning")))
     for name in sorted(set(inventory.control_plane) & set(inventory.workers)):
@@ -158,7 +158,7 @@ def _is_cluster(components: Sequence[str]) -> bool:
 
 
 def own_findings(
-    name: str, problems: Sequence[Tuple[str, Problem]], options: InitOptions, components: Sequence[str]
+    name: str, problems: Sequence[Tuple[str, Problem]], options: ControlPlaneOptions, components: Sequence[str]
 ) -> List[Finding]:
     """What is wrong with one host by itself: the problems of its components, and the options of the cluster."""
     found = [

@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import prep
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube as kube_packages
@@ -41,7 +41,7 @@ OPTIONS: Dict[str, Any] = {
     "host": host_component.HostOptions,
     "kube_packages": kube_packages.KubePackagesOptions,
     "containerd": containerd_options.ContainerdOptions,
-    "control_plane": InitOptions,
+    "control_plane": ControlPlaneOptions,
     "join": JoinOptions,
     "cni": cni.CniOptions,
     "kubeconfig": kubeconfig.KubeconfigOptions,

@@ -81,7 +81,7 @@ def of_any(host: Host) -> List[Problem]:
 
 def node_name_problems(name: str) -> List[Problem]:
     """What is wrong with the name of a Node, which is a DNS name (RFC 1123)."""
-    fix = "set another host name (hostnamectl set-hostname), or join_node_name"
+    fix = "set another host name (hostnamectl set-hostname), or cluster_node_name"
     if len(name) > 253 or not all(_LABEL.match(part) for part in name.split(".")):
         text = "its host name {0!r} can't be a node's: parts of at most 63 of a-z, 0-9 and dashes".format(name)
         return [Problem("node_name", text, fix)]
@@ -228,7 +228,7 @@ def _ports(host: Host, first: str) -> List[Problem]:
 def _network(host: Host) -> List[Problem]:
     node, found = host.node, []
     have = ", ".join(address.address for address in node.addresses) or "none"
-    wanted = host.options.advertise_address
+    wanted = host.options.node_address
     if wanted and node.at(wanted) is None:
         text = "cluster_node_address {0} is not an address of this host".format(wanted)
         found.append(Problem("node_address", text, "give one of {0}".format(have)))

@@ -20,13 +20,13 @@ import yaml
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import config, init
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from lab.machine import cache_dir
 
-FULL = InitOptions(
+FULL = ControlPlaneOptions(
     kubernetes_version="1.35",
     endpoint="k8s.example.org:6443",
-    advertise_address="192.0.2.10",
+    node_address="192.0.2.10",
     cert_sans=["k8s.example.org", "192.0.2.100"],
     kubelet_config={"failCgroupV1": False, "maxPods": 50},
     kube_proxy_config={"conntrack": {"maxPerCore": 0}},
@@ -38,7 +38,7 @@ FULL = InitOptions(
 )
 
 
-def documents(options: InitOptions, api: str = "v1beta4", version: str = "1.35.0") -> dict[str, Any]:
+def documents(options: ControlPlaneOptions, api: str = "v1beta4", version: str = "1.35.0") -> dict[str, Any]:
     return {one["kind"]: one for one in init.documents(options, api, version)}
 
 
@@ -87,7 +87,7 @@ def test_older_apis_have_arguments_as_mappings_and_v1beta2_no_phases() -> None:
 
 
 def test_little_is_said_where_little_is_asked() -> None:
-    made = documents(InitOptions(pod_cidr="", cri_socket=""), version="")
+    made = documents(ControlPlaneOptions(pod_cidr="", cri_socket=""), version="")
     assert list(made) == ["InitConfiguration", "ClusterConfiguration"]
     assert made["InitConfiguration"]["localAPIEndpoint"] == {"bindPort": 6443}
     assert "taints" not in made["InitConfiguration"]["nodeRegistration"]
@@ -96,17 +96,17 @@ def test_little_is_said_where_little_is_asked() -> None:
 
 
 def test_no_taints_at_all_are_an_empty_list() -> None:
-    assert documents(InitOptions(taints=[]))["InitConfiguration"]["nodeRegistration"]["taints"] == []
+    assert documents(ControlPlaneOptions(taints=[]))["InitConfiguration"]["nodeRegistration"]["taints"] == []
 
 
 def test_a_node_ip_of_ones_own_wins_over_the_advertise_address() -> None:
-    options = InitOptions(advertise_address="192.0.2.10", kubelet_extra_args={"node-ip": "192.0.2.10,2001:db8::1"})
+    options = ControlPlaneOptions(node_address="192.0.2.10", kubelet_extra_args={"node-ip": "192.0.2.10,2001:db8::1"})
     registration = documents(options)["InitConfiguration"]["nodeRegistration"]
     assert registration["kubeletExtraArgs"] == [{"name": "node-ip", "value": "192.0.2.10,2001:db8::1"}]
 
 
 def test_a_pass_through_is_laid_over_deeply_and_arguments_by_name() -> None:
-    options = InitOptions(
+    options = ControlPlaneOptions(
         kubelet_extra_args={"v": "2", "node-ip": "192.0.2.1"},
         kubelet_config={"maxPods": 50, "evictionHard": {"memory.available": "100Mi"}},
         config={
@@ -152,7 +152,7 @@ def test_a_pass_through_is_laid_over_deeply_and_arguments_by_name() -> None:
 
 def test_the_controller_managers_requests_are_limited_as_one_likes() -> None:
     passed = {"ClusterConfiguration": {"controllerManager": {"extraArgs": [{"name": "kube-api-qps", "value": 20}]}}}
-    options = InitOptions(config=passed)
+    options = ControlPlaneOptions(config=passed)
     of_newest, of_oldest = (documents(options, api)["ClusterConfiguration"] for api in ("v1beta4", "v1beta2"))
     assert of_newest["controllerManager"]["extraArgs"] == [
         {"name": "kube-api-burst", "value": "100"},
@@ -166,7 +166,7 @@ def test_a_pass_through_is_translated_for_older_apis() -> None:
         "InitConfiguration": {"timeouts": {"controlPlaneComponentHealthCheck": "2m0s"}},
         "ClusterConfiguration": {"scheduler": {"extraArgs": [{"name": "v", "value": "3"}]}},
     }
-    made = documents(InitOptions(config=passed), "v1beta3")
+    made = documents(ControlPlaneOptions(config=passed), "v1beta3")
     assert "timeouts" not in made["InitConfiguration"]
     assert made["ClusterConfiguration"]["apiServer"]["timeoutForControlPlane"] == "2m0s"
     assert made["ClusterConfiguration"]["scheduler"]["extraArgs"] == {"v": "3"}
@@ -197,7 +197,7 @@ def test_a_field_that_kubeadm_lacks_is_refused_before_it_is_ignored(
     api: str, kind: str, fields: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(OptionError, match=said):
-        documents(InitOptions(config={kind: fields}), api)
+        documents(ControlPlaneOptions(config={kind: fields}), api)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_field_that_kubeadm_lacks_is_refused_before_it_is_ignored(
 )
 def test_a_pass_through_that_is_refused(passed: dict[str, Any], said: str) -> None:
     with pytest.raises(OptionError, match=said) as caught:
-        InitOptions(config=passed).validate()
+        ControlPlaneOptions(config=passed).validate()
     assert caught.value.message.startswith("cluster_kubeadm_config")
     assert "0" * 64 not in caught.value.message
 
@@ -219,7 +219,7 @@ def test_a_pass_through_that_is_refused(passed: dict[str, Any], said: str) -> No
 @pytest.mark.parametrize("text", ["a", "a:b", "a=b", ":NoSchedule", "a:noschedule", ""])
 def test_what_is_no_taint(text: str) -> None:
     with pytest.raises(OptionError, match="not a taint"):
-        config.parse_taint("control_plane_taints", text)
+        config.parse_taint("cluster_node_taints", text)
 
 
 def test_documents_are_json_and_yaml() -> None:
@@ -239,7 +239,7 @@ def kubeadms() -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def read_by(kubeadm: Path, options: InitOptions, api: str, version: str) -> tuple[bool, str]:
+def read_by(kubeadm: Path, options: ControlPlaneOptions, api: str, version: str) -> tuple[bool, str]:
     """Whether a kubeadm takes the configuration with its token, and what it says."""
     made = init.documents(options, api, version)
     made[0]["bootstrapTokens"] = [init.void_token()[1]]

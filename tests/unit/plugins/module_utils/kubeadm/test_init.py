@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import clus
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, init
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
@@ -42,7 +42,7 @@ LIVE = replace(
         config=ClusterConfig("1.35.0", "", "10.244.0.0/16", "10.96.0.0/12", "cluster.local", "registry.k8s.io"),
     ),
 )
-OPTIONS = InitOptions(kubernetes_version="1.35")
+OPTIONS = ControlPlaneOptions(kubernetes_version="1.35")
 
 
 def recorded(name: str, minor: str = "v1.35") -> str:
@@ -61,19 +61,19 @@ def failed(name: str, minor: str = "v1.35", rc: int = 1) -> Result:
     [
         ({"kubernetes_version": "latest"}, "cluster_kubernetes_version is 'latest'"),
         ({"endpoint": "https://k8s"}, "cluster_endpoint"),
-        ({"advertise_address": "eth0"}, "cluster_node_address is 'eth0'"),
-        ({"bind_port": 0}, "control_plane_bind_port is 0"),
+        ({"node_address": "eth0"}, "cluster_node_address is 'eth0'"),
+        ({"bind_port": 0}, "cluster_node_bind_port is 0"),
         ({"pod_cidr": "10.244.0.0"}, "cluster_pod_cidr"),
         ({"pod_cidr": "10.96.128.0/17"}, "cluster_pod_cidr 10.96.128.0/17 overlaps with cluster_service_cidr"),
         ({"service_cidr": ""}, "cluster_service_cidr is ''"),
         ({"dns_domain": "Cluster.Local"}, "cluster_dns_domain is 'Cluster.Local'"),
-        ({"node_name": "node_1"}, "control_plane_node_name is 'node_1'"),
+        ({"node_name": "node_1"}, "cluster_node_name is 'node_1'"),
         ({"image_repository": "https://registry.example.org"}, "cluster_image_repository"),
-        ({"cri_socket": "/run/containerd/containerd.sock"}, "control_plane_cri_socket"),
+        ({"cri_socket": "/run/containerd/containerd.sock"}, "cluster_node_cri_socket"),
         ({"timeout": 0}, "control_plane_timeout is 0"),
         ({"ignore_preflight_errors": ["Swap", "All"]}, "cluster_ignore_preflight_errors has 'all'"),
-        ({"ignore_preflight_errors": ["Swap,NumCPU"]}, "has 'Swap,NumCPU', not a check's name"),
-        ({"taints": ["control"]}, "control_plane_taints has 'control'"),
+        ({"ignore_preflight_errors": ["Swap,NumCPU"]}, "has 'Swap,NumCPU', which is not the name of a check"),
+        ({"taints": ["control"]}, "cluster_node_taints has 'control'"),
     ],
 )
 def test_an_option_that_is_refused_is_named_with_a_fix(changes: dict[str, Any], said: str) -> None:
@@ -111,10 +111,10 @@ def test_a_bare_host_is_initialised_with_the_version_of_its_kubeadm() -> None:
 
 def test_a_dry_run_before_kubeadm_is_installed() -> None:
     state = KubeadmState(node_name="cp1")
-    (step,) = init.plan(state, InitOptions(kubernetes_version="1.36"))
+    (step,) = init.plan(state, ControlPlaneOptions(kubernetes_version="1.36"))
     assert "v1beta4" in step.after and "kubernetesVersion" not in step.after
     assert step.reason.startswith("no cluster here; version 1.36,")
-    assert init.described(state, replace(OPTIONS, advertise_address="192.0.2.10")) == {
+    assert init.described(state, replace(OPTIONS, node_address="192.0.2.10")) == {
         "kubernetes_version": "",
         "endpoint": "192.0.2.10:6443",
         "ca_cert_hash": "",
@@ -494,10 +494,10 @@ def test_nothing_that_is_returned_holds_a_secret(machine: Machine) -> None:
 
 
 def test_a_kubelet_before_1_22_is_told_to_use_the_cgroups_of_systemd() -> None:
-    old = init.documents(InitOptions(kubernetes_version="1.20"), "v1beta2", "1.20.2")
+    old = init.documents(ControlPlaneOptions(kubernetes_version="1.20"), "v1beta2", "1.20.2")
     kubelet = [one for one in old if one["kind"] == "KubeletConfiguration"]
     assert [one["cgroupDriver"] for one in kubelet] == ["systemd"]
-    own = init.documents(InitOptions(kubelet_config={"cgroupDriver": "cgroupfs"}), "v1beta2", "1.20.2")
+    own = init.documents(ControlPlaneOptions(kubelet_config={"cgroupDriver": "cgroupfs"}), "v1beta2", "1.20.2")
     assert [one["cgroupDriver"] for one in own if one["kind"] == "KubeletConfiguration"] == ["cgroupfs"]
-    new = init.documents(InitOptions(), "v1beta4", "1.36.1")
+    new = init.documents(ControlPlaneOptions(), "v1beta4", "1.36.1")
     assert not [one for one in new if one["kind"] == "KubeletConfiguration"]

@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster imp
     ClusterNode,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import InitOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
@@ -65,7 +65,12 @@ def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host
     options.setdefault("pod_cidr", "")
     rest = {key: options.pop(key) for key in ("steps", "problems") if key in options}
     return Host(
-        name, name.startswith("cp"), machine(number, *more), kubeadm or bare(name), InitOptions(**options), **rest
+        name,
+        name.startswith("cp"),
+        machine(number, *more),
+        kubeadm or bare(name),
+        ControlPlaneOptions(**options),
+        **rest,
     )
 
 
@@ -253,7 +258,7 @@ def test_a_service_range_a_host_lives_in_is_refused() -> None:
         ),
         ({"kubernetes_version": "newest"}, "cluster_kubernetes_version is 'newest', not a Kubernetes version"),
         ({"endpoint": "https://x"}, "cluster_endpoint is 'https://x'"),
-        ({"advertise_address": "eth0"}, "cluster_node_address is 'eth0', not an IP address"),
+        ({"node_address": "eth0"}, "cluster_node_address is 'eth0', not an IP address"),
     ],
 )
 def test_bad_options_stop_the_run_with_host_option_and_fix(options: dict[str, str], text: str) -> None:

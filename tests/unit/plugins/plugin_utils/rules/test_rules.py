@@ -437,7 +437,7 @@ CASES = [
         "error",
         BARE,
         "a2",
-        {"options.control_plane.advertise_address": "192.0.2.9"},
+        {"options.control_plane.node_address": "192.0.2.9"},
         f"cluster_node_address 192.0.2.9 is not an address of this host; give one of {A2}",
     ),
     Case(

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options of one machine as a node: the same for the first control plane, for one that joins, and for a worker."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
+
+from ..core import addresses
+from ..core.errors import OptionError
+from ..core.options import option
+from .config import check_pass_through, node_registration, parse_taint
+
+#: The kinds of ``cluster_kubeadm_config`` that an init takes; a join takes the JoinConfiguration.
+INIT_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
+
+_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
+# The labels below kubernetes.io and k8s.io that the NodeRestriction admission lets a kubelet set on its own Node:
+# https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
+_OWN_LABELS = (
+    "kubernetes.io/arch",
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)
+
+T = TypeVar("T", bound="NodeOptions")
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """The variables ``cluster_node_*`` of a host, and what kubeadm is told of every node.
+
+    ``taints`` None leaves kubeadm's default (control planes get theirs, workers none); an empty list means none at
+    all. ``config`` is passed through into kubeadm's configuration, merged last.
+    """
+
+    node_name: str = option("", var="cluster_node_name")
+    node_address: str = option("", var="cluster_node_address")
+    bind_port: int = option(6443, var="cluster_node_bind_port")
+    node_labels: Dict[str, str] = option(var="cluster_node_labels", factory=dict)
+    taints: Optional[List[str]] = option(None, var="cluster_node_taints")
+    kubelet_extra_args: Dict[str, str] = option(var="cluster_node_kubelet_extra_args", factory=dict)
+    cri_socket: str = option("unix:///run/containerd/containerd.sock", var="cluster_node_cri_socket")
+    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
+    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        if self.node_name:
+            check_dns_name("cluster_node_name", self.node_name)
+        if self.node_address:
+            addresses.parse_address("cluster_node_address", self.node_address)
+        if not 0 < self.bind_port < 65536:
+            raise OptionError(
+                "cluster_node_bind_port", "is {0}; must be a port number".format(self.bind_port), "give 1 to 65535"
+            )
+        if not self.cri_socket.startswith("unix:///"):
+            raise OptionError(
+                "cluster_node_cri_socket",
+                "is {0!r}, not a socket".format(self.cri_socket),
+                "give unix:// and an absolute path",
+            )
+        for name, value in self.node_labels.items():
+            check_label("cluster_node_labels", name, str(value))
+        for taint in self.taints or []:
+            parse_taint("cluster_node_taints", taint)
+        for name in self.ignore_preflight_errors:
+            check_preflight_name("cluster_ignore_preflight_errors", name)
+        check_pass_through("cluster_kubeadm_config", self.config, INIT_KINDS + ("JoinConfiguration",))
+
+    def registration(self, api: str) -> Dict[str, Any]:
+        """``nodeRegistration`` of an InitConfiguration or JoinConfiguration of this configuration API."""
+        extra_args: Dict[str, Any] = dict(self.kubelet_extra_args)
+        if self.node_address:
+            # Otherwise the kubelet takes the address of the default route, whatever the API server advertises.
+            extra_args.setdefault("node-ip", self.node_address)
+        if self.node_labels:
+            labels = ",".join("{0}={1}".format(name, self.node_labels[name]) for name in sorted(self.node_labels))
+            given = extra_args.get("node-labels")
+            extra_args["node-labels"] = "{0},{1}".format(given, labels) if given else labels
+        taints = None if self.taints is None else [parse_taint("cluster_node_taints", one) for one in self.taints]
+        fields = node_registration(
+            api, self.node_name, extra_args, taints, self.ignore_preflight_errors, self.cri_socket
+        )
+        if api == "v1beta4":
+            fields["imagePullSerial"] = False
+        return fields
+
+    def local_endpoint(self) -> Dict[str, Any]:
+        """``localAPIEndpoint`` of a control plane."""
+        local: Dict[str, Any] = {"bindPort": self.bind_port}
+        if self.node_address:
+            local["advertiseAddress"] = self.node_address
+        return local
+
+
+def from_parameters(cls: Type[T], params: Mapping[str, Any]) -> T:
+    """Options from a module's parameters, validated. Raises :class:`OptionError`."""
+    names = cls.__dataclass_fields__
+    options = cls(**{name: value for name, value in params.items() if name in names and value is not None})
+    options.validate()
+    return options
+
+
+def check_dns_name(option_name: str, name: str) -> None:
+    """Raise :class:`OptionError` for what is not a DNS name in lower case (RFC 1123)."""
+    if not _DNS_NAME.match(name):
+        raise OptionError(
+            option_name, "is {0!r}, not a DNS name in lower case".format(name), "use a-z, 0-9, dashes and dots"
+        )
+
+
+def check_preflight_name(option_name: str, name: str) -> None:
+    """Raise :class:`OptionError` for what is not the name of one of kubeadm's preflight checks."""
+    if name.strip().lower() == "all":
+        raise OptionError(
+            option_name, "has 'all', which would hide every problem", "name the checks, like [Swap, NumCPU]"
+        )
+    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", name):
+        raise OptionError(
+            option_name, "has {0!r}, which is not the name of a check".format(name), "give names like Swap, in a list"
+        )
+
+
+def check_label(option_name: str, name: str, value: str) -> None:
+    """Raise :class:`OptionError` for a label that a kubelet may not set on its own Node."""
+    prefix, slash, rest = name.rpartition("/")
+    bad_prefix = slash and (not _DNS_NAME.match(prefix) or len(prefix) > 253)
+    if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
+        raise OptionError(
+            option_name,
+            "has {0}={1!r}, not a label".format(name, value),
+            "give name: value, each of at most 63 letters, digits, dots, dashes",
+        )
+    reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix)
+    allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io$", prefix) or name in _OWN_LABELS
+    if reserved and not allowed:
+        raise OptionError(
+            option_name,
+            "has {0}, which a kubelet must not set on its own node".format(name),
+            "set it with `kubectl label node` after the join",
+        )
