@@ -27,7 +27,8 @@ TITLES = {"cluster": "The cluster and its nodes"}
 
 def options(role: str) -> tuple[str, dict[str, Any]]:
     """The short description and the own options of a role."""
-    spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    spec = next(iter(spec.values()))
     own = {
         name: option for name, option in spec["options"].items() if role == "cluster" or not name.startswith("cluster_")
     }

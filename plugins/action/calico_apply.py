@@ -11,12 +11,12 @@ import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_variables
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import COMPONENT, CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest as calico_source
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
 # The module's options by the variables of the role.
 VARIABLES = {
@@ -34,12 +34,14 @@ VARIABLES = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """Reads Calico's manifest where Ansible runs; targets need neither PyYAML nor the way to the manifest."""
+
+    RETURNS = frozenset(("images", "pool", "nodes_ready", "seconds"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; raise with one line naming the option before anything is sent to the host."""
-        super().run(tmp, task_vars)
+        super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         given = {variable: arguments.get(name) for variable, name in VARIABLES.items()}
         try:
@@ -49,5 +51,4 @@ class ActionModule(ActionBase):
             name = VARIABLES.get(err.option, err.option)
             raise AnsibleActionFail(f"{name} {err.problem}; {err.fix} (nothing was changed)") from None
         arguments["objects"] = json.dumps(objects)
-        result: dict[str, Any] = self._execute_module("kubestead.cluster.calico_apply", arguments, task_vars=task_vars)
-        return result
+        return self.ask("calico_apply", arguments, task_vars)

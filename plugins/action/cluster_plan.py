@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest as calico_source
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
@@ -68,14 +69,37 @@ class ActionModule(ActionBase):
             if "control_plane" in wanted and host.name == plan.token_host and not plan.errors:
                 source = cluster.admin_kubeconfig(host, plan)
                 plan.steps[host.name] += kubeconfig_copy.copy_steps(System(), host.kubeconfig_options, source)
+            if any(step.component == "control_plane" for step in plan.steps[host.name]) or host.name in (
+                plan.control_plane_joins
+            ):
+                options = host.kubeconfig_options
+                plan.kubeconfigs[host.name] = {
+                    "user": options.user,
+                    "overwrite": options.overwrite,
+                    "copy_to": options.copy_to if host.name == plan.token_host else "",
+                    "endpoint": plan.cluster["endpoint"] or host.address,
+                    "bind_port": host.options.bind_port,
+                }
         if plan.errors:
             _show(plan)
-            found = registry.as_result(plan, wanted)["findings"]
+            found = registry.as_result(plan, wanted, CniOptions())["findings"]
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": found})
-        result.update(registry.as_result(plan, wanted))
+        result.update(registry.as_result(plan, wanted, self._network(plan, hosts, hostvars)))
         result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
         return result
+
+    def _network(self, plan: cluster.ClusterPlan, hosts: list[Host], hostvars: Any) -> CniOptions:
+        """The options of the pod network in the variables of the control plane that answers for the cluster."""
+        own = next((host.cni_options for host in hosts if host.name == plan.token_host), None)
+        if own is not None or not plan.token_host:
+            return own or CniOptions()
+        try:
+            options: CniOptions = registry.options_from_variables("cni", hostvars[plan.token_host])
+            options.validate()
+        except OptionError as err:
+            raise AnsibleActionFail(f"{plan.token_host}: {err.message} (nothing was changed)") from None
+        return options
 
     def _skipped(self) -> list[str]:
         """The checks to skip, each of them one that there is."""

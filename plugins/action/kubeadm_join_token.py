@@ -8,35 +8,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """Runs the module with ``no_log``, and shows the result where there is no secret in it.
 
-    So the token is never shown, not even at the highest verbosity and by a user who does not think of ``no_log``, while
-    failures, dry runs and deletions stay readable. The registered variable is whole.
+    So the token is never shown, not even at the highest verbosity and to a user who does not think of ``no_log``, while
+    failures, dry runs and deletions stay readable. The registered variable is complete.
     """
 
-    _supports_check_mode = True
-    _supports_diff = True
+    RETURNS = frozenset(
+        (
+            "endpoint",
+            "token",
+            "token_id",
+            "expires",
+            "ca_cert_hashes",
+            "ca_certificate",
+            "certificate_key",
+            "control_plane",
+            "reused",
+        )
+    )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result, marked as hidden when a token is in it."""
-        super().run(tmp, task_vars)
-        asked = self._task.no_log
-        # The connection plugins look at the play context when they show what came back (-vvv).
-        contexts = [self._play_context, getattr(self._connection, "_play_context", None)]
-        before = [(context, context.no_log) for context in contexts if context is not None]
-        self._task.no_log = True
-        for context, _no_log in before:
-            context.no_log = True
-        try:
-            result: dict[str, Any] = self._execute_module(task_vars=task_vars)
-        finally:
-            self._task.no_log = asked
-            for context, no_log in before:
-                context.no_log = no_log
+        with self.censored():
+            result = super().run(tmp, task_vars)
         if result.get("token") or result.get("certificate_key"):
             result["_ansible_no_log"] = True
         return result

@@ -7,13 +7,10 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
@@ -21,19 +18,18 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """Runs the module on the host, then compares the copy here by its digest and fetches it only when it differs."""
 
-    # Nothing is put on the host, so no temporary folder has to be made there, in a dry run least of all.
-    TRANSFERS_FILES = False
+    RETURNS = frozenset(("user", "kubeconfig", "copy", "server", "source"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The task's result. It never holds the kubeconfig."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        result.update(self._execute_module(task_vars=task_vars))
+        super(NodeAction, self).run(tmp, task_vars)
+        result = self.ask("kubeconfig", self._task.args, task_vars)
         source = result.pop("source", None)
         destination = self._task.args.get("copy_to")
         if result.get("failed") or not destination:
@@ -69,24 +65,10 @@ class ActionModule(ActionBase):
 
     def _fetch(self, task_vars: dict[str, Any] | None) -> str:
         """The text of the admin's kubeconfig. Connections print what a module returns at -vvv, unless censored."""
-        with self._censored():
+        with self.censored():
             answer = self._execute_module(
                 module_name="ansible.legacy.slurp", module_args={"src": ADMIN_KUBECONFIG}, task_vars=task_vars
             )
         if answer.get("failed"):
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} can't be read: {answer.get('msg')}; use become: true")
         return base64.b64decode(answer["content"]).decode("utf-8")
-
-    @contextlib.contextmanager
-    def _censored(self) -> Iterator[None]:
-        """What no_log on a task does to the connection, for a part of a task."""
-        # The connection may hold a play context of its own.
-        contexts = [self._play_context, getattr(self._connection, "_play_context", self._play_context)]
-        before = [context.no_log for context in contexts]
-        try:
-            for context in contexts:
-                context.no_log = True
-            yield
-        finally:
-            for context, value in zip(contexts, before, strict=True):
-                context.no_log = value

@@ -11,20 +11,22 @@ import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import images
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import objects as kube_objects
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import manifest_files as yaml_files
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """Reads manifests where Ansible runs and sends them as JSON, which is never logged."""
+
+    RETURNS = frozenset(("objects", "services", "summary", "seconds"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; raise with one line naming file and line before anything is sent to the host."""
-        super().run(tmp, task_vars)
+        super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         wanted = arguments.get("manifests")
         try:
@@ -45,5 +47,4 @@ class ActionModule(ActionBase):
         entries_given = wanted if isinstance(wanted, list) else [wanted]
         arguments["manifests"] = [entry if isinstance(entry, str) else "an object" for entry in entries_given]
         arguments["objects"] = json.dumps(entries)
-        result: dict[str, Any] = self._execute_module("kubestead.cluster.manifests", arguments, task_vars=task_vars)
-        return result
+        return self.ask("manifests", arguments, task_vars)

@@ -22,7 +22,7 @@ author:
   - the kubestead authors (@kubestead)
 options:
   nodes:
-    description: All nodes of the cluster, as M(kubestead.cluster.cluster_nodes) returns them.
+    description: All nodes of the cluster, as M(kubestead.cluster.cluster_nodes_info) returns them.
     type: list
     elements: dict
     required: true
@@ -74,7 +74,7 @@ options:
 
 EXAMPLES = r"""
 - name: Look at the nodes
-  kubestead.cluster.cluster_nodes:
+  kubestead.cluster.cluster_nodes_info:
     wait_for: pod_cidrs
   delegate_to: "{{ groups['control_plane'] | first }}"
   run_once: true

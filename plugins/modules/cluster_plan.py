@@ -11,7 +11,7 @@ short_description: Judges what was observed of all hosts and plans what each of 
 version_added: 0.1.0
 description:
   - Runs on the control machine, without a connection, once for all hosts of a play. Reads what
-    M(kubestead.cluster.node_facts) registered on each of them.
+    M(kubestead.cluster.node_info) registered on each of them.
   - Fails before anything is changed when something is wrong, with one line for each finding - host, option or thing,
     what is wrong, fix.
   - Says for every host which steps a run will take and why; the roles of the collection run only what it asks for.
@@ -44,12 +44,12 @@ attributes:
 author:
   - The kubestead authors (@kubestead)
 seealso:
-  - module: kubestead.cluster.node_facts
+  - module: kubestead.cluster.node_info
 """
 
 EXAMPLES = r"""
 - name: Observe every node
-  kubestead.cluster.node_facts:
+  kubestead.cluster.node_info:
   register: preflight_observed
 
 - name: Plan

@@ -22,6 +22,13 @@ extends_documentation_fragment:
 author:
   - the kubestead authors (@kubestead)
 options:
+  join:
+    description:
+      - What the node needs to join, as M(kubestead.cluster.kubeadm_join_token) registers it or the lookup
+        P(kubestead.cluster.join_command#lookup) reads it from a pasted command. It stands for O(endpoint), O(token),
+        O(ca_cert_hashes), O(ca_certificate) and O(certificate_key), of which those given beside it win.
+      - The certificate key is used with O(control_plane=true) alone.
+    type: dict
   endpoint:
     description:
       - Host and port of the cluster's API. Needed, like O(token) and O(ca_cert_hashes), when the node is to join.
@@ -211,6 +218,8 @@ def argument_spec() -> Dict[str, Any]:
     """The module's options; the defaults are those of the component."""
     defaults = join.JoinOptions()
     spec: Dict[str, Any] = {
+        # Read by the action plugin, which hands on its parts.
+        "join": {"type": "dict", "no_log": True},
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "default": "", "no_log": True},
         "ca_cert_hashes": {"type": "list", "elements": "str", "default": []},

@@ -160,7 +160,7 @@ def test_a_run_that_comes_while_the_last_ones_kubeadm_is_at_it(joined_lab: Lab) 
     bare_again(lab, "w1")
     slow = "pkill -STOP -f '^/usr/bin/kubeadm'; sleep 15; pkill -CONT -f '^/usr/bin/kubeadm'"
     arm(lab, "w1", "join", JOIN[0], Fault("kubeadm is slow", shell=slow))
-    assert lab.killed_at("Join the workers", after=5.0)
+    assert lab.killed_at("Join workers", after=5.0)
     assert "join" in lab.ssh("w1", "pgrep -af '^/usr/bin/kubeadm'")
     run = lab.site()
     assert run.code == 0, run.output

@@ -104,13 +104,18 @@ def hosts_of(lab: Lab) -> list[str]:
 
 
 def changes(run: Run) -> Counter[str]:
-    """The changed tasks, with the host they ran on."""
-    return Counter(f"{row['on']}: {row['task'].rpartition(' : ')[2]}" for row in run.tasks if row["changed"])
+    """The changed tasks, with the host they ran on and the component that changed."""
+    return Counter(
+        f"{row['on']}: {row['task'].rpartition(' : ')[2]}: {component}"
+        for row in run.tasks
+        if row["changed"]
+        for component in sorted({step.partition(":")[0] for step in row["steps"]}) or [""]
+    )
 
 
 def foretold(run: Run) -> dict[str, list[str]]:
     """The summary at the end of a dry run: what will happen, by host."""
-    text = run.output[run.output.rindex("What a run would do, and why") :]
+    text = run.output[run.output.rindex("TASK [Show the plan]") :]
     found: dict[str, list[str]] = {}
     for line in re.findall(r'(?m)^ +("(?:\w+): .*"),?$', text):
         host, _colon, step = json.loads(line).partition(": ")

@@ -189,6 +189,9 @@ def test_a_plan_is_good_for_its_own_play_alone(pair: Lab) -> None:
     assert len(run.changed()["w1"]) == 2
 
 
+TASKS = {"kube_packages": "Install and hold the kube packages", "containerd": "Install and configure containerd"}
+
+
 @pytest.mark.parametrize("order", [["kube_packages", "containerd"], ["containerd", "kube_packages"]])
 def test_containerd_is_installed_whichever_role_comes_first(pair: Lab, order: list[str]) -> None:
     roles = [f"kubestead.cluster.{name}" for name in ["preflight", *order]]
@@ -196,9 +199,12 @@ def test_containerd_is_installed_whichever_role_comes_first(pair: Lab, order: li
     (pair.folder / "order.yml").write_text(json.dumps(play))
     run = pair.playbook(str(pair.folder / "order.yml"), "--check")
     assert run.code == 0, run.output
-    changed = [task.rpartition(" : ")[2] for task in run.changed()["w1"]]
-    assert ("Install containerd" in changed) == (order[0] == "containerd"), changed
-    assert "Configure containerd" in changed and len(changed) == (3 if order[0] == "containerd" else 2)
+    steps = {
+        row["task"].rpartition(" : ")[2]: row["steps"] for row in run.tasks if row["changed"] and row["on"] == "w1"
+    }
+    assert list(steps) == [TASKS[role] for role in order]
+    assert ("containerd: install" in steps[TASKS["containerd"]]) == (order[0] == "containerd"), steps
+    assert "containerd: write_config" in steps[TASKS["containerd"]]
 
 
 def test_all_that_is_wrong_is_found_at_once_and_can_be_skipped(pair: Lab) -> None:

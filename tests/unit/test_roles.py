@@ -37,7 +37,8 @@ def defaults() -> dict[str, Any]:
 @pytest.mark.parametrize("role", ROLES)
 def test_defaults_and_argument_spec_agree(role: str) -> None:
     own = load(role, "defaults/main.yml") or {}
-    spec = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    spec = load(role, "meta/argument_specs.yml")["argument_specs"]
+    spec = next(iter(spec.values()))["options"]
     assert set(own) <= set(spec), "a default without documentation"
     assert set(spec) <= set(own), "no default"
     for name, value in own.items():

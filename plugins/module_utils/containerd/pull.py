@@ -14,7 +14,7 @@ from ..core.images import split
 from ..core.step import Step
 from ..core.system import System
 
-COMPONENT = "join"
+COMPONENT = "images"
 
 # The kubelet's containers, and their registries as containerd's CRI is told of them.
 _CTR = ("ctr", "--namespace", "k8s.io", "images")

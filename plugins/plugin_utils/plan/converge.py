@@ -4,7 +4,7 @@
 
 """The rules of a whole cluster: what is wrong across hosts, who initialises, who joins, what each host needs.
 
-Everything here is pure: it reads what ``node_facts`` observed of each host and the options beside it, and decides.
+Everything here is pure: it reads what ``node_info`` observed of each host and the options beside it, and decides.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class ClusterPlan:
     together: Dict[str, List[str]] = field(default_factory=dict)
     images: Dict[str, List[str]] = field(default_factory=dict)
     cluster: Dict[str, Any] = field(default_factory=dict)
+    # What the module kubeconfig is given on each control plane that has something to do with kubeconfigs.
+    kubeconfigs: Dict[str, Dict[str, Any]] = field(default_factory=dict)
     # Names of checks that the user wants skipped.
     skip: Sequence[str] = ()
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import options as containerd_options
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
@@ -86,7 +86,7 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
 def option_findings(name: str, facts: Mapping[str, Any], wanted: Sequence[str] = NAMES) -> List[Finding]:
     """What is wrong with a host's options by themselves, of the components that are ``wanted``.
 
-    ``facts`` are what ``node_facts`` returns; of them ``options`` and ``problems`` are enough.
+    ``facts`` are what ``node_info`` returns; of them ``options`` and ``problems`` are enough.
     """
     options = _options(facts)
     return cluster.own_findings(name, _option_problems(facts, options), options["control_plane"], wanted)
@@ -120,7 +120,7 @@ def host(
     skip: Sequence[str] = (),
     wanted: Sequence[str] = NAMES,
 ) -> Host:
-    """A host as the rules of a cluster see it, out of what ``node_facts`` registered for it.
+    """A host as the rules of a cluster see it, out of what ``node_info`` registered for it.
 
     ``skip`` are names of checks that stop nothing, ``wanted`` the components of the play.
     """
@@ -188,35 +188,51 @@ def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:
     return name, from_dict(KubeadmState, facts["kubeadm"])
 
 
-def as_result(plan: ClusterPlan, components: Sequence[str]) -> Dict[str, Any]:
+def as_result(plan: ClusterPlan, components: Sequence[str], network: Optional[cni.CniOptions] = None) -> Dict[str, Any]:
     """The plan as the result of a task, for roles to read."""
-    todo = {}
+    network = network or cni.CniOptions()
+    cluster = {name: value for name, value in plan.cluster.items() if name != "nodes"}
+    calico = "cni" in components and network.plugin == "calico"
+    # Calico is applied in every run; one host has to take the task.
+    applies = plan.token_host if plan.token_host in plan.steps else next(iter(plan.steps), "")
+    hosts: Dict[str, Dict[str, Any]] = {}
     for name, steps in plan.steps.items():
         concerned = {step.component for step in steps}
-        todo[name] = {component: component in concerned for component in components}
+        todo = {component: component in concerned for component in components}
+        before = ("host", "kube_packages", "containerd", "control_plane")
+        images = plan.images.get(name, [])
+        hosts[name] = {
+            "todo": todo,
+            "steps": [step.public() for step in steps],
+            "kubeadm_version": plan.kubeadm.get(name, ""),
+            "node_name": plan.node_names.get(name, ""),
+            "extra_packages": plan.together.get(name, []),
+            "images": images,
+            "cluster": cluster,
+            "initializes": name == plan.init_host and "control_plane" in components,
+            "kubeconfig": plan.kubeconfigs.get(name, {}),
+            "joins_as": (
+                "control_plane" if name in plan.control_plane_joins else "worker" if name in plan.joins else ""
+            ),
+            "idle_before_join": not images and not any(todo.get(component) for component in before),
+            "idle_after_join": not any(todo.values()) and not (calico and name == applies),
+        }
     return {
         "changed": False,
-        "components": list(components),
+        "roles": list(components),
         "findings": [
             dict(to_dict(finding.problem), host=finding.host, component=finding.component) for finding in plan.findings
         ],
-        "hosts": {
-            name: {
-                "steps": [step.public() for step in steps],
-                "kubeadm_version": plan.kubeadm.get(name, ""),
-                "node_name": plan.node_names.get(name, ""),
-                "together": plan.together.get(name, []),
-                "images": plan.images.get(name, []),
-            }
-            for name, steps in plan.steps.items()
-        },
+        "hosts": hosts,
         "summary": plan.summary(),
-        "todo": todo,
         "init_host": plan.init_host,
-        "token_host": plan.token_host,
-        "cni_host": plan.cni_host,
+        "api_host": plan.token_host,
+        "pod_network": dict(
+            to_dict(network),
+            bridge=network.plugin == "bridge" and any(host["todo"].get("cni") for host in hosts.values()),
+        ),
         "joins": plan.joins,
         "control_plane_joins": plan.control_plane_joins,
-        "nodes_to_come": [{"name": node.name, "addresses": node.addresses} for node in plan.nodes_to_come],
+        "joining_nodes": [{"name": node.name, "addresses": node.addresses} for node in plan.nodes_to_come],
         "cluster": plan.cluster,
     }

@@ -60,6 +60,7 @@ class CallbackModule(CallbackBase):
                 "action": resolved,
                 "status": status,
                 "changed": bool(result.result.get("changed")),
+                "steps": [f"{one['component']}: {one['action']}" for one in result.result.get("steps") or []],
                 "local": resolved in LOCAL or task.connection == "local",
             }
         )

@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     KubeconfigOptions,
     KubeconfigState,
 )
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy, node_action
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 ADMIN = fixture("kubeadm/v1.35/admin.conf")
@@ -175,7 +175,8 @@ class Task(action.ActionModule):
     """The action with a connection that keeps what it would have printed."""
 
     def __init__(self, tmp_path: Path, module: dict[str, Any], check_mode: bool = False) -> None:
-        self._task = SimpleNamespace(args={"copy_to": str(tmp_path / "k" / "config")}, check_mode=check_mode)
+        args = {"copy_to": str(tmp_path / "k" / "config")}
+        self._task = SimpleNamespace(args=args, check_mode=check_mode, no_log=False)
         self._play_context = SimpleNamespace(no_log=False)
         self._connection = SimpleNamespace(_play_context=SimpleNamespace(no_log=False))
         self.module = module
@@ -185,7 +186,7 @@ class Task(action.ActionModule):
     def _execute_module(self, module_name: str = "", module_args: Any = None, **_others: Any) -> dict[str, Any]:
         self.calls.append(module_name)
         answer = self.module
-        if module_name:
+        if module_name != MODULE:
             answer = {"content": base64.b64encode(ADMIN.encode()).decode(), "encoding": "base64"}
         if not self._connection._play_context.no_log:
             self.printed += json.dumps(answer)
@@ -196,9 +197,12 @@ def answered(**more: Any) -> dict[str, Any]:
     return {"changed": False, "steps": [], "diff": [], "source": to_dict(kubeconfig.fingerprint(ADMIN)), **more}
 
 
+MODULE = "kubestead.cluster.kubeconfig"
+
+
 @pytest.fixture
 def no_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+    monkeypatch.setattr(node_action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
 
 
 @pytest.mark.usefixtures("no_base")
@@ -208,19 +212,19 @@ def test_the_kubeconfig_is_fetched_censored_and_only_when_it_differs(tmp_path: P
     result = task.run()
     assert result["changed"] and result["copy"] == str(target) and target.read_text() == ADMIN
     assert target.stat().st_mode & 0o777 == 0o600
-    assert task.calls == ["", "ansible.legacy.slurp"]
+    assert task.calls == [MODULE, "ansible.legacy.slurp"]
     assert "content" not in task.printed, "a connection prints this at -vvv"
     assert "client-key" not in json.dumps(result) and "source" not in result
     assert not task._play_context.no_log and not task._connection._play_context.no_log
     again = Task(tmp_path, answered())
-    assert again.run()["changed"] is False and again.calls == [""]
+    assert again.run()["changed"] is False and again.calls == [MODULE]
 
 
 @pytest.mark.usefixtures("no_base")
 def test_the_copy_in_a_dry_run_and_beside_a_failure(tmp_path: Path) -> None:
     task = Task(tmp_path, answered(), check_mode=True)
     result = task.run()
-    assert result["changed"] and result["steps"][0]["reason"] == "no kubeconfig yet" and task.calls == [""]
+    assert result["changed"] and result["steps"][0]["reason"] == "no kubeconfig yet" and task.calls == [MODULE]
     assert not (tmp_path / "k").exists()
     assert Task(tmp_path, {"failed": True, "msg": "x"}).run() == {"failed": True, "msg": "x"}
 
@@ -231,5 +235,5 @@ def test_a_foreign_file_on_the_control_machine_is_kept(tmp_path: Path) -> None:
     (tmp_path / "k" / "config").write_text(OTHER)
     task = Task(tmp_path, answered())
     result = task.run()
-    assert not result["changed"] and task.calls == [""] and (tmp_path / "k" / "config").read_text() == OTHER
+    assert not result["changed"] and task.calls == [MODULE] and (tmp_path / "k" / "config").read_text() == OTHER
     assert "is of another cluster (https://10.213.0.60:6443) and was left alone" in result["warnings"][0]

@@ -734,19 +734,10 @@ def test_proxies_of_the_package_manager(machine: Machine) -> None:
 # -- one set of defaults
 
 
-def test_defaults_of_module_role_and_options_agree() -> None:
+def test_defaults_of_role_and_options_agree() -> None:
     import yaml
 
     root = Path(__file__).resolve().parents[5]
     role = yaml.safe_load((root / "roles/kube_packages/defaults/main.yml").read_text())
     defaults = KubePackagesOptions()
     assert role == {"kube_packages_hold": defaults.hold, "kube_packages_key": defaults.key}
-    text = (root / "plugins/modules/kube_packages.py").read_text()
-    documented = yaml.safe_load(text.split('DOCUMENTATION = r"""')[1].split('"""')[0])["options"]
-    assert {name: option["default"] for name, option in documented.items()} == {
-        "kubernetes_version": defaults.version,
-        "packages_url": defaults.url,
-        "hold": defaults.hold,
-        "key": defaults.key,
-        "together": [],
-    }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of node_facts that runs on the control machine: it lays the wanted options beside what was observed."""
+"""The part of node_info that runs on the control machine: it lays the wanted options beside what was observed."""
 
 from __future__ import annotations
 
@@ -11,30 +11,46 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
 
 
-class ActionModule(ActionBase):
+class ActionModule(NodeAction):
     """Reads the host's variables, asks the node once, returns both.
 
     Role defaults are seen only by tasks of the host itself, never through hostvars; so this is where the options of a
     host are read, for the plan to use them. Options that are secret are left out; only their names are kept.
     """
 
+    RETURNS = frozenset(
+        (
+            "node",
+            "host",
+            "kube_packages",
+            "containerd",
+            "cni",
+            "kubeadm",
+            "kubeconfig",
+            "clock",
+            "ports",
+            "surroundings",
+            "reach",
+        )
+    )
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.
 
         A host whose options are wrong by themselves is not asked anything: that its variables tell is all there is.
         """
-        super().run(tmp, task_vars)
-        variables = _Variables(task_vars or {}, self._templar)
+        super(NodeAction, self).run(tmp, task_vars)
+        variables = Variables(task_vars or {}, self._templar)
         options: dict[str, Any] = {}
         secrets: dict[str, list[str]] = {}
         problems: list[dict[str, str]] = []
@@ -58,7 +74,7 @@ class ActionModule(ActionBase):
         peers = [] if witness else _peers(task_vars or {})
         arguments = {**registry.observation_arguments(options, peers), **given}
         asked = time.time()
-        result: dict[str, Any] = self._execute_module("kubestead.cluster.node_facts", arguments, task_vars=task_vars)
+        result = self.ask("node_info", arguments, task_vars)
         result.update(asked=asked, answered=time.time())
         result.update(judged)
         return result
@@ -96,20 +112,3 @@ def _port(value: Any) -> int:
     """The API server's port; what is no port is for the plan to report."""
     text = str(value or "")
     return int(text) if text.isdigit() else ports.API_PORT
-
-
-class _Variables(Mapping[str, Any]):
-    """The host's variables, templated one by one when they are asked for."""
-
-    def __init__(self, variables: Mapping[str, Any], templar: Any) -> None:
-        self._variables = variables
-        self._templar = templar
-
-    def __getitem__(self, name: str) -> Any:
-        return self._templar.template(self._variables[name])
-
-    def __iter__(self) -> Any:
-        return iter(self._variables)
-
-    def __len__(self) -> int:
-        return len(self._variables)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: cluster_nodes
+module: cluster_nodes_info
 short_description: List the nodes of a cluster, once they are as far as wanted
 version_added: 0.1.0
 description:
@@ -57,7 +57,7 @@ options:
 
 EXAMPLES = r"""
 - name: Wait until every node is ready
-  kubestead.cluster.cluster_nodes:
+  kubestead.cluster.cluster_nodes_info:
     wait_for: ready
   register: cluster
 """

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: node_facts
+module: node_info
 short_description: Observes what a node is and has, in one round trip
 version_added: 0.1.0
 description:
@@ -58,7 +58,7 @@ author:
 
 EXAMPLES = r"""
 - name: Observe every node
-  kubestead.cluster.node_facts:
+  kubestead.cluster.node_info:
   register: observed
 
 - name: Show the nodes that are in the cluster already

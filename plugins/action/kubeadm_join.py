@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The part of kubeadm_join that runs on the control machine: it takes the parts of a join out of what is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+
+#: What a node needs of the result of kubeadm_join_token, or of the lookup join_command.
+PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_key", "expires")
+
+
+class ActionModule(NodeAction):
+    """Runs the module with the parts of ``join``; options that are given beside it win."""
+
+    RETURNS = frozenset(("node_name", "endpoint", "phase", "control_plane", "ca_cert_hash"))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result."""
+        super(NodeAction, self).run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        join = arguments.pop("join", None)
+        if join is not None and not isinstance(join, Mapping):
+            raise AnsibleActionFail(
+                "join is not a dictionary; give what kubeadm_join_token registered, or the lookup join_command"
+            )
+        for name in PARTS:
+            # Whether the token is still good is asked of the cluster; the clock of the control machine may differ.
+            if join and join.get(name) and name != "expires":
+                arguments.setdefault(name, join[name])
+        if not arguments.get("control_plane"):
+            arguments.pop("certificate_key", None)
+        return self.ask("kubeadm_join", arguments, task_vars)

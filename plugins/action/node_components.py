@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""node_components: prepares a machine from its variables, and initializes the cluster where the plan says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
+
+from ansible_collections.kubestead.cluster.plugins.module_utils import preparation
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
+
+display = Display()
+
+CONTROL_PLANE = "control_plane"
+CHOICES = (*preparation.COMPONENTS, CONTROL_PLANE)
+#: Their options are those of other components.
+WITHOUT_OPTIONS = ("images", CONTROL_PLANE)
+
+
+class ActionModule(NodeAction):
+    """One task for all that a machine needs, so that each host proceeds at its own pace under any strategy."""
+
+    RETURNS = frozenset(("seconds", "component"))
+    _VALID_ARGS = frozenset(("components", "plan"))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Apply the components; the result has the steps of all of them."""
+        super(NodeAction, self).run(tmp, task_vars)
+        variables = task_vars or {}
+        plan = self._task.args.get("plan") or {}
+        components = selected(self._components(), variables.get("ansible_run_tags"), variables.get("ansible_skip_tags"))
+        result: dict[str, Any] = {"changed": False, "steps": [], "diff": []}
+        self._prepare(result, components, plan, variables)
+        if result.get("failed") or CONTROL_PLANE not in components:
+            return result
+        if plan.get("initializes"):
+            self._call(result, "init", "kubeadm_init", init_arguments(variables, self._templar, plan), variables)
+        if plan.get("kubeconfig") and not result.get("failed"):
+            self._call(result, "kubeconfig", "kubeconfig", dict(plan["kubeconfig"]), variables)
+        return result
+
+    def _components(self) -> list[str]:
+        given = self._task.args.get("components")
+        names = [given] if isinstance(given, str) else list(given or [])
+        unknown = [str(name) for name in names if name not in CHOICES]
+        if unknown or not names:
+            wrong = f"names {unknown[0]!r}" if unknown else "is empty"
+            raise AnsibleActionFail(f"components {wrong}; give some of {', '.join(CHOICES)} (nothing was changed)")
+        return names
+
+    def _prepare(
+        self, result: dict[str, Any], components: list[str], plan: Mapping[str, Any], variables: dict[str, Any]
+    ) -> None:
+        """Let the module apply what concerns the machine alone."""
+        own = [name for name in components if name in preparation.COMPONENTS]
+        if plan:
+            # The plan knows which of them have something to do; the others need not look again.
+            own = [name for name in own if (plan.get("images") if name == "images" else plan["todo"].get(name))]
+        if not own:
+            return
+        options, credentials = options_of(own, variables, self._templar, plan)
+        expected = {name: plan[name] for name in ("kubeadm_version", "extra_packages", "images") if name in plan}
+        # Of two roles in one play, the first has been applied by an earlier task.
+        expected["packages_come"] = "kube_packages" in own or "kube_packages_result" in variables
+        arguments = {
+            "components": own,
+            "options": options,
+            "registry_credentials": credentials,
+            "expected": expected,
+        }
+        answer = self.ask("node_components", arguments, variables)
+        self._add(result, answer)
+        self._tell(variables, answer)
+
+    def _call(
+        self, result: dict[str, Any], key: str, name: str, arguments: dict[str, Any], variables: dict[str, Any]
+    ) -> None:
+        """Run another action of the collection on the same host."""
+        task = self._task.copy()
+        task.action = f"kubestead.cluster.{name}"
+        task.args = arguments
+        action = self._shared_loader_obj.action_loader.get(
+            task.action,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        answer: dict[str, Any] = action.run(task_vars=variables)
+        self._add(result, answer)
+        result[key] = {
+            name: value for name, value in answer.items() if name not in ("diff", "steps") and not name.startswith("_")
+        }
+        self._tell(variables, answer)
+
+    def _add(self, result: dict[str, Any], answer: Mapping[str, Any]) -> None:
+        for key in ("steps", "diff", "warnings"):
+            if answer.get(key):
+                result.setdefault(key, []).extend(answer[key])
+        result["changed"] = result["changed"] or bool(answer.get("changed"))
+        ended = answer.get("failed") or answer.get("unreachable")
+        for key, value in answer.items():
+            if key not in ("steps", "diff", "warnings", "changed") and (ended or key in ("seconds", "invocation")):
+                result[key] = value
+
+    def _tell(self, variables: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Show what was done, a line for each component."""
+        host = str(variables.get("inventory_hostname", ""))
+        counts: dict[str, int] = {}
+        for step in answer.get("steps") or []:
+            name = line(step.get("component", ""))
+            counts[name] = counts.get(name, 0) + 1
+        for name, count in counts.items():
+            seconds = (answer.get("seconds") or {}).get(name)
+            took = f" in {float(seconds):.1f} s" if isinstance(seconds, (int, float)) else ""
+            display.display(f"  {host}  {name}: {count} step{'s' if count > 1 else ''}{took}", color="yellow")
+
+
+def selected(components: list[str], run_tags: Any, skip_tags: Any) -> list[str]:
+    """The components that ``--tags`` and ``--skip-tags`` leave; all of them where no tag names a component."""
+    wanted = set(run_tags or ()) & set(CHOICES)
+    unwanted = set(skip_tags or ())
+    return [name for name in components if (not wanted or name in wanted) and name not in unwanted]
+
+
+def options_of(
+    components: Iterable[str], variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The options of components as plain data, and the credentials apart from them. Fails naming the variable."""
+    found: dict[str, Any] = {}
+    credentials: list[dict[str, Any]] = []
+    for name in components:
+        if name in WITHOUT_OPTIONS:
+            continue
+        try:
+            options = registry.options_from_variables(name, Variables(variables, templar))
+            options.validate()
+        except OptionError as err:
+            raise AnsibleActionFail(f"{err.option} {err.problem}; {err.fix} (nothing was changed)") from None
+        found[name] = to_dict(options)
+        credentials += found[name].pop("registry_credentials", [])
+        if name == "host" and plan.get("cluster"):
+            found[name]["pod_cidr"] = plan["cluster"]["pod_cidr"]
+    return found, credentials
+
+
+def init_arguments(variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of kubeadm_init: the host's variables, and what the plan decided for the cluster."""
+    options = to_dict(registry.options_from_variables(CONTROL_PLANE, Variables(variables, templar)))
+    cluster = plan["cluster"]
+    options.update(pod_cidr=cluster["pod_cidr"], service_cidr=cluster["service_cidr"])
+    options.update(control_plane_endpoint=cluster["endpoint"], kubeadm_version=plan["kubeadm_version"])
+    del options["endpoint"]
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The preparation of a machine: its components one after the other, in one process on the node."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Sequence
+
+from .containerd import apply as containerd_apply
+from .containerd import observe as containerd_observe
+from .containerd import plan as containerd_plan
+from .containerd import pull
+from .containerd.options import ContainerdOptions
+from .core.errors import KubesteadError
+from .core.options import from_dict
+from .core.step import Step
+from .core.system import System
+from .host import prepare as host
+from .packages import kube_observe, kube_plan, manager, transaction
+from .packages.kube import KubePackagesOptions
+
+#: In the order in which they are applied: kubeadm names the sandbox image that containerd is configured with.
+COMPONENTS = ("host", "kube_packages", "containerd", "images")
+
+# Seconds that one image may take. The kubelet pulls what is missing.
+_PULL_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the plan knows of the host beyond its options.
+
+    ``kubeadm_version`` is the version once the packages are installed, for a dry run; ``extra_packages`` are installed
+    in the same transaction as the kube packages; ``images`` are those to pull. ``packages_come`` tells that the kube
+    packages are applied before this, in the same run.
+    """
+
+    kubeadm_version: str = ""
+    extra_packages: List[str] = field(default_factory=list)
+    images: List[str] = field(default_factory=list)
+    packages_come: bool = False
+
+
+@dataclass
+class Report:
+    """What was done, or in a dry run would be. ``seconds`` maps a component to the time it took."""
+
+    steps: List[Step] = field(default_factory=list)
+    warnings: List[str] = field(default_factory=list)
+    seconds: Dict[str, float] = field(default_factory=dict)
+
+
+class Preparation:
+    """Applies components to a machine. With ``check_mode`` nothing is changed."""
+
+    def __init__(self, system: System, expected: Expected, check_mode: bool = False) -> None:
+        self.system = system
+        self.expected = expected
+        self.check_mode = check_mode
+        self.report = Report()
+
+    def run(self, components: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> Report:
+        """Apply the components in their order, whatever order they are given in.
+
+        Raises :class:`KubesteadError` that begins with the component; what was done before is in the details.
+        """
+        work: Dict[str, Callable[[Mapping[str, Any]], None]] = {
+            "host": self._host,
+            "kube_packages": self._kube_packages,
+            "containerd": self._containerd,
+            "images": self._images,
+        }
+        for name in COMPONENTS:
+            if name not in components:
+                continue
+            started = time.monotonic()
+            try:
+                work[name](options.get(name) or {})
+            except KubesteadError as err:
+                done = [] if self.check_mode else [step.public() for step in self.report.steps]
+                details = dict(err.details, component=name, steps=done, changed=bool(done))
+                raise KubesteadError("{0}: {1}".format(name, err.message), details) from err
+            self.report.seconds[name] = round(time.monotonic() - started, 2)
+        return self.report
+
+    def _apply(self, steps: Sequence[Step], apply: Callable[[Step, System], Any]) -> None:
+        for step in steps:
+            if not self.check_mode:
+                apply(step, self.system)
+            self.report.steps.append(step)
+
+    def _host(self, given: Mapping[str, Any]) -> None:
+        options = from_dict(host.HostOptions, given)
+        options.validate()
+        state = host.observe(self.system, options.kernel_modules, list(options.sysctls))
+        for problem in host.problems(state, options):
+            if problem.level == "error":
+                raise KubesteadError(problem.line)
+            self.report.warnings.append(problem.line)
+        self._apply(host.plan(state, options), host.apply)
+
+    def _kube_packages(self, given: Mapping[str, Any]) -> None:
+        options = from_dict(KubePackagesOptions, given)
+        options.validate()
+        state = kube_observe.observe(self.system, options.url, options.request)
+        self.report.warnings += [
+            problem.line for problem in kube_plan.problems(state, options) if problem.level == "warning"
+        ]
+        self._apply(kube_plan.plan(state, options, self.expected.extra_packages), kube_plan.apply)
+
+    def _containerd(self, given: Mapping[str, Any]) -> None:
+        options = from_dict(ContainerdOptions, given)
+        options.validate()
+        version = self.expected.kubeadm_version if self.check_mode else ""
+        state = containerd_observe.observe(self.system, options.image_repository, reveal=True, kubeadm_version=version)
+        state = containerd_plan.foresee(state, version, options.image_repository)
+        missing = [] if self._comes_with_others(state.packages) else containerd_plan.to_come(state, options)
+        if missing:
+            self._install(missing)
+            if not self.check_mode:
+                state = containerd_observe.observe(self.system, options.image_repository, reveal=True)
+        steps = containerd_plan.plan(state, options, package_comes=True)
+        self._apply(steps, containerd_apply.apply)
+        # Whether another file overrides what was written shows only now.
+        if steps and state.other_dropins and not self.check_mode:
+            state = containerd_observe.observe(self.system, options.image_repository)
+        self.report.warnings += [problem.line for problem in containerd_plan.problems(state, options)]
+
+    def _comes_with_others(self, installed: Mapping[str, str]) -> bool:
+        """True in a dry run where the transaction of the kube packages installs the runtime as well."""
+        come = self.expected.packages_come and bool(self.expected.extra_packages)
+        return self.check_mode and come and not installed
+
+    def _install(self, names: Sequence[str]) -> None:
+        wanted = [manager.Wanted(name) for name in names]
+        state = manager.observe(self.system, wanted)
+        self._apply(manager.plan(state, wanted, component="containerd"), transaction.apply)
+
+    def _images(self, _given: Mapping[str, Any]) -> None:
+        missing = pull.observe(self.system, self.expected.images)
+        report = pull.PullReport(pulled=missing)
+        if not self.check_mode:
+            report = pull.pull(self.system, missing, _PULL_TIMEOUT)
+        for image, reason in report.failed.items():
+            self.report.warnings.append("{0} can't be pulled yet: {1}".format(image, reason))
+        self.report.steps += pull.plan(report.pulled)

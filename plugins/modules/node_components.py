@@ -1,0 +1,180 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_components
+short_description: Bring the components of a node to the desired state
+version_added: 0.1.0
+description:
+  - Prepares a machine to be a Kubernetes node, in one task and one round trip, so that each machine proceeds at its own
+    pace. Each component observes the machine, plans, and applies what differs.
+  - The options of a component are the variables of the role with its name (C(host_*), C(kube_packages_*),
+    C(containerd_*), C(control_plane_*)) and those of the role P(kubestead.cluster.cluster#role) (C(cluster_*)).
+  - V(host) switches swap off and keeps it off, provides the kernel features that Kubernetes needs, and sets sysctls.
+    Entries of C(/etc/fstab) and lines of other sysctl files that contradict become comments.
+  - V(kube_packages) defines the signed package repository of one minor version, installs and holds C(kubelet),
+    C(kubeadm), C(kubectl) and C(kubernetes-cni) at one version, and enables the kubelet. An installed version that
+    satisfies the request stays. On a member of a cluster another version is refused.
+  - V(containerd) installs containerd and configures it for the configuration version that the binary supports. Other
+    settings stay. It is restarted only when the meaning of its configuration has changed.
+  - V(images) pulls the images that the plan names, while the cluster is being created elsewhere.
+  - V(control_plane) runs M(kubestead.cluster.kubeadm_init) on the host that the plan chose, and installs the admin
+    kubeconfig as M(kubestead.cluster.kubeconfig) does.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+options:
+  components:
+    description:
+      - The components to apply. Their order is fixed; the order in this list does not matter.
+      - With tags given to the run (C(--tags), C(--skip-tags)), only the components whose names they select are applied.
+    type: list
+    elements: str
+    required: true
+    choices: [host, kube_packages, containerd, images, control_plane]
+  plan:
+    description:
+      - The entry of this host in RV(kubestead.cluster.cluster_plan#module:hosts). Without it the components are applied
+        from the variables alone, and V(images) and V(control_plane) do nothing.
+    type: dict
+    default: {}
+  options:
+    description: Set by the action plugin, from the host's variables.
+    type: dict
+    default: {}
+  expected:
+    description: Set by the action plugin, from O(plan).
+    type: dict
+    default: {}
+  registry_credentials:
+    description: Set by the action plugin, from C(containerd_registry_credentials).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      registry:
+        description: The host of the registry, with its port.
+        type: str
+        required: true
+      username:
+        description: The name to log in with.
+        type: str
+        required: true
+      password:
+        description: The password or access token.
+        type: str
+        required: true
+attributes:
+  action:
+    description: Runs in part on the control machine, where it reads the host's variables.
+    support: full
+author:
+  - The kubestead authors (@kubestead)
+seealso:
+  - module: kubestead.cluster.cluster_plan
+"""
+
+EXAMPLES = r"""
+- name: Prepare the operating system and the container runtime
+  kubestead.cluster.node_components:
+    components: [host, containerd]
+  vars:
+    host_sysctls:
+      vm.max_map_count: 262144
+    containerd_registry_mirrors:
+      docker.io:
+        - https://mirror.example.com
+
+- name: Prepare machines and initialize the first control plane
+  kubestead.cluster.node_components:
+    components: [host, kube_packages, containerd, images, control_plane]
+    plan: "{{ preflight_plan.hosts[inventory_hostname] }}"
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or would be in check mode, in order, with its reason.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - component: containerd
+      action: restart
+      target: containerd.service
+      reason: SystemdCgroup false -> true
+seconds:
+  description: The time that each component took, in seconds.
+  returned: success
+  type: dict
+  sample: {"host": 0.3, "kube_packages": 7.2, "containerd": 1.4}
+init:
+  description: The result of M(kubestead.cluster.kubeadm_init).
+  returned: on the host that initializes the cluster
+  type: dict
+kubeconfig:
+  description: The result of M(kubestead.cluster.kubeconfig).
+  returned: on a control plane whose plan has steps of V(control_plane)
+  type: dict
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import diff
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.preparation import Expected, Preparation
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    credential = {
+        "registry": {"type": "str", "required": True},
+        "username": {"type": "str", "required": True},
+        "password": {"type": "str", "required": True, "no_log": True},
+    }
+    choices = ["host", "kube_packages", "containerd", "images", "control_plane"]
+    return {
+        "components": {"type": "list", "elements": "str", "required": True, "choices": choices},
+        "plan": {"type": "dict", "default": {}},
+        "options": {"type": "dict", "default": {}},
+        "expected": {"type": "dict", "default": {}},
+        "registry_credentials": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": credential,
+            "no_log": False,
+        },
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Apply the components."""
+    params = module.params
+    options = {str(name): dict(given) for name, given in params["options"].items()}
+    options.setdefault("containerd", {})["registry_credentials"] = params["registry_credentials"]
+    preparation = Preparation(system, from_dict(Expected, params["expected"]), module.check_mode)
+    report = preparation.run(params["components"], options)
+    for text in report.warnings:
+        module.warn(text)
+    return {
+        "changed": bool(report.steps),
+        "steps": [step.public() for step in report.steps],
+        "diff": diff(report.steps),
+        "seconds": report.seconds,
+    }
+
+
+def main() -> None:
+    """The module's entry."""
+    ansible_module.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""node_components on the control machine: which components, with which options, and what is added up."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.action import node_components
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
+
+STEP = {"component": "host", "action": "set", "target": "net.ipv4.ip_forward", "reason": "0 -> 1"}
+CLUSTER = {"pod_cidr": "10.244.0.0/16,fd00:1::/56", "service_cidr": "10.96.0.0/12", "endpoint": "api.example:6443"}
+PLAN = {
+    "todo": {"host": True, "kube_packages": False, "containerd": True, "control_plane": False},
+    "images": [],
+    "kubeadm_version": "1.36.2",
+    "extra_packages": ["containerd"],
+    "cluster": CLUSTER,
+    "initializes": False,
+    "kubeconfig": {},
+}
+
+
+class Action(node_components.ActionModule):
+    """The action with answers instead of a host."""
+
+    def __init__(self, arguments: dict[str, Any], *answers: dict[str, Any]) -> None:
+        self._task = SimpleNamespace(args=arguments, action="kubestead.cluster.node_components", check_mode=False)
+        self._task.copy = SimpleNamespace
+        self._templar = SimpleNamespace(template=lambda value: value)
+        self._connection = self._play_context = self._loader = None
+        self._shared_loader_obj = SimpleNamespace(action_loader=SimpleNamespace(get=self._other))
+        self.answers = list(answers)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def _execute_module(self, module_name: str = "", module_args: Any = None, **_others: Any) -> dict[str, Any]:
+        self.asked.append((module_name, module_args))
+        return self.answers.pop(0)
+
+    def _other(self, name: str, task: Any, **_others: Any) -> Any:
+        def run(task_vars: Any) -> dict[str, Any]:
+            self.asked.append((name, task.args))
+            return self.answers.pop(0)
+
+        return SimpleNamespace(run=run)
+
+
+@pytest.fixture(autouse=True)
+def no_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+
+
+def run(action: Action, **variables: Any) -> dict[str, Any]:
+    return action.run(task_vars={"inventory_hostname": "w1", **variables})
+
+
+def test_components_with_nothing_to_do_are_not_asked_again() -> None:
+    action = Action({"components": ["host", "kube_packages", "containerd"], "plan": PLAN}, {"changed": False})
+    run(action)
+    ((name, arguments),) = action.asked
+    assert name == "kubestead.cluster.node_components" and arguments["components"] == ["host", "containerd"]
+    assert set(arguments["options"]) == {"host", "containerd"}
+
+
+def test_a_host_with_nothing_to_do_is_not_asked_at_all() -> None:
+    idle = {**PLAN, "todo": dict.fromkeys(PLAN["todo"], False)}
+    action = Action({"components": ["host", "images", "control_plane"], "plan": idle})
+    assert run(action) == {"changed": False, "steps": [], "diff": []} and action.asked == []
+
+
+def test_the_pod_range_is_the_clusters_and_not_the_variable() -> None:
+    action = Action({"components": ["host"], "plan": PLAN}, {"changed": False})
+    run(action, cluster_pod_cidr="")
+    assert action.asked[0][1]["options"]["host"]["pod_cidr"] == CLUSTER["pod_cidr"]
+
+
+def test_credentials_travel_apart_from_the_other_options() -> None:
+    credential = {"registry": "r.example", "username": "u", "password": "hidden-word"}
+    action = Action({"components": ["containerd"], "plan": PLAN}, {"changed": False})
+    run(action, containerd_registry_credentials=[credential])
+    arguments = action.asked[0][1]
+    assert arguments["registry_credentials"] == [credential]
+    assert "hidden-word" not in str(arguments["options"])
+
+
+def test_an_option_that_is_wrong_is_named_before_the_host_is_asked() -> None:
+    action = Action({"components": ["containerd"]})
+    with pytest.raises(
+        AnsibleActionFail, match=r"containerd_cni_bin_dir is 'bin', not an absolute path.*nothing was changed"
+    ):
+        run(action, containerd_cni_bin_dir="bin")
+    assert action.asked == []
+
+
+@pytest.mark.parametrize("given", [[], None, ["docker"], "docker"])
+def test_unknown_components_are_refused(given: Any) -> None:
+    with pytest.raises(AnsibleActionFail, match="components .*give some of host, kube_packages"):
+        run(Action({"components": given}))
+
+
+def test_the_first_control_plane_is_initialized_after_its_machine_is_prepared() -> None:
+    plan = {**PLAN, "initializes": True, "kubeconfig": {"user": "admin"}}
+    action = Action(
+        {"components": ["host", "control_plane"], "plan": plan},
+        {"changed": True, "steps": [STEP], "seconds": {"host": 0.2}},
+        {"changed": True, "steps": [dict(STEP, component="control_plane")], "phase": "done"},
+        {"changed": False, "steps": []},
+    )
+    result = run(action, cluster_service_cidr="10.0.0.0/8")
+    assert [name for name, _arguments in action.asked] == [
+        "kubestead.cluster.node_components",
+        "kubestead.cluster.kubeadm_init",
+        "kubestead.cluster.kubeconfig",
+    ]
+    init = action.asked[1][1]
+    assert (init["pod_cidr"], init["service_cidr"]) == (CLUSTER["pod_cidr"], "10.96.0.0/12")
+    assert init["control_plane_endpoint"] == "api.example:6443" and "taints" not in init and "endpoint" not in init
+    assert result["changed"] and [step["component"] for step in result["steps"]] == ["host", "control_plane"]
+    assert result["init"]["phase"] == "done" and result["kubeconfig"] == {"changed": False}
+
+
+def test_nothing_is_initialized_on_a_machine_that_could_not_be_prepared() -> None:
+    plan = {**PLAN, "initializes": True}
+    failure = {"failed": True, "msg": "containerd: it does not start", "component": "containerd", "changed": True}
+    action = Action({"components": ["containerd", "control_plane"], "plan": plan}, dict(failure))
+    result = run(action)
+    assert len(action.asked) == 1
+    assert result["failed"] and result["msg"] == failure["msg"] and result["changed"]
+
+
+def test_a_host_that_is_lost_on_the_way_is_unreachable() -> None:
+    action = Action({"components": ["host"], "plan": PLAN}, {"unreachable": True, "msg": "no route to host"})
+    result = run(action)
+    assert result["unreachable"] is True and result["msg"] == "no route to host"
+
+
+@pytest.mark.parametrize(
+    ("run_tags", "skip_tags", "left"),
+    [
+        (["all"], [], ["host", "containerd"]),
+        (["containerd"], [], ["containerd"]),
+        (["all"], ["containerd"], ["host"]),
+        (["join"], [], ["host", "containerd"]),
+        (None, None, ["host", "containerd"]),
+    ],
+)
+def test_tags_select_components(run_tags: Any, skip_tags: Any, left: list[str]) -> None:
+    assert node_components.selected(["host", "containerd"], run_tags, skip_tags) == left
