@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 
 from ..core.errors import CommandError, KubesteadError
+from ..core.redact import redact, redact_data
 from ..core.step import Step
 from ..core.system import System
 from .config import desired_config, desired_dropin, render_config, render_dropin
 from .observe import cri_error
 from .options import ContainerdOptions
-from .state import BACKUP_SUFFIX, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, redacted
+from .state import BACKUP_SUFFIX, CONFIG, DROPIN, PENDING, UNIT, ContainerdState
 
 PROBE_SECONDS = 30.0
 
@@ -65,7 +66,7 @@ def _write_config(system: System, state: ContainerdState, options: ContainerdOpt
         _back_up(system, CONFIG, backup)
     system.write(PENDING, "")
     mode = system.mode(CONFIG) or 0o644
-    system.write(CONFIG, text, mode=mode & 0o600 if redacted(config) != config else mode)
+    system.write(CONFIG, text, mode=mode & 0o600 if redact_data(config) != config else mode)
 
 
 def _write_dropin(system: System, state: ContainerdState, options: ContainerdOptions) -> None:
@@ -74,7 +75,7 @@ def _write_dropin(system: System, state: ContainerdState, options: ContainerdOpt
     _judge(system, text, "containerd_config_dropin")
     system.write(PENDING, "")
     # It repeats a section of the configuration, which may hold a password.
-    system.write(DROPIN, text, mode=0o600 if redacted(data) != data else 0o644)
+    system.write(DROPIN, text, mode=0o600 if redact_data(data) != data else 0o644)
 
 
 def _judge(system: System, text: str, name: str) -> None:
@@ -83,7 +84,7 @@ def _judge(system: System, text: str, name: str) -> None:
     if not result.ok:
         raise CommandError(
             "{0} is refused by containerd: {1}; nothing was changed in it".format(name, result.last_line),
-            {"rc": result.rc, "stderr": result.stderr},
+            {"rc": result.rc, "stderr": redact(result.stderr)},
         )
 
 
@@ -107,7 +108,8 @@ def _restart(system: System) -> None:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.1)
-    journal = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout.splitlines()
+    output = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout
+    journal = redact(output).splitlines()
     said = next((line for line in reversed(journal) if _tells(line)), "")
     raise CommandError(
         "containerd does not serve CRI after its restart: {0}{1}; see 'journalctl -u containerd'".format(

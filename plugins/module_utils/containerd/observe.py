@@ -14,6 +14,7 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import versions
+from ..core.redact import redact_data
 from ..core.system import System
 from ..packages.manager import policy
 from . import toml
@@ -28,7 +29,7 @@ from .schema import (
     sandbox_path,
     systemd_cgroup,
 )
-from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile, redacted, unredacted
+from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile
 
 # -- observing
 
@@ -52,7 +53,7 @@ def observe(
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
     effective = _effective(system, schema) if schema and text is not None else None
-    shown = unredacted if reveal else redacted
+    shown = _unchanged if reveal else redact_data
     active, enabled = _service(system)
     kubeadm = versions.parse(kubeadm_version or system.run(["kubeadm", "version", "-o", "short"]).stdout)
     return ContainerdState(
@@ -83,6 +84,11 @@ def observe(
         kubeadm_version=str(kubeadm or ""),
         kubeadm_sandbox=_kubeadm_sandbox(system, kubeadm, image_repository) if kubeadm else "",
     )
+
+
+def _unchanged(value: Any) -> Any:
+    """The value as it is; the counterpart of :func:`redact_data`."""
+    return value
 
 
 def _packages(system: System) -> Dict[str, str]:
@@ -216,7 +222,7 @@ def _hosts(system: System, shown: Callable[[Any], Any]) -> List[HostsFile]:
                 ours=is_ours(text),
                 mode=system.mode(path) or 0,
                 data=shown(data or {}),
-                order=list(hosts) if isinstance(hosts, Mapping) else [],
+                order=list(shown(hosts)) if isinstance(hosts, Mapping) else [],
                 error=error,
             )
         )

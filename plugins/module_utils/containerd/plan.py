@@ -13,6 +13,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from ..core import versions
 from ..core.errors import OptionError
 from ..core.problem import Problem
+from ..core.redact import is_secret_key, redact, redact_data
 from ..core.step import Step
 from . import toml
 from .config import desired_config, desired_dropin, render_dropin
@@ -20,7 +21,7 @@ from .observe import conf_d_path, kubeadm_pause_image
 from .options import COMPONENT, ContainerdOptions
 from .registries import desired_ca_files, desired_hosts, has_secret, hosts_mode, hosts_path, hosts_reason, render_hosts
 from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, disabled_cri
-from .state import BACKUP_SUFFIX, CERTS_D, CONF_D, CONFIG, DROPIN, SECRET_KEYS, UNIT, ContainerdState, redacted
+from .state import BACKUP_SUFFIX, CERTS_D, CONF_D, CONFIG, DROPIN, UNIT, ContainerdState
 
 
 def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
@@ -140,9 +141,9 @@ def plan(
         # What can't be read can't be kept in place either.
         backup = ".broken" if state.config_error else backup
         data = {"options": options, "state": state, "backup": backup}
-        before = toml.dumps(redacted(state.config)) if state.config else ""
+        before = toml.dumps(redact_data(state.config)) if state.config else ""
         changes.append(
-            Step(COMPONENT, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redacted(config)), data)
+            Step(COMPONENT, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redact_data(config)), data)
         )
     return steps + files + changes + _plan_service(state, causes) + leftovers
 
@@ -152,14 +153,14 @@ def _plan_dropin(
 ) -> Tuple[List[str], List[Step]]:
     """Why containerd is to be restarted for the drop-in, and the step that changes it."""
     wanted = desired_dropin(state, options, config)
-    before = render_dropin(redacted(state.dropin)) if state.dropin else ""
+    before = render_dropin(redact_data(state.dropin)) if state.dropin else ""
     if wanted is None and (state.dropin is not None or state.dropin_error):
         reason = "containerd_config_dropin is empty"
         step = Step(COMPONENT, "remove_dropin", DROPIN, reason, before, "")
-    elif wanted is not None and state.dropin != (redacted(wanted) if unknown else wanted):
+    elif wanted is not None and state.dropin != (redact_data(wanted) if unknown else wanted):
         reason = _dropin_reason(state)
         data = {"options": options, "state": state}
-        step = Step(COMPONENT, "write_dropin", DROPIN, reason, before, render_dropin(redacted(wanted)), data)
+        step = Step(COMPONENT, "write_dropin", DROPIN, reason, before, render_dropin(redact_data(wanted)), data)
     else:
         return [], []
     return ["{0}: {1}".format(DROPIN, reason)], [step]
@@ -207,7 +208,7 @@ def _differences(current: Mapping[str, Any], wanted: Mapping[str, Any], path: Li
             found += _differences(old or {}, new, where)
         elif key not in wanted:
             found.append("{0} removed".format(_short(where)))
-        elif str(key).lower() in SECRET_KEYS and not isinstance(new, Mapping):
+        elif is_secret_key(key) and not isinstance(new, Mapping):
             found.append("{0} {1}".format(_short(where), "set" if old is None else "changed"))
         elif where == ["imports"]:
             found.append("imports {0}".format(CONF_D))
@@ -241,8 +242,8 @@ def _short(path: Sequence[str]) -> str:
 
 
 def shown_value(value: Any) -> str:
-    """A scalar as TOML writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A scalar as TOML writes it, without secrets."""
+    return str(value).lower() if isinstance(value, bool) else redact(str(value))
 
 
 def _plan_bare() -> List[Step]:
@@ -275,15 +276,15 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
             continue
         reason = hosts_reason(there, data)
         if reason:
-            before = render_hosts(redacted(there.data)) if there and there.data else ""
+            before = render_hosts(redact_data(there.data)) if there and there.data else ""
             known = {"text": render_hosts(data), "mode": hosts_mode(data), "backup": bool(there and not there.ours)}
             steps.append(
-                Step(COMPONENT, "write_hosts", hosts_path(name), reason, before, render_hosts(redacted(data)), known)
+                Step(COMPONENT, "write_hosts", hosts_path(name), reason, before, render_hosts(redact_data(data)), known)
             )
     leftovers: List[Step] = []
     for name, entry in present.items():
         if name not in wanted and entry.ours and not (hidden and has_secret(entry.data)):
-            before = render_hosts(redacted(entry.data))
+            before = render_hosts(redact_data(entry.data))
             reason = "neither a mirror nor credentials are set for it"
             leftovers.append(Step(COMPONENT, "remove_hosts", hosts_path(name), reason, before, ""))
     for path in sorted(set(state.ca_files) - set(authorities)):

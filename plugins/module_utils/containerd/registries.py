@@ -10,10 +10,11 @@ import base64
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
+from ..core.redact import redact_data
 from . import toml
 from .options import ContainerdOptions, Mirror, Mirrors, RegistryCredential
 from .schema import MARK
-from .state import CERTS_D, HostsFile, redacted
+from .state import CERTS_D, HostsFile
 
 DOCKER_HOSTS = ("docker.io", "registry-1.docker.io", "index.docker.io")
 
@@ -122,7 +123,7 @@ def hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:
         return "not there"
     if there.error:
         return "the file can't be used ({0})".format(there.error)
-    if redacted(there.data) != redacted(data) or there.order != list(data.get("host", {})):
+    if redact_data(there.data) != redact_data(data) or there.order != list(data.get("host", {})):
         return "other mirrors" if there.ours else "replaces a file that somebody else wrote"
     if there.data != data:
         return "other credentials"

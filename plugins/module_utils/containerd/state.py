@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Optional
 
 CONFIG = "/etc/containerd/config.toml"
 BACKUP_SUFFIX = ".before-kubestead"
@@ -17,8 +17,6 @@ CERTS_D = "/etc/containerd/certs.d"
 # There from before a configuration is written until the restart after it has ended: a run killed in between shows.
 PENDING = "/run/kubestead/containerd-restart"
 UNIT = "containerd.service"
-HIDDEN = "(hidden)"
-SECRET_KEYS = ("password", "auth", "identitytoken", "authorization")
 
 
 @dataclass(frozen=True)
@@ -71,22 +69,3 @@ class ContainerdState:
     restart_pending: bool = False
     kubeadm_version: str = ""
     kubeadm_sandbox: str = ""
-
-
-def redacted(value: Any) -> Any:
-    """Data without what only the machine itself may know: passwords, tokens and authorization headers."""
-    if isinstance(value, Mapping):
-        return {
-            key: HIDDEN
-            if str(key).lower() in SECRET_KEYS and not isinstance(item, Mapping) and item
-            else redacted(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [redacted(item) for item in value]
-    return value
-
-
-def unredacted(value: Any) -> Any:
-    """The value as it is; the counterpart of :func:`redacted`."""
-    return value

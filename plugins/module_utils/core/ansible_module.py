@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from .errors import KubesteadError
+from .redact import redact, redact_data
 from .step import Step, diff
 from .system import System
 
@@ -36,5 +37,6 @@ def run(module: AnsibleModule, work: Callable[[AnsibleModule, System], Dict[str,
     except KubesteadError as err:
         failure = err
     if failure is not None:
-        module.fail_json(msg=failure.message, **failure.details)
+        # Filtered at its source already; this is for what nobody thought of.
+        module.fail_json(msg=redact(failure.message), **redact_data(failure.details))
     module.exit_json(**result)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from .errors import CommandError
+from .redact import redact
 
 DEFAULT_TIMEOUT = 60.0
 
@@ -37,11 +38,11 @@ class Result:
 
     @property
     def last_line(self) -> str:
-        """The last line that says something, of stderr or else of stdout: mostly the cause of a failure."""
+        """The last line that says something, of stderr or else of stdout, without secrets: mostly a failure's cause."""
         for text in (self.stderr, self.stdout):
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             if lines:
-                return lines[-1]
+                return redact(lines[-1])
         return ""
 
 
@@ -108,7 +109,7 @@ class System:
         if check and not result.ok:
             raise CommandError(
                 "{0} failed with code {1}: {2}".format(" ".join(argv[:3]), result.rc, result.last_line),
-                {"rc": result.rc, "stdout": result.stdout, "stderr": result.stderr},
+                {"rc": result.rc, "stdout": redact(result.stdout), "stderr": redact(result.stderr)},
             )
         return result
 

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..core.errors import KubesteadError, OptionError
 from ..core.options import option
 from ..core.problem import Problem
+from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
 
@@ -168,7 +169,8 @@ def parse_sysctls(path: str, text: str) -> List[SysctlLine]:
 
 def without_passwords(fstab: str) -> str:
     """An fstab as it may be shown: network file systems have passwords among their options."""
-    return re.sub(r"(?im)((?:^|[\s,])pass(?:word|wd)?2?=)[^\s,]*", r"\1(hidden)", fstab)
+    # Line by line: the numbers of lines must stay.
+    return "".join(redact(line) for line in fstab.splitlines(keepends=True))
 
 
 def fstab_swaps(text: str) -> List[Tuple[int, str]]:

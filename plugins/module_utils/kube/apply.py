@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core.errors import CommandError, KubesteadError
+from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import (
-    HIDDEN,
     WORKLOADS,
     Key,
     Object,
@@ -335,9 +335,7 @@ class Manifests:
         if self._secrets:
             # Some API servers quote the document around an error.
             text = text.split(", error found in #")[0]
-            for value in self._secrets:
-                text = text.replace(value, HIDDEN)
-        return text
+        return redact(text, *self._secrets)
 
     def _wait_established(self, names: Sequence[str], timeout: float) -> None:
         if not names:

@@ -11,9 +11,9 @@ import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.errors import KubesteadError
+from ..core.redact import HIDDEN
 
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "Job", "Pod")
-HIDDEN = "<hidden>"
 
 _VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 # Annotations that follow from something else.

@@ -15,10 +15,8 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 from ..core.constants import COMPONENTS, KUBELET_CONFIG
 from ..core.errors import KubesteadError
+from ..core.redact import redact
 from ..core.system import Result, System
-
-_TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
-_CERTIFICATE_KEY = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
 
 # Phases that show in kubeadm's output; it has more tags there ([patches], [kubelet-check]…), which are none.
 _PHASES = frozenset(
@@ -53,11 +51,6 @@ def phases_of(output: str) -> List[str]:
     return phases
 
 
-def scrub(text: str) -> str:
-    """kubeadm's output without tokens and certificate keys (CA hashes are public and stay)."""
-    return _CERTIFICATE_KEY.sub("<hidden>", _TOKEN.sub("<hidden>", text))
-
-
 # -- failures
 
 
@@ -69,7 +62,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines``; beyond kubeadm's preflight also the last
     errors in the journals (``kubelet_log``, ``containerd_log``) and of containers that did not come up.
     """
-    stdout, stderr = scrub(result.stdout), scrub(result.stderr)
+    stdout, stderr = redact(result.stdout), redact(result.stderr)
     phase = failed_phase(stdout, stderr)
     causes = causes_of(stdout, stderr)
     details: Dict[str, Any] = {
@@ -238,11 +231,14 @@ def journal(system: System, unit: str, since: float, count: int = 5) -> List[str
     """
     argv = ["journalctl", "-u", unit, "--since", "@{0:.0f}".format(since), "-n", "500", "--no-pager", "-o", "cat"]
     result = system.run(argv, timeout=20.0)
-    return _errors(result.stdout.splitlines() if result.ok else [], count)
+    return _errors(redact(result.stdout).splitlines() if result.ok else [], count)
 
 
 def container_log(system: System, component: str, count: int = 5) -> List[str]:
-    """The last errors in the log of a component's container, from the files that the kubelet keeps."""
+    """The last errors in the log of a component's container, from the files that the kubelet keeps.
+
+    At most the last 2000 lines are read.
+    """
     files = [
         "/var/log/pods/{0}/{1}/{2}".format(pod, component, name)
         for pod in system.names("/var/log/pods")
@@ -253,7 +249,7 @@ def container_log(system: System, component: str, count: int = 5) -> List[str]:
     lines = [
         line.split(" ", 3)[3]
         for path in newest
-        for line in (system.read(path) or "").splitlines()
+        for line in redact("\n".join((system.read(path) or "").splitlines()[-2000:])).splitlines()
         if line.count(" ") > 2
     ]
     return _errors(lines, count)
@@ -271,7 +267,7 @@ _CONSEQUENCES = ("connection refused", "not found", "Startup probe already exist
 def _errors(lines: Sequence[str], count: int) -> List[str]:
     found: List[str] = []
     for line in lines:
-        text = error_text(scrub(line))
+        text = error_text(line)
         if text and not any(one in text for one in _CONSEQUENCES):
             if text in found:
                 found.remove(text)

@@ -18,6 +18,7 @@ from ..core.constants import COMPONENTS
 from ..core.errors import KubesteadError, OptionError
 from ..core.options import option
 from ..core.problem import Problem
+from ..core.redact import redact
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import System
@@ -272,7 +273,7 @@ def check_with_kubeadm(step: Step, system: System) -> None:
     """
     rendered = render_documents(step.data["documents"])
     result = system.run(["kubeadm", "config", "validate", "--config", "/dev/stdin"], stdin=rendered, timeout=30.0)
-    errors = [line for line in diagnosis.scrub(result.stderr).splitlines() if line.startswith("error:")]
+    errors = [line for line in redact(result.stderr).splitlines() if line.startswith("error:")]
     if result.ok or not errors or "unknown command" in errors[0]:
         return
     said = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
@@ -352,7 +353,7 @@ def initialise(step: Step, system: System) -> InitRun:
     if not result.ok:
         raise diagnosis.failure("init", result, system, int(data["timeout"]), began)
     attempts.end(system)
-    return InitRun(phases=phases, output=diagnosis.scrub(result.stdout).splitlines())
+    return InitRun(phases=phases, output=redact(result.stdout).splitlines())
 
 
 def void_token() -> Tuple[str, Dict[str, Any]]:

@@ -17,6 +17,7 @@ from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG
 from ..core.errors import KubesteadError, OptionError
 from ..core.options import option
 from ..core.problem import Problem
+from ..core.redact import redact, redact_data
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import System
@@ -26,7 +27,7 @@ from . import operation as attempts
 from . import reset as cleanup
 from . import state as kubeadm
 from .config import document, merge_pass_through, render_documents
-from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, full_endpoint, hide
+from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, full_endpoint
 from .node_options import NodeOptions
 from .operation import INIT, Attempt
 from .state import DONE, NONE, KubeadmState
@@ -371,14 +372,4 @@ def _wait_for_kubelet_conf(system: System) -> None:
 
 def _without(error: KubesteadError, *secrets: str) -> KubesteadError:
     """The same error with secrets taken out of its message and details."""
-    return KubesteadError(hide(error.message, *secrets), _hidden(error.details, *secrets))
-
-
-def _hidden(value: Any, *secrets: str) -> Any:
-    if isinstance(value, str):
-        return hide(value, *secrets)
-    if isinstance(value, Mapping):
-        return {key: _hidden(item, *secrets) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_hidden(item, *secrets) for item in value]
-    return value
+    return KubesteadError(redact(error.message, *secrets), redact_data(error.details, *secrets))

@@ -18,14 +18,11 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..core.addresses import parse_endpoint
 from ..core.errors import KubesteadError, OptionError
+from ..core.redact import redact
 
 TOKEN = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
 CERTIFICATE_KEY = re.compile(r"^[0-9a-fA-F]{64}$")
 CA_CERT_HASH = re.compile(r"^sha256:[0-9a-fA-F]{64}$")
-
-# A token, or a certificate key, wherever it stands in a text. A CA hash is public and stays readable.
-_TOKEN_ANYWHERE = re.compile(r"(?<![a-z0-9.])([a-z0-9]{6})\.[a-z0-9]{16}(?![a-z0-9.])")
-_KEY_ANYWHERE = re.compile(r"(?<![0-9a-fA-F:])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
 
 _COMMAND = re.compile(r"(?:^|[\s;&|])(?:\S*/)?kubeadm[ \t]+join(?=\s|$)(.*)$")
 _PROMPT = re.compile(r"^[ \t]*(?:[$#>][ \t]+)?")
@@ -122,7 +119,7 @@ def from_result(
     if result.get("failed"):
         raise JoinCommandError(
             "{0} is the result of a task that failed: {1}; make that task succeed first".format(
-                subject, hide(str(result.get("msg") or "no message")).splitlines()[0]
+                subject, redact(str(result.get("msg") or "no message")).splitlines()[0]
             )
         )
     if result.get("skipped"):
@@ -177,15 +174,6 @@ def render(command: JoinCommand, lines: bool = False) -> str:
     return " \\\n\t".join(parts) + " \n" if lines else " ".join(parts) + " \n"
 
 
-def hide(text: str, *secrets: str) -> str:
-    """``text`` with the given secrets, and all that looks like a token or a certificate key, taken out."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "<hidden>")
-    text = _TOKEN_ANYWHERE.sub(r"\1.<hidden>", text)
-    return _KEY_ANYWHERE.sub("<hidden>", text)
-
-
 def parse_time(text: str) -> Optional[datetime]:
     """A time as the API writes it (``2026-11-23T12:00:00Z``), or None when it is none. UTC where no zone is told."""
     try:
@@ -230,7 +218,7 @@ def check_ca_cert_hash(value: str, subject: str = "CA certificate hash") -> None
     """Raise :class:`JoinCommandError` for a text that is no hash of a CA's public key."""
     if not CA_CERT_HASH.match(value):
         raise JoinCommandError(
-            "{0} is {1!r}, not sha256: and 64 hexadecimal digits; {2}".format(subject, hide(value), _MINT)
+            "{0} is {1!r}, not sha256: and 64 hexadecimal digits; {2}".format(subject, redact(value), _MINT)
         )
 
 
@@ -276,7 +264,7 @@ def _why_none(text: str, subject: str) -> str:
 
 def _short(line: str, width: int = 200) -> str:
     """The line without secrets; of a long one its beginning and its end, where causes stand."""
-    hidden = hide(line)
+    hidden = redact(line)
     return hidden if len(hidden) <= width else "{0} ... {1}".format(hidden[: width // 3], hidden[-width // 2 :])
 
 
@@ -335,7 +323,7 @@ def _options(words: List[str], subject: str) -> Tuple[List[Tuple[str, str]], Lis
         else:
             raise JoinCommandError(
                 "{0} has {1}, which kubeadm does not print; leave it out and set it where the node joins".format(
-                    subject, hide(name)
+                    subject, redact(name)
                 )
             )
     return options, positional
@@ -363,7 +351,7 @@ def _checked(command: JoinCommand, subject: str) -> JoinCommand:
 
 def full_endpoint(endpoint: str, subject: str = "endpoint") -> str:
     """``endpoint`` as ``host:port``, an IPv6 address in brackets. Raises :class:`JoinCommandError`."""
-    shown = hide(endpoint)
+    shown = redact(endpoint)
     if endpoint.count(":") > 1 and not endpoint.startswith("["):
         endpoint = "[{0}]".format(endpoint)
     try:

@@ -24,13 +24,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError, OptionError
+from ..core.redact import redact
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import Result
 from ..core.versions import config_api, parse
 from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
 from . import cluster_info
-from .join_command import JoinCommand, hide, parse_time
+from .join_command import JoinCommand, parse_time
 
 COMPONENT = "join"
 DESCRIPTION = "kubestead.cluster join"
@@ -364,7 +365,7 @@ class Minter:
                 return
             if "AlreadyExists" not in done.stderr:
                 error = self.kubectl.error(["create", "the bootstrap token"], done)
-                raise type(error)(hide(error.message, secret))
+                raise type(error)(redact(error.message, secret))
         raise CommandError("the bootstrap token can't be created: every id tried exists; delete old tokens")
 
     def _wait_for_signature(self, token_id: str) -> None:
@@ -431,8 +432,8 @@ def upload_certificates(kubectl: Kubectl, certificate_key: str) -> None:
         )
     if not done.ok:
         raise CommandError(
-            "kubeadm init phase upload-certs failed: {0}".format(hide(done.last_line, certificate_key)),
-            {"stderr": hide(done.stderr, certificate_key)},
+            "kubeadm init phase upload-certs failed: {0}".format(redact(done.last_line, certificate_key)),
+            {"stderr": redact(done.stderr, certificate_key)},
         )
 
 

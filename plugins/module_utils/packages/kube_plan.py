@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..core import versions
 from ..core.errors import KubesteadError, OptionError
 from ..core.problem import Problem
+from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
 from . import manager as packages
@@ -133,6 +135,7 @@ def _repository_problems(
     answer = state.repository
     if answer is None:
         return [Problem(check, "the repository was not asked what it has", "observe the host for this version")]
+    answer = replace(answer, url=redact(answer.url), error=redact(answer.error))
     if not answer.reachable and answer.status in (403, 404, 410):
         message = "{0} {1}: repository {2} does not exist ({3})".format(
             VERSION_OPTION, options.version, answer.url, answer.status
@@ -241,9 +244,7 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, together: Seque
     for clash in state.clashes:
         action = "remove" if clash.after is None else "write"
         after = clash.after or ""
-        steps.append(
-            Step(COMPONENT, action, clash.path, clash.reason, clash.before, after, {"text": after, "mode": 0o644})
-        )
+        steps.append(_write(clash.path, clash.reason, clash.before, after, action))
     text = render_source(manager, url, options.hold)
     if state.source != text:
         reason = "not there" if state.source is None else source_difference(state.source, text)
@@ -287,8 +288,10 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
     return [Step(step.component, step.action, path, reason, step.before, step.after, {"text": text, "mode": 0o644})]
 
 
-def _write(path: str, reason: str, before: str, text: str) -> Step:
-    return Step(COMPONENT, "write", path, reason, before, text, {"text": text, "mode": 0o644})
+def _write(path: str, reason: str, before: str, text: str, action: str = "write") -> Step:
+    # Addresses of repositories may hold a password.
+    data = {"text": text, "mode": 0o644}
+    return Step(COMPONENT, action, path, reason, redact(before), redact(text), data)
 
 
 # -- doing

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 from ..core.errors import OptionError
+from ..core.redact import redact
 from ..core.system import System
 
 KUBE = ("kubelet", "kubeadm", "kubectl")
@@ -204,9 +205,10 @@ def source_difference(before: str, after: str) -> str:
     for line in after.splitlines():
         if line not in old and re.match(r"(URIs: |baseurl=)", line):
             was = re.search(r"(?m)^(?:URIs:|baseurl\s*=)\s*(.*?)\s*$", before)
-            return "{0} -> {1}".format(was.group(1) if was else "no address", re.split("[ =]", line, maxsplit=1)[1])
+            address = re.split("[ =]", line, maxsplit=1)[1]
+            return redact("{0} -> {1}".format(was.group(1) if was else "no address", address))
     holds = [any(re.match(r"exclude\s*=", line) for line in lines) for lines in (old, new)]
     if holds[0] != holds[1]:
         return "the packages are {0}".format("held" if holds[0] else "not held")
     changed = sorted(new - old) or sorted(old - new)
-    return "differs in {0}".format(changed[0].strip() if changed else "the order of its lines")
+    return "differs in {0}".format(redact(changed[0].strip()) if changed else "the order of its lines")

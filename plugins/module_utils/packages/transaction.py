@@ -11,6 +11,7 @@ import time
 from typing import Callable, Optional, Sequence
 
 from ..core.errors import CommandError, KubesteadError
+from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result, System
 from .manager import dnf_program, lists_empty
@@ -95,7 +96,7 @@ def install(
         argv = [dnf_program(system), "-q", "-y", "--setopt=install_weak_deps=False", *options, "install", *specs]
         result = system.run(argv, timeout=_INSTALL_TIMEOUT)
         if not result.ok:
-            raise failure("dnf install", result, specs, source)
+            raise failure("dnf install", result, source)
         return
     argv = [*_APT_GET, "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
     argv += ["--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"]
@@ -109,7 +110,7 @@ def install(
         update_index(system)
         result = _patiently(transaction)
     if not result.ok:
-        raise failure("apt-get install", result, specs, source)
+        raise failure("apt-get install", result, source)
     if held:
         set_hold(system, "apt", held, True)
 
@@ -151,13 +152,14 @@ def _patiently(command: Callable[[], Result]) -> Result:
         time.sleep(2)
 
 
-def failure(what: str, result: Result, specs: Sequence[str] = (), source: str = "") -> CommandError:
+def failure(what: str, result: Result, source: str = "") -> CommandError:
     """The exception for a command of the package manager that failed, with its cause."""
-    text = cause(result, specs, source)
-    return CommandError("{0} failed: {1}".format(what, text), {"rc": result.rc, "stderr": result.stderr[-4000:]})
+    text = redact(cause(result, source))
+    details = {"rc": result.rc, "stderr": redact(result.stderr)[-4000:]}
+    return CommandError("{0} failed: {1}".format(what, text), details)
 
 
-def cause(result: Result, specs: Sequence[str] = (), source: str = "") -> str:
+def cause(result: Result, source: str = "") -> str:
     """Why apt, dpkg or dnf failed, in one line: the first cause it names, not the last consequence."""
     if result.rc in (124, 127):
         return result.last_line

@@ -586,6 +586,16 @@ def test_mirrors(machine: Machine) -> None:
     assert machine.names(CERTS_D) == []
 
 
+def test_a_password_in_a_users_own_files_shows_nowhere(machine: Machine) -> None:
+    node(machine)
+    address = "https://bob:s3cret@mirror.example.com"
+    machine.write(f"{CERTS_D}/quay.io/hosts.toml", f'[host."{address}"]\n  capabilities = ["pull"]\n')
+    state = containerd.observe(machine)
+    assert "s3cret" not in repr(state) and "https://bob:<hidden>@mirror.example.com" in repr(state)
+    steps = planned(machine, registry_mirrors={"quay.io": "https://all.example.com"})
+    assert actions(steps) == ["write_hosts"] and "s3cret" not in repr([(one.before, one.after) for one in steps])
+
+
 def test_registries_need_no_restart(machine: Machine) -> None:
     node(machine)
     carry_out(machine)

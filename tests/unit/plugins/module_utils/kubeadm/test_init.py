@@ -17,10 +17,11 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import constants
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, init
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
@@ -483,8 +484,8 @@ def test_without_kubeadm(machine: Machine) -> None:
 def test_nothing_that_is_returned_holds_a_secret(machine: Machine) -> None:
     key, token = "0123456789abcdef" * 4, "abcdef.0123456789abcdef"
     text = f"--certificate-key {key}\n--token {token} --discovery-token-ca-cert-hash {PIN}\n"
-    hidden = f"--certificate-key <hidden>\n--token <hidden> --discovery-token-ca-cert-hash {PIN}\n"
-    assert diagnosis.scrub(text) == hidden
+    hidden = f"--certificate-key <hidden>\n--token abcdef.<hidden> --discovery-token-ca-cert-hash {PIN}\n"
+    assert redact(text) == hidden
     machine.answer("journalctl", f"E1124 00:01:02.000001    123 x.go:1] bad {token}\n")
     error = raised(
         machine, Result(1, "[bootstrap-token] " + text, "error: error execution phase bootstrap-token: " + text)

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import (
     JoinCommand,
     JoinCommandError,
     from_result,
-    hide,
     parse,
     render,
     require_alive,
@@ -288,7 +288,7 @@ def test_no_secret_in_repr_or_public_data() -> None:
 
 def test_hide_takes_secrets_and_leaves_the_rest() -> None:
     text = f"token {TOKEN} at 10.0.0.1:6443 with {CA}, key {KEY}, secret s3cret; see kubernetes.io/docs"
-    hidden = hide(text, "s3cret", "")
+    hidden = redact(text, "s3cret", "")
     assert (
         hidden
         == f"token abcdef.<hidden> at 10.0.0.1:6443 with {CA}, key <hidden>, secret <hidden>; see kubernetes.io/docs"
@@ -330,7 +330,7 @@ def test_what_is_rendered_is_read_back(seed: int) -> None:
     before = dice.choice(["", "\n", "Then run the following on each as root:\n\n", "  $ ", "sudo "])
     after = dice.choice(["", "\n", "\n\nPlease keep it secret!\n", "\r\n"])
     assert parse(before + text + after) == command
-    assert hide(text, command.token).count(command.token) == 0
+    assert redact(text, command.token).count(command.token) == 0
     both = render(JoinCommand(command.endpoint, command.token, command.ca_cert_hashes)) + "\nor\n" + text
     assert parse(both, control_plane=command.control_plane) == command
 
@@ -356,4 +356,4 @@ def test_a_damaged_command_is_refused_or_means_the_same(seed: int) -> None:
 
 @pytest.mark.parametrize("text", ["kubeadm 1.35.0", "registry.k8s.io/pause:3.10", "10.244.0.0/16", CA])
 def test_hide_leaves_versions_names_and_pins(text: str) -> None:
-    assert hide(text) == text
+    assert redact(text) == text

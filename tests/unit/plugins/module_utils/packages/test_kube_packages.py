@@ -389,6 +389,20 @@ def test_source_of_another_mirror_names_both(done: Machine) -> None:
     ]
 
 
+def test_a_password_in_an_address_shows_nowhere(done: Machine) -> None:
+    asked = options(url="https://bob:s3cret@mirror.example.org/kubernetes")
+    web = Web({"https://bob:s3cret@mirror.example.org/kubernetes/v1.36/deb/Release.key": OTHER.encode()})
+    steps = kube_plan.plan(observe(done, web, asked), asked)
+    assert "https://bob:<hidden>@mirror.example.org/kubernetes/v1.36/deb/" in lines(steps)[1]
+    assert "s3cret" not in repr([(step.reason, step.before, step.after) for step in steps])
+    for step in steps:
+        kube_plan.apply(step, done)
+    assert "s3cret" in (done.read(sources.APT_SOURCE) or "")
+    older = options(version="1.35", url=asked.url)
+    (message,) = messages(observe(done, Web(), older), older)
+    assert "s3cret" not in message
+
+
 # -- the key over the years
 
 

@@ -382,7 +382,7 @@ def test_passwords_in_fstab_are_neither_shown_nor_lost(machine: Machine) -> None
     other = "//nas/b /b cifs pass=geheim 0 0\n"
     machine.put(host.FSTAB, share + other + "/swap none swap sw 0 0\n")
     state = host.observe(machine, [], [])
-    assert "geheim" not in repr(state) and "password=(hidden),vers=3" in state.fstab
+    assert "geheim" not in repr(state) and "password=<hidden>,vers=3" in state.fstab
     step = next(step for step in host.plan(state, host.HostOptions()) if step.target == host.FSTAB)
     assert "geheim" not in step.before + step.after
     machine.answer("systemctl daemon-reload", "")
