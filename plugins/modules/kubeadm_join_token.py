@@ -222,7 +222,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     )
     options.validate()
     kubectl = Kubectl(system, kubeconfig=params["kubeconfig"])
-    minter = bootstrap_token.Minter(kubectl, options, patience=float(params["timeout"]))
+    minter = bootstrap_token.Minter(kubectl, options, sign_timeout=float(params["timeout"]))
     now = datetime.now(timezone.utc)
     present = params["state"] == "present"
     if not system.exists(params["kubeconfig"]):

@@ -8,12 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result, System
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
 Answer = Result | Callable[[Sequence[str], str | None], Result]
+
+
+class Clock:
+    """Time that passes only while somebody sleeps; ``waits`` lists how long, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    @property
+    def injected(self) -> dict[str, Any]:
+        """The arguments ``clock`` and ``sleep`` of what waits."""
+        return {"clock": self, "sleep": self.sleep}
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
 
 
 class Machine(System):

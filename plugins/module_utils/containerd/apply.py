@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import time
-
 from ..core.errors import CommandError, KubesteadError
+from ..core.poll import poll
 from ..core.redact import redact, redact_data
 from ..core.step import Step
 from ..core.system import System
@@ -99,15 +98,10 @@ def _restart(system: System) -> None:
     result = system.run(["systemctl", "restart", UNIT], timeout=120)
     status = "systemctl restart: {0}".format(result.last_line)
     if result.ok:
-        deadline = time.monotonic() + PROBE_SECONDS
-        while True:
-            status = cri_error(system)
-            if status == "ok":
-                system.remove(PENDING)
-                return
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
+        status = poll(lambda: cri_error(system), PROBE_SECONDS, lambda status: status == "ok", pause=0.1)
+        if status == "ok":
+            system.remove(PENDING)
+            return
     output = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout
     journal = redact(output).splitlines()
     said = next((line for line in reversed(journal) if _tells(line)), "")

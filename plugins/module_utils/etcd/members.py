@@ -13,12 +13,12 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-import time
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
 from ..core.errors import KubesteadError
+from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
 from ..host.interfaces import parse_interfaces
 from ..kube.kubectl import Kubectl
@@ -69,8 +69,8 @@ def leave(
     system: System,
     ask: Asker,
     patience: float = 60.0,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
 ) -> bool:
     """Take this machine's member out of etcd, asking the others; True when there was one.
 
@@ -82,27 +82,36 @@ def leave(
         return False
     kubectl = Kubectl(system, request_timeout=5)
     own = [one.address for one in parse_interfaces(system.run(["ip", "-j", "address"]).stdout)]
-    end, removed = clock() + patience, False
-    while True:
+    removed = False
+    failure: Optional[Exception] = None
+
+    def is_gone() -> bool:
+        nonlocal removed, failure
         try:
             pods = kubectl.json(["get", "--raw", PODS])["items"]
             others = client_urls(pods, own)
             if not pods:
                 # The cluster keeps its data in an etcd that is not kubeadm's.
-                return removed
-            members = _any(others, LIST, {}, ask).get("members") or []
-            mine = [one for one in members if _is_at(one, own)]
-            if not mine:
-                return removed
-            _any(others, REMOVE, {"ID": mine[0]["ID"]}, ask)
-            removed = True
+                return True
+            mine = _members_at(own, others, ask)
+            while mine:
+                _any(others, REMOVE, {"ID": mine[0]["ID"]}, ask)
+                removed = True
+                left = _members_at(own, others, ask)
+                if len(left) >= len(mine):
+                    return False
+                mine = left
+            return True
         except (KubesteadError, OSError) as err:
-            if clock() > end:
-                raise KubesteadError(
-                    "this host can't be taken out of the cluster's etcd ({0}); nothing was removed here, run again "
-                    "once the other control planes are healthy".format(getattr(err, "message", "") or err)
-                ) from None
-            sleep(2.0)
+            failure = err
+            return False
+
+    if not poll(is_gone, patience, pause=2.0, clock=clock, sleep=sleep):
+        raise KubesteadError(
+            "this host can't be taken out of the cluster's etcd ({0}); nothing was removed here, run again "
+            "once the other control planes are healthy".format(getattr(failure, "message", "") or failure)
+        )
+    return removed
 
 
 def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[str]:
@@ -120,6 +129,11 @@ def _any(others: Sequence[str], path: str, question: Mapping[str, Any], ask: Ask
         except OSError as err:
             failure = err
     raise failure
+
+
+def _members_at(own: Sequence[str], others: Sequence[str], ask: Asker) -> List[Mapping[str, Any]]:
+    """The members of etcd, as the others list them, that are at one of the addresses ``own``."""
+    return [one for one in _any(others, LIST, {}, ask).get("members") or [] if _is_at(one, own)]
 
 
 def _is_at(member: Mapping[str, Any], own: Sequence[str]) -> bool:

@@ -15,9 +15,10 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core.errors import CommandError, KubesteadError
+from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result
@@ -157,8 +158,8 @@ class Manifests:
         live: Optional[Live] = None,
         dead_nodes: int = 0,
         pause: float = 2.0,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Optional[Clock] = None,
+        sleep: Optional[Sleep] = None,
     ) -> float:
         """Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod of the set has rolled out.
 
@@ -167,30 +168,38 @@ class Manifests:
         seconds, or at once for what can't succeed any more.
         """
         objects = live.objects if live else self.objects
-        waiting = [obj for obj in objects if obj["kind"] in WORKLOADS]
-        begin = clock()
-        while waiting:
-            found = {key(obj): obj for obj in self._get(waiting, patient=True)}
-            pending: List[Tuple[Object, str]] = []
-            for obj in waiting:
-                present = found.get(key(obj))
-                state = "it is not there" if present is None else rollout_problem(present, dead_nodes)
-                if state is None:
-                    continue
-                if present is not None and failed_for_good(present):
-                    raise KubesteadError(
-                        "{0} is not ready: {1}; see kubectl -n {2} logs job/{3}, delete the Job and run again".format(
-                            title(present), state, key(present)[2], key(present)[3]
-                        )
+        pending = [(obj, "") for obj in objects if obj["kind"] in WORKLOADS]
+        read = clock or time.monotonic
+        begin = read()
+
+        def still_pending() -> List[Tuple[Object, str]]:
+            nonlocal pending
+            pending = self._pending([obj for obj, _state in pending], dead_nodes)
+            return pending
+
+        if poll(still_pending, timeout, lambda left: not left, pause=pause, clock=clock, sleep=sleep):
+            raise self._not_ready(pending, timeout)
+        return read() - begin
+
+    def _pending(self, objects: Sequence[Object], dead_nodes: int) -> List[Tuple[Object, str]]:
+        """The workloads that have not rolled out, with what each waits for. Raises for one that never will."""
+        if not objects:
+            return []
+        found = {key(obj): obj for obj in self._get(objects, patient=True)}
+        pending: List[Tuple[Object, str]] = []
+        for obj in objects:
+            present = found.get(key(obj))
+            state = "it is not there" if present is None else rollout_problem(present, dead_nodes)
+            if state is None:
+                continue
+            if present is not None and failed_for_good(present):
+                raise KubesteadError(
+                    "{0} is not ready: {1}; see kubectl -n {2} logs job/{3}, delete the Job and run again".format(
+                        title(present), state, key(present)[2], key(present)[3]
                     )
-                pending.append((present or obj, state))
-            if not pending:
-                break
-            if clock() - begin >= timeout:
-                raise self._not_ready(pending, timeout)
-            waiting = [obj for obj, _state in pending]
-            sleep(pause)
-        return clock() - begin
+                )
+            pending.append((present or obj, state))
+        return pending
 
     def fetch(self, objects: Sequence[Object]) -> List[Object]:
         """Some of the objects as they are live now."""

@@ -14,20 +14,20 @@ import http.client
 import json
 import socket
 import ssl
-import time
 from datetime import datetime
-from typing import Callable, Optional, Tuple, TypeVar
+from typing import Callable, Optional, Tuple, TypeVar, cast
 
 from ..core import addresses as network
 from ..core.errors import KubesteadError
+from ..core.poll import Clock, Sleep, poll
 from . import cluster_info
 from .cluster_info import ClusterInfo
 from .join_command import JoinCommand, require_alive
 
 # Seconds for an endpoint that is just coming up, for one answer, and for a controller manager that is just coming up.
-PATIENCE = 5.0
-QUESTION = 3.0
-SIGNATURE = 6.0
+ENDPOINT_TIMEOUT = 5.0
+REQUEST_TIMEOUT = 3.0
+SIGNATURE_TIMEOUT = 6.0
 
 Answer = TypeVar("Answer")
 
@@ -64,7 +64,8 @@ Asker = Callable[[str, int, float, str, str], Tuple[int, str]]
 def precheck(
     command: JoinCommand,
     asker: Asker = ask,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
     now: Optional[datetime] = None,
 ) -> None:
     """Make sure that a join can succeed: the endpoint answers, knows the token, and has the CA that is expected.
@@ -75,7 +76,7 @@ def precheck(
     is given 5 s; each question waits 3 s at most. Raises :class:`KubesteadError`, one line, without the secrets.
     """
     require_alive(command, now)
-    info = _patiently(lambda: _ask_once(command, asker), sleep)
+    info = _patiently(lambda: _ask_once(command, asker), clock, sleep)
     unknown = [value for value in info.ca_cert_hashes if value not in command.ca_cert_hashes]
     if unknown:
         raise KubesteadError(
@@ -87,8 +88,8 @@ def precheck(
     if not info.knows(command.token_id):
         if not command.ca_certificate:
             raise _unknown_token(command)
-        _patiently(lambda: _authenticate(command, asker), sleep)
-        _await_signature(command, asker, sleep)
+        _patiently(lambda: _authenticate(command, asker), clock, sleep)
+        _await_signature(command, asker, clock, sleep)
     elif not info.signed_by(command.token):
         raise KubesteadError(
             "token {0} is known at {1}, but its secret part is another; make a new token with "
@@ -96,17 +97,22 @@ def precheck(
         )
 
 
-def _patiently(question: Callable[[], Answer], sleep: Callable[[float], None]) -> Answer:
-    waited, pause = 0.0, 0.5
-    while True:
+def _patiently(question: Callable[[], Answer], clock: Optional[Clock], sleep: Optional[Sleep]) -> Answer:
+    """The answer to a question. Raises :class:`KubesteadError` for what does not change, or not soon enough."""
+
+    def attempt() -> Tuple[Optional[Answer], Optional[_Unready]]:
         try:
-            return question()
+            return question(), None
         except _Unready as err:
-            if waited >= PATIENCE or not err.may_change:
-                raise KubesteadError(err.message) from None
-        sleep(pause)
-        waited += pause
-        pause = min(pause * 2, 2.0)
+            return None, err
+
+    def decided(outcome: Tuple[Optional[Answer], Optional[_Unready]]) -> bool:
+        return outcome[1] is None or not outcome[1].may_change
+
+    answer, error = poll(attempt, ENDPOINT_TIMEOUT, decided, pause=0.5, growth=2.0, clock=clock, sleep=sleep)
+    if error is not None:
+        raise KubesteadError(error.message)
+    return cast(Answer, answer)
 
 
 class _Unready(KubesteadError):
@@ -128,7 +134,7 @@ def _answer(command: JoinCommand, asker: Asker, token: str = "") -> Tuple[int, s
     endpoint = command.endpoint
     host, port = network.parse_endpoint("endpoint", endpoint)
     try:
-        return asker(host, port, QUESTION, token, command.ca_certificate)
+        return asker(host, port, REQUEST_TIMEOUT, token, command.ca_certificate)
     except socket.gaierror as err:
         text = "endpoint {0} can't be found: {1} has no address here ({2}); check the name and this node's DNS"
         raise _Unready(text.format(endpoint, host, err.strerror), False) from None
@@ -153,21 +159,20 @@ def _authenticate(command: JoinCommand, asker: Asker) -> None:
         raise _unknown_token(command, may_change=True)
 
 
-def _await_signature(command: JoinCommand, asker: Asker, sleep: Callable[[float], None]) -> None:
+def _await_signature(command: JoinCommand, asker: Asker, clock: Optional[Clock], sleep: Optional[Sleep]) -> None:
     """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
 
     A kubelet that starts earlier asks for its node in longer and longer intervals. One that starts late gains nothing,
     and without a signature the join succeeds as well, so none in a few seconds is no failure.
     """
-    waited = 0.0
-    while waited < SIGNATURE:
+
+    def is_signed() -> bool:
         try:
-            if _ask_once(command, asker).knows(command.token_id):
-                return
+            return _ask_once(command, asker).knows(command.token_id)
         except _Unready:
-            waited += QUESTION
-        sleep(0.2)
-        waited += 0.2
+            return False
+
+    poll(is_signed, SIGNATURE_TIMEOUT, pause=0.2, clock=clock, sleep=sleep)
 
 
 def _ask_once(command: JoinCommand, asker: Asker) -> ClusterInfo:

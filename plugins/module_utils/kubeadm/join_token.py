@@ -17,13 +17,13 @@ import json
 import re
 import secrets
 import string
-import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError, OptionError
+from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.secret_files import private_file
 from ..core.step import Step
@@ -304,25 +304,28 @@ def _span(seconds: int) -> str:
 class Minter:
     """Carries the steps out on a control plane, and afterwards has what they made.
 
-    ``clock`` and ``sleep`` are replaced in tests; ``patience`` is how long (seconds) a new token may take to be signed.
+    ``sign_timeout`` is how long (seconds) a new token may take to be signed. ``now`` (UTC) is replaced in tests, as are
+    ``clock`` and ``sleep`` (see :func:`poll`).
     """
 
     def __init__(
         self,
         kubectl: Kubectl,
         options: TokenOptions,
-        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-        sleep: Callable[[float], None] = time.sleep,
-        patience: float = 60.0,
+        sign_timeout: float = 60.0,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        clock: Optional[Clock] = None,
+        sleep: Optional[Sleep] = None,
     ) -> None:
         self.kubectl = kubectl
         self.options = options
         self.certificate_key = ""
         self.token = ""
         self.expires = ""
-        self._clock = clock
+        self._sign_timeout = sign_timeout
+        self._now = now
+        self._monotonic = clock
         self._sleep = sleep
-        self._patience = patience
 
     def apply(self, step: Step) -> None:
         """Carry one step out. Raises :class:`KubesteadError`, without secrets."""
@@ -355,7 +358,7 @@ class Minter:
     def _mint(self) -> None:
         for _attempt in range(5):
             token_id, secret = _random(6), _random(16)
-            body = token_secret(token_id, secret, self.options, self._clock())
+            body = token_secret(token_id, secret, self.options, self._now())
             done = self.kubectl.run(["create", "--raw", SECRETS, "-f", "-"], stdin=json.dumps(body))
             if done.ok:
                 self.token = "{0}.{1}".format(token_id, secret)
@@ -370,22 +373,19 @@ class Minter:
 
     def _wait_for_signature(self, token_id: str) -> None:
         """Nodes trust cluster-info once the controller manager signed it with the token: mostly within 0.1 s."""
-        waited, pause = 0.0, 0.1
-        while True:
+
+        def is_signed() -> bool:
             config_map = _get(self.kubectl, cluster_info.PATH)
-            if config_map and cluster_info.read(config_map).knows(token_id):
-                return
-            if waited >= self._patience:
-                self._delete("bootstrap-token-{0}".format(token_id))
-                raise KubesteadError(
-                    "token {0} was not signed into cluster-info within {1:.0f} seconds; look at "
-                    "kube-controller-manager on the control plane (its bootstrapsigner does that)".format(
-                        token_id, self._patience
-                    )
-                )
-            self._sleep(pause)
-            waited += pause
-            pause = min(pause * 1.5, 0.5)
+            return bool(config_map and cluster_info.read(config_map).knows(token_id))
+
+        seconds = self._sign_timeout
+        if poll(is_signed, seconds, pause=0.1, growth=1.5, longest=0.5, clock=self._monotonic, sleep=self._sleep):
+            return
+        self._delete("bootstrap-token-{0}".format(token_id))
+        raise KubesteadError(
+            "token {0} was not signed into cluster-info within {1:.0f} seconds; look at "
+            "kube-controller-manager on the control plane (its bootstrapsigner does that)".format(token_id, seconds)
+        )
 
     def _delete(self, name: str) -> None:
         done = self.kubectl.run(["delete", "--raw", "{0}/{1}".format(SECRETS, name)])

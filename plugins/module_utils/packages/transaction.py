@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Callable, Optional, Sequence
 
 from ..core.errors import CommandError, KubesteadError
+from ..core.poll import poll
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result, System
@@ -144,12 +144,7 @@ def _lists_are_old(result: Result) -> bool:
 
 def _patiently(command: Callable[[], Result]) -> Result:
     """Run a command again while another package manager has the lock: apt itself waits for some of its locks only."""
-    deadline = time.monotonic() + LOCK_WAIT
-    while True:
-        result = command()
-        if result.ok or not _LOCKED.search(result.stderr) or time.monotonic() > deadline:
-            return result
-        time.sleep(2)
+    return poll(command, LOCK_WAIT, lambda result: result.ok or not _LOCKED.search(result.stderr), pause=2.0)
 
 
 def failure(what: str, result: Result, source: str = "") -> CommandError:

@@ -593,7 +593,7 @@ def test_a_password_in_a_users_own_files_shows_nowhere(machine: Machine) -> None
     state = containerd.observe(machine)
     assert "s3cret" not in repr(state) and "https://bob:<hidden>@mirror.example.com" in repr(state)
     steps = planned(machine, registry_mirrors={"quay.io": "https://all.example.com"})
-    assert actions(steps) == ["write_hosts"] and "s3cret" not in repr([(one.before, one.after) for one in steps])
+    assert "write_hosts" in actions(steps) and "s3cret" not in repr([(one.before, one.after) for one in steps])
 
 
 def test_registries_need_no_restart(machine: Machine) -> None:

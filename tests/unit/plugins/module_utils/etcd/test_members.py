@@ -18,7 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants i
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import members as etcd
-from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
+from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
 MEMBERS: dict[str, Any] = json.loads(fixture("etcd/members.json"))
 OTHER, OWN = (one["clientURLs"][0] for one in sorted(MEMBERS["members"], key=lambda one: one["name"]))
@@ -90,17 +90,17 @@ def test_a_learner_that_never_started_has_no_name_and_is_found_by_its_address(se
 
 
 def test_a_cluster_that_is_not_at_rest_is_asked_again(second: Machine) -> None:
-    ask, slept = Etcd(), []
+    ask, clock = Etcd(), Clock()
     ask.refusals = ["etcdserver: unhealthy cluster"]
-    assert etcd.leave(second, ask, sleep=slept.append)
-    assert slept == [2.0] and len(ask.members) == 1
+    assert etcd.leave(second, ask, **clock.injected)
+    assert clock.waits == [2.0] and len(ask.members) == 1
 
 
 def test_where_it_can_not_be_taken_out_nothing_else_is_removed(second: Machine) -> None:
-    ask, times = Etcd(), iter(range(0, 1000, 10))
+    ask = Etcd()
     ask.refusals = ["etcdserver: unhealthy cluster"] * 100
     with pytest.raises(KubesteadError) as caught:
-        etcd.leave(second, ask, clock=lambda: float(next(times)), sleep=lambda _seconds: None)
+        etcd.leave(second, ask, **Clock().injected)
     assert caught.value.message == (
         "this host can't be taken out of the cluster's etcd (etcdserver: unhealthy cluster); nothing was removed here, "
         "run again once the other control planes are healthy"
@@ -109,9 +109,8 @@ def test_where_it_can_not_be_taken_out_nothing_else_is_removed(second: Machine) 
 
 def test_an_api_that_is_silent_is_waited_for_and_told(second: Machine) -> None:
     second.answer("kubectl", Result(1, "", "Unable to connect to the server: context deadline exceeded"))
-    times = iter(range(0, 1000, 10))
     with pytest.raises(KubesteadError) as caught:
-        etcd.leave(second, Etcd(), clock=lambda: float(next(times)), sleep=lambda _seconds: None)
+        etcd.leave(second, Etcd(), **Clock().injected)
     assert "context deadline exceeded" in caught.value.message
 
 

@@ -19,7 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import obje
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import rollout
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
+from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
 KUBECTL = ("kubectl", "--cache-dir=/dev/null", "--kubeconfig=/k", "--request-timeout=15s")
 OBJECTS = json.loads(fixture("manifests/objects.json"))
@@ -304,17 +304,6 @@ def test_rollouts(obj: dict[str, Any], problem: str | None) -> None:
 def test_pods_on_silent_nodes_are_not_waited_for() -> None:
     status = {"desiredNumberScheduled": 3, "updatedNumberScheduled": 2, "numberAvailable": 2}
     assert rollout.rollout_problem(workload("DaemonSet", {}, status), 1) is None
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def test_waiting_ends_when_all_runs(machine: Machine) -> None:

@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import c
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import endpoint_check as join_precheck
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint_check import precheck
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand, parse
-from ansible_collections.kubestead.cluster.tests.unit.support import fixture
+from ansible_collections.kubestead.cluster.tests.unit.support import Clock, fixture
 
 CA = "sha256:dc846602c390dff22f312f0cf8a3b5d6064860426c5ac9119b7a4351697241f1"
 OTHER = "sha256:" + "1" * 64
@@ -32,10 +32,6 @@ INFO = fixture("join/v1.35/cluster-info.json")
 
 def ask_with(status: int = 200, body: str = INFO) -> join_precheck.Asker:
     return lambda *_question: (status, body)
-
-
-def quiet(_seconds: float) -> None:
-    return None
 
 
 def refuse(error: Exception) -> join_precheck.Asker:
@@ -52,7 +48,7 @@ def test_a_real_command_passes() -> None:
         asked.append(question)
         return 200, INFO
 
-    precheck(REAL, asker=asker, sleep=quiet)
+    precheck(REAL, asker=asker, **Clock().injected)
     assert asked == [("10.213.0.28", 6443, 3.0, "", "")]
 
 
@@ -83,7 +79,7 @@ def test_joins_that_would_fail_are_told_in_one_line(
     command: JoinCommand, asker: join_precheck.Asker, says: str
 ) -> None:
     with pytest.raises(KubesteadError) as caught:
-        precheck(command, asker=asker, sleep=quiet)
+        precheck(command, asker=asker, **Clock().injected)
     message = caught.value.message
     assert says in message
     assert "\n" not in message
@@ -92,9 +88,9 @@ def test_joins_that_would_fail_are_told_in_one_line(
 
 def test_an_endpoint_that_is_just_coming_up_is_asked_again() -> None:
     answers = [(503, ""), (200, INFO)]
-    waits: list[float] = []
-    precheck(REAL, asker=lambda *_question: answers.pop(0), sleep=waits.append)
-    assert waits == [0.5]
+    clock = Clock()
+    precheck(REAL, asker=lambda *_question: answers.pop(0), **clock.injected)
+    assert clock.waits == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -106,11 +102,11 @@ def test_an_endpoint_that_is_just_coming_up_is_asked_again() -> None:
     ],
 )
 def test_how_often_and_how_long_it_asks(asker: join_precheck.Asker, questions: int) -> None:
-    waits: list[float] = []
+    clock = Clock()
     with pytest.raises(KubesteadError):
-        precheck(REAL, asker=asker, sleep=waits.append)
-    assert len(waits) == questions - 1
-    assert sum(waits) <= 6
+        precheck(REAL, asker=asker, **clock.injected)
+    assert len(clock.waits) == questions - 1
+    assert sum(clock.waits) <= 6
 
 
 def test_a_token_is_judged_by_the_clock_that_is_given() -> None:
@@ -156,42 +152,42 @@ def asked_with_token(*statuses: int) -> tuple[join_precheck.Asker, list[tuple[st
 @pytest.mark.parametrize("status", [200, 403])
 def test_a_token_that_nothing_is_signed_with_yet_is_tried_where_the_ca_is_at_hand(status: int) -> None:
     asker, asked = asked_with_token(status)
-    waits: list[float] = []
-    precheck(WITH_CA, asker=asker, sleep=waits.append)
+    clock = Clock()
+    precheck(WITH_CA, asker=asker, **clock.injected)
     assert (REAL.token, CA_PEM) in asked
     # No signature came, which is no failure.
-    assert join_precheck.SIGNATURE <= sum(waits) < join_precheck.SIGNATURE + 1
+    assert join_precheck.SIGNATURE_TIMEOUT <= sum(clock.waits) < join_precheck.SIGNATURE_TIMEOUT + 1
 
 
 def test_a_controller_manager_that_still_starts_is_waited_for() -> None:
     answers = [UNSIGNED, UNSIGNED, INFO]
-    waits: list[float] = []
+    clock = Clock()
 
     def asker(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
         return (200, "") if token else (200, answers.pop(0))
 
-    precheck(WITH_CA, asker=asker, sleep=waits.append)
-    assert (answers, waits) == ([], [0.2])
+    precheck(WITH_CA, asker=asker, **clock.injected)
+    assert (answers, clock.waits) == ([], [0.2])
 
 
 def test_a_token_is_never_shown_to_a_server_that_nobody_vouches_for() -> None:
     asker, asked = asked_with_token()
     with pytest.raises(KubesteadError, match=f"token {REAL.token_id} is unknown at"):
-        precheck(REAL, asker=asker, sleep=quiet)
+        precheck(REAL, asker=asker, **Clock().injected)
     assert [token for token, _ca in asked] == [""]
 
 
 def test_an_api_server_hears_of_a_new_token_a_moment_later() -> None:
     asker, _asked = asked_with_token(401, 403)
-    waits: list[float] = []
-    precheck(WITH_CA, asker=asker, sleep=waits.append)
-    assert waits[0] == 0.5
+    clock = Clock()
+    precheck(WITH_CA, asker=asker, **clock.injected)
+    assert clock.waits[0] == 0.5
 
 
 def test_a_token_that_the_api_server_refuses_is_unknown() -> None:
     asker, _asked = asked_with_token(*[401] * 9)
     with pytest.raises(KubesteadError, match=f"token {REAL.token_id} is unknown at"):
-        precheck(WITH_CA, asker=asker, sleep=quiet)
+        precheck(WITH_CA, asker=asker, **Clock().injected)
 
 
 def test_a_certificate_for_another_name_is_told() -> None:
@@ -204,17 +200,19 @@ def test_a_certificate_for_another_name_is_told() -> None:
         return 200, UNSIGNED
 
     with pytest.raises(KubesteadError, match="does not hold with the cluster's CA: IP address mismatch; give"):
-        precheck(WITH_CA, asker=asker, sleep=quiet)
+        precheck(WITH_CA, asker=asker, **Clock().injected)
 
 
 def test_an_endpoint_that_falls_silent_meanwhile_is_not_waited_for_long() -> None:
     questions: list[str] = []
+    clock = Clock()
 
     def asker(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
         questions.append(token)
         if len(questions) > 2:
+            clock.now += join_precheck.REQUEST_TIMEOUT
             raise TimeoutError("timed out")
         return (200, "") if token else (200, UNSIGNED)
 
-    precheck(WITH_CA, asker=asker, sleep=quiet)
-    assert len(questions) * join_precheck.QUESTION <= 15
+    precheck(WITH_CA, asker=asker, **clock.injected)
+    assert len(questions) * join_precheck.REQUEST_TIMEOUT <= 15

@@ -36,7 +36,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_tok
     reusable,
     token_secret,
 )
-from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
+from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 INFO = json.loads(fixture("join/v1.35/cluster-info.json"))
@@ -83,9 +83,9 @@ class FakeApi:
         return Result(0, json.dumps(self.secrets[name])) if name in self.secrets else NOT_FOUND
 
 
-def minter(machine: Machine, options: TokenOptions | None = None, patience: float = 60.0) -> Minter:
+def minter(machine: Machine, options: TokenOptions | None = None, sign_timeout: float = 60.0) -> Minter:
     kubectl = Kubectl(machine)
-    return Minter(kubectl, options or TokenOptions(), clock=lambda: NOW, sleep=lambda _s: None, patience=patience)
+    return Minter(kubectl, options or TokenOptions(), sign_timeout, lambda: NOW, **Clock().injected)
 
 
 def token(**changes: Any) -> Token:
@@ -350,7 +350,7 @@ def test_two_tokens_differ(machine: Machine) -> None:
 def test_a_token_that_nobody_signs_is_deleted_again(machine: Machine) -> None:
     api = FakeApi(machine, signs_after=10**6)
     with pytest.raises(KubesteadError, match="was not signed into cluster-info within 5 seconds; look at") as caught:
-        minter(machine, patience=5.0).apply(Step("join", "mint", "bootstrap token", ""))
+        minter(machine, sign_timeout=5.0).apply(Step("join", "mint", "bootstrap token", ""))
     assert api.secrets == {}
     assert not re.search(r"[a-z0-9]{6}\.[a-z0-9]{16}", caught.value.message)
 

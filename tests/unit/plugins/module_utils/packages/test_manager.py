@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import poll
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import CommandError, KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
@@ -38,8 +39,8 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pauses.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(transaction.time, "sleep", sleep)
-    monkeypatch.setattr(transaction.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(poll.time, "sleep", sleep)
+    monkeypatch.setattr(poll.time, "monotonic", lambda: now[0])
     return pauses
 
 

@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one loop that asks again until an answer is good or time is up."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Optional, TypeVar
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+
+def poll(
+    ask: Callable[[], T],
+    timeout: float,
+    good: Callable[[T], bool] = bool,
+    pause: float = 1.0,
+    growth: float = 1.0,
+    longest: float = 2.0,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
+) -> T:
+    """The first ``good`` answer (by default one that is true), or the last one after ``timeout`` seconds.
+
+    It is asked once at least, and once more when time is up. ``pause`` is the seconds between two questions; it is
+    multiplied by ``growth`` each time, up to ``longest``. ``clock`` (seconds, only differences count) and ``sleep``
+    stand for the time in tests. What ``ask`` raises comes through.
+    """
+    read, wait = clock or time.monotonic, sleep or time.sleep
+    end = read() + timeout
+    while True:
+        answer = ask()
+        if good(answer):
+            return answer
+        left = end - read()
+        if left <= 0:
+            return answer
+        wait(min(pause, left))
+        pause = min(pause * growth, max(longest, pause))
