@@ -16,7 +16,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..core import versions
 from ..core.redact import redact_data
 from ..core.system import System
-from ..packages.manager import policy
+from ..host import os_release
+from ..host.os_release import OsRelease
+from ..packages.manager import installed, policy
 from . import toml
 from .registries import hosts_path
 from .schema import (
@@ -31,6 +33,9 @@ from .schema import (
 )
 from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile
 
+# The package of the distributions and that of Docker's repository.
+PACKAGES = ("containerd", "containerd.io")
+
 # -- observing
 
 
@@ -42,10 +47,12 @@ def observe(
     ``reveal`` keeps credentials in the state, for the one process that has to compare them. ``kubeadm_version`` is that
     of the installed kubeadm, where it is known already.
     """
-    packages = _packages(system)
-    debian = is_debian(system)
-    offers = _offers(system) if debian and not packages else {}
-    candidate, known = _candidate(system, packages, offers)
+    release = os_release.read(system)
+    manager = release.package_manager
+    found = installed(system, manager, PACKAGES)
+    packages = {name: package.version for name, package in found.items() if package.complete}
+    offers = _offers(system) if manager == "apt" and not packages else {}
+    candidate, known = _candidate(system, release, packages, offers)
     version = _version(system)
     default = _default(system) if version else {}
     schema = int(default.get("version", 0) or 0)
@@ -60,7 +67,7 @@ def observe(
         packages=packages,
         candidate=candidate,
         candidate_known=known,
-        debian=debian,
+        debian=manager == "apt",
         offers=offers,
         version=version,
         schema=schema,
@@ -91,38 +98,18 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-def _packages(system: System) -> Dict[str, str]:
-    found = {}
-    if is_debian(system):
-        query = ["dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\n", "containerd", "containerd.io"]
-        for line in system.run(query).stdout.splitlines():
-            words = line.split()
-            if len(words) == 3 and words[2] == "installed":
-                found[words[0]] = words[1]
-    else:
-        query = ["rpm", "-q", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\n", "containerd", "containerd.io"]
-        for line in system.run(query).stdout.splitlines():
-            words = line.split()
-            if len(words) == 2 and words[0] in ("containerd", "containerd.io"):
-                found[words[0]] = words[1]
-    return found
-
-
-def is_debian(system: System) -> bool:
-    """True where packages are managed by dpkg."""
-    return system.exists("/var/lib/dpkg/status")
-
-
 def _offers(system: System) -> Dict[str, str]:
     """The versions of both packages that apt would install, as far as its lists tell."""
-    return {name: found[0] for name, found in policy(system, ["containerd", "containerd.io"]).items() if found}
+    return {name: found[0] for name, found in policy(system, PACKAGES).items() if found}
 
 
-def _candidate(system: System, packages: Mapping[str, str], offers: Mapping[str, str]) -> Tuple[str, bool]:
+def _candidate(
+    system: System, release: OsRelease, packages: Mapping[str, str], offers: Mapping[str, str]
+) -> Tuple[str, bool]:
     """The package this host would install, and whether a repository is known to have it."""
     if packages:
         return "", True
-    if is_debian(system):
+    if release.package_manager == "apt":
         sources = _sources(system, "/etc/apt/sources.list.d", (".list", ".sources"))
         sources += "\n" + (system.read("/etc/apt/sources.list") or "")
         # apt's own lists may be empty on a fresh machine, so the sources count too.
@@ -131,8 +118,7 @@ def _candidate(system: System, packages: Mapping[str, str], offers: Mapping[str,
     sources = _sources(system, "/etc/yum.repos.d", (".repo",))
     if _has_docker(sources):
         return "containerd.io", True
-    fedora = "ID=fedora" in (system.read("/etc/os-release") or "")
-    return ("containerd", True) if fedora else ("containerd.io", False)
+    return ("containerd", True) if release.id == "fedora" else ("containerd.io", False)
 
 
 def _sources(system: System, folder: str, endings: Tuple[str, ...]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import socket
 import time
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, Dict, List, Optional
 
 from ..core.constants import PROTOCOL as BRIDGE_PROTOCOL
 from ..core.system import System
+from . import os_release
 
 COMPONENT = "node"
 
@@ -104,7 +104,7 @@ class NodeState:
 
 def observe(system: System) -> NodeState:
     """Look at the machine; two commands and some files of /etc, /proc and /sys."""
-    release = _os_release(system.read("/etc/os-release") or "")
+    release = os_release.read(system)
     links = _json(system, ["ip", "-j", "address"])
     addresses = parse_addresses(links)
     own_dns = _nameservers(system.read("/etc/resolv.conf") or "")
@@ -113,9 +113,9 @@ def observe(system: System) -> NodeState:
         hostname=socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip(),
         machine_id=(system.read("/etc/machine-id") or "").strip(),
         product_uuid=(system.read("/sys/class/dmi/id/product_uuid") or "").strip().lower(),
-        os_id=release.get("ID", ""),
-        os_like=release.get("ID_LIKE", "").split(),
-        os_version=release.get("VERSION_ID", ""),
+        os_id=release.id,
+        os_like=release.like,
+        os_version=release.version_id,
         architecture=platform.machine(),
         kernel=platform.release(),
         cpus=(system.read("/proc/cpuinfo") or "").count("processor\t:"),
@@ -208,15 +208,6 @@ def _json(system: System, argv: List[str]) -> List[Dict[str, Any]]:
     except ValueError:
         parsed = []
     return [item for item in parsed if item]
-
-
-def _os_release(text: str) -> Dict[str, str]:
-    values: Dict[str, str] = {}
-    for line in text.splitlines():
-        name, sign, value = line.partition("=")
-        if sign and not name.startswith("#"):
-            values[name.strip()] = " ".join(shlex.split(value))
-    return values
 
 
 def _memory_mb(text: str) -> int:

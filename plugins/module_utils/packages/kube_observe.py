@@ -52,9 +52,9 @@ def observe(
     ``url`` is the base (``cluster_packages_url``). Nothing is changed. A repository that does not answer is part of the
     state, never an error. ``fetch`` and ``clock`` stand for the network and the time in tests.
     """
-    release = os_release.os_release(system)
-    name = release.get("PRETTY_NAME") or release.get("ID", "an unknown system")
-    manager = packages.manager_of(release)
+    release = os_release.read(system)
+    name = release.name or "an unknown system"
+    manager = release.package_manager
     if not manager:
         return KubePackagesState(system=name)
     native = "dpkg" if manager == "apt" else "rpm"

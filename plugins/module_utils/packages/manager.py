@@ -20,7 +20,7 @@ from ..core.errors import KubesteadError
 from ..core.options import from_dict
 from ..core.step import Step
 from ..core.system import System
-from ..host.os_release import os_release
+from ..host import os_release
 
 COMPONENT = "packages"
 
@@ -65,27 +65,16 @@ class PackagesState:
     offers_known: bool = False
 
 
-def manager_of(release: Mapping[str, str]) -> str:
-    """``apt``, ``dnf``, or empty for a system the collection does not know packages of."""
-    families = [release.get("ID", "")] + release.get("ID_LIKE", "").split()
-    for family in families:
-        if family in ("debian", "ubuntu"):
-            return "apt"
-        if family in ("fedora", "rhel", "centos"):
-            return "dnf"
-    return ""
-
-
 def manager(system: System) -> str:
-    """The host's package manager. Raises :class:`KubesteadError` for a system of neither Debian's nor RHEL's kin."""
-    release = os_release(system)
-    found = manager_of(release)
-    if not found:
-        name = release.get("PRETTY_NAME") or release.get("ID") or "this system"
+    """The host's package manager. Raises :class:`KubesteadError` for a system that has neither apt nor dnf."""
+    release = os_release.read(system)
+    if not release.package_manager:
         raise KubesteadError(
-            "{0} is no system whose packages are known; use Debian, Ubuntu, Fedora or a RHEL kin".format(name)
+            "{0} is not supported; use Debian, Ubuntu, Fedora or a RHEL derivative".format(
+                release.name or "this system"
+            )
         )
-    return found
+    return release.package_manager
 
 
 def dnf_program(system: System) -> str:

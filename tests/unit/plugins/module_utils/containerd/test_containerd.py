@@ -55,8 +55,8 @@ IMAGES = "io.containerd.cri.v1.images"
 
 def node(machine: Machine, binary: str = "1.6.20", config: str | None = DEBIAN) -> Machine:
     """A Debian machine with a containerd that runs, answering as the real binary of that version did."""
-    machine.put("/var/lib/dpkg/status")
-    machine.answer("dpkg-query -W", "containerd 1.6.20~ds1-1+deb12u3 installed\n")
+    machine.put("/etc/os-release", "ID=debian\n")
+    machine.answer("dpkg-query -W", "containerd\t1.6.20~ds1-1+deb12u3\tamd64\tinstalled\tinstall\t\n")
     machine.answer("containerd --version", f"containerd github.com/containerd/containerd {binary} x\n")
     machine.answer("containerd config default", fixture(f"containerd/default-{binary}.toml"))
 
@@ -207,7 +207,7 @@ def test_a_bare_machine(machine: Machine) -> None:
     ],
 )
 def test_the_package_on_debian(machine: Machine, files: dict[str, str], policy: str, package: str) -> None:
-    machine.put("/var/lib/dpkg/status")
+    machine.put("/etc/os-release", "ID=debian\n")
     for path, text in files.items():
         machine.put(path, text)
     machine.answer("apt-cache", policy)
@@ -235,7 +235,7 @@ def test_the_package_on_the_rhel_family(machine: Machine, repo: str, warned: boo
 
 
 def test_an_installed_package_is_kept(machine: Machine) -> None:
-    machine.answer("rpm -q", "containerd.io 2.1.4-1.el9\npackage containerd is not installed\n", rc=1)
+    machine.answer("rpm -q", "containerd.io\t2.1.4-1.el9\tx86_64\t\npackage containerd is not installed\n", rc=1)
     state = containerd.observe(machine)
     assert state.packages == {"containerd.io": "2.1.4-1.el9"}
     assert containerd_plan.package_name(state, ContainerdOptions()) == "containerd.io"

@@ -65,7 +65,7 @@ def actions(steps: list) -> list[str]:
 )
 def test_manager_comes_from_os_release(machine: Machine, release: str, expected: str) -> None:
     machine.put("/etc/os-release", release)
-    assert packages.manager_of(os_release.os_release(machine)) == expected
+    assert os_release.read(machine).package_manager == expected
 
 
 def test_unknown_system_is_one_line(machine: Machine) -> None:
