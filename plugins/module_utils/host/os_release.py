@@ -14,6 +14,8 @@ from ..core.system import System
 
 PATHS = ("/etc/os-release", "/usr/lib/os-release")
 
+SUPPORTED_FIX = "use Debian, Ubuntu, Fedora or a RHEL derivative"
+
 _LINE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)')
 _SINGLE_QUOTED = re.compile(r"'([^']*)")

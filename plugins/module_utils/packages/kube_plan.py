@@ -16,6 +16,7 @@ from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
+from ..host.os_release import SUPPORTED_FIX
 from . import manager as packages
 from . import transaction
 from .kube import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
@@ -102,8 +103,8 @@ def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Pro
         return [
             Problem(
                 "kube_packages.system",
-                "{0} is no system the kube packages are made for".format(state.system or "the host"),
-                "use Debian, Ubuntu, Fedora or a RHEL kin",
+                "{0} is not supported".format(state.system or "the host"),
+                SUPPORTED_FIX,
             )
         ]
     deviating = deviating_member(state, request)

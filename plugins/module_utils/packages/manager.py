@@ -70,9 +70,7 @@ def manager(system: System) -> str:
     release = os_release.read(system)
     if not release.package_manager:
         raise KubesteadError(
-            "{0} is not supported; use Debian, Ubuntu, Fedora or a RHEL derivative".format(
-                release.name or "this system"
-            )
+            "{0} is not supported; {1}".format(release.name or "this system", os_release.SUPPORTED_FIX)
         )
     return release.package_manager
 

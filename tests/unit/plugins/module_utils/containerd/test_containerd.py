@@ -235,6 +235,7 @@ def test_the_package_on_the_rhel_family(machine: Machine, repo: str, warned: boo
 
 
 def test_an_installed_package_is_kept(machine: Machine) -> None:
+    machine.put("/etc/os-release", 'ID="rocky"\nID_LIKE="rhel centos fedora"\n')
     machine.answer("rpm -q", "containerd.io\t2.1.4-1.el9\tx86_64\t\npackage containerd is not installed\n", rc=1)
     state = containerd.observe(machine)
     assert state.packages == {"containerd.io": "2.1.4-1.el9"}

@@ -512,7 +512,7 @@ def test_a_repository_that_does_not_answer(bare: Machine, error: str, fix: str) 
 def test_a_system_without_packages(machine: Machine) -> None:
     machine.put("/etc/os-release", 'ID=arch\nPRETTY_NAME="Arch Linux"\n')
     assert messages(observe(machine, Web()), options()) == [
-        "Arch Linux is no system the kube packages are made for; use Debian, Ubuntu, Fedora or a RHEL kin"
+        "Arch Linux is not supported; use Debian, Ubuntu, Fedora or a RHEL derivative"
     ]
 
 

@@ -70,7 +70,7 @@ def test_manager_comes_from_os_release(machine: Machine, release: str, expected:
 
 def test_unknown_system_is_one_line(machine: Machine) -> None:
     machine.put("/etc/os-release", 'ID=arch\nPRETTY_NAME="Arch Linux"\n')
-    with pytest.raises(KubesteadError, match="^Arch Linux is no system whose packages are known; use Debian"):
+    with pytest.raises(KubesteadError, match="^Arch Linux is not supported; use Debian"):
         packages.observe(machine, [Wanted("ipset")])
 
 
