@@ -20,7 +20,7 @@ from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
-from ..host.interfaces import parse_interfaces
+from ..host import interfaces
 from ..kube.kubectl import Kubectl
 
 CA = PKI + "/etcd/ca.crt"
@@ -81,7 +81,7 @@ def leave(
         # Members are added after all of these were made, the API server's manifest as the last.
         return False
     kubectl = Kubectl(system, request_timeout=5)
-    own = [one.address for one in parse_interfaces(system.run(["ip", "-j", "address"]).stdout)]
+    own = [one.address for one in interfaces.addresses(interfaces.query(system, "address"))]
     removed = False
     failure: Optional[Exception] = None
 

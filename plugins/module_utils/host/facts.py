@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import socket
@@ -16,38 +15,13 @@ from typing import Any, Dict, List, Optional
 
 from ..core.constants import PROTOCOL as BRIDGE_PROTOCOL
 from ..core.system import System
-from . import os_release
+from . import interfaces, os_release
+from .interfaces import Address
 
 COMPONENT = "node"
 
-# Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
-POD_INTERFACES = (
-    "cni",
-    "cali",
-    "vxlan.calico",
-    "tunl",
-    "flannel",
-    "kube-",
-    "lxc",
-    "cilium",
-    "veth",
-    "docker",
-    "podman",
-)
-
 # Who makes routes to pods, as /etc/iproute2/rt_protos or the kernel names them.
 POD_ROUTE_PROTOCOLS = ("bird", "12", "80", BRIDGE_PROTOCOL)
-
-
-@dataclass(frozen=True)
-class Address:
-    """An address of an interface, ``network`` its range in CIDR form, ``mtu`` the interface's in bytes."""
-
-    interface: str
-    address: str
-    network: str
-    mac: str = ""
-    mtu: int = 0
 
 
 # Where images, pods and etcd's data go; what is free there decides whether the kubelet takes pods.
@@ -105,10 +79,10 @@ class NodeState:
 def observe(system: System) -> NodeState:
     """Look at the machine; two commands and some files of /etc, /proc and /sys."""
     release = os_release.read(system)
-    links = _json(system, ["ip", "-j", "address"])
-    addresses = parse_addresses(links)
+    links = interfaces.query(system, "address")
+    addresses = interfaces.own_addresses(links)
     own_dns = _nameservers(system.read("/etc/resolv.conf") or "")
-    routes = _json(system, ["ip", "-j", "-4", "route"]) + _json(system, ["ip", "-j", "-6", "route"])
+    routes = interfaces.query(system, "-4", "route") + interfaces.query(system, "-6", "route")
     return NodeState(
         hostname=socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip(),
         machine_id=(system.read("/etc/machine-id") or "").strip(),
@@ -127,44 +101,11 @@ def observe(system: System) -> NodeState:
         default_address=default_address(routes, addresses),
         dns_servers=_dns_servers(system),
         loopback_dns=[server for server in own_dns if _is_loopback(server)],
-        pod_interfaces=[str(link["ifname"]) for link in links if is_leftover_interface(str(link.get("ifname", "")))],
+        pod_interfaces=[
+            str(link["ifname"]) for link in links if interfaces.is_leftover_interface(str(link.get("ifname", "")))
+        ],
         disks=[_disk(system, folder) for folder in DATA_FOLDERS],
     )
-
-
-def is_pod_interface(name: str) -> bool:
-    """True for an interface that a container network made."""
-    return name.startswith(POD_INTERFACES)
-
-
-def is_leftover_interface(name: str) -> bool:
-    """True for an interface that only a cluster's pod network makes (Docker and Podman have others)."""
-    return name.startswith(("cali", "vxlan.calico", "cni0", "flannel", "kube-", "lxc", "cilium", "weave")) and (
-        # LXC's own bridge, which has nothing to do with Cilium's interfaces.
-        name != "lxcbr0"
-    )
-
-
-def parse_addresses(links: List[Dict[str, Any]]) -> List[Address]:
-    """The machine's addresses out of ``ip -j address``: no loopback, no link-local ones, none of pod networks."""
-    found = []
-    for link in links:
-        name = str(link.get("ifname", ""))
-        if is_pod_interface(name) or "LOOPBACK" in link.get("flags", []):
-            continue
-        for entry in link.get("addr_info", []):
-            if entry.get("scope") != "global":
-                continue
-            found.append(
-                Address(
-                    interface=name,
-                    address=entry["local"],
-                    network="{0}/{1}".format(entry["local"], entry["prefixlen"]),
-                    mac=str(link.get("address", "")),
-                    mtu=int(link.get("mtu") or 0),
-                )
-            )
-    return found
 
 
 def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
@@ -178,7 +119,7 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
         skip = destination in ("", "default") or destination.startswith(("fe80", "ff00", "127.", "169.254."))
         if (
             skip
-            or is_pod_interface(str(route.get("dev", "")))
+            or interfaces.is_pod_interface(str(route.get("dev", "")))
             or route.get("type") in ("blackhole", "local", "multicast")
         ):
             continue
@@ -199,15 +140,6 @@ def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> s
             if address.interface == route.get("dev") and (":" in address.address) == (":" in str(route.get("gateway"))):
                 return address.address
     return addresses[0].address if len(addresses) == 1 else ""
-
-
-def _json(system: System, argv: List[str]) -> List[Dict[str, Any]]:
-    result = system.run(argv)
-    try:
-        parsed = json.loads(result.stdout) if result.ok and result.stdout.strip() else []
-    except ValueError:
-        parsed = []
-    return [item for item in parsed if item]
 
 
 def _memory_mb(text: str) -> int:

@@ -2,42 +2,95 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Network interfaces and their addresses, as `ip -j address` prints them."""
+"""Network interfaces, addresses and routes, as ``ip -j`` prints them: read once for all that ask."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ..core.system import System
+
+# Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
+POD_INTERFACES = (
+    "cni",
+    "cali",
+    "vxlan.calico",
+    "tunl",
+    "flannel",
+    "kube-",
+    "lxc",
+    "cilium",
+    "veth",
+    "docker",
+    "podman",
+)
 
 
 @dataclass(frozen=True)
-class Interface:
-    """An address of the machine, and the interface it is on."""
+class Address:
+    """An address of an interface, ``network`` with its prefix length (CIDR form), ``mtu`` the interface's in bytes."""
 
-    name: str
-    address: str
-    # Prefix length.
-    length: int
-    mtu: int
-
-
-def parse_interfaces(text: str) -> List[Interface]:
-    """The addresses of ``ip -j address``, without loopback and link-local ones."""
-    found: List[Interface] = []
-    for link in json_objects(text):
-        for entry in link.get("addr_info") or []:
-            if entry.get("scope") in ("host", "link") or not entry.get("local"):
-                continue
-            length, mtu = int(entry.get("prefixlen", 0)), int(link.get("mtu", 0))
-            found.append(Interface(str(link.get("ifname")), str(entry["local"]), length, mtu))
-    return found
+    interface: str = ""
+    address: str = ""
+    network: str = ""
+    mac: str = ""
+    mtu: int = 0
 
 
-def json_objects(text: str) -> List[Mapping[str, Any]]:
-    """What ``ip -j`` printed: a list of objects, empty where it is none."""
+def query(system: System, *arguments: str) -> List[Dict[str, Any]]:
+    """What ``ip -j`` with these arguments prints: a list of objects, empty where it fails or prints none."""
+    return parse(system.run(["ip", "-j", *arguments]).stdout)
+
+
+def parse(text: str) -> List[Dict[str, Any]]:
+    """A list of objects in JSON; empty where it is none."""
     try:
         data = json.loads(text or "[]")
     except ValueError:
         return []
-    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+    return [entry for entry in data if isinstance(entry, dict) and entry] if isinstance(data, list) else []
+
+
+def addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
+    """The addresses in ``ip -j address``, those of loopback and link-local ones left out."""
+    found: List[Address] = []
+    for link in links:
+        for entry in link.get("addr_info") or []:
+            if entry.get("scope") in ("host", "link") or not entry.get("local"):
+                continue
+            found.append(
+                Address(
+                    interface=str(link.get("ifname")),
+                    address=str(entry["local"]),
+                    network="{0}/{1}".format(entry["local"], entry.get("prefixlen", 0)),
+                    mac=str(link.get("address", "")),
+                    mtu=int(link.get("mtu") or 0),
+                )
+            )
+    return found
+
+
+def own_addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
+    """The addresses that the machine itself is reached at: none of loopback interfaces and of pod networks."""
+    return addresses(
+        [
+            link
+            for link in links
+            if "LOOPBACK" not in (link.get("flags") or []) and not is_pod_interface(str(link.get("ifname", "")))
+        ]
+    )
+
+
+def is_pod_interface(name: str) -> bool:
+    """True for an interface that a container network made."""
+    return name.startswith(POD_INTERFACES)
+
+
+def is_leftover_interface(name: str) -> bool:
+    """True for an interface that only a cluster's pod network makes (Docker and Podman have others)."""
+    return name.startswith(("cali", "vxlan.calico", "cni0", "flannel", "kube-", "lxc", "cilium", "weave")) and (
+        # LXC's own bridge, which has nothing to do with Cilium's interfaces.
+        name != "lxcbr0"
+    )

@@ -21,7 +21,8 @@ from ..core.constants import PROTOCOL
 from ..core.errors import KubesteadError
 from ..core.step import Step
 from ..core.system import System
-from ..host.interfaces import Interface, json_objects, parse_interfaces
+from ..host import interfaces
+from ..host.interfaces import Address
 from ..kube.nodes import Node
 
 CNI_FOLDER = "/etc/cni/net.d"
@@ -83,7 +84,7 @@ class BridgeState:
     enabled: bool = False
     routes: List[Route] = field(default_factory=list)
     rules: List[Rule] = field(default_factory=list)
-    interfaces: List[Interface] = field(default_factory=list)
+    addresses: List[Address] = field(default_factory=list)
     hostname: str = ""
 
 
@@ -103,7 +104,7 @@ def observe(system: System) -> BridgeState:
         conflist=system.read(CONFLIST),
         others=[name for name in names if name != CONFLIST.rsplit("/", 1)[1]],
         missing_plugins=[name for name in PLUGINS if not system.is_executable("{0}/{1}".format(BIN_FOLDER, name))],
-        interfaces=parse_interfaces(system.run(["ip", "-j", "address", "show"]).stdout),
+        addresses=interfaces.addresses(interfaces.query(system, "address", "show")),
         hostname=(system.read("/proc/sys/kernel/hostname") or "").strip().lower(),
         unit=unit,
         routes=routes,
@@ -124,7 +125,7 @@ def parse_routes(text: str) -> List[Route]:
     """The routes of ``ip -j route`` that go through a gateway."""
     return [
         Route(str(entry["dst"]), str(entry["gateway"]))
-        for entry in json_objects(text)
+        for entry in interfaces.parse(text)
         if entry.get("dst") and entry.get("gateway")
     ]
 
@@ -147,7 +148,7 @@ def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
     """The node that this machine is: by name where one is given, else by address, else by host name."""
     if options.node_name:
         return next((node for node in options.nodes if node.name == options.node_name), None)
-    own = {interface.address for interface in state.interfaces}
+    own = {entry.address for entry in state.addresses}
     for node in options.nodes:
         if own & set(node.addresses):
             return node
@@ -305,11 +306,7 @@ def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
 
 
 def _require_reachable(state: BridgeState, routes: Sequence[Route], options: BridgeOptions) -> None:
-    networks = [
-        ipaddress.ip_interface("{0}/{1}".format(item.address, item.length)).network
-        for item in state.interfaces
-        if item.name != BRIDGE
-    ]
+    networks = [ipaddress.ip_interface(entry.network).network for entry in state.addresses if entry.interface != BRIDGE]
     for route in routes:
         gateway = ipaddress.ip_address(route.gateway)
         if not any(gateway.version == network.version and gateway in network for network in networks):
@@ -323,7 +320,7 @@ def _require_reachable(state: BridgeState, routes: Sequence[Route], options: Bri
 def _mtu(state: BridgeState, options: BridgeOptions, node: Node) -> int:
     if options.mtu:
         return options.mtu
-    return next((item.mtu for item in state.interfaces if item.address in node.addresses), 0)
+    return next((entry.mtu for entry in state.addresses if entry.address in node.addresses), 0)
 
 
 def _route_steps(present: Sequence[Route], wanted: Sequence[Route]) -> List[Step]:

@@ -10,8 +10,6 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces
-from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 
 def test_one_range_and_dual_stack() -> None:
@@ -71,11 +69,3 @@ def test_bad_endpoints(text: str) -> None:
 )
 def test_endpoints_with_their_port(endpoint: str, port: int, full: str) -> None:
     assert network.full_endpoint(endpoint, port) == full
-
-
-def test_the_addresses_of_a_real_node() -> None:
-    found = interfaces.parse_interfaces(fixture("bridge/ip-address.json"))
-    assert [(item.name, item.address, item.length, item.mtu) for item in found if item.name == "eth0"] == [
-        ("eth0", "10.213.0.65", 20, 1500)
-    ]
-    assert not any(item.address.startswith(("127.", "fe80:", "::1")) for item in found)
