@@ -10,7 +10,7 @@ import base64
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from ..core import x509
 from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG

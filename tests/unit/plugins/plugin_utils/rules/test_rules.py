@@ -648,7 +648,7 @@ CASES = [
         BARE,
         "a2",
         {"kube_packages.manager": "", "kube_packages.system": "Void"},
-        "Void is no system",
+        "Void is not supported",
     ),
     Case(
         "kube_packages.member",
