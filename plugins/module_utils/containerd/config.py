@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
+from ..core import mappings
 from ..core.errors import OptionError
 from . import toml
 from .options import ContainerdOptions, parse_dropin
 from .registries import has_secret, registry_folder, server_url
-from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, MARK, RUNC, is_cri, nested, sandbox_path
+from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, MARK, RUNC, is_cri, sandbox_path
 from .state import CERTS_D, CONF_D, ContainerdState
 
 # -- what is wanted
@@ -52,20 +53,20 @@ def desired_config(
     sandbox = sandbox_image(state, options)
     if sandbox:
         where = sandbox_path(schema)[2:]
-        sections[images] = toml.merge(sections[images], nested(where, sandbox))
+        sections[images] = mappings.merged(sections[images], mappings.nested(where, sandbox))
     if _uses_config_path(current, images, options):
-        sections[images] = toml.merge(sections[images], {"registry": {"config_path": CERTS_D}})
+        sections[images] = mappings.merged(sections[images], {"registry": {"config_path": CERTS_D}})
     if state.has_bin_dirs:
         sections[runtime]["cni"] = {"bin_dirs": [options.cni_bin_dir], "conf_dir": "/etc/cni/net.d"}
     else:
         sections[runtime]["cni"] = {"bin_dir": options.cni_bin_dir, "conf_dir": "/etc/cni/net.d"}
     runtimes = {"runc": {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}}
-    for name, value in (toml.get(current, ["plugins", runtime, "containerd", "runtimes"]) or {}).items():
+    for name, value in (mappings.get(current, ["plugins", runtime, "containerd", "runtimes"]) or {}).items():
         if isinstance(value, Mapping) and value.get("runtime_type") == RUNC:
             runtimes[name] = {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}
     sections[runtime]["containerd"] = {"runtimes": runtimes}
     over["plugins"] = sections
-    result = toml.merge({"version": schema}, toml.merge(current, over))
+    result = mappings.merged({"version": schema}, mappings.merged(current, over))
     _drop_conflicts(result, runtime, images, state)
     if not hidden:
         _set_credentials(result["plugins"][images], state, options)
@@ -140,12 +141,12 @@ def desired_dropin(
             ),
             "set {0} there".format(CRI),
         )
-    result = toml.merge(result, {key: value for key, value in own.items() if key != "version"})
+    result = mappings.merged(result, {key: value for key, value in own.items() if key != "version"})
     if state.schema == 2:
         for name in plugins:
-            section = toml.get(config, ["plugins", name])
+            section = mappings.get(config, ["plugins", name])
             if isinstance(section, Mapping):
-                result["plugins"][name] = toml.merge(section, plugins[name])
+                result["plugins"][name] = mappings.merged(section, plugins[name])
     return result
 
 
@@ -156,7 +157,7 @@ def render_dropin(data: Mapping[str, Any]) -> str:
 
 def _uses_config_path(current: Mapping[str, Any], images: str, options: ContainerdOptions) -> bool:
     """False for a file that has registries in the old place, unless registries are asked for here: both can't be."""
-    registry = toml.get(current, ["plugins", images, "registry"]) or {}
+    registry = mappings.get(current, ["plugins", images, "registry"]) or {}
     old = bool(registry.get("mirrors")) or any(
         isinstance(entry, Mapping) and entry.get("tls") for entry in (registry.get("configs") or {}).values()
     )

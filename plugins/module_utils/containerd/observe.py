@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..core import versions
+from ..core import mappings, versions
 from ..core.redact import redact_data
 from ..core.system import System
 from ..host import os_release
@@ -71,8 +71,8 @@ def observe(
         offers=offers,
         version=version,
         schema=schema,
-        has_bin_dirs=toml.get(default, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None,
-        default_sandbox=str(toml.get(default, sandbox_path(schema)) or ""),
+        has_bin_dirs=mappings.get(default, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None,
+        default_sandbox=str(mappings.get(default, sandbox_path(schema)) or ""),
         config_version=config_version,
         config_ours=is_ours(text),
         config_error=config_error,

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from ..core import versions
+from ..core import mappings, versions
 from ..core.errors import OptionError
 from ..core.problem import Problem
 from ..core.redact import is_secret_key, redact, redact_data
@@ -64,7 +64,7 @@ def _after_install(state: ContainerdState, options: ContainerdOptions) -> Option
     offered = state.offers.get(package_name(state, options), "")
     if not state.config_ours or not state.debian or (offered and _schema_of(offered) != state.config_version):
         return None
-    bin_dirs = toml.get(state.config, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None
+    bin_dirs = mappings.get(state.config, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None
     return replace(state, schema=state.config_version, has_bin_dirs=bin_dirs, active=True, enabled=True, cri="ok")
 
 
@@ -105,7 +105,7 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
     files = ", ".join(conf_d_path(name) for name in state.other_dropins)
     if state.effective_cri_disabled:
         return Problem("containerd_dropin", "{0} disables the cri plugin".format(files), "take that out of the file")
-    own = toml.get(desired_dropin(state, options, {}) or {}, ["plugins"]) or {}
+    own = mappings.get(desired_dropin(state, options, {}) or {}, ["plugins"]) or {}
     if state.effective_systemd_cgroup is False and not (set(own) & {CRI, CRI_RUNTIME}):
         fix = "set SystemdCgroup = true there, or remove the file"
         return Problem("containerd_dropin", "{0} takes SystemdCgroup = true away again".format(files), fix)

@@ -10,13 +10,13 @@ import base64
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
+from ..core import mappings
+from ..core.images import DOCKER_HUB, DOCKER_HUB_NAMES, DOCKER_HUB_SERVER
 from ..core.redact import redact_data
 from . import toml
 from .options import ContainerdOptions, Mirror, Mirrors, RegistryCredential
 from .schema import MARK
 from .state import CERTS_D, HostsFile
-
-DOCKER_HOSTS = ("docker.io", "registry-1.docker.io", "index.docker.io")
 
 
 def desired_hosts(options: ContainerdOptions) -> Dict[str, Dict[str, Any]]:
@@ -55,17 +55,17 @@ def render_hosts(data: Mapping[str, Any]) -> str:
 
 def registry_folder(registry: str) -> str:
     """The name of the folder in certs.d for a registry."""
-    return "docker.io" if registry in DOCKER_HOSTS else registry
+    return DOCKER_HUB if registry in DOCKER_HUB_NAMES else registry
 
 
 def registry_host(registry: str) -> str:
     """The registry that credentials belong to."""
-    return "docker.io" if registry in DOCKER_HOSTS else registry.lower()
+    return DOCKER_HUB if registry in DOCKER_HUB_NAMES else registry.lower()
 
 
 def server_url(registry: str) -> str:
     """The address of the registry itself."""
-    return "https://{0}".format("registry-1.docker.io" if registry == "docker.io" else registry)
+    return "https://{0}".format(DOCKER_HUB_SERVER if registry == DOCKER_HUB else registry)
 
 
 def hosts_path(registry: str) -> str:
@@ -114,7 +114,7 @@ def hosts_mode(data: Mapping[str, Any]) -> int:
 def has_secret(data: Mapping[str, Any]) -> bool:
     """True for a hosts.toml with credentials."""
     entries = [data, *(data.get("host") or {}).values()]
-    return any(toml.get(entry, ["header", "Authorization"]) is not None for entry in entries)
+    return any(mappings.get(entry, ["header", "Authorization"]) is not None for entry in entries)
 
 
 def hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from ..core import mappings
 from . import toml
 
 MARK = "# kubestead.cluster"
@@ -83,13 +84,6 @@ def sandbox_path(schema: int) -> List[str]:
     return ["plugins", CRI_IMAGES, "pinned_images", "sandbox"]
 
 
-def nested(path: Sequence[str], value: Any) -> Dict[str, Any]:
-    """A value below a path of keys."""
-    for key in reversed(path):
-        value = {key: value}
-    return dict(value)
-
-
 def is_cri(name: str) -> bool:
     """True for the name of one of CRI's plugins."""
     return name in ("cri", CRI) or name.startswith("io.containerd.cri.v1.")
@@ -103,5 +97,5 @@ def disabled_cri(config: Mapping[str, Any]) -> List[str]:
 def systemd_cgroup(config: Mapping[str, Any], schema: int) -> Optional[bool]:
     """runc's SystemdCgroup; None where it is not set."""
     runtime = CRI if schema == 2 else CRI_RUNTIME
-    value = toml.get(config, ["plugins", runtime, "containerd", "runtimes", "runc", "options", "SystemdCgroup"])
+    value = mappings.get(config, ["plugins", runtime, "containerd", "runtimes", "runc", "options", "SystemdCgroup"])
     return value if isinstance(value, bool) else None

@@ -49,30 +49,6 @@ def dumps(data: Mapping[str, Any]) -> str:
     return "\n".join(lines).strip("\n") + "\n" if lines else ""
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Dict[str, Any]:
-    """``base`` with ``over`` laid on it: dictionaries are merged, everything else is replaced. Neither is changed."""
-    result: Dict[str, Any] = {}
-    for key, value in base.items():
-        result[key] = merge(value, {}) if isinstance(value, Mapping) else value
-    for key, value in over.items():
-        if isinstance(value, Mapping):
-            present = result.get(key)
-            result[key] = merge(present if isinstance(present, Mapping) else {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-def get(data: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """The value at a path of keys, or None when there is none."""
-    value: Any = data
-    for key in path:
-        if not isinstance(value, Mapping) or key not in value:
-            return None
-        value = value[key]
-    return value
-
-
 def key_text(path: Sequence[str]) -> str:
     """A path of keys as TOML writes it: ``plugins."io.containerd.grpc.v1.cri".cni``."""
     return ".".join(key if _BARE.fullmatch(key) else _string(key) for key in path)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 
@@ -26,23 +27,66 @@ def containers(obj: Mapping[str, Any]) -> List[Dict[str, Any]]:
     return found
 
 
-def split(image: str) -> Tuple[str, str]:
-    """An image's full name and what pins it (``:tag``, ``@digest`` or "").
+DOCKER_HUB = "docker.io"
+# Where docker.io is served; it has other names in older configurations.
+DOCKER_HUB_SERVER = "registry-1.docker.io"
+DOCKER_HUB_NAMES = (DOCKER_HUB, DOCKER_HUB_SERVER, "index.docker.io")
 
-    ``redis:7`` is docker.io/library/redis and ``:7``.
-    """
-    name, digest_mark, digest = image.partition("@")
-    pin = digest_mark + digest
-    last = name.rsplit("/", 1)[-1]
-    if ":" in last:
-        tag = last.rsplit(":", 1)[1]
-        name, pin = name[: -len(tag) - 1], ":" + tag + pin
-    first, slash, _rest = name.partition("/")
-    if not slash:
-        name = "docker.io/library/" + name
-    elif not ("." in first or ":" in first or first == "localhost"):
-        name = "docker.io/" + name
-    return name, pin
+
+@dataclass(frozen=True)
+class Reference:
+    """An image's full name: ``registry`` (``host[:port]``), ``path``, and what pins it (``tag``, ``digest``)."""
+
+    registry: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name without tag and digest."""
+        return "{0}/{1}".format(self.registry, self.path)
+
+    @property
+    def pin(self) -> str:
+        """``:tag``, ``@digest``, both, or nothing."""
+        tag = ":" + self.tag if self.tag else ""
+        return tag + ("@" + self.digest if self.digest else "")
+
+    def __str__(self) -> str:
+        return self.name + self.pin
+
+    def in_registry(self, registry: str) -> str:
+        """The same image in another registry: ``quay.io/calico/node:v3`` in ``mirror`` is ``mirror/calico/node:v3``."""
+        return "{0}/{1}{2}".format(registry.rstrip("/"), self.path, self.pin)
+
+
+def parse(image: str) -> Reference:
+    """An image as containerd completes its name: ``redis:7`` is docker.io/library/redis with the tag 7."""
+    name, _mark, digest = image.partition("@")
+    tag = ""
+    if ":" in name.rsplit("/", 1)[-1]:
+        name, _colon, tag = name.rpartition(":")
+    registry = registry_of(name) if "/" in name else DOCKER_HUB
+    if "/" not in name:
+        path = "library/" + name
+    else:
+        path = name[len(registry) + 1 :] if name.startswith(registry + "/") else name
+    return Reference(registry, path, tag, digest)
+
+
+def registry_of(repository: str) -> str:
+    """The registry of a repository (``registry.example.org:5000/k8s``), docker.io where its first part is no host."""
+    first = repository.partition("/")[0]
+    return first if "." in first or ":" in first or first == "localhost" else DOCKER_HUB
+
+
+def server_of(registry: str) -> Tuple[str, int]:
+    """Host and port at which a registry is served over HTTPS."""
+    host, colon, port = registry.rpartition(":")
+    if not colon or not port.isdigit():
+        host, port = registry, "443"
+    return (DOCKER_HUB_SERVER if host in DOCKER_HUB_NAMES else host.strip("[]")), int(port)
 
 
 def replace(objects: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -51,17 +95,17 @@ def replace(objects: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> 
     An old image with a tag or digest stands for itself, one without for all of its tags; a new one without a tag keeps
     the old one's.
     """
-    exact = {split(str(old)): str(new) for old, new in wanted.items()}
+    exact = {(old.name, old.pin): new for old, new in ((parse(str(old)), str(new)) for old, new in wanted.items())}
     changed = [copy.deepcopy(dict(obj)) for obj in objects]
     for obj in changed:
         for container in containers(obj):
             image = container.get("image")
             if not isinstance(image, str):
                 continue
-            name, pin = split(image)
-            new = exact.get((name, pin), exact.get((name, "")))
+            old = parse(image)
+            new = exact.get((old.name, old.pin), exact.get((old.name, "")))
             if new is not None:
-                container["image"] = new if split(new)[1] else new + pin
+                container["image"] = new if parse(new).pin else new + old.pin
     return changed
 
 

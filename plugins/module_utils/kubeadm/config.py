@@ -14,6 +14,7 @@ import copy
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+from ..core import mappings
 from ..core.errors import OptionError
 
 KUBEADM_GROUP = "kubeadm.k8s.io"
@@ -170,35 +171,24 @@ def merge_pass_through(
     _translate_timeouts(api, wanted)
     for newer in APIS[APIS.index(api) + 1 :]:
         for kind, path in _SINCE[newer]:
-            if _get(wanted.get(kind, {}), path) is not None:
+            if mappings.get(wanted.get(kind), path.split(".")) is not None:
                 raise OptionError(
                     "{0}.{1}.{2}".format(option, kind, path),
                     "needs kubeadm {0} or newer, here it speaks {1}".format(_FIRST_KUBEADM[newer], api),
                     "leave it out, or install a newer Kubernetes",
                 )
-    merged = [copy.deepcopy(dict(one)) for one in documents]
+    by_kind = {str(one["kind"]): dict(one) for one in documents}
     for kind, fields in wanted.items():
-        fields.pop("apiVersion", None)
-        fields.pop("kind", None)
-        target = next((one for one in merged if one["kind"] == kind), None)
-        if target is None:
-            target = document(api, kind, {})
-            merged.append(target)
-        for path in _ARGUMENTS.get(kind, ()):
-            given = _get(fields, path)
+        base = by_kind.get(kind) or document(api, kind, {})
+        over = {name: value for name, value in fields.items() if name not in ("apiVersion", "kind")}
+        for field in _ARGUMENTS.get(kind, ()):
+            keys = field.split(".")
+            given = mappings.get(fields, keys)
             if given is not None:
-                _set(fields, path, _merged_arguments(api, _get(target, path), given))
-        deep_merge(target, fields)
-    return merged
-
-
-def deep_merge(base: Dict[str, Any], over: Mapping[str, Any]) -> None:
-    """Lay ``over`` on ``base``, in place: mappings merge, everything else is replaced."""
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            deep_merge(base[key], value)
-        else:
-            base[key] = copy.deepcopy(value)
+                merged = _merged_arguments(api, mappings.get(base, keys), given)
+                over = mappings.merged(over, mappings.nested(keys, merged))
+        by_kind[kind] = mappings.merged(base, over)
+    return [copy.deepcopy(one) for one in by_kind.values()]
 
 
 def _translate_timeouts(api: str, wanted: Dict[str, Dict[str, Any]]) -> None:
@@ -228,18 +218,3 @@ def _argument_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _get(fields: Any, path: str) -> Any:
-    for name in path.split("."):
-        if not isinstance(fields, Mapping):
-            return None
-        fields = fields.get(name)
-    return fields
-
-
-def _set(fields: Dict[str, Any], path: str, value: Any) -> None:
-    names = path.split(".")
-    for name in names[:-1]:
-        fields = fields[name]
-    fields[names[-1]] = value

@@ -172,7 +172,7 @@ def classify(state: KubeadmState) -> KubeadmState:
     # A worker has ca.crt alone; keys are there on control planes (or where the user put his own CA).
     is_control_plane = is_control_plane or bool(leaf_certificates) or (bool(state.pki) and state.pki != ["ca.crt"])
     if not found:
-        return _with(state, role="", phase=NONE, reason="nothing of kubeadm's is here", own_ca=False)
+        return replace(state, role="", phase=NONE, reason="nothing of kubeadm's is here", own_ca=False)
     if not is_control_plane:
         return _classify_worker(state, found)
     own_ca = state.pki != ["ca.crt"] and found == ["certificates"] and not leaf_certificates
@@ -182,8 +182,8 @@ def classify(state: KubeadmState) -> KubeadmState:
     if state.unfinished_init:
         lacking.append("the end of the init begun at {0}".format(state.unfinished_init.began))
     if not lacking:
-        return _with(state, role="control_plane", phase=DONE, own_ca=False, reason=_joined(found) + "; API live")
-    return _with(
+        return replace(state, role="control_plane", phase=DONE, own_ca=False, reason=_joined(found) + "; API live")
+    return replace(
         state,
         role="control_plane",
         phase=PARTIAL,
@@ -232,10 +232,10 @@ def evidence(state: KubeadmState) -> List[str]:
 
 def _classify_worker(state: KubeadmState, found: List[str]) -> KubeadmState:
     if state.kubelet_conf and not state.bootstrap_kubelet_conf:
-        return _with(state, role="worker", phase=DONE, own_ca=False, reason="joined to {0}".format(state.server))
+        return replace(state, role="worker", phase=DONE, own_ca=False, reason="joined to {0}".format(state.server))
     lacking = ["an end of the kubelet's bootstrap"] if state.kubelet_conf else ["kubelet.conf"]
     reason = "found {0}; lacking {1}".format(_joined(found), _joined(lacking))
-    return _with(state, role="worker", phase=PARTIAL, own_ca=False, reason=reason)
+    return replace(state, role="worker", phase=PARTIAL, own_ca=False, reason=reason)
 
 
 def _lacking(state: KubeadmState) -> List[str]:
@@ -261,12 +261,6 @@ def _lacking(state: KubeadmState) -> List[str]:
     elif not node.control_plane:
         lacking.append("the control plane's label on Node {0}".format(state.node_name))
     return lacking
-
-
-def _with(state: KubeadmState, **changes: Any) -> KubeadmState:
-    values = {name: getattr(state, name) for name in state.__dataclass_fields__}
-    values.update(changes)
-    return KubeadmState(**values)
 
 
 def _joined(words: List[str]) -> str:

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence
 
 from ..core import versions
 from ..core.errors import KubesteadError
+from ..core.redact import redact
 from ..core.system import System
 from ..host import os_release
 from . import manager as packages
@@ -87,12 +89,11 @@ def observe(
     from . import repository
 
     get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager))
-    answers = dict(state.__dict__)
     if must_install:
-        answers["repository"] = _ask(get, base, request, manager, state.architecture)
-    if must_have_key and (not must_install or answers["repository"].reachable):
-        answers.update(_ask_key(get, key_url(base, request.series, manager), now))
-    return KubePackagesState(**answers)
+        state = replace(state, repository=_ask(get, base, request, manager, state.architecture))
+    if must_have_key and (state.repository is None or state.repository.reachable):
+        state = _with_offered_key(state, get, key_url(base, request.series, manager), now)
+    return state
 
 
 def _ask(fetch: Fetch, base: str, request: versions.Request, manager: str, architecture: str) -> RepositoryState:
@@ -142,12 +143,13 @@ def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: s
     return ["{0}.{1}".format(request.major, minor) for minor, there in zip(candidates, found) if there]
 
 
-def _ask_key(fetch: Fetch, address: str, now: float) -> Dict[str, str]:
+def _with_offered_key(state: KubePackagesState, fetch: Fetch, address: str, now: float) -> KubePackagesState:
+    """The state with the signing key that the repository offers, or with why there is none."""
     page = fetch(address, "GET")
     if not page.ok:
-        return {"key_error": "{0}: {1}".format(address, page.error)}
+        return replace(state, key_error="{0}: {1}".format(redact(address), redact(page.error)))
     text = page.body.decode("utf-8", "replace")
-    state = key_state(text, now)
-    if not state.fingerprints:
-        return {"key_error": "{0} is no OpenPGP public key".format(address)}
-    return {"offered_key": text.strip() + "\n", "offered_key_ends": state.ends}
+    offered = key_state(text, now)
+    if not offered.fingerprints:
+        return replace(state, key_error="{0} is not an OpenPGP public key".format(redact(address)))
+    return replace(state, offered_key=text.strip() + "\n", offered_key_ends=offered.ends)

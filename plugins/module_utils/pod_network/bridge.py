@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
 from ..core.addresses import parse_cidrs
@@ -117,8 +117,7 @@ def observe(system: System) -> BridgeState:
             command = Rule(family, table, chain, "").command
             rules += parse_rules(family, table, system.run([command, "-w", "-t", table, "-S", chain]).stdout)
     enabled = system.run(["systemctl", "is-enabled", UNIT_NAME]).stdout.strip() == "enabled"
-    values: Dict[str, Any] = dict(vars(state), rules=rules, enabled=enabled)
-    return BridgeState(**values)
+    return replace(state, rules=rules, enabled=enabled)
 
 
 def parse_routes(text: str) -> List[Route]:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..core.addresses import Network
 from ..core.errors import OptionError
-from ..core.images import containers
+from ..core.images import containers, parse
 from .options import COMPONENT, CniOptions
 
 __all__ = ["COMPONENT", "CniOptions", "Pool", "compare_pools", "expected_pools", "images", "require_calico", "shape"]
@@ -104,23 +104,13 @@ def shape(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str
         if options.image_registry:
             for container in containers(obj):
                 if container.get("image"):
-                    container["image"] = in_registry(str(container["image"]), options.image_registry)
+                    container["image"] = parse(str(container["image"])).in_registry(options.image_registry)
     return shaped
 
 
 def images(objects: Sequence[Mapping[str, Any]]) -> List[str]:
     """The images of every container and init container, each once, sorted."""
     return sorted({str(item["image"]) for obj in objects for item in containers(obj) if item.get("image")})
-
-
-def in_registry(image: str, registry: str) -> str:
-    """The image in another registry: ``quay.io/calico/node:v3`` in ``mirror`` is ``mirror/calico/node:v3``."""
-    first, _slash, rest = image.partition("/")
-    has_host = bool(rest) and ("." in first or ":" in first or first == "localhost")
-    path = rest if has_host else image
-    if not has_host and "/" not in path:
-        path = "library/{0}".format(path)
-    return "{0}/{1}".format(registry.rstrip("/"), path)
 
 
 def _node_env(options: CniOptions, pools: Sequence[Network]) -> Dict[str, str]:

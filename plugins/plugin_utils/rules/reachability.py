@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import images
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.connect import (
@@ -37,9 +38,9 @@ def registries(
     image_repository: str, containerd: ContainerdOptions, cni_plugin: str, cni_registry: str
 ) -> Dict[str, List[str]]:
     """The registries a node to be pulls from, and for each the targets that can answer for it (its mirrors first)."""
-    names = [image_repository.split("/")[0]]
+    names = [images.registry_of(image_repository)]
     if cni_plugin == "calico":
-        names.append((cni_registry or "quay.io").split("/")[0])
+        names.append(images.registry_of(cni_registry or "quay.io"))
     try:
         mirrors = containerd.mirrors()
     except OptionError:
@@ -50,7 +51,7 @@ def registries(
         configured = mirrors.get(name) or mirrors.get("_default")
         addresses = [_url_target(mirror.url) for mirror in configured.mirrors] if configured else []
         if configured is None or configured.fallback:
-            addresses.append(_registry_target(name))
+            addresses.append(target(*images.server_of(name)))
         found[name] = addresses
     return found
 
@@ -93,13 +94,6 @@ def targets_from_options(options: Mapping[str, Mapping[str, Any]]) -> List[str]:
         )
         found += [one for addresses in wanted.values() for one in addresses]
     return [one for one in found if one]
-
-
-def _registry_target(name: str) -> str:
-    if name == "docker.io":
-        return "registry-1.docker.io:443"
-    host, colon, port = name.rpartition(":")
-    return target(host, int(port)) if colon and port.isdigit() else target(name, 443)
 
 
 def _url_target(url: str) -> str:

@@ -32,6 +32,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state
     PENDING,
     ContainerdState,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -629,7 +630,7 @@ def test_credentials(machine: Machine, binary: str) -> None:
     assert "header" not in hosts(machine, "quay.io")
     for name in machine.names(CERTS_D):
         assert machine.mode(f"{CERTS_D}/{name}/hosts.toml") == 0o600
-    configs = toml.get(tomllib.loads(machine.read(CONFIG) or ""), ["plugins", CRI, "registry", "configs"])
+    configs = mappings.get(tomllib.loads(machine.read(CONFIG) or ""), ["plugins", CRI, "registry", "configs"])
     if binary == "1.6.20":
         assert configs["registry-1.docker.io"]["auth"] == {"username": "me", "password": "pw"}
         assert machine.mode(CONFIG) == 0o600

@@ -454,7 +454,7 @@ def test_another_key_of_the_same_repository_is_refused(done: Machine) -> None:
 
 def test_a_sign_in_page_is_no_key(bare: Machine) -> None:
     web = deb_web(key="<html>please sign in</html>")
-    assert "is no OpenPGP public key" in messages(observe(bare, web), options())[0]
+    assert "is not an OpenPGP public key" in messages(observe(bare, web), options())[0]
 
 
 # -- what the repository says

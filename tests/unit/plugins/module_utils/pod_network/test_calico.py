@@ -210,7 +210,7 @@ def test_the_operators_manifest_is_refused(path: Path) -> None:
     ],
 )
 def test_image_names(image: str, there: str) -> None:
-    assert calico.in_registry(image, "m.example") == there
+    assert images.parse(image).in_registry("m.example") == there
 
 
 # -- images in general
