@@ -91,9 +91,9 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
         name,
         {
             host: (_address(hostvars[host], host), _port(hostvars[host].get("cluster_node_bind_port")))
-            for host in controls[: reach.MOST]
+            for host in controls[: reach.MAX_TARGETS]
         },
-        {host: _address(hostvars[host], host) for host in workers[: reach.MOST]},
+        {host: _address(hostvars[host], host) for host in workers[: reach.MAX_TARGETS]},
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import List, Optional
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
-    BACKUP_SUFFIX,
     COMPONENT,
     KEEP,
     SAME,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ..core.constants import BACKUP_SUFFIX
 from ..core.errors import CommandError, KubesteadError
 from ..core.poll import poll
 from ..core.redact import redact, redact_data
@@ -14,7 +15,7 @@ from ..core.system import System
 from .config import desired_config, desired_dropin, render_config, render_dropin
 from .observe import cri_error
 from .options import ContainerdOptions
-from .state import BACKUP_SUFFIX, CONFIG, DROPIN, PENDING, UNIT, ContainerdState
+from .state import CONFIG, DROPIN, PENDING, UNIT, ContainerdState
 
 PROBE_SECONDS = 30.0
 

@@ -10,11 +10,12 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ..core import mappings
+from ..core.constants import MANAGED, managed_header
 from ..core.errors import OptionError
 from . import toml
 from .options import ContainerdOptions, parse_dropin
 from .registries import has_secret, registry_folder, server_url
-from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, MARK, RUNC, is_cri, sandbox_path
+from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, is_cri, sandbox_path
 from .state import CERTS_D, CONF_D, ContainerdState
 
 # -- what is wanted
@@ -104,7 +105,7 @@ def _config_host(registry: str) -> str:
 
 def render_config(config: Mapping[str, Any]) -> str:
     """The file's text."""
-    head = "{0} keeps this file: what Kubernetes needs is set here, other settings stay as they are.\n".format(MARK)
+    head = "{0}: what Kubernetes needs is set here, other settings stay as they are.\n".format(MANAGED)
     return (
         head
         + "# Your own settings: the variable containerd_config_dropin, or files in {0}.\n".format(CONF_D)
@@ -152,7 +153,7 @@ def desired_dropin(
 
 def render_dropin(data: Mapping[str, Any]) -> str:
     """The drop-in's text."""
-    return "{0} writes this file from the variable containerd_config_dropin.\n".format(MARK) + toml.dumps(data)
+    return managed_header("containerd_config_dropin") + toml.dumps(data)
 
 
 def _uses_config_path(current: Mapping[str, Any], images: str, options: ContainerdOptions) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import mappings, versions
+from ..core.constants import BACKUP_SUFFIX
 from ..core.errors import OptionError
 from ..core.problem import Problem
 from ..core.redact import is_secret_key, redact, redact_data
@@ -21,7 +22,7 @@ from .observe import conf_d_path, kubeadm_pause_image
 from .options import COMPONENT, ContainerdOptions
 from .registries import desired_ca_files, desired_hosts, has_secret, hosts_mode, hosts_path, hosts_reason, render_hosts
 from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, disabled_cri
-from .state import BACKUP_SUFFIX, CERTS_D, CONF_D, CONFIG, DROPIN, UNIT, ContainerdState
+from .state import CERTS_D, CONF_D, CONFIG, DROPIN, UNIT, ContainerdState
 
 
 def package_name(state: ContainerdState, options: ContainerdOptions) -> str:

@@ -11,11 +11,11 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ..core import mappings
+from ..core.constants import managed_header
 from ..core.images import DOCKER_HUB, DOCKER_HUB_NAMES, DOCKER_HUB_SERVER
 from ..core.redact import redact_data
 from . import toml
 from .options import ContainerdOptions, Mirror, Mirrors, RegistryCredential
-from .schema import MARK
 from .state import CERTS_D, HostsFile
 
 
@@ -48,9 +48,8 @@ def desired_hosts(options: ContainerdOptions) -> Dict[str, Dict[str, Any]]:
 
 def render_hosts(data: Mapping[str, Any]) -> str:
     """The text of a ``hosts.toml``."""
-    return "{0} writes this file from containerd_registry_mirrors and containerd_registry_credentials.\n".format(
-        MARK
-    ) + toml.dumps(data)
+    header = managed_header("containerd_registry_mirrors and containerd_registry_credentials")
+    return header + toml.dumps(data)
 
 
 def registry_folder(registry: str) -> str:

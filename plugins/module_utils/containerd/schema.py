@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..core import mappings
+from ..core.constants import MANAGED
 from . import toml
 
-MARK = "# kubestead.cluster"
 CRI = "io.containerd.grpc.v1.cri"
 CRI_IMAGES = "io.containerd.cri.v1.images"
 CRI_RUNTIME = "io.containerd.cri.v1.runtime"
@@ -74,7 +74,7 @@ def parsed_toml(text: Optional[str]) -> Tuple[Optional[Dict[str, Any]], str]:
 
 def is_ours(text: Optional[str]) -> bool:
     """True for a file that this collection wrote."""
-    return bool(text) and str(text).startswith(MARK)
+    return bool(text) and str(text).startswith(MANAGED)
 
 
 def sandbox_path(schema: int) -> List[str]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 CONFIG = "/etc/containerd/config.toml"
-BACKUP_SUFFIX = ".before-kubestead"
 CONF_D = "/etc/containerd/conf.d"
 DROPIN = CONF_D + "/50-kubestead.toml"
 CERTS_D = "/etc/containerd/certs.d"

@@ -55,13 +55,13 @@ def parse_address(option: str, text: str) -> Address:
         raise OptionError(option, "is {0!r}, not an IP address".format(text), "give an address of this host") from None
 
 
-def parse_endpoint(option: str, text: str) -> Tuple[str, int]:
-    """Host and port of an endpoint ``name[:port]``; the port is 6443 where none is given.
+def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[str, int]:
+    """Host and port of an endpoint ``name[:port]``; the port is ``default_port`` where none is given.
 
     Raises :class:`OptionError` naming ``option``.
     """
     fix = "give a DNS name or address with an optional port, like k8s.example.org:6443"
-    host, port = text.strip(), "6443"
+    host, port = text.strip(), str(default_port)
     if host.startswith("["):
         closing = host.find("]")
         rest = host[closing + 1 :]
@@ -69,17 +69,20 @@ def parse_endpoint(option: str, text: str) -> Tuple[str, int]:
     elif host.count(":") == 1:
         host, port = host.split(":")
     if not port.isdigit() or not 0 < int(port) < 65536:
-        raise OptionError(option, "is {0!r}, whose port is no port number".format(text), fix)
+        raise OptionError(option, "is {0!r}; its port must be a number from 1 to 65535".format(text), fix)
     if not host or "/" in host or " " in host:
         raise OptionError(option, "is {0!r}, not a host name or address".format(text), fix)
     return host, int(port)
 
 
 def full_endpoint(endpoint: str, bind_port: int = 6443) -> str:
-    """An endpoint as kubeadm writes it into kubeconfigs: with the API server's port where none is named."""
-    if not endpoint:
-        return ""
-    host, port = parse_endpoint("cluster_endpoint", endpoint)
-    has_port = endpoint.strip().endswith(":{0}".format(port)) and not endpoint.strip().endswith("]")
-    host = "[{0}]".format(host) if ":" in host else host
-    return "{0}:{1}".format(host, port if has_port else bind_port)
+    """An endpoint as kubeadm writes it into kubeconfigs: ``host:port``, with the API server's port where none is named.
+
+    Empty text stays empty. Raises :class:`OptionError`.
+    """
+    return host_port(*parse_endpoint("cluster_endpoint", endpoint, bind_port)) if endpoint else ""
+
+
+def host_port(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return "[{0}]:{1}".format(host, port) if ":" in host else "{0}:{1}".format(host, port)

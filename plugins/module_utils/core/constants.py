@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+# How every file begins that this collection writes and reads again.
+MANAGED = "# Managed by kubestead.cluster"
+# A copy of a file that was not created by this collection, kept beside it.
+BACKUP_SUFFIX = ".before-kubestead"
+
 ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
-
-
 KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.conf"
 BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
 MANIFESTS = "/etc/kubernetes/manifests"
@@ -20,6 +23,10 @@ KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
-
 # The protocol number that marks our routes among those of the machine; /etc/iproute2/rt_protos gives it to nobody.
 PROTOCOL = "107"
+
+
+def managed_header(origin: str = "") -> str:
+    """The first line of a file that belongs to this collection; ``origin`` says what it is made of."""
+    return "{0}{1}; changes are overwritten.\n".format(MANAGED, " from " + origin if origin else "")

@@ -21,18 +21,13 @@ OPEN, REFUSED, TIMEOUT, UNREACHABLE, NO_NAME = "open", "refused", "timeout", "un
 # Somebody is there and the way is free.
 PROVEN = (OPEN, REFUSED)
 
-SECONDS = 3.0
+CONNECT_TIMEOUT = 3.0
 # A host tries no more than this many targets: 300 nodes must not connect to each other one by one.
-MOST = 24
-
-
-def target(host: str, port: int) -> str:
-    """``host:port``, an IPv6 address in brackets."""
-    return "[{0}]:{1}".format(host, port) if ":" in host else "{0}:{1}".format(host, port)
+MAX_TARGETS = 24
 
 
 def split(text: str) -> Tuple[str, int]:
-    """The host and port of a :func:`target`."""
+    """The host and port of a target ``host:port``."""
     host, _colon, port = text.rpartition(":")
     return host.strip("[]"), int(port)
 
@@ -47,7 +42,7 @@ def is_address(host: str) -> bool:
 
 
 def connect_all(targets: Sequence[str]) -> Dict[str, str]:
-    """Target -> outcome, all at the same time. Never raises; ends after :data:`SECONDS` and a little.
+    """Target -> outcome, all at the same time. Never raises; ends after :data:`CONNECT_TIMEOUT` and a little.
 
     Looking up a name has no timeout of its own: where no DNS server answers it would take half a minute.
     """
@@ -56,11 +51,11 @@ def connect_all(targets: Sequence[str]) -> Dict[str, str]:
     def work(text: str) -> None:
         outcomes[text] = connect(text)
 
-    chosen = list(dict.fromkeys(targets))[:MOST]
+    chosen = list(dict.fromkeys(targets))[:MAX_TARGETS]
     threads = [threading.Thread(target=work, args=(text,), daemon=True) for text in chosen]
     for thread in threads:
         thread.start()
-    end = time.monotonic() + SECONDS + 0.5
+    end = time.monotonic() + CONNECT_TIMEOUT + 0.5
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     return {text: outcomes.get(text, TIMEOUT) for text in chosen}
@@ -69,7 +64,7 @@ def connect_all(targets: Sequence[str]) -> Dict[str, str]:
 def connect(text: str) -> str:
     """Connect to a target and hang up. Never raises."""
     try:
-        with socket.create_connection(split(text), timeout=SECONDS):
+        with socket.create_connection(split(text), timeout=CONNECT_TIMEOUT):
             return OPEN
     except ConnectionRefusedError:
         return REFUSED

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..core.constants import BACKUP_SUFFIX, managed_header
 from ..core.errors import KubesteadError, OptionError
 from ..core.options import option
 from ..core.problem import Problem
@@ -26,8 +27,7 @@ FSTAB = "/etc/fstab"
 MODULES_FILE = "/etc/modules-load.d/kubestead.conf"
 SYSCTL_FILE = "/etc/sysctl.d/99-kubestead.conf"
 
-_HEAD = "# kubestead.cluster writes this file.\n"
-_KEPT = "# kubestead.cluster: the next line is switched off, {0}\n"
+_DISABLED = "# Disabled by kubestead.cluster: {0}\n"
 _UNIT_FOLDERS = (
     "/etc/systemd/system",
     "/run/systemd/generator",
@@ -360,7 +360,7 @@ def _plan_modules(state: HostState, options: HostOptions) -> List[Step]:
             steps.append(Step(COMPONENT, "load", name, "not loaded", data={"failure": failure}))
         if feature != "built in" and not state.container:
             keep.append(name)
-    wanted = _HEAD + "".join("{0}\n".format(name) for name in keep) if keep else None
+    wanted = managed_header() + "".join("{0}\n".format(name) for name in keep) if keep else None
     if wanted is not None and state.modules_file != wanted:
         reason = "{0} to be loaded at boot".format(", ".join(keep))
         steps.append(Step(COMPONENT, "write", MODULES_FILE, reason, state.modules_file or "", wanted))
@@ -372,7 +372,7 @@ def _plan_modules(state: HostState, options: HostOptions) -> List[Step]:
 def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
     steps = []
     wanted = options.wanted_sysctls()
-    text = _HEAD + "".join("{0} = {1}\n".format(key, value) for key, value in sorted(wanted.items()))
+    text = managed_header() + "".join("{0} = {1}\n".format(key, value) for key, value in sorted(wanted.items()))
     if state.sysctl_file != text:
         reason = _file_reason(state.sysctl_file, wanted)
         steps.append(Step(COMPONENT, "write", SYSCTL_FILE, reason, state.sysctl_file or "", text))
@@ -431,7 +431,7 @@ def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why:
 def _commented(text: str, numbers: Sequence[int], why: str) -> str:
     lines = []
     for number, line in enumerate(text.splitlines(keepends=True)):
-        lines.append(_KEPT.format(why) + "#" + line if number in numbers else line)
+        lines.append(_DISABLED.format(why) + "#" + line if number in numbers else line)
     return "".join(lines)
 
 
@@ -471,7 +471,7 @@ def _mask(unit: str, system: System) -> None:
     text = system.read(path)
     if text:
         # systemd masks no unit whose file is in this folder.
-        system.write(path + ".before-kubestead", text)
+        system.write(path + BACKUP_SUFFIX, text)
         system.remove(path)
     command = ["systemctl", "mask", unit]
     if system.exists("/run/systemd/system"):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..core.addresses import full_endpoint
-from ..core.constants import ADMIN_KUBECONFIG
+from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
 from ..core.options import option
 from ..core.step import Step
@@ -27,8 +27,6 @@ from ..core.system import System
 from ..core.x509 import ca_cert_hashes
 
 COMPONENT = "control_plane"
-
-BACKUP_SUFFIX = ".before-kubestead"
 
 WRITE, KEEP, SAME = "write", "keep", "same"
 

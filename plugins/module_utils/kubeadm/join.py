@@ -27,7 +27,7 @@ from . import operation as attempts
 from . import reset as cleanup
 from . import state as kubeadm
 from .config import document, merge_pass_through, render_documents
-from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, full_endpoint
+from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, checked_endpoint
 from .node_options import NodeOptions
 from .operation import INIT, Attempt
 from .state import DONE, NONE, KubeadmState
@@ -67,7 +67,7 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
         check_certificate_key(command.certificate_key, "certificate_key")
     for value in command.ca_cert_hashes:
         check_ca_cert_hash(value, "ca_cert_hashes")
-    endpoint = full_endpoint(command.endpoint, "endpoint") if command.endpoint else ""
+    endpoint = checked_endpoint(command.endpoint) if command.endpoint else ""
     hashes = [value.lower() for value in command.ca_cert_hashes]
     pinned = set(x509.ca_cert_hashes(command.ca_certificate)) & set(hashes)
     if command.ca_certificate and not (pinned and command.ca_certificate.isascii()):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ..core.addresses import parse_endpoint
+from ..core.addresses import full_endpoint
 from ..core.errors import KubesteadError, OptionError
 from ..core.redact import redact
 
@@ -346,16 +346,12 @@ def _checked(command: JoinCommand, subject: str) -> JoinCommand:
     for value in command.ca_cert_hashes:
         if value.lower() not in hashes:
             hashes.append(value.lower())
-    return replace(command, endpoint=full_endpoint(command.endpoint, subject), ca_cert_hashes=hashes)
+    return replace(command, endpoint=checked_endpoint(command.endpoint, subject), ca_cert_hashes=hashes)
 
 
-def full_endpoint(endpoint: str, subject: str = "endpoint") -> str:
-    """``endpoint`` as ``host:port``, an IPv6 address in brackets. Raises :class:`JoinCommandError`."""
-    shown = redact(endpoint)
-    if endpoint.count(":") > 1 and not endpoint.startswith("["):
-        endpoint = "[{0}]".format(endpoint)
+def checked_endpoint(endpoint: str, subject: str = "endpoint") -> str:
+    """The endpoint as :func:`full_endpoint` has it. Raises :class:`JoinCommandError`."""
     try:
-        host, port = parse_endpoint("endpoint", endpoint)
+        return full_endpoint(endpoint)
     except OptionError as err:
-        raise JoinCommandError("{0}: endpoint {1!r} {2}".format(subject, shown, "is no host:port")) from err
-    return "[{0}]:{1}".format(host, port) if ":" in host else "{0}:{1}".format(host, port)
+        raise JoinCommandError("{0}: endpoint {1!r} is not host:port".format(subject, redact(endpoint))) from err

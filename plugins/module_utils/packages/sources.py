@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
+from ..core.constants import managed_header
 from ..core.errors import OptionError
 from ..core.redact import redact
 from ..core.system import System
@@ -79,12 +80,9 @@ def key_path(manager: str) -> str:
 def render_source(manager: str, url: str, hold: bool) -> str:
     """The text of the file that defines the repository at ``url``."""
     if manager == "apt":
-        return (
-            "# Kept by the Ansible collection kubestead.cluster\nTypes: deb\nURIs: {0}\nSuites: /\nSigned-By: {1}\n"
-        ).format(url, APT_KEY)
+        return (managed_header() + "Types: deb\nURIs: {0}\nSuites: /\nSigned-By: {1}\n").format(url, APT_KEY)
     text = (
-        "# Kept by the Ansible collection kubestead.cluster\n"
-        "[kubernetes]\n"
+        managed_header() + "[kubernetes]\n"
         "name=Kubernetes\n"
         "baseurl={0}\n"
         "enabled=1\n"

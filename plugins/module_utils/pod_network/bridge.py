@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
 from ..core.addresses import parse_cidrs
-from ..core.constants import PROTOCOL
+from ..core.constants import PROTOCOL, managed_header
 from ..core.errors import KubesteadError
 from ..core.step import Step
 from ..core.system import System
@@ -254,7 +254,7 @@ def render_conflist(node: Node, mtu: int) -> str:
 def render_unit(routes: Sequence[Route], rules: Sequence[Rule]) -> str:
     """The systemd unit that sets routes and rules at boot."""
     lines = [
-        "# Written by kubestead.cluster (bridge_cni); changes are overwritten.",
+        managed_header().rstrip("\n"),
         "[Unit]",
         "Description=Routes and rules of the pod network",
         "Wants=network-online.target",

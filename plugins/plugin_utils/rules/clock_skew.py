@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Dict, List, Sequence
 
 from ..hosts import Reading
 
-# kubeadm dates certificates back by five minutes: a host that is behind by more finds them not valid yet.
-BROKEN_SECONDS = 300.0
+# Seconds. kubeadm dates certificates back by five minutes (CertificateBackdate in its constants): a host that is behind
+# by more finds that they are not valid yet.
+# https://github.com/kubernetes/kubernetes/blob/master/cmd/kubeadm/app/constants/constants.go
+MAX_CLOCK_SKEW = 300.0
 # etcd complains from one second on; leases and tokens feel a few.
-LOOSE_SECONDS = 5.0
+WARN_CLOCK_SKEW = 5.0
 
 
 def skews(readings: Sequence[Reading]) -> Dict[str, float]:
@@ -22,9 +25,6 @@ def skews(readings: Sequence[Reading]) -> Dict[str, float]:
     The control machine's clock is one of all, and counts twice where the number would be even else: so one wrong
     clock is outvoted wherever there are two hosts that agree.
     """
-    # Judged on the control machine alone; the hosts, which only read their clock, need not load it.
-    import statistics
-
     known = [reading for reading in readings if reading.known]
     own: List[float] = [0.0] if len(known) % 2 == 0 else [0.0, 0.0]
     # The true median lies between the medians of what is possible.

@@ -253,10 +253,10 @@ def _clocks(ground: Ground) -> List[Finding]:
     skews = clock_skew.skews([host.reading for host in ground.everyone])
     for host in ground.hosts:
         skew = skews.get(host.name, 0.0)
-        if abs(skew) < clock_skew.LOOSE_SECONDS:
+        if abs(skew) < clock_skew.WARN_CLOCK_SKEW:
             continue
         # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
-        broken = abs(skew) >= clock_skew.BROKEN_SECONDS and host.name in ground.newcomers and len(skews) > 1
+        broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in ground.newcomers and len(skews) > 1
         text = "its clock is {0:.0f} s {1} that of {2}".format(
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
         )
@@ -370,6 +370,6 @@ def _owned(host: Host, ground: Ground, kinds: Sequence[int]) -> List[Tuple[str, 
 
 def _unreached(check: str, what: str, tried: Mapping[str, str], fix: str, lenient: bool = False) -> Problem:
     said = ", ".join(
-        "{0}: {1}".format(name, reachability.WORDS.get(outcome, outcome)) for name, outcome in tried.items()
+        "{0}: {1}".format(name, reachability.OUTCOME_TEXT.get(outcome, outcome)) for name, outcome in tried.items()
     )
     return Problem(check, "can't connect to {0} of {1}".format(what, said), fix, "warning" if lenient else "error")

@@ -308,7 +308,7 @@ def _registries(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
         if not tried or len(tried) < len(targets) or any(outcome == reach.OPEN for outcome in tried.values()):
             continue
         said = ", ".join(
-            "{0}: {1}".format(one, reachability.WORDS.get(outcome, outcome)) for one, outcome in tried.items()
+            "{0}: {1}".format(one, reachability.OUTCOME_TEXT.get(outcome, outcome)) for one, outcome in tried.items()
         )
         text = "can't reach registry {0} ({1})".format(name, said)
         fix = "check network and proxy, name a mirror in containerd_registry_mirrors, or load the images beforehand"

@@ -9,26 +9,25 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import images
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port, parse_endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.connect import (
+    CONNECT_TIMEOUT,
     NO_NAME,
     REFUSED,
-    SECONDS,
     TIMEOUT,
     UNREACHABLE,
-    target,
 )
 
 # The ports that hosts try at each other.
 API = (ports.API_PORT,)
 ETCD = (2379, 2380)
 KUBELET = (ports.KUBELET_PORT,)
-WORDS = {
+OUTCOME_TEXT = {
     REFUSED: "connection refused",
-    TIMEOUT: "no answer within {0:.0f} s".format(SECONDS),
+    TIMEOUT: "no answer within {0:.0f} s".format(CONNECT_TIMEOUT),
     UNREACHABLE: "unreachable",
     NO_NAME: "unknown name",
 }
@@ -51,7 +50,7 @@ def registries(
         configured = mirrors.get(name) or mirrors.get("_default")
         addresses = [_url_target(mirror.url) for mirror in configured.mirrors] if configured else []
         if configured is None or configured.fallback:
-            addresses.append(target(*images.server_of(name)))
+            addresses.append(host_port(*images.server_of(name)))
         found[name] = addresses
     return found
 
@@ -62,18 +61,18 @@ def peers(name: str, control_planes: Mapping[str, Tuple[str, int]], workers: Map
     ``control_planes`` maps a host to its address and the API server's port, ``workers`` to its address.
     """
     others = [place for host, place in control_planes.items() if host != name]
-    found = [target(address, port) for address, port in others]
+    found = [host_port(address, port) for address, port in others]
     if name in control_planes:
-        found += [target(address, port) for address, _api in others for port in ETCD]
+        found += [host_port(address, port) for address, _api in others for port in ETCD]
         kubelets = [address for address, _api in others] + list(workers.values())
-        found += [target(address, KUBELET[0]) for address in kubelets]
+        found += [host_port(address, KUBELET[0]) for address in kubelets]
     return found
 
 
 def endpoint_target(endpoint: str) -> str:
     """The target behind ``cluster_endpoint``; empty where it is not set or can't be read."""
     try:
-        return target(*network.parse_endpoint("cluster_endpoint", endpoint)) if endpoint else ""
+        return host_port(*parse_endpoint("cluster_endpoint", endpoint)) if endpoint else ""
     except OptionError:
         return ""
 
@@ -101,5 +100,5 @@ def _url_target(url: str) -> str:
     place = (rest or scheme).split("/")[0].rpartition("@")[2]
     host, colon, port = place.rpartition(":")
     if colon and port.isdigit():
-        return target(host.strip("[]"), int(port))
-    return target(place.strip("[]"), 80 if scheme == "http" else 443)
+        return host_port(host.strip("[]"), int(port))
+    return host_port(place.strip("[]"), 80 if scheme == "http" else 443)

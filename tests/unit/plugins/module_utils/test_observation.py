@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import observation
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
@@ -196,7 +197,7 @@ def test_connecting_tells_what_came_of_it(listener: int) -> None:
 
 
 def test_a_name_server_that_never_answers_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "SECONDS", 0.1)
+    monkeypatch.setattr(reach, "CONNECT_TIMEOUT", 0.1)
     monkeypatch.setattr(reach, "connect", lambda _text: time.sleep(5))
     began = time.monotonic()
     assert reach.connect_all(["slow:1", "slow:2"]) == {"slow:1": "timeout", "slow:2": "timeout"}
@@ -205,12 +206,12 @@ def test_a_name_server_that_never_answers_holds_nobody_up(monkeypatch: pytest.Mo
 
 def test_no_more_than_some_targets_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "connect", lambda _text: "open")
-    assert len(reach.connect_all([f"10.0.0.{number}:1" for number in range(99)])) == reach.MOST
+    assert len(reach.connect_all([f"10.0.0.{number}:1" for number in range(99)])) == reach.MAX_TARGETS
 
 
 def test_targets_read_back() -> None:
     for host, port in (("192.0.2.1", 1), ("fd00::1", 6443), ("x.example", 443)):
-        assert reach.split(reach.target(host, port)) == (host, port)
+        assert reach.split(host_port(host, port)) == (host, port)
 
 
 def test_what_a_host_tries_at_others() -> None:

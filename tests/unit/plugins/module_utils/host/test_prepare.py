@@ -300,7 +300,7 @@ def test_a_later_file_that_says_otherwise(machine: Machine) -> None:
     assert (machine.folder / "etc/sysctl.d/99-sysctl.conf").is_symlink()
     assert (machine.read("/etc/sysctl.conf") or "").splitlines() == [
         "# mine",
-        f"# kubestead.cluster: the next line is switched off, {SYSCTL_FILE} says otherwise",
+        f"# Disabled by kubestead.cluster: {SYSCTL_FILE} says otherwise",
         "#-net/ipv4/ip_forward=0",
         "net.ipv4.tcp_syncookies = 1",
     ]

@@ -132,7 +132,7 @@ def test_options_that_can_be() -> None:
         (replace(COMMAND, ca_cert_hashes=["x"]), "ca_cert_hashes is 'x', not sha256:"),
         (replace(CONTROL_PLANE, certificate_key=""), "certificate_key is not set, and a control plane needs"),
         (replace(CONTROL_PLANE, certificate_key="abc"), "certificate_key is malformed"),
-        (replace(COMMAND, endpoint="a:b"), "endpoint: endpoint 'a:b' is no host:port"),
+        (replace(COMMAND, endpoint="a:b"), "endpoint: endpoint 'a:b' is not host:port"),
     ],
 )
 def test_parts_of_the_command_that_can_not_be(command: JoinCommand, says: str) -> None:

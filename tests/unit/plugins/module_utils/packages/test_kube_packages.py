@@ -144,7 +144,7 @@ def messages(state: KubePackagesState, asked: KubePackagesOptions) -> list[str]:
 
 def test_deb_source_text() -> None:
     assert sources.render_source("apt", DEB, True) == (
-        "# Kept by the Ansible collection kubestead.cluster\n"
+        "# Managed by kubestead.cluster; changes are overwritten.\n"
         "Types: deb\n"
         "URIs: https://pkgs.k8s.io/core:/stable:/v1.36/deb/\n"
         "Suites: /\n"

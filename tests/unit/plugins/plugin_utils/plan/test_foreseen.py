@@ -388,5 +388,5 @@ def test_passwords_in_fstab_are_neither_shown_nor_lost(machine: Machine) -> None
     machine.answer("systemctl daemon-reload", "")
     host.apply(step, machine)
     text = machine.read(host.FSTAB) or ""
-    assert text.startswith(share + other + "# kubestead.cluster: the next line is switched off")
+    assert text.startswith(share + other + "# Disabled by kubestead.cluster: ")
     assert text.endswith("\n#/swap none swap sw 0 0\n")
