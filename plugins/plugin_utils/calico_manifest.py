@@ -16,25 +16,19 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CALICO_CHECKSUMS, calico_url
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.calico import images, require_calico, shape
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
 from . import manifest_files as yaml_files
 
-URL = "https://raw.githubusercontent.com/projectcalico/calico/{version}/manifests/calico.yaml"
-
-# sha256 of the project's own calico.yaml.
-CHECKSUMS = {
-    "v3.31.6": "34012557637766d4367f0e7d2ea8b6507fca6df68e08b87fcdcd527f689e2637",
-    "v3.32.1": "a1df919d9721cf667accdc3e72848911b0cb25cfab7d2478ad0c996302c95744",
-}
 DOWNLOAD_TIMEOUT = 30.0
 _LIMIT = 16 * 1024 * 1024
 
 
 def source(options: CniOptions) -> str:
     """The path or URL the manifest is read from."""
-    return options.calico_manifest.strip() or URL.format(version=options.calico_version)
+    return options.calico_manifest.strip() or calico_url(options.calico_version)
 
 
 def is_url(text: str) -> bool:
@@ -57,7 +51,7 @@ def checksum(options: CniOptions) -> str:
             "give the 64 hex digits sha256sum prints",
         )
     if not text and not options.calico_manifest.strip():
-        text = CHECKSUMS.get(options.calico_version, "")
+        text = CALICO_CHECKSUMS.get(options.calico_version, "")
     if not text and is_url(source(options)):
         raise OptionError(
             "cni_calico_checksum",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..core import mappings, versions
+from ..core import mappings, releases, versions
 from ..core.redact import redact_data
 from ..core.system import System
 from ..host import os_release
@@ -248,7 +248,7 @@ def cri_status(text: str) -> str:
 
 
 def _kubeadm_sandbox(system: System, version: versions.Version, image_repository: str) -> str:
-    if image_repository and versions.knows_pause(version):
+    if image_repository and releases.knows_pause(version):
         return kubeadm_pause_image(version, image_repository)
     command = ["kubeadm", "config", "images", "list", "--kubernetes-version", "v{0}".format(version)]
     for line in system.run(
@@ -261,4 +261,4 @@ def _kubeadm_sandbox(system: System, version: versions.Version, image_repository
 
 def kubeadm_pause_image(version: versions.Version, image_repository: str) -> str:
     """The pause image that a kubeadm of this version uses."""
-    return "{0}/pause:{1}".format(image_repository, versions.pause_tag(version))
+    return "{0}/pause:{1}".format(image_repository, releases.pause_tag(version))

@@ -77,27 +77,3 @@ def parse(text: str) -> Optional[Version]:
     """A version as a binary, package or node tells it (``v1.36.2``, ``1.36.2-1.1``), or None when it is none."""
     match = _PARTS.match(text.strip())
     return Version(*(int(part) for part in match.groups())) if match else None
-
-
-# The pause image of kubeadm, by the minor it came with.
-_PAUSE = {20: "3.2", 21: "3.4.1", 22: "3.5", 23: "3.6", 24: "3.7", 25: "3.8", 26: "3.9", 31: "3.10", 34: "3.10.1"}
-_NEWEST_KNOWN = 35
-
-
-def knows_pause(version: Version) -> bool:
-    """Whether :func:`pause_tag` is sure of this version."""
-    return version.major == 1 and min(_PAUSE) <= version.minor <= _NEWEST_KNOWN
-
-
-def pause_tag(version: Version) -> str:
-    """The tag of the pause image that a kubeadm of this version names; of a newer one the last that is known."""
-    return next((tag for minor, tag in sorted(_PAUSE.items(), reverse=True) if minor <= version.minor), _PAUSE[20])
-
-
-def config_api(version: Version) -> str:
-    """The kubeadm configuration API a kubeadm of this version writes: v1beta4 from 1.31, v1beta3 from 1.22."""
-    if (version.major, version.minor) >= (1, 31):
-        return "v1beta4"
-    if (version.major, version.minor) >= (1, 22):
-        return "v1beta3"
-    return "v1beta2"

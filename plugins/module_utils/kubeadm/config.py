@@ -16,9 +16,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ..core import mappings
 from ..core.errors import OptionError
+from ..core.releases import APIS, FIELDS, first_kubeadm
 
 KUBEADM_GROUP = "kubeadm.k8s.io"
-APIS = ("v1beta2", "v1beta3", "v1beta4")
 
 #: The kinds of a pass-through and the API group and version of each ("" is kubeadm's own).
 KINDS = {
@@ -28,34 +28,6 @@ KINDS = {
     "KubeletConfiguration": "kubelet.config.k8s.io/v1beta1",
     "KubeProxyConfiguration": "kubeproxy.config.k8s.io/v1alpha1",
 }
-
-# Fields that came with an API; an older kubeadm would only warn of them and go on without.
-_SINCE = {
-    "v1beta3": (
-        ("InitConfiguration", "skipPhases"),
-        ("InitConfiguration", "patches"),
-        ("InitConfiguration", "nodeRegistration.imagePullPolicy"),
-        ("JoinConfiguration", "skipPhases"),
-        ("JoinConfiguration", "patches"),
-        ("JoinConfiguration", "nodeRegistration.imagePullPolicy"),
-    ),
-    "v1beta4": (
-        ("InitConfiguration", "timeouts"),
-        ("InitConfiguration", "nodeRegistration.imagePullSerial"),
-        ("JoinConfiguration", "timeouts"),
-        ("JoinConfiguration", "nodeRegistration.imagePullSerial"),
-        ("ClusterConfiguration", "proxy"),
-        ("ClusterConfiguration", "dns.disabled"),
-        ("ClusterConfiguration", "encryptionAlgorithm"),
-        ("ClusterConfiguration", "certificateValidityPeriod"),
-        ("ClusterConfiguration", "caCertificateValidityPeriod"),
-        ("ClusterConfiguration", "apiServer.extraEnvs"),
-        ("ClusterConfiguration", "controllerManager.extraEnvs"),
-        ("ClusterConfiguration", "scheduler.extraEnvs"),
-        ("ClusterConfiguration", "etcd.local.extraEnvs"),
-    ),
-}
-_FIRST_KUBEADM = {"v1beta3": "1.22", "v1beta4": "1.31"}
 
 # Where the kubeadm kinds have arguments for components: lists of {name, value} in v1beta4, mappings before.
 _ARGUMENTS = {
@@ -170,11 +142,11 @@ def merge_pass_through(
     wanted = {kind: copy.deepcopy(dict(fields)) for kind, fields in config.items()}
     _translate_timeouts(api, wanted)
     for newer in APIS[APIS.index(api) + 1 :]:
-        for kind, path in _SINCE[newer]:
+        for kind, path in FIELDS[newer]:
             if mappings.get(wanted.get(kind), path.split(".")) is not None:
                 raise OptionError(
                     "{0}.{1}.{2}".format(option, kind, path),
-                    "needs kubeadm {0} or newer, here it speaks {1}".format(_FIRST_KUBEADM[newer], api),
+                    "needs kubeadm {0} or newer, here it speaks {1}".format(first_kubeadm(newer), api),
                     "leave it out, or install a newer Kubernetes",
                 )
     by_kind = {str(one["kind"]): dict(one) for one in documents}

@@ -19,10 +19,11 @@ from ..core.errors import KubesteadError, OptionError
 from ..core.options import option
 from ..core.problem import Problem
 from ..core.redact import redact
+from ..core.releases import DEFAULT_KUBERNETES, config_api
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import System
-from ..core.versions import Version, config_api, parse, parse_request
+from ..core.versions import Version, parse, parse_request
 from ..kube import cluster as kube_cluster
 from ..kube.kubectl import Kubectl
 from . import diagnosis
@@ -56,7 +57,7 @@ class ControlPlaneOptions(NodeOptions):
     Empty text leaves a value to kubeadm. ``timeout`` is in seconds and covers the complete run.
     """
 
-    kubernetes_version: str = option("1.36", var="cluster_kubernetes_version")
+    kubernetes_version: str = option(DEFAULT_KUBERNETES, var="cluster_kubernetes_version")
     endpoint: str = option("", var="cluster_endpoint")
     pod_cidr: str = option("10.244.0.0/16", var="cluster_pod_cidr")
     service_cidr: str = option("10.96.0.0/12", var="cluster_service_cidr")

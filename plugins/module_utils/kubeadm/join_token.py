@@ -25,10 +25,11 @@ from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError, OptionError
 from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
+from ..core.releases import config_api
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import Result
-from ..core.versions import config_api, parse
+from ..core.versions import parse
 from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
 from . import cluster_info
 from .join_command import JoinCommand, parse_time

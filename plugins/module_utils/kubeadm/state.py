@@ -31,8 +31,9 @@ from ..core.constants import (
     MANIFESTS,
     PKI,
 )
+from ..core.releases import config_api
 from ..core.system import System
-from ..core.versions import config_api, parse
+from ..core.versions import parse
 from ..core.x509 import ca_cert_hashes, certificate_node_name
 from ..kube.cluster import ClusterApi, observe_api, wait_for_api
 from ..kube.kubeconfig import kubeconfig_server

@@ -18,6 +18,7 @@ from typing import Dict, List, Optional
 from ..core import versions
 from ..core.errors import OptionError
 from ..core.options import option
+from ..core.releases import DEFAULT_KUBERNETES
 from .manager import Package
 from .signing_key import KeyState, public_keys
 from .sources import CRI_TOOLS, DEFAULT_URL, KUBE, NAMES, URL_OPTION, Clash, check_url
@@ -31,7 +32,7 @@ KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 class KubePackagesOptions:
     """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty."""
 
-    version: str = option("1.36", var=VERSION_OPTION)
+    version: str = option(DEFAULT_KUBERNETES, var=VERSION_OPTION)
     url: str = option(DEFAULT_URL, var=URL_OPTION)
     hold: bool = True
     key: str = ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence
 from ..core import versions
 from ..core.errors import KubesteadError
 from ..core.redact import redact
+from ..core.releases import SUGGESTED_MINORS
 from ..core.system import System
 from ..host import os_release
 from . import manager as packages
@@ -34,10 +35,6 @@ from .sources import (
     same_base,
     source_path,
 )
-
-# The oldest minor pkgs.k8s.io was asked for when this was written; used only to suggest another one.
-_MINORS = range(33, 43)
-
 
 # -- looking
 
@@ -131,7 +128,7 @@ def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: s
     from concurrent.futures import ThreadPoolExecutor
 
     near = {request.minor - 2, request.minor - 1, request.minor + 1}
-    candidates = sorted(minor for minor in set(_MINORS) | near if minor > 0 and minor != request.minor)
+    candidates = sorted(minor for minor in set(SUGGESTED_MINORS) | near if minor > 0 and minor != request.minor)
     index = "InRelease" if manager == "apt" else "repodata/repomd.xml"
 
     def exists(minor: int) -> bool:

@@ -13,6 +13,7 @@ from ..core.addresses import Network, parse_cidrs
 from ..core.errors import KubesteadError, OptionError
 from ..core.options import option
 from ..core.problem import Problem
+from ..core.releases import DEFAULT_CALICO
 from ..core.step import Step
 from ..core.system import System
 from ..kube import nodes as kube_nodes
@@ -29,7 +30,7 @@ class CniOptions:
     """The variables of the role ``cni``."""
 
     plugin: str = option("calico")
-    calico_version: str = option("v3.32.1")
+    calico_version: str = option(DEFAULT_CALICO)
     # A path or URL; "" is the project's own manifest of calico_version.
     calico_manifest: str = option("")
     # sha256 of the manifest; "" is the known one of calico_version.

@@ -11,6 +11,15 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.plan import package_name
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
+    CGROUP_V1_REFUSED,
+    CONTAINERD_NEEDED,
+    CONTAINERD_TESTED,
+    KUBELET_SKEW,
+    OLDEST_SUPPORTED,
+    Since,
+    at,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse, parse_request
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
@@ -153,14 +162,15 @@ def _versions(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
     minor, found = wanted.minor, []
     runs = parse(str(cluster["version"])) if cluster["exists"] else None
     if runs and (wanted.major, minor) != (runs.major, runs.minor):
-        allowed = 3 if runs.minor >= 28 else 2
+        allowed = at(KUBELET_SKEW, runs.minor)
         newer = (wanted.major, minor) > (runs.major, runs.minor)
         text = "cluster_kubernetes_version is {0}, but the cluster runs {1}".format(wanted, runs)
         broken = newer or minor < runs.minor - allowed
         text += ": a kubelet may not be newer" if newer else ": {0} minors between them".format(runs.minor - minor)
         fix = "set it to {0}".format(runs.series)
         found.append(Problem("version_skew", text, fix, "error" if broken else "warning"))
-    if minor >= 35 and host.node.cgroup_version == 1 and host.options.kubelet_config.get("failCgroupV1") is not False:
+    refused = at(CGROUP_V1_REFUSED, minor)
+    if refused and host.node.cgroup_version == 1 and host.options.kubelet_config.get("failCgroupV1") is not False:
         text = "its system has cgroup v1, with which a kubelet {0} does not start".format(wanted.series)
         fix = (
             "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
@@ -171,26 +181,37 @@ def _versions(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
 
 
 def _containerd_version(host: Host, minor: int) -> List[Problem]:
-    state, options = host.containerd, host.containerd_options
-    needed = (2, 0) if minor >= 36 else (1, 6) if minor >= 26 else (0, 0)
-    package = package_name(state, options)
-    fix = "set containerd_package to a newer one (containerd.io of Docker's repository)"
-    if minor >= 36:
-        fix += ", or cluster_kubernetes_version to 1.35"
-    numbers = tuple(int(part) for part in re.findall(r"\d+", state.version)[:2])
+    state = host.containerd
+    needed, tested = at(CONTAINERD_NEEDED, minor), at(CONTAINERD_TESTED, minor)
+    package = package_name(state, host.containerd_options)
     stays = not state.packages or package in state.packages
-    if numbers and stays:
-        if numbers >= needed:
-            return []
-        text = "has containerd {0}, Kubernetes 1.{1} needs {2}.{3}".format(state.version, minor, *needed)
-        return [Problem("containerd_version", text, fix)]
-    own = _CONTAINERD_1.get((host.node.os_id, host.node.os_version))
-    if own and not numbers and package == "containerd" and needed > (1, 99):
-        text = "would get containerd {0} of its distribution, Kubernetes 1.{1} needs {2}.{3}".format(
-            own, minor, *needed
-        )
-        return [Problem("containerd_version", text, fix, "warning")]
-    return []
+    there = _numbers(state.version)
+    if there and stays:
+        has = "has containerd {0}".format(state.version)
+        if there < needed:
+            text = "{0}, Kubernetes 1.{1} needs {2}.{3}".format(has, minor, *needed)
+            return [Problem("containerd_version", text, _containerd_fix(CONTAINERD_NEEDED, there, minor))]
+    else:
+        own = _CONTAINERD_1.get((host.node.os_id, host.node.os_version), "")
+        there = () if there or package != "containerd" else _numbers(own)
+        has = "would get containerd {0} of its distribution".format(own)
+    if not there or there >= max(needed, tested):
+        return []
+    verb = "needs" if there < needed else "is tested with"
+    text = "{0}, Kubernetes 1.{1} {2} {3}.{4} or newer".format(has, minor, verb, *max(needed, tested))
+    fix = _containerd_fix(CONTAINERD_TESTED, there, minor)
+    return [Problem("containerd_version", text, fix, "warning")]
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    """Major and minor of a version; empty where there is none."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _containerd_fix(rows: Sequence[Since], there: Tuple[int, ...], minor: int) -> str:
+    fix = "set containerd_package to a newer one (containerd.io of Docker's repository)"
+    older = next((row.minor - 1 for row in rows if row.value > there and row.minor <= minor), 0)
+    return "{0}, or cluster_kubernetes_version to 1.{1}".format(fix, older) if older >= OLDEST_SUPPORTED else fix
 
 
 def _swap(host: Host, components: Sequence[str]) -> List[Problem]:

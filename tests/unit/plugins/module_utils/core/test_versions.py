@@ -30,12 +30,3 @@ def test_versions_as_programs_packages_and_nodes_tell_them() -> None:
     for text in ("v1.36.2", "1.36.2", "1.36.2-1.1", "v1.36.2+k3s1", "1.36.2-150500.1.1"):
         assert versions.parse(text) == Version(1, 36, 2)
     assert versions.parse("unknown") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "api"),
-    [("1.20.2", "v1beta2"), ("1.22.0", "v1beta3"), ("1.30.9", "v1beta3"), ("1.31.0", "v1beta4"), ("1.37.1", "v1beta4")],
-)
-def test_the_configuration_api_by_version(text: str, api: str) -> None:
-    version = versions.parse(text)
-    assert version is not None and versions.config_api(version) == api

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import releases, versions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import config, init
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
@@ -257,7 +257,7 @@ def spoken(kubeadm: Path) -> list[tuple[str, str]]:
     said = subprocess.run([kubeadm, "version", "-o", "short"], capture_output=True, text=True, check=True).stdout
     version = versions.parse(said)
     assert version is not None, said
-    apis = [versions.config_api(version)]
+    apis = [releases.config_api(version)]
     if apis == ["v1beta4"] and version.minor < 37:
         apis.append("v1beta3")
     return [(api, str(version)) for api in apis]

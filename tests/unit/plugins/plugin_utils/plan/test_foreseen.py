@@ -18,7 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import state as containerd_state
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import releases, versions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -286,7 +286,7 @@ def test_looking_at_what_apt_offers_writes_no_cache(machine: Machine) -> None:
 def test_the_pause_image_of_a_kubeadm_that_is_not_there(version: str, tag: str) -> None:
     """From 1.22 to 1.31 as Kubernetes' releases had it; a later one than is known gets the last that is."""
     parsed = versions.parse(version)
-    assert parsed and versions.pause_tag(parsed) == (tag or "3.10.1")
+    assert parsed and releases.pause_tag(parsed) == (tag or "3.10.1")
 
 
 def test_the_sandbox_image_is_foreseen_as_kubeadm_itself_names_it(machine: Machine) -> None:

@@ -265,8 +265,31 @@ CASES = [
         "error",
         BARE,
         "a2",
-        {**SOURCE_1, "options.control_plane.kubernetes_version": "1.36", "node.cgroup_version": 2},
-        "has containerd 1.7.24, Kubernetes 1.36 needs 2.0; set containerd_package",
+        {**SOURCE_1, "options.control_plane.kubernetes_version": "1.38", "node.cgroup_version": 2},
+        "has containerd 1.7.24, Kubernetes 1.38 needs 2.0; set containerd_package .*, or .*_version to 1.37",
+    ),
+    *(
+        Case(
+            "containerd_version",
+            "warning",
+            BARE,
+            "a2",
+            {**SOURCE_1, "options.control_plane.kubernetes_version": version, "node.cgroup_version": 2},
+            f"has containerd 1.7.24, Kubernetes {version} is tested with 2.0 or newer; set .*, or .*_version to 1.35",
+        )
+        for version in ("1.36", "1.37")
+    ),
+    Case(
+        "containerd_version",
+        "error",
+        BARE,
+        "a2",
+        {
+            "containerd.version": "1.5.9",
+            "containerd.packages": {"containerd": "1.5.9"},
+            "options.control_plane.kubernetes_version": "1.34",
+        },
+        r"has containerd 1.5.9, Kubernetes 1.34 needs 1.6; set containerd_package to a newer one \(.*\)$",
     ),
     Case(
         "containerd_version",
@@ -274,7 +297,7 @@ CASES = [
         BARE,
         "a2",
         {"options.control_plane.kubernetes_version": "1.36", "node.cgroup_version": 2},
-        "would get containerd 1.6 of its distribution, Kubernetes 1.36 needs 2.0",
+        "would get containerd 1.6 of its distribution, Kubernetes 1.36 is tested with 2.0 or newer",
     ),
     # who it is
     Case("hostname", "error", BARE, "a2", {"kubeadm.node_name": "a1"}, "has the host name a1, as has a1; give each"),

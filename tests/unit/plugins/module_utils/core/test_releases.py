@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The table of what changes with a release: complete, sourced, and what roles and modules say as well."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import releases, versions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import Since, at
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+
+ROOT = Path(__file__).resolve().parents[5]
+TABLES = {
+    name: rows
+    for name, rows in vars(releases).items()
+    if isinstance(rows, tuple) and rows and isinstance(rows[0], Since)
+}
+
+
+def test_a_fact_holds_until_the_next_row() -> None:
+    rows = (Since(20, "a", ""), Since(22, "b", ""))
+    assert [at(rows, minor) for minor in (19, 20, 21, 22, 40)] == ["a", "a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_rows_are_in_order_and_each_has_its_source(name: str) -> None:
+    rows = TABLES[name]
+    minors = [row.minor for row in rows]
+    assert minors == sorted(set(minors)) and minors[-1] <= releases.NEWEST_MINOR + 1
+    for row in rows:
+        assert re.match(r"https://[^\s{}]+$", row.source), row
+
+
+def test_every_table_is_looked_at() -> None:
+    assert {"PAUSE", "ETCD", "CONFIG_API", "CONTAINERD_NEEDED", "CONTAINERD_TESTED", "KUBELET_SKEW"} <= set(TABLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "api"),
+    [("1.20.2", "v1beta2"), ("1.22.0", "v1beta3"), ("1.30.9", "v1beta3"), ("1.31.0", "v1beta4"), ("1.37.1", "v1beta4")],
+)
+def test_the_configuration_api_by_version(text: str, api: str) -> None:
+    version = versions.parse(text)
+    assert version is not None and releases.config_api(version) == api
+
+
+def test_the_fields_of_an_api_are_those_of_an_api_there_is() -> None:
+    assert set(releases.FIELDS) < set(releases.APIS)
+    assert (releases.first_kubeadm("v1beta3"), releases.first_kubeadm("v1beta4")) == ("1.22", "1.31")
+
+
+@pytest.mark.parametrize(
+    ("minor", "needed", "tested"),
+    [(25, (0, 0), (0, 0)), (26, (1, 6), (0, 0)), (35, (1, 6), (0, 0)), (37, (1, 6), (2, 0)), (38, (2, 0), (2, 0))],
+)
+def test_containerd_by_minor(minor: int, needed: tuple[int, int], tested: tuple[int, int]) -> None:
+    assert (at(releases.CONTAINERD_NEEDED, minor), at(releases.CONTAINERD_TESTED, minor)) == (needed, tested)
+
+
+# -- what derives from it
+
+
+def test_the_defaults_of_options() -> None:
+    assert registry.OPTIONS["control_plane"]().kubernetes_version == releases.DEFAULT_KUBERNETES
+    assert registry.OPTIONS["kube_packages"]().version == releases.DEFAULT_KUBERNETES
+    assert registry.OPTIONS["cni"]().calico_version == releases.DEFAULT_CALICO
+    assert releases.DEFAULT_CALICO in releases.CALICO_CHECKSUMS
+    minor = int(releases.DEFAULT_KUBERNETES.split(".")[1])
+    assert releases.OLDEST_SUPPORTED <= minor <= releases.NEWEST_MINOR
+    assert minor in releases.SUGGESTED_MINORS
+
+
+@pytest.mark.parametrize(
+    ("path", "variable", "value"),
+    [
+        ("roles/*/defaults/main.yml", "cluster_kubernetes_version", releases.DEFAULT_KUBERNETES),
+        ("roles/*/defaults/main.yml", "cni_calico_version", releases.DEFAULT_CALICO),
+    ],
+)
+def test_the_defaults_of_roles(path: str, variable: str, value: str) -> None:
+    found = [(yaml.safe_load(file.read_text()) or {}).get(variable) for file in ROOT.glob(path)]
+    assert [one for one in found if one is not None] == [value]
+
+
+def documented(module: str) -> dict[str, Any]:
+    name = f"ansible_collections.kubestead.cluster.plugins.modules.{module}"
+    options: dict[str, Any] = yaml.safe_load(importlib.import_module(name).DOCUMENTATION)["options"]
+    return options
+
+
+def test_the_documentation_of_modules_and_roles() -> None:
+    assert documented("kubeadm_init")["kubernetes_version"]["default"] == releases.DEFAULT_KUBERNETES
+    calico = documented("calico_apply")
+    assert calico["version"]["default"] == releases.DEFAULT_CALICO
+    role = (ROOT / "roles/cni/meta/argument_specs.yml").read_text()
+    for text in (str(calico["checksum"]["description"]), role):
+        for version in releases.CALICO_CHECKSUMS:
+            assert f"V({version})" in text
+    example = (ROOT / "inventories/example/group_vars/all.yml").read_text()
+    assert f'cluster_kubernetes_version: "{releases.DEFAULT_KUBERNETES}"' in example
