@@ -38,7 +38,7 @@ class ActionModule(NodeAction):
         result["copy"] = path
         here = System()
         step = kubeconfig_copy.plan_copy(
-            here, path, None if source is None else from_dict(kubeconfig.Fingerprint, source)
+            here, path, None if source is None else from_dict(kubeconfig.KubeconfigSummary, source)
         )
         if step.action == kubeconfig.SAME:
             return result

@@ -39,7 +39,7 @@ class ActionModule(NodeAction):
             "kubeconfig",
             "clock",
             "ports",
-            "surroundings",
+            "environment",
             "reach",
         )
     )

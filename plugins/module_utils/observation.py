@@ -13,11 +13,7 @@ from .core.errors import OptionError
 from .core.options import to_dict
 from .core.system import System
 from .core.versions import Request, parse_request
-from .host import clock, ports
-from .host import connect as ways
-from .host import environment as surroundings
-from .host import facts as node
-from .host import prepare as host
+from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
 from .kubeadm import state as kubeadm
 from .packages import kube_observe
@@ -35,23 +31,23 @@ def observe(
     """Look at everything the collection cares about. Changes nothing; about 0.5 s.
 
     Without ``packages_url`` (or with a version that is none) the package repository is not asked. ``reach`` are
-    targets (``host:port``) that a host which is no node yet connects to; where nobody answers that takes seconds.
+    targets (``host:port``) that a host which has not joined connects to; without an answer that takes seconds.
     """
-    made = kubeadm.observe(system)
+    kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
         {
-            "node": node.observe(system),
-            "host": host.observe(system),
+            "node": facts.observe(system),
+            "host": prepare.observe(system),
             "kube_packages": kube_observe.observe(system, packages_url, _request(kubernetes_version)),
-            "containerd": containerd.observe(system, image_repository, kubeadm_version=made.installed_version),
+            "containerd": containerd.observe(system, image_repository, kubeadm_version=kubeadm_state.installed_version),
             "cni": cni.observe(system),
-            "kubeadm": made,
+            "kubeadm": kubeadm_state,
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),
             "clock": clock.observe(system),
-            "ports": ports.observe(system, with_holders=not made.kubelet_conf),
-            "surroundings": surroundings.observe(system),
+            "ports": ports.observe(system, with_processes=not kubeadm_state.kubelet_conf),
+            "environment": environment.observe(system),
             # What a node reaches is seen in the cluster itself.
-            "reach": {} if made.kubelet_conf else ways.connect_all(reach),
+            "reach": {} if kubeadm_state.kubelet_conf else connect.connect_all(reach),
         }
     )
     return state

@@ -117,13 +117,13 @@ class Preparation:
         options.validate()
         version = self.expected.kubeadm_version if self.check_mode else ""
         state = containerd_observe.observe(self.system, options.image_repository, reveal=True, kubeadm_version=version)
-        state = containerd_plan.foresee(state, version, options.image_repository)
-        missing = [] if self._comes_with_others(state.packages) else containerd_plan.to_come(state, options)
+        state = containerd_plan.assume_version(state, version, options.image_repository)
+        missing = [] if self._comes_with_others(state.packages) else containerd_plan.planned_packages(state, options)
         if missing:
             self._install(missing)
             if not self.check_mode:
                 state = containerd_observe.observe(self.system, options.image_repository, reveal=True)
-        steps = containerd_plan.plan(state, options, package_comes=True)
+        steps = containerd_plan.plan(state, options, package_planned_elsewhere=True)
         self._apply(steps, containerd_apply.apply)
         # Whether another file overrides what was written shows only now.
         if steps and state.other_dropins and not self.check_mode:

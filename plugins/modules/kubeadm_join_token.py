@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_join_token
-short_description: Mint and delete the tokens that nodes join a cluster with
+short_description: Create and delete the tokens that nodes join a cluster with
 version_added: 0.1.0
 description:
   - Runs on a live control plane. Mints a bootstrap token that is good for minutes and returns the parsed join command,
@@ -15,7 +15,7 @@ description:
   - The token is written through the API from standard input, never as an argument of a process.
   - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to other hosts
     with the lookup P(kubestead.cluster.join_command#lookup). Failures, dry runs and deletions stay readable.
-  - Tokens that this collection minted and that have expired are removed on the way.
+  - Tokens that this collection created and that have expired are removed on the way.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -33,8 +33,8 @@ options:
     default: 15m
   reuse:
     description:
-      - Take a token that this collection minted before, if it is good for at least half of O(ttl), has the same
-        O(usages) and O(groups), and was minted for at least one of the same O(nodes) (or both name none).
+      - Take a token that this collection created before, if it is good for at least half of O(ttl), has the same
+        O(usages) and O(groups), and was created for at least one of the same O(nodes) (or both name none).
     type: bool
     default: true
   nodes:
@@ -59,7 +59,7 @@ options:
     description:
       - With O(state=present), also upload the control plane's certificates, encrypted with a new key, for further
         control planes to fetch. The cluster drops them after two hours.
-      - With O(state=absent), withdraw them.
+      - With O(state=absent), delete them.
     type: bool
     default: false
   token_id:
@@ -120,7 +120,7 @@ endpoint:
   sample: 192.168.1.10:6443
 token:
   description: The token. A result that has one is never shown.
-  returned: with O(state=present), not in a dry run that would mint one
+  returned: with O(state=present), not in a dry run that would create one
   type: str
   sample: "******.****************"
 token_id:
@@ -168,7 +168,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {component: join, action: mint, target: bootstrap token, reason: "w1, w2 to join, none to reuse, good for 15 min"}
+    - {component: join, action: create, target: bootstrap token, reason: "w1 to join, none to reuse, good for 15 min"}
 """
 
 from datetime import datetime, timezone
@@ -222,7 +222,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     )
     options.validate()
     kubectl = Kubectl(system, kubeconfig=params["kubeconfig"])
-    minter = bootstrap_token.Minter(kubectl, options, sign_timeout=float(params["timeout"]))
+    manager = bootstrap_token.TokenManager(kubectl, options, sign_timeout=float(params["timeout"]))
     now = datetime.now(timezone.utc)
     present = params["state"] == "present"
     if not system.exists(params["kubeconfig"]):
@@ -233,23 +233,23 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         # The control plane itself is still to be made by the run that this one predicts.
         nothing = bootstrap_token.TokenState()
         steps = bootstrap_token.plan_present(nothing, options, now) if present else []
-        result = _edge.carry_out(module, steps, minter.apply)
+        result = _edge.carry_out(module, steps, manager.apply)
         return dict(result, control_plane=options.control_plane, reused=False) if present else result
     state = bootstrap_token.observe(kubectl, joining=present, certificates=options.control_plane)
     if not present:
         steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now)
-        return _edge.carry_out(module, steps, minter.apply)
+        return _edge.carry_out(module, steps, manager.apply)
     kept = bootstrap_token.reusable(state, options, now)
     steps = bootstrap_token.plan_present(state, options, now)
 
     try:
-        result = _edge.carry_out(module, steps, minter.apply)
+        result = _edge.carry_out(module, steps, manager.apply)
     except KubesteadError:
-        if minter.token:
-            minter.discard()
+        if manager.token:
+            manager.discard()
         raise
     if kept:
-        minter.take(kept)
+        manager.reuse(kept)
     result.update(
         endpoint=state.endpoint,
         ca_cert_hashes=state.ca_cert_hashes,
@@ -257,7 +257,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         control_plane=options.control_plane,
         reused=kept is not None,
     )
-    command = minter.command(state)
+    command = manager.command(state)
     if command is not None:
         result.update(token=command.token, token_id=command.token_id, expires=command.expires)
         if command.certificate_key:

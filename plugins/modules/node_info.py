@@ -96,7 +96,7 @@ ports:
   description: TCP ports in use, and which program has those that Kubernetes needs.
   returned: always
   type: dict
-surroundings:
+environment:
   description: Active firewalls, time services, NetworkManager; whether a proxy is set (never its address).
   returned: always
   type: dict

@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.calico import images, require_calico, shape
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
-from . import manifest_files as yaml_files
+from . import manifest_files
 
 DOWNLOAD_TIMEOUT = 30.0
 _LIMIT = 16 * 1024 * 1024
@@ -71,8 +71,8 @@ def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Op
     wanted = checksum(options)
     if not is_url(where):
         path = where[len("file://") :] if where.lower().startswith("file://") else where
-        path = yaml_files.find(path, list(folders or [os.getcwd()]))
-        text = yaml_files.read_text("cni_calico_manifest", path)
+        path = manifest_files.find(path, list(folders or [os.getcwd()]))
+        text = manifest_files.read_text("cni_calico_manifest", path)
         _prove(wanted, text.encode("utf-8"), path)
         return text
     if not where.lower().startswith(("https://", "http://")):
@@ -97,7 +97,7 @@ def objects(
     """Calico's objects in the shape the options ask for. Raises :class:`OptionError` naming the variable."""
     options.validate()
     text = read(options, folders, cache)
-    found = yaml_files.parse(text, "cni_calico_manifest", os.path.basename(source(options)))
+    found = manifest_files.parse(text, "cni_calico_manifest", os.path.basename(source(options)))
     require_calico(found, source(options))
     return shape(found, options, source(options))
 

@@ -14,7 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.clock import ClockState
-from ansible_collections.kubestead.cluster.plugins.module_utils.host.environment import Surroundings
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.environment import Environment
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.ports import PortsState
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import HostOptions, HostState
@@ -66,7 +66,7 @@ class Host:
     kubeconfig_options: KubeconfigOptions = KubeconfigOptions()
     clock: ClockState = ClockState()
     ports: PortsState = PortsState()
-    surroundings: Surroundings = Surroundings()
+    environment: Environment = Environment()
     reach: Dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
     answered: float = 0.0

@@ -17,11 +17,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     KEEP,
     SAME,
     WRITE,
-    Fingerprint,
     KubeconfigOptions,
+    KubeconfigSummary,
     backed_up,
-    fingerprint,
-    judge,
+    classify,
+    summarize,
 )
 
 # -- the copy on the control machine
@@ -32,7 +32,7 @@ def copy_path(path: str) -> str:
     return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
 
 
-def copy_steps(here: System, options: KubeconfigOptions, wanted: Optional[Fingerprint]) -> List[Step]:
+def copy_steps(here: System, options: KubeconfigOptions, wanted: Optional[KubeconfigSummary]) -> List[Step]:
     """What the copy on the control machine (``here``) lacks, where one is asked for."""
     if not options.copy_to:
         return []
@@ -40,15 +40,15 @@ def copy_steps(here: System, options: KubeconfigOptions, wanted: Optional[Finger
     return [] if step.action in (SAME, KEEP) else [step]
 
 
-def plan_copy(system: System, path: str, wanted: Optional[Fingerprint]) -> Step:
+def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> Step:
     """The step that makes a file of the control machine (``system``) the admin's kubeconfig.
 
     Its action is ``write_kubeconfig``, ``protect_kubeconfig``, or with nothing to do ``keep`` or ``same``. The user
     named the path, but a kubeconfig of another cluster in its place is kept all the same.
     """
     text, mode = system.read(path), system.mode(path)
-    existing = None if text is None else fingerprint(text)
-    verdict, reason = judge(existing, wanted)
+    existing = None if text is None else summarize(text)
+    verdict, reason = classify(existing, wanted)
     if verdict == WRITE:
         return Step(COMPONENT, "write_kubeconfig", path, reason, data={"backup": backed_up(existing, wanted)})
     if verdict == SAME and mode is not None and mode & 0o077:

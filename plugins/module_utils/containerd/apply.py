@@ -20,18 +20,16 @@ from .state import CONFIG, DROPIN, PENDING, UNIT, ContainerdState
 PROBE_SECONDS = 30.0
 
 
-# -- applying
+# -- Application
 
 
 def apply(step: Step, system: System) -> None:
     """Carry out one step that was planned for a state with its credentials. Raises :class:`KubesteadError`."""
     data = step.data
-    if step.action == "install":
-        raise KubesteadError(
-            "containerd is not installed here; install the package {0} first (the role containerd does)".format(
-                step.target
-            )
-        )
+    if step.action == "install" or (step.action == "write_config" and "state" not in data):
+        # Steps that were planned for a host without containerd only say what will happen.
+        package = "the package {0}".format(step.target) if step.action == "install" else "its package"
+        raise KubesteadError("containerd is not installed here; install {0} first, then plan again".format(package))
     if step.action == "write_ca":
         system.write(step.target, str(data["text"]))
     elif step.action == "write_hosts":
@@ -61,7 +59,7 @@ def apply(step: Step, system: System) -> None:
 def _write_config(system: System, state: ContainerdState, options: ContainerdOptions, backup: str) -> None:
     config = desired_config(state, options, state.config)
     text = render_config(config)
-    _judge(system, text, CONFIG)
+    _validate_with_containerd(system, text, CONFIG)
     if backup:
         _back_up(system, CONFIG, backup)
     system.write(PENDING, "")
@@ -72,13 +70,13 @@ def _write_config(system: System, state: ContainerdState, options: ContainerdOpt
 def _write_dropin(system: System, state: ContainerdState, options: ContainerdOptions) -> None:
     data = desired_dropin(state, options, desired_config(state, options, state.config))
     text = render_dropin(data or {})
-    _judge(system, text, "containerd_config_dropin")
+    _validate_with_containerd(system, text, "containerd_config_dropin")
     system.write(PENDING, "")
     # It repeats a section of the configuration, which may hold a password.
     system.write(DROPIN, text, mode=0o600 if redact_data(data) != data else 0o644)
 
 
-def _judge(system: System, text: str, name: str) -> None:
+def _validate_with_containerd(system: System, text: str, name: str) -> None:
     """Have containerd itself read a text before it is put in place."""
     result = system.run(["containerd", "--config", "/dev/stdin", "config", "dump"], stdin=text)
     if not result.ok:

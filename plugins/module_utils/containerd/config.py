@@ -18,7 +18,7 @@ from .registries import has_secret, registry_folder, server_url
 from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, is_cri, sandbox_path
 from .state import CERTS_D, CONF_D, ContainerdState
 
-# -- what is wanted
+# -- Planning
 
 
 def sandbox_image(state: ContainerdState, options: ContainerdOptions) -> str:

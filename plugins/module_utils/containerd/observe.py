@@ -36,7 +36,7 @@ from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdSta
 # The package of the distributions and that of Docker's repository.
 PACKAGES = ("containerd", "containerd.io")
 
-# -- observing
+# -- Observation
 
 
 def observe(
@@ -59,7 +59,7 @@ def observe(
     text = system.read(CONFIG)
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
-    effective = _effective(system, schema) if schema and text is not None else None
+    effective = _effective(system) if schema and text is not None else None
     shown = _unchanged if reveal else redact_data
     active, enabled = _service(system)
     kubeadm = versions.parse(kubeadm_version or system.run(["kubeadm", "version", "-o", "short"]).stdout)
@@ -180,7 +180,7 @@ def _current(
     return migrated, version, ""
 
 
-def _effective(system: System, schema: int) -> Optional[Dict[str, Any]]:
+def _effective(system: System) -> Optional[Dict[str, Any]]:
     result = system.run(["containerd", "--config", CONFIG, "config", "dump"])
     if not result.ok:
         return None

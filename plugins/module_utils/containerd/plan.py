@@ -35,10 +35,10 @@ def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
     return state.candidate or "containerd"
 
 
-# -- what is to come
+# -- Planning
 
 
-def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
+def assume_version(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
     """The state as it is once kubeadm is of this version; unchanged where it is already, or '' is given."""
     version = versions.parse(kubeadm_version)
     if version is None or (kubeadm_version == state.kubeadm_version and state.kubeadm_sandbox):
@@ -47,7 +47,7 @@ def foresee(state: ContainerdState, kubeadm_version: str, image_repository: str)
     return replace(state, kubeadm_version=kubeadm_version, kubeadm_sandbox=sandbox)
 
 
-def to_come(state: ContainerdState, options: ContainerdOptions) -> List[str]:
+def planned_packages(state: ContainerdState, options: ContainerdOptions) -> List[str]:
     """The package that a run installs, as a list; empty where none is needed."""
     return [package_name(state, options)] if not state.schema or _another_package(state, options) else []
 
@@ -76,7 +76,7 @@ def _schema_of(package: str) -> int:
     return 2 if version < (2, 0) else 3 if version < (2, 3) else 4
 
 
-# -- planning
+# -- Planning
 
 
 def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem]:
@@ -114,7 +114,10 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
 
 
 def plan(
-    state: ContainerdState, options: ContainerdOptions, hidden: Sequence[str] = (), package_comes: bool = False
+    state: ContainerdState,
+    options: ContainerdOptions,
+    hidden: Sequence[str] = (),
+    package_planned_elsewhere: bool = False,
 ) -> List[Step]:
     """The steps that lead from ``state`` to ``options``; without the package's where it comes with others.
 
@@ -126,7 +129,7 @@ def plan(
     files, leftovers = _plan_hosts(state, options, unknown)
     if unknown:
         files.append(Step(COMPONENT, "compare", CERTS_D, "credentials can be compared on the node alone"))
-    coming = [] if package_comes else to_come(state, options)
+    coming = [] if package_planned_elsewhere else planned_packages(state, options)
     steps = [Step(COMPONENT, "install", name, "not installed") for name in coming]
     if not state.schema:
         foreseen = _after_install(state, options)

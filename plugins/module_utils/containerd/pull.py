@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ..core import images as image_names
+from ..core.images import parse
 from ..core.step import Step
 from ..core.system import System
 
@@ -55,7 +55,7 @@ def expected(
 def observe(system: System, images: Sequence[str]) -> List[str]:
     """Those of ``images`` that the node does not have. One command; all of them where there is no containerd yet."""
     there = system.run([*_CTR, "list", "--quiet"], timeout=30.0).stdout.split()
-    return [image for image in dict.fromkeys(images) if str(image_names.parse(image)) not in there]
+    return [image for image in dict.fromkeys(images) if str(parse(image)) not in there]
 
 
 def plan(missing: Sequence[str]) -> List[Step]:
@@ -68,7 +68,7 @@ def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:
     failed: Dict[str, str] = {}
 
     def one(image: str) -> None:
-        name = str(image_names.parse(image))
+        name = str(parse(image))
         done = system.run([*_CTR, "pull", "--hosts-dir", _HOSTS, name], timeout=timeout)
         if not done.ok:
             failed[image] = done.last_line

@@ -24,7 +24,7 @@ KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 # The protocol number that marks our routes among those of the machine; /etc/iproute2/rt_protos gives it to nobody.
-PROTOCOL = "107"
+ROUTE_PROTOCOL = "107"
 
 
 def managed_header(origin: str = "") -> str:

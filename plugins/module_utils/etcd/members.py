@@ -32,13 +32,13 @@ CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 LIST, REMOVE = "/v3/cluster/member/list", "/v3/cluster/member/remove"
 
 # (client URL, path, question) -> answer. Raises OSError.
-Asker = Callable[[str, str, Mapping[str, Any]], Dict[str, Any]]
+Client = Callable[[str, str, Mapping[str, Any]], Dict[str, Any]]
 
 
-def asker(system: System) -> Asker:
+def client(system: System) -> Client:
     """Asks an etcd with this machine's client certificate, and trusts the cluster's own CA alone."""
 
-    def ask(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
+    def request(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
         # Python's default context may ask more of a CA than etcd and kubeadm do.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(system.path(CA))
@@ -62,12 +62,12 @@ def asker(system: System) -> Asker:
             raise OSError(str(said or "HTTP {0}".format(answer.status)))
         return parsed
 
-    return ask
+    return request
 
 
 def leave(
     system: System,
-    ask: Asker,
+    request: Client,
     patience: float = 60.0,
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
@@ -93,11 +93,11 @@ def leave(
             if not pods:
                 # The cluster keeps its data in an etcd that is not kubeadm's.
                 return True
-            mine = _members_at(own, others, ask)
+            mine = _members_at(own, others, request)
             while mine:
-                _any(others, REMOVE, {"ID": mine[0]["ID"]}, ask)
+                _any(others, REMOVE, {"ID": mine[0]["ID"]}, request)
                 removed = True
-                left = _members_at(own, others, ask)
+                left = _members_at(own, others, request)
                 if len(left) >= len(mine):
                     return False
                 mine = left
@@ -120,20 +120,20 @@ def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[s
     return [url for url in urls if url and urlsplit(url).hostname not in own]
 
 
-def _any(others: Sequence[str], path: str, question: Mapping[str, Any], ask: Asker) -> Dict[str, Any]:
+def _any(others: Sequence[str], path: str, question: Mapping[str, Any], request: Client) -> Dict[str, Any]:
     """The answer of the first that gives one: another control plane may be down."""
     failure = OSError("the API knows no other etcd")
     for url in others:
         try:
-            return ask(url, path, question)
+            return request(url, path, question)
         except OSError as err:
             failure = err
     raise failure
 
 
-def _members_at(own: Sequence[str], others: Sequence[str], ask: Asker) -> List[Mapping[str, Any]]:
+def _members_at(own: Sequence[str], others: Sequence[str], request: Client) -> List[Mapping[str, Any]]:
     """The members of etcd, as the others list them, that are at one of the addresses ``own``."""
-    return [one for one in _any(others, LIST, {}, ask).get("members") or [] if _is_at(one, own)]
+    return [one for one in _any(others, LIST, {}, request).get("members") or [] if _is_at(one, own)]
 
 
 def _is_at(member: Mapping[str, Any], own: Sequence[str]) -> bool:

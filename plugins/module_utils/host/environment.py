@@ -21,35 +21,35 @@ _NM_FOLDERS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """What is active of the services that matter.
 
     ``proxied`` tells that programs started here (as Ansible starts kubeadm) are told of a proxy; its address, which may
-    hold a password, is not kept. ``no_proxy`` is what they reach without it. ``spares_calico`` tells that
+    hold a password, is not kept. ``no_proxy`` is what they reach without it. ``ignores_calico_interfaces`` tells that
     NetworkManager is configured to leave Calico's interfaces alone.
     """
 
     firewalls: List[str] = field(default_factory=list)
     time_services: List[str] = field(default_factory=list)
     network_manager: bool = False
-    spares_calico: bool = False
+    ignores_calico_interfaces: bool = False
     proxied: bool = False
     no_proxy: List[str] = field(default_factory=list)
 
 
-def observe(system: System, environment: Optional[Mapping[str, str]] = None) -> Surroundings:
-    """Look at the machine: one command, a few files. ``environment`` is this process' own unless it is given."""
-    around = os.environ if environment is None else environment
+def observe(system: System, variables: Optional[Mapping[str, str]] = None) -> Environment:
+    """Look at the machine: one command, a few files. ``variables`` are those of this process unless they are given."""
+    around = os.environ if variables is None else variables
     active = active_units(system, [*FIREWALLS, *TIME_SERVICES, NETWORK_MANAGER])
     # The unit ufw.service is active also where the firewall itself is switched off.
     ufw_on = re.search(r"^ENABLED=[\"']?yes", system.read("/etc/ufw/ufw.conf") or "", re.MULTILINE | re.IGNORECASE)
     manager = NETWORK_MANAGER in active
     excluded = around.get("no_proxy") or around.get("NO_PROXY") or ""
-    return Surroundings(
+    return Environment(
         firewalls=[name for name in FIREWALLS if name in active and (name != "ufw" or ufw_on)],
         time_services=[name for name in TIME_SERVICES if name in active],
         network_manager=manager,
-        spares_calico=manager and _spares_calico(system),
+        ignores_calico_interfaces=manager and _ignores_calico_interfaces(system),
         proxied=any(around.get(name) for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")),
         no_proxy=[entry.strip() for entry in excluded.split(",") if entry.strip()],
     )
@@ -84,7 +84,7 @@ def uncovered(no_proxy: Sequence[str], wanted: Sequence[str]) -> List[str]:
     return missing
 
 
-def _spares_calico(system: System) -> bool:
+def _ignores_calico_interfaces(system: System) -> bool:
     texts = [system.read("/etc/NetworkManager/NetworkManager.conf") or ""]
     for folder in _NM_FOLDERS:
         texts += [system.read("{0}/{1}".format(folder, name)) or "" for name in system.names(folder)]

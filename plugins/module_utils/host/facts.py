@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from ..core.constants import PROTOCOL as BRIDGE_PROTOCOL
+from ..core.constants import ROUTE_PROTOCOL
 from ..core.system import System
 from . import interfaces, os_release
 from .interfaces import Address
@@ -21,7 +21,7 @@ from .interfaces import Address
 COMPONENT = "node"
 
 # Who makes routes to pods, as /etc/iproute2/rt_protos or the kernel names them.
-POD_ROUTE_PROTOCOLS = ("bird", "12", "80", BRIDGE_PROTOCOL)
+POD_ROUTE_PROTOCOLS = ("bird", "12", "80", ROUTE_PROTOCOL)
 
 
 # Where images, pods and etcd's data go; what is free there decides whether the kubelet takes pods.

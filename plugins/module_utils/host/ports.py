@@ -28,25 +28,25 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True)
 class PortsState:
-    """TCP ports somebody listens on; ``holders`` maps those that Kubernetes wants to the program that has them."""
+    """TCP ports somebody listens on; ``processes`` maps those that Kubernetes wants to the program that has them."""
 
     listening: List[int] = field(default_factory=list)
-    holders: Dict[str, str] = field(default_factory=dict)
+    processes: Dict[str, str] = field(default_factory=dict)
 
 
-def observe(system: System, with_holders: bool = True) -> PortsState:
+def observe(system: System, with_processes: bool = True) -> PortsState:
     """Look at the kernel's tables; no command. Programs are looked for only where one has a port Kubernetes wants.
 
-    ``with_holders`` False leaves out who that is: on a node it is Kubernetes itself.
+    ``with_processes`` False leaves out who that is: on a node it is Kubernetes itself.
     """
     sockets: Dict[int, str] = {}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         sockets.update(parse_listening(system.read(path) or ""))
-    if not with_holders:
+    if not with_processes:
         return PortsState(sorted(sockets))
     wanted = {sockets[port]: port for port in (API_PORT, KUBELET_PORT, *CONTROL_PLANE_PORTS) if port in sockets}
-    holders = {str(wanted[inode]): name for inode, name in _holders(system, wanted).items()} if wanted else {}
-    return PortsState(sorted(sockets), holders)
+    processes = {str(wanted[inode]): name for inode, name in _processes(system, wanted).items()} if wanted else {}
+    return PortsState(sorted(sockets), processes)
 
 
 def needed(control_plane: bool, api_port: int) -> Dict[int, str]:
@@ -68,7 +68,7 @@ def parse_listening(text: str) -> Dict[int, str]:
     return found
 
 
-def _holders(system: System, inodes: Dict[str, int]) -> Dict[str, str]:
+def _processes(system: System, inodes: Dict[str, int]) -> Dict[str, str]:
     """Inode -> ``name (process number)``."""
     found: Dict[str, str] = {}
     for number in system.names("/proc"):

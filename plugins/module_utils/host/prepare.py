@@ -120,7 +120,7 @@ class HostState:
     later_files: Dict[str, str] = field(default_factory=dict)
 
 
-# -- observing
+# -- Observation
 
 
 def observe(
@@ -285,7 +285,7 @@ def _is_provided(system: System, name: str) -> bool:
     return system.exists("/sys/module/{0}".format(name.replace("-", "_")))
 
 
-# -- planning
+# -- Planning
 
 
 def problems(state: HostState, options: HostOptions) -> List[Problem]:
@@ -435,7 +435,7 @@ def _commented(text: str, numbers: Sequence[int], why: str) -> str:
     return "".join(lines)
 
 
-# -- applying
+# -- Application
 
 
 def apply(step: Step, system: System) -> None:

@@ -49,11 +49,11 @@ class ClusterAbsent(KubesteadError):
     """There is no cluster to talk to: no kubectl, no kubeconfig, or no API server that answers."""
 
 
-# -- looking
+# -- Observation
 
 
 @dataclass
-class Live:
+class LiveObjects:
     """What the cluster has of the objects that are to be applied."""
 
     objects: List[Object]
@@ -89,10 +89,10 @@ class Manifests:
         self.objects: List[Object] = [plain_secret(obj) for obj in objects]
         self._secrets = _secret_values(objects) + _secret_values(self.objects)
 
-    def observe(self) -> Live:
+    def observe(self) -> LiveObjects:
         """What of the objects is live. Raises :class:`ClusterAbsent` when no cluster answers."""
         kinds = self._kinds()
-        live = Live(self._resolved(kinds))
+        live = LiveObjects(self._resolved(kinds))
         wanted = []
         for obj in live.objects:
             kind = (str(obj["apiVersion"]), str(obj["kind"]))
@@ -105,7 +105,7 @@ class Manifests:
         self._require_kinds(live)
         return live
 
-    def plan(self, live: Live) -> List[Step]:
+    def plan(self, live: LiveObjects) -> List[Step]:
         """The objects that would be created or changed, with what differs.
 
         Raises :class:`KubesteadError` naming the object the API server would refuse.
@@ -136,7 +136,7 @@ class Manifests:
         steps = [self._create(obj, obj) for obj in self.objects]
         return sorted(steps, key=lambda step: step.data["object"]["kind"] not in FIRST_KINDS)
 
-    # -- acting
+    # -- Application
 
     def apply(self, steps: Sequence[Step], timeout: float = 60.0) -> None:
         """Apply the objects of ``steps``, definitions and namespaces first.
@@ -155,7 +155,7 @@ class Manifests:
     def wait(
         self,
         timeout: float,
-        live: Optional[Live] = None,
+        live: Optional[LiveObjects] = None,
         dead_nodes: int = 0,
         pause: float = 2.0,
         clock: Optional[Clock] = None,
@@ -272,7 +272,7 @@ class Manifests:
             self.namespace = result.stdout.strip() or "default"
         return self.namespace
 
-    def _require_kinds(self, live: Live) -> None:
+    def _require_kinds(self, live: LiveObjects) -> None:
         """Unknown kinds are fine when the set brings their definition."""
         defined = _defined(live.objects)
         for index, obj in enumerate(live.objects):

@@ -45,7 +45,7 @@ class KubeconfigOptions:
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class KubeconfigSummary:
     """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs."""
 
     digest: str = ""
@@ -64,15 +64,15 @@ class KubeconfigState:
     uid: int = -1
     gid: int = -1
     path: str = ""
-    source: Optional[Fingerprint] = None
-    existing: Optional[Fingerprint] = None
+    source: Optional[KubeconfigSummary] = None
+    existing: Optional[KubeconfigSummary] = None
     owner: int = -1
     mode: Optional[int] = None
     folder_owner: int = -1
     problem: str = ""
 
 
-def fingerprint(text: str) -> Fingerprint:
+def summarize(text: str) -> KubeconfigSummary:
     """What a kubeconfig's text tells of it."""
     pins: List[str] = []
     for data in re.findall(r"^\s+certificate-authority-data:\s*(\S+)", text, re.MULTILINE):
@@ -80,23 +80,23 @@ def fingerprint(text: str) -> Fingerprint:
             pins.extend(ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace")))
         except (binascii.Error, ValueError):
             continue
-    return Fingerprint(
+    return KubeconfigSummary(
         digest=hashlib.sha256(text.encode("utf-8")).hexdigest(),
         servers=re.findall(r"^\s+server:\s*[\"']?([^\s\"']+)", text, re.MULTILINE),
         ca_cert_hashes=pins,
     )
 
 
-def expected(endpoint: str, bind_port: int = 6443) -> Optional[Fingerprint]:
+def expected(endpoint: str, bind_port: int = 6443) -> Optional[KubeconfigSummary]:
     """The kubeconfig of a cluster that is yet to be made at ``host[:port]``; None when that is not known."""
-    return Fingerprint(servers=["https://{0}".format(full_endpoint(endpoint, bind_port))]) if endpoint else None
+    return KubeconfigSummary(servers=["https://{0}".format(full_endpoint(endpoint, bind_port))]) if endpoint else None
 
 
 def observe(system: System, user: str = "") -> KubeconfigState:
     """Look at the admin's kubeconfig and at a user's (by default the one who logged in). Never raises."""
     name = user or login_user(system)
     admin = system.read(ADMIN_KUBECONFIG)
-    source = None if admin is None else fingerprint(admin)
+    source = None if admin is None else summarize(admin)
     entry = _passwd(system, name)
     if entry is None:
         return KubeconfigState(user=name, source=source, problem="there is no user {0} here".format(name))
@@ -111,7 +111,7 @@ def observe(system: System, user: str = "") -> KubeconfigState:
         gid=gid,
         path=path,
         source=source,
-        existing=None if existing is None else fingerprint(existing),
+        existing=None if existing is None else summarize(existing),
         owner=_owner(system, path),
         mode=system.mode(path),
         folder_owner=_owner(system, os.path.dirname(path)),
@@ -140,10 +140,12 @@ def _owner(system: System, path: str) -> int:
         return -1
 
 
-# -- deciding (pure)
+# -- Planning
 
 
-def judge(existing: Optional[Fingerprint], wanted: Optional[Fingerprint], overwrite: bool = False) -> Tuple[str, str]:
+def classify(
+    existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], overwrite: bool = False
+) -> Tuple[str, str]:
     """What becomes of a kubeconfig: ``write``, ``keep`` (somebody else's) or ``same``, and the reason.
 
     ``wanted`` is None when the cluster is not there yet, and has nothing but the server when that is known already. A
@@ -166,7 +168,7 @@ def judge(existing: Optional[Fingerprint], wanted: Optional[Fingerprint], overwr
     return (WRITE, _told(existing)) if overwrite else (KEEP, _told(existing))
 
 
-def _told(existing: Fingerprint) -> str:
+def _told(existing: KubeconfigSummary) -> str:
     return "of another cluster ({0})".format(", ".join(existing.servers) or "no server in it")
 
 
@@ -174,7 +176,7 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     """What is to be done to a user's kubeconfig."""
     if state.problem or not state.path:
         return []
-    verdict, reason = judge(state.existing, state.source, options.overwrite)
+    verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict == WRITE:
         return [_step(state, "write_kubeconfig", reason, backup=backed_up(state.existing, state.source))]
     if verdict == KEEP or state.existing is None or state.source is None:
@@ -187,7 +189,7 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     return [_step(state, "protect_kubeconfig", ", ".join(drift))] if drift else []
 
 
-def backed_up(existing: Optional[Fingerprint], wanted: Optional[Fingerprint]) -> bool:
+def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
     """A copy is kept of what is replaced, unless it is of the same cluster."""
     if existing is None:
         return False
@@ -203,14 +205,14 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
     """What the user should know that is no failure: a kubeconfig of his that was left alone."""
     if state.problem:
         return ["no ~/.kube/config was written: {0}; give control_plane_kubeconfig_user".format(state.problem)]
-    verdict, reason = judge(state.existing, state.source, options.overwrite)
+    verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict != KEEP:
         return []
     fix = "take {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
     return ["{0} is {1} and was left alone; {2}".format(state.path, reason, fix)]
 
 
-# -- applying
+# -- Application
 
 
 def apply(step: Step, system: System) -> None:

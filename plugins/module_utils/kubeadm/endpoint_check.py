@@ -17,7 +17,7 @@ import ssl
 from datetime import datetime
 from typing import Callable, Optional, Tuple, TypeVar, cast
 
-from ..core import addresses as network
+from ..core.addresses import parse_endpoint
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from . import cluster_info
@@ -32,7 +32,7 @@ SIGNATURE_TIMEOUT = 6.0
 Answer = TypeVar("Answer")
 
 
-def ask(host: str, port: int, seconds: float, token: str = "", ca_certificate: str = "") -> Tuple[int, str]:
+def request(host: str, port: int, seconds: float, token: str = "", ca_certificate: str = "") -> Tuple[int, str]:
     """GET cluster-info: HTTP status and body. Raises OSError.
 
     Asks without credentials and without trust, as kubeadm does; with a ``token`` only where ``ca_certificate`` (PEM)
@@ -58,12 +58,12 @@ def ask(host: str, port: int, seconds: float, token: str = "", ca_certificate: s
 
 
 # Asks an address (host, port, seconds to wait, token, CA) for cluster-info: HTTP status and body. Raises OSError.
-Asker = Callable[[str, int, float, str, str], Tuple[int, str]]
+Client = Callable[[str, int, float, str, str], Tuple[int, str]]
 
 
 def precheck(
     command: JoinCommand,
-    asker: Asker = ask,
+    client: Client = request,
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
     now: Optional[datetime] = None,
@@ -76,7 +76,7 @@ def precheck(
     is given 5 s; each question waits 3 s at most. Raises :class:`KubesteadError`, one line, without the secrets.
     """
     require_alive(command, now)
-    info = _patiently(lambda: _ask_once(command, asker), clock, sleep)
+    info = _patiently(lambda: _ask_once(command, client), clock, sleep)
     unknown = [value for value in info.ca_cert_hashes if value not in command.ca_cert_hashes]
     if unknown:
         raise KubesteadError(
@@ -88,8 +88,8 @@ def precheck(
     if not info.knows(command.token_id):
         if not command.ca_certificate:
             raise _unknown_token(command)
-        _patiently(lambda: _authenticate(command, asker), clock, sleep)
-        _await_signature(command, asker, clock, sleep)
+        _patiently(lambda: _authenticate(command, client), clock, sleep)
+        _await_signature(command, client, clock, sleep)
     elif not info.signed_by(command.token):
         raise KubesteadError(
             "token {0} is known at {1}, but its secret part is another; make a new token with "
@@ -129,12 +129,12 @@ def _unknown_token(command: JoinCommand, may_change: bool = False) -> _Unready:
     return _Unready(text.format(command.token_id, command.endpoint, make), may_change)
 
 
-def _answer(command: JoinCommand, asker: Asker, token: str = "") -> Tuple[int, str]:
+def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int, str]:
     """What the endpoint says. Raises :class:`_Unready` when that is nothing."""
     endpoint = command.endpoint
-    host, port = network.parse_endpoint("endpoint", endpoint)
+    host, port = parse_endpoint("endpoint", endpoint)
     try:
-        return asker(host, port, REQUEST_TIMEOUT, token, command.ca_certificate)
+        return client(host, port, REQUEST_TIMEOUT, token, command.ca_certificate)
     except socket.gaierror as err:
         text = "endpoint {0} can't be found: {1} has no address here ({2}); check the name and this node's DNS"
         raise _Unready(text.format(endpoint, host, err.strerror), False) from None
@@ -151,15 +151,15 @@ def _answer(command: JoinCommand, asker: Asker, token: str = "") -> Tuple[int, s
         raise _Unready(text.format(endpoint, why), True) from None
 
 
-def _authenticate(command: JoinCommand, asker: Asker) -> None:
+def _authenticate(command: JoinCommand, client: Client) -> None:
     """Have the token tell who one is: who may read cluster-info is another question, whose answer does not matter."""
-    status, _body = _answer(command, asker, command.token)
+    status, _body = _answer(command, client, command.token)
     if status == 401:
         # An API server hears of a token that was just made a moment later.
         raise _unknown_token(command, may_change=True)
 
 
-def _await_signature(command: JoinCommand, asker: Asker, clock: Optional[Clock], sleep: Optional[Sleep]) -> None:
+def _await_signature(command: JoinCommand, client: Client, clock: Optional[Clock], sleep: Optional[Sleep]) -> None:
     """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
 
     A kubelet that starts earlier asks for its node in longer and longer intervals. One that starts late gains nothing,
@@ -168,16 +168,16 @@ def _await_signature(command: JoinCommand, asker: Asker, clock: Optional[Clock],
 
     def is_signed() -> bool:
         try:
-            return _ask_once(command, asker).knows(command.token_id)
+            return _ask_once(command, client).knows(command.token_id)
         except _Unready:
             return False
 
     poll(is_signed, SIGNATURE_TIMEOUT, pause=0.2, clock=clock, sleep=sleep)
 
 
-def _ask_once(command: JoinCommand, asker: Asker) -> ClusterInfo:
+def _ask_once(command: JoinCommand, client: Client) -> ClusterInfo:
     endpoint = command.endpoint
-    status, body = _answer(command, asker)
+    status, body = _answer(command, client)
     if status in (401, 403):
         text = "endpoint {0} refuses to show cluster-info (HTTP {1}); run `kubeadm init phase bootstrap-token` there"
         raise _Unready(text.format(endpoint, status), False)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bootstrap tokens on a control plane: minted for a few minutes, handed to the nodes that join, deleted by id.
+"""Bootstrap tokens on a control plane: created for a few minutes, handed to the nodes that join, deleted by id.
 
 A token is a Secret ``kube-system/bootstrap-token-<id>``. It is written through the API from standard input, so that it
 is never part of a process's arguments, as it would be with ``kubeadm token create``.
@@ -119,7 +119,7 @@ class Token:
 
     @property
     def ours(self) -> bool:
-        """True for a token that this collection minted."""
+        """True for a token that this collection created."""
         return self.description == DESCRIPTION
 
     def seconds_left(self, now: datetime) -> float:
@@ -216,7 +216,7 @@ def token_secret(token_id: str, secret: str, options: TokenOptions, now: datetim
     }
 
 
-# -- plans (pure)
+# -- Planning
 
 
 def reusable(state: TokenState, options: TokenOptions, now: datetime) -> Optional[Token]:
@@ -238,7 +238,7 @@ def reusable(state: TokenState, options: TokenOptions, now: datetime) -> Optiona
 
 
 def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> List[Step]:
-    """What makes a token ready: what is over removed, one minted unless one can be reused, certificates uploaded."""
+    """What makes a token ready: what is over removed, one created unless one can be reused, certificates uploaded."""
     kept = reusable(state, options, now)
     steps = []
     for token in state.tokens:
@@ -252,10 +252,10 @@ def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> Lis
         reason = "none to reuse, good for {0}".format(_span(options.ttl))
         if options.nodes:
             reason = "{0} to join, {1}".format(_some(options.nodes), reason)
-        steps.append(Step(COMPONENT, "mint", "bootstrap token", reason))
+        steps.append(Step(COMPONENT, "create", "bootstrap token", reason))
     if options.control_plane and state.certificates:
         # They will be replaced; the token that ends them would stay for its two hours.
-        steps.append(_withdraw_step(state, "uploaded before, with a key that is not known any more"))
+        steps.append(_delete_certificates_step(state, "uploaded before, with a key that is not known any more"))
     if options.control_plane:
         reason = "a control plane joins; they are encrypted and leave the cluster after two hours"
         steps.append(Step(COMPONENT, "upload", "control plane certificates", reason))
@@ -271,24 +271,27 @@ def plan_absent(state: TokenState, token_id: str, certificates: bool, now: datet
         elif token.ours and token.seconds_left(now) <= 0:
             steps.append(_delete_step(token.token_id, "expired at {0}".format(token.expires)))
     if certificates and state.certificates:
-        steps.append(_withdraw_step(state, "not needed any more"))
+        steps.append(_delete_certificates_step(state, "not needed any more"))
     return steps
 
 
-def _withdraw_step(state: TokenState, reason: str) -> Step:
-    owner = {"owner": state.certificates_owner}
-    return Step(COMPONENT, "withdraw", "control plane certificates", reason, data=owner)
+def _delete_certificates_step(state: TokenState, reason: str) -> Step:
+    # kubeadm has a token of two hours own them, so that they leave the cluster with it.
+    owner = state.certificates_owner
+    names = [CERTIFICATES, *([owner] if owner.startswith("bootstrap-token-") else [])]
+    return Step(COMPONENT, "delete", "control plane certificates", reason, data={"secrets": names})
 
 
 def _same_work(token: Token, nodes: List[str]) -> bool:
-    """True when a token was minted for one of these nodes (two runs never join the same node), or both name none."""
+    """True when a token was created for one of these nodes (two runs never join the same node), or both name none."""
     if not token.nodes or not nodes:
         return not token.nodes and not nodes
     return bool(set(token.nodes) & set(nodes))
 
 
 def _delete_step(token_id: str, reason: str) -> Step:
-    return Step(COMPONENT, "delete", "bootstrap token {0}".format(token_id), reason, data={"token_id": token_id})
+    data = {"secrets": ["bootstrap-token-{0}".format(token_id)]}
+    return Step(COMPONENT, "delete", "bootstrap token {0}".format(token_id), reason, data=data)
 
 
 def _some(names: List[str]) -> str:
@@ -299,10 +302,10 @@ def _span(seconds: int) -> str:
     return "{0} min".format(seconds // 60) if seconds % 60 == 0 else "{0} s".format(seconds)
 
 
-# -- doing it
+# -- Application
 
 
-class Minter:
+class TokenManager:
     """Carries the steps out on a control plane, and afterwards has what they made.
 
     ``sign_timeout`` is how long (seconds) a new token may take to be signed. ``now`` (UTC) is replaced in tests, as are
@@ -331,23 +334,20 @@ class Minter:
     def apply(self, step: Step) -> None:
         """Carry one step out. Raises :class:`KubesteadError`, without secrets."""
         if step.action == "delete":
-            self._delete("bootstrap-token-{0}".format(step.data["token_id"]))
-        elif step.action == "mint":
-            self._mint()
+            for name in step.data["secrets"]:
+                self._delete(name)
+        elif step.action == "create":
+            self._create()
         elif step.action == "upload":
             self.certificate_key = secrets.token_hex(32)
             upload_certificates(self.kubectl, self.certificate_key)
-        elif step.action == "withdraw":
-            self._delete(CERTIFICATES)
-            if str(step.data["owner"]).startswith("bootstrap-token-"):
-                self._delete(step.data["owner"])
 
     def discard(self) -> None:
-        """Delete the token that was minted, when what comes after it failed. Never raises."""
+        """Delete the token that was created, when what comes after it failed. Never raises."""
         with contextlib.suppress(KubesteadError):
             self._delete("bootstrap-token-{0}".format(self.token.split(".")[0]))
 
-    def take(self, token: Token) -> None:
+    def reuse(self, token: Token) -> None:
         """Take up a token that is there. Raises :class:`KubesteadError` when it has gone meanwhile."""
         secret = _get(self.kubectl, "{0}/bootstrap-token-{1}".format(SECRETS, token.token_id))
         text = _decoded(((secret or {}).get("data") or {}).get("token-secret", ""))
@@ -356,7 +356,7 @@ class Minter:
         self.token = "{0}.{1}".format(token.token_id, text)
         self.expires = token.expires
 
-    def _mint(self) -> None:
+    def _create(self) -> None:
         for _attempt in range(5):
             token_id, secret = _random(6), _random(16)
             body = token_secret(token_id, secret, self.options, self._now())
@@ -394,7 +394,7 @@ class Minter:
             raise self.kubectl.error(["delete", "secret", name], done)
 
     def command(self, state: TokenState) -> Optional[JoinCommand]:
-        """The join command, or None when nothing was minted or taken."""
+        """The join command, or None when nothing was created or taken."""
         if not self.token:
             return None
         return JoinCommand(

@@ -20,14 +20,14 @@ from ..core.constants import (
     PKI,
 )
 from ..core.system import System
-from ..etcd import members as etcd
+from ..etcd import members
 from ..kube.kubectl import Kubectl
 from . import diagnosis
 from .state import files_below, node_name
 
 KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
 # Where kubeadm is told that the certificates are: it removes all it finds there, the user's own CA as well.
-_NOWHERE = "/run/kubestead.no-certificates"
+EMPTY_CERT_DIR = "/run/kubestead.no-certificates"
 
 
 def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> None:
@@ -37,7 +37,7 @@ def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> Non
     :class:`KubesteadError` when kubeadm fails.
     """
     began = time.time()
-    argv = ["kubeadm", "reset", "--force", "--cri-socket", cri_socket, "--cert-dir", _NOWHERE]
+    argv = ["kubeadm", "reset", "--force", "--cri-socket", cri_socket, "--cert-dir", EMPTY_CERT_DIR]
     done = system.run(argv, timeout=300.0)
     if not done.ok:
         raise diagnosis.failure("reset", done, system, 300, began)
@@ -54,7 +54,7 @@ def leave_cluster(system: System, name: str = "") -> None:
     kubeadm refuses to join under the name of a Node that is Ready, and a kubelet that was just stopped still is. Raises
     :class:`KubesteadError` when the machine may still be a member of etcd.
     """
-    etcd.leave(system, etcd.asker(system))
+    members.leave(system, members.client(system))
     if system.exists(ADMIN_KUBECONFIG):
         path = "/api/v1/nodes/{0}".format(name or node_name(system, None))
         Kubectl(system, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)

@@ -21,7 +21,7 @@ from ..core.options import option
 from ..core.releases import DEFAULT_KUBERNETES
 from .manager import Package
 from .signing_key import KeyState, public_keys
-from .sources import CRI_TOOLS, DEFAULT_URL, KUBE, NAMES, URL_OPTION, Clash, check_url
+from .sources import CRI_TOOLS, DEFAULT_URL, KUBE, NAMES, URL_OPTION, ConflictingSource, check_url
 
 COMPONENT = "kube_packages"
 VERSION_OPTION = "cluster_kubernetes_version"
@@ -69,13 +69,13 @@ class RepositoryState:
 class KubePackagesState:
     """What a host has. ``repository`` is None when there was no need to ask it; ``offered_key`` likewise."""
 
-    system: str = ""
+    os_name: str = ""
     manager: str = ""
     architecture: str = ""
     installed: Dict[str, Package] = field(default_factory=dict)
     source: Optional[str] = None
     key: Optional[KeyState] = None
-    clashes: List[Clash] = field(default_factory=list)
+    clashes: List[ConflictingSource] = field(default_factory=list)
     lists_empty: bool = False
     interrupted: bool = False
     enabled: bool = False
@@ -103,7 +103,7 @@ def depends_on(depends: str, name: str) -> bool:
     return any(re.split(r"[\s(:<>=]", part.strip())[0] == name for part in re.split(r"[,|]", depends))
 
 
-# -- deciding
+# -- Planning
 
 
 def lacking(state: KubePackagesState, request: versions.Request) -> List[str]:

@@ -16,13 +16,13 @@ from ..core.redact import redact
 from ..core.releases import SUGGESTED_MINORS
 from ..core.system import System
 from ..host import os_release
-from . import manager as packages
 
 if TYPE_CHECKING:
-    from .repository import Fetch, Offer
+    from .repository import AvailablePackage, Fetch
 
 from .kube import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
 from .kube_plan import deviating_member
+from .manager import installed, interrupted, lists_empty, version_key
 from .signing_key import key_state
 from .sources import (
     CRI_TOOLS,
@@ -36,7 +36,7 @@ from .sources import (
     source_path,
 )
 
-# -- looking
+# -- Observation
 
 
 def observe(
@@ -55,9 +55,9 @@ def observe(
     name = release.name or "an unknown system"
     manager = release.package_manager
     if not manager:
-        return KubePackagesState(system=name)
+        return KubePackagesState(os_name=name)
     native = "dpkg" if manager == "apt" else "rpm"
-    found = packages.installed(system, manager, [native, *NAMES, CRI_TOOLS])
+    found = installed(system, manager, [native, *NAMES, CRI_TOOLS])
     own = found.pop(native, None)
     source = system.read(source_path(manager))
     key_text = system.read(key_path(manager))
@@ -65,15 +65,15 @@ def observe(
     base = url.rstrip("/")
     wanted_url = repository_url(base, request.series, manager)
     state = KubePackagesState(
-        system=name,
+        os_name=name,
         manager=manager,
         architecture=own.architecture if own else "",
         installed=found,
         source=source,
         key=None if key_text is None else key_state(key_text, now),
         clashes=clashes(system, manager, base, wanted_url),
-        lists_empty=manager == "apt" and packages.lists_empty(system, apt_list_prefix(wanted_url)),
-        interrupted=manager == "apt" and packages.interrupted(system),
+        lists_empty=manager == "apt" and lists_empty(system, apt_list_prefix(wanted_url)),
+        interrupted=manager == "apt" and interrupted(system),
         enabled=system.run(["systemctl", "is-enabled", "kubelet.service"]).stdout.strip() == "enabled",
         member=system.exists(KUBELET_CONF),
     )
@@ -102,15 +102,15 @@ def _ask(fetch: Fetch, base: str, request: versions.Request, manager: str, archi
     try:
         offers = read(url, fetch, architecture, names)
     except repository.Unreachable as err:
-        missing = err.page.status in (403, 404, 410)
+        missing = err.response.status in (403, 404, 410)
         minors = _other_minors(fetch, base, request, manager) if missing else []
-        return RepositoryState(url, False, err.page.status, err.page.error, minors=minors)
+        return RepositoryState(url, False, err.response.status, err.response.error, minors=minors)
     except KubesteadError as err:
         return RepositoryState(url, False, 200, err.message)
     return summarize(url, offers)
 
 
-def summarize(url: str, offers: Sequence[Offer]) -> RepositoryState:
+def summarize(url: str, offers: Sequence[AvailablePackage]) -> RepositoryState:
     """The offers as a state: versions by package, newest first, and the kubeadm versions that want cri-tools."""
     by_name: Dict[str, List[str]] = {}
     for offer in offers:
@@ -118,7 +118,7 @@ def summarize(url: str, offers: Sequence[Offer]) -> RepositoryState:
         if offer.version not in known:
             known.append(offer.version)
     for known in by_name.values():
-        known.sort(key=packages.version_key, reverse=True)
+        known.sort(key=version_key, reverse=True)
     wants = [offer.version for offer in offers if offer.name == "kubeadm" and depends_on(offer.depends, CRI_TOOLS)]
     return RepositoryState(url, offers=by_name, cri_tools_for=wants)
 
@@ -142,10 +142,10 @@ def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: s
 
 def _with_offered_key(state: KubePackagesState, fetch: Fetch, address: str, now: float) -> KubePackagesState:
     """The state with the signing key that the repository offers, or with why there is none."""
-    page = fetch(address, "GET")
-    if not page.ok:
-        return replace(state, key_error="{0}: {1}".format(redact(address), redact(page.error)))
-    text = page.body.decode("utf-8", "replace")
+    response = fetch(address, "GET")
+    if not response.ok:
+        return replace(state, key_error="{0}: {1}".format(redact(address), redact(response.error)))
+    text = response.body.decode("utf-8", "replace")
     offered = key_state(text, now)
     if not offered.fingerprints:
         return replace(state, key_error="{0} is not an OpenPGP public key".format(redact(address)))

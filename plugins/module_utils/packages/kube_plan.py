@@ -17,9 +17,9 @@ from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
 from ..host.os_release import SUPPORTED_FIX
-from . import manager as packages
 from . import transaction
 from .kube import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
+from .manager import finish_step, hold_steps, install_step, update_step
 from .signing_key import day, describe_key, key_state, public_keys
 from .sources import (
     APT_SOURCE,
@@ -72,7 +72,7 @@ def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, st
     return chosen
 
 
-def to_come(state: KubePackagesState, options: KubePackagesOptions) -> Dict[str, str]:
+def planned_packages(state: KubePackagesState, options: KubePackagesOptions) -> Dict[str, str]:
     """Package -> version for what a run installs; nothing where :func:`problems` forbids the run."""
     if any(problem.level == "error" for problem in problems(state, options)):
         return {}
@@ -103,7 +103,7 @@ def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Pro
         return [
             Problem(
                 "kube_packages.system",
-                "{0} is not supported".format(state.system or "the host"),
+                "{0} is not supported".format(state.os_name or "the host"),
                 SUPPORTED_FIX,
             )
         ]
@@ -226,10 +226,10 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
 _KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION)
 
 
-def plan(state: KubePackagesState, options: KubePackagesOptions, together: Sequence[str] = ()) -> List[Step]:
+def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages: Sequence[str] = ()) -> List[Step]:
     """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`.
 
-    ``together`` are packages of others, installed in the same transaction; nothing is installed for them alone.
+    ``extra_packages`` are packages of others, installed in the same transaction; nothing is installed for them alone.
     """
     for problem in problems(state, options):
         if problem.level == "error":
@@ -240,7 +240,7 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, together: Seque
     steps: List[Step] = []
     chosen = targets(state, request)
     if state.interrupted and chosen:
-        steps.append(packages.finish_step(COMPONENT))
+        steps.append(finish_step(COMPONENT))
     steps += _key_steps(state, options)
     for clash in state.clashes:
         action = "remove" if clash.after is None else "write"
@@ -252,15 +252,15 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, together: Seque
         steps.append(_write(source_path(manager), reason, state.source or "", text))
     if chosen:
         if manager == "apt" and state.lists_empty:
-            steps.append(packages.update_step(COMPONENT))
+            steps.append(update_step(COMPONENT))
         elif manager == "apt":
-            steps.append(packages.update_step(COMPONENT, "packages are to be installed", APT_SOURCE))
+            steps.append(update_step(COMPONENT, "packages are to be installed", APT_SOURCE))
         extra = DNF_OPTIONS if manager == "dnf" else ()
-        all_of_them = {**chosen, **dict.fromkeys(together, "")}
-        steps.append(packages.install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url))
+        all_of_them = {**chosen, **dict.fromkeys(extra_packages, "")}
+        steps.append(install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url))
     if manager == "apt":
         names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
-        steps += packages.hold_steps(COMPONENT, manager, state.installed, names, options.hold)
+        steps += hold_steps(COMPONENT, manager, state.installed, names, options.hold)
     if not state.enabled:
         steps.append(Step(COMPONENT, "enable", "kubelet.service", "not enabled"))
     return steps
@@ -295,7 +295,7 @@ def _write(path: str, reason: str, before: str, text: str, action: str = "write"
     return Step(COMPONENT, action, path, reason, redact(before), redact(text), data)
 
 
-# -- doing
+# -- Application
 
 
 def apply(step: Step, system: System) -> None:

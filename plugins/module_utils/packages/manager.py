@@ -233,7 +233,7 @@ def fits(version: str, wanted: str) -> bool:
     return any(fnmatch.fnmatchcase(form, wanted) for form in forms if form)
 
 
-# -- deciding
+# -- Planning
 
 
 def wanted_from(items: Sequence[Mapping[str, Any]]) -> List[Wanted]:

@@ -33,7 +33,7 @@ _LARGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Page:
+class Response:
     """An answer: ``status`` is HTTP's, 0 when there was none; ``error`` says why in a few words."""
 
     status: int
@@ -42,16 +42,16 @@ class Page:
 
     @property
     def ok(self) -> bool:
-        """True when the page is there."""
+        """True when the response is there."""
         return self.status == 200
 
 
-# (address, method) -> Page; never raises
-Fetch = Callable[[str, str], Page]
+# (address, method) -> Response; never raises
+Fetch = Callable[[str, str], Response]
 
 
 @dataclass(frozen=True)
-class Offer:
+class AvailablePackage:
     """A package in a repository's index, for the host's architecture or any."""
 
     name: str
@@ -68,18 +68,18 @@ def fetcher(proxies: Optional[Mapping[str, str]] = None) -> Fetch:
     trust = urllib.request.HTTPSHandler(context=ssl.create_default_context())
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust)
 
-    def fetch(address: str, method: str = "GET") -> Page:
+    def fetch(address: str, method: str = "GET") -> Response:
         request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
-                return Page(answer.status, answer.read(_LARGEST))
+                return Response(answer.status, answer.read(_LARGEST))
         except urllib.error.HTTPError as err:
             err.close()
-            return Page(err.code, error="{0} {1}".format(err.code, err.reason).strip())
+            return Response(err.code, error="{0} {1}".format(err.code, err.reason).strip())
         except urllib.error.URLError as err:
-            return Page(0, error=_why(err.reason))
+            return Response(0, error=_why(err.reason))
         except (OSError, ValueError, http.client.HTTPException) as err:
-            return Page(0, error=_why(err))
+            return Response(0, error=_why(err))
 
     return fetch
 
@@ -118,19 +118,19 @@ def package_manager_proxies(system: System, manager: str) -> Dict[str, str]:
 # -- apt
 
 
-def deb_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[Offer]:
+def deb_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[AvailablePackage]:
     """The packages ``names`` in a flat apt repository. Raises :class:`Unreachable`."""
-    page = Page(0)
+    response = Response(0)
     for name, unpack in (("Packages", _plain), ("Packages.gz", gzip.decompress)):
-        page = fetch(base + name, "GET")
-        if page.ok:
-            return parse_packages(_unpacked(base + name, page.body, unpack), architecture, names)
-        if page.status == 0:
+        response = fetch(base + name, "GET")
+        if response.ok:
+            return parse_packages(_unpacked(base + name, response.body, unpack), architecture, names)
+        if response.status == 0:
             break
-    raise Unreachable(base, page)
+    raise Unreachable(base, response)
 
 
-def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[Offer]:
+def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[AvailablePackage]:
     """Offers from the text of an apt ``Packages`` index."""
     offers = []
     for paragraph in re.split(r"\n\s*\n", text):
@@ -144,7 +144,7 @@ def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[O
                 fields[key] = value.strip()
         fits = fields.get("Architecture") in (architecture, "all")
         if fits and fields.get("Package") in names and fields.get("Version"):
-            offers.append(Offer(fields["Package"], fields["Version"], fields.get("Depends", "")))
+            offers.append(AvailablePackage(fields["Package"], fields["Version"], fields.get("Depends", "")))
     return offers
 
 
@@ -161,21 +161,21 @@ _UNPACK: Dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[Offer]:
+def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[AvailablePackage]:
     """The packages ``names`` in an rpm repository. Raises :class:`Unreachable`, or KubesteadError for odd metadata."""
     address = base + "repodata/repomd.xml"
-    page = fetch(address, "GET")
-    if not page.ok:
-        raise Unreachable(base, page)
-    href = primary_href(_xml(address, page.body))
+    response = fetch(address, "GET")
+    if not response.ok:
+        raise Unreachable(base, response)
+    href = primary_href(_xml(address, response.body))
     address = urllib.parse.urljoin(base, href)
-    page = fetch(address, "GET")
-    if not page.ok:
-        raise Unreachable(base, page)
+    response = fetch(address, "GET")
+    if not response.ok:
+        raise Unreachable(base, response)
     extension = href[href.rindex(".") :]
     if extension not in _UNPACK:
         raise KubesteadError("{0} is packed as {1}, which Python can't unpack here".format(address, extension[1:]))
-    return parse_primary(_xml(address, _unpack_bytes(address, page.body, _UNPACK[extension])), architecture, names)
+    return parse_primary(_xml(address, _unpack_bytes(address, response.body, _UNPACK[extension])), architecture, names)
 
 
 def primary_href(repomd: xml.etree.ElementTree.Element) -> str:
@@ -187,7 +187,9 @@ def primary_href(repomd: xml.etree.ElementTree.Element) -> str:
     raise KubesteadError("repodata/repomd.xml names no primary metadata; the repository is damaged")
 
 
-def parse_primary(root: xml.etree.ElementTree.Element, architecture: str, names: Sequence[str]) -> List[Offer]:
+def parse_primary(
+    root: xml.etree.ElementTree.Element, architecture: str, names: Sequence[str]
+) -> List[AvailablePackage]:
     """Offers from an rpm repository's primary metadata."""
     offers = []
     for package in root.iter(_COMMON + "package"):
@@ -199,16 +201,16 @@ def parse_primary(root: xml.etree.ElementTree.Element, architecture: str, names:
         epoch = version.get("epoch", "0")
         text = "{0}-{1}".format(version.get("ver", ""), version.get("rel", ""))
         requires = [entry.get("name", "") for needs in package.iter(_RPM + "requires") for entry in needs]
-        offers.append(Offer(name, text if epoch in ("", "0") else epoch + ":" + text, ", ".join(requires)))
+        offers.append(AvailablePackage(name, text if epoch in ("", "0") else epoch + ":" + text, ", ".join(requires)))
     return offers
 
 
 class Unreachable(KubesteadError):
-    """A repository that did not give its index. ``page`` is the answer."""
+    """A repository that did not give its index. ``response`` is the answer."""
 
-    def __init__(self, base: str, page: Page) -> None:
-        super().__init__("{0}: {1}".format(base, page.error))
-        self.page = page
+    def __init__(self, base: str, response: Response) -> None:
+        super().__init__("{0}: {1}".format(base, response.error))
+        self.response = response
 
 
 def _plain(data: bytes) -> bytes:

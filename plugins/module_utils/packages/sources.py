@@ -38,7 +38,7 @@ _OLD_HOSTS = re.compile(
 
 
 @dataclass(frozen=True)
-class Clash:
+class ConflictingSource:
     """A file with another definition of the repository. ``after`` is its text without it, None to remove the file."""
 
     path: str
@@ -106,7 +106,7 @@ def same_base(source: Optional[str], base: str) -> bool:
 # -- other definitions of the repository
 
 
-def clashes(system: System, manager: str, base: str, url: str) -> List[Clash]:
+def clashes(system: System, manager: str, base: str, url: str) -> List[ConflictingSource]:
     """Other definitions of the repository among the sources of the host."""
     own = source_path(manager)
     if manager == "apt":
@@ -126,7 +126,7 @@ def clashes(system: System, manager: str, base: str, url: str) -> List[Clash]:
         else:
             after, reason = strip_dnf_source(text, base, url)
         if reason:
-            clashes.append(Clash(path, reason, text, after))
+            clashes.append(ConflictingSource(path, reason, text, after))
     return clashes
 
 

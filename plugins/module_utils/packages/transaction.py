@@ -38,7 +38,7 @@ _APT_GET = (
 )
 
 
-# -- doing
+# -- Application
 
 
 def apply(step: Step, system: System) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
 from ..core.addresses import parse_cidrs
-from ..core.constants import PROTOCOL, managed_header
+from ..core.constants import ROUTE_PROTOCOL, managed_header
 from ..core.errors import KubesteadError
 from ..core.step import Step
 from ..core.system import System
@@ -33,7 +33,7 @@ BIN_FOLDER = "/opt/cni/bin"
 PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 BRIDGE = "cni0"
 COMMENT = "kubestead"
-_AREA = "cni"
+COMPONENT = "cni"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class BridgeState:
     hostname: str = ""
 
 
-# -- looking
+# -- Observation
 
 
 def observe(system: System) -> BridgeState:
@@ -98,7 +98,7 @@ def observe(system: System) -> BridgeState:
     # Also where the unit is gone: they are of a cluster that was here before.
     routes = []
     for flag in ("-4", "-6"):
-        answer = system.run(["ip", "-j", flag, "route", "show", "proto", PROTOCOL])
+        answer = system.run(["ip", "-j", flag, "route", "show", "proto", ROUTE_PROTOCOL])
         routes += parse_routes(answer.stdout)
     state = BridgeState(
         conflist=system.read(CONFLIST),
@@ -140,7 +140,7 @@ def parse_rules(family: int, table: str, text: str) -> List[Rule]:
     return rules
 
 
-# -- deciding
+# -- Planning
 
 
 def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
@@ -168,7 +168,7 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
         )
     if node.foreseen:
         reason = "its pod range is known once it is in the cluster"
-        return [Step(_AREA, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
+        return [Step(COMPONENT, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
     _require(state, options, node)
     routes = wanted_routes(options, node)
     rules = wanted_rules(options)
@@ -177,12 +177,12 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     unit = render_unit(routes, rules)
     if state.unit != unit:
         reason = "not there" if state.unit is None else "its routes or rules differ"
-        steps.append(Step(_AREA, "write", UNIT, reason, state.unit or "", unit, {"text": unit}))
+        steps.append(Step(COMPONENT, "write", UNIT, reason, state.unit or "", unit, {"text": unit}))
     elif not state.enabled:
-        steps.append(Step(_AREA, "enable", UNIT_NAME, "not enabled"))
+        steps.append(Step(COMPONENT, "enable", UNIT_NAME, "not enabled"))
     steps += _route_steps(state.routes, routes)
     steps += [
-        Step(_AREA, "add_route", "to the pods of {0}".format(other.name), "{0} joins".format(other.name))
+        Step(COMPONENT, "add_route", "to the pods of {0}".format(other.name), "{0} joins".format(other.name))
         for other in options.nodes
         if other.foreseen
     ]
@@ -190,7 +190,7 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     conflist = render_conflist(node, _mtu(state, options, node))
     if state.conflist != conflist:
         reason = "not there" if state.conflist is None else "its content differs"
-        steps.append(Step(_AREA, "write", CONFLIST, reason, state.conflist or "", conflist, {"text": conflist}))
+        steps.append(Step(COMPONENT, "write", CONFLIST, reason, state.conflist or "", conflist, {"text": conflist}))
     return steps
 
 
@@ -333,13 +333,13 @@ def _route_steps(present: Sequence[Route], wanted: Sequence[Route]) -> List[Step
             after = "via {0}\n".format(route.gateway)
             before = "" if via is None else "via {0}\n".format(via)
             data = {"argv": _route_command(route)}
-            steps.append(Step(_AREA, "add_route", route.destination, reason, before, after, data))
+            steps.append(Step(COMPONENT, "add_route", route.destination, reason, before, after, data))
     for route in present:
         if route.destination not in then:
-            argv = ["ip", _family(route), "route", "del", route.destination, "proto", PROTOCOL]
+            argv = ["ip", _family(route), "route", "del", route.destination, "proto", ROUTE_PROTOCOL]
             before = "via {0}\n".format(route.gateway)
             steps.append(
-                Step(_AREA, "remove_route", route.destination, "no node has this range", before, "", {"argv": argv})
+                Step(COMPONENT, "remove_route", route.destination, "no node has this range", before, "", {"argv": argv})
             )
     return steps
 
@@ -350,13 +350,13 @@ def _rule_steps(present: Sequence[Rule], wanted: Sequence[Rule]) -> List[Step]:
         if rule not in present:
             target = "{0} {1}".format(rule.command, rule.chain)
             data = {"rule": rule}
-            steps.append(Step(_AREA, "add_rule", target, "not there", "", rule.text + "\n", data))
+            steps.append(Step(COMPONENT, "add_rule", target, "not there", "", rule.text + "\n", data))
     for index, rule in enumerate(present):
         if rule not in wanted or rule in present[:index]:
             target = "{0} {1}".format(rule.command, rule.chain)
             argv = [rule.command, "-w", "-t", rule.table, "-D", rule.chain] + rule.text.split()
             reason = "not wanted any more" if rule not in wanted else "there twice"
-            steps.append(Step(_AREA, "remove_rule", target, reason, rule.text + "\n", "", {"argv": argv}))
+            steps.append(Step(COMPONENT, "remove_rule", target, reason, rule.text + "\n", "", {"argv": argv}))
     return steps
 
 
@@ -366,10 +366,10 @@ def _family(route: Route) -> str:
 
 def _route_command(route: Route) -> List[str]:
     argv = ["ip", _family(route), "route", "replace", route.destination, "via", route.gateway]
-    return argv + ["proto", PROTOCOL]
+    return argv + ["proto", ROUTE_PROTOCOL]
 
 
-# -- acting
+# -- Application
 
 
 def apply(step: Step, system: System) -> None:

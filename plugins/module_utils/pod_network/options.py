@@ -16,7 +16,7 @@ from ..core.problem import Problem
 from ..core.releases import DEFAULT_CALICO
 from ..core.step import Step
 from ..core.system import System
-from ..kube import nodes as kube_nodes
+from ..kube.nodes import Node
 from . import bridge
 
 COMPONENT = "cni"
@@ -95,7 +95,7 @@ def with_plugins(state: CniState) -> CniState:
     return CniState(replace(state.bridge, missing_plugins=[])) if state.bridge else state
 
 
-def plan(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]] = None) -> List[Step]:
+def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None) -> List[Step]:
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
     ``nodes`` are the cluster's, as the API tells them; without them (no cluster yet) the plan only says that the
@@ -115,7 +115,7 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.N
         return [Step(COMPONENT, "configure", bridge.CONFLIST, err.message)]
 
 
-def problems(state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]] = None) -> List[Problem]:
+def problems(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None) -> List[Problem]:
     """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
     found: List[Problem] = []
     seen, wanted = _bridge(state, options, nodes)
@@ -133,13 +133,13 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[kube_nod
     return found
 
 
-def _awaits_range(node: kube_nodes.Node, options: CniOptions) -> bool:
+def _awaits_range(node: Node, options: CniOptions) -> bool:
     """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
     return not node.pod_cidrs and not node.foreseen and bool(options.pools())
 
 
 def _bridge(
-    state: CniState, options: CniOptions, nodes: Optional[List[kube_nodes.Node]]
+    state: CniState, options: CniOptions, nodes: Optional[List[Node]]
 ) -> Tuple[bridge.BridgeState, bridge.BridgeOptions]:
     wanted = bridge.BridgeOptions(pod_cidr=options.pod_cidr, mtu=options.mtu, nodes=nodes or [])
     return state.bridge or bridge.BridgeState(), wanted

@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig, ClusterNode
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import Fingerprint
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
@@ -70,7 +70,7 @@ class ClusterPlan:
     def add(self, found: Sequence[Finding]) -> None:
         """Take up what was found; what is to be skipped stays, and is no error."""
         for finding in found:
-            self.findings.append(replace(finding, problem=checks.judged(finding.problem, self.skip)))
+            self.findings.append(replace(finding, problem=checks.apply_skips(finding.problem, self.skip)))
 
     @property
     def errors(self) -> List[Finding]:
@@ -207,7 +207,7 @@ def _plan_membership(
         plan.add(_kubeadm_findings(host, first, reference))
     plan.add(_endpoint_findings(inventory, hosts, plan, newcomers))
     new = [host.name for host in hosts if host in newcomers or (host.name == first and not _is_down(host))]
-    plan.add(preflight.findings(preflight.Ground(hosts, new, first, plan.cluster, members, witnesses, components)))
+    plan.add(preflight.findings(preflight.ClusterView(hosts, new, first, plan.cluster, members, witnesses, components)))
     if "cni" in components and reference:
         for host in hosts:
             options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
@@ -252,7 +252,7 @@ def _is_made(host: Host, plan: ClusterPlan) -> bool:
     return host.name in (plan.init_host, *plan.control_plane_joins)
 
 
-def admin_kubeconfig(host: Host, plan: ClusterPlan) -> Optional[Fingerprint]:
+def admin_kubeconfig(host: Host, plan: ClusterPlan) -> Optional[KubeconfigSummary]:
     """The admin's kubeconfig of a control plane, as it is or (before an init or join) as far as it can be told."""
     if host.kubeconfig.source or not _is_made(host, plan):
         return host.kubeconfig.source

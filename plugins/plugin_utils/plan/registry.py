@@ -17,8 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, from_variables, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, ports
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, environment, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host_component
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
@@ -130,14 +129,14 @@ def host(
     steps: List[Step] = []
     states = {component: from_dict(state_class, facts[component]) for component, (_module, state_class) in _OWN.items()}
     install = "kube_packages" in wanted and "kube_packages" not in broken
-    coming = kube_plan.to_come(states["kube_packages"], options["kube_packages"]) if install else {}
+    coming = kube_plan.planned_packages(states["kube_packages"], options["kube_packages"]) if install else {}
     version = str(versions.parse(coming.get("kubeadm", "")) or "")
-    states["containerd"] = containerd_plan.foresee(
+    states["containerd"] = containerd_plan.assume_version(
         states["containerd"], version, options["containerd"].image_repository
     )
     # One transaction for all packages takes less time than two.
     both = bool(coming) and "containerd" in wanted and "containerd" not in broken
-    together = containerd_plan.to_come(states["containerd"], options["containerd"]) if both else []
+    together = containerd_plan.planned_packages(states["containerd"], options["containerd"]) if both else []
     hidden = (facts.get("secrets") or {}).get("containerd") or []
     more: Dict[str, Tuple[Any, ...]] = {"kube_packages": (together,), "containerd": (hidden, bool(together))}
     network = from_dict(cni.CniState, facts["cni"])
@@ -145,7 +144,7 @@ def host(
         if component in broken:
             continue
         state = states[component]
-        found = [checks.judged(problem, skip) for problem in module.problems(state, options[component])]
+        found = [checks.apply_skips(problem, skip) for problem in module.problems(state, options[component])]
         problems += [(component, problem) for problem in found]
         if any(problem.level == "error" for problem in found):
             continue
@@ -176,7 +175,7 @@ def host(
         kubeconfig_options=options["kubeconfig"],
         clock=from_dict(clock.ClockState, facts.get("clock") or {}),
         ports=from_dict(ports.PortsState, facts.get("ports") or {}),
-        surroundings=from_dict(surroundings.Surroundings, facts.get("surroundings") or {}),
+        environment=from_dict(environment.Environment, facts.get("environment") or {}),
         reach=dict(facts.get("reach") or {}),
         asked=float(facts.get("asked") or 0.0),
         answered=float(facts.get("answered") or 0.0),

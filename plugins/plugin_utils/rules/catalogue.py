@@ -117,6 +117,6 @@ def validate(skip: Sequence[str]) -> None:
         raise OptionError(OPTION, text, fix)
 
 
-def judged(problem: Problem, skip: Iterable[str]) -> Problem:
+def apply_skips(problem: Problem, skip: Iterable[str]) -> Problem:
     """The problem, as ``skipped`` where the user wants its check skipped."""
     return replace(problem, level=SKIPPED) if problem.check in skip else problem

@@ -4,7 +4,7 @@
 
 """What is wrong between hosts: who they are, their clocks, their networks and the ways between them. Pure.
 
-What one host must have for itself is in :mod:`requirements`; both are asked here, so that a plan needs one call.
+What one host must have for itself is in :mod:`host_rules`; both are asked here, so that a plan needs one call.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterNode
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
 
 from ..hosts import Host
-from . import clock_skew, reachability
-from . import host_rules as requirements
+from . import clock_skew, host_rules, reachability
 
 COMPONENT = "cluster"
 
@@ -31,83 +30,83 @@ _SHARED_MACS = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:00:00:00:00")
 
 
 @dataclass(frozen=True)
-class Ground:
+class ClusterView:
     """What the rules look at.
 
-    ``hosts`` are those of the play, ``witnesses`` control planes outside of it that were asked as well. ``newcomers``
-    are the names of those that are still to become nodes, ``first`` the one that initialises ('' where a cluster is
-    there), ``cluster`` the cluster as the plan has it, ``members`` its nodes by name.
+    ``hosts`` are those of the play, ``reference_control_planes`` control planes outside of it that were observed to
+    compare with. ``joining`` are the names of the hosts that will become nodes, ``init_host`` the one that initialises
+    ('' where a cluster exists), ``cluster`` the cluster as the plan has it, ``members`` its nodes by name.
     """
 
     hosts: Sequence[Host]
-    newcomers: Sequence[str] = ()
-    first: str = ""
+    joining: Sequence[str] = ()
+    init_host: str = ""
     cluster: Mapping[str, Any] = field(default_factory=dict)
     members: Mapping[str, ClusterNode] = field(default_factory=dict)
-    witnesses: Sequence[Host] = ()
+    reference_control_planes: Sequence[Host] = ()
     components: Sequence[str] = ()
 
     @property
-    def new(self) -> List[Host]:
+    def joining_hosts(self) -> List[Host]:
         """The hosts that are still to become nodes."""
-        return [host for host in self.hosts if host.name in self.newcomers]
+        return [host for host in self.hosts if host.name in self.joining]
 
     @property
-    def everyone(self) -> List[Host]:
+    def all_hosts(self) -> List[Host]:
         """The hosts of the play and those outside of it that are known."""
-        return [*self.hosts, *self.witnesses]
+        return [*self.hosts, *self.reference_control_planes]
 
     @property
-    def elsewhere(self) -> List[ClusterNode]:
+    def unmatched_nodes(self) -> List[ClusterNode]:
         """Nodes of the cluster that are none of the known hosts."""
-        known = {host.kubeadm.node_name for host in self.everyone if host.kubeadm.phase == DONE}
+        known = {host.kubeadm.node_name for host in self.all_hosts if host.kubeadm.phase == DONE}
         return [node for node in self.members.values() if node.name not in known]
 
 
-def findings(ground: Ground) -> List[Finding]:
+def findings(view: ClusterView) -> List[Finding]:
     """Everything that is wrong with the hosts and between them."""
     found = []
-    for host in ground.hosts:
-        problems = requirements.of_any(host)
-        if host.name in ground.newcomers:
-            problems += requirements.of_newcomer(host, ground.first, dict(ground.cluster), ground.components)
-            problems += requirements.proxy_problems(host, _unproxied(host, ground))
+    for host in view.hosts:
+        problems = host_rules.any_host_problems(host)
+        if host.name in view.joining:
+            problems += host_rules.joining_host_problems(host, view.init_host, dict(view.cluster), view.components)
+            problems += host_rules.proxy_problems(host, _unproxied(host, view))
         found += [Finding(host.name, COMPONENT, problem) for problem in problems]
-    found += _ranges(ground) + _names(ground) + _identities(ground) + _clocks(ground) + _mtus(ground) + _ways(ground)
+    found += _ranges(view) + _names(view) + _identities(view) + _clocks(view) + _mtus(view) + _reachability(view)
     # Others are there to compare with; what is wrong with them is for their own run.
-    playing = {host.name for host in ground.hosts}
+    playing = {host.name for host in view.hosts}
     return [finding for finding in found if finding.host in playing]
 
 
 # -- address ranges
 
 
-def host_overlaps(host: Host, ranges: Sequence[network.Network]) -> List[Tuple[network.Network, str]]:
+def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Tuple[addresses.Network, str]]:
     """The ranges that this host lives in (or routes to, or has a DNS server in), with where."""
-    hits: List[Tuple[network.Network, str]] = []
+    hits: List[Tuple[addresses.Network, str]] = []
     for address in host.node.addresses:
         own = ipaddress.ip_interface(address.network).network
         hits += [
             (pair[0], "{0} on {1}".format(address.network, address.interface))
-            for pair in network.overlapping(ranges, [own])
+            for pair in addresses.overlapping(ranges, [own])
         ]
     for route in host.node.routes:
         own = ipaddress.ip_network(route, strict=False)
         if not any(hit[1].startswith(str(own.network_address)) for hit in hits):
-            hits += [(pair[0], "its route to {0}".format(own)) for pair in network.overlapping(ranges, [own])]
+            hits += [(pair[0], "its route to {0}".format(own)) for pair in addresses.overlapping(ranges, [own])]
     for server in host.node.dns_servers:
         own = ipaddress.ip_network(server)
-        hits += [(pair[0], "its DNS server {0}".format(server)) for pair in network.overlapping(ranges, [own])]
+        hits += [(pair[0], "its DNS server {0}".format(server)) for pair in addresses.overlapping(ranges, [own])]
     return hits
 
 
-def _ranges(ground: Ground) -> List[Finding]:
+def _ranges(view: ClusterView) -> List[Finding]:
     found = []
     for name, check in (("pod_cidr", "pod_cidr_overlap"), ("service_cidr", "service_cidr_overlap")):
-        text = str(ground.cluster.get(name) or "")
+        text = str(view.cluster.get(name) or "")
         variable = "cluster_{0}".format(name)
-        ranges = network.parse_cidrs(variable, text) if text else []
-        for host in ground.new:
+        ranges = addresses.parse_cidrs(variable, text) if text else []
+        for host in view.joining_hosts:
             for taken, where in host_overlaps(host, ranges)[:1]:
                 message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
                 fix = "set {0} to a range that none of your hosts uses".format(variable)
@@ -115,29 +114,29 @@ def _ranges(ground: Ground) -> List[Finding]:
     return found
 
 
-def _unproxied(host: Host, ground: Ground) -> List[str]:
+def _unproxied(host: Host, view: ClusterView) -> List[str]:
     """What a host must reach without a proxy: pods, Services, the control planes and itself."""
-    wanted = [str(ground.cluster.get(name) or "") for name in ("pod_cidr", "service_cidr")]
+    wanted = [str(view.cluster.get(name) or "") for name in ("pod_cidr", "service_cidr")]
     wanted = [part.strip() for text in wanted for part in text.split(",") if part.strip()]
-    wanted += [one.address for one in ground.everyone if one.control_plane and one.address]
+    wanted += [one.address for one in view.all_hosts if one.control_plane and one.address]
     return list(dict.fromkeys([*wanted, host.address] if host.address else wanted))
 
 
 # -- who is who
 
 
-def _names(ground: Ground) -> List[Finding]:
+def _names(view: ClusterView) -> List[Finding]:
     """A second node of one name silently takes over the first: names must differ, also from those in the API."""
     found = []
     seen: Dict[str, str] = {}
-    for host in ground.new:
-        name = host.node_name(ground.first)
+    for host in view.joining_hosts:
+        name = host.node_name(view.init_host)
         if name in seen:
             text = "has the host name {0}, as has {1}".format(name, seen[name])
             found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
         seen.setdefault(name, host.name)
-        member = ground.members.get(name)
-        if member is None or host.name == ground.first:
+        member = view.members.get(name)
+        if member is None or host.name == view.init_host:
             continue
         same = member.machine_id in ("", host.node.machine_id)
         if host.kubeadm.attempt and same:
@@ -153,30 +152,30 @@ def _names(ground: Ground) -> List[Finding]:
     return found
 
 
-def _identities(ground: Ground) -> List[Finding]:
+def _identities(view: ClusterView) -> List[Finding]:
     found = []
     fix = "rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot"
     machine_id = "has the machine ID {0}, as has {1}: one is a copy of the other"
-    for host, other, value in _twins(ground, lambda one: one.node.machine_id):
-        problem = Problem("machine_id", machine_id.format(value, other.name), fix, _level(ground, host, other))
+    for host, other, value in _twins(view, lambda one: one.node.machine_id):
+        problem = Problem("machine_id", machine_id.format(value, other.name), fix, _level(view, host, other))
         found.append(Finding(host.name, COMPONENT, problem))
-    for host, other, value in _twins(ground, lambda one: "" if one.container else one.node.product_uuid):
+    for host, other, value in _twins(view, lambda one: "" if one.container else one.node.product_uuid):
         text = "has the product UUID {0}, as has {1}".format(value, other.name)
         why = "give the virtual machines UUIDs of their own, if that is what they are"
         found.append(Finding(host.name, COMPONENT, Problem("product_uuid", text, why, "warning")))
-    for host, other, value in _twins(ground, lambda one: one.address):
+    for host, other, value in _twins(view, lambda one: one.address):
         text = "would be reached at {0}, the address of {1}".format(value, other.name)
         why = "set cluster_node_address for each host to an address that it alone has"
-        found.append(Finding(host.name, COMPONENT, Problem("address", text, why, _level(ground, host, other))))
-    return found + _of_members(ground, machine_id, fix) + _secondary(ground) + _macs(ground)
+        found.append(Finding(host.name, COMPONENT, Problem("address", text, why, _level(view, host, other))))
+    return found + _same_as_members(view, machine_id, fix) + _secondary(view) + _macs(view)
 
 
-def _of_members(ground: Ground, machine_id: str, fix: str) -> List[Finding]:
+def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
     """The same against nodes that only the API knows, as in a run with ``--limit``."""
     found = []
-    for host in ground.new:
-        for node in ground.elsewhere:
-            if node.name == host.node_name(ground.first):
+    for host in view.joining_hosts:
+        for node in view.unmatched_nodes:
+            if node.name == host.node_name(view.init_host):
                 continue
             name = "node {0}".format(node.name)
             # One that is not ready may be what is left of this very host under an earlier name.
@@ -191,11 +190,11 @@ def _of_members(ground: Ground, machine_id: str, fix: str) -> List[Finding]:
     return found
 
 
-def _secondary(ground: Ground) -> List[Finding]:
+def _secondary(view: ClusterView) -> List[Finding]:
     """A node's address that another host has too, though not as the address of its node."""
     found = []
-    for host in ground.new:
-        for other in ground.everyone:
+    for host in view.joining_hosts:
+        for other in view.all_hosts:
             if other.name != host.name and host.address != other.address and other.node.at(host.address):
                 text = "would be reached at {0}, which {1} has as well".format(host.address, other.name)
                 why = "take the address away from one of them, or set cluster_node_address"
@@ -203,10 +202,10 @@ def _secondary(ground: Ground) -> List[Finding]:
     return found
 
 
-def _macs(ground: Ground) -> List[Finding]:
+def _macs(view: ClusterView) -> List[Finding]:
     found = []
     seen: Dict[str, Host] = {}
-    for host in _members_first(ground):
+    for host in _members_first(view):
         entry = host.node.at(host.address)
         own = entry.mac if entry else ""
         for mac in sorted({one.mac for one in host.node.addresses if one.mac and not one.mac.startswith(_SHARED_MACS)}):
@@ -217,16 +216,16 @@ def _macs(ground: Ground) -> List[Finding]:
             text = "has the MAC address {0}, as has {1}".format(mac, other.name)
             fix = "give its network interface an address of its own (a copied virtual machine keeps it)"
             # On a network of its own, like the one each virtual machine has to its host, it does no harm.
-            level = _level(ground, host, other) if mac == own == (theirs.mac if theirs else "") else "warning"
+            level = _level(view, host, other) if mac == own == (theirs.mac if theirs else "") else "warning"
             found.append(Finding(host.name, COMPONENT, Problem("mac", text, fix, level)))
     return found
 
 
-def _twins(ground: Ground, value: Callable[[Host], str]) -> List[Tuple[Host, Host, str]]:
+def _twins(view: ClusterView, value: Callable[[Host], str]) -> List[Tuple[Host, Host, str]]:
     """Hosts that share a value with an earlier one: (host, earlier one, value)."""
     found = []
     seen: Dict[str, Host] = {}
-    for host in _members_first(ground):
+    for host in _members_first(view):
         own = value(host)
         other = seen.setdefault(own, host) if own else host
         if other is not host:
@@ -234,29 +233,29 @@ def _twins(ground: Ground, value: Callable[[Host], str]) -> List[Tuple[Host, Hos
     return found
 
 
-def _members_first(ground: Ground) -> List[Host]:
+def _members_first(view: ClusterView) -> List[Host]:
     """Those that have a place already come first: it is the newcomer that has to give way."""
-    new = set(ground.newcomers)
-    return sorted([*ground.witnesses, *ground.hosts], key=lambda host: host.name in new)
+    new = set(view.joining)
+    return sorted([*view.reference_control_planes, *view.hosts], key=lambda host: host.name in new)
 
 
-def _level(ground: Ground, *hosts: Host) -> str:
+def _level(view: ClusterView, *hosts: Host) -> str:
     """A cluster that runs with it is not stopped for it."""
-    return "error" if any(host.name in ground.newcomers for host in hosts) else "warning"
+    return "error" if any(host.name in view.joining for host in hosts) else "warning"
 
 
 # -- clocks and MTUs
 
 
-def _clocks(ground: Ground) -> List[Finding]:
+def _clocks(view: ClusterView) -> List[Finding]:
     found = []
-    skews = clock_skew.skews([host.reading for host in ground.everyone])
-    for host in ground.hosts:
+    skews = clock_skew.skews([host.reading for host in view.all_hosts])
+    for host in view.hosts:
         skew = skews.get(host.name, 0.0)
         if abs(skew) < clock_skew.WARN_CLOCK_SKEW:
             continue
         # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
-        broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in ground.newcomers and len(skews) > 1
+        broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in view.joining and len(skews) > 1
         text = "its clock is {0:.0f} s {1} that of {2}".format(
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
         )
@@ -265,9 +264,9 @@ def _clocks(ground: Ground) -> List[Finding]:
     return found
 
 
-def _mtus(ground: Ground) -> List[Finding]:
+def _mtus(view: ClusterView) -> List[Finding]:
     mtus = {}
-    for host in ground.everyone:
+    for host in view.all_hosts:
         entry = host.node.at(host.address)
         if entry and entry.mtu:
             mtus[host.name] = entry
@@ -277,7 +276,7 @@ def _mtus(ground: Ground) -> List[Finding]:
     # What most hosts have; of two that are as frequent the smaller one, which gets through everywhere.
     usual = max(counts, key=lambda mtu: (counts[mtu], -mtu))
     found = []
-    for host in ground.hosts:
+    for host in view.hosts:
         own = mtus.get(host.name)
         # A cni_mtu that fits the smallest interface with VXLAN's 50 bytes around it is right for all.
         settled = 0 < host.cni_options.mtu <= min(counts) - 50
@@ -290,48 +289,48 @@ def _mtus(ground: Ground) -> List[Finding]:
     return found
 
 
-# -- the ways between hosts
+# -- reachability
 
 
-def _ways(ground: Ground) -> List[Finding]:
+def _reachability(view: ClusterView) -> List[Finding]:
     found = []
-    for host in ground.new:
+    for host in view.joining_hosts:
         if host.reach:
-            problems = _way_to_api(host, ground) + _ways_to_nodes(host, ground)
+            problems = _api_reachability(host, view) + _node_reachability(host, view)
             found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
 
 
-def _way_to_api(host: Host, ground: Ground) -> List[Problem]:
+def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
     fix = "open the port on the way there (firewall, security group, route)"
-    endpoint = str(ground.cluster.get("endpoint") or "")
+    endpoint = str(view.cluster.get("endpoint") or "")
     outcome = host.reach.get(reachability.endpoint_target(endpoint), "")
-    if ground.cluster["exists"]:
+    if view.cluster["exists"]:
         if outcome:
             tried = {"cluster_endpoint {0}".format(endpoint): outcome}
         else:
             tried = {
                 "{0} ({1})".format(owner.name, text): said
-                for text, said, owner in _owned(host, ground, reachability.API)
+                for text, said, owner in _owned(host, view, reachability.API)
                 if owner.kubeadm.api.live
             }
-        if not tried or reach.OPEN in tried.values():
+        if not tried or connect.OPEN in tried.values():
             return []
         return [_unreached("api_unreachable", "the API server", tried, fix)]
-    if outcome == reach.NO_NAME:
+    if outcome == connect.NO_NAME:
         text = "cluster_endpoint {0}: this host does not know the name".format(endpoint)
         return [Problem("api_unreachable", text, "put it into DNS, or into /etc/hosts of all hosts")]
     blocked = {
         "{0} ({1})".format(owner.name, text): said
-        for text, said, owner in _owned(host, ground, reachability.API)
-        if said not in reach.PROVEN
+        for text, said, owner in _owned(host, view, reachability.API)
+        if said not in connect.PROVEN
     }
     # With an endpoint the way may lead over it alone.
     return [_unreached("api_unreachable", "the control plane", blocked, fix, bool(endpoint))] if blocked else []
 
 
-def _ways_to_nodes(host: Host, ground: Ground) -> List[Problem]:
+def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """What else control planes reach: each other's etcd, and every kubelet."""
     found = []
     for kinds, what, lenient in (
@@ -340,8 +339,8 @@ def _ways_to_nodes(host: Host, ground: Ground) -> List[Problem]:
     ):
         blocked = {
             "{0} ({1})".format(owner.name, text): said
-            for text, said, owner in _owned(host, ground, kinds)
-            if said not in reach.PROVEN
+            for text, said, owner in _owned(host, view, kinds)
+            if said not in connect.PROVEN
         }
         if blocked and host.control_plane:
             fix = "open it on the way there" + (": kubectl logs and exec need it" if lenient else "")
@@ -349,16 +348,16 @@ def _ways_to_nodes(host: Host, ground: Ground) -> List[Problem]:
     return found
 
 
-def _owned(host: Host, ground: Ground, kinds: Sequence[int]) -> List[Tuple[str, str, Host]]:
+def _owned(host: Host, view: ClusterView, kinds: Sequence[int]) -> List[Tuple[str, str, Host]]:
     """Targets at an address that a known host really has, of those ports: (target, outcome, host).
 
     What Ansible connects to may be an address that only the control machine knows; such targets tell nothing.
     """
     found = []
     for text, outcome in host.reach.items():
-        address, port = reach.split(text)
+        address, port = connect.split(text)
         owner: Optional[Host] = next(
-            (one for one in ground.everyone if one.name != host.name and one.node.at(address)), None
+            (one for one in view.all_hosts if one.name != host.name and one.node.at(address)), None
         )
         wanted = (
             (owner.options.bind_port, owner.join_options.bind_port) if owner and kinds == reachability.API else kinds

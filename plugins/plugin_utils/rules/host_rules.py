@@ -21,9 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
     at,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse, parse_request
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect, environment, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import fstab_swaps
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
@@ -58,19 +56,21 @@ _CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
-def of_newcomer(host: Host, first: str, cluster: Dict[str, Any], components: Sequence[str]) -> List[Problem]:
-    """What is wrong with a host that is still to become a node. ``first`` is the one that initialises."""
+def joining_host_problems(
+    host: Host, init_host: str, cluster: Dict[str, Any], components: Sequence[str]
+) -> List[Problem]:
+    """What is wrong with a host that is still to become a node. ``init_host`` is the one that initialises."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
-    found += _ports(host, first) + _network(host) + _runtime(host, components) + _leftovers(host) + _firewall(host)
-    found += _registries(host, cluster) + node_name_problems(host.node_name(first))
+    found += _ports(host, init_host) + _network(host) + _runtime(host, components) + _leftovers(host) + _firewall(host)
+    found += _registries(host) + node_name_problems(host.node_name(init_host))
     return found
 
 
-def of_any(host: Host) -> List[Problem]:
+def any_host_problems(host: Host) -> List[Problem]:
     """What is wrong with a host also where it is a node already."""
     found = []
-    around = host.surroundings
-    if host.cni_options.plugin == "calico" and around.network_manager and not around.spares_calico:
+    around = host.environment
+    if host.cni_options.plugin == "calico" and around.network_manager and not around.ignores_calico_interfaces:
         text = "NetworkManager is active and not told to leave Calico's interfaces alone: it breaks pods' routes"
         fix = (
             "write [keyfile] and unmanaged-devices=interface-name:cali*;interface-name:tunl*;"
@@ -230,15 +230,15 @@ def _swap(host: Host, components: Sequence[str]) -> List[Problem]:
     return []
 
 
-def _ports(host: Host, first: str) -> List[Problem]:
+def _ports(host: Host, init_host: str) -> List[Problem]:
     if host.kubeadm.attempt or host.kubeadm.phase != NONE:
         # What kubeadm left running is named by the rules about half-done runs.
         return []
-    api = host.options.bind_port if host.name == first else host.join_options.bind_port
+    api = host.options.bind_port if host.name == init_host else host.join_options.bind_port
     taken = []
     for port, what in sorted(ports.needed(host.control_plane, api).items()):
         if port in host.ports.listening:
-            holder = host.ports.holders.get(str(port))
+            holder = host.ports.processes.get(str(port))
             taken.append("port {0} of {1} is taken{2}".format(port, what, " by " + holder if holder else ""))
     if not taken:
         return []
@@ -304,9 +304,9 @@ def _leftovers(host: Host) -> List[Problem]:
 
 
 def _firewall(host: Host) -> List[Problem]:
-    if not host.surroundings.firewalls:
+    if not host.environment.firewalls:
         return []
-    names = ", ".join(host.surroundings.firewalls)
+    names = ", ".join(host.environment.firewalls)
     wanted = _HOST_PORTS[host.control_plane]
     if host.cni_options.plugin == "calico":
         wanted += ", " + _CALICO_PORTS
@@ -315,9 +315,9 @@ def _firewall(host: Host) -> List[Problem]:
     return [Problem("firewall", text, fix, "warning")]
 
 
-def _registries(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
+def _registries(host: Host) -> List[Problem]:
     """Registries that nothing answers for; behind a proxy a connection of our own tells nothing."""
-    if host.surroundings.proxied:
+    if host.environment.proxied:
         return []
     cni = host.cni_options
     wanted = reachability.registries(
@@ -326,7 +326,7 @@ def _registries(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
     found = []
     for name, targets in wanted.items():
         tried = {one: host.reach[one] for one in targets if one in host.reach}
-        if not tried or len(tried) < len(targets) or any(outcome == reach.OPEN for outcome in tried.values()):
+        if not tried or len(tried) < len(targets) or any(outcome == connect.OPEN for outcome in tried.values()):
             continue
         said = ", ".join(
             "{0}: {1}".format(one, reachability.OUTCOME_TEXT.get(outcome, outcome)) for one, outcome in tried.items()
@@ -339,9 +339,9 @@ def _registries(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
 
 def proxy_problems(host: Host, wanted: Sequence[str]) -> List[Problem]:
     """A proxy that the cluster's own addresses (ranges and node addresses) would be sent to."""
-    if not host.surroundings.proxied:
+    if not host.environment.proxied:
         return []
-    missing = surroundings.uncovered(host.surroundings.no_proxy, wanted)
+    missing = environment.uncovered(host.environment.no_proxy, wanted)
     if not missing:
         return []
     text = "a proxy is set for its programs, and no_proxy lacks {0}".format(", ".join(missing))

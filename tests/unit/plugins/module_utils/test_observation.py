@@ -17,12 +17,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils import observati
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, ports
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, environment, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import environment as surroundings
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import facts as node
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.clock import ClockState
-from ansible_collections.kubestead.cluster.plugins.module_utils.host.environment import Surroundings
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.environment import Environment
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.ports import PortsState
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
@@ -52,8 +51,8 @@ def test_the_program_that_has_a_port_is_named(machine: Machine) -> None:
     os.makedirs(folder)
     os.symlink(f"socket:[{inode}]", f"{folder}/5")
     os.symlink("socket:[1]", f"{folder}/6")
-    assert ports.observe(machine).holders == {"10257": "kube-controller (process 77)"}
-    assert ports.observe(machine, with_holders=False).holders == {}
+    assert ports.observe(machine).processes == {"10257": "kube-controller (process 77)"}
+    assert ports.observe(machine, with_processes=False).processes == {}
 
 
 def test_a_machine_without_those_files_has_no_ports(machine: Machine) -> None:
@@ -65,18 +64,18 @@ def test_ports_that_nodes_need() -> None:
     assert sorted(ports.needed(True, 7443)) == [2379, 2380, 7443, 10250, 10257, 10259]
 
 
-# -- surroundings
+# -- environment
 
 
 def services(machine: Machine, *active: str) -> None:
-    names = [*surroundings.FIREWALLS, *surroundings.TIME_SERVICES, surroundings.NETWORK_MANAGER]
+    names = [*environment.FIREWALLS, *environment.TIME_SERVICES, environment.NETWORK_MANAGER]
     machine.answer("systemctl is-active", "".join("active\n" if one in active else "inactive\n" for one in names), rc=3)
 
 
 def test_active_services_are_seen_with_one_command(machine: Machine) -> None:
     services(machine, "firewalld", "chronyd")
-    state = surroundings.observe(machine, {})
-    assert state == Surroundings(firewalls=["firewalld"], time_services=["chronyd"])
+    state = environment.observe(machine, {})
+    assert state == Environment(firewalls=["firewalld"], time_services=["chronyd"])
     assert len(machine.ran) == 1
 
 
@@ -84,7 +83,7 @@ def test_active_services_are_seen_with_one_command(machine: Machine) -> None:
 def test_ufw_counts_only_when_it_is_switched_on(machine: Machine, text: str, on: bool) -> None:
     services(machine, "ufw")
     machine.put("/etc/ufw/ufw.conf", "# a comment\n" + text)
-    assert surroundings.observe(machine, {}).firewalls == (["ufw"] if on else [])
+    assert environment.observe(machine, {}).firewalls == (["ufw"] if on else [])
 
 
 @pytest.mark.parametrize(
@@ -99,12 +98,12 @@ def test_ufw_counts_only_when_it_is_switched_on(machine: Machine, text: str, on:
 def test_network_manager_and_calico(machine: Machine, text: str, spares: bool) -> None:
     services(machine, "NetworkManager")
     machine.put("/etc/NetworkManager/conf.d/calico.conf", text)
-    state = surroundings.observe(machine, {})
-    assert (state.network_manager, state.spares_calico) == (True, spares)
+    state = environment.observe(machine, {})
+    assert (state.network_manager, state.ignores_calico_interfaces) == (True, spares)
 
 
 def test_a_proxys_address_and_password_are_not_kept(machine: Machine) -> None:
-    state = surroundings.observe(machine, {"HTTPS_PROXY": "http://me:geheim@proxy:3128", "no_proxy": "10.0.0.0/8, .x "})
+    state = environment.observe(machine, {"HTTPS_PROXY": "http://me:geheim@proxy:3128", "no_proxy": "10.0.0.0/8, .x "})
     assert state.proxied and state.no_proxy == ["10.0.0.0/8", ".x"]
     assert "geheim" not in repr(state) and "3128" not in repr(state)
 
@@ -120,7 +119,7 @@ def test_a_proxys_address_and_password_are_not_kept(machine: Machine) -> None:
     ],
 )
 def test_what_no_proxy_covers(no_proxy: list[str], missing: list[str]) -> None:
-    assert surroundings.uncovered(no_proxy, ["10.96.0.0/12", "10.1.2.3", "fd00::/64"]) == missing
+    assert environment.uncovered(no_proxy, ["10.96.0.0/12", "10.1.2.3", "fd00::/64"]) == missing
 
 
 # -- clock

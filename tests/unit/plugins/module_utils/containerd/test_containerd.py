@@ -180,8 +180,10 @@ def test_a_bare_machine(machine: Machine) -> None:
     assert (state.schema, state.version, state.packages, state.cri) == (0, "", {}, "not running")
     steps = containerd_plan.plan(state, ContainerdOptions())
     assert actions(steps) == ["install", "write_config", "restart"]
-    with pytest.raises(KubesteadError, match="containerd is not installed here; install the package containerd"):
+    with pytest.raises(KubesteadError, match="not installed here; install the package containerd.io first"):
         containerd_apply.apply(steps[0], machine)
+    with pytest.raises(KubesteadError, match="containerd is not installed here; install its package first"):
+        containerd_apply.apply(steps[1], machine)
 
 
 @pytest.mark.parametrize(

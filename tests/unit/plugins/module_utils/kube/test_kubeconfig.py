@@ -28,9 +28,9 @@ from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fi
 
 ADMIN = fixture("kubeadm/v1.35/admin.conf")
 OTHER = fixture("kubeadm/v1.20/admin.conf")
-SERVER = kubeconfig.fingerprint(ADMIN).servers[0]
+SERVER = kubeconfig.summarize(ADMIN).servers[0]
 # Same address as ADMIN, CA of another cluster: what a reset and a new init leave behind.
-EARLIER = OTHER.replace(kubeconfig.fingerprint(OTHER).servers[0], SERVER)
+EARLIER = OTHER.replace(kubeconfig.summarize(OTHER).servers[0], SERVER)
 PATH = "/home/anna/.kube/config"
 
 
@@ -127,7 +127,7 @@ def test_a_dry_run_before_the_cluster_predicts_the_run_after(node: Machine) -> N
     host = SERVER.split("//")[1].rsplit(":", 1)[0]
     for endpoint, verdict in ((host, "write"), ("192.0.2.1", "keep"), ("", "keep")):
         existing = kubeconfig.observe(node).existing
-        assert kubeconfig.judge(existing, kubeconfig.expected(endpoint))[0] == verdict, endpoint
+        assert kubeconfig.classify(existing, kubeconfig.expected(endpoint))[0] == verdict, endpoint
     with pytest.raises(KubesteadError, match=r"/etc/kubernetes/admin.conf is not there; initialise or join"):
         run(node, overwrite=True)
 
@@ -155,7 +155,7 @@ def test_a_user_who_can_have_none(node: Machine, entry: str, said: str) -> None:
 
 
 def test_the_copy(machine: Machine) -> None:
-    wanted, path = kubeconfig.fingerprint(ADMIN), "/home/me/clusters/home.conf"
+    wanted, path = kubeconfig.summarize(ADMIN), "/home/me/clusters/home.conf"
     step = kubeconfig_copy.plan_copy(machine, path, wanted)
     assert (step.action, step.reason) == ("write_kubeconfig", "no kubeconfig yet")
     kubeconfig_copy.apply_copy(step, machine, ADMIN)
@@ -194,7 +194,7 @@ class Task(action.ActionModule):
 
 
 def answered(**more: Any) -> dict[str, Any]:
-    return {"changed": False, "steps": [], "diff": [], "source": to_dict(kubeconfig.fingerprint(ADMIN)), **more}
+    return {"changed": False, "steps": [], "diff": [], "source": to_dict(kubeconfig.summarize(ADMIN)), **more}
 
 
 MODULE = "kubestead.cluster.kubeconfig"

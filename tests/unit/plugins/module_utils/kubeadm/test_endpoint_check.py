@@ -30,30 +30,30 @@ REAL = parse(fixture("join/v1.35/worker.txt"))
 INFO = fixture("join/v1.35/cluster-info.json")
 
 
-def ask_with(status: int = 200, body: str = INFO) -> join_precheck.Asker:
+def ask_with(status: int = 200, body: str = INFO) -> join_precheck.Client:
     return lambda *_question: (status, body)
 
 
-def refuse(error: Exception) -> join_precheck.Asker:
-    def asker(*_question: Any) -> tuple[int, str]:
+def refuse(error: Exception) -> join_precheck.Client:
+    def client(*_question: Any) -> tuple[int, str]:
         raise error
 
-    return asker
+    return client
 
 
 def test_a_real_command_passes() -> None:
     asked: list[Any] = []
 
-    def asker(*question: Any) -> tuple[int, str]:
+    def client(*question: Any) -> tuple[int, str]:
         asked.append(question)
         return 200, INFO
 
-    precheck(REAL, asker=asker, **Clock().injected)
+    precheck(REAL, client=client, **Clock().injected)
     assert asked == [("10.213.0.28", 6443, 3.0, "", "")]
 
 
 @pytest.mark.parametrize(
-    "command, asker, says",
+    "command, client, says",
     [
         (replace(REAL, token="aaaaaa.0123456789abcdef"), ask_with(), "token aaaaaa is unknown at 10.213.0.28:6443"),
         (
@@ -76,10 +76,10 @@ def test_a_real_command_passes() -> None:
     ],
 )
 def test_joins_that_would_fail_are_told_in_one_line(
-    command: JoinCommand, asker: join_precheck.Asker, says: str
+    command: JoinCommand, client: join_precheck.Client, says: str
 ) -> None:
     with pytest.raises(KubesteadError) as caught:
-        precheck(command, asker=asker, **Clock().injected)
+        precheck(command, client=client, **Clock().injected)
     message = caught.value.message
     assert says in message
     assert "\n" not in message
@@ -89,31 +89,31 @@ def test_joins_that_would_fail_are_told_in_one_line(
 def test_an_endpoint_that_is_just_coming_up_is_asked_again() -> None:
     answers = [(503, ""), (200, INFO)]
     clock = Clock()
-    precheck(REAL, asker=lambda *_question: answers.pop(0), **clock.injected)
+    precheck(REAL, client=lambda *_question: answers.pop(0), **clock.injected)
     assert clock.waits == [0.5]
 
 
 @pytest.mark.parametrize(
-    "asker, questions",
+    "client, questions",
     [
         (refuse(ConnectionRefusedError(111, "Connection refused")), 5),
         (ask_with(404), 1),
         (refuse(socket.gaierror(-2, "x")), 1),
     ],
 )
-def test_how_often_and_how_long_it_asks(asker: join_precheck.Asker, questions: int) -> None:
+def test_how_often_and_how_long_it_asks(client: join_precheck.Client, questions: int) -> None:
     clock = Clock()
     with pytest.raises(KubesteadError):
-        precheck(REAL, asker=asker, **clock.injected)
+        precheck(REAL, client=client, **clock.injected)
     assert len(clock.waits) == questions - 1
     assert sum(clock.waits) <= 6
 
 
 def test_a_token_is_judged_by_the_clock_that_is_given() -> None:
     command = replace(REAL, expires="2026-11-23T12:00:00Z")
-    precheck(command, asker=ask_with(), now=datetime(2026, 11, 23, 11, 59, tzinfo=UTC))
+    precheck(command, client=ask_with(), now=datetime(2026, 11, 23, 11, 59, tzinfo=UTC))
     with pytest.raises(KubesteadError, match="expired"):
-        precheck(command, asker=ask_with(), now=datetime(2026, 11, 23, 12, 1, tzinfo=UTC))
+        precheck(command, client=ask_with(), now=datetime(2026, 11, 23, 12, 1, tzinfo=UTC))
 
 
 def test_asking_a_port_that_nobody_listens_on() -> None:
@@ -121,7 +121,7 @@ def test_asking_a_port_that_nobody_listens_on() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(OSError):
-        join_precheck.ask("127.0.0.1", port, 2.0)
+        join_precheck.request("127.0.0.1", port, 2.0)
 
 
 def test_the_path_that_is_asked_is_kubeadms() -> None:
@@ -138,22 +138,22 @@ UNSIGNED = json.dumps({"data": {"kubeconfig": json.loads(INFO)["data"]["kubeconf
 WITH_CA = replace(REAL, ca_certificate=CA_PEM)
 
 
-def asked_with_token(*statuses: int) -> tuple[join_precheck.Asker, list[tuple[str, str]]]:
+def asked_with_token(*statuses: int) -> tuple[join_precheck.Client, list[tuple[str, str]]]:
     """A cluster that has signed nothing, its answers to those who bring a token, and what was asked with."""
     answers, asked = list(statuses), []
 
-    def asker(_host: str, _port: int, _seconds: float, token: str, ca_certificate: str) -> tuple[int, str]:
+    def client(_host: str, _port: int, _seconds: float, token: str, ca_certificate: str) -> tuple[int, str]:
         asked.append((token, ca_certificate))
         return (answers.pop(0), "") if token else (200, UNSIGNED)
 
-    return asker, asked
+    return client, asked
 
 
 @pytest.mark.parametrize("status", [200, 403])
 def test_a_token_that_nothing_is_signed_with_yet_is_tried_where_the_ca_is_at_hand(status: int) -> None:
-    asker, asked = asked_with_token(status)
+    client, asked = asked_with_token(status)
     clock = Clock()
-    precheck(WITH_CA, asker=asker, **clock.injected)
+    precheck(WITH_CA, client=client, **clock.injected)
     assert (REAL.token, CA_PEM) in asked
     # No signature came, which is no failure.
     assert join_precheck.SIGNATURE_TIMEOUT <= sum(clock.waits) < join_precheck.SIGNATURE_TIMEOUT + 1
@@ -163,56 +163,56 @@ def test_a_controller_manager_that_still_starts_is_waited_for() -> None:
     answers = [UNSIGNED, UNSIGNED, INFO]
     clock = Clock()
 
-    def asker(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
+    def client(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
         return (200, "") if token else (200, answers.pop(0))
 
-    precheck(WITH_CA, asker=asker, **clock.injected)
+    precheck(WITH_CA, client=client, **clock.injected)
     assert (answers, clock.waits) == ([], [0.2])
 
 
 def test_a_token_is_never_shown_to_a_server_that_nobody_vouches_for() -> None:
-    asker, asked = asked_with_token()
+    client, asked = asked_with_token()
     with pytest.raises(KubesteadError, match=f"token {REAL.token_id} is unknown at"):
-        precheck(REAL, asker=asker, **Clock().injected)
+        precheck(REAL, client=client, **Clock().injected)
     assert [token for token, _ca in asked] == [""]
 
 
 def test_an_api_server_hears_of_a_new_token_a_moment_later() -> None:
-    asker, _asked = asked_with_token(401, 403)
+    client, _asked = asked_with_token(401, 403)
     clock = Clock()
-    precheck(WITH_CA, asker=asker, **clock.injected)
+    precheck(WITH_CA, client=client, **clock.injected)
     assert clock.waits[0] == 0.5
 
 
 def test_a_token_that_the_api_server_refuses_is_unknown() -> None:
-    asker, _asked = asked_with_token(*[401] * 9)
+    client, _asked = asked_with_token(*[401] * 9)
     with pytest.raises(KubesteadError, match=f"token {REAL.token_id} is unknown at"):
-        precheck(WITH_CA, asker=asker, **Clock().injected)
+        precheck(WITH_CA, client=client, **Clock().injected)
 
 
 def test_a_certificate_for_another_name_is_told() -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "IP address mismatch"
 
-    def asker(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
+    def client(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
         if token:
             raise error
         return 200, UNSIGNED
 
     with pytest.raises(KubesteadError, match="does not hold with the cluster's CA: IP address mismatch; give"):
-        precheck(WITH_CA, asker=asker, **Clock().injected)
+        precheck(WITH_CA, client=client, **Clock().injected)
 
 
 def test_an_endpoint_that_falls_silent_meanwhile_is_not_waited_for_long() -> None:
     questions: list[str] = []
     clock = Clock()
 
-    def asker(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
+    def client(_host: str, _port: int, _seconds: float, token: str, _ca: str) -> tuple[int, str]:
         questions.append(token)
         if len(questions) > 2:
             clock.now += join_precheck.REQUEST_TIMEOUT
             raise TimeoutError("timed out")
         return (200, "") if token else (200, UNSIGNED)
 
-    precheck(WITH_CA, asker=asker, **clock.injected)
+    precheck(WITH_CA, client=client, **clock.injected)
     assert len(questions) * join_precheck.REQUEST_TIMEOUT <= 15

@@ -25,8 +25,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import c
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join_token as bootstrap_token
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_token import (
     DESCRIPTION,
-    Minter,
     Token,
+    TokenManager,
     TokenOptions,
     TokenState,
     parse_duration,
@@ -83,9 +83,9 @@ class FakeApi:
         return Result(0, json.dumps(self.secrets[name])) if name in self.secrets else NOT_FOUND
 
 
-def minter(machine: Machine, options: TokenOptions | None = None, sign_timeout: float = 60.0) -> Minter:
+def manager(machine: Machine, options: TokenOptions | None = None, sign_timeout: float = 60.0) -> TokenManager:
     kubectl = Kubectl(machine)
-    return Minter(kubectl, options or TokenOptions(), sign_timeout, lambda: NOW, **Clock().injected)
+    return TokenManager(kubectl, options or TokenOptions(), sign_timeout, lambda: NOW, **Clock().injected)
 
 
 def token(**changes: Any) -> Token:
@@ -213,7 +213,7 @@ def test_no_api(machine: Machine) -> None:
 def test_one_is_minted_where_there_is_none() -> None:
     steps = plan_present(state(), TokenOptions(nodes=["w1", "w2"]), NOW)
     assert [step.summary() for step in steps] == [
-        "mint bootstrap token (w1, w2 to join, none to reuse, good for 15 min)"
+        "create bootstrap token (w1, w2 to join, none to reuse, good for 15 min)"
     ]
 
 
@@ -249,7 +249,7 @@ def test_tokens_that_are_reused(there: Token, options: TokenOptions) -> None:
 def test_tokens_that_are_not_reused(there: Token) -> None:
     options = TokenOptions(nodes=["w1"])
     assert reusable(state(there), options, NOW) is None
-    assert plan_present(state(there), options, NOW)[-1].action == "mint"
+    assert plan_present(state(there), options, NOW)[-1].action == "create"
 
 
 def test_an_unsigned_token_is_not_reused() -> None:
@@ -260,7 +260,7 @@ def test_reuse_can_be_turned_off() -> None:
     steps = plan_present(state(token()), TokenOptions(nodes=["w1"], reuse=False), NOW)
     assert [(step.action, step.target) for step in steps] == [
         ("delete", "bootstrap token aaaaaa"),
-        ("mint", "bootstrap token"),
+        ("create", "bootstrap token"),
     ]
 
 
@@ -281,16 +281,19 @@ def test_the_longest_life_is_taken_and_the_rest_of_the_same_work_removed() -> No
 
 
 def test_certificates_are_uploaded_only_for_control_planes() -> None:
-    assert [step.action for step in plan_present(state(), TokenOptions(control_plane=True), NOW)] == ["mint", "upload"]
+    assert [step.action for step in plan_present(state(), TokenOptions(control_plane=True), NOW)] == [
+        "create",
+        "upload",
+    ]
 
 
-def test_certificates_of_a_run_that_was_cut_off_are_withdrawn_with_the_token_that_ends_them() -> None:
+def test_certificates_of_a_run_that_was_cut_off_are_deleted_with_the_token_that_ends_them() -> None:
     left = state(certificates=True, certificates_owner="bootstrap-token-abcdef")
     steps = plan_present(left, TokenOptions(control_plane=True), NOW)
-    assert [step.action for step in steps] == ["mint", "withdraw", "upload"]
-    assert steps[1].data == {"owner": "bootstrap-token-abcdef"}
-    assert [step.action for step in plan_present(left, TokenOptions(), NOW)] == ["mint"]
-    assert [step.action for step in plan_present(state(), TokenOptions(), NOW)] == ["mint"]
+    assert [step.action for step in steps] == ["create", "delete", "upload"]
+    assert steps[1].data == {"secrets": ["kubeadm-certs", "bootstrap-token-abcdef"]}
+    assert [step.action for step in plan_present(left, TokenOptions(), NOW)] == ["create"]
+    assert [step.action for step in plan_present(state(), TokenOptions(), NOW)] == ["create"]
 
 
 def test_deletion_is_by_id_and_happens_once() -> None:
@@ -307,10 +310,11 @@ def test_a_foreign_token_is_deleted_when_it_is_named_and_never_otherwise() -> No
     assert plan_absent(state(foreign), "", False, NOW) == []
 
 
-def test_certificates_are_withdrawn_where_they_are() -> None:
+def test_certificates_are_deleted_where_they_are() -> None:
     there = replace(state(), certificates=True, certificates_owner="bootstrap-token-pl7mui")
     steps = plan_absent(there, "", True, NOW)
-    assert [(step.action, step.data["owner"]) for step in steps] == [("withdraw", "bootstrap-token-pl7mui")]
+    assert [(step.action, step.target) for step in steps] == [("delete", "control plane certificates")]
+    assert steps[0].data["secrets"] == ["kubeadm-certs", "bootstrap-token-pl7mui"]
     assert plan_absent(there, "", False, NOW) == []
 
 
@@ -320,7 +324,7 @@ def test_certificates_are_withdrawn_where_they_are() -> None:
 def test_a_token_is_minted_through_standard_input_and_waited_for(machine: Machine) -> None:
     api = FakeApi(machine, signs_after=3)
     options = TokenOptions(nodes=["w2", "w1"])
-    work = minter(machine, options)
+    work = manager(machine, options)
     for step in plan_present(state(), options, NOW):
         work.apply(step)
     assert re.match(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", work.token)
@@ -339,10 +343,10 @@ def test_a_token_is_minted_through_standard_input_and_waited_for(machine: Machin
 
 def test_two_tokens_differ(machine: Machine) -> None:
     FakeApi(machine)
-    first, second = minter(machine), minter(machine)
-    mint = Step("join", "mint", "bootstrap token", "")
-    first.apply(mint)
-    second.apply(mint)
+    first, second = manager(machine), manager(machine)
+    step = Step("join", "create", "bootstrap token", "")
+    first.apply(step)
+    second.apply(step)
     assert first.token.split(".")[0] != second.token.split(".")[0]
     assert first.token.split(".")[1] != second.token.split(".")[1]
 
@@ -350,7 +354,7 @@ def test_two_tokens_differ(machine: Machine) -> None:
 def test_a_token_that_nobody_signs_is_deleted_again(machine: Machine) -> None:
     api = FakeApi(machine, signs_after=10**6)
     with pytest.raises(KubesteadError, match="was not signed into cluster-info within 5 seconds; look at") as caught:
-        minter(machine, sign_timeout=5.0).apply(Step("join", "mint", "bootstrap token", ""))
+        manager(machine, sign_timeout=5.0).apply(Step("join", "create", "bootstrap token", ""))
     assert api.secrets == {}
     assert not re.search(r"[a-z0-9]{6}\.[a-z0-9]{16}", caught.value.message)
 
@@ -359,9 +363,9 @@ def test_an_id_that_exists_is_not_overwritten(machine: Machine, monkeypatch: pyt
     api = FakeApi(machine)
     ids = iter(["aaaaaa", "s" * 16, "aaaaaa", "t" * 16, "bbbbbb", "u" * 16])
     monkeypatch.setattr(bootstrap_token, "_random", lambda _length: next(ids))
-    minter(machine).apply(Step("join", "mint", "bootstrap token", ""))
-    work = minter(machine)
-    work.apply(Step("join", "mint", "bootstrap token", ""))
+    manager(machine).apply(Step("join", "create", "bootstrap token", ""))
+    work = manager(machine)
+    work.apply(Step("join", "create", "bootstrap token", ""))
     assert work.token == "bbbbbb." + "u" * 16
     assert base64.b64decode(api.secrets["bootstrap-token-aaaaaa"]["data"]["token-secret"]).decode() == "s" * 16
 
@@ -373,7 +377,7 @@ def test_a_refusal_of_the_api_has_no_secret(machine: Machine) -> None:
 
     machine.answer("kubectl", refuse)
     with pytest.raises(KubesteadError, match="is forbidden: <hidden>"):
-        minter(machine).apply(Step("join", "mint", "bootstrap token", ""))
+        manager(machine).apply(Step("join", "create", "bootstrap token", ""))
 
 
 def test_reuse_reads_the_secret_and_says_when_it_has_gone(machine: Machine) -> None:
@@ -382,30 +386,30 @@ def test_reuse_reads_the_secret_and_says_when_it_has_gone(machine: Machine) -> N
     api.secrets["bootstrap-token-aaaaaa"] = {
         "data": {"token-secret": base64.b64encode(b"0123456789abcdef").decode()},
     }
-    work = minter(machine, options)
-    work.take(token())
+    work = manager(machine, options)
+    work.reuse(token())
     assert work.token == "aaaaaa.0123456789abcdef"
     with pytest.raises(KubesteadError, match="token bbbbbb has just been deleted; run again"):
-        work.take(token(token_id="bbbbbb"))
+        work.reuse(token(token_id="bbbbbb"))
 
 
 def test_deletion_of_what_has_gone_meanwhile_is_no_failure(machine: Machine) -> None:
     FakeApi(machine)
     for step in plan_absent(state(token()), "aaaaaa", False, NOW):
-        minter(machine).apply(step)
+        manager(machine).apply(step)
     machine.answer("kubectl", Result(1, "", "Error from server (Forbidden): no"))
     with pytest.raises(KubesteadError, match="kubectl delete secret bootstrap-token-aaaaaa failed: .*Forbidden"):
         for step in plan_absent(state(token()), "aaaaaa", False, NOW):
-            minter(machine).apply(step)
+            manager(machine).apply(step)
 
 
-def test_withdrawing_removes_the_certificates_and_the_token_that_owns_them(machine: Machine) -> None:
+def test_deleting_removes_the_certificates_and_the_token_that_owns_them(machine: Machine) -> None:
     api = FakeApi(machine)
     api.secrets = {"kubeadm-certs": {}, "bootstrap-token-pl7mui": {}, "bootstrap-token-aaaaaa": {}}
     api.secrets = {name: {"data": {}, "metadata": {"name": name}} for name in api.secrets}
     there = replace(state(), certificates=True, certificates_owner="bootstrap-token-pl7mui")
     for step in plan_absent(there, "", True, NOW):
-        minter(machine).apply(step)
+        manager(machine).apply(step)
     assert list(api.secrets) == ["bootstrap-token-aaaaaa"]
 
 
@@ -422,7 +426,7 @@ def test_certificates_pass_in_a_file_that_only_root_reads(machine: Machine, tmp_
         return Result(0)
 
     machine.answer("kubeadm init phase upload-certs", upload)
-    work = minter(machine, TokenOptions(control_plane=True))
+    work = manager(machine, TokenOptions(control_plane=True))
     work.apply(Step("join", "upload", "control plane certificates", ""))
     first, second = seen["text"].split("\n---\n")
     assert re.match(r"^[0-9a-f]{64}$", work.certificate_key)
@@ -445,7 +449,7 @@ def test_a_failed_upload_hides_the_key_and_leaves_no_file(machine: Machine, tmp_
             1, "", "error: bad key " + json.loads(Path(argv[-1]).read_text().split("---")[0])["certificateKey"]
         ),
     )
-    work = minter(machine, TokenOptions(control_plane=True))
+    work = manager(machine, TokenOptions(control_plane=True))
     with pytest.raises(KubesteadError, match="upload-certs failed: error: bad key <hidden>") as caught:
         work.apply(Step("join", "upload", "control plane certificates", ""))
     assert work.certificate_key not in json.dumps(caught.value.details)

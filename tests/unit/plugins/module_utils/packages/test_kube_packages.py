@@ -32,7 +32,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube im
     KubePackagesOptions,
     KubePackagesState,
 )
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages.repository import Page
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.repository import Response
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 BASE = "https://pkgs.k8s.io/core:/stable:"
@@ -54,14 +54,14 @@ OTHER = fixture("kube_packages/other.key")
 class Web:
     """Pages by address; ``asked`` lists what was fetched."""
 
-    def __init__(self, pages: dict[str, bytes | Page] | None = None) -> None:
-        self.pages: dict[str, bytes | Page] = dict(pages or {})
+    def __init__(self, pages: dict[str, bytes | Response] | None = None) -> None:
+        self.pages: dict[str, bytes | Response] = dict(pages or {})
         self.asked: list[tuple[str, str]] = []
 
-    def __call__(self, address: str, method: str = "GET") -> Page:
+    def __call__(self, address: str, method: str = "GET") -> Response:
         self.asked.append((method, address))
-        page = self.pages.get(address, Page(404, error="404 Not Found"))
-        return page if isinstance(page, Page) else Page(200, page)
+        response = self.pages.get(address, Response(404, error="404 Not Found"))
+        return response if isinstance(response, Response) else Response(200, response)
 
 
 def deb_web(series: str = "1.36", key: str = KEY) -> Web:
@@ -474,7 +474,7 @@ def test_a_minor_that_is_not_there(bare: Machine) -> None:
 
 
 def test_a_forbidden_minor_of_a_mirror_without_any(bare: Machine) -> None:
-    web = Web({DEB + "Packages": Page(403, error="403 Forbidden"), DEB + "Packages.gz": Page(403)})
+    web = Web({DEB + "Packages": Response(403, error="403 Forbidden"), DEB + "Packages.gz": Response(403)})
     (message,) = messages(observe(bare, web), options())
     assert message.endswith("does not exist (403); give another minor, or correct cluster_packages_url")
 
@@ -502,7 +502,7 @@ def test_an_architecture_that_is_not_there(bare: Machine) -> None:
     ],
 )
 def test_a_repository_that_does_not_answer(bare: Machine, error: str, fix: str) -> None:
-    web = Web({DEB + "Packages": Page(0, error=error)})
+    web = Web({DEB + "Packages": Response(0, error=error)})
     state = observe(bare, web)
     (message,) = messages(state, options())
     assert message.startswith(f"repository {DEB} can't be read: {error}; {fix}")
@@ -656,8 +656,8 @@ def test_rpm_metadata_that_cant_be_read(rocky: Machine) -> None:
     (message,) = messages(observe(rocky, web), options())
     assert "repodata/repomd.xml is no XML" in message
     web.pages[RPM + "repodata/repomd.xml"] = fixture("kube_packages/repomd.xml").replace("xml.gz", "xml.zst").encode()
-    page = next(address for address in web.pages if "-primary.xml" in address)
-    web.pages[page.replace(".gz", ".zst")] = b"x"
+    response = next(address for address in web.pages if "-primary.xml" in address)
+    web.pages[response.replace(".gz", ".zst")] = b"x"
     (message,) = messages(observe(rocky, web), options())
     assert "is packed as zst" in message
 
@@ -729,7 +729,7 @@ def test_a_proxy_is_used(server: tuple[str, dict[str, bytes], list[str]], monkey
 
 def test_nobody_answers() -> None:
     fetch = repository.fetcher()
-    assert fetch("http://127.0.0.1:9/x", "GET") == Page(0, error="connection refused")
+    assert fetch("http://127.0.0.1:9/x", "GET") == Response(0, error="connection refused")
     assert fetch("http://no-such-name.invalid/x", "GET").error == "its name can't be resolved"
 
 

@@ -232,10 +232,10 @@ def test_no_temporary_folder_is_made_on_a_host_for_a_kubeconfig() -> None:
 def test_the_kubeadm_to_come_is_the_one_the_repository_has() -> None:
     facts = recorded("newcomer")["kube_packages"]
     state = from_dict(KubePackagesState, facts)
-    assert kube_plan.to_come(state, KubePackagesOptions(version="1.35.0"))["kubeadm"].startswith("1.35.0-")
-    assert kube_plan.to_come(state, KubePackagesOptions(version="1.34.9")) == {}
+    assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.35.0"))["kubeadm"].startswith("1.35.0-")
+    assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.34.9")) == {}
     there = from_dict(KubePackagesState, recorded("worker")["kube_packages"])
-    assert kube_plan.to_come(there, KubePackagesOptions(version="1.35.0")) == {}
+    assert kube_plan.planned_packages(there, KubePackagesOptions(version="1.35.0")) == {}
     coming = kubeadm.foresee(KubeadmState(installed_version="1.20.2", config_api="v1beta2"), "1.35.0")
     assert (coming.installed_version, coming.config_api) == ("1.35.0", "v1beta4")
     assert kubeadm.foresee(coming, "") == coming
@@ -296,11 +296,11 @@ def test_the_sandbox_image_is_foreseen_as_kubeadm_itself_names_it(machine: Machi
     machine.answer("kubeadm version -o short", "v1.35.0\n")
     machine.answer("kubeadm config images list", fixture("containerd/images-1.35.0.txt"))
     after = containerd.observe(machine, repository)
-    assert containerd_plan.foresee(before, "1.35.0", repository) == after
+    assert containerd_plan.assume_version(before, "1.35.0", repository) == after
     # What the installed kubeadm says of itself is not replaced.
     odd = dataclasses.replace(after, kubeadm_sandbox="x/pause:9")
-    assert containerd_plan.foresee(odd, "1.35.0", repository) == odd
-    assert containerd_plan.foresee(before, "", repository) == before
+    assert containerd_plan.assume_version(odd, "1.35.0", repository) == odd
+    assert containerd_plan.assume_version(before, "", repository) == before
 
 
 def test_the_plan_of_a_containerd_that_was_made_for_another_kubeadm() -> None:

@@ -425,7 +425,7 @@ CASES = [
         "warning",
         BARE,
         "a2",
-        {"host.container": False, "surroundings.time_services": ["chronyd"]},
+        {"host.container": False, "environment.time_services": ["chronyd"]},
         r"\(chronyd is active and has not reached one\)",
     ),
     # the network
@@ -476,7 +476,7 @@ CASES = [
         "error",
         BARE,
         "a2",
-        {"ports": {"listening": [22, 6443, 10250], "holders": {"10250": "nginx (process 7)"}}},
+        {"ports": {"listening": [22, 6443, 10250], "processes": {"10250": "nginx (process 7)"}}},
         r"port 10250 of the kubelet is taken by nginx \(process 7\); stop",
     ),
     Case(
@@ -558,7 +558,7 @@ CASES = [
         "warning",
         BARE,
         "a1",
-        {"surroundings.firewalls": ["ufw"]},
+        {"environment.firewalls": ["ufw"]},
         "ufw is active .*; open 6443, 2379-2380, 10250/tcp to the other nodes",
     ),
     Case(
@@ -566,7 +566,7 @@ CASES = [
         "warning",
         LIVE,
         "c2",
-        {"surroundings.network_manager": True, "options.cni.plugin": "calico", "cni.bridge.conflist": None},
+        {"environment.network_manager": True, "options.cni.plugin": "calico", "cni.bridge.conflist": None},
         r"NetworkManager is active and not told .*unmanaged-devices=interface-name:cali\*",
     ),
     Case(
@@ -574,7 +574,7 @@ CASES = [
         "warning",
         BARE,
         "a2",
-        {"surroundings.proxied": True, "surroundings.no_proxy": ["10.244.0.0/16", "10.213.0.0/16"]},
+        {"environment.proxied": True, "environment.no_proxy": ["10.244.0.0/16", "10.213.0.0/16"]},
         "no_proxy lacks 10.96.0.0/12; add 10.96.0.0/12 to no_proxy",
     ),
     # what is there already
@@ -670,7 +670,7 @@ CASES = [
         "error",
         BARE,
         "a2",
-        {"kube_packages.manager": "", "kube_packages.system": "Void"},
+        {"kube_packages.manager": "", "kube_packages.os_name": "Void"},
         "Void is not supported",
     ),
     Case(
