@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.errors import KubesteadError
-from ..core.options import from_dict
 from ..core.step import Step
 from ..core.system import System
 from ..host import os_release
@@ -234,11 +233,6 @@ def fits(version: str, wanted: str) -> bool:
 
 
 # -- Planning
-
-
-def wanted_from(items: Sequence[Mapping[str, Any]]) -> List[Wanted]:
-    """Packages from plain dictionaries ``{name, version}``."""
-    return [from_dict(Wanted, {key: value for key, value in item.items() if value is not None}) for item in items]
 
 
 def plan(
