@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which CPUs the control machine and the nodes run on, and how much of them a node may use."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+from lab.machine import MachineError
+from lab.podman import podman
+
+SIBLINGS = "/sys/devices/system/cpu/cpu{0}/topology/thread_siblings_list"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How control machine and nodes share the CPUs of this machine.
+
+    ``control`` and ``nodes`` are lists of CPUs as Linux writes them (``0-2,4``); empty means all. ``quota`` is the
+    number of CPUs each node may use at most, 0 for no limit.
+    """
+
+    control: str = ""
+    nodes: str = ""
+    quota: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """A short name for file names; empty for the default."""
+        parts = [*(["pin"] if self.control else []), *([f"quota-{self.quota:g}"] if self.quota else [])]
+        return "-".join(parts)
+
+    @property
+    def text(self) -> str:
+        """The placement as a sentence."""
+        if self.control:
+            shared = f"The control machine runs on CPU {self.control}, the nodes on CPU {self.nodes}"
+        else:
+            shared = "The control machine and the nodes share all CPUs"
+        return shared + (f"; each node may use {self.quota:g} CPUs." if self.quota else ".")
+
+    def control_prefix(self) -> List[str]:
+        """What precedes the control machine's command."""
+        return ["taskset", "--cpu-list", self.control] if self.control else []
+
+    def node_arguments(self) -> Tuple[str, ...]:
+        """Arguments of ``podman create`` for a node."""
+        pinned = (f"--cpuset-cpus={self.nodes}",) if self.nodes else ()
+        return (*pinned, f"--cpus={self.quota:g}") if self.quota else pinned
+
+    def share_quota(self, container: str, hosts: int) -> None:
+        """Let a container use the quotas of all ``hosts`` in it: itself and its endpoints."""
+        if self.quota:
+            # More than there are CPUs is no limit.
+            podman("update", f"--cpus={min(self.quota * hosts, os.cpu_count() or 1):g}", container)
+
+
+def cpu_numbers(text: str) -> List[int]:
+    """The CPUs in a list as Linux writes it, such as ``0-2,4``."""
+    found: List[int] = []
+    for part in filter(None, text.strip().split(",")):
+        first, _dash, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def cpu_list(numbers: Sequence[int]) -> str:
+    """The list of CPUs for ``taskset`` and ``podman``; the inverse of :func:`cpu_numbers`."""
+    return ",".join(map(str, numbers))
+
+
+def split(available: Sequence[int], siblings: Sequence[int]) -> Tuple[List[int], List[int]]:
+    """The CPUs of the control machine and those of the nodes.
+
+    The control machine gets the first core with all its threads (``siblings`` of the first CPU), or one thread where
+    the machine has a single core. Raises :class:`MachineError` when there is only one CPU.
+    """
+    if len(available) < 2:
+        raise MachineError("--pin needs at least two CPUs")
+    core = [number for number in available if number in siblings or number == available[0]]
+    control = core if len(core) < len(available) else [available[0]]
+    return control, [number for number in available if number not in control]
+
+
+def decide(pin: bool, quota: float) -> Placement:
+    """The placement on this machine. Raises :class:`MachineError` for a quota or a pin that is not possible."""
+    if quota < 0:
+        raise MachineError(f"--quota {quota:g}: give a number of CPUs greater than 0, such as 0.5")
+    if not pin:
+        return Placement(quota=quota)
+    available = sorted(os.sched_getaffinity(0))
+    path = pathlib.Path(SIBLINGS.format(available[0]))
+    siblings = cpu_numbers(path.read_text(encoding="utf-8")) if path.exists() else []
+    control, nodes = split(available, siblings)
+    return Placement(cpu_list(control), cpu_list(nodes), quota)
