@@ -2,40 +2,46 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is measured. Contestants take turns, round by round, so that all of them meet the machine in the same mood."""
+"""The cases: what is measured.
+
+Contestants are interleaved, round by round, so that all of them find the machine equally busy.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import pathlib
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from lab import nodes
 from lab.cli import prepare_set
-from lab.inventory import minor_of
+from lab.inventory import minor_of, path_of
 from lab.inventory import remove as remove_inventory
 from lab.machine import MachineError
 from lab.podman import network_subnet, podman
 from lab.say import duration, say
 
 from . import endpoints, instruments
-from .contestants import BY_HAND, IN_STEPS, Playbook, by_hand, variables
+from .contestants import BY_HAND, IN_STEPS, PING, Contestant, Ping, Playbook, by_hand, variables
 from .endpoints import Endpoint
-from .instruments import Seen
+from .instruments import Command, WatchedHost
+from .placement import Placement
 from .records import Run
 
 ADMIN = "/etc/kubernetes/admin.conf"
 THREE = ("cp1", "w1", "w2")
-NEWCOMER = "n1"
+NEW_NODE = "n1"
 SET = "bench"
 NO_NETWORK = ("-e", "cni_plugin=none")
 
 
 @dataclass
-class Field:
-    """A set of nodes for one contestant, with endpoints where there are many."""
+class Testbed:
+    """A set of nodes for one contestant, with endpoints in the cases with many nodes."""
 
     set_name: str
     inventory: pathlib.Path
@@ -43,35 +49,35 @@ class Field:
 
     @property
     def inventories(self) -> List[pathlib.Path]:
-        """The lab's own inventory, and that of the endpoints."""
+        """The lab's inventory, and that of the endpoints."""
         more = self.inventory.parent / "endpoints.json"
         return [self.inventory, *([more] if more.exists() else [])]
 
     @property
-    def seen(self) -> List[Seen]:
-        """All hosts whose SSH servers are watched."""
-        real = [Seen(node.name, node.address, node.container) for node in nodes.listed(self.set_name)]
-        return [*real, *(endpoint.seen for endpoint in self.endpoints)]
+    def hosts(self) -> List[WatchedHost]:
+        """All hosts, nodes and endpoints."""
+        real = [WatchedHost(node.name, node.address, node.container) for node in nodes.listed(self.set_name)]
+        return [*real, *(endpoint.watched for endpoint in self.endpoints)]
 
     def kubectl(self, command: str, text: str = "") -> str:
-        """Run kubectl on the control plane."""
+        """Run kubectl on the control plane; returns its output."""
         argv = ["exec", "-i", f"{self.set_name}-cp1", "kubectl", "--kubeconfig", ADMIN, *command.split()]
         return podman(*argv, input=text).stdout
 
     def require_nodes(self, count: int, ready: bool = True) -> None:
-        """Raise :class:`MachineError` unless the cluster has so many nodes, and all of them ``ready``."""
+        """Raise :class:`MachineError` unless the cluster has ``count`` nodes, all of them ready if ``ready``."""
         states = [line.split()[1] for line in self.kubectl("get nodes --no-headers").splitlines()]
         if len(states) != count or (ready and not all(state.startswith("Ready") for state in states)):
-            raise MachineError(f"{self.set_name}: the cluster should have {count} ready nodes, it has {states}")
+            raise MachineError(f"{self.set_name}: expected {count} {'ready ' * ready}nodes, but they are {states}")
 
-    def write_more(self, given: Mapping[str, Any]) -> None:
-        """Write the inventory of the endpoints, with variables for all hosts."""
+    def write_endpoints(self, given: Mapping[str, Any]) -> None:
+        """Write the inventory of the endpoints, with the variables ``given`` for all hosts."""
         hosts = {one.name: {"ansible_host": one.address} for one in self.endpoints}
         content = {"all": {"vars": dict(given), "children": {"workers": {"hosts": hosts}}}}
         (self.inventory.parent / "endpoints.json").write_text(json.dumps(content), encoding="utf-8")
 
     def remove(self) -> None:
-        """Remove the nodes and what was written of them."""
+        """Remove the nodes and the files written about them."""
         nodes.destroy(self.set_name)
         endpoints.sweep()
         for name in ("endpoints.json", "timeline.json", "marks", "marks.log"):
@@ -81,47 +87,55 @@ class Field:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a bench is asked to do. ``sizes`` are numbers of nodes; () leaves them to the case.
+    """The settings of a measurement. ``sizes`` are numbers of nodes; () leaves them to the case.
 
-    ``fields`` are the sets of nodes that were made and are still there.
+    ``series`` identifies the measurement, see :class:`.records.Run`. ``testbeds`` are those that exist now.
     """
 
     venv: pathlib.Path
     playbooks: Sequence[Playbook]
     rounds: int = 3
     sizes: Tuple[int, ...] = ()
-    fields: List[Field] = field(default_factory=list)
+    placement: Placement = Placement()
+    series: int = 0
+    testbeds: List[Testbed] = field(default_factory=list)
 
 
-def bare(settings: Settings, set_name: str, names: Sequence[str]) -> Field:
-    """Fresh nodes whose SSH servers are watched; they join those of their set."""
-    found = next((ground for ground in settings.fields if ground.set_name == set_name), None)
-    path = prepare_set(set_name, names, nodes.Options(fresh=True))
+def fresh_nodes(settings: Settings, set_name: str, names: Sequence[str]) -> Testbed:
+    """Create new nodes in a set, replacing those of the same names, and watch their SSH servers."""
+    testbed = next((one for one in settings.testbeds if one.set_name == set_name), None)
+    if testbed is None:
+        testbed = Testbed(set_name, path_of(set_name))
+        # Known before it exists, so that it is removed when a node does not start.
+        settings.testbeds.append(testbed)
+    prepare_set(set_name, names, nodes.Options(fresh=True, extra=settings.placement.node_arguments()))
     instruments.watch([f"{set_name}-{name}" for name in names])
-    if found is None:
-        found = Field(set_name, path)
-        settings.fields.append(found)
-    return found
+    return testbed
 
 
-def tell(run: Run, number: int) -> None:
-    """One line for a run as soon as it is there."""
+def report_run(settings: Settings, number: int, run: Run) -> Run:
+    """Print one line about a run of round ``number``; returns the run with its series and round."""
     trips = max((traffic.round_trips for traffic in run.hosts.values()), default=0)
     say(
-        f"  round {number + 1}, {run.size} nodes, {run.contestant}: {run.wall:.2f} s, controller {run.cpu:.2f} CPU s"
-        f" and {run.memory / 1e6:.0f} MB, at most {trips} round trips"
+        f"  round {number + 1}, {run.size} nodes, {run.contestant}: {run.wall:.2f} s,"
+        f" control machine {run.control_cpu:.2f} CPU s and {run.memory / 1e6:.0f} MB,"
+        f" nodes {run.node_cpu:.2f} CPU s above idle ({run.idle:.2f} per second), at most {trips} round trips"
     )
+    return dataclasses.replace(run, series=settings.series, round=number)
 
 
-def require_nothing(run: Run, playbook: Playbook) -> None:
-    """Raise :class:`MachineError` when the collection changed what was done already."""
+def require_unchanged(run: Run, contestant: Contestant) -> None:
+    """Raise :class:`MachineError` when the collection changed anything in a run with nothing to do."""
     changed = sorted({span.name for span in run.spans if span.status == "changed"})
-    if playbook.ours and changed:
+    if contestant.ours and changed:
         raise MachineError(f"a run with nothing to do changed something: {', '.join(changed)}")
 
 
-def turns(rounds: int, contestants: Sequence[Any]) -> List[Tuple[int, Any]]:
-    """Round and contestant in the order they run: there and back, so that nobody is always the first."""
+def schedule(rounds: int, contestants: Sequence[Any]) -> List[Tuple[int, Any]]:
+    """Round and contestant in the order of their runs.
+
+    Contestants alternate, and every second round has the opposite order, so that none of them is always the first.
+    """
     order = []
     for number in range(rounds):
         order += [(number, one) for one in (contestants if number % 2 == 0 else contestants[::-1])]
@@ -132,98 +146,99 @@ def turns(rounds: int, contestants: Sequence[Any]) -> List[Tuple[int, Any]]:
 
 
 def first(settings: Settings) -> Iterator[Run]:
-    """Three bare nodes become a cluster: by hand and by playbooks, each time on fresh nodes."""
+    """Three new nodes become a cluster, by hand and by playbooks; each run has new nodes."""
     hands = [Playbook(name, pathlib.Path()) for name in (BY_HAND, IN_STEPS)]
     set_name = f"{SET}-first"
-    for number, contestant in turns(settings.rounds, [*hands, *settings.playbooks]):
-        ground = bare(settings, set_name, THREE)
+    for number, contestant in schedule(settings.rounds, [*hands, *settings.playbooks]):
+        testbed = fresh_nodes(settings, set_name, THREE)
         if contestant in hands:
-            given = variables(settings.venv, ground.inventory, THREE[0])
+            given = variables(settings.venv, testbed.inventory, THREE[0])
             in_steps = contestant.name == IN_STEPS
             command = by_hand(set_name, THREE[0], THREE[1:], given, settings.venv, in_steps)
         else:
-            command = contestant.command(settings.venv, ground.inventories)
-        run = instruments.measure(contestant.name, len(THREE), command, ground.seen)
-        ground.require_nodes(len(THREE))
-        tell(run, number)
-        yield run
+            command = contestant.command(settings.venv, testbed.inventories)
+        run = _measure(settings, contestant.name, len(THREE), command, testbed)
+        testbed.require_nodes(len(THREE))
+        yield report_run(settings, number, run)
 
 
 def nothing(settings: Settings) -> Iterator[Run]:
-    """The second run on three nodes."""
-    grounds = {}
+    """The second run on three nodes; the ping is on the collection's nodes."""
+    testbeds = {}
     for index, playbook in enumerate(settings.playbooks):
-        grounds[playbook.name] = ground = bare(settings, f"{SET}-nothing{index}", THREE)
-        _run(settings, ground, playbook)
-    for number, playbook in turns(settings.rounds, settings.playbooks):
-        run = _run(settings, grounds[playbook.name], playbook)
-        require_nothing(run, playbook)
-        tell(run, number)
-        yield run
+        testbeds[playbook.name] = testbed = fresh_nodes(settings, f"{SET}-nothing{index}", THREE)
+        _run(settings, testbed, playbook)
+    testbeds[PING] = testbeds[settings.playbooks[0].name]
+    for number, contestant in schedule(settings.rounds, [*settings.playbooks, Ping()]):
+        run = _run(settings, testbeds[contestant.name], contestant)
+        require_unchanged(run, contestant)
+        yield report_run(settings, number, run)
 
 
 def add(settings: Settings) -> Iterator[Run]:
-    """One bare node is added to a cluster of three and to one of fifty, with --limit.
+    """One new node is added with --limit, to a cluster of 3 and to one of 300.
 
-    The collection leaves the pod network alone: the lab's, of plain routes, wants one on every node; Calico does not.
+    The collection leaves the pod network out: that of the lab, plain routes, needs a route on every node; Calico does
+    not.
     """
-    sizes = settings.sizes or (3, 50)
-    grounds = {}
+    sizes = tuple(sorted(settings.sizes or (3, 300)))
+    testbeds = {}
     playbooks = _without_network(settings)
     for index, playbook in enumerate(playbooks):
         for size in sizes:
-            grounds[playbook.name, size] = _cluster(settings, f"{SET}-add{index}-{size}", playbook, (size,))
-            _grow(settings, grounds[playbook.name, size], playbook, size)
-    for number, (playbook, size) in turns(settings.rounds, [(one, size) for one in playbooks for size in sizes]):
-        ground = grounds[playbook.name, size]
-        bare(settings, ground.set_name, [NEWCOMER])
-        run = _run(settings, ground, playbook, size, "--limit", NEWCOMER)
-        # Without a pod network no node gets ready.
-        ground.require_nodes(size + 1, ready=False)
-        tell(run, number)
-        yield run
-        ground.kubectl(f"delete node {NEWCOMER}")
-        nodes.destroy(ground.set_name, [NEWCOMER])
+            testbeds[playbook.name, size] = _cluster(settings, f"{SET}-add{index}-{size}", playbook, (size,))
+            _grow(settings, testbeds[playbook.name, size], playbook, size)
+    pairs = [(one, size) for one in playbooks for size in sizes]
+    for number, (playbook, size) in schedule(settings.rounds, pairs):
+        testbed = testbeds[playbook.name, size]
+        fresh_nodes(settings, testbed.set_name, [NEW_NODE])
+        run = _run(settings, testbed, playbook, size, "--limit", NEW_NODE)
+        # Without a pod network, nodes do not become ready.
+        testbed.require_nodes(size + 1, ready=False)
+        yield report_run(settings, number, run)
+        testbed.kubectl(f"delete node {NEW_NODE}")
+        nodes.destroy(testbed.set_name, [NEW_NODE])
 
 
 def many(settings: Settings) -> Iterator[Run]:
-    """A run with nothing to do, on ever more nodes; the collection without pod network, as in :func:`add`."""
+    """A run with nothing to do on a growing number of nodes; the collection without pod network, as in :func:`add`."""
     playbooks = _without_network(settings)
     sizes = tuple(sorted(settings.sizes or (10, 50, 100, 200)))
-    grounds = {}
+    testbeds = {}
     for index, playbook in enumerate(playbooks):
-        grounds[playbook.name] = _cluster(settings, f"{SET}-many{index}", playbook, sizes)
+        testbeds[playbook.name] = _cluster(settings, f"{SET}-many{index}", playbook, sizes)
+    testbeds[PING] = testbeds[playbooks[0].name]
     for size in sizes:
         for playbook in playbooks:
-            _grow(settings, grounds[playbook.name], playbook, size)
-        for number, playbook in turns(settings.rounds, playbooks):
-            run = _run(settings, grounds[playbook.name], playbook, size)
-            require_nothing(run, playbook)
-            tell(run, number)
-            yield run
+            _grow(settings, testbeds[playbook.name], playbook, size)
+        for number, contestant in schedule(settings.rounds, [*playbooks, Ping()]):
+            run = _run(settings, testbeds[contestant.name], contestant, size)
+            require_unchanged(run, contestant)
+            yield report_run(settings, number, run)
 
 
 def refused(settings: Settings) -> Iterator[Run]:
-    """A hundred bare nodes, and a run that ends before anything is changed.
+    """A hundred new nodes, and a run that fails its preflight checks before anything is changed.
 
-    Once for a variable that is wrong by itself, once for a pod range in which all of the nodes live.
+    One reason is a variable with an invalid value, the other a pod range that contains the addresses of all nodes.
     """
     for size in settings.sizes or (100,):
         carriers = _carriers((size,))
-        ground = bare(settings, f"{SET}-refused{size}", ["cp1", *carriers])
-        _add_endpoints(ground, size, carriers, joined=False)
+        testbed = fresh_nodes(settings, f"{SET}-refused{size}", ["cp1", *carriers])
+        _add_endpoints(settings, testbed, size, carriers, joined=False)
         reasons: Dict[str, Dict[str, Any]] = {
             "a variable": {"cni_plugin": "flannel"},
             "what is observed": {"cluster_pod_cidr": str(network_subnet())},
         }
         ours = [one for one in settings.playbooks if one.ours]
-        for number, (playbook, why) in turns(settings.rounds, [(one, why) for one in ours for why in reasons]):
-            ground.write_more(reasons[why])
-            command = playbook.command(settings.venv, ground.inventories)
-            run = instruments.measure(f"{playbook.name}, {why}", size, command, ground.seen, expected=2)
-            require_nothing(run, playbook)
-            tell(run, number)
-            yield run
+        pairs: List[Tuple[Contestant, str]] = [*((one, why) for one in ours for why in reasons), (Ping(), "")]
+        for number, (contestant, why) in schedule(settings.rounds, pairs):
+            testbed.write_endpoints(reasons.get(why, {}))
+            command = contestant.command(settings.venv, testbed.inventories)
+            name = f"{contestant.name}, {why}" if why else contestant.name
+            run = _measure(settings, name, size, command, testbed, expected=2 if why else 0)
+            require_unchanged(run, contestant)
+            yield report_run(settings, number, run)
 
 
 CASES: Dict[str, Callable[[Settings], Iterator[Run]]] = {
@@ -235,59 +250,73 @@ CASES: Dict[str, Callable[[Settings], Iterator[Run]]] = {
 }
 
 
-# -- their parts
+# -- parts of cases
 
 
 def _without_network(settings: Settings) -> List[Playbook]:
-    return [replace(one, arguments=(*one.arguments, *NO_NETWORK)) if one.ours else one for one in settings.playbooks]
+    return [
+        dataclasses.replace(one, arguments=(*one.arguments, *NO_NETWORK)) if one.ours else one
+        for one in settings.playbooks
+    ]
 
 
-def _run(settings: Settings, ground: Field, playbook: Playbook, size: int = 3, *arguments: str) -> Run:
-    command = playbook.command(settings.venv, ground.inventories, arguments)
-    return instruments.measure(playbook.name, size, command, ground.seen)
+def _measure(settings: Settings, name: str, size: int, command: Command, testbed: Testbed, expected: int = 0) -> Run:
+    return instruments.measure(name, size, command, testbed.hosts, settings.placement, expected)
+
+
+def _run(settings: Settings, testbed: Testbed, contestant: Contestant, size: int = 3, *arguments: str) -> Run:
+    command = contestant.command(settings.venv, testbed.inventories, arguments)
+    return _measure(settings, contestant.name, size, command, testbed)
 
 
 def _carriers(sizes: Sequence[int]) -> List[str]:
-    """The workers that are nodes of their own: all of a small cluster, else some that carry endpoints."""
+    """The names of the workers that are nodes of the lab: all of a small cluster, else those that carry endpoints."""
     count = max(sizes)
     return [f"w{number + 1}" for number in range(count - 1 if count < 5 else math.ceil(count / endpoints.PER_CARRIER))]
 
 
-def _cluster(settings: Settings, set_name: str, playbook: Playbook, sizes: Sequence[int]) -> Field:
-    """A cluster of a contestant, with room for endpoints."""
+def _cluster(settings: Settings, set_name: str, playbook: Playbook, sizes: Sequence[int]) -> Testbed:
+    """A cluster of a contestant, with carriers for endpoints."""
     carriers = _carriers(sizes)
-    ground = bare(settings, set_name, ["cp1", *carriers])
-    version = variables(settings.venv, ground.inventory, "cp1")["cluster_kubernetes_version"]
-    # Nodes without a kubelet of their own stay ready.
+    testbed = fresh_nodes(settings, set_name, ["cp1", *carriers])
+    version = variables(settings.venv, testbed.inventory, "cp1")["cluster_kubernetes_version"]
+    # Endpoints have no kubelet, and must stay ready.
     argument: Any = {"node-monitor-grace-period": "24h"}
     if minor_of(version) >= (1, 31):
         argument = [{"name": name, "value": value} for name, value in argument.items()]
     config = {"ClusterConfiguration": {"controllerManager": {"extraArgs": argument}}}
-    ground.write_more({"cluster_kubeadm_config": config} if max(sizes) > len(carriers) + 1 else {})
-    say(f"  {set_name}: a cluster of {len(carriers) + 1} nodes, {duration(_run(settings, ground, playbook).wall)}")
-    return ground
+    testbed.write_endpoints({"cluster_kubeadm_config": config} if max(sizes) > len(carriers) + 1 else {})
+    wall = _run(settings, testbed, playbook).wall
+    say(f"  {set_name}: created a cluster of {len(carriers) + 1} nodes in {duration(wall)}")
+    return testbed
 
 
-def _add_endpoints(ground: Field, size: int, carriers: Sequence[str], joined: bool) -> List[Endpoint]:
-    there = len(nodes.listed(ground.set_name)) + len(ground.endpoints)
-    names = [f"e{number}" for number in range(len(ground.endpoints) + 1, len(ground.endpoints) + 1 + size - there)]
+def _add_endpoints(
+    settings: Settings, testbed: Testbed, size: int, carriers: Sequence[str], joined: bool
+) -> List[Endpoint]:
+    """Add endpoints until the testbed has ``size`` hosts; returns the new ones."""
+    existing = len(nodes.listed(testbed.set_name)) + len(testbed.endpoints)
+    start = len(testbed.endpoints) + 1
+    names = [f"e{number}" for number in range(start, start + size - existing)]
     if not names:
         return []
-    hosts = [node for node in nodes.listed(ground.set_name) if node.name in carriers]
+    hosts = [node for node in nodes.listed(testbed.set_name) if node.name in carriers]
     made = endpoints.create(hosts, names, joined)
-    ground.endpoints += made
+    testbed.endpoints += made
+    for carrier, count in Counter(one.carrier for one in testbed.endpoints).items():
+        settings.placement.share_quota(carrier, count + 1)
     return made
 
 
-def _grow(settings: Settings, ground: Field, playbook: Playbook, size: int) -> None:
-    """Let the cluster have so many nodes, with nothing left to do on any of them."""
-    more = json.loads((ground.inventory.parent / "endpoints.json").read_text(encoding="utf-8"))["all"]["vars"]
-    carriers = [node.name for node in nodes.listed(ground.set_name) if node.name.startswith("w")]
-    made = _add_endpoints(ground, size, carriers, joined=True)
+def _grow(settings: Settings, testbed: Testbed, playbook: Playbook, size: int) -> None:
+    """Grow the cluster to ``size`` nodes with nothing left to do on any of them."""
+    given = json.loads((testbed.inventory.parent / "endpoints.json").read_text(encoding="utf-8"))["all"]["vars"]
+    carriers = [node.name for node in nodes.listed(testbed.set_name) if node.name.startswith("w")]
+    made = _add_endpoints(settings, testbed, size, carriers, joined=True)
     if not made:
         return
-    ground.write_more(more)
-    version = variables(settings.venv, ground.inventory, "cp1")["cluster_kubernetes_version"]
-    ground.kubectl("create -f -", endpoints.node_objects(made, version))
-    settled = _run(settings, ground, playbook, size, "--forks", "10")
-    say(f"  {ground.set_name}: {size} nodes have all they need, {duration(settled.wall)}")
+    testbed.write_endpoints(given)
+    version = variables(settings.venv, testbed.inventory, "cp1")["cluster_kubernetes_version"]
+    testbed.kubectl("create -f -", endpoints.node_objects(made, version))
+    wall = _run(settings, testbed, playbook, size, "--forks", "10").wall
+    say(f"  {testbed.set_name}: {size} nodes have nothing left to do after {duration(wall)}")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The critical path of a run: the tasks that, had they been shorter, would have made the run shorter. Pure."""
+"""The critical path of a run: a shorter task on it would have made the run shorter. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from .records import Span
 
-# Seconds. On a busy machine a process takes the next host before the end of the last one is written down.
+# Seconds. On a busy machine a process can take the next host before the end of its previous task is recorded.
 SLACK = 0.05
 
 
 def path(spans: Sequence[Span]) -> List[Span]:
     """The chain of spans that led to the end, first to last.
 
-    From the span that ended last one goes back to the one that ended last before it began, and so on. What lies
-    between two of them is time in which nothing ran on any host: the control machine's own.
+    The path goes back from the span that ended last to the one that ended last before it began, and so on. In the time
+    between two of these spans nothing ran on any host: only the control machine worked.
     """
     chain: List[Span] = []
     rest = sorted(spans, key=lambda span: (span.end, span.begin))
@@ -30,10 +30,10 @@ def path(spans: Sequence[Span]) -> List[Span]:
 
 
 def shares(spans: Sequence[Span], wall: float) -> List[Tuple[str, float]]:
-    """Where the time of a run went: seconds on the critical path by task, the longest first.
+    """Seconds on the critical path by task, the longest first; their sum is ``wall``.
 
-    Where one task on several hosts follows itself, hosts wait for a free process: that is the task's time as well. The
-    control machine's own time (start, between tasks, end) is ``(between tasks)``; all together is ``wall``.
+    Where a task follows itself on another host, that host waited for a free process; this time counts for the task.
+    The control machine's own time (at the start, between tasks, at the end) is ``(between tasks)``.
     """
     found: Dict[str, float] = {}
     before: Optional[Span] = None

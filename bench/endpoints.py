@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Many nodes for Ansible out of few containers.
+"""Endpoints: many hosts for Ansible in few containers.
 
-An endpoint is an SSH server in namespaces of its own inside a carrier, which is a node of the lab: it has its own
-network, address, routes and sysctls, host name, machine ID, /etc and Node object, and is a connection and a host of the
-inventory like any other. What it shares with its carrier are the processes (containerd, kubelet) and the packages.
+An endpoint is an SSH server in namespaces of its own inside a carrier, which is a node of the lab. It has its own
+network, address, routes, sysctls, host name, machine ID, /etc and Node object, and is a host of the inventory like any
+other. It shares its carrier's processes (containerd, kubelet), packages and control group.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from lab.machine import MachineError
 from lab.podman import NETWORK, network_subnet, podman
 from lab.say import step
 
-from .instruments import Seen
+from . import cgroups
+from .instruments import WatchedHost
 
 PREFIX = "kbe"
 NAMESPACES = pathlib.Path("/run/netns")
 FOLDER = "/run/kubestead-bench"
-# As many endpoints as a carrier's systemd and disk can answer for without being what is measured.
+# With more endpoints, a carrier's systemd and disk would be what is measured.
 PER_CARRIER = 50
 
-# In the carrier's namespaces, but with the endpoint's network: the rest of its own state, and its SSH server.
+# Runs in the carrier's namespaces, but with the endpoint's network: sets up its files and starts its SSH server.
 SCRIPT = """\
 set -eu
 name=$1
@@ -43,7 +44,7 @@ mkdir -p "$own" /run/sshd
 hostname "$name"
 mount -t tmpfs tmpfs "$own"
 mkdir -p "$own/etc" "$own/etc-work" "$own/kubelet/pki" "$own/kubelet-work"
-# The container's own hosts and resolv.conf are mounts, which an overlay does not see.
+# The container's hosts and resolv.conf are mounts, which an overlay does not include.
 cp /etc/hosts /etc/resolv.conf "$own/etc/"
 echo "$address $name" >>"$own/etc/hosts"
 echo "$name" >"$own/etc/hostname"
@@ -58,6 +59,8 @@ if [ "$joined" = yes ]; then
 fi
 exec setsid /usr/sbin/sshd -E "{folder}/$name.log" -o LogLevel=VERBOSE -o PidFile=none </dev/null >/dev/null 2>&1
 """.format(folder=FOLDER)
+# Enters the groups named first, which count and limit the endpoint's CPU time.
+ENTER = 'for group in $1; do echo $$ >"$group/cgroup.procs"; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,13 @@ class Endpoint:
 
     @property
     def machine_id(self) -> str:
-        """Its machine ID, made from its name."""
+        """The endpoint's machine ID, derived from its name."""
         return uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.carrier}.{self.name}").hex
 
     @property
-    def seen(self) -> Seen:
-        """Where its SSH server's log is."""
-        return Seen(self.name, self.address, self.carrier, f"{FOLDER}/{self.name}.log")
+    def watched(self) -> WatchedHost:
+        """The endpoint as a host whose SSH server is watched."""
+        return WatchedHost(self.name, self.address, self.carrier, f"{FOLDER}/{self.name}.log")
 
 
 def _ip(lines: Sequence[str], *options: str) -> None:
@@ -94,11 +97,11 @@ def _network() -> Dict[str, Any]:
 
 
 def create(carriers: Sequence[nodes.Node], names: Sequence[str], joined: bool) -> List[Endpoint]:
-    """Start endpoints, spread over the carriers. ``joined`` lets them look like nodes that kubeadm joined."""
+    """Start endpoints, spread over the carriers. ``joined`` makes them look like nodes that kubeadm joined."""
     sweep()
     subnet = network_subnet()
     if subnet is None:
-        raise MachineError("the lab has no network; make nodes first")
+        raise MachineError("the lab has no network; create nodes first")
     addresses = nodes.take_addresses(subnet, len(names))
     made = [
         Endpoint(name, address, carriers[index % len(carriers)].container, joined)
@@ -107,8 +110,10 @@ def create(carriers: Sequence[nodes.Node], names: Sequence[str], joined: bool) -
     with step(f"{len(made)} endpoints in {len(carriers)} containers"):
         bridge = _network()["network_interface"]
         processes = {node.container: _process(node.container) for node in carriers}
+        groups = {node.container: cgroups.endpoint_groups(node.container) for node in carriers}
         for endpoint in made:
-            _start(endpoint, processes[endpoint.carrier], bridge, str(subnet[1]), subnet.prefixlen)
+            carrier = endpoint.carrier
+            _start(endpoint, processes[carrier], groups[carrier], bridge, str(subnet[1]), subnet.prefixlen)
     return made
 
 
@@ -116,7 +121,9 @@ def _process(container: str) -> str:
     return podman("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
 
 
-def _start(endpoint: Endpoint, process: str, bridge: str, gateway: str, length: int) -> None:
+def _start(
+    endpoint: Endpoint, process: str, groups: Sequence[pathlib.Path], bridge: str, gateway: str, length: int
+) -> None:
     place = namespace(endpoint.address)
     link = place
     _ip([f"netns add {place}"])
@@ -131,7 +138,8 @@ def _start(endpoint: Endpoint, process: str, bridge: str, gateway: str, length: 
         "-n",
         place,
     )
-    argv = ["nsenter", f"--net={NAMESPACES / place}", "nsenter", "--target", process]
+    argv = ["sh", "-c", ENTER, "sh", " ".join(map(str, groups))]
+    argv += ["nsenter", f"--net={NAMESPACES / place}", "nsenter", "--target", process]
     argv += ["--mount", "--uts", "--ipc", "--pid", "--cgroup", "unshare", "--mount", "--uts", "bash", "-s"]
     argv += [endpoint.name, endpoint.address, endpoint.machine_id, "yes" if endpoint.joined else "no"]
     done = subprocess.run(argv, input=SCRIPT, capture_output=True, encoding="utf-8", timeout=30)
@@ -140,22 +148,22 @@ def _start(endpoint: Endpoint, process: str, bridge: str, gateway: str, length: 
 
 
 def namespace(address: str) -> str:
-    """The name of an endpoint's network namespace, and of the interface that leads to it."""
+    """The name of an endpoint's network namespace, and of the interface on the bridge that leads to it."""
     third, fourth = address.split(".")[2:]
     return f"{PREFIX}{third}x{fourth}"
 
 
 def sweep() -> None:
-    """Remove the networks in which no process lives any more: endpoints end with their carriers."""
+    """Remove the network namespaces without a process: endpoints end with their carriers."""
     for path in NAMESPACES.glob(f"{PREFIX}*"):
         done = subprocess.run(["ip", "netns", "pids", path.name], capture_output=True, encoding="utf-8")
         if done.returncode == 0 and not done.stdout.strip():
-            # The interface goes with its other end.
+            # The interface on the bridge is removed with its peer.
             subprocess.run(["ip", "netns", "delete", path.name], capture_output=True)
 
 
 def node_objects(endpoints: Sequence[Endpoint], version: str) -> str:
-    """The endpoints as Node objects, as their kubelets would have made them."""
+    """The Node objects of the endpoints, as their kubelets would have created them."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": [_node(one, version) for one in endpoints]})
 
 
@@ -168,7 +176,7 @@ def _node(endpoint: Endpoint, version: str) -> Dict[str, Any]:
             "name": endpoint.name,
             "labels": {"kubernetes.io/hostname": endpoint.name, "kubernetes.io/os": "linux"},
         },
-        # Nothing is to be placed there, since no kubelet would start it.
+        # Nothing must be scheduled there: no kubelet would start it.
         "spec": {"taints": [{"key": "kubestead.test/endpoint", "effect": "NoSchedule"}]},
         "status": {
             "addresses": [

@@ -2,12 +2,15 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Numbers out of measurements. Pure."""
+"""Statistics of measurements. Pure."""
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, TypeVar
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -19,38 +22,32 @@ class Three:
     most: float
 
     def text(self, digits: int = 1) -> str:
-        """As people write it, the median between the other two."""
+        """All three in order: ``1.0 / 2.0 / 3.0``."""
         return " / ".join(f"{value:.{digits}f}" for value in (self.least, self.middle, self.most))
+
+    def spread(self, digits: int = 2) -> str:
+        """The median and, where values differ, the range: ``0.93 (0.91 to 0.95)``."""
+        least, middle, most = (f"{value:.{digits}f}" for value in (self.least, self.middle, self.most))
+        return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def three(values: Sequence[float]) -> Three:
     """Minimum, median and maximum of at least one value."""
-    return Three(min(values), median(values), max(values))
+    return Three(min(values), statistics.median(values), max(values))
 
 
-def median(values: Sequence[float]) -> float:
-    """The middle value, or the mean of the middle two."""
-    ordered = sorted(values)
-    if not ordered:
-        raise ValueError("the median of nothing")
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def paired_ratios(values: Mapping[Key, float], base: Mapping[Key, float]) -> Optional[Three]:
+    """The ratios of values to those of the base with the same key, None when there are none.
 
-
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How long one takes as a part of the other: the median over rounds, each compared within itself.
-
-    Neighbours in time share the machine's mood, so the ratio of a round says more than the ratio of two medians.
+    Keys are rounds. Both values of a round were measured one after the other, on a machine that was equally busy. So a
+    round's ratio is more reliable than the ratio of two medians. Rounds that only one of them has, and those whose base
+    is not positive, are left out.
     """
-    return median([own / other for own, other in zip(ours, theirs, strict=False)])
+    found = [value / base[key] for key, value in values.items() if base.get(key, 0.0) > 0]
+    return three(found) if found else None
 
 
-def slope(points: Sequence[Tuple[float, float]]) -> float:
-    """The slope of the straight line that fits the points best (least squares); needs two different x."""
-    count = len(points)
-    mean_x = sum(x for x, _y in points) / count
-    mean_y = sum(y for _x, y in points) / count
-    below = sum((x - mean_x) ** 2 for x, _y in points)
-    if not below:
-        raise ValueError("a slope needs two different x")
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / below
+def paired_differences(values: Mapping[Key, float], base: Mapping[Key, float]) -> Optional[Three]:
+    """The differences between values and those of the base with the same key, None when there are none."""
+    found: List[float] = [value - base[key] for key, value in values.items() if key in base]
+    return three(found) if found else None

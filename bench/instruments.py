@@ -2,9 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The instruments: bytes by the network's own counters, round trips by the nodes' SSH servers, costs by meter.py.
+"""The instruments, the same for every contestant.
 
-None of them is in the way of what is measured, and all are the same for every contestant.
+The network's counters give bytes, the logs of the nodes' SSH servers round trips, the containers' control groups the
+CPU seconds of nodes, and meter.py the cost on the control machine.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence
 
 from lab.machine import MachineError
 from lab.podman import podman
 from lab.say import say
 
-from . import parsing
+from . import cgroups, parsing
+from .placement import Placement
 from .records import Run, Span, Traffic
 
 TABLE = "kubestead_bench"
-# Sets that fill themselves with the addresses SSH goes to and comes from; headers are counted like the network does.
+# The sets collect the addresses of SSH connections; bytes include the headers of network and transport layer.
 RULES = f"""\
 table inet {TABLE} {{
   set sent {{ type ipv4_addr; flags dynamic; size 65535; counter; }}
@@ -38,11 +41,14 @@ table inet {TABLE} {{
 SSHD_DROP_IN = "/etc/ssh/sshd_config.d/00-bench.conf"
 METER = pathlib.Path(__file__).with_name("meter.py")
 TAIL = 30
+# How long the idle nodes are measured before a run: as long as the kubelet's longest period.
+IDLE_SECONDS = 10.0
+BOOT_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A host whose SSH server is watched. ``log`` is a file in the container; '' is the container's journal."""
+class WatchedHost:
+    """A host whose SSH server is watched. ``log`` is a file in the container; empty means the container's journal."""
 
     name: str
     address: str
@@ -52,7 +58,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Command:
-    """What a contestant runs: a command, its folder and environment, and the file where it leaves its spans."""
+    """What a contestant runs: a command, its folder and environment, and the file to which it writes its spans.
+
+    ``marks`` is true when that file has the marks of the script typed by hand.
+    """
 
     argv: Sequence[str]
     folder: pathlib.Path
@@ -61,29 +70,30 @@ class Command:
     marks: bool = False
 
     def read_spans(self, began: float) -> List[Span]:
-        """The spans it left; none when it ended early."""
+        """The spans of the run; none when the command ended early."""
         text = self.spans.read_text(encoding="utf-8") if self.spans.exists() else ""
         return parsing.spans_of_marks(text, began) if self.marks else parsing.spans_of_tasks(text, began)
 
 
 def watch(containers: Sequence[str]) -> None:
-    """Let the SSH servers of these nodes log each command they are asked for."""
+    """Wait until these nodes have booted, and let their SSH servers log each command."""
+    script = f"echo LogLevel VERBOSE >{SSHD_DROP_IN}; systemctl reload ssh; "
+    # A degraded node has booted as well; one that is still busy after this time is measured as it is.
+    script += f"timeout {BOOT_SECONDS} systemctl is-system-running --wait || true"
     for name in containers:
-        script = f"echo LogLevel VERBOSE >{SSHD_DROP_IN}; systemctl reload ssh"
         podman("exec", name, "sh", "-c", script)
 
 
 def _nft(*arguments: str, text: str = "", check: bool = True) -> str:
     done = subprocess.run(["nft", *arguments], input=text, capture_output=True, encoding="utf-8")
     if check and done.returncode:
-        raise MachineError(
-            f"nft {' '.join(arguments)} failed: {(done.stderr.strip().splitlines() or ['no output'])[0]}"
-        )
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise MachineError(f"nft {' '.join(arguments)} failed: {lines[0]}")
     return done.stdout
 
 
-def _sessions(hosts: Sequence[Seen]) -> Dict[str, Tuple[int, int]]:
-    """Round trips and logins of each host since its SSH server began to log."""
+def _round_trips(hosts: Sequence[WatchedHost]) -> Dict[str, int]:
+    """The round trips of each host since its SSH server began to log."""
     found = {}
     for container in dict.fromkeys(host.container for host in hosts):
         inside = [host for host in hosts if host.container == container]
@@ -95,23 +105,38 @@ def _sessions(hosts: Sequence[Seen]) -> Dict[str, Tuple[int, int]]:
         text = podman("exec", container, "sh", "-c", script).stdout
         for part in ("\n" + text).split("\n# ")[1:]:
             name, _newline, log = part.partition("\n")
-            found[name] = parsing.sessions(log)
+            found[name] = parsing.round_trips(log)
     return found
 
 
-def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen], expected: int = 0) -> Run:
-    """Run a command and measure it. Raises :class:`MachineError` with its last lines when its code is another one."""
+def measure(
+    contestant: str,
+    size: int,
+    command: Command,
+    hosts: Sequence[WatchedHost],
+    placement: Placement,
+    expected: int = 0,
+) -> Run:
+    """Run a command and measure it.
+
+    Raises :class:`MachineError` when its exit code is not ``expected``; the command's last lines are printed.
+    """
     load = os.getloadavg()[0]
-    before = _sessions(hosts)
+    before = _round_trips(hosts)
     _nft("delete", "table", "inet", TABLE, check=False)
     _nft("-f", "-", text=RULES)
+    usage = cgroups.usage_files(list(dict.fromkeys(host.container for host in hosts)))
+    idle_start = cgroups.sample(usage)
+    time.sleep(IDLE_SECONDS)
+    start = cgroups.sample(usage)
+    idle = cgroups.rate(idle_start, start)
     with tempfile.TemporaryDirectory(prefix="kubestead-bench-") as folder:
         result = pathlib.Path(folder) / "cost.json"
         output = pathlib.Path(folder) / "output"
         command.spans.unlink(missing_ok=True)
         with open(output, "wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, str(METER), str(result), *command.argv],
+                [sys.executable, str(METER), str(result), *placement.control_prefix(), *command.argv],
                 cwd=command.folder,
                 env={**command.environment, "ANSIBLE_SSH_CONTROL_PATH_DIR": folder},
                 stdin=subprocess.DEVNULL,
@@ -124,18 +149,18 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
                 process.terminate()
                 process.wait()
                 raise
+        end = cgroups.sample(usage)
         cost = json.loads(result.read_text(encoding="utf-8"))
         lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
     counted = parsing.counters(_nft("-j", "list", "table", "inet", TABLE))
     _nft("delete", "table", "inet", TABLE)
-    after = _sessions(hosts)
+    after = _round_trips(hosts)
     if cost["code"] != expected:
         say("\n".join(lines[-TAIL:]))
-        raise MachineError(f"{contestant} ended with code {cost['code']}: see its last lines above")
+        raise MachineError(f"{contestant} ended with exit code {cost['code']}: see its last lines above")
     traffic = {
         host.name: Traffic(
-            round_trips=after[host.name][0] - before[host.name][0],
-            logins=after[host.name][1] - before[host.name][1],
+            round_trips=after[host.name] - before[host.name],
             sent=counted["sent"].get(host.address, 0),
             received=counted["received"].get(host.address, 0),
         )
@@ -145,8 +170,10 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
         contestant=contestant,
         size=size,
         wall=cost["wall"],
-        cpu=cost["cpu"],
+        control_cpu=cost["cpu"],
         memory=cost["memory"],
+        node_cpu=cgroups.above_idle(start, end, idle),
+        idle=idle,
         hosts=traffic,
         spans=command.read_spans(cost["began"]),
         load=load,
@@ -154,13 +181,14 @@ def measure(contestant: str, size: int, command: Command, hosts: Sequence[Seen],
 
 
 def machine(ansible: str, kubernetes: str) -> Dict[str, str]:
-    """The machine that everything runs on, nodes included."""
+    """The machine on which the control machine and all nodes run; label to value."""
     read = {path: pathlib.Path(path).read_text(encoding="utf-8") for path in ("/proc/cpuinfo", "/proc/meminfo")}
     memory = int(read["/proc/meminfo"].split("MemTotal:")[1].split()[0]) / 1024 / 1024
     return {
         "processor": f"{os.cpu_count()} x {parsing.cpu_name(read['/proc/cpuinfo'])}",
         "memory": f"{memory:.0f} GB",
         "kernel": os.uname().release,
+        "cgroup": cgroups.version(),
         "ansible-core": ansible,
         "Kubernetes": kubernetes,
     }

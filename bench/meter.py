@@ -3,11 +3,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs a command and writes what it cost this machine: ``meter.py result.json command argument...``.
+"""Runs a command and writes its cost on this machine: ``meter.py result.json command argument...``.
 
-The result has wall time and processor time in seconds, the peak of memory in bytes (each page that processes share
-counts once; looked at twice a second), when it began, and the exit code. Processes that the command leaves behind,
-like SSH connections kept open, belong to it: they are ended and counted.
+The result has the wall time and CPU time in seconds, the peak of memory in bytes (sampled twice a second; a page that
+processes share counts once), the start time, and the exit code. The command's process tree includes processes that the
+command leaves behind, such as the masters of shared SSH connections: they are ended, and their CPU time counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ END_SECONDS = 5.0
 
 
 def descendants(parents: Dict[int, int], top: int) -> List[int]:
-    """All processes below ``top``; ``parents`` is the parent of each process there is."""
+    """All processes below ``top``; ``parents`` maps each process to its parent."""
     children: Dict[int, List[int]] = {}
     for pid, parent in parents.items():
         children.setdefault(parent, []).append(pid)
@@ -44,7 +44,7 @@ def descendants(parents: Dict[int, int], top: int) -> List[int]:
 
 
 def parents(proc: pathlib.Path = pathlib.Path("/proc")) -> Dict[int, int]:
-    """The parent of each process there is."""
+    """The parent of each running process."""
     found = {}
     for name in os.listdir(proc):
         if name.isdigit():
@@ -65,7 +65,7 @@ def proportional(text: str) -> int:
 
 
 class Memory(threading.Thread):
-    """Looks at the memory of all processes below this one until it is told to stop."""
+    """Samples the memory of all processes below this one until ``stop`` is set."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -73,7 +73,7 @@ class Memory(threading.Thread):
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Look twice a second."""
+        """Sample twice a second."""
         while not self.stop.wait(INTERVAL):
             total = 0
             for pid in descendants(parents(), os.getpid()):
@@ -86,7 +86,7 @@ class Memory(threading.Thread):
 
 
 def end_rest() -> None:
-    """End what the command left behind, so that its processor time is known."""
+    """End the processes that the command left behind, so that their CPU time is known."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in descendants(parents(), os.getpid()):
             try:
@@ -104,16 +104,16 @@ def end_rest() -> None:
 
 
 def give_up(number: int, _frame: object) -> None:
-    """Whoever ends this program ends the command."""
+    """End the command when this program is ended."""
     end_rest()
     sys.exit(128 + number)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; gives its exit code."""
+    """Run the command and return its exit code."""
     result, *command = argv
     signal.signal(signal.SIGTERM, give_up)
-    # Processes that go to the background become this one's children, not init's.
+    # Processes in the background become children of this process instead of init's.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     memory = Memory()
     memory.start()

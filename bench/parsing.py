@@ -2,22 +2,21 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads what the instruments left: task records, marks of the hand-typed script, SSH logs, counters. Pure."""
+"""Reads the instruments' output: task records, marks of the script typed by hand, SSH logs, counters. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping
 
 from .records import Span
 
 _SESSION = re.compile(r"^Starting session: ", re.MULTILINE)
-_LOGIN = re.compile(r"^Accepted \S+ for ", re.MULTILINE)
 
 
 def spans_of_tasks(text: str, began: float) -> List[Span]:
-    """The spans that the callback wrote; ``began`` is when the run began, in seconds since 1970."""
+    """The spans that the callback wrote; ``began`` is the start of the run in seconds since 1970."""
     return [
         Span(row["number"], row["task"], row["host"], row["begin"] - began, row["end"] - began, status=row["status"])
         for row in json.loads(text or "[]")
@@ -25,7 +24,7 @@ def spans_of_tasks(text: str, began: float) -> List[Span]:
 
 
 def spans_of_marks(text: str, began: float) -> List[Span]:
-    """The spans in the marks of the hand-typed script: lines of host, title, begin and end, divided by tabs."""
+    """The spans in the marks of the script typed by hand: lines of host, title, begin and end, separated by tabs."""
     numbers: Dict[str, int] = {}
     spans = []
     for line in text.splitlines():
@@ -35,13 +34,13 @@ def spans_of_marks(text: str, began: float) -> List[Span]:
     return sorted(spans, key=lambda span: span.begin)
 
 
-def sessions(log: str) -> Tuple[int, int]:
-    """Round trips and logins in what an SSH server logged at level VERBOSE."""
-    return len(_SESSION.findall(log)), len(_LOGIN.findall(log))
+def round_trips(log: str) -> int:
+    """The number of commands and file transfers in the log of an SSH server at level VERBOSE."""
+    return len(_SESSION.findall(log))
 
 
 def counters(text: str) -> Dict[str, Dict[str, int]]:
-    """Bytes by set and address, out of ``nft -j list table``."""
+    """Bytes by set and address, from the output of ``nft -j list table``."""
     found: Dict[str, Dict[str, int]] = {}
     for entry in json.loads(text)["nftables"]:
         if "set" not in entry:

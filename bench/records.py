@@ -2,23 +2,26 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a measurement is, and its form as JSON."""
+"""The records of measurements, and their JSON form."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from .figures import median
+from .placement import Placement
 
 Key = Tuple[str, int]
+# Series and round of a run.
+Moment = Tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Span:
-    """One task on one host. ``begin`` and ``end`` are seconds since the run began; ``number`` counts tasks."""
+    """One task on one host. ``begin`` and ``end`` are seconds since the run started; ``number`` counts tasks."""
 
     number: int
     name: str
@@ -38,45 +41,62 @@ class Span:
 class Traffic:
     """What went to one host over SSH.
 
-    ``round_trips`` are the commands (and file transfers) its SSH server was asked for, ``logins`` the connections,
-    ``sent`` and ``received`` bytes on the network as the control machine sees them.
+    ``round_trips`` is the number of commands and file transfers requested from its SSH server. ``sent`` and
+    ``received`` are bytes on the network as the control machine counts them.
     """
 
     round_trips: int = 0
-    logins: int = 0
     sent: int = 0
     received: int = 0
 
 
 @dataclass(frozen=True)
 class Run:
-    """One measured run. ``cpu`` is seconds and ``memory`` the peak in bytes, both of the control machine alone.
+    """One measured run of a contestant on ``size`` nodes.
 
-    ``load`` is the machine's load average just before: what else it had to do.
+    ``wall`` is in seconds. ``control_cpu`` is the CPU seconds of the control machine's processes, and ``memory`` is
+    their peak in bytes. ``node_cpu`` is the CPU seconds of all nodes above idle; ``idle`` is what the same nodes used
+    before the run, in CPU seconds per second. ``load`` is the machine's load average before the run. Runs with the same
+    ``series`` (when the measurement started, in seconds since 1970) and ``round`` are compared with each other.
     """
 
     contestant: str
     size: int
     wall: float
-    cpu: float
+    control_cpu: float
     memory: int
+    node_cpu: float = 0.0
+    idle: float = 0.0
     hosts: Mapping[str, Traffic] = field(default_factory=dict)
     spans: Sequence[Span] = ()
     load: float = 0.0
+    series: int = 0
+    round: int = 0
 
     @property
     def key(self) -> Key:
-        """What runs that can be compared one by one have in common."""
+        """Contestant and size: what repeated runs have in common."""
         return self.contestant, self.size
+
+    @property
+    def moment(self) -> Moment:
+        """Series and round: what runs that are compared with each other have in common."""
+        return self.series, self.round
 
 
 @dataclass(frozen=True)
 class Report:
-    """All runs of a case, in the order they were measured. ``machine`` says where, word to value."""
+    """All runs of a case with one placement, in the order they were measured. ``machine`` describes the machine."""
 
     case: str
     machine: Mapping[str, str]
     runs: Sequence[Run]
+    placement: Placement = Placement()
+
+    @property
+    def name(self) -> str:
+        """The report's name in file names."""
+        return "-".join(filter(None, (self.case, self.placement.name)))
 
     def keys(self) -> List[Key]:
         """Contestants and sizes, in the order they appear, small before large."""
@@ -89,20 +109,20 @@ class Report:
     def typical(self, key: Key) -> Run:
         """The run whose wall time is nearest to the median."""
         runs = self.of(key)
-        middle = median([run.wall for run in runs])
+        middle = statistics.median([run.wall for run in runs])
         return min(runs, key=lambda run: abs(run.wall - middle))
 
 
 def merged(old: Report, new: Report) -> Report:
-    """The new runs, and those old ones that were not measured anew on the same machine."""
-    if old.machine != new.machine:
+    """The new runs, and those old ones that were not measured again on the same machine."""
+    if (old.machine, old.placement) != (new.machine, new.placement):
         return new
     measured = {run.key for run in new.runs}
     return dataclasses.replace(new, runs=[*(run for run in old.runs if run.key not in measured), *new.runs])
 
 
 def slimmed(report: Report) -> Report:
-    """The report with the spans of typical runs alone; those of a hundred nodes are many."""
+    """The report with the spans of typical runs only, since a hundred nodes have many."""
     kept = {id(report.typical(key)) for key in report.keys()}
     runs = [run if id(run) in kept else dataclasses.replace(run, spans=()) for run in report.runs]
     return dataclasses.replace(report, runs=runs)
@@ -116,7 +136,8 @@ def to_json(report: Report) -> str:
 def from_json(text: str) -> Report:
     """The report that :func:`to_json` wrote."""
     data = json.loads(text)
-    return Report(data["case"], data["machine"], [_run(item) for item in data["runs"]])
+    runs = [_run(item) for item in data["runs"]]
+    return Report(data["case"], data["machine"], runs, Placement(**data["placement"]))
 
 
 def _run(data: Mapping[str, Any]) -> Run:

@@ -2,21 +2,23 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``./dev bench``: runs the cases, keeps their figures in .lab/bench, and puts them into docs/performance.md."""
+"""``./dev bench``: runs the cases, keeps their figures in .lab/bench, and writes them into docs/performance.md."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import subprocess
 import sys
-from typing import List, Sequence
+import time
+from typing import List
 
 from lab.machine import ROOT, MachineError, ensure_venv, state_dir
 from lab.mirror import ensure_mirror
 from lab.podman import NETWORK, ensure_network
 from lab.say import say
 
-from . import instruments, report
+from . import instruments, page, placement, report
 from .cases import CASES, Settings
 from .contestants import collection, other, variant
 from .records import Report, Run
@@ -24,44 +26,41 @@ from .records import Report, Run
 DOCS = ROOT / "docs"
 
 
-def bench(
-    cases: Sequence[str],
-    rounds: int,
-    sizes: Sequence[int],
-    others: Sequence[str],
-    variants: Sequence[str],
-    keep: bool,
-    docs: bool,
-) -> int:
-    """Measure the named cases (all if none is named and the documentation is not asked for); gives the exit code."""
-    unknown = [case for case in cases if case not in CASES]
+def bench(options: argparse.Namespace) -> int:
+    """Measure and document as the options say, see :mod:`.arguments`; returns the exit code.
+
+    Without a case, all are measured, unless only the documentation is requested.
+    """
+    unknown = [case for case in options.cases if case not in CASES]
     if unknown:
-        raise MachineError(f"{unknown[0]} is no case: give some of {', '.join(CASES)}")
+        raise MachineError(f"{unknown[0]} is not a case; the cases are {', '.join(CASES)}")
     folder = state_dir() / "bench"
-    chosen: List[str] = list(cases) or ([] if docs else list(CASES))
+    chosen: List[str] = options.cases or ([] if options.write_docs else list(CASES))
     if chosen:
-        # Also who ends it from outside finds no nodes left.
+        # The nodes are removed as well when this is ended from outside.
         signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
         venv = ensure_venv()
-        playbooks = [collection(), *map(variant, variants), *map(other, others)]
+        playbooks = [collection(), *map(variant, options.variant), *map(other, options.other)]
+        placed = placement.decide(options.pin, options.quota)
         machine = instruments.machine(_ansible(str(venv / "bin" / "python")), _kubernetes())
+        series = int(time.time())
         for case in chosen:
             say(f"{report.TITLES[case]} ...")
-            settings = Settings(venv, playbooks, rounds, tuple(sizes))
+            settings = Settings(venv, playbooks, options.rounds, options.sizes, placed, series)
             runs: List[Run] = []
             try:
                 for run in CASES[case](settings):
                     runs.append(run)
-                    # What was measured stays when the next run fails.
-                    whole = report.save(Report(case, machine, runs), folder)
+                    # Earlier figures are kept when a later run fails.
+                    complete = report.save(Report(case, machine, runs, placed), folder)
             finally:
-                for ground in () if keep else settings.fields:
-                    ground.remove()
-            say("\n".join(report.lines(whole)))
+                for testbed in () if options.keep else settings.testbeds:
+                    testbed.remove()
+            say("\n".join(report.lines(complete)))
         say(f"figures and pictures are in {folder.relative_to(ROOT)}")
-    if docs:
-        written = report.write_docs(folder, DOCS, list(CASES))
-        say(f"written into docs/performance.md: {', '.join(written) or 'nothing, there are no figures'}")
+    if options.write_docs:
+        written = page.write_docs(folder, DOCS, list(CASES))
+        say(f"written into docs/performance.md: {', '.join(written) or 'nothing, as there are no figures'}")
     return 0
 
 

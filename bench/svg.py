@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pictures of measurements as SVG: what ran when on which host, and curves over the number of nodes. Pure."""
+"""SVG pictures of measurements: timelines of the tasks on each host, and curves over the number of nodes. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEFT = 90
 RIGHT = 20
 LANE = 22
 TOP = 44
-# Widths of letters at 11 pixels, about.
+# The approximate width of a letter at 11 pixels.
 LETTER = 6.2
 MOST_HOSTS = 12
 COLOURS = ("#4878a8", "#e0923a", "#5a9c5a", "#8a6bb0", "#b5843f", "#3f9aa0", "#b86a94", "#7d8a2e", "#6c7a89", "#a3624d")
@@ -37,7 +37,7 @@ def _open(width: int, height: int, title: str) -> List[str]:
 
 
 def tick(length: float, wanted: int = 10) -> float:
-    """A round distance between marks (1, 2 or 5 times a power of ten) that gives about ``wanted`` of them."""
+    """A round distance between ticks (1, 2 or 5 times a power of ten) that gives about ``wanted`` of them."""
     rough = length / wanted
     power = float(10 ** math.floor(math.log10(rough)))
     return next(power * factor for factor in (1.0, 2.0, 5.0, 10.0) if power * factor >= rough * 0.999)
@@ -49,7 +49,7 @@ def number(value: float) -> str:
 
 
 def shown_hosts(spans: Sequence[Span]) -> List[str]:
-    """The hosts that get a lane: all, or of many those that the run waited for longest."""
+    """The hosts that get a lane: all of a few, or of many those for which the run waited longest."""
     names = list(dict.fromkeys(span.host for span in spans))
     if len(names) <= MOST_HOSTS:
         return names
@@ -61,7 +61,7 @@ def shown_hosts(spans: Sequence[Span]) -> List[str]:
 
 
 def timeline(run: Run, title: str) -> str:
-    """A lane for each host, a bar for each task; those on the critical path have a red frame."""
+    """A lane for each host and a bar for each task; tasks on the critical path have a red frame."""
     hosts = shown_hosts(run.spans)
     names = list(dict.fromkeys(span.short for span in run.spans if span.status != "skipped"))
     colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
@@ -72,7 +72,7 @@ def timeline(run: Run, title: str) -> str:
     height = bottom + 40 + 16 * (1 + max((row for row, _column in _places(names)), default=0))
     total = len(dict.fromkeys(span.host for span in run.spans))
     if len(hosts) < total:
-        title += f" (the {len(hosts)} of {total} hosts that it waited for longest)"
+        title += f" ({len(hosts)} of {total} hosts, for which the run waited longest)"
     lines = _open(WIDTH, height, title)
     step = tick(run.wall)
     for index in range(int(run.wall / step) + 1):
@@ -82,7 +82,7 @@ def timeline(run: Run, title: str) -> str:
         lines.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{label}</text>')
     for row, host in enumerate(hosts):
         lines.append(f'<text x="{LEFT - 6}" y="{TOP + row * LANE + 14}" text-anchor="end">{escape(host)}</text>')
-    # Those of the critical path last, so that nothing hides their frames.
+    # Tasks on the critical path are drawn last, so that nothing hides their frames.
     for span in sorted(run.spans, key=lambda span: id(span) in chain):
         if span.host in hosts:
             lines += _bar(span, hosts.index(span.host), scale, colours.get(span.short, IDLE), id(span) in chain)
@@ -107,7 +107,7 @@ def _bar(span: Span, row: int, scale: float, colour: str, is_critical: bool) -> 
 
 
 def _places(names: Sequence[str]) -> List[Tuple[int, int]]:
-    """Row and column of each entry of the legend, three in a row."""
+    """Row and column of each legend entry, three in a row."""
     return [(index // 3, index % 3) for index in range(len(names) + 1)]
 
 
@@ -126,7 +126,7 @@ def _legend(names: Sequence[str], colours: Mapping[str, str], top: int) -> List[
 
 
 def curves(title: str, unit: str, lines: Mapping[str, Sequence[Tuple[float, float]]]) -> str:
-    """A curve for each name through points of (number of nodes, value); both axes begin at 0."""
+    """A curve for each name through its points (number of nodes, value); both axes start at 0."""
     width, height, left, bottom, top = 640, 320, 60, 40, 36
     most_x = max(x for points in lines.values() for x, _y in points)
     most_y = max(y for points in lines.values() for _x, y in points) or 1.0

@@ -17,6 +17,8 @@ import sys
 import time
 from typing import Dict, List, Optional, Sequence
 
+from bench.arguments import add_arguments as add_bench_arguments
+
 from . import inventory, nodes
 from .machine import ROOT, MachineError, cache_dir, ensure, ensure_venv, has, search_path, state_dir
 from .node_image import remove_images
@@ -83,22 +85,8 @@ def parser() -> argparse.ArgumentParser:
     e2e.set_defaults(run=command_e2e, root=True, rest=True)
     faults = commands.add_parser("faults", help="every fault at every moment; further arguments go to pytest")
     faults.set_defaults(run=command_faults, root=True, rest=True)
-    bench = commands.add_parser("bench", help="measure on lab nodes; docs/performance.md has the last figures")
-    bench.add_argument(
-        "cases", nargs="*", metavar="case", help="first, nothing, add, many, refused; all if none is named"
-    )
-    bench.add_argument("--rounds", type=int, default=3, help="how often each contestant runs (3)")
-    bench.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=(), metavar="N,N")
-    bench.add_argument(
-        "--other", action="append", default=[], metavar="NAME=playbook.yml:inventory", help="a playbook to compare with"
-    )
-    bench.add_argument(
-        "--variant", action="append", default=[], metavar="NAME=arguments", help="the collection with further arguments"
-    )
-    bench.add_argument(
-        "--write-docs", action="store_true", help="put the figures into docs/; without a case, only that"
-    )
-    bench.add_argument("--keep", action="store_true", help="leave the nodes there")
+    bench = commands.add_parser("bench", help="measure on lab nodes; docs/performance.md has the latest figures")
+    add_bench_arguments(bench)
     bench.set_defaults(run=command_bench, root=True)
     docs = commands.add_parser("docs", help="write the README's tables anew")
     docs.set_defaults(run=command_docs, root=False)
@@ -341,15 +329,7 @@ def command_bench(options: argparse.Namespace) -> int:
     """``./dev bench``"""
     from bench import run
 
-    return run.bench(
-        options.cases,
-        rounds=options.rounds,
-        sizes=options.sizes,
-        others=options.other,
-        variants=options.variant,
-        keep=options.keep,
-        docs=options.write_docs,
-    )
+    return run.bench(options)
 
 
 def command_docs(options: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash
 
-# What a person types on a node, as root. run.sh sends it over SSH with PART saying which. Each step
-# leaves a line on stdout: title, begin, end.
+# The commands that a person types on a node, as root. run.sh runs the part named by PART over SSH. Each step prints a
+# line with title, start and end.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 
@@ -19,7 +19,7 @@ system() {
     swapoff -a
     sed -i '/\sswap\s/s/^/#/' /etc/fstab
     printf 'overlay\nbr_netfilter\n' >/etc/modules-load.d/k8s.conf
-    # The kernel may have them built in.
+    # The modules may be built into the kernel.
     modprobe overlay || true
     modprobe br_netfilter || true
     printf '%s = 1\n' net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables net.ipv4.ip_forward \
@@ -78,7 +78,7 @@ init() {
     step "kubeadm init" kubeadm_init
 }
 
-# The command that kubeadm init shows for workers.
+# The join command for workers in the output of kubeadm init.
 show_join() {
     sed -n '/^kubeadm join/,$p' /root/kubeadm-init.log | tr -d '\\\n'
 }
@@ -91,7 +91,7 @@ join() {
     step "kubeadm join" kubeadm_join
 }
 
-# Each node's name, range of pods and address, as soon as all have theirs.
+# The name, pod range and address of each node, as soon as all nodes have them.
 show_nodes() {
     local found
     while true; do

@@ -3,26 +3,26 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# A cluster of one control plane and workers as a person makes it today: the commands of the handbooks over SSH, on all
-# nodes at the same time, without a pause between them. The environment says what and where:
+# Creates a cluster of one control plane and workers as a person does today: the commands of the handbooks over SSH, on
+# all nodes at the same time, without a pause between them. Environment variables:
 #
-#   SSH_CONFIG      for ssh -F          MARKS       file for the begin and end of each step
-#   CONTROL_PLANE   its name            WORKERS     their names
-#   PACKAGES        the repository      VERSION     of Kubernetes
-#   CONFIG          kubeadm's           POD_CIDR    the range of the pods
-#   IGNORED         preflight errors    SKIPPED     phases of kubeadm init to leave out
-#   IN_STEPS        not empty: all nodes are prepared before the control plane initialises
+#   SSH_CONFIG      the file for ssh -F             MARKS       the file for the start and end of each step
+#   CONTROL_PLANE   the control plane's name        WORKERS     the workers' names
+#   PACKAGES        the package repository          VERSION     the version of Kubernetes
+#   CONFIG          the configuration of kubeadm    POD_CIDR    the pod range
+#   IGNORED         preflight errors to ignore      SKIPPED     phases of kubeadm init to skip
+#   IN_STEPS        if not empty, all nodes are prepared before the control plane initializes
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-# on HOST PART [NAME=value...]: run a part of node.sh there as root.
+# on HOST PART [NAME=value...]: run a part of node.sh on the host as root.
 on() {
     local host=$1 part=$2
     shift 2
     ssh -F "$SSH_CONFIG" "$host" sudo env "$(printf '%q ' PART="$part" "$@")" bash -s <"$here/node.sh"
 }
 
-# The same, with its steps written down.
+# The same, with its steps recorded in MARKS.
 marked() {
     local host=$1
     on "$@" 2>>"$MARKS.log" | sed "s/^/$host\t/" >>"$MARKS"

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes when each task began and ended on each host to the JSON file named by KUBESTEAD_TIMELINE.
+"""Writes the start and end of each task on each host to the JSON file named by KUBESTEAD_TIMELINE.
 
-All it does while tasks run is to look at the clock and to keep the row.
+While tasks run it only reads the clock and keeps the rows in memory.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: timeline
 type: aggregate
-short_description: Begin and end of tasks as JSON
-description: Begin and end of tasks on each host as JSON, in the file named by E(KUBESTEAD_TIMELINE).
+short_description: Record the start and end of tasks as JSON
+description: Records the start and end of tasks on each host as JSON in the file named by E(KUBESTEAD_TIMELINE).
 """
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """One row for each task and host, also for skipped ones."""
+    """One row for each task and host, including skipped tasks."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -38,7 +38,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self.rows: list[dict[str, Any]] = []
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        """A host's task is handed to a process."""
+        """A host's task is given to a worker process."""
         self.begun[(host.get_name(), task._uuid)] = time.time()
         self.numbers.setdefault(task._uuid, len(self.numbers))
 
@@ -50,7 +50,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self.rows.append({**row, "begin": begin, "end": end})
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """A task that ended well."""
+        """A task that succeeded."""
         self._end(result, "changed" if result.result.get("changed") else "ok")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is measured, and that the hand-typed script is told what it needs."""
+"""The contestants, the variables of the script typed by hand, and the order of runs."""
 
 from __future__ import annotations
 
@@ -34,9 +34,30 @@ def test_another_playbook_is_given_by_path(tmp_path: Path) -> None:
     # Its inventory comes after the lab's.
     assert command.argv[1:] == ["-i", str(tmp_path / "lab.yml"), "-i", str(inventory), str(playbook), "--limit", "w3"]
     assert command.folder == tmp_path
-    for wrong in ("peer", f"collection={playbook}", f"by hand in steps={playbook}", f"peer={tmp_path}/none.yml"):
+    for wrong in (
+        "peer",
+        f"collection={playbook}",
+        f"by hand in steps={playbook}",
+        f"ping={playbook}",
+        f"peer={tmp_path}/none.yml",
+    ):
         with pytest.raises(MachineError, match="--other"):
             contestants.other(wrong)
+
+
+def test_the_ping_is_on_all_hosts_with_pipelining_and_records_its_times(tmp_path: Path) -> None:
+    lab, more = tmp_path / "lab.yml", tmp_path / "endpoints.json"
+    command = contestants.Ping().command(tmp_path, [lab, more])
+    assert command.argv == [
+        str(tmp_path / "bin" / "ansible"),
+        *("-i", str(lab), "-i", str(more)),
+        *("all", "-m", "ansible.builtin.ping"),
+    ]
+    assert command.environment["ANSIBLE_PIPELINING"] == "True"
+    assert command.environment["KUBESTEAD_TIMELINE"] == str(command.spans)
+    assert not contestants.Ping().ours
+    # The same ansible.cfg applies to both, for forks and the like.
+    assert command.folder == contestants.collection().command(tmp_path, [lab]).folder
 
 
 def test_a_variant_is_the_collection_with_arguments() -> None:
@@ -72,7 +93,7 @@ def test_the_script_is_given_every_variable_it_names(tmp_path: Path) -> None:
 
 
 def test_contestants_take_turns_there_and_back() -> None:
-    assert cases.turns(2, ["a", "b", "c"]) == [(0, "a"), (0, "b"), (0, "c"), (1, "c"), (1, "b"), (1, "a")]
+    assert cases.schedule(2, ["a", "b", "c"]) == [(0, "a"), (0, "b"), (0, "c"), (1, "c"), (1, "b"), (1, "a")]
 
 
 def test_an_endpoint_is_a_node_of_its_own() -> None:

@@ -14,20 +14,24 @@ from bench.records import Span
 
 def test_three_figures_of_a_series() -> None:
     assert figures.three([3.0, 1.0, 2.0]).text() == "1.0 / 2.0 / 3.0"
-    assert figures.median([4.0, 1.0, 2.0, 3.0]) == 2.5
-    with pytest.raises(ValueError, match="nothing"):
-        figures.median([])
+    assert figures.three([4.0, 1.0, 2.0, 3.0]).middle == 2.5
+    assert figures.three([3.0, 1.0, 2.0]).spread() == "2.00 (1.00 to 3.00)"
+    assert figures.three([2.0]).spread() == "2.00"
 
 
 def test_a_ratio_compares_each_round_within_itself() -> None:
-    # In the second round the machine was twice as slow for both.
-    assert figures.ratio([8.0, 16.0, 8.0], [10.0, 20.0, 10.0]) == pytest.approx(0.8)
+    # In the second round the machine was twice as slow for both, and 10 % faster for one of them.
+    found = figures.paired_ratios({0: 8.0, 1: 14.0, 2: 8.0}, {0: 10.0, 1: 20.0, 2: 10.0})
+    assert found == figures.Three(pytest.approx(0.7), pytest.approx(0.8), pytest.approx(0.8))
 
 
-def test_what_a_node_more_costs_is_the_slope() -> None:
-    assert figures.slope([(10, 6.0), (50, 26.0), (100, 51.0)]) == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="two different"):
-        figures.slope([(10, 1.0), (10, 2.0)])
+def test_rounds_without_a_counterpart_are_left_out() -> None:
+    assert figures.paired_ratios({0: 8.0, 1: 30.0}, {0: 10.0, 2: 5.0}) == figures.three([0.8])
+    assert figures.paired_ratios({0: 8.0}, {1: 10.0}) is None
+    # Nodes that did less than while idle are no base for a ratio, but for a difference.
+    assert figures.paired_ratios({0: 8.0, 1: 3.0}, {0: -0.5, 1: 2.0}) == figures.three([1.5])
+    assert figures.paired_differences({0: 8.0, 1: 3.0}, {0: -0.5, 2: 2.0}) == figures.three([8.5])
+    assert figures.paired_differences({0: 8.0}, {}) is None
 
 
 SPANS = [

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the instruments leave is read right."""
+"""The output of the instruments is read correctly."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ COUNTERS = {
 
 
 def test_each_command_and_each_file_transfer_is_a_round_trip() -> None:
-    assert parsing.sessions(LOG) == (3, 1)
-    assert parsing.sessions("") == (0, 0)
+    assert parsing.round_trips(LOG) == 3
+    assert parsing.round_trips("") == 0
 
 
 def test_bytes_are_counted_for_each_address() -> None:
