@@ -14,7 +14,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from . import figures
 from .contestants import BY_HAND, IN_STEPS, OURS, PING
 from .figures import Three
-from .records import Moment, Report, Run
+from .records import Key, Moment, Report, Run
 
 BASELINES = (BY_HAND, IN_STEPS, PING)
 
@@ -23,8 +23,8 @@ BASELINES = (BY_HAND, IN_STEPS, PING)
 class Comparison:
     """The ratios of a contestant's figures to those of its ``base``, on ``size`` nodes.
 
-    ``node_excess`` is the CPU seconds of each node beyond those of the base. A figure is None when no round has a value
-    of both.
+    ``node_excess`` is the CPU seconds of each node beyond those of the base; see :meth:`.Report.worked_on`. A figure is
+    None when no round has a value of both.
     """
 
     size: int
@@ -55,23 +55,24 @@ def comparisons(report: Report) -> List[Comparison]:
             continue
         for base in (*BASELINES, OURS):
             if base != name and base in names:
-                found.append(_compare(size, name, base, report.of((name, size)), report.of((base, size))))
+                found.append(_compare(report, (name, size), (base, size), base))
         if report.case == "add" and size != sizes[0]:
-            base = f"the same with {sizes[0]} nodes"
-            found.append(_compare(size, name, base, report.of((name, size)), report.of((name, sizes[0]))))
+            found.append(_compare(report, (name, size), (name, sizes[0]), f"the same with {sizes[0]} nodes"))
     return [one for one in found if one.wall is not None]
 
 
-def _compare(size: int, name: str, base: str, runs: Sequence[Run], base_runs: Sequence[Run]) -> Comparison:
+def _compare(report: Report, key: Key, base_key: Key, base: str) -> Comparison:
+    runs, base_runs = report.of(key), report.of(base_key)
+
     def ratio(figure: Callable[[Run], float]) -> Optional[Three]:
         return figures.paired_ratios(_by_moment(runs, figure), _by_moment(base_runs, figure))
 
     def per_node(run: Run) -> float:
-        return run.node_cpu / run.size
+        return run.node_cpu / report.worked_on(run.size)
 
     return Comparison(
-        size,
-        name,
+        key[1],
+        key[0],
         base,
         wall=ratio(lambda run: run.wall),
         control_cpu=ratio(lambda run: run.control_cpu),

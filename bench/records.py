@@ -106,6 +106,10 @@ class Report:
         """The runs of one contestant at one size."""
         return [run for run in self.runs if run.key == key]
 
+    def worked_on(self, size: int) -> int:
+        """The number of nodes that a run works on: in ``add`` only the new one, otherwise all ``size``."""
+        return 1 if self.case == "add" else size
+
     def typical(self, key: Key) -> Run:
         """The run whose wall time is nearest to the median."""
         runs = self.of(key)

@@ -116,20 +116,20 @@ def machine_line(report: Report) -> str:
     )
     rounds = max(len(report.of(key)) for key in report.keys())
     load = figures.three([run.load for run in report.runs])
-    busy = f" Its load average before a run: {load.text()}." if load.most else ""
+    busy = f" Load average before a run: {load.text()}." if load.most else ""
     return f"{rounds} round{'s' * (rounds > 1)}. Machine: {machine}. {report.placement.text}{busy}"
 
 
 def node_cpu(report: Report, key: Key) -> str:
     """The nodes' CPU seconds above idle, of all nodes and of each."""
     cpu = statistics.median([run.node_cpu for run in report.of(key)])
-    return f"{cpu:.1f} ({cpu / key[1]:.2f})"
+    return f"{cpu:.1f} ({cpu / report.worked_on(key[1]):.2f})"
 
 
 def control_cpu(report: Report, key: Key) -> str:
     """The control machine's CPU seconds, in total and for each node."""
     cpu = statistics.median([run.control_cpu for run in report.of(key)])
-    return f"{cpu:.1f} ({cpu / key[1]:.2f})"
+    return f"{cpu:.1f} ({cpu / report.worked_on(key[1]):.2f})"
 
 
 def lines(report: Report) -> List[str]:

@@ -147,6 +147,9 @@ def test_one_node_more_is_compared_with_the_smallest_cluster() -> None:
     (found,) = comparison.comparisons(add)
     assert (found.size, found.base) == (300, "the same with 3 nodes")
     assert found.wall is not None and found.wall.spread() == "1.05"
+    # The run works on the new node alone.
+    assert report.node_cpu(add, ("collection", 300)) == "6.0 (6.00)"
+    assert found.node_excess is not None and found.node_excess.middle == 0.0
 
 
 def test_the_cost_of_an_additional_node_is_the_slope() -> None:
@@ -173,7 +176,7 @@ def test_the_report_names_machine_placement_and_load() -> None:
     assert line.startswith("3 rounds. Machine: 2 x Fast One, 8 GB, kernel 6.1, cgroup v2. The control machine and ")
     assert "load average" not in line
     busy = dataclasses.replace(FIRST, runs=[dataclasses.replace(one, load=2.5) for one in FIRST.runs])
-    assert report.machine_line(busy).endswith("Its load average before a run: 2.5 / 2.5 / 2.5.")
+    assert report.machine_line(busy).endswith("Load average before a run: 2.5 / 2.5 / 2.5.")
     pinned = dataclasses.replace(FIRST, placement=PINNED)
     assert "The control machine runs on CPU 0, the nodes on CPU 1; each node may use 0.5 CPUs." in report.machine_line(
         pinned
