@@ -19,6 +19,13 @@ from lab.machine import MachineError
 from lab.podman import host_facts, podman
 
 ROOT = pathlib.Path("/sys/fs/cgroup")
+# A node that has just started or joined has background work for a while. It ends when a window of time has at most this
+# much less of it than the one before: a part, or CPU seconds per second.
+SETTLED_PART = 0.2
+SETTLED_RATE = 0.02
+# As long as the kubelet's longest usual period.
+WINDOW_SECONDS = 10.0
+MOST_WINDOWS = 9
 # Endpoints must not leave the limits of their container. On v2 a group with subgroups holds no processes itself.
 V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset")
 ENDPOINTS = "kubestead-endpoints"
@@ -35,6 +42,11 @@ class Sample:
 def rate(before: Sample, after: Sample) -> float:
     """CPU seconds used per second between two samples."""
     return (after.cpu - before.cpu) / (after.moment - before.moment)
+
+
+def has_settled(earlier: float, later: float) -> bool:
+    """Whether nodes are idle, by their CPU seconds per second in two windows: they do not decrease any more."""
+    return earlier - later <= max(SETTLED_PART * earlier, SETTLED_RATE)
 
 
 def above_idle(before: Sample, after: Sample, idle: float) -> float:
@@ -99,6 +111,21 @@ def sample(files: Sequence[pathlib.Path]) -> Sample:
     """The CPU usage of all ``files`` of :func:`usage_files` now."""
     read = usage_v2 if host_facts().cgroup_v2 else usage_v1
     return Sample(time.monotonic(), sum(read(path.read_text(encoding="utf-8")) for path in files))
+
+
+def idle_rate(files: Sequence[pathlib.Path]) -> float:
+    """Wait until the nodes have settled; returns their CPU seconds per second over the last two windows.
+
+    Nodes that are still busy after :data:`MOST_WINDOWS` are taken as they are.
+    """
+    samples = [sample(files)]
+    while True:
+        time.sleep(WINDOW_SECONDS)
+        samples.append(sample(files))
+        if len(samples) > 2 and (
+            len(samples) > MOST_WINDOWS or has_settled(rate(*samples[-3:-1]), rate(*samples[-2:]))
+        ):
+            return rate(samples[-3], samples[-1])
 
 
 def endpoint_groups(container: str) -> List[pathlib.Path]:

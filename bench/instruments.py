@@ -16,7 +16,6 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Sequence
 
@@ -41,8 +40,6 @@ table inet {TABLE} {{
 SSHD_DROP_IN = "/etc/ssh/sshd_config.d/00-bench.conf"
 METER = pathlib.Path(__file__).with_name("meter.py")
 TAIL = 30
-# How long the idle nodes are measured before a run: as long as the kubelet's longest period.
-IDLE_SECONDS = 10.0
 BOOT_SECONDS = 60
 
 
@@ -126,10 +123,8 @@ def measure(
     _nft("delete", "table", "inet", TABLE, check=False)
     _nft("-f", "-", text=RULES)
     usage = cgroups.usage_files(list(dict.fromkeys(host.container for host in hosts)))
-    idle_start = cgroups.sample(usage)
-    time.sleep(IDLE_SECONDS)
+    idle = cgroups.idle_rate(usage)
     start = cgroups.sample(usage)
-    idle = cgroups.rate(idle_start, start)
     with tempfile.TemporaryDirectory(prefix="kubestead-bench-") as folder:
         result = pathlib.Path(folder) / "cost.json"
         output = pathlib.Path(folder) / "output"

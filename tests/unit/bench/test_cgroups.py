@@ -46,6 +46,37 @@ def test_idle_use_is_subtracted_for_the_time_of_the_run() -> None:
     assert cgroups.above_idle(Sample(110.0, 52.0), Sample(120.0, 53.0), idle) == pytest.approx(-1.0)
 
 
+def test_nodes_have_settled_when_their_use_no_longer_decreases() -> None:
+    assert not cgroups.has_settled(1.0, 0.7)
+    assert cgroups.has_settled(1.0, 0.85)
+    assert cgroups.has_settled(0.3, 0.5)
+    # A tenth of nearly nothing is noise.
+    assert cgroups.has_settled(0.02, 0.001)
+
+
+def test_idle_use_is_that_of_the_last_windows_once_nodes_have_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter([0.0, 10.0, 15.0, 17.0, 19.2, 40.0])
+    moments = iter(range(0, 100, 10))
+    monkeypatch.setattr(cgroups, "sample", lambda _files: Sample(float(next(moments)), next(used)))
+    monkeypatch.setattr(cgroups.time, "sleep", lambda _seconds: None)
+    assert cgroups.idle_rate([]) == pytest.approx(0.21)
+
+
+def test_nodes_that_stay_busy_are_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Sample] = []
+
+    def sample(_files: object) -> Sample:
+        number = len(taken)
+        taken.append(Sample(10.0 * number, 10.0 * sum(0.5**n for n in range(number))))
+        return taken[-1]
+
+    monkeypatch.setattr(cgroups, "sample", sample)
+    monkeypatch.setattr(cgroups, "SETTLED_RATE", 0.0)
+    monkeypatch.setattr(cgroups.time, "sleep", lambda _seconds: None)
+    cgroups.idle_rate([])
+    assert len(taken) == cgroups.MOST_WINDOWS + 1
+
+
 def test_the_group_is_the_containers_own_not_one_below() -> None:
     assert cgroups.container_group(V1, ID, "cpuacct") == f"libpod_parent/libpod-{ID}"
     assert cgroups.container_group(V1, ID, "cpuset") == f"libpod_parent/libpod-{ID}"
