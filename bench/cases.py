@@ -36,6 +36,9 @@ ADMIN = "/etc/kubernetes/admin.conf"
 THREE = ("cp1", "w1", "w2")
 NEW_NODE = "n1"
 SET = "bench"
+# Inventories beside the lab's.
+PLACEMENT, ENDPOINTS = "placement.json", "endpoints.json"
+IGNORED = "cluster_ignore_preflight_errors"
 NO_NETWORK = ("-e", "cni_plugin=none")
 
 
@@ -49,9 +52,9 @@ class Testbed:
 
     @property
     def inventories(self) -> List[pathlib.Path]:
-        """The lab's inventory, and that of the endpoints."""
-        more = self.inventory.parent / "endpoints.json"
-        return [self.inventory, *([more] if more.exists() else [])]
+        """The lab's inventory, and those of the placement and the endpoints where they are needed."""
+        more = [self.inventory.parent / name for name in (PLACEMENT, ENDPOINTS)]
+        return [self.inventory, *(path for path in more if path.exists())]
 
     @property
     def hosts(self) -> List[WatchedHost]:
@@ -74,13 +77,19 @@ class Testbed:
         """Write the inventory of the endpoints, with the variables ``given`` for all hosts."""
         hosts = {one.name: {"ansible_host": one.address} for one in self.endpoints}
         content = {"all": {"vars": dict(given), "children": {"workers": {"hosts": hosts}}}}
-        (self.inventory.parent / "endpoints.json").write_text(json.dumps(content), encoding="utf-8")
+        (self.inventory.parent / ENDPOINTS).write_text(json.dumps(content), encoding="utf-8")
+
+    def allow_one_cpu(self, venv: pathlib.Path) -> None:
+        """Let kubeadm accept nodes with a single CPU, which is less than it requires."""
+        ignored = variables(venv, [self.inventory], THREE[0]).get(IGNORED, [])
+        content = {"all": {"vars": {IGNORED: [*ignored, "NumCPU"]}}}
+        (self.inventory.parent / PLACEMENT).write_text(json.dumps(content), encoding="utf-8")
 
     def remove(self) -> None:
         """Remove the nodes and the files written about them."""
         nodes.destroy(self.set_name)
         endpoints.sweep()
-        for name in ("endpoints.json", "timeline.json", "marks", "marks.log"):
+        for name in (PLACEMENT, ENDPOINTS, "timeline.json", "marks", "marks.log"):
             (self.inventory.parent / name).unlink(missing_ok=True)
         remove_inventory(self.set_name)
 
@@ -109,6 +118,8 @@ def fresh_nodes(settings: Settings, set_name: str, names: Sequence[str]) -> Test
         # Known before it exists, so that it is removed when a node does not start.
         settings.testbeds.append(testbed)
     prepare_set(set_name, names, nodes.Options(fresh=True, extra=settings.placement.node_arguments()))
+    if settings.placement.one_cpu:
+        testbed.allow_one_cpu(settings.venv)
     instruments.watch([f"{set_name}-{name}" for name in names])
     return testbed
 
@@ -152,7 +163,7 @@ def first(settings: Settings) -> Iterator[Run]:
     for number, contestant in schedule(settings.rounds, [*hands, *settings.playbooks]):
         testbed = fresh_nodes(settings, set_name, THREE)
         if contestant in hands:
-            given = variables(settings.venv, testbed.inventory, THREE[0])
+            given = variables(settings.venv, testbed.inventories, THREE[0])
             in_steps = contestant.name == IN_STEPS
             command = by_hand(set_name, THREE[0], THREE[1:], given, settings.venv, in_steps)
         else:
@@ -279,7 +290,7 @@ def _cluster(settings: Settings, set_name: str, playbook: Playbook, sizes: Seque
     """A cluster of a contestant, with carriers for endpoints."""
     carriers = _carriers(sizes)
     testbed = fresh_nodes(settings, set_name, ["cp1", *carriers])
-    version = variables(settings.venv, testbed.inventory, "cp1")["cluster_kubernetes_version"]
+    version = variables(settings.venv, testbed.inventories, "cp1")["cluster_kubernetes_version"]
     # Endpoints have no kubelet, and must stay ready.
     argument: Any = {"node-monitor-grace-period": "24h"}
     if minor_of(version) >= (1, 31):
@@ -310,13 +321,13 @@ def _add_endpoints(
 
 def _grow(settings: Settings, testbed: Testbed, playbook: Playbook, size: int) -> None:
     """Grow the cluster to ``size`` nodes with nothing left to do on any of them."""
-    given = json.loads((testbed.inventory.parent / "endpoints.json").read_text(encoding="utf-8"))["all"]["vars"]
+    given = json.loads((testbed.inventory.parent / ENDPOINTS).read_text(encoding="utf-8"))["all"]["vars"]
     carriers = [node.name for node in nodes.listed(testbed.set_name) if node.name.startswith("w")]
     made = _add_endpoints(settings, testbed, size, carriers, joined=True)
     if not made:
         return
     testbed.write_endpoints(given)
-    version = variables(settings.venv, testbed.inventory, "cp1")["cluster_kubernetes_version"]
+    version = variables(settings.venv, testbed.inventories, "cp1")["cluster_kubernetes_version"]
     testbed.kubectl("create -f -", endpoints.node_objects(made, version))
     wall = _run(settings, testbed, playbook, size, "--forks", "10").wall
     say(f"  {testbed.set_name}: {size} nodes have nothing left to do after {duration(wall)}")

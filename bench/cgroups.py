@@ -122,10 +122,11 @@ def idle_rate(files: Sequence[pathlib.Path]) -> float:
     while True:
         time.sleep(WINDOW_SECONDS)
         samples.append(sample(files))
-        if len(samples) > 2 and (
-            len(samples) > MOST_WINDOWS or has_settled(rate(*samples[-3:-1]), rate(*samples[-2:]))
-        ):
-            return rate(samples[-3], samples[-1])
+        if len(samples) < 3:
+            continue
+        first, middle, last = samples[-3:]
+        if len(samples) > MOST_WINDOWS or has_settled(rate(first, middle), rate(middle, last)):
+            return rate(first, last)
 
 
 def endpoint_groups(container: str) -> List[pathlib.Path]:

@@ -25,7 +25,7 @@ OURS = "collection"
 # Each node at its own pace, as a person with a window for each node works; and one step on all nodes before the next,
 # as the handbooks have it.
 BY_HAND, IN_STEPS = "by hand", "by hand in steps"
-# The floor of what Ansible takes for one round trip to each host.
+# The floor: the least that Ansible takes to run one module on each host.
 PING = "ping"
 PLUGINS = pathlib.Path(__file__).with_name("callback_plugins")
 RUN = pathlib.Path(__file__).parent / "by_hand" / "run.sh"
@@ -66,7 +66,7 @@ class Playbook:
 
 @dataclass(frozen=True)
 class Ping:
-    """``ansible -m ping`` with pipelining on all hosts: the least that Ansible takes for a round trip to each host."""
+    """``ansible -m ping`` with pipelining on all hosts: the least that Ansible takes to run a module on each host."""
 
     name: str = PING
     ours: bool = False
@@ -140,9 +140,9 @@ def other(text: str) -> Playbook:
     return Playbook(name, pathlib.Path(playbook).resolve(), os.path.abspath(inventory) if inventory else "")
 
 
-def variables(venv: pathlib.Path, inventory: pathlib.Path, host: str) -> Dict[str, Any]:
-    """A host's variables in an inventory."""
-    argv = [str(venv / "bin" / "ansible-inventory"), "-i", str(inventory), "--host", host]
+def variables(venv: pathlib.Path, inventories: Sequence[pathlib.Path], host: str) -> Dict[str, Any]:
+    """A host's variables in the inventories."""
+    argv = [str(venv / "bin" / "ansible-inventory"), *_inventory_arguments(inventories), "--host", host]
     done = subprocess.run(argv, capture_output=True, encoding="utf-8", env=tool_environment(venv), cwd=ROOT)
     if done.returncode:
         raise MachineError(f"ansible-inventory failed: {done.stderr.strip()}")

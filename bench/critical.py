@@ -10,8 +10,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from .records import Span
 
-# Seconds. On a busy machine a process can take the next host before the end of its previous task is recorded.
+# Seconds by which the recorded end of a span may be later than the start of the span that waited for it. A worker
+# process takes the next host of the same task before the end of its previous one is recorded: on a busy machine long
+# before.
 SLACK = 0.05
+SAME_TASK_SLACK = 0.5
 
 
 def path(spans: Sequence[Span]) -> List[Span]:
@@ -25,8 +28,13 @@ def path(spans: Sequence[Span]) -> List[Span]:
     while rest:
         chosen = rest[-1]
         chain.append(chosen)
-        rest = [span for span in rest if span.end <= chosen.begin + SLACK and span is not chosen]
+        rest = [span for span in rest if span is not chosen and _precedes(span, chosen)]
     return chain[::-1]
+
+
+def _precedes(earlier: Span, later: Span) -> bool:
+    slack = SAME_TASK_SLACK if earlier.number == later.number else SLACK
+    return earlier.begin <= later.begin and earlier.end <= later.begin + slack
 
 
 def shares(spans: Sequence[Span], wall: float) -> List[Tuple[str, float]]:

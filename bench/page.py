@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import statistics
 from typing import Dict, List, Sequence
 
@@ -18,24 +19,32 @@ from .records import Key, Report
 
 PAGE = "performance.md"
 RATIOS = "ratios"
+HEAD = (
+    "| case | nodes | contestant | compared with | wall time | control machine: CPU time | nodes: CPU time"
+    " | CPU s more per node |"
+)
+# A line with ratios; the case, without its placement.
+ROW = re.compile(r"^[|-] `([a-z]+)")
 
 
-def ratios(reports: Sequence[Report]) -> str:
-    """The section with the ratios of all reports."""
-    lines = [
-        "## Ratios",
-        "",
-        "| case | nodes | contestant | compared with | wall time | control machine: CPU time | nodes: CPU time"
-        " | CPU s more per node |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def ratios(reports: Sequence[Report], cases: Sequence[str], before: str = "") -> str:
+    """The section with the ratios of all cases, in the order of ``cases``.
+
+    ``before`` is the section as it is now: what it has of cases that are not in ``reports`` is kept.
+    """
+    measured = {one.case for one in reports}
+    old = [(match[1], line) for line in before.splitlines() if (match := ROW.match(line))]
+    found = [(case, line) for case, line in old if case not in measured]
     for one in reports:
-        for found in comparisons(one):
-            cells = (found.wall, found.control_cpu, found.node_cpu, found.node_excess)
-            row = [f"`{one.name}`", found.size, found.contestant, found.base, *map(report.spread, cells)]
-            lines.append(f"| {' | '.join(map(str, row))} |")
-    growing = [f"- `{one.name}`, {line}." for one in reports for line in report.growth_lines(one)]
-    return "\n".join([*lines, "", *growing]).strip()
+        for compared in comparisons(one):
+            cells = (compared.wall, compared.control_cpu, compared.node_cpu, compared.node_excess)
+            row = [f"`{one.name}`", compared.size, compared.contestant, compared.base, *map(report.spread, cells)]
+            found.append((one.case, f"| {' | '.join(map(str, row))} |"))
+        found += [(one.case, f"- `{one.name}`, {line}.") for line in report.growth_lines(one)]
+    lines = [line for case in cases for name, line in found if name == case]
+    rows = [line for line in lines if line.startswith("|")]
+    notes = [line for line in lines if line.startswith("-")]
+    return "\n".join(["## Ratios", "", HEAD, "|---" * (HEAD.count("|") - 1) + "|", *rows, "", *notes]).strip()
 
 
 def table(one: Report) -> List[str]:
@@ -91,13 +100,18 @@ def section(reports: Sequence[Report], folder: str) -> str:
     return "\n".join(lines).strip()
 
 
-def put_section(text: str, name: str, content: str) -> str:
-    """The page with a section replaced. Raises :class:`MachineError` when the page lacks the markers around it."""
+def get_section(text: str, name: str) -> str:
+    """A section of the page. Raises :class:`MachineError` when the page lacks the markers around it."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     if start not in text or end not in text:
         raise MachineError(f"docs/{PAGE} lacks the marker {start} or {end}")
-    before, rest = text.split(start, 1)
-    return f"{before}{start}\n\n{content}\n\n{end}{rest.split(end, 1)[1]}"
+    return text.split(start, 1)[1].split(end, 1)[0]
+
+
+def put_section(text: str, name: str, content: str) -> str:
+    """The page with a section replaced. Raises :class:`MachineError` as :func:`get_section` does."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    return text.replace(f"{start}{get_section(text, name)}{end}", f"{start}\n\n{content}\n\n{end}", 1)
 
 
 def load_reports(folder: pathlib.Path, cases: Sequence[str]) -> Dict[str, List[Report]]:
@@ -112,14 +126,18 @@ def load_reports(folder: pathlib.Path, cases: Sequence[str]) -> Dict[str, List[R
 
 
 def write_docs(folder: pathlib.Path, docs: pathlib.Path, cases: Sequence[str]) -> List[str]:
-    """Write the figures of all measured cases into the documentation; returns the names of the cases."""
+    """Write the figures of all measured cases into the documentation; returns the names of the cases.
+
+    Cases that were not measured here keep their figures.
+    """
     page = docs / PAGE
     images = docs / "performance"
     found = load_reports(folder, cases)
     if not found:
         return []
     text = page.read_text(encoding="utf-8")
-    text = put_section(text, RATIOS, ratios([one for reports in found.values() for one in reports]))
+    every = [one for reports in found.values() for one in reports]
+    text = put_section(text, RATIOS, ratios(every, cases, get_section(text, RATIOS)))
     images.mkdir(exist_ok=True)
     for case, reports in found.items():
         for old in images.glob(f"{case}-*.svg"):

@@ -44,6 +44,11 @@ class Placement:
             shared = "The control machine and the nodes share all CPUs"
         return shared + (f"; each node may use {self.quota:g} CPUs." if self.quota else ".")
 
+    @property
+    def one_cpu(self) -> bool:
+        """Whether the nodes run on a single CPU."""
+        return len(cpu_numbers(self.nodes)) == 1
+
     def control_prefix(self) -> List[str]:
         """What precedes the control machine's command."""
         return ["taskset", "--cpu-list", self.control] if self.control else []

@@ -65,6 +65,19 @@ def test_waiting_for_a_free_process_is_the_tasks_own_time() -> None:
     assert critical.shares(queued, 4.0) == [("observe", pytest.approx(2.5)), ("(between tasks)", pytest.approx(1.5))]
 
 
+def test_a_process_that_is_free_before_its_end_is_recorded_leaves_no_gap() -> None:
+    queued = [
+        Span(0, "observe", "w1", 1.0, 8.2),
+        Span(0, "observe", "w2", 1.0, 9.5),
+        Span(0, "observe", "w3", 8.1, 10.3),
+    ]
+    assert [span.host for span in critical.path(queued)] == ["w1", "w3"]
+    assert critical.shares(queued, 11.0) == [("observe", pytest.approx(9.3)), ("(between tasks)", pytest.approx(1.7))]
+    # Another task does not start before the one it waits for.
+    other = [*queued[:2], Span(1, "plan", "w3", 8.1, 10.3)]
+    assert [span.host for span in critical.path(other)] == ["w3"]
+
+
 def test_a_task_of_a_role_is_shown_without_its_collection() -> None:
     assert Span(0, "some.collection.join : Join the workers", "w1", 0.0, 1.0).short == "join: Join the workers"
     assert Span(0, "Plan", "w1", 0.0, 1.0).short == "Plan"

@@ -43,6 +43,8 @@ def test_the_placement_reaches_command_and_containers() -> None:
     assert both.name == "pin-quota-0.5"
     assert Placement(quota=2.0).node_arguments() == ("--cpus=2",)
     assert Placement("0", "1").name == "pin"
+    # kubeadm requires two CPUs.
+    assert Placement("0", "1").one_cpu and not both.one_cpu and not default.one_cpu
 
 
 def test_a_container_may_use_the_quota_of_all_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,7 +186,16 @@ def test_the_report_names_machine_placement_and_load() -> None:
 PAGE = """\
 before
 <!-- ratios: start -->
-old
+
+## Ratios
+
+| case | nodes |
+|---|---|
+| `many` | 7 | of an old measurement |
+| `nothing-pin` | 3 | of an earlier measurement |
+
+- `many`, old.
+
 <!-- ratios: end -->
 <!-- nothing: start -->
 unmeasured
@@ -213,6 +222,8 @@ def test_the_page_gets_the_figures_between_its_markers(tmp_path: Path) -> None:
     assert "- `many`, collection: each additional node takes 500 ms" in text
     assert "| 100 | collection | 51.0 / 51.0 / 51.0 | 17.0 (0.17) | 6.0 (0.06) | 100 | 5 / 3 | 75 / 15 |" in text
     assert text.index("1.50") < text.index("51.0 / 51.0")
+    # What was not measured here stays, in the order of the cases.
+    assert text.index("| `nothing-pin` | 3 | of an earlier measurement |\n") < text.index("| `many` | 100 |")
     assert "(performance/many-seconds.svg)" in text and (docs / "performance" / "many-seconds.svg").exists()
     assert not stale.exists()
     with pytest.raises(MachineError, match="lacks the marker"):
