@@ -35,7 +35,7 @@ class ActionModule(NodeAction):
         if result.get("failed") or not destination:
             return result
         path = kubeconfig_copy.copy_path(str(destination))
-        result["copy"] = path
+        result["local_kubeconfig"] = path
         here = System()
         step = kubeconfig_copy.plan_copy(
             here, path, None if source is None else from_dict(kubeconfig.KubeconfigSummary, source)

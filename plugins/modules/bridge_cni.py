@@ -22,38 +22,12 @@ author:
   - the kubestead authors (@kubestead)
 options:
   nodes:
-    description: All nodes of the cluster, as M(kubestead.cluster.cluster_nodes_info) returns them.
+    description:
+      - All nodes of the cluster, as M(kubestead.cluster.cluster_nodes_info) returns them. Each needs a C(name);
+        C(pod_cidrs), C(addresses) and, for a node that joins later in a dry run, C(foreseen) are read as well.
     type: list
     elements: dict
     required: true
-    suboptions:
-      name:
-        description: The node's name.
-        type: str
-        required: true
-      pod_cidrs:
-        description: Its pod range, or one of each family.
-        type: list
-        elements: str
-        default: []
-      addresses:
-        description: Its addresses.
-        type: list
-        elements: str
-        default: []
-      ready:
-        description: Not used here.
-        type: bool
-      silent:
-        description: Not used here.
-        type: bool
-      message:
-        description: Not used here.
-        type: str
-      foreseen:
-        description: Whether the node is still to join; it has no pod range yet. For dry runs alone.
-        type: bool
-        default: false
   pod_cidr:
     description: The range of all pods, or one of each family separated by a comma.
     type: str
@@ -106,6 +80,8 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
@@ -114,17 +90,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network impo
 
 def argument_spec() -> Dict[str, Any]:
     """The module's options."""
-    node = {
-        "name": {"type": "str", "required": True},
-        "pod_cidrs": {"type": "list", "elements": "str", "default": []},
-        "addresses": {"type": "list", "elements": "str", "default": []},
-        "ready": {"type": "bool"},
-        "silent": {"type": "bool"},
-        "message": {"type": "str"},
-        "foreseen": {"type": "bool", "default": False},
-    }
     return {
-        "nodes": {"type": "list", "elements": "dict", "options": node, "required": True},
+        "nodes": {"type": "list", "elements": "dict", "required": True},
         "pod_cidr": {"type": "str", "required": True},
         "node_name": {"type": "str", "default": ""},
         "mtu": {"type": "int", "default": 0},
@@ -135,10 +102,9 @@ def argument_spec() -> Dict[str, Any]:
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out."""
     params = module.params
-    nodes = [
-        kube_nodes.Node(node["name"], node["pod_cidrs"], node["addresses"], foreseen=node["foreseen"])
-        for node in params["nodes"]
-    ]
+    if not all(node.get("name") for node in params["nodes"]):
+        raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")
+    nodes = [from_dict(kube_nodes.Node, node) for node in params["nodes"]]
     options = bridge.BridgeOptions(
         params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
     )

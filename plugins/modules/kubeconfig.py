@@ -74,7 +74,7 @@ kubeconfig:
   returned: success
   type: str
   sample: /home/admin/.kube/config
-copy:
+local_kubeconfig:
   description: The kubeconfig on the control machine; empty when none was asked for.
   returned: success
   type: str
@@ -127,7 +127,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     result.update(
         user=state.user,
         kubeconfig=state.path,
-        copy="",
+        local_kubeconfig="",
         server=source.servers[0] if source and source.servers else "",
         source=to_dict(state.source),
     )

@@ -11,8 +11,9 @@ import os
 import re
 import tempfile
 import urllib.error
-import urllib.request
 from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ansible.module_utils import urls
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
@@ -131,7 +132,7 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 def _download(url: str) -> bytes:
     fix = "check the network and proxy of this machine, or give a path"
     try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer:  # the scheme was checked
+        with urls.open_url(url, timeout=DOWNLOAD_TIMEOUT, use_netrc=False) as answer:  # the scheme was checked
             data: bytes = answer.read(_LIMIT + 1)
     except urllib.error.HTTPError as err:
         raise OptionError(
@@ -139,7 +140,7 @@ def _download(url: str) -> bytes:
             "can't be fetched: {0} answers {1} {2}".format(url, err.code, err.reason),
             "correct the URL or cni_calico_version, or give a path",
         ) from None
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, urls.ConnectionError) as err:
         why = getattr(err, "reason", None) or err
         raise OptionError("cni_calico_manifest", "can't be fetched: {0}: {1}".format(url, why), fix) from None
     if len(data) > _LIMIT:

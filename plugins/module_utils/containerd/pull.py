@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..core.images import parse
 from ..core.step import Step
@@ -38,13 +38,13 @@ def expected(
     repository: str,
     control_plane: bool,
     skip_phases: Sequence[str] = (),
-    config: Mapping[str, Any] = {},
+    config: Optional[Mapping[str, Any]] = None,
 ) -> List[str]:
     """The images of Kubernetes' own that a node runs; ``config`` is a pass-through to kubeadm (kind -> fields).
 
     None where the exact ``version`` is not known.
     """
-    cluster = config.get("ClusterConfiguration") or {}
+    cluster = (config or {}).get("ClusterConfiguration") or {}
     repository = str(cluster.get("imageRepository") or repository)
     without_proxy = "addon/kube-proxy" in skip_phases or "addon" in skip_phases
     names = [] if without_proxy or (cluster.get("proxy") or {}).get("disabled") else list(_EVERY_NODE)

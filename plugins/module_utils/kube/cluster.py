@@ -215,8 +215,7 @@ def _yaml_text(value: str) -> str:
 def _flat(value: Any, path: str) -> Iterator[Tuple[str, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            for entry in _flat(item, "{0}.{1}".format(path, key) if path else str(key)):
-                yield entry
+            yield from _flat(item, "{0}.{1}".format(path, key) if path else str(key))
     elif isinstance(value, bool):
         yield path, "true" if value else "false"
     elif value is not None and not isinstance(value, list):

@@ -33,7 +33,7 @@ Key = Tuple[str, str, str, str]
 def key(obj: Object) -> Key:
     """What identifies an object: API group, kind, namespace ("" where there is none) and name."""
     api_version = str(obj.get("apiVersion", ""))
-    group = api_version.split("/")[0] if "/" in api_version else ""
+    group = api_version.rpartition("/")[0]
     metadata = obj.get("metadata") or {}
     return group, str(obj.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", ""))
 

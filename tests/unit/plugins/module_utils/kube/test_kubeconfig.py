@@ -210,7 +210,7 @@ def test_the_kubeconfig_is_fetched_censored_and_only_when_it_differs(tmp_path: P
     target = tmp_path / "k" / "config"
     task = Task(tmp_path, answered())
     result = task.run()
-    assert result["changed"] and result["copy"] == str(target) and target.read_text() == ADMIN
+    assert result["changed"] and result["local_kubeconfig"] == str(target) and target.read_text() == ADMIN
     assert target.stat().st_mode & 0o777 == 0o600
     assert task.calls == [MODULE, "ansible.legacy.slurp"]
     assert "content" not in task.printed, "a connection prints this at -vvv"
