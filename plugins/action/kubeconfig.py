@@ -24,7 +24,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 class ActionModule(NodeAction):
     """Runs the module on the host, then compares the copy here by its digest and fetches it only when it differs."""
 
-    RETURNS = frozenset(("user", "kubeconfig", "copy", "server", "source"))
+    RETURNS = frozenset(("user", "kubeconfig", "local_kubeconfig", "server", "source"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The task's result. It never holds the kubeconfig."""
