@@ -77,3 +77,8 @@ def test_every_readme_lists_the_variables_as_they_are() -> None:
         [sys.executable, ROOT / "tools/variables.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_action_group_has_all_modules() -> None:
+    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
+    assert runtime["action_groups"]["all"] == sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
