@@ -59,46 +59,123 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-components:
-  description: The components planned for.
-  returned: always
+roles:
+  description: The components (roles) that were planned.
+  returned: success
   type: list
   elements: str
 findings:
-  description: What was found - host, component, check, level (V(error), V(warning) or V(skipped)), message, fix.
+  description: Problems, with those that O(skip_checks) names.
   returned: always
   type: list
   elements: dict
+  contains:
+    host:
+      description: The host; V(all) if the inventory itself is meant.
+      returned: always
+      type: str
+    component:
+      description: The component that found the problem, or V(cluster).
+      returned: always
+      type: str
+    check:
+      description: The name of the check, as in docs/preflight.md.
+      returned: always
+      type: str
+    level:
+      description: V(error), V(warning) or V(skipped).
+      returned: always
+      type: str
+    message:
+      description: What is wrong.
+      returned: always
+      type: str
+    fix:
+      description: What to do about it.
+      returned: always
+      type: str
 hosts:
-  description:
-    - For each host its steps (component, action, target, reason); C(kubeadm_version), the version of kubeadm that it
-      has once its packages are there; C(together), what it installs in one transaction with the kube packages;
-      C(images), what a host that joins can pull while its cluster is made; and C(node_name), what it is or will be
-      called in the API.
+  description: What each host has to do. The keys are the names of the hosts of the play.
   returned: success
   type: dict
+  contains:
+    todo:
+      description: For each component whether it has a step.
+      returned: always
+      type: dict
+      sample: {"host": true, "containerd": false}
+    steps:
+      description: The steps in order, each with C(component), C(action), C(target) and C(reason).
+      returned: always
+      type: list
+      elements: dict
+      sample:
+        - component: containerd
+          action: restart
+          target: containerd.service
+          reason: SystemdCgroup false -> true
+    kubeadm_version:
+      description: The version of kubeadm after the packages are installed.
+      returned: always
+      type: str
+    node_name:
+      description: The name of the Node, now or after the join.
+      returned: always
+      type: str
+    extra_packages:
+      description: The packages that are installed in one transaction with those of Kubernetes.
+      returned: always
+      type: list
+      elements: str
+    images:
+      description: The images that a joining host pulls while its cluster is created.
+      returned: always
+      type: list
+      elements: str
+    cluster:
+      description: The same as RV(cluster), without C(nodes).
+      returned: always
+      type: dict
+    initializes:
+      description: Whether the host initializes the cluster.
+      returned: always
+      type: bool
+    kubeconfig:
+      description: The options of M(kubestead.cluster.kubeconfig) on a control plane that has one to write; else empty.
+      returned: always
+      type: dict
+    joins_as:
+      description: V(control_plane), V(worker), or empty.
+      returned: always
+      type: str
+    idle_before_join:
+      description: Whether the host has nothing to do until nodes join.
+      returned: always
+      type: bool
+    idle_after_join:
+      description: Whether the host has nothing to do at all.
+      returned: always
+      type: bool
 summary:
   description: The steps of all hosts, one line each.
   returned: success
   type: list
   elements: str
   sample: ["w2: join as worker (no kubelet.conf; not in the API)"]
-todo:
-  description: For each host and component whether there is something to do.
+init_host:
+  description: The host that initializes the cluster; empty if there is a cluster.
+  returned: success
+  type: str
+api_host:
+  description: The control plane whose API server is asked; empty if none answers.
+  returned: success
+  type: str
+pod_network:
+  description:
+    - The options of the role P(kubestead.cluster.cni#role), without the prefix C(cni_), and C(bridge), whether a host
+      has to set up the pod network V(bridge).
   returned: success
   type: dict
-init_host:
-  description: The host that initialises the cluster; empty when there is one.
-  returned: success
-  type: str
-token_host:
-  description: The control plane that answers for the cluster.
-  returned: success
-  type: str
-cni_host:
-  description: The control plane through which the pod network is applied.
-  returned: success
-  type: str
 joins:
   description: The hosts that join.
   returned: success
@@ -109,18 +186,58 @@ control_plane_joins:
   returned: success
   type: list
   elements: str
-nodes_to_come:
-  description: The nodes (name, addresses) that the API will know of at the end of the run and does not yet.
+joining_nodes:
+  description: The Nodes that will exist after the joins and do not exist yet.
   returned: success
   type: list
   elements: dict
+  contains:
+    name:
+      description: The name of the Node.
+      returned: always
+      type: str
+    addresses:
+      description: Its addresses.
+      returned: always
+      type: list
+      elements: str
 play:
-  description: The play it is good for - its name and its roles.
+  description: The play that the plan was made for - its name and its roles.
   returned: success
   type: list
   elements: raw
 cluster:
-  description: The cluster that is or will be - version, endpoint, ranges, nodes.
+  description: The cluster, as it is or will be.
   returned: success
   type: dict
+  contains:
+    exists:
+      description: Whether there is a cluster.
+      returned: if a cluster is planned
+      type: bool
+    version:
+      description: The version of the API server, or the requested one.
+      returned: if a cluster is planned
+      type: str
+    endpoint:
+      description: The endpoint of the control planes; empty if none is set.
+      returned: if a cluster is planned
+      type: str
+    pod_cidr:
+      description: The range of pod addresses, or one of each family separated by a comma.
+      returned: if a cluster is planned
+      type: str
+    service_cidr:
+      description: The range of Service addresses.
+      returned: if a cluster is planned
+      type: str
+    dns_domain:
+      description: The DNS domain.
+      returned: if a cluster is planned
+      type: str
+    nodes:
+      description: The names of the existing Nodes.
+      returned: if a cluster is planned
+      type: list
+      elements: str
 """

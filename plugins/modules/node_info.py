@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_info
-short_description: Observes what a node is and has, in one round trip
+short_description: Gather information about a node in one round trip
 version_added: 0.1.0
 description:
   - Looks at everything the collection cares about on a node, changes nothing, and returns it - swap, kernel features
@@ -57,65 +57,133 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Observe every node
+- name: Observe every host
   kubestead.cluster.node_info:
   register: observed
 
-- name: Show the nodes that are in the cluster already
+- name: Show the hosts that are nodes of a cluster
   ansible.builtin.debug:
-    msg: "{{ inventory_hostname }} runs kubelet {{ observed.kubeadm.version }}"
-  when: observed.kubeadm.phase == 'done'
+    msg: "{{ observed.kubeadm.role }} with kubeadm {{ observed.kubeadm.installed_version }}"
+  # Nothing is observed on a host whose variables are wrong.
+  when: observed.kubeadm.phase | default('') == 'done'
 """
 
 RETURN = r"""
 node:
-  description: System, names, addresses and routes.
-  returned: always
+  description:
+    - The machine - host name, machine ID, operating system, architecture, kernel, CPUs, memory and disks (in MB),
+      addresses, routes, name servers.
+  returned: when the variables are valid
   type: dict
 host:
-  description: Swap, kernel features and sysctls.
-  returned: always
+  description: Swap, kernel features, sysctls, and the files that set them.
+  returned: when the variables are valid
+  type: dict
+kube_packages:
+  description: The installed packages, their holds, the definition of the repository, and what the repository offers.
+  returned: when the variables are valid
   type: dict
 containerd:
   description: The package, the service and its configuration, without credentials.
-  returned: always
+  returned: when the variables are valid
   type: dict
-kube_packages:
-  description: Installed packages, holds and the repository.
-  returned: always
+cni:
+  description: What the pod network V(bridge) needs and has on the host. Calico is observed through the API.
+  returned: when the variables are valid
   type: dict
 kubeadm:
-  description: What kubeadm made on the node (phase is V(none), V(partial) or V(done)) and what the API says.
-  returned: always
+  description: What kubeadm has created on the host, and the cluster as the API server describes it.
+  returned: when the variables are valid
+  type: dict
+  contains:
+    installed_version:
+      description: The version of kubeadm; empty if it is not installed.
+      returned: always
+      type: str
+      sample: 1.36.2
+    phase:
+      description: V(none) if the host has not joined a cluster, V(partial) if something is missing, V(done).
+      returned: always
+      type: str
+    reason:
+      description: The evidence for RV(kubeadm.phase), in one line.
+      returned: always
+      type: str
+    role:
+      description: V(control_plane), V(worker), or empty.
+      returned: always
+      type: str
+    node_name:
+      description: The name of the Node; empty if there is none.
+      returned: always
+      type: str
+    api:
+      description: On a control plane, whether the API server answers (C(live), C(reason)), and the cluster's version,
+        configuration and nodes.
+      returned: always
+      type: dict
+kubeconfig:
+  description: The user's kubeconfig and the one of the admin, by digest, server and pinned CA, without credentials.
+  returned: when the variables are valid
   type: dict
 clock:
-  description: Whether the kernel's clock is kept in step.
-  returned: always
+  description: Whether the kernel's clock is synchronized.
+  returned: when the variables are valid
   type: dict
 ports:
   description: TCP ports in use, and which program has those that Kubernetes needs.
-  returned: always
+  returned: when the variables are valid
   type: dict
 environment:
-  description: Active firewalls, time services, NetworkManager; whether a proxy is set (never its address).
-  returned: always
+  description: Active firewalls, time services, NetworkManager; whether a proxy is set, but never its address.
+  returned: when the variables are valid
   type: dict
 reach:
-  description: What came of connecting, by target - V(open), V(refused), V(timeout), V(unreachable), V(unknown name).
-  returned: always
+  description:
+    - The outcome of connecting, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name). Empty
+      on a node of a cluster.
+  returned: when the variables are valid
   type: dict
+  sample: {"192.0.2.10:6443": open}
 asked:
-  description: The control machine's clock before the node was asked, in seconds since 1970.
-  returned: always
+  description: The control machine's clock before the host was observed, in seconds since 1970.
+  returned: when the variables are valid
   type: float
 answered:
-  description: The same when the answer was there.
-  returned: always
+  description: The control machine's clock after the host was observed.
+  returned: when the variables are valid
   type: float
 options:
   description: The collection's options as the host's variables set them, by component, without secret ones.
   returned: always
   type: dict
+secrets:
+  description: The names of the secret options that the host's variables set, by component. Never their values.
+  returned: always
+  type: dict
+  sample: {"containerd": ["registry_credentials"]}
+problems:
+  description: The variables whose type is wrong.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    component:
+      description: The component that reads the variable.
+      returned: always
+      type: str
+    option:
+      description: The variable.
+      returned: always
+      type: str
+    problem:
+      description: What is wrong.
+      returned: always
+      type: str
+    fix:
+      description: What to do about it.
+      returned: always
+      type: str
 """
 
 from typing import Any, Dict

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The documented results of modules are those that the code returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.kubestead.cluster.plugins.action import cluster_plan as plan_action
+from ansible_collections.kubestead.cluster.plugins.action import node_info as info_action
+from ansible_collections.kubestead.cluster.plugins.module_utils import observation
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
+from ansible_collections.kubestead.cluster.plugins.modules import cluster_plan, node_info
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge, registry
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+
+def contents(documented: dict[str, Any], *path: str) -> set[str]:
+    """The names that RETURN documents below a path."""
+    for name in path:
+        documented = documented[name]["contains"]
+    return set(documented)
+
+
+def test_node_info_documents_what_it_returns(machine: Machine) -> None:
+    documented = yaml.safe_load(node_info.RETURN)
+    observed = observation.observe(machine, "", "", "", "")
+    added = {"asked", "answered", "options", "secrets", "problems"}
+    assert set(observed) == info_action.ActionModule.RETURNS
+    assert set(documented) == set(observed) | added
+    assert contents(documented, "kubeadm") <= {field.name for field in dataclasses.fields(KubeadmState)}
+    # An observation is left out when the variables are wrong; what the action plugin adds then is always there.
+    assert {name for name, value in documented.items() if value["returned"] == "always"} == (
+        added - {"asked", "answered"}
+    )
+
+
+@pytest.fixture
+def planned() -> dict[str, Any]:
+    plan = converge.ClusterPlan(
+        findings=[Finding("cp1", "host", Problem("swap", "swap is on", "switch it off"))],
+        steps={"cp1": [Step("host", "swapoff", "/dev/sda2", "swap is on")]},
+        nodes_to_come=[Node("w1", addresses=["192.0.2.11"])],
+        cluster=converge._existing(KubeadmState()),
+    )
+    return registry.as_result(plan, registry.NAMES, CniOptions())
+
+
+def test_cluster_plan_documents_what_it_returns(planned: dict[str, Any]) -> None:
+    documented = yaml.safe_load(cluster_plan.RETURN)
+    assert set(documented) == set(planned) - {"changed"} | {"play"}
+    assert contents(documented, "findings") == set(planned["findings"][0])
+    assert contents(documented, "hosts") == set(planned["hosts"]["cp1"])
+    assert contents(documented, "joining_nodes") == set(planned["joining_nodes"][0])
+    assert contents(documented, "cluster") == set(planned["cluster"])
+
+
+def test_cluster_plan_documents_its_options() -> None:
+    assert set(yaml.safe_load(cluster_plan.DOCUMENTATION)["options"]) == plan_action.ActionModule._VALID_ARGS
