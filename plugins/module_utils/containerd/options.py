@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping
 from urllib.parse import urlsplit
 
 from ..core.errors import OptionError
-from ..core.options import option
+from ..core.options import SECRET, var
 from . import toml
 
 COMPONENT = "containerd"
@@ -54,13 +54,13 @@ class ContainerdOptions:
     dictionaries with the fields of :class:`Mirror`, or to a dictionary with the fields of :class:`Mirrors`.
     """
 
-    package: str = option("")
-    registry_mirrors: Dict[str, Any] = option(factory=dict)
-    registry_credentials: List[RegistryCredential] = option(factory=list, secret=True)
-    config_dropin: str = option("")
-    sandbox_image: str = option("")
-    cni_bin_dir: str = option("/opt/cni/bin")
-    image_repository: str = option("registry.k8s.io", var="cluster_image_repository")
+    package: str = ""
+    registry_mirrors: Dict[str, Any] = field(default_factory=dict)
+    registry_credentials: List[RegistryCredential] = field(default_factory=list, metadata=SECRET)
+    config_dropin: str = ""
+    sandbox_image: str = ""
+    cni_bin_dir: str = "/opt/cni/bin"
+    image_repository: str = field(default="registry.k8s.io", metadata=var("cluster_image_repository"))
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""

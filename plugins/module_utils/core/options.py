@@ -5,30 +5,28 @@
 """Dataclasses as data: to and from plain dictionaries, and from Ansible variables.
 
 A component's options are a frozen dataclass. Its fields are the role's variables: ``package`` of the component
-``containerd`` is ``containerd_package``, unless the field names another variable with :func:`option`.
+``containerd`` is ``containerd_package``, unless the metadata of the field name another one (:func:`var`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from typing import Any, Dict, Mapping, Optional, Type, TypeVar
+from types import MappingProxyType
+from typing import Any, Dict, Mapping, Type, TypeVar
 
 from .errors import OptionError
 
 T = TypeVar("T")
 
 
-def option(default: Any = None, var: Optional[str] = None, secret: bool = False, factory: Any = None) -> Any:
-    """A field of an options dataclass.
+# Metadata of a field whose value never leaves the task it is given to.
+SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
 
-    ``var`` is the variable's name when it is not ``<component>_<field>``; a ``secret`` field never leaves the task it
-    is given to; ``factory`` makes the default of a list or a dictionary.
-    """
-    metadata = {"var": var, "secret": secret}
-    if factory is not None:
-        return dataclasses.field(default_factory=factory, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+
+def var(name: str) -> Dict[str, str]:
+    """Metadata of a field whose variable is ``name``, not ``<component>_<field>``."""
+    return {"var": name}
 
 
 def to_dict(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.constants import BACKUP_SUFFIX, managed_header
 from ..core.errors import KubesteadError, OptionError
-from ..core.options import option
+from ..core.options import var
 from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.step import Step
@@ -55,10 +55,10 @@ _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6t
 class HostOptions:
     """The variables of the role host. ``pod_cidr`` tells whether pods have IPv6 addresses."""
 
-    disable_swap: bool = option(True)
-    kernel_modules: List[str] = option(factory=lambda: ["overlay", "br_netfilter"])
-    sysctls: Dict[str, Any] = option(factory=dict)
-    pod_cidr: str = option("", var="cluster_pod_cidr")
+    disable_swap: bool = True
+    kernel_modules: List[str] = field(default_factory=lambda: ["overlay", "br_netfilter"])
+    sysctls: Dict[str, Any] = field(default_factory=dict)
+    pod_cidr: str = field(default="", metadata=var("cluster_pod_cidr"))
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""

@@ -21,7 +21,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from ..core.addresses import full_endpoint
 from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
-from ..core.options import option
+from ..core.options import var
 from ..core.step import Step
 from ..core.system import System
 from ..core.x509 import ca_cert_hashes
@@ -39,9 +39,9 @@ class KubeconfigOptions:
     the control machine, empty for none.
     """
 
-    user: str = option("", var="control_plane_kubeconfig_user")
-    overwrite: bool = option(False, var="control_plane_kubeconfig_overwrite")
-    copy_to: str = option("", var="cluster_kubeconfig_path")
+    user: str = field(default="", metadata=var("control_plane_kubeconfig_user"))
+    overwrite: bool = field(default=False, metadata=var("control_plane_kubeconfig_overwrite"))
+    copy_to: str = field(default="", metadata=var("cluster_kubeconfig_path"))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..core import addresses as network
 from ..core.constants import COMPONENTS
 from ..core.errors import KubesteadError, OptionError
-from ..core.options import option
+from ..core.options import var
 from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.releases import DEFAULT_KUBERNETES, config_api
@@ -57,18 +57,18 @@ class ControlPlaneOptions(NodeOptions):
     Empty text leaves a value to kubeadm. ``timeout`` is in seconds and covers the complete run.
     """
 
-    kubernetes_version: str = option(DEFAULT_KUBERNETES, var="cluster_kubernetes_version")
-    endpoint: str = option("", var="cluster_endpoint")
-    pod_cidr: str = option("10.244.0.0/16", var="cluster_pod_cidr")
-    service_cidr: str = option("10.96.0.0/12", var="cluster_service_cidr")
-    dns_domain: str = option("cluster.local", var="cluster_dns_domain")
-    image_repository: str = option("registry.k8s.io", var="cluster_image_repository")
-    cert_sans: List[str] = option(var="cluster_cert_sans", factory=list)
-    feature_gates: Dict[str, bool] = option(var="cluster_feature_gates", factory=dict)
-    kubelet_config: Dict[str, Any] = option(var="cluster_kubelet_config", factory=dict)
-    kube_proxy_config: Dict[str, Any] = option(var="cluster_kube_proxy_config", factory=dict)
-    skip_phases: List[str] = option(var="cluster_skip_phases", factory=list)
-    timeout: int = option(900)
+    kubernetes_version: str = field(default=DEFAULT_KUBERNETES, metadata=var("cluster_kubernetes_version"))
+    endpoint: str = field(default="", metadata=var("cluster_endpoint"))
+    pod_cidr: str = field(default="10.244.0.0/16", metadata=var("cluster_pod_cidr"))
+    service_cidr: str = field(default="10.96.0.0/12", metadata=var("cluster_service_cidr"))
+    dns_domain: str = field(default="cluster.local", metadata=var("cluster_dns_domain"))
+    image_repository: str = field(default="registry.k8s.io", metadata=var("cluster_image_repository"))
+    cert_sans: List[str] = field(default_factory=list, metadata=var("cluster_cert_sans"))
+    feature_gates: Dict[str, bool] = field(default_factory=dict, metadata=var("cluster_feature_gates"))
+    kubelet_config: Dict[str, Any] = field(default_factory=dict, metadata=var("cluster_kubelet_config"))
+    kube_proxy_config: Dict[str, Any] = field(default_factory=dict, metadata=var("cluster_kube_proxy_config"))
+    skip_phases: List[str] = field(default_factory=list, metadata=var("cluster_skip_phases"))
+    timeout: int = 900
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""

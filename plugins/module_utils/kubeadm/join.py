@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
 from ..core import x509
 from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG
 from ..core.errors import KubesteadError, OptionError
-from ..core.options import option
 from ..core.problem import Problem
 from ..core.redact import redact, redact_data
 from ..core.secret_files import private_file
@@ -44,8 +43,8 @@ class JoinOptions(NodeOptions):
     ``timeout`` is in seconds and covers kubeadm's complete run.
     """
 
-    skip_phases: List[str] = option(factory=list)
-    timeout: int = option(600)
+    skip_phases: List[str] = field(default_factory=list)
+    timeout: int = 600
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""

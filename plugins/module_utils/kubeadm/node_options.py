@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
 from ..core import addresses
 from ..core.errors import OptionError
-from ..core.options import option
+from ..core.options import var
 from .config import check_pass_through, node_registration, parse_taint
 
 #: The kinds of ``cluster_kubeadm_config`` that an init takes; a join takes the JoinConfiguration.
@@ -48,15 +48,15 @@ class NodeOptions:
     all. ``config`` is passed through into kubeadm's configuration, merged last.
     """
 
-    node_name: str = option("", var="cluster_node_name")
-    node_address: str = option("", var="cluster_node_address")
-    bind_port: int = option(6443, var="cluster_node_bind_port")
-    node_labels: Dict[str, str] = option(var="cluster_node_labels", factory=dict)
-    taints: Optional[List[str]] = option(None, var="cluster_node_taints")
-    kubelet_extra_args: Dict[str, str] = option(var="cluster_node_kubelet_extra_args", factory=dict)
-    cri_socket: str = option("unix:///run/containerd/containerd.sock", var="cluster_node_cri_socket")
-    ignore_preflight_errors: List[str] = option(var="cluster_ignore_preflight_errors", factory=list)
-    config: Dict[str, Any] = option(var="cluster_kubeadm_config", factory=dict)
+    node_name: str = field(default="", metadata=var("cluster_node_name"))
+    node_address: str = field(default="", metadata=var("cluster_node_address"))
+    bind_port: int = field(default=6443, metadata=var("cluster_node_bind_port"))
+    node_labels: Dict[str, str] = field(default_factory=dict, metadata=var("cluster_node_labels"))
+    taints: Optional[List[str]] = field(default=None, metadata=var("cluster_node_taints"))
+    kubelet_extra_args: Dict[str, str] = field(default_factory=dict, metadata=var("cluster_node_kubelet_extra_args"))
+    cri_socket: str = field(default="unix:///run/containerd/containerd.sock", metadata=var("cluster_node_cri_socket"))
+    ignore_preflight_errors: List[str] = field(default_factory=list, metadata=var("cluster_ignore_preflight_errors"))
+    config: Dict[str, Any] = field(default_factory=dict, metadata=var("cluster_kubeadm_config"))
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""

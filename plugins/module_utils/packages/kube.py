@@ -17,7 +17,7 @@ from typing import Dict, List, Optional
 
 from ..core import versions
 from ..core.errors import OptionError
-from ..core.options import option
+from ..core.options import var
 from ..core.releases import DEFAULT_KUBERNETES
 from .manager import Package
 from .signing_key import KeyState, public_keys
@@ -32,8 +32,8 @@ KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 class KubePackagesOptions:
     """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty."""
 
-    version: str = option(DEFAULT_KUBERNETES, var=VERSION_OPTION)
-    url: str = option(DEFAULT_URL, var=URL_OPTION)
+    version: str = field(default=DEFAULT_KUBERNETES, metadata=var(VERSION_OPTION))
+    url: str = field(default=DEFAULT_URL, metadata=var(URL_OPTION))
     hold: bool = True
     key: str = ""
 

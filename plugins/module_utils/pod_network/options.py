@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional, Tuple
 
 from ..core.addresses import Network, parse_cidrs
 from ..core.errors import KubesteadError, OptionError
-from ..core.options import option
+from ..core.options import var
 from ..core.problem import Problem
 from ..core.releases import DEFAULT_CALICO
 from ..core.step import Step
@@ -29,25 +29,25 @@ ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None"
 class CniOptions:
     """The variables of the role ``cni``."""
 
-    plugin: str = option("calico")
-    calico_version: str = option(DEFAULT_CALICO)
+    plugin: str = "calico"
+    calico_version: str = DEFAULT_CALICO
     # A path or URL; "" is the project's own manifest of calico_version.
-    calico_manifest: str = option("")
+    calico_manifest: str = ""
     # sha256 of the manifest; "" is the known one of calico_version.
-    calico_checksum: str = option("")
-    encapsulation: str = option("VXLAN")
+    calico_checksum: str = ""
+    encapsulation: str = "VXLAN"
     # Bytes; 0 leaves it to Calico (or, with bridge, takes the interface's).
-    mtu: int = option(0)
-    autodetection: str = option("kubernetes-internal-ip")
-    image_registry: str = option("")
+    mtu: int = 0
+    autodetection: str = "kubernetes-internal-ip"
+    image_registry: str = ""
     # Prefix length of the range a node takes at a time; 0 leaves it to Calico (26).
-    block_size: int = option(0)
-    felix: Dict[str, str] = option(factory=dict)
-    wait_rollout: bool = option(True)
+    block_size: int = 0
+    felix: Dict[str, str] = field(default_factory=dict)
+    wait_rollout: bool = True
     # Seconds, for the rollout and the nodes together.
-    timeout: int = option(300)
+    timeout: int = 300
     # "" is the range of the cluster (Calico reads it from kubeadm's configuration).
-    pod_cidr: str = option("", var="cluster_pod_cidr")
+    pod_cidr: str = field(default="", metadata=var("cluster_pod_cidr"))
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for what can't be used."""

@@ -733,7 +733,7 @@ def test_the_roles_defaults_are_the_options(machine: Machine) -> None:
     own = {
         f"containerd_{field.name}": getattr(ContainerdOptions(), field.name)
         for field in dataclasses.fields(ContainerdOptions)
-        if not field.metadata["var"]
+        if "var" not in field.metadata
     }
     assert defaults == own
     assert {name: entry["default"] for name, entry in described.items()} == own

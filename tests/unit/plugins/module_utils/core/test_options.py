@@ -23,12 +23,12 @@ class Inner:
 
 @dataclass(frozen=True)
 class Options:
-    names: List[str] = model.option(factory=list)
-    hold: bool = model.option(True)
-    size: int = model.option(3)
-    extra: Dict[str, str] = model.option(factory=dict)
-    version: str = model.option("1.36", var="cluster_kubernetes_version")
-    password: str = model.option("", secret=True)
+    names: List[str] = field(default_factory=list)
+    hold: bool = True
+    size: int = 3
+    extra: Dict[str, str] = field(default_factory=dict)
+    version: str = field(default="1.36", metadata=model.var("cluster_kubernetes_version"))
+    password: str = field(default="", metadata=model.SECRET)
 
 
 @dataclass(frozen=True)
