@@ -18,6 +18,7 @@ from typing import Any, Dict, Mapping, Type, TypeVar
 from .errors import OptionError
 
 T = TypeVar("T")
+_NONE_TYPE = type(None)
 
 
 # Metadata of a field whose value never leaves the task it is given to.
@@ -80,7 +81,7 @@ def public_fields(value: Any) -> Dict[str, Any]:
 def _checked(name: str, hint: Any, value: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin is typing.Union:
-        inner = [item for item in typing.get_args(hint) if item is not type(None)]
+        inner = [item for item in typing.get_args(hint) if item is not _NONE_TYPE]
         return _checked(name, inner[0], value)
     if hint is bool:
         if isinstance(value, bool):
@@ -118,7 +119,7 @@ def _convert(hint: Any, value: Any) -> Any:
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
     if origin is typing.Union:
-        inner = [item for item in arguments if item is not type(None)]
+        inner = [item for item in arguments if item is not _NONE_TYPE]
         return _convert(inner[0], value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return from_dict(hint, value)
