@@ -11,8 +11,9 @@ import subprocess
 import sys
 from typing import List, Sequence
 
-from lab.machine import ROOT, MachineError, ensure_venv, state_dir
-from lab.mirror import ensure_mirror
+from lab.environment import ensure_venv
+from lab.machine import ROOT, MachineError, state_dir
+from lab.mirror.server import ensure_mirror
 from lab.podman import NETWORK, ensure_network
 from lab.say import say
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Dict
 
 from . import machine
-from .cache import once, run
+from .cache import once
 from .private_apt import PrivateApt
 from .say import say, step
 
@@ -101,7 +101,7 @@ def _build(apt: PrivateApt, debian_version: str, work: Path) -> None:
     shutil.move(str(client / "usr/bin/kubectl"), work / "kubectl")
     for name in (*BUILT, "kubectl"):
         (work / name).chmod(0o755)
-    said = run([work / "kubeadm", "version", "-o", "short"]).stdout.strip()
+    said = machine.run([work / "kubeadm", "version", "-o", "short"]).stdout.strip()
     if said != f"v{version}":
         raise machine.MachineError(f"the kubeadm built from Debian's source says {said}, not v{version}")
     (work / "VERSION").write_text(version + "\n", encoding="utf-8")

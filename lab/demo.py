@@ -14,10 +14,10 @@ import urllib.request
 from typing import Callable, Dict, List, Sequence, Set
 
 from . import nodes
+from .environment import tool_environment
 from .inventory import DEFAULT_SET
 from .machine import ROOT, MachineError
 from .say import say
-from .testing import tool_environment
 
 NAMESPACE = "webapp"
 DEPLOY = ("-e", "deploy_manifests=examples/webapp", "-e", f"deploy_namespace={NAMESPACE}")

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
-from .cache import run
 from .debian_kubernetes import ensure_debian_kubernetes
-from .machine import ROOT, MachineError
+from .machine import ROOT, MachineError, run
 
 UPSTREAM = "upstream"
 BINARIES = "binaries"
@@ -47,12 +46,16 @@ class Flavour:
     @property
     def minor(self) -> str:
         """``1.35``."""
-        return minor_of(self.version)
+        return "{}.{}".format(*minor_of(self.version))
 
 
-def minor_of(version: str) -> str:
-    """``1.35`` of ``1.35.0``."""
-    return ".".join(version.split(".")[:2])
+def minor_of(version: str) -> Tuple[int, int]:
+    """``1.36.1`` -> (1, 36). Raises :class:`MachineError` for anything that is not a version."""
+    parts = version.lstrip("v").split(".")
+    try:
+        return int(parts[0]), int(parts[1])
+    except (IndexError, ValueError) as err:
+        raise MachineError(f"{version!r} is not a Kubernetes version; give one such as 1.36 or 1.36.1") from err
 
 
 def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[bool] = None) -> str:

@@ -12,23 +12,12 @@ import pathlib
 import re
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from .flavour import BINARIES, UPSTREAM, minor_of
 from .machine import ROOT, MachineError
 from .node_image import USER, key_path
 from .nodes import Node, set_dir, ssh_options
 
 DEFAULT_SET = "lab"
-# The lab's kinds of Kubernetes that matter here, see flavour.py.
-UPSTREAM = "upstream"
-BINARIES = "binaries"
-
-
-def minor_of(version: str) -> Tuple[int, int]:
-    """``1.36.1`` -> (1, 36). Raises :class:`MachineError` for anything that is no version."""
-    parts = version.lstrip("v").split(".")
-    try:
-        return int(parts[0]), int(parts[1])
-    except (IndexError, ValueError) as err:
-        raise MachineError(f"{version!r} is no Kubernetes version: give one such as 1.36 or 1.36.1") from err
 
 
 def cluster_variables(

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from .say import say, step
 
@@ -62,6 +60,8 @@ FEATURES: Dict[str, Tuple[Tuple[str, str], ...]] = {
     "git": (("git", "git"),),
 }
 
+# For apt: no questions, and messages in English.
+NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -96,6 +96,48 @@ def search_path(path: str) -> str:
     return ":".join(parts + [folder for folder in SBIN if folder not in parts])
 
 
+def run(
+    argv: Sequence[Union[str, pathlib.Path]],
+    *,
+    cwd: Optional[pathlib.Path] = None,
+    env: Optional[Mapping[str, str]] = None,
+    input: Optional[str] = None,
+    check: bool = True,
+    timeout: Optional[float] = None,
+    show_failure: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command without a terminal and keep its output.
+
+    ``env`` is added to this process's environment; ``timeout`` is in seconds. Raises :class:`MachineError` with the
+    command and its last lines when it fails, unless ``check`` is false. ``show_failure`` prints all its output first.
+    """
+    command = [str(word) for word in argv]
+    path = search_path(os.environ.get("PATH", ""))
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": path, **(env or {})},
+            input=input or "",
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+        )
+    except FileNotFoundError as error:
+        raise MachineError(
+            f"{command[0]} is not installed; run the lab through ./dev, which installs what it needs"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise MachineError(f"{' '.join(command[:4])} took longer than {timeout:.0f} s") from error
+    if check and done.returncode:
+        if show_failure:
+            say(f"{done.stdout}{done.stderr}".rstrip())
+        last = " | ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-4:])
+        raise MachineError(f"{' '.join(command[:6])} failed with code {done.returncode}: {last or 'no output'}")
+    return done
+
+
 def has(proof: str) -> bool:
     """True when ``proof`` (see :data:`FEATURES`) holds on this machine."""
     if proof.startswith("import "):
@@ -115,28 +157,9 @@ def missing_packages(features: Sequence[str]) -> List[str]:
     return sorted({package for feature in features for proof, package in FEATURES[feature] if not has(proof)})
 
 
-def apt_environment() -> Dict[str, str]:
-    """The environment for apt without questions."""
-    return {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "PATH": search_path(os.environ["PATH"])}
-
-
 def _apt(*arguments: str) -> None:
-    argv = ["apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=600", *arguments]
-    done = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=apt_environment(),
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode:
-        say(done.stdout)
-        raise MachineError(
-            f"{' '.join(arguments[:1])} failed with code {done.returncode}: see apt's lines above; "
-            "check this machine's apt sources and network"
-        )
+    options = ["-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=600"]
+    run(["apt-get", "-q", "-y", *options, *arguments], env=NONINTERACTIVE, show_failure=True)
 
 
 def ensure(*features: str) -> None:
@@ -159,128 +182,3 @@ def ensure(*features: str) -> None:
     still = missing_packages(features)
     if still:
         raise MachineError(f"packages {' '.join(still)} were installed but what they should bring is not there")
-
-
-# -- the Python environment
-
-
-def requirements_key(requirements: str, python: str) -> str:
-    """A short name for an environment: the same for the same pins and the same Python, whatever the comments say."""
-    pins = sorted(line.split("#", 1)[0].strip() for line in requirements.splitlines())
-    text = "\n".join([python] + [pin for pin in pins if pin])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def ensure_venv() -> pathlib.Path:
-    """The folder of the Python environment with everything in requirements-dev.txt, made when it is not there."""
-    key = requirements_key(REQUIREMENTS.read_text(encoding="utf-8"), f"{sys.base_prefix} {sys.version}")
-    folder = cache_dir() / "venv" / key
-    if (folder / ".complete").exists():
-        return folder
-    ensure("venv")
-    with locked("venv"):
-        if (folder / ".complete").exists():
-            return folder
-        with step("make the Python environment (ansible-core, linters, test tools)"):
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            run([sys.executable, "-m", "venv", str(folder)])
-            run([str(folder / "bin" / "pip"), "install", "-q", "--no-input", "-r", str(REQUIREMENTS)])
-            (folder / ".complete").write_text("", encoding="utf-8")
-    return folder
-
-
-def run(argv: Sequence[str], env: Optional[Mapping[str, str]] = None, cwd: Optional[pathlib.Path] = None) -> str:
-    """Run a command without a terminal or stdin; its output is shown only when it fails."""
-    done = subprocess.run(
-        list(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=None if env is None else dict(env),
-        cwd=cwd,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode:
-        say(done.stdout)
-        raise MachineError(f"{argv[0]} failed with code {done.returncode}: see its lines above")
-    return done.stdout
-
-
-# -- apt sources of this machine
-
-
-def codename(os_release: str) -> str:
-    """The release's code name in the text of /etc/os-release."""
-    match = re.search(r'^VERSION_CODENAME="?([a-z]+)"?$', os_release, re.MULTILINE)
-    if not match:
-        raise MachineError("/etc/os-release names no VERSION_CODENAME: the lab is made for Debian 12 and its like")
-    return match.group(1)
-
-
-def release_sources(files: Mapping[str, str], release: str) -> List[str]:
-    """The distribution's own apt sources as one-line entries, of all the texts of sources files by name.
-
-    Entries of other vendors (whose suites are not the release's) are left out, as are source packages.
-    """
-    lines: List[str] = []
-    for name, text in sorted(files.items()):
-        lines += _deb822_sources(text) if name.endswith(".sources") else _line_sources(text)
-    wanted = []
-    for line in lines:
-        match = re.match(r"^deb\s+(?:\[[^]]*\]\s+)?\S+\s+(\S+)\s+(.+)$", line)
-        suite_ok = match is not None and re.match(rf"^{release}(-|/|$)", match.group(1)) is not None
-        if match and suite_ok and "main" in match.group(2).split() and line not in wanted:
-            wanted.append(line)
-    return wanted
-
-
-def _line_sources(text: str) -> List[str]:
-    lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
-    return [line for line in lines if line.startswith("deb ") or line.startswith("deb\t")]
-
-
-def _deb822_sources(text: str) -> List[str]:
-    lines: List[str] = []
-    for stanza in re.split(r"\n\s*\n", "\n".join(row for row in text.splitlines() if not row.startswith("#"))):
-        fields: Dict[str, str] = {}
-        for match in re.finditer(r"^([A-Za-z-]+):((?:.*)(?:\n[ \t]+.*)*)", stanza, re.MULTILINE):
-            fields[match.group(1).lower()] = " ".join(match.group(2).split())
-        if fields.get("enabled", "yes").lower() in ("no", "false", "0") or "deb" not in fields.get("types", "").split():
-            continue
-        options = []
-        signed_by = fields.get("signed-by", "")
-        if signed_by.startswith("/"):
-            options.append(f"signed-by={signed_by}")
-        if fields.get("trusted", "").lower() == "yes":
-            options.append("trusted=yes")
-        prefix = f"deb [{' '.join(options)}]" if options else "deb"
-        for uri in fields.get("uris", "").split():
-            for suite in fields.get("suites", "").split():
-                lines.append(f"{prefix} {uri} {suite} {fields.get('components', '')}".rstrip())
-    return lines
-
-
-def apt_sources() -> List[str]:
-    """This machine's own apt sources for its release, as one-line entries."""
-    etc = pathlib.Path("/etc/apt")
-    paths = [etc / "sources.list", *sorted(etc.glob("sources.list.d/*"))]
-    files = {
-        str(path): path.read_text(encoding="utf-8", errors="replace")
-        for path in paths
-        if path.is_file() and path.suffix in (".list", ".sources")
-    }
-    release = codename(pathlib.Path("/etc/os-release").read_text(encoding="utf-8"))
-    found = release_sources(files, release)
-    if not found:
-        raise MachineError(f"/etc/apt has no source for {release} main; add one, the lab takes node packages from it")
-    return found
-
-
-def apt_acquire_options() -> List[str]:
-    """How this machine's apt fetches (proxies, certificates, retries), as lines for another apt's configuration."""
-    done = subprocess.run(["apt-config", "dump"], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
-    skipped = ("Acquire::IndexTargets::", "Acquire::Changelogs::", "Acquire::CompressionTypes::")
-    return [line for line in done.stdout.splitlines() if line.startswith("Acquire::") and not line.startswith(skipped)]

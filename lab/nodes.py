@@ -20,8 +20,10 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .machine import MachineError, apt_sources, cache_dir, ensure, locked, state_dir
-from .node_image import MIRROR_NAME, USER, ensure_image, key_path
+from .debian import apt_sources
+from .machine import MachineError, cache_dir, ensure, locked, state_dir
+from .mirror import MIRROR
+from .node_image import USER, ensure_image, key_path
 from .podman import FIRST_ADDRESS, NETWORK, PodmanError, containers, ensure_network, host_facts, podman
 from .say import step
 
@@ -144,7 +146,7 @@ def create_arguments(
     node: Node, image: str, mirror: Mirror, options: Options, volumes: Sequence[str] = (), cgroup_v2: bool = True
 ) -> List[str]:
     """The arguments of ``podman create`` for one node. ``volumes`` are further -v arguments of this machine."""
-    names = dict.fromkeys((MIRROR_NAME, *(mirror.hostnames if options.upstream_names else ())))
+    names = dict.fromkeys((MIRROR, *(mirror.hostnames if options.upstream_names else ())))
     trust = [f"--volume={mirror.ca}:/usr/local/share/ca-certificates/kubestead-lab.crt:ro"] if mirror.ca else []
     return [
         "create",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from . import machine
-from .cache import run
+from .debian import apt_sources
+from .machine import run
 
 
 def source_lines(binary_lines: Sequence[str]) -> List[str]:
@@ -43,7 +44,7 @@ class PrivateApt:
         self.folder = folder
         for name in ("lists/partial", "archives/partial", "parts"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        lines = machine.apt_sources()
+        lines = apt_sources()
         if sources:
             lines = lines + source_lines(lines)
         (folder / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -73,7 +74,7 @@ class PrivateApt:
         """Run ``apt-get`` here; its output. Raises MachineError with apt's last lines when it fails."""
         argv = ["apt-get", "-q", "-y", *self.options(), *arguments]
         with machine.locked(f"apt-{self.folder.name}"):  # apt itself does not wait for another one
-            return run(argv, cwd=cwd, env=machine.apt_environment()).stdout
+            return run(argv, cwd=cwd, env=machine.NONINTERACTIVE).stdout
 
     def update(self) -> None:
         """Fetch the lists."""

@@ -11,7 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import Sequence
 
-from .machine import MachineError, apt_sources
+from .debian import apt_sources
+from .machine import MachineError
 from .private_apt import PrivateApt
 
 # What only serves installing: no program of a finished image needs it.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import inventory, node_image, nodes
+from lab import flavour, inventory, node_image, nodes
 from lab.machine import MachineError
 from lab.nodes import Mirror, Node, Options
 
@@ -120,7 +120,7 @@ def wrapper(folder: Path, capabilities: str) -> Path:
     real.chmod(0o755)
     status = folder / "status"
     status.write_text(f"Name:\tsh\nCapEff:\t{capabilities}\nCapBnd:\t{capabilities}\n", encoding="utf-8")
-    text = node_image.RUNC_WRAPPER
+    text = (node_image.OVERLAY / "usr/local/sbin/runc").read_text(encoding="utf-8")
     for path in ("/usr/sbin/runc", "/usr/bin/runc"):
         text = text.replace(f"={path}\n", f"={real}\n")
     script = folder / "runc"
@@ -208,8 +208,8 @@ def test_upstream_on_a_laptop_is_as_near_to_the_defaults_as_containers_allow() -
 
 @pytest.mark.parametrize("text", ["", "latest", "1"])
 def test_a_version_is_needed(text: str) -> None:
-    with pytest.raises(MachineError, match="is no Kubernetes version"):
-        inventory.minor_of(text)
+    with pytest.raises(MachineError, match="is not a Kubernetes version"):
+        flavour.minor_of(text)
 
 
 def test_the_inventory_is_yaml_with_what_ssh_needs() -> None:

@@ -22,8 +22,9 @@ import xml.etree.ElementTree
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-from .machine import ROOT, MachineError, ensure, ensure_venv, search_path, state_dir
-from .say import duration, say
+from lab.environment import ensure_venv, tool_environment
+from lab.machine import ROOT, MachineError, ensure, state_dir
+from lab.say import duration, say
 
 GROUPS = ("lint", "unit", "e2e", "molecule")
 # The end-to-end tests that take minutes, the longest first.
@@ -70,25 +71,6 @@ class Counts:
         """The line the tests end with."""
         text = f"{self.passed} passed, {self.failed} failed"
         return f"{text}, {self.skipped} skipped" if self.skipped else text
-
-
-def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
-    """The environment for tools of the Python environment: they find each other and the collection, without colours."""
-    return {
-        **os.environ,
-        "PATH": f"{venv / 'bin'}:{search_path(os.environ.get('PATH', ''))}",
-        "VIRTUAL_ENV": str(venv),
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-        "ANSIBLE_NOCOLOR": "1",
-        "NO_COLOR": "1",
-        "PY_COLORS": "0",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MOLECULE_GLOB": "molecule/*/molecule.yml",
-        # No inventory of nodes for the playbooks that make and remove them.
-        "MOLECULE_ANSIBLE_ARGS_STRICT_MODE": "1",
-        "LC_ALL": "C.UTF-8",
-    }
 
 
 def scenarios(root: pathlib.Path = ROOT) -> List[str]:

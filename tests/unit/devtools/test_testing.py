@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import testing
+from devtools import testing
+from devtools.testing import Counts, Part
 from lab.machine import MachineError
-from lab.testing import Counts, Part
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="4">
 <testcase classname="a" name="good"/>
