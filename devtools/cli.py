@@ -17,12 +17,14 @@ import time
 from typing import List, Optional, Sequence
 
 from lab import inventory, nodes
-from lab.environment import ensure_venv, tool_environment
-from lab.machine import ROOT, MachineError, cache_dir, has, search_path, state_dir
+from lab.environment import ensure_venv, pip_configuration, tool_environment
+from lab.machine import ROOT, MachineError, cache_dir, has, missing_packages, search_path, state_dir
 from lab.node_image import remove_images
 from lab.podman import remove_network
 from lab.say import duration, say, step
 from lab.sets import prepare_set
+
+from . import oldest
 
 LAB_NODES = ("cp1", "w1", "w2")
 PASSED_ON = ("KUBESTEAD_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -89,7 +91,10 @@ def parser() -> argparse.ArgumentParser:
     test.set_defaults(run=command_test, root=True)
     lint = commands.add_parser("lint", help="run the linters and ansible-test sanity")
     lint.set_defaults(run=command_lint, root=False)
-    unit = commands.add_parser("unit", help="run the unit tests; further arguments go to pytest")
+    unit = commands.add_parser(
+        "unit",
+        help="run the unit tests, those of node code also on PyPy; arguments go to pytest alone",
+    )
     unit.set_defaults(run=command_unit, root=False, rest=True)
     molecule = commands.add_parser("molecule", help="run all molecule scenarios, or the named ones")
     molecule.add_argument("scenarios", nargs="*", metavar="scenario")
@@ -156,10 +161,7 @@ def as_root(argv: Sequence[str]) -> int:
         return 1
     kept = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) or name.lower() in PROXIES}
     kept["KUBESTEAD_CACHE"] = str(cache_dir())
-    for name in ("~/.config/pip/pip.conf", "~/.pip/pip.conf"):
-        path = pathlib.Path(name).expanduser()
-        if path.exists():
-            kept.setdefault("PIP_CONFIG_FILE", str(path))
+    kept.update(pip_configuration())
     ask = [] if sys.stdin and sys.stdin.isatty() else ["-n"]
     given = [f"{name}={value}" for name, value in sorted(kept.items())]
     return subprocess.run(["sudo", *ask, "env", *given, sys.executable, str(ROOT / "dev"), *argv]).returncode
@@ -301,7 +303,13 @@ def tests(rest: Sequence[str], folder: str) -> List[str]:
 
 def command_unit(options: argparse.Namespace) -> int:
     """``./dev unit``"""
-    return tool(["pytest", *tests(options.rest, "tests/unit")])
+    code = tool(["pytest", *tests(options.rest, "tests/unit")])
+    if code or options.rest or not oldest.folders():
+        return code
+    if missing_packages(["oldest-python"]) and os.geteuid() != 0:
+        say("the tests of node code did not run on PyPy: install pypy3-venv, or run ./dev unit as root once")
+        return code
+    return tool(["python", "-m", "devtools.oldest"])
 
 
 def command_molecule(options: argparse.Namespace) -> int:

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes the variables of all roles into README.md, from the roles' argument specs.
+"""Writes the variables of all roles into README.md and into the README.md of each role, from their argument specs.
 
-``python -m devtools.docs`` rewrites the part between the two markers; with ``--check`` it fails when that part is out
-of date. It runs in the Python environment of the tools, which has PyYAML.
+``python -m devtools.docs`` rewrites the part between the two markers; with ``--check`` it fails when a file is out of
+date. It runs in the Python environment of the tools, which has PyYAML.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any, Dict, List
 
 import yaml
@@ -22,8 +23,10 @@ from lab.machine import ROOT
 README = ROOT / "README.md"
 START, END = "<!-- variables: start -->", "<!-- variables: end -->"
 # A role that is not named here follows those that are.
-ORDER = ("preflight", "host", "kube_packages", "containerd", "control_plane", "join", "cni")
-TITLES = {"preflight": "The whole cluster"}
+ORDER = ("cluster", "preflight", "host", "kube_packages", "containerd", "control_plane", "join", "cni", "deploy")
+TITLES = {"cluster": "The cluster and its nodes", "preflight": "The whole cluster"}
+# The role whose variables other roles read.
+SHARED = "kubestead.cluster.cluster"
 
 
 def roles() -> List[str]:
@@ -40,25 +43,52 @@ def spec(role: str) -> Dict[str, Any]:
 
 
 def own_options(role: str) -> Dict[str, Any]:
-    """The options that a role has defaults for: others are documented by the role that has."""
+    """The options that a role has a default for or requires; the others are documented by the role that does."""
     path = ROOT / "roles" / role / "defaults" / "main.yml"
     defaults = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    return {name: option for name, option in spec(role).get("options", {}).items() if name in (defaults or {})}
+    return {
+        name: option
+        for name, option in spec(role).get("options", {}).items()
+        if name in (defaults or {}) or option.get("required")
+    }
 
 
-def markdown() -> str:
-    """All tables."""
+def table(options: Dict[str, Any]) -> str:
+    """Options as a table."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {_default(option)} | {_text(option)} |" for name, option in options.items()]
+    return "\n".join(lines)
+
+
+def all_tables() -> str:
+    """The tables of all roles."""
     parts: List[str] = []
     for role in roles():
         options = own_options(role)
-        if not options:
-            continue
-        parts.append(f"### {TITLES.get(role, 'Role ' + role)}\n\n{spec(role)['short_description']}.\n")
-        parts.append("| variable | default | meaning |\n|---|---|---|")
-        for name, option in options.items():
-            parts.append(f"| `{name}` | {_default(option)} | {_text(option)} |")
-        parts.append("")
-    return "\n".join(parts).strip()
+        if options:
+            title = TITLES.get(role, f"Role {role}")
+            parts.append(f"### {title}\n\n{spec(role)['short_description']}.\n\n{table(options)}")
+    return "\n\n".join(parts)
+
+
+def role_table(role: str) -> str:
+    """The table of one role, for its own README."""
+    options = own_options(role)
+    parts = [table(options) if options else "The role has no variables of its own."]
+    meta = ROOT / "roles" / role / "meta" / "main.yml"
+    if meta.exists() and SHARED in meta.read_text(encoding="utf-8"):
+        parts.append("The role also reads the variables of the role [cluster](../cluster/README.md).")
+    return "\n\n".join(parts)
+
+
+def pages() -> Dict[Path, str]:
+    """The files with a part that is written, and that part."""
+    found = {README: all_tables()}
+    for role in roles():
+        path = ROOT / "roles" / role / "README.md"
+        if path.exists():
+            found[path] = role_table(role)
+    return found
 
 
 def _default(option: Dict[str, Any]) -> str:
@@ -77,22 +107,27 @@ def _text(option: Dict[str, Any]) -> str:
     return text.replace("|", "\\|").replace("\n", " ").strip()
 
 
-def rendered(text: str) -> str:
-    """The README with up-to-date tables."""
+def rendered(text: str, written: str) -> str:
+    """A page with its written part between the markers. Raises ValueError when it has no markers."""
     if START not in text or END not in text:
-        raise SystemExit(f"README.md has no marker {START} or {END}")
+        raise ValueError(f"has no marker {START} or {END}")
     before, rest = text.split(START, 1)
     after = rest.split(END, 1)[1]
-    return f"{before}{START}\n\n{markdown()}\n\n{END}{after}"
+    return f"{before}{START}\n\n{written}\n\n{END}{after}"
 
 
 def main() -> None:
-    """Rewrite the tables, or check them."""
-    current = README.read_text(encoding="utf-8")
-    expected = rendered(current)
-    if "--check" in sys.argv[1:]:
-        raise SystemExit(0 if current == expected else "README.md: the variables are out of date; run ./dev docs")
-    README.write_text(expected, encoding="utf-8")
+    """Rewrite the pages, or check them."""
+    for path, written in pages().items():
+        current = path.read_text(encoding="utf-8")
+        try:
+            expected = rendered(current, written)
+        except ValueError as error:
+            raise SystemExit(f"{path.relative_to(ROOT)} {error}") from error
+        if current != expected and "--check" in sys.argv[1:]:
+            raise SystemExit(f"{path.relative_to(ROOT)}: the variables are out of date; run ./dev docs")
+        if current != expected:
+            path.write_text(expected, encoding="utf-8")
 
 
 if __name__ == "__main__":

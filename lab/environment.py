@@ -16,7 +16,9 @@ from typing import Dict
 from .machine import ROOT, cache_dir, ensure, locked, run, search_path
 from .say import step
 
-REQUIREMENTS = ROOT / "requirements-dev.txt"
+TOOLS = ROOT / "requirements-dev.txt"
+OLDEST = ROOT / "requirements-oldest.txt"
+OLDEST_PYTHON = "/usr/bin/pypy3"
 
 
 def requirements_key(requirements: str, python: str) -> str:
@@ -27,27 +29,51 @@ def requirements_key(requirements: str, python: str) -> str:
 
 
 def ensure_venv() -> pathlib.Path:
-    """The folder of the Python environment with everything in requirements-dev.txt, made when it is not there."""
-    key = requirements_key(REQUIREMENTS.read_text(encoding="utf-8"), f"{sys.base_prefix} {sys.version}")
-    folder = cache_dir() / "venv" / key
+    """The folder of the environment with the development tools, made when it is missing."""
+    return _ensure(TOOLS, sys.executable, "venv", "ansible-core, linters, test tools")
+
+
+def ensure_oldest() -> pathlib.Path:
+    """The folder of the environment with pytest on the oldest Python there is, made when it is missing."""
+    return _ensure(OLDEST, OLDEST_PYTHON, "oldest-python", "pytest on PyPy")
+
+
+def _ensure(lock: pathlib.Path, python: str, feature: str, content: str) -> pathlib.Path:
+    """An environment of ``python`` with the packages of a lock file, each checked against its hash."""
+    if not os.path.exists(python):
+        ensure(feature)
+    version = run([python, "-c", "import sys; print(sys.base_prefix, sys.version)"]).stdout
+    folder = cache_dir() / "venv" / requirements_key(lock.read_text(encoding="utf-8"), version)
     if (folder / ".complete").exists():
         return folder
-    ensure("venv")
+    ensure(feature)
     with locked("venv"):
         if (folder / ".complete").exists():
             return folder
-        with step("make the Python environment (ansible-core, linters, test tools)"):
+        with step(f"create the Python environment ({content})"):
             if folder.exists():
                 shutil.rmtree(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            run([sys.executable, "-m", "venv", str(folder)])
-            run([str(folder / "bin" / "pip"), "install", "-q", "--no-input", "-r", str(REQUIREMENTS)])
+            run([python, "-m", "venv", folder], show_failure=True)
+            pip = [str(folder / "bin" / "pip"), "install", "-q", "--no-input", "--require-hashes", "-r", str(lock)]
+            run(pip, show_failure=True)
             (folder / ".complete").write_text("", encoding="utf-8")
     return folder
 
 
+def pip_configuration() -> Dict[str, str]:
+    """The variable that names the user's pip configuration, for programs that run with another home folder."""
+    if "PIP_CONFIG_FILE" in os.environ:
+        return {"PIP_CONFIG_FILE": os.environ["PIP_CONFIG_FILE"]}
+    for name in ("~/.config/pip/pip.conf", "~/.pip/pip.conf"):
+        path = pathlib.Path(name).expanduser()
+        if path.exists():
+            return {"PIP_CONFIG_FILE": str(path)}
+    return {}
+
+
 def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
-    """The environment for tools of the Python environment: they find each other and the collection, without colours."""
+    """The variables for tools of an environment: they find each other and the collection, and print no colours."""
     return {
         **os.environ,
         "PATH": f"{venv / 'bin'}:{search_path(os.environ.get('PATH', ''))}",

@@ -39,12 +39,12 @@ FEATURES: Dict[str, Tuple[Tuple[str, str], ...]] = {
         ("ssh-keygen", "openssh-client"),
     ),
     "venv": (("import ensurepip", "python3-venv"), ("import venv", "python3-venv")),
+    "oldest-python": (("pypy3", "pypy3"), ("/usr/share/doc/pypy3-venv", "pypy3-venv")),
     "mirror": (
         ("openssl", "openssl"),
         ("skopeo", "skopeo"),
         ("gpg", "gnupg"),
         ("dpkg-deb", "dpkg"),
-        ("dpkg-scanpackages", "dpkg-dev"),
         ("apt-ftparchive", "apt-utils"),
         ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ),
