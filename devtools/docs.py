@@ -36,10 +36,10 @@ def roles() -> List[str]:
 
 
 def spec(role: str) -> Dict[str, Any]:
-    """The argument spec of a role's main entry point."""
+    """The argument spec of a role's entry point main, or of its first one where it has no tasks of its own."""
     text = (ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-    found: Dict[str, Any] = yaml.safe_load(text)["argument_specs"]["main"]
-    return found
+    specs: Dict[str, Dict[str, Any]] = yaml.safe_load(text)["argument_specs"]
+    return specs["main"] if "main" in specs else next(iter(specs.values()))
 
 
 def own_options(role: str) -> Dict[str, Any]:
