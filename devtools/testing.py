@@ -224,7 +224,7 @@ def run_part(part: Part, environment: Dict[str, str]) -> Counts:
             if not isinstance(err, subprocess.TimeoutExpired):
                 raise
             code = 124
-            stream.write(f"\n{title} did not end within {duration(part.seconds)}\n".encode())
+            stream.write(f"\n{title} did not finish within {duration(part.seconds)}\n".encode())
         finally:
             RUNNING.discard(process)
     counts = counts_of(part, code)

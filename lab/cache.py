@@ -17,10 +17,10 @@ from .machine import locked
 
 @contextmanager
 def once(target: Path) -> Iterator[Optional[Path]]:
-    """A new folder that takes ``target``'s name when the work in it is done; None when ``target`` is there already.
+    """A new folder that gets ``target``'s name when the work in it is done; None when ``target`` exists.
 
-    Several processes may ask at once: one works, the others wait and find it done. An interrupted run leaves a
-    ``.tmp-`` folder beside the target and never the target itself; the next run removes it.
+    Of several processes one does the work, and the others wait for it. An interrupted run leaves a ``.tmp-`` folder
+    beside the target, never the target itself; the next run removes it.
     """
     if target.exists():
         yield None

@@ -18,14 +18,14 @@ def codename(os_release: str) -> str:
     """The release's code name in the text of /etc/os-release."""
     match = re.search(r'^VERSION_CODENAME="?([a-z]+)"?$', os_release, re.MULTILINE)
     if not match:
-        raise MachineError("/etc/os-release names no VERSION_CODENAME: the lab is made for Debian 12 and its like")
+        raise MachineError("/etc/os-release has no VERSION_CODENAME; the lab supports Debian 12")
     return match.group(1)
 
 
 def release_sources(files: Mapping[str, str], release: str) -> List[str]:
-    """The distribution's own apt sources as one-line entries, of all the texts of sources files by name.
+    """The distribution's own apt sources as one-line entries, from the texts of sources files by name.
 
-    Entries of other vendors (whose suites are not the release's) are left out, as are source packages.
+    Entries of other vendors, whose suites are not the release's, and source packages are left out.
     """
     lines: List[str] = []
     for name, text in sorted(files.items()):
@@ -77,12 +77,12 @@ def apt_sources() -> List[str]:
     release = codename(pathlib.Path("/etc/os-release").read_text(encoding="utf-8"))
     found = release_sources(files, release)
     if not found:
-        raise MachineError(f"/etc/apt has no source for {release} main; add one, the lab takes node packages from it")
+        raise MachineError(f"/etc/apt has no source for {release} main; add one: nodes are made of its packages")
     return found
 
 
 def apt_acquire_options() -> List[str]:
-    """How this machine's apt fetches (proxies, certificates, retries), as lines for another apt's configuration."""
+    """How this machine's apt downloads (proxies, certificates, retries), as lines for another apt's configuration."""
     done = subprocess.run(["apt-config", "dump"], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
     skipped = ("Acquire::IndexTargets::", "Acquire::Changelogs::", "Acquire::CompressionTypes::")
     return [line for line in done.stdout.splitlines() if line.startswith("Acquire::") and not line.startswith(skipped)]

@@ -42,9 +42,9 @@ class Builder:
         self.work = work
 
     def root(self, name: str, packages: Sequence[str], links: Optional[Mapping[str, str]] = None) -> Path:
-        """A layer with a small Debian of these packages and a busybox; ``links``: path -> what it points to.
+        """A layer with a small Debian of these packages and busybox; ``links``: path -> what it points to.
 
-        It is kept in the cache, for every Kubernetes whose images are made later.
+        It is kept in the cache, for the images of every other Kubernetes.
         """
         recipe = json.dumps([[*packages], links or {}, APPLETS, sources_digest()])
         folder = cache_dir() / "layers" / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
@@ -73,7 +73,7 @@ class Builder:
         return file_layer(self.work / f"{name}.tar", files)
 
     def kubernetes(self, binaries: Path, wanted: Iterable[str]) -> List[str]:
-        """Publish the images kubeadm wants, from a folder of binaries; the wanted names nothing is there for."""
+        """Publish the images that kubeadm wants, from a folder of binaries; the names it has no binaries for."""
         makers = {
             "kube-apiserver": self._static,
             "kube-controller-manager": self._static,
@@ -148,9 +148,9 @@ class Builder:
         return tree_layer(self.work / "dnslib.tar", folder)
 
     def applications(self) -> List[str]:
-        """Publish what the example applications and the tests run; the names.
+        """Publish the images of the example applications and the tests; their names.
 
-        Most names are those of images on Docker Hub that do the same, so that an example works with both.
+        Most have the names of images on Docker Hub that do the same, so that an example works with both.
         """
         busybox = self.root("busybox", ())
         python = self._python()

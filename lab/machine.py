@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What this machine has, and installing what it lacks.
+"""This machine: its folders, its commands, and the Debian packages that the lab needs.
 
-A fresh Debian 12 with python3 and apt is enough to begin with. Every feature of the lab names the Debian packages it
-needs; apt is called only when one of their commands or files is missing, and with the machine's own configuration.
+A fresh Debian 12 with python3 and apt is enough to start with. Every feature of the lab names the packages it needs.
+apt is called only when one of their commands or files is missing, with the machine's own configuration.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .say import say, step
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 
-# feature -> ((what proves it is here, package), ...); proof with a slash is a file, else a command on the path,
-# "import x" a module of this Python.
+# feature -> ((proof that the package is installed, package), ...). A proof with a slash is a file, "import x" a module
+# of this Python, anything else a command on the path.
 FEATURES: Dict[str, Tuple[Tuple[str, str], ...]] = {
     "nodes": (
         ("podman", "podman"),
@@ -66,23 +66,23 @@ SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 class MachineError(Exception):
-    """This machine lacks something the lab can't get by itself; the text says what and the way out."""
+    """Something does not work on this machine; the text names the cause and the fix."""
 
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> pathlib.Path:
-    """The folder for what may be kept between runs: ``KUBESTEAD_CACHE`` or ``~/.cache/kubestead``."""
+    """The folder for what is kept between runs: ``KUBESTEAD_CACHE`` or ``~/.cache/kubestead``."""
     named = environ.get("KUBESTEAD_CACHE")
     return pathlib.Path(named).expanduser() if named else pathlib.Path.home() / ".cache" / "kubestead"
 
 
 def state_dir() -> pathlib.Path:
-    """The folder in the checkout for what belongs to the running lab (inventories, known hosts)."""
+    """The folder in the checkout for the files of the running lab, such as inventories and known hosts."""
     return ROOT / ".lab"
 
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Let only one process at a time do the thing called ``name``."""
+    """Let only one process at a time do what ``name`` names."""
     folder = cache_dir() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / name, "w", encoding="utf-8") as handle:
@@ -153,7 +153,7 @@ def missing_packages(features: Sequence[str]) -> List[str]:
     """The Debian packages that ``features`` need and this machine lacks, sorted."""
     unknown = [feature for feature in features if feature not in FEATURES]
     if unknown:
-        raise MachineError(f"feature {unknown[0]} is unknown: the lab knows {', '.join(sorted(FEATURES))}")
+        raise MachineError(f"feature {unknown[0]} is unknown; the lab knows {', '.join(sorted(FEATURES))}")
     return sorted({package for feature in features for proof, package in FEATURES[feature] if not has(proof)})
 
 
@@ -163,7 +163,7 @@ def _apt(*arguments: str) -> None:
 
 
 def ensure(*features: str) -> None:
-    """Install what ``features`` lack. Nothing is run, not even ``apt-get update``, when nothing is missing."""
+    """Install the missing packages of ``features``. When none is missing, nothing runs, not even ``apt-get update``."""
     if not missing_packages(features):
         return
     with locked("apt"):
@@ -172,7 +172,7 @@ def ensure(*features: str) -> None:
             return
         if not shutil.which("apt-get"):
             raise MachineError(
-                f"packages {' '.join(packages)} are missing and there is no apt-get; install them by hand"
+                f"packages {' '.join(packages)} are missing and apt-get does not exist; install them by hand"
             )
         if os.geteuid() != 0:
             raise MachineError(f"packages {' '.join(packages)} are missing; run as root or through sudo")
@@ -181,4 +181,4 @@ def ensure(*features: str) -> None:
             _apt("install", "--no-install-recommends", *packages)
     still = missing_packages(features)
     if still:
-        raise MachineError(f"packages {' '.join(still)} were installed but what they should bring is not there")
+        raise MachineError(f"packages {' '.join(still)} were installed but do not provide what the lab looks for")

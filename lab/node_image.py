@@ -73,12 +73,12 @@ PACKAGES: Tuple[str, ...] = (
 
 
 def key_path() -> pathlib.Path:
-    """The private SSH key for the nodes; the public one is beside it."""
+    """The path of the private SSH key for the nodes; the public key is beside it."""
     return cache_dir() / "ssh" / "id_ed25519"
 
 
 def ensure_key() -> pathlib.Path:
-    """Make the key pair when it is not there, and name the private key."""
+    """The private key, made with its public key when it is missing."""
     path = key_path()
     with locked("ssh-key"):
         if not path.exists():
@@ -114,7 +114,7 @@ def content_key(release: str, public_key: str) -> str:
 
 
 def ensure_image() -> str:
-    """The node image's name with tag; made (about a minute) or imported from the cache when it is not there."""
+    """The name and tag of the node image. A missing one is imported from the cache, or made in about a minute."""
     ensure("nodes")
     public_key = ensure_key().with_suffix(".pub").read_text(encoding="utf-8")
     release = codename(pathlib.Path("/etc/os-release").read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def _bootstrap(release: str, public_key: str, archive: pathlib.Path) -> None:
 
 
 def remove_images() -> None:
-    """Remove every node image from podman; the archive in the cache stays."""
+    """Remove all node images from podman; the archives stay in the cache."""
     done = podman("images", "--filter", f"reference={REPOSITORY}", "--format", "{{.ID}}", check=False)
     for image in sorted(set(done.stdout.split())):
         podman("rmi", "-f", image, check=False)

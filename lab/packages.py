@@ -24,7 +24,7 @@ CRICTL = Path(__file__).with_name("stand_ins") / "crictl"
 
 @dataclass(frozen=True)
 class Package:
-    """One binary package to be. ``files``: path -> (a file or a text, mode)."""
+    """A binary package to build. ``files``: path -> (a file or a text, mode); ``scripts`` are in :data:`FILES`."""
 
     name: str
     version: str
@@ -54,7 +54,7 @@ class Package:
 
 
 def kubeadm_depends(version: str) -> Tuple[str, ...]:
-    """What upstream's kubeadm package of this version depends on."""
+    """The dependencies of upstream's kubeadm package of this version."""
     minor = minor_of(version)[1]
     if minor >= 32:
         return ()
@@ -65,7 +65,7 @@ def kubeadm_depends(version: str) -> Tuple[str, ...]:
 
 
 def kubelet_depends(version: str) -> Tuple[str, ...]:
-    """What upstream's kubelet package of this version depends on."""
+    """The dependencies of upstream's kubelet package of this version."""
     needs = ("kubernetes-cni (>= 0.8.7)", "mount", "util-linux")
     if minor_of(version)[1] >= 30:
         return needs
@@ -148,7 +148,7 @@ def build(package: Package, architecture: str, work: Path) -> Path:
     for folder in [tree, *(path for path in tree.rglob("*") if path.is_dir())]:
         folder.chmod(0o755)
     deb = work / f"{package.name}_{package.version}_{architecture}.deb"
-    # Not compressed: these are made and unpacked on one machine, where the network is memory and the processor is busy.
+    # Not compressed: packages are made and unpacked on one machine, whose processor is the bottleneck.
     run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, deb])
     shutil.rmtree(tree)
     return deb

@@ -31,7 +31,7 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Image:
-    """What to run in a layer stack. ``names`` are full: registry/path:tag."""
+    """A container image. ``names`` are full: registry/path:tag."""
 
     names: Tuple[str, ...]
     layers: Tuple[Path, ...]
@@ -86,7 +86,7 @@ def file_layer(target: Path, files: Mapping[str, Tuple[Path | str, int]]) -> Pat
 
 
 def tree_layer(target: Path, root: Path) -> Path:
-    """Write a layer of everything below ``root``, owned by root and without times: the same every time."""
+    """Write a layer of everything below ``root``, owned by root and without times, so that it is reproducible."""
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(root.rglob("*")):
             entry = tar.gettarinfo(path, arcname=str(path.relative_to(root)))
@@ -201,7 +201,7 @@ class Registry:
     def _name(self, name: str, manifest: bytes, media_type: str) -> None:
         host, path, tag = split_name(name)
         folder = self.folder / "registry" / host / path
-        # the type of an answer is the folder's: a file server knows no other way to tell
+        # The folder determines the media type of the answer: a file server has no other means to know it.
         kind = folder / "manifests" / ("docker" if "docker" in media_type else "oci")
         kind.mkdir(parents=True, exist_ok=True)
         for reference in (tag, digest(manifest)):
@@ -213,7 +213,7 @@ class Registry:
 
 
 def archive_names(archive: Path) -> Tuple[str, List[str]]:
-    """How skopeo calls this kind of archive, and the names of the images in it."""
+    """skopeo's name of this kind of archive, and the names of the images in it."""
     with tarfile.open(archive) as tar:
         members = set(tar.getnames())
         if "manifest.json" in members:
@@ -226,11 +226,11 @@ def archive_names(archive: Path) -> Tuple[str, List[str]]:
                 note.get("io.containerd.image.name") or note.get("org.opencontainers.image.ref.name") for note in notes
             ]
             return "oci-archive", [name for name in names if name]
-    raise MachineError(f"{archive} is no archive of container images; make one with podman save or skopeo copy")
+    raise MachineError(f"{archive} is not an archive of container images; make one with podman save or skopeo copy")
 
 
 def _member(tar: tarfile.TarFile, name: str) -> Any:
     handle = tar.extractfile(name)
     if handle is None:
-        raise MachineError(f"{tar.name!r} has a {name} that is no file")
+        raise MachineError(f"{name} in {tar.name!r} is not a file")
     return handle

@@ -18,7 +18,7 @@ from .machine import cache_dir, locked, run
 from .packages import build, kube_packages
 from .private_apt import PrivateApt
 
-# What nodes may install from their distribution: what kubeadm and its packages ask for, what Ansible's modules need.
+# What nodes may install from their distribution: what the collection, kubeadm and Ansible's modules need.
 DISTRIBUTION = (
     "apt-transport-https apt-utils bash-completion busybox-static ca-certificates chrony conntrack containerd"
     " containernetworking-plugins curl dbus e2fsprogs ebtables ethtool gnupg gpg iproute2 ipset iptables"
@@ -29,7 +29,7 @@ DISTRIBUTION = (
 
 
 class Signer:
-    """The lab's archive key, made once; gpg with a home of its own."""
+    """The lab's archive key, made once, in a gpg home of its own."""
 
     USER = "kubestead lab <lab@lab.test>"
 
@@ -51,7 +51,7 @@ class Signer:
         return run(["gpg", "--homedir", self.home, "--batch", "--quiet", "--yes", "--no-tty", *arguments]).stdout
 
     def end(self) -> None:
-        """Stop the agent that gpg starts for this home, and leaves behind."""
+        """Stop the agent that gpg starts for this home and does not stop."""
         run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=False)
 
     def public_key(self) -> str:
@@ -96,7 +96,7 @@ def architecture() -> str:
 
 
 def kube_repository(apt: PrivateApt, binaries: Path, version: str, folder: Path) -> None:
-    """Write a minor's signed repository into ``folder``: what upstream has below ``/core:/stable:/vX.Y/deb/``."""
+    """Write the signed repository of a minor into ``folder``: what upstream has below ``/core:/stable:/vX.Y/deb/``."""
     arch = architecture()
     debs = folder / arch
     debs.mkdir(parents=True)
@@ -113,13 +113,15 @@ def kube_repository(apt: PrivateApt, binaries: Path, version: str, folder: Path)
 
 
 def distribution_repository(apt: PrivateApt, folder: Path) -> List[str]:
-    """Write a flat repository of what nodes install from Debian, with all dependencies; the packages asked for.
+    """Write a flat repository of what nodes install from Debian, with all dependencies; the names of the packages.
 
-    It is not signed: nodes trust it by their source entry, as there is no key yet when they read it first.
+    It is not signed. Nodes trust it by their source entry, because they have no key when they first read it.
     """
     wanted = available(apt, DISTRIBUTION)
     for deb in apt.download(wanted):
-        target = folder / re.sub(r"%3a", "+", deb.name, flags=re.IGNORECASE)  # an epoch's colon; servers unescape it
+        target = folder / re.sub(
+            r"%3a", "+", deb.name, flags=re.IGNORECASE
+        )  # the colon of an epoch, which servers would unescape
         try:
             os.link(deb, target)
         except OSError:
@@ -129,6 +131,6 @@ def distribution_repository(apt: PrivateApt, folder: Path) -> List[str]:
 
 
 def available(apt: PrivateApt, names: Sequence[str]) -> List[str]:
-    """Those of ``names`` the machine's sources have."""
+    """Those of ``names`` that the machine's sources have."""
     known = set(run(["apt-cache", *apt.options(), "pkgnames"]).stdout.split())
     return [name for name in names if name in known]

@@ -25,9 +25,9 @@ def prepare_set(
     mirror: bool = True,
     renew: bool = False,
 ) -> pathlib.Path:
-    """Network, mirror, nodes and inventory of a set; gives the inventory's path.
+    """Create the network, mirror, nodes and inventory of a set; the path of the inventory.
 
-    ``renew``: nodes that were made for another version of Kubernetes than the mirror now has are replaced.
+    ``renew``: nodes that were created for another Kubernetes version than the mirror's are replaced.
     """
     ensure("nodes")
     subnet = ensure_network()
@@ -40,7 +40,9 @@ def prepare_set(
         )
         before = inventory.version_in(set_name)
         if renew and before not in (None, info.version):
-            say(f"the nodes of {set_name} were made for Kubernetes {before}; they are replaced for {info.version}")
+            say(
+                f"replace the nodes of {set_name}: they were created for Kubernetes {before}, the mirror has {info.version}"
+            )
             options = dataclasses.replace(options, fresh=True)
     else:
         served = nodes.Mirror(str(subnet[2]), None, ())

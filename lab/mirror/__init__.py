@@ -4,11 +4,11 @@
 
 """The lab's server: a container that answers as the hosts a cluster is downloaded from, one for each Kubernetes.
 
-Over HTTPS, with a certificate of the lab's own CA, it is pkgs.k8s.io and the image registries; so a cluster with
-default variables comes out of it, on a machine that reaches none of them. As mirror.lab.test it offers the same under
-other addresses, for the variables that name a mirror. Over HTTP it has the Debian packages nodes need.
+Over HTTPS, with a certificate of the lab's own CA, it answers as pkgs.k8s.io and as the image registries. So the
+default variables make a cluster on a machine that reaches none of these hosts. As mirror.lab.test it offers the same
+under other addresses, for the variables that name a mirror. Over HTTP it has the Debian packages that nodes install.
 
-All it hands out are files in the cache, made once per Kubernetes; the server is nginx and changes nothing.
+The server is nginx, and all it serves are files in the cache, made once per Kubernetes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MIRROR = "mirror.lab.test"
 PRIVATE = "private.lab.test"
 PRIVATE_USER = "lab"
 PRIVATE_PASSWORD = "not-a-secret"
-"""What the registry at private.lab.test, which has the images of docker.io, asks for."""
+"""The password of the registry at private.lab.test, which has the images of docker.io."""
 
 PACKAGES_HOST = "pkgs.k8s.io"
 REGISTRIES = {  # host -> the registry whose images it has

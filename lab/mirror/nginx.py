@@ -81,7 +81,7 @@ def _private() -> List[str]:
 
 
 def _registry(registry: str) -> List[str]:
-    """A registry that only hands out. A client told to use a mirror names the registry it means as ``?ns=``."""
+    """A read-only registry. A client that uses it as a mirror names the registry it means as ``?ns=``."""
     lines = [f"set $registry '{registry}';"]
     if not registry:
         lines.append("if ($arg_ns ~ ^[a-z0-9.-]+$) { set $registry $arg_ns; }")
@@ -90,7 +90,7 @@ def _registry(registry: str) -> List[str]:
         *lines,
         "add_header Docker-Distribution-Api-Version registry/2.0 always;",
         "error_page 404 @unknown;",
-        # a file: nginx asks for no password where it is told to `return` something
+        # A file, because nginx asks for no password where it has to `return` something.
         "location = /v2/ { default_type application/json; root /srv/conf; try_files /v2 =404; }",
         r'location ~ "^/v2/.+/blobs/(sha256:[0-9a-f]{64})$" { alias /srv/site/blobs/$1; }',
         r"location ~ ^/v2/(?<path>.+)/manifests/(?<reference>[A-Za-z0-9._:-]+)$ {",

@@ -35,26 +35,26 @@ IMAGE = "localhost/kubestead-mirror"
 
 @dataclass(frozen=True)
 class MirrorInfo:
-    """The running server, and what it has."""
+    """The running server and its content."""
 
     ip: str
     ca_pem_path: Path
     """The certificate nodes must trust."""
     hostnames: Tuple[str, ...]
-    """The names nodes must find at ``ip``; for ``upstream`` only the lab's own."""
+    """The names that nodes must resolve to ``ip``; for ``upstream`` only the lab's own."""
     version: str
     minor: str
     flavour: str
     missing_images: Tuple[str, ...]
-    """Images kubeadm wants and the server does not have, such as those a future kubeadm adds."""
+    """Images that kubeadm wants and the server lacks, such as those a future kubeadm adds."""
     packages_url: str = f"https://{MIRROR}/k8s"
-    """For ``cluster_packages_url``, to take the packages from the mirror's own name."""
+    """For ``cluster_packages_url``, to take the packages from the mirror under its own name."""
     image_repository: str = f"{MIRROR}/k8s"
     """For ``cluster_image_repository``, likewise."""
 
 
 def ensure_image() -> str:
-    """The server's container image, with tag: nginx out of Debian's packages."""
+    """The name and tag of the server's image: nginx from Debian's packages."""
     key = roots.sources_digest()
     image = f"{IMAGE}:{key}"
     if podman("image", "exists", image, check=False).returncode == 0:
@@ -64,7 +64,7 @@ def ensure_image() -> str:
     with once(archive) as work:
         if work:
             apt = fresh_apt()
-            with step("make the mirror's server"):
+            with step("make the image of the mirror"):
                 root = work / "root"
                 roots.debian_root(apt, ["nginx", "busybox-static"], root)
                 for applet in ("sh", "cat", "ls", "wget"):
@@ -79,11 +79,11 @@ def ensure_image() -> str:
 
 
 def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
-    """The server, running with the chosen flavour's content in the podman network; started only when needed.
+    """The running server with the chosen flavour's content in the podman network; started only when needed.
 
-    Each Kubernetes has a server of its own, so that sets of nodes with different ones live side by side.
+    Each Kubernetes has its own server, so that sets of nodes with different ones can run at the same time.
 
-    Raises MachineError when something to serve can't be made, or the server does not answer.
+    Raises MachineError when the content cannot be made or the server does not answer.
     """
     ensure("nodes", "mirror")
     chosen = flavours.choose()
@@ -128,17 +128,17 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
 
 
 def _addresses() -> Dict[str, str]:
-    """The mirrors there are, running or not, and their addresses."""
+    """All mirrors, running or not, and their addresses."""
     return {entry["Names"][0]: entry["Labels"]["kubestead.mirror"] for entry in containers("kubestead.mirror")}
 
 
 def free_address(subnet: ipaddress.IPv4Network, used: Iterable[str]) -> str:
-    """The lowest address for a mirror that no other has. Raises MachineError when there is none."""
+    """The lowest free address for a mirror. Raises MachineError when none is free."""
     taken = set(used)
     for number in range(2, FIRST_ADDRESS):
         if str(subnet[number]) not in taken:
             return str(subnet[number])
-    raise MachineError(f"{subnet} has mirrors at all addresses kept for them; remove them with ./dev lab-down")
+    raise MachineError(f"all addresses for mirrors in {subnet} are taken; remove the mirrors with ./dev lab-down")
 
 
 def _content(site: Path) -> Dict[str, List[str]]:
@@ -147,7 +147,7 @@ def _content(site: Path) -> Dict[str, List[str]]:
 
 
 def _running_key(name: str) -> str:
-    """The key the running server was started with; empty when it is not running."""
+    """The key that the running server was started with; empty when it does not run."""
     argv = [
         "inspect",
         "--type=container",
@@ -168,31 +168,31 @@ def _wait(name: str, seconds: float = 15.0) -> None:
         if done.returncode == 0 and done.stdout.strip() == "ok":
             return
         if time.monotonic() > end:
-            said = podman("logs", "--tail=3", name, check=False)
-            last = " | ".join((said.stderr + said.stdout).strip().splitlines()[-3:])
-            raise MachineError(f"container {name} does not answer after {seconds:.0f} s: {last or 'it says nothing'}")
+            logs = podman("logs", "--tail=3", name, check=False)
+            last = " | ".join((logs.stderr + logs.stdout).strip().splitlines()[-3:])
+            raise MachineError(f"container {name} did not answer within {seconds:.0f} s: {last or 'its log is empty'}")
         time.sleep(0.1)
 
 
 def remove_mirrors() -> None:
-    """Remove all mirrors; what they serve stays in the cache."""
+    """Remove all mirrors; their content stays in the cache."""
     for name in _addresses():
         remove_mirror(name)
 
 
 def remove_mirror(name: str) -> None:
-    """Remove a server's container; what it serves stays in the cache."""
+    """Remove a server's container; its content stays in the cache."""
     for _ in range(5):
         if podman("container", "exists", name, check=False).returncode != 0:
             return
         podman("kill", name, check=False)
         podman("rm", "--force", "--volumes", "--time=0", name, check=False)
     if podman("container", "exists", name, check=False).returncode == 0:
-        raise MachineError(f"container {name} can't be removed; see podman ps --all")
+        raise MachineError(f"cannot remove container {name}; see podman ps --all")
 
 
 def remove_images() -> None:
-    """Remove the server's images from podman; the archive in the cache stays."""
+    """Remove the server's images from podman; the archive stays in the cache."""
     done = podman("images", "--filter", f"reference={IMAGE}", "--format", "{{.ID}}", check=False)
     for image in sorted(set(done.stdout.split())):
         podman("rmi", "--force", image, check=False)

@@ -51,7 +51,7 @@ def fresh_apt() -> PrivateApt:
 
 
 def ensure_site(chosen: Flavour) -> Path:
-    """The folder served as the upstream hosts, made when it is not in the cache."""
+    """The folder that is served as the upstream hosts, made when it is not in the cache."""
     folder = cache_dir() / "site"
     if chosen.folder is None:
         empty = folder / flavours.UPSTREAM
@@ -74,7 +74,7 @@ def _make_site(chosen: Flavour, binaries: Path, site: Path) -> None:
     work = site / ".layers"
     work.mkdir()
     builder = images.Builder(apt, tree, work)
-    with step("make the images kubeadm wants"):
+    with step("make the images that kubeadm wants"):
         missing = builder.kubernetes(binaries, chosen.images)
     with step("make images for applications"):
         names = [*(name for name in chosen.images if name not in missing), *builder.applications()]
@@ -86,14 +86,14 @@ def _make_site(chosen: Flavour, binaries: Path, site: Path) -> None:
     shutil.rmtree(work)
     missing = [name for name in missing if name not in names]
     if missing:
-        say(f"no image of {', '.join(missing)}: nothing to make it from")
+        say(f"no image of {', '.join(missing)}: there are no binaries for it")
     flatten(site / "registry")
     content = {"version": chosen.version, "images": sorted(names), "missing": missing}
     (site / "site.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def flatten(folder: Path) -> None:
-    """Add the folder ``k8s``: Kubernetes' images as kubeadm looks for them in a repository other than its default."""
+    """Add the folder ``k8s``: the images under the names that kubeadm expects in a repository other than its default."""
     source = folder / flavours.IMAGE_REPOSITORY
     target = folder / "k8s"
     target.mkdir(parents=True)
@@ -113,7 +113,7 @@ def ensure_distribution() -> Path:
         if work:
             ensure("mirror")
             apt = fresh_apt()
-            with step("download what nodes install from Debian"):
+            with step("download the packages that nodes install from Debian"):
                 repository.distribution_repository(apt, work)
             _prune(folder, "distribution-*", 2)
     return target

@@ -27,7 +27,14 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_users_get_the_collection_and_not_the_tools_of_its_developers(tmp_path: Path) -> None:
     with tarfile.open(collection.build(tmp_path)) as tar:
         names = tar.getnames()
-    for name in ("playbooks/site.yml", "README.md", "meta/runtime.yml", "plugins/modules", "inventories/example", "docs"):
+    for name in (
+        "playbooks/site.yml",
+        "README.md",
+        "meta/runtime.yml",
+        "plugins/modules",
+        "inventories/example",
+        "docs",
+    ):
         assert name in names
     theirs = ("bench", "collections", "dev", "devtools", "inventories/lab", "lab", "molecule", "pyproject.toml")
     theirs += ("tests/e2e", "tests/unit", "requirements-dev.txt")

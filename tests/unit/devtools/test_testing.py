@@ -90,7 +90,7 @@ def test_a_part_has_no_stdin_and_is_quiet_when_it_passes(state: Path, capsys: py
 def test_a_part_that_hangs_is_ended_and_failed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = Part("lint", "it", (sys.executable, "-c", "import time; time.sleep(60)"), seconds=0.5)
     assert testing.run_part(part, dict(os.environ)).line() == "0 passed, 1 failed"
-    assert "did not end within 0.5 s" in capsys.readouterr().out
+    assert "did not finish within 0.5 s" in capsys.readouterr().out
 
 
 def test_a_part_that_is_unknown_is_refused() -> None:

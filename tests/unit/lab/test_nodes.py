@@ -81,19 +81,19 @@ def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
 
 @pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
 def test_names_that_are_no_host_names_are_refused_before_anything_is_made(name: str) -> None:
-    with pytest.raises(MachineError, match="is no name for a node"):
+    with pytest.raises(MachineError, match="is not a valid name of a node"):
         nodes.create("s", [name], MIRROR)
 
 
 @pytest.mark.parametrize("name", ["", "Up", "_a", "a/b", "a" * 43])
 def test_a_set_is_named_like_a_container(name: str) -> None:
-    with pytest.raises(MachineError, match="is no name for a set"):
+    with pytest.raises(MachineError, match="is not a valid name of a set"):
         nodes.create(name, ["cp1"], MIRROR)
     assert nodes.SET_NAME.match("molecule-kube_packages")
 
 
 def test_a_name_given_twice_is_refused() -> None:
-    with pytest.raises(MachineError, match="have one twice"):
+    with pytest.raises(MachineError, match="is named twice"):
         nodes.create("s", ["a", "a"], MIRROR)
 
 
@@ -176,7 +176,7 @@ def test_groups_are_by_name_or_as_asked() -> None:
     assert inventory.split_groups(["cp1", "w1", "cp2"]) == (["cp1", "cp2"], ["w1"])
     assert inventory.split_groups(["a", "b"]) == (["a"], ["b"])
     assert inventory.split_groups(["a", "b"], ["b"]) == (["b"], ["a"])
-    with pytest.raises(MachineError, match="control plane c is no node"):
+    with pytest.raises(MachineError, match="control plane c is not a node"):
         inventory.split_groups(["a", "b"], ["c"])
 
 

@@ -112,5 +112,5 @@ def test_archives_tell_their_names(tmp_path: Path) -> None:
     oci = registry.file_layer(tmp_path / "o.tar", {"index.json": (json.dumps({"manifests": [note, {}]}), 0o644)})
     assert registry.archive_names(oci) == ("oci-archive", ["a.test/y:1"])
     other = registry.file_layer(tmp_path / "n.tar", {"x": ("", 0o644)})
-    with pytest.raises(MachineError, match="is no archive of container images"):
+    with pytest.raises(MachineError, match="is not an archive of container images"):
         registry.archive_names(other)
