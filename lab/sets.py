@@ -40,9 +40,7 @@ def prepare_set(
         )
         before = inventory.version_in(set_name)
         if renew and before not in (None, info.version):
-            say(
-                f"replace the nodes of {set_name}: they were created for Kubernetes {before}, the mirror has {info.version}"
-            )
+            say(f"replace the nodes of {set_name}: they are for Kubernetes {before}, the mirror has {info.version}")
             options = dataclasses.replace(options, fresh=True)
     else:
         served = nodes.Mirror(str(subnet[2]), None, ())

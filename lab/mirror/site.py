@@ -93,7 +93,7 @@ def _make_site(chosen: Flavour, binaries: Path, site: Path) -> None:
 
 
 def flatten(folder: Path) -> None:
-    """Add the folder ``k8s``: the images under the names that kubeadm expects in a repository other than its default."""
+    """Add the folder ``k8s``: the images under the names that kubeadm expects in any repository but its default."""
     source = folder / flavours.IMAGE_REPOSITORY
     target = folder / "k8s"
     target.mkdir(parents=True)
