@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from lab import nodes
-from lab.cli import prepare_set
-from lab.inventory import minor_of, path_of
+from lab.flavour import minor_of
+from lab.inventory import path_of
 from lab.inventory import remove as remove_inventory
 from lab.machine import MachineError
 from lab.podman import network_subnet, podman
 from lab.say import duration, say
+from lab.sets import prepare_set
 
 from . import endpoints, instruments
 from .contestants import BY_HAND, IN_STEPS, PING, Contestant, Ping, Playbook, by_hand, variables

@@ -14,10 +14,10 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Sequence, Union
 
-from lab.inventory import minor_of
+from lab.environment import tool_environment
+from lab.flavour import minor_of
 from lab.machine import ROOT, MachineError
 from lab.nodes import set_dir
-from lab.testing import tool_environment
 
 from .instruments import Command
 

@@ -13,8 +13,9 @@ import sys
 import time
 from typing import List
 
-from lab.machine import ROOT, MachineError, ensure_venv, state_dir
-from lab.mirror import ensure_mirror
+from lab.environment import ensure_venv
+from lab.machine import ROOT, MachineError, state_dir
+from lab.mirror.server import ensure_mirror
 from lab.podman import NETWORK, ensure_network
 from lab.say import say
 

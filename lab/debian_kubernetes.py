@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes for a machine that reaches nothing but a Debian mirror: built once from Debian's own source package.
+"""Kubernetes for a machine that reaches only a Debian mirror: built once from Debian's own source package.
 
-Debian ships only kubectl in binary form, but the whole source. The build is Go 1.19's and takes about eight minutes on
-two cores; its result is kept in the cache under the source package's version.
+Debian ships only kubectl as a binary, but the complete source. The build uses Go 1.19 and takes about eight minutes on
+two cores. Its result is kept in the cache under the source package's version.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Dict
 
 from . import machine
-from .cache import once, run
+from .cache import once
 from .private_apt import PrivateApt
 from .say import say, step
 
@@ -29,15 +29,15 @@ REFLECT2 = Path("/usr/share/gocode/src/github.com/modern-go/reflect2")
 
 
 def upstream_version(debian_version: str) -> str:
-    """``1.20.2`` of ``1.20.5+really1.20.2-1.1+deb12u1``: what Debian's version says is really inside."""
+    """``1.20.2`` of ``1.20.5+really1.20.2-1.1+deb12u1``: the upstream version in Debian's version."""
     match = re.match(r"(?:\d+:)?(?:[^-]*\+really)?(\d+\.\d+\.\d+)", debian_version)
     if not match:
-        raise machine.MachineError(f"Debian's version {debian_version} of {SOURCE} has no upstream version in it")
+        raise machine.MachineError(f"Debian's version {debian_version} of {SOURCE} contains no upstream version")
     return match.group(1)
 
 
 def version_file(version: str) -> str:
-    """What Kubernetes' build reads instead of asking git for its version."""
+    """The file that Kubernetes' build reads its version from, instead of asking git."""
     major, minor, _ = version.split(".")
     values: Dict[str, str] = {
         "KUBE_GIT_COMMIT": "0" * 40,
@@ -50,14 +50,14 @@ def version_file(version: str) -> str:
 
 
 def ensure_debian_kubernetes() -> Path:
-    """The folder with Kubernetes' binaries and a file ``VERSION``, built if it was not yet.
+    """The folder with Kubernetes' binaries and a file ``VERSION``, built when it is missing.
 
-    Raises MachineError when the machine's apt sources have no such source package, or the build fails; an interrupted
-    build leaves nothing behind that a later one could take for a result.
+    Raises MachineError when the machine's apt sources have no such source package, or the build fails. An interrupted
+    build leaves nothing that a later one could mistake for a result.
     """
     folder = machine.cache_dir() / "kubernetes"
     built = sorted(folder.glob("debian-*"))
-    if built:  # no look at the mirror when there is something to start from
+    if built:  # the mirror is not asked when a build exists
         return built[-1]
     apt = PrivateApt(machine.cache_dir() / "apt-build", sources=True)
     with step("fetch the lists of Debian's source packages"):
@@ -72,7 +72,7 @@ def ensure_debian_kubernetes() -> Path:
 
 def _build(apt: PrivateApt, debian_version: str, work: Path) -> None:
     version = upstream_version(debian_version)
-    say(f"Kubernetes {version} is built from Debian's source package; about 8 minutes on two cores, once, then cached")
+    say(f"build Kubernetes {version} from Debian's source package: about 8 minutes on two cores, once; it is cached")
     machine.ensure("debian-kubernetes")
     build = work / "build"
     build.mkdir()
@@ -80,7 +80,7 @@ def _build(apt: PrivateApt, debian_version: str, work: Path) -> None:
         apt.get("source", f"{SOURCE}={debian_version}", cwd=build)
     trees = [path for path in build.iterdir() if path.is_dir()]
     if len(trees) != 1:
-        raise machine.MachineError(f"apt-get source {SOURCE} unpacked {len(trees)} folders, not one")
+        raise machine.MachineError(f"apt-get source {SOURCE} unpacked {len(trees)} folders instead of one")
     tree = trees[0]
     # The vendored reflect2 reads the Go runtime's insides in a way that crashes from Go 1.18 on; Debian's does not.
     vendored = tree / "vendor/github.com/modern-go/reflect2"
@@ -101,15 +101,15 @@ def _build(apt: PrivateApt, debian_version: str, work: Path) -> None:
     shutil.move(str(client / "usr/bin/kubectl"), work / "kubectl")
     for name in (*BUILT, "kubectl"):
         (work / name).chmod(0o755)
-    said = run([work / "kubeadm", "version", "-o", "short"]).stdout.strip()
-    if said != f"v{version}":
-        raise machine.MachineError(f"the kubeadm built from Debian's source says {said}, not v{version}")
+    built = machine.run([work / "kubeadm", "version", "-o", "short"]).stdout.strip()
+    if built != f"v{version}":
+        raise machine.MachineError(f"the kubeadm built from Debian's source has version {built} instead of v{version}")
     (work / "VERSION").write_text(version + "\n", encoding="utf-8")
     shutil.rmtree(build)
 
 
 def _make(tree: Path, gopath: Path, build: Path) -> None:
-    """Run Kubernetes' own make, in the way of the Debian package; its output goes to a log that outlives a failure."""
+    """Run Kubernetes' own make as the Debian package does; the log of its output stays when it fails."""
     log = machine.cache_dir() / "debian-kubernetes.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GO", "KUBE", "CGO_"))}
     environment.update(
@@ -136,5 +136,5 @@ def _make(tree: Path, gopath: Path, build: Path) -> None:
         )
     if done.returncode:
         tail = " | ".join(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:])
-        raise machine.MachineError(f"building Kubernetes failed ({done.returncode}): {tail}; all of it in {log}")
+        raise machine.MachineError(f"building Kubernetes failed ({done.returncode}): {tail}; the complete log is {log}")
     log.unlink()

@@ -14,10 +14,10 @@ import urllib.request
 from typing import Callable, Dict, List, Sequence, Set
 
 from . import nodes
+from .environment import tool_environment
 from .inventory import DEFAULT_SET
 from .machine import ROOT, MachineError
 from .say import say
-from .testing import tool_environment
 
 NAMESPACE = "webapp"
 DEPLOY = ("-e", "deploy_manifests=examples/webapp", "-e", f"deploy_namespace={NAMESPACE}")
@@ -29,7 +29,9 @@ def play(venv: pathlib.Path, inventory: pathlib.Path, playbook: str, *arguments:
     argv = [str(venv / "bin" / "ansible-playbook"), "-i", str(inventory), playbook, *arguments]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, cwd=ROOT, env=tool_environment(venv))
     if done.returncode:
-        raise MachineError(f"{playbook} failed with code {done.returncode}: see its lines above; a further run goes on")
+        raise MachineError(
+            f"{playbook} failed with code {done.returncode}: see its output above; run it again to continue"
+        )
 
 
 def control_plane() -> nodes.Node:
@@ -59,9 +61,9 @@ def fetch(url: str) -> str:
 def ask(
     urls: Sequence[str], pods: Set[str], get: Callable[[str], str] = fetch, seconds: float = ANSWER_SECONDS
 ) -> Dict[str, str]:
-    """The last answer of each URL, when every one has answered and each of ``pods`` was named in an answer.
+    """The last answer of each URL, as soon as every URL has answered and each of ``pods`` was named in an answer.
 
-    Raises :class:`MachineError` after ``seconds`` with what is missing.
+    Raises :class:`MachineError` after ``seconds`` naming what is missing.
     """
     answers: Dict[str, str] = {}
     seen: Set[str] = set()
@@ -84,7 +86,7 @@ def ask(
 
 
 def show() -> None:
-    """Show that the application answers on every node, and from pods on different nodes."""
+    """Show that the application answers on every node, from pods on different nodes."""
     places = dict(
         line.split()
         for line in kubectl(
@@ -93,9 +95,9 @@ def show() -> None:
         ).splitlines()
     )
     if len(set(places.values())) < 2:
-        raise MachineError(f"the demo's pods are not on two nodes: {places or 'none runs'}")
+        raise MachineError(f"the demo's pods do not run on two nodes: {places or 'none runs'}")
     port = kubectl(f"-n {NAMESPACE} get service web -o jsonpath={{.spec.ports[0].nodePort}}")
     urls = {f"http://{node.address}:{port}/": node.name for node in nodes.listed(DEFAULT_SET)}
     for url, answer in ask(list(urls), set(places)).items():
         pod = next((name for name in places if name in answer), "")
-        say(f"  {urls[url]:<4} {url}  {answer}  (its pod is on {places.get(pod, '?')})")
+        say(f"  {urls[url]:<4} {url}  {answer}  (the pod is on {places.get(pod, '?')})")

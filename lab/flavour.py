@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where the lab's Kubernetes comes from: the real servers, a folder of binaries, or Debian's source package."""
+"""Where the lab's Kubernetes comes from: the upstream servers, a folder of binaries, or Debian's source package."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
-from .cache import run
 from .debian_kubernetes import ensure_debian_kubernetes
-from .machine import ROOT, MachineError
+from .machine import ROOT, MachineError, run
 
 UPSTREAM = "upstream"
 BINARIES = "binaries"
@@ -47,27 +46,31 @@ class Flavour:
     @property
     def minor(self) -> str:
         """``1.35``."""
-        return minor_of(self.version)
+        return "{}.{}".format(*minor_of(self.version))
 
 
-def minor_of(version: str) -> str:
-    """``1.35`` of ``1.35.0``."""
-    return ".".join(version.split(".")[:2])
+def minor_of(version: str) -> Tuple[int, int]:
+    """``1.36.1`` -> (1, 36). Raises :class:`MachineError` for anything that is not a version."""
+    parts = version.lstrip("v").split(".")
+    try:
+        return int(parts[0]), int(parts[1])
+    except (IndexError, ValueError) as err:
+        raise MachineError(f"{version!r} is not a Kubernetes version; give one such as 1.36 or 1.36.1") from err
 
 
 def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[bool] = None) -> str:
-    """The flavour's name, without making anything.
+    """The flavour's name; nothing is built.
 
     ``KUBESTEAD_KUBERNETES`` forces one, ``KUBESTEAD_BINARIES`` means binaries; otherwise upstream when its package
-    server answers within three seconds, else debian. ``upstream_answers`` spares that look. Raises MachineError for
-    other values.
+    server answers within three seconds, else debian. ``upstream_answers`` skips that request. Raises MachineError
+    for other values.
     """
     forced = environ.get("KUBESTEAD_KUBERNETES", "")
     folder = environ.get("KUBESTEAD_BINARIES", "")
     if forced and forced not in FLAVOURS:
-        raise MachineError(f"KUBESTEAD_KUBERNETES {forced} is unknown: give one of {', '.join(FLAVOURS)}")
+        raise MachineError(f"KUBESTEAD_KUBERNETES {forced} is unknown; set one of {', '.join(FLAVOURS)}")
     if forced == BINARIES and not folder:
-        raise MachineError("KUBESTEAD_BINARIES is not set: KUBESTEAD_KUBERNETES=binaries needs the folder they are in")
+        raise MachineError("KUBESTEAD_BINARIES is not set; KUBESTEAD_KUBERNETES=binaries needs it to name the folder")
     if forced:
         return forced
     if folder:
@@ -76,7 +79,7 @@ def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[b
 
 
 def choose(environ: Mapping[str, str] = os.environ) -> Flavour:
-    """The lab's Kubernetes. For ``debian`` this builds it when it is not in the cache yet (about eight minutes)."""
+    """The lab's Kubernetes. For ``debian`` it is built when it is not in the cache (about eight minutes)."""
     name = decide(environ)
     if name == UPSTREAM:
         return Flavour(UPSTREAM, newest_upstream(wanted_minor()), None, ())
@@ -89,27 +92,26 @@ def check_folder(folder: Path) -> Path:
     """The absolute path of a folder with every binary a cluster needs; raises MachineError naming what is missing."""
     missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
     if missing:
-        raise MachineError(f"KUBESTEAD_BINARIES {folder} has no executable {', '.join(missing)}; put it there")
+        raise MachineError(f"KUBESTEAD_BINARIES {folder} has no executable {', '.join(missing)}; add it")
     return folder.resolve()
 
 
 def kubeadm_version(folder: Path) -> str:
-    """The version the folder's kubeadm says it is, without the ``v``."""
-    said = run([folder / "kubeadm", "version", "-o", "short"]).stdout.strip()
-    if not re.fullmatch(r"v\d+\.\d+\.\d+", said):
-        raise MachineError(f"{folder}/kubeadm says version {said}; the lab wants a release such as v1.35.0")
-    return said[1:]
+    """The version that the folder's kubeadm reports, without the ``v``."""
+    version = run([folder / "kubeadm", "version", "-o", "short"]).stdout.strip()
+    if not re.fullmatch(r"v\d+\.\d+\.\d+", version):
+        raise MachineError(f"{folder}/kubeadm has version {version}; the lab needs a release such as v1.35.0")
+    return version[1:]
 
 
 def kubeadm_images(folder: Path, version: str) -> Tuple[str, ...]:
-    """The images the folder's kubeadm would pull for its version; asked of kubeadm, without any network."""
+    """The images that the folder's kubeadm would pull for its version, as kubeadm lists them without a network."""
     argv = ["config", "images", "list", "--kubernetes-version", f"v{version}", "--image-repository", IMAGE_REPOSITORY]
-    said = run([folder / "kubeadm", *argv, "-o", "json"]).stdout
-    return tuple(json.loads(said)["images"])
+    return tuple(json.loads(run([folder / "kubeadm", *argv, "-o", "json"]).stdout)["images"])
 
 
 def reachable(url: str = PACKAGES_URL, timeout: float = ANSWER_WITHIN) -> bool:
-    """True when the server of ``url`` answers over HTTPS within ``timeout`` seconds, whatever it says."""
+    """True when the server of ``url`` answers over HTTPS within ``timeout`` seconds, whatever the answer is."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout):
             return True
@@ -120,7 +122,7 @@ def reachable(url: str = PACKAGES_URL, timeout: float = ANSWER_WITHIN) -> bool:
 
 
 def wanted_minor(defaults: Path = DEFAULTS) -> str:
-    """The minor in the collection's default ``cluster_kubernetes_version``, which is what upstream is asked for."""
+    """The minor in the collection's default ``cluster_kubernetes_version``, which is the one taken from upstream."""
     match = re.search(
         r"^cluster_kubernetes_version:\s*[\"']?(\d+\.\d+)", defaults.read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -136,7 +138,7 @@ def newest_upstream(minor: str) -> str:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return newest_in(answer.read().decode("utf-8"), minor)
     except OSError as error:
-        raise MachineError(f"{url} can't be read: {error}; try again, or set KUBESTEAD_KUBERNETES=debian") from error
+        raise MachineError(f"cannot read {url}: {error}; try again, or set KUBESTEAD_KUBERNETES=debian") from error
 
 
 def newest_in(packages: str, minor: str) -> str:

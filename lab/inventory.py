@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The inventory of a set of nodes: where they are, and what differs from the defaults because they are containers."""
+"""The inventory of a set of nodes: their addresses, and the variables that differ because they are containers."""
 
 from __future__ import annotations
 
@@ -12,31 +12,20 @@ import pathlib
 import re
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from .flavour import BINARIES, UPSTREAM, minor_of
 from .machine import ROOT, MachineError
 from .node_image import USER, key_path
 from .nodes import Node, set_dir, ssh_options
 
 DEFAULT_SET = "lab"
-# The lab's kinds of Kubernetes that matter here, see flavour.py.
-UPSTREAM = "upstream"
-BINARIES = "binaries"
-
-
-def minor_of(version: str) -> Tuple[int, int]:
-    """``1.36.1`` -> (1, 36). Raises :class:`MachineError` for anything that is no version."""
-    parts = version.lstrip("v").split(".")
-    try:
-        return int(parts[0]), int(parts[1])
-    except (IndexError, ValueError) as err:
-        raise MachineError(f"{version!r} is no Kubernetes version: give one such as 1.36 or 1.36.1") from err
 
 
 def cluster_variables(
     version: str, flavour: str, cgroup_v2: bool, missing_images: Sequence[str] = (), set_name: str = DEFAULT_SET
 ) -> Dict[str, object]:
-    """Every variable the lab sets away from its default, and why. A machine of your own needs none of these.
+    """The variables that the lab sets to other values than their defaults, and why. Real machines need none of these.
 
-    ``version`` and ``flavour`` are the mirror's, ``missing_images`` what kubeadm wants and the mirror can't give.
+    ``version`` and ``flavour`` are the mirror's; ``missing_images`` are those kubeadm wants and the mirror lacks.
     """
     minor = minor_of(version)
     variables: Dict[str, object] = {
@@ -50,14 +39,14 @@ def cluster_variables(
     # kubeadm looks for the kernel's configuration, which a container does not have, and for cgroup v2.
     ignored = ["SystemVerification"]
     if flavour != UPSTREAM:
-        # There are no images of Calico; the lab's network is flat.
+        # There are no images of Calico. The lab's network is flat.
         variables["cni_plugin"] = "bridge"
     if flavour == BINARIES:
         # Built with a newer Go than its release was made for, kubeadm takes a CIDR for a malformed URL.
         ignored.append("HTTPProxyCIDR")
     variables["cluster_ignore_preflight_errors"] = ignored
     if not cgroup_v2 and minor >= (1, 35):
-        # From 1.35 on kubelet refuses cgroup v1 unless told otherwise.
+        # From 1.35 on the kubelet refuses cgroup v1 by default.
         variables["cluster_kubelet_config"] = {"failCgroupV1": False}
     if any("/coredns" in image for image in missing_images):
         variables["cluster_skip_phases"] = ["addon/coredns"]
@@ -69,7 +58,7 @@ def split_groups(names: Sequence[str], control_plane: Optional[Sequence[str]] = 
     chosen = list(control_plane or [name for name in names if name.startswith("cp")] or names[:1])
     missing = [name for name in chosen if name not in names]
     if missing:
-        raise MachineError(f"control plane {missing[0]} is no node of the set: it has {' '.join(names) or 'none'}")
+        raise MachineError(f"control plane {missing[0]} is not a node of the set; it has {' '.join(names) or 'none'}")
     return chosen, [name for name in names if name not in chosen]
 
 
@@ -78,7 +67,7 @@ def inventory(
 ) -> Dict[str, object]:
     """The inventory as Ansible's YAML plugin reads it."""
     if not nodes:
-        raise MachineError("an inventory needs nodes; make them with ./dev nodes create")
+        raise MachineError("an inventory needs nodes; create them with ./dev nodes create")
     addresses = {node.name: node.address for node in nodes}
     planes, workers = split_groups(list(addresses), control_plane)
     connection: Dict[str, object] = {
@@ -86,7 +75,7 @@ def inventory(
         "ansible_ssh_private_key_file": str(key_path()),
         "ansible_ssh_common_args": " ".join(ssh_options(nodes[0].set_name)),
         "ansible_pipelining": True,
-        # The Python that is found, without a warning for each node.
+        # Discover the Python without a warning for each node.
         "ansible_python_interpreter": "auto_silent",
     }
 
@@ -119,14 +108,14 @@ def to_yaml(value: object, indent: int = 0) -> str:
 
 
 def path_of(set_name: str) -> pathlib.Path:
-    """Where the set's inventory is."""
+    """The path of the set's inventory."""
     if set_name == DEFAULT_SET:
         return ROOT / "inventories" / "lab" / "hosts.yml"
     return set_dir(set_name) / "hosts.yml"
 
 
 def version_in(set_name: str) -> Optional[str]:
-    """The Kubernetes version the set's inventory was written for; None when there is none."""
+    """The Kubernetes version the set's inventory was written for; None without an inventory."""
     path = path_of(set_name)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     match = re.search(r'^ *cluster_kubernetes_version: "(.+)"$', text, re.MULTILINE)
@@ -134,8 +123,8 @@ def version_in(set_name: str) -> Optional[str]:
 
 
 def ssh_config(nodes: Sequence[Node]) -> str:
-    """A configuration file for ssh, so that ``ssh -F file cp1`` leads to the node."""
-    text = "# Written by ./dev from the nodes there are; the next run writes it anew.\n"
+    """A configuration file for ssh, so that ``ssh -F file cp1`` logs in to the node."""
+    text = "# Written by ./dev for the nodes of this set; the next run overwrites it.\n"
     for node in nodes:
         text += f"Host {node.name}\n  HostName {node.address}\n  User {USER}\n  IdentityFile {key_path()}\n"
         text += "".join(f"  {option.replace('=', ' ', 1)}\n" for option in ssh_options(node.set_name)[1::2])
@@ -148,9 +137,9 @@ def write(
     variables: Mapping[str, object],
     control_plane: Optional[Sequence[str]] = None,
 ) -> pathlib.Path:
-    """Write the set's inventory at once, and name the file."""
+    """Write the set's inventory atomically; its path."""
     path = path_of(set_name)
-    text = "---\n# Written by ./dev from the nodes there are; the next run writes it anew.\n"
+    text = "---\n# Written by ./dev for the nodes of this set; the next run overwrites it.\n"
     text += to_yaml(inventory(nodes, variables, control_plane))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".hosts.{os.getpid()}")
@@ -162,7 +151,7 @@ def write(
 
 
 def remove(set_name: str) -> None:
-    """Remove the set's inventory and what else was written of its nodes."""
+    """Remove the set's inventory and the other files about its nodes."""
     files = [set_dir(set_name) / name for name in ("known_hosts", "ssh_config", "kubeconfig")]
     for path in (path_of(set_name), *files):
         path.unlink(missing_ok=True)

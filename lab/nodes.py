@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sets of nodes: systemd containers reached over SSH like any machine.
+"""Sets of nodes: systemd containers that are reached over SSH like any machine.
 
-A node is the container ``<set>-<node>`` with hostname ``<node>``; everything the lab knows of it is in the container's
-labels, so that nothing has to be kept in step. Sets are independent of each other and share one network.
+A node is the container ``<set>-<node>`` with the host name ``<node>``. All that the lab knows about it is in the
+container's labels, so there is no second record to keep up to date. Sets are independent and share one network.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .machine import MachineError, apt_sources, cache_dir, ensure, locked, state_dir
-from .node_image import MIRROR_NAME, USER, ensure_image, key_path
+from .debian import apt_sources
+from .machine import MachineError, cache_dir, ensure, locked, state_dir
+from .mirror import MIRROR
+from .node_image import USER, ensure_image, key_path
 from .podman import FIRST_ADDRESS, NETWORK, PodmanError, containers, ensure_network, host_facts, podman
 from .say import step
 
 LABEL = "kubestead"
 LEAST_WATCHES = {"max_user_instances": 4096, "max_user_watches": 524288}
 SSH_SECONDS = 90.0
-# A node's name is its hostname as well; a set may be called like a role.
+# A node's name is also its host name; a set may have the name of a role.
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")
 SET_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,40}[a-z0-9])?$")
 
@@ -50,7 +52,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Mirror:
-    """What a node must know of the lab's mirror. ``hostnames`` are the names it answers as."""
+    """What a node must know about the lab's mirror. ``hostnames`` are the names it answers as."""
 
     address: str
     ca: Optional[pathlib.Path]
@@ -59,11 +61,11 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Options:
-    """How nodes are made.
+    """How nodes are created.
 
-    ``upstream_names``: the upstream hosts' names lead to the mirror; without it only the mirror's own name does.
+    ``upstream_names``: the upstream hosts' names resolve to the mirror; otherwise only the mirror's own name does.
     ``machine_apt``: apt in the nodes uses this machine's sources instead of the mirror's packages.
-    ``fresh``: nodes that are there are replaced. ``extra``: further arguments for ``podman create``.
+    ``fresh``: existing nodes are replaced. ``extra``: further arguments for ``podman create``.
     """
 
     upstream_names: bool = True
@@ -78,7 +80,7 @@ def set_dir(set_name: str) -> pathlib.Path:
 
 
 def listed(set_name: Optional[str] = None) -> List[Node]:
-    """The nodes there are, of one set or of all, sorted by set and name."""
+    """The existing nodes, of one set or of all, sorted by set and name."""
     wanted = f"{LABEL}.set" + (f"={set_name}" if set_name else "")
     found = []
     for entry in containers(wanted):
@@ -92,7 +94,7 @@ def listed(set_name: Optional[str] = None) -> List[Node]:
 def next_address(subnet: ipaddress.IPv4Network, last: Optional[str], used: Sequence[str]) -> str:
     """The next free node address after ``last``, going round.
 
-    An address is given again as late as possible, so that connections kept open to a node that is gone never meet its
+    An address is reused as late as possible, so that connections kept open to a removed node do not reach its
     successor.
     """
     count = subnet.num_addresses - 1 - FIRST_ADDRESS
@@ -103,14 +105,14 @@ def next_address(subnet: ipaddress.IPv4Network, last: Optional[str], used: Seque
         address = str(subnet[FIRST_ADDRESS + (start + offset) % count])
         if address not in used:
             return address
-    raise MachineError(f"no free address in {subnet}: remove nodes with ./dev nodes destroy or ./dev lab-down")
+    raise MachineError(f"no free address in {subnet}; remove nodes with ./dev nodes destroy or ./dev lab-down")
 
 
 def systemd_arguments(cgroup_v2: bool) -> List[str]:
     """What a container needs so that systemd can be its first process.
 
-    podman's own preparation is right on cgroup v2. On v1 it mounts the whole machine's systemd hierarchy into each
-    container, so that the systemds of all nodes would share one tree; there it is done here.
+    podman prepares this correctly on cgroup v2. On v1 it mounts the systemd hierarchy of the machine into each
+    container, and all nodes would share one tree; there these arguments replace its preparation.
     """
     if cgroup_v2:
         return ["--systemd=always"]
@@ -126,16 +128,16 @@ def systemd_arguments(cgroup_v2: bool) -> List[str]:
 def first_process(cgroup_v2: bool) -> List[str]:
     """The node's first process with its arguments, which systemd in a container reads like a kernel's command line.
 
-    On cgroup v1 systemd would mount a v2 hierarchy for itself. Where the machine has none mounted, nodes have no
-    place of their own in it and would see each other's processes: v1 alone it is.
+    On cgroup v1 systemd would mount a v2 hierarchy for itself. Where the machine has mounted none, nodes have no
+    subtree of their own in it and would see each other's processes, so systemd must use v1 alone.
     """
     return ["/sbin/init"] if cgroup_v2 else ["/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
 
 
 def mac_address(address: str) -> str:
-    """A MAC address that a node keeps when it restarts, as a machine does: podman would give it another each time.
+    """A MAC address that a node keeps when it restarts, as a machine does; podman would choose another each time.
 
-    Others remember the old one for seconds, in which nothing gets through.
+    Peers cache the old one for seconds, and packets are lost meanwhile.
     """
     return ":".join(f"{octet:02x}" for octet in (0x02, 0x6B, *ipaddress.IPv4Address(address).packed))
 
@@ -144,7 +146,7 @@ def create_arguments(
     node: Node, image: str, mirror: Mirror, options: Options, volumes: Sequence[str] = (), cgroup_v2: bool = True
 ) -> List[str]:
     """The arguments of ``podman create`` for one node. ``volumes`` are further -v arguments of this machine."""
-    names = dict.fromkeys((MIRROR_NAME, *(mirror.hostnames if options.upstream_names else ())))
+    names = dict.fromkeys((MIRROR, *(mirror.hostnames if options.upstream_names else ())))
     trust = [f"--volume={mirror.ca}:/usr/local/share/ca-certificates/kubestead-lab.crt:ro"] if mirror.ca else []
     return [
         "create",
@@ -173,10 +175,10 @@ def create_arguments(
 
 
 def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) -> List[str]:
-    """Let this machine watch enough files for many systemds and kubelets; gives the settings that were too low.
+    """Let this machine watch enough files for many systemds and kubelets; the settings that were too low.
 
-    The usual 128 watchers are used up by a dozen nodes, and then a systemd stops in the middle of its start. The
-    setting holds until this machine restarts.
+    A dozen nodes use up the usual 128 watchers, and then a systemd stops while it starts. The setting lasts until
+    this machine restarts.
     """
     raised = []
     for name, least in LEAST_WATCHES.items():
@@ -191,7 +193,7 @@ def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) ->
 
 
 def _machine_volumes(options: Options) -> List[str]:
-    """What of this machine a node sees: its kernel modules, and not its swap, which a node must never switch off."""
+    """What a node sees of this machine: its kernel modules, but not its swap, which a node must never switch off."""
     folder = cache_dir() / "nodes"
     folder.mkdir(parents=True, exist_ok=True)
     volumes = []
@@ -212,17 +214,17 @@ def _machine_volumes(options: Options) -> List[str]:
 
 
 def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options = Options()) -> List[Node]:
-    """Make the nodes and wait until each answers over SSH. Nodes that are there are kept, and started if stopped.
+    """Create the nodes and wait until each answers over SSH. Existing nodes are kept, and started if stopped.
 
-    Returns all nodes of the set. Raises :class:`MachineError` when a node does not come up, with its last log lines.
+    Returns all nodes of the set. Raises :class:`MachineError` with a node's last log lines when it does not start.
     """
     if not SET_NAME.match(set_name):
-        raise MachineError(f"{set_name!r} is no name for a set: use a-z, 0-9, _ and - (at most 42 characters)")
+        raise MachineError(f"{set_name!r} is not a valid name of a set; use a-z, 0-9, _ and - (at most 42 characters)")
     for name in names:
         if not NAME.match(name):
-            raise MachineError(f"{name!r} is no name for a node: use a-z, 0-9 and - (at most 42 characters)")
+            raise MachineError(f"{name!r} is not a valid name of a node; use a-z, 0-9 and - (at most 42 characters)")
     if len(set(names)) != len(names):
-        raise MachineError(f"node names {' '.join(names)} have one twice")
+        raise MachineError(f"a node is named twice in {' '.join(names)}")
     ensure("nodes")
     raise_limits()
     image = ensure_image()
@@ -233,7 +235,7 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
     volumes = _machine_volumes(options)
     cgroup_v2 = host_facts().cgroup_v2
     todo = [there[name] for name in names if name in there and there[name].state != "running"]
-    with step(f"nodes {' '.join(names)}: systemd up, SSH answers"):
+    with step(f"start nodes {' '.join(names)} and wait for SSH"):
         with locked("addresses"):
             for name in names:
                 if name in there:
@@ -248,7 +250,7 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
 
 
 def take_addresses(subnet: ipaddress.IPv4Network, count: int) -> List[str]:
-    """Free addresses of the lab's network for what is no node of its own."""
+    """Free addresses of the lab's network for containers that are not nodes of a set."""
     with locked("addresses"):
         return [_take_address(subnet) for _ in range(count)]
 
@@ -345,14 +347,14 @@ def _restart(node: Node) -> None:
     deadline = time.monotonic() + 30
     while _state(node.container) not in ("exited", "stopped", "created"):
         if time.monotonic() > deadline:
-            raise MachineError(f"node {node.container} does not stop")
+            raise MachineError(f"node {node.container} did not stop")
         podman("kill", node.container, check=False, timeout=20)
         time.sleep(0.5)
     _start(node)
 
 
 def _state(container: str) -> str:
-    """podman's word for the container's state; empty when there is no such container."""
+    """podman's word for the container's state; empty when the container does not exist."""
     done = podman("inspect", "--format", "{{.State.Status}}", container, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
@@ -361,12 +363,12 @@ def _chosen(set_name: str, names: Sequence[str]) -> List[Node]:
     there = {node.name: node for node in listed(set_name)}
     missing = [name for name in names if name not in there]
     if missing:
-        raise MachineError(f"set {set_name} has no node {missing[0]}: it has {' '.join(there) or 'none'}")
+        raise MachineError(f"set {set_name} has no node {missing[0]}; it has {' '.join(there) or 'none'}")
     return [there[name] for name in names] if names else list(there.values())
 
 
 def destroy(set_name: str, names: Sequence[str] = ()) -> List[str]:
-    """Remove nodes (all of the set when none are named) with their volumes. Gives the names that were removed."""
+    """Remove nodes, all of the set when none is named, with their volumes; the names that were removed."""
     chosen = [node for node in listed(set_name) if not names or node.name in names]
     _in_parallel(_remove, chosen)
     for node in chosen:
@@ -381,7 +383,7 @@ def _remove(node: Node) -> None:
 def remove_container(container: str, seconds: float = 60.0) -> None:
     """Kill and remove a container with its anonymous volumes, until it is gone.
 
-    A plain ``rm -f`` can leave a systemd container in the state "Stopping"; killing first and asking again does not.
+    A plain ``rm -f`` can leave a systemd container in the state "Stopping"; killing it first and retrying does not.
     """
     deadline = time.monotonic() + seconds
     while state := _state(container):
@@ -392,7 +394,7 @@ def remove_container(container: str, seconds: float = 60.0) -> None:
         if not _state(container):
             return
         if time.monotonic() > deadline:
-            raise PodmanError(f"container {container} does not go away: {done.stderr.strip()}")
+            raise PodmanError(f"container {container} cannot be removed: {done.stderr.strip()}")
         time.sleep(0.5)
 
 

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""podman on this machine: its configuration, the lab's network, one way to call it.
+"""podman on this machine: its configuration, the lab's network, and the function that calls it.
 
-The configuration is the lab's own file in the cache (environment variable ``CONTAINERS_CONF``), so the machine's podman
-keeps its own. It is decided by looking: cgroup v2 with systemd (a laptop) and cgroup v1 or hybrid without (a small
-virtual machine) both work.
+The configuration is the lab's own file in the cache (environment variable ``CONTAINERS_CONF``); the machine's own stays
+as it is. It depends on the machine: cgroup v2 with systemd (a laptop) and cgroup v1 or hybrid without (a small virtual
+machine) both work.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from .machine import MachineError, cache_dir, search_path
 
 NETWORK = "kubestead"
-# Nodes have addresses from this one on; those before are the gateway's and the mirrors'.
+# The addresses of nodes start here; those before are for the gateway and the mirrors.
 FIRST_ADDRESS = 16
 CANDIDATES = ("10.213.0.0/20", "10.214.0.0/20", "172.30.208.0/20", "172.29.208.0/20", "192.168.208.0/20")
-# podman's own pool, and what the clusters in the lab use for pods and services.
+# podman's own pool, and the ranges of pods and services in the lab's clusters.
 RESERVED = ("10.88.0.0/16", "10.244.0.0/16", "10.96.0.0/12")
 # podman 4 asks for this many open files, and lowers its own limit of processes to this before it starts a container.
 MOST_FILES = 1048576
 MOST_PROCESSES = 32768
-# podman's words for containers that have processes.
+# podman's states of containers that have processes.
 ALIVE = ("running", "stopping", "paused")
 # Where podman, as root, looks for the exit codes that monitors write.
 EXITS = pathlib.Path("/run/libpod/exits")
@@ -52,7 +52,7 @@ class HostFacts:
 
 
 def host_facts() -> HostFacts:
-    """Look at this machine."""
+    """Observe this machine."""
     return HostFacts(
         cgroup_v2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         systemd=os.path.isdir("/run/systemd/system"),
@@ -77,7 +77,7 @@ def render_containers_conf(facts: HostFacts) -> str:
     )
     return (
         "[containers]\n"
-        # The nodes' hosts files have what a node knows, not this machine's own names.
+        # The hosts files of nodes must not contain this machine's own names.
         'base_hosts_file = "none"\n'
         f"default_ulimits = [{limits}]\n"
         'log_driver = "k8s-file"\n'
@@ -95,7 +95,7 @@ def _capped(limit: int, most: int) -> int:
 
 
 def configuration() -> pathlib.Path:
-    """Write the lab's containers.conf when it differs, and name it."""
+    """The path of the lab's containers.conf, written when it differs."""
     path = cache_dir() / "containers.conf"
     text = render_containers_conf(host_facts())
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -130,7 +130,7 @@ def podman(
         )
     except subprocess.TimeoutExpired as err:
         if check:
-            raise PodmanError(f"podman {args[0]} did not end within {timeout:.0f} seconds") from err
+            raise PodmanError(f"podman {args[0]} did not finish within {timeout:.0f} seconds") from err
         return subprocess.CompletedProcess(["podman", *args], 124, "", "timeout")
     if check and done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["no output"]
@@ -142,41 +142,41 @@ def podman(
 
 
 def containers(label: str) -> List[Dict[str, Any]]:
-    """The lab's containers with ``label`` (``name`` or ``name=value``), running or not, as ``podman ps`` tells them.
+    """The lab's containers with ``label`` (``name`` or ``name=value``), running or not, as ``podman ps`` lists them.
 
-    What podman believes to run and does not is noticed first: see :func:`bury`.
+    Containers that podman wrongly believes to run are corrected first: see :func:`record_deaths`.
     """
     argv = ("ps", "--all", "--filter", f"label={label}", "--format", "json")
     found: List[Dict[str, Any]] = json.loads(podman(*argv).stdout or "[]")
-    return json.loads(podman(*argv).stdout or "[]") if bury(found) else found
+    return json.loads(podman(*argv).stdout or "[]") if record_deaths(found) else found
 
 
-def bury(entries: Iterable[Mapping[str, Any]]) -> List[str]:
-    """Tell podman of containers that died with their monitor; gives their names.
+def record_deaths(entries: Iterable[Mapping[str, Any]]) -> List[str]:
+    """Record the containers that died together with their monitor; their names.
 
-    podman learns of a container's end from a file that its monitor, conmon, writes. When both were killed at once
-    (out of memory, the end of a session that started them) it calls the container running for ever: it can be neither
-    started, nor stopped, nor cleaned up. Here the file is written for the monitor.
+    podman learns of a container's end from a file that its monitor, conmon, writes. When both were killed at once,
+    because memory ran out or the session that started them ended, it reports the container as running forever, and
+    can neither start, stop nor clean it up. This function writes the file in the monitor's place.
     """
     ids = [str(entry["Id"]) for entry in entries if entry.get("State") in ALIVE]
     if not ids:
         return []
     done = podman("inspect", "--type=container", *ids, check=False)
-    buried = []
+    dead = []
     for state in json.loads(done.stdout or "[]"):
-        container, told = str(state["Id"]), state["State"]
-        if told["Status"] not in ALIVE:
+        container, reported = str(state["Id"]), state["State"]
+        if reported["Status"] not in ALIVE:
             continue
-        # Both, so that a container whose monitor alone died is not called dead while it serves.
-        if not _command_has(told.get("ConmonPid", 0), container) and not _is_of(told.get("Pid", 0), container):
+        # Check both: a container whose monitor alone died still serves.
+        if not _command_has(reported.get("ConmonPid", 0), container) and not _is_of(reported.get("Pid", 0), container):
             EXITS.mkdir(parents=True, exist_ok=True)
             (EXITS / container).write_text("137", encoding="utf-8")
-            buried.append(str(state["Name"]))
-    return buried
+            dead.append(str(state["Name"]))
+    return dead
 
 
 def _command_has(pid: int, word: str) -> bool:
-    """Whether process ``pid`` is there and has ``word`` among its arguments: process numbers are used again."""
+    """Whether process ``pid`` exists and has ``word`` among its arguments; process numbers are reused."""
     try:
         return word.encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -184,7 +184,7 @@ def _command_has(pid: int, word: str) -> bool:
 
 
 def _is_of(pid: int, container: str) -> bool:
-    """Whether process ``pid`` is there and in the container's control group."""
+    """Whether process ``pid`` exists and is in the container's control group."""
     try:
         return container in pathlib.Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
     except OSError:
@@ -210,28 +210,28 @@ def choose_subnet(
 ) -> ipaddress.IPv4Network:
     """``wanted`` when given, else the first candidate that overlaps no route of this machine.
 
-    Raises :class:`MachineError` when ``wanted`` is no network or none is free.
+    Raises :class:`MachineError` when ``wanted`` is not a network or no candidate is free.
     """
     if wanted:
         try:
             subnet = ipaddress.IPv4Network(wanted)
         except ValueError as err:
             raise MachineError(
-                f"KUBESTEAD_SUBNET {wanted} is no network: {err}; give one such as 10.213.0.0/20"
+                f"KUBESTEAD_SUBNET {wanted} is not a network: {err}; set one such as 10.213.0.0/20"
             ) from err
         if subnet.prefixlen > 25:
-            raise MachineError(f"KUBESTEAD_SUBNET {wanted} is too small: the lab wants /25 or larger")
+            raise MachineError(f"KUBESTEAD_SUBNET {wanted} is too small; the lab needs /25 or larger")
         return subnet
     taken = [*used, *(ipaddress.IPv4Network(text) for text in RESERVED)]
     for text in candidates:
         subnet = ipaddress.IPv4Network(text)
         if not any(subnet.overlaps(other) for other in taken):
             return subnet
-    raise MachineError("no free range for the lab's network; name one with KUBESTEAD_SUBNET, such as 10.213.0.0/20")
+    raise MachineError("no range is free for the lab's network; set KUBESTEAD_SUBNET, such as 10.213.0.0/20")
 
 
 def network_subnet() -> Optional[ipaddress.IPv4Network]:
-    """The subnet of the lab's network, None when the network is not there."""
+    """The subnet of the lab's network; None when the network does not exist."""
     done = podman("network", "inspect", NETWORK, check=False)
     if done.returncode:
         return None
@@ -239,9 +239,9 @@ def network_subnet() -> Optional[ipaddress.IPv4Network]:
 
 
 def ensure_network() -> ipaddress.IPv4Network:
-    """Make the lab's network when it is not there, and give its subnet.
+    """The subnet of the lab's network, which is created when it is missing.
 
-    There is no name server on it: nodes know the lab's names from their hosts file, as a machine on a desk would.
+    It has no name server: nodes know the lab's names from their hosts files, like machines on a desk.
     """
     subnet = network_subnet()
     if subnet is None:
@@ -258,6 +258,6 @@ def ensure_network() -> ipaddress.IPv4Network:
 
 
 def remove_network() -> None:
-    """Remove the lab's network when it is there and nothing uses it."""
+    """Remove the lab's network when it exists and nothing uses it."""
     if network_subnet() is not None:
         podman("network", "rm", NETWORK)

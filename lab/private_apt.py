@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An apt of the lab's own: the machine's sources and proxies, but its own lists, cache and idea of what is installed.
+"""The lab's own apt: the machine's sources and proxies, but its own lists, cache and state.
 
-The machine's apt is never changed by it: nothing is added to /etc/apt, no list is refreshed, no package installed.
+It never changes the machine's apt: it adds nothing to /etc/apt, refreshes no list and installs no package.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from . import machine
-from .cache import run
+from .debian import apt_sources
+from .machine import run
 
 
 def source_lines(binary_lines: Sequence[str]) -> List[str]:
@@ -36,14 +37,14 @@ def uris(print_uris: str) -> Dict[str, str]:
 
 
 class PrivateApt:
-    """apt in ``folder``; to it no package is installed, so that asking for one resolves its whole closure."""
+    """apt in ``folder``. No package is installed for it, so a package resolves to itself and all its dependencies."""
 
     def __init__(self, folder: Path, sources: bool = False) -> None:
         """``sources`` adds the source packages' lists."""
         self.folder = folder
         for name in ("lists/partial", "archives/partial", "parts"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        lines = machine.apt_sources()
+        lines = apt_sources()
         if sources:
             lines = lines + source_lines(lines)
         (folder / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -61,7 +62,7 @@ class PrivateApt:
             "Dir::Cache": self.folder,
             "Dir::Cache::archives": self.folder / "archives",
             "Dir::Log": self.folder,
-            # the lists belong to root, in a home folder no other user may enter
+            # the lists belong to root, in a home folder that no other user may enter
             "APT::Sandbox::User": "root",
             # hooks of the machine are about the machine's packages
             "APT::Update::Post-Invoke-Success::": "",
@@ -70,17 +71,17 @@ class PrivateApt:
         return [word for key, value in where.items() for word in ("-o", f"{key}={value}")]
 
     def get(self, *arguments: str, cwd: Optional[Path] = None) -> str:
-        """Run ``apt-get`` here; its output. Raises MachineError with apt's last lines when it fails."""
+        """Run ``apt-get`` in this folder; its output. Raises MachineError with apt's last lines when it fails."""
         argv = ["apt-get", "-q", "-y", *self.options(), *arguments]
-        with machine.locked(f"apt-{self.folder.name}"):  # apt itself does not wait for another one
-            return run(argv, cwd=cwd, env=machine.apt_environment()).stdout
+        with machine.locked(f"apt-{self.folder.name}"):  # apt itself does not wait for another apt
+            return run(argv, cwd=cwd, env=machine.NONINTERACTIVE).stdout
 
     def update(self) -> None:
         """Fetch the lists."""
         self.get("update")
 
     def version(self, package: str) -> str:
-        """The version apt would install; raises MachineError when the sources have no such package."""
+        """The version that apt would install. Raises MachineError when the sources have no such package."""
         done = run(["apt-cache", *self.options(), "show", "--no-all-versions", package], check=False)
         for line in done.stdout.splitlines():
             if line.startswith("Version: "):
@@ -90,24 +91,24 @@ class PrivateApt:
         )
 
     def closure(self, packages: Sequence[str]) -> Dict[str, str]:
-        """File name -> address of the packages and all they depend on."""
-        nothing = self.folder / "nothing"  # apt leaves out what it finds downloaded
+        """File name -> address, of the packages and all their dependencies."""
+        nothing = self.folder / "nothing"  # apt omits what is already downloaded
         (nothing / "partial").mkdir(parents=True, exist_ok=True)
         place = ["-o", f"Dir::Cache::archives={nothing}"]
         return uris(self.get(*place, "--no-install-recommends", "--print-uris", "install", *packages))
 
     def download(self, packages: Sequence[str]) -> List[Path]:
-        """Download the packages and all they depend on; the files, in this apt's own archive folder."""
+        """Download the packages and all their dependencies; the files, in this apt's own archive folder."""
         names = self.closure(packages)
         self.get("--no-install-recommends", "--download-only", "install", *packages)
         files = [self.folder / "archives" / name for name in names]
         missing = [file.name for file in files if not file.exists()]
         if missing:
-            raise machine.MachineError(f"apt downloaded all but {' '.join(missing)}; try again")
+            raise machine.MachineError(f"apt did not download {' '.join(missing)}; try again")
         return sorted(files)
 
     def unpack(self, packages: Sequence[str], target: Path) -> None:
-        """Download these packages alone, without what they depend on, and lay their files into ``target``."""
+        """Download these packages without their dependencies, and unpack them into ``target``."""
         folder = target / ".debs"
         folder.mkdir(parents=True)
         self.get("download", *packages, cwd=folder)

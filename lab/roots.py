@@ -2,7 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Small root filesystems out of Debian packages: unpacked, not installed, so it takes seconds and no chroot."""
+"""Small root filesystems of Debian packages that are unpacked but not installed, without a chroot.
+
+mmdebstrap's variant ``extract`` does this too, but it fetches the package lists for each root, keeps what only serves
+the installation, and does not merge /usr: it took five times as long, and the roots were three times as large.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ import subprocess
 from pathlib import Path
 from typing import Sequence
 
-from .machine import MachineError, apt_sources
+from .debian import apt_sources
+from .machine import MachineError
 from .private_apt import PrivateApt
 
-# What only serves installing: no program of a finished image needs it.
+# Serves only the installation; no program of a finished image needs it.
 INSTALL_TIME = frozenset(
     "adduser debconf dpkg gcc-12-base init-system-helpers iproute2 libaudit-common libaudit1 libbpf1 libelf1"
     " libfile-find-rule-perl libnumber-compare-perl libpam-modules libpam-modules-bin libpam0g libperl5.36"
@@ -37,13 +42,13 @@ ACCOUNTS = {
 
 
 def sources_digest() -> str:
-    """Changes when this machine's apt sources do, or how a root is made."""
+    """A short name for this machine's apt sources and for the code that makes a root."""
     text = "\n".join(apt_sources()).encode() + Path(__file__).read_bytes()
     return hashlib.sha256(text).hexdigest()[:12]
 
 
 def debian_root(apt: PrivateApt, packages: Sequence[str], root: Path) -> None:
-    """Unpack packages and what they need at run time into ``root``, a folder like / of a Debian."""
+    """Unpack packages and what they need at run time into ``root``, a folder like / on Debian."""
     for name in MERGED:
         (root / "usr" / name).mkdir(parents=True, exist_ok=True)
         if not (root / name).is_symlink():
@@ -60,10 +65,10 @@ def debian_root(apt: PrivateApt, packages: Sequence[str], root: Path) -> None:
 
 
 def unpack(deb: Path, root: Path) -> None:
-    """Lay a package's files into ``root``; where that has a link to a folder, into the folder."""
+    """Unpack a package into ``root``. A link to a folder there is followed, not replaced."""
     argv = ["tar", "-x", "-C", str(root), "--keep-directory-symlink", "--no-same-owner"]
     argv += [f"--exclude={path}/*" for path in LEFT_OUT]
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as source:
         done = subprocess.run(argv, stdin=source.stdout, capture_output=True, encoding="utf-8", errors="replace")
     if source.returncode or done.returncode:
-        raise MachineError(f"{deb} can't be unpacked: {(done.stderr.strip() or 'dpkg-deb failed').splitlines()[-1]}")
+        raise MachineError(f"cannot unpack {deb}: {(done.stderr.strip() or 'dpkg-deb failed').splitlines()[-1]}")

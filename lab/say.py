@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the lab tells the person who watches it: plain lines, and how long a step took."""
+"""The lab's output: plain lines, and the duration of each step."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def duration(seconds: float) -> str:
     """Seconds as people say them: ``0.4 s``, ``12 s``, ``8 min 05 s``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+    total = round(seconds)
+    return f"{total} s" if total < 60 else f"{total // 60} min {total % 60:02d} s"
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Announce a step, and say at its end how long it took, also when it failed."""
+    """Announce a step, and print at its end how long it took, also when it failed."""
     say(f"{title} ...")
     start = time.monotonic()
     try:

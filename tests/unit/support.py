@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Union
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result, System
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
-Answer = Result | Callable[[Sequence[str], str | None], Result]
+# Spelled for the oldest Python that the tests of node code run on.
+Answer = Union[Result, Callable[[Sequence[str], Optional[str]], Result]]
 
 
 class Clock:

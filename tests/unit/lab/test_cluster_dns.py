@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
+from dnslib import RCODE, DNSRecord
+from dnslib.server import DNSLogger, DNSServer
 
-from lab import cluster_dns as dns
+from lab.stand_ins import cluster_dns as dns
 
 
 def service(name: str, ip: str, namespace: str = "default") -> Dict[str, Any]:
@@ -30,72 +30,95 @@ ENDPOINTS = [
 KNOWN = dns.records("cluster.local", SERVICES, ENDPOINTS)
 
 
-def ask(name: str, kind: int = dns.A) -> bytes:
-    head = struct.pack("!HHHHHH", 77, 0x0100, 1, 0, 0, 0)
-    return head + dns.encode_name(name) + struct.pack("!HH", kind, 1)
+def ask(name: str, kind: str = "A") -> DNSRecord:
+    return DNSRecord.question(name, kind)
 
 
-def read(reply: bytes) -> tuple[int, list[bytes]]:
-    number, flags, questions, answers = struct.unpack("!HHHH", reply[:8])
-    assert (number, questions) == (77, 1)
-    assert flags & 0x8400 == 0x8400, "an authoritative answer"
-    assert flags & 0x0100, "recursion was desired, and that is repeated"
-    at = dns.question(reply)[2]
-    found = []
-    for _ in range(answers):
-        size = struct.unpack("!H", reply[at + 10 : at + 12])[0]
-        found.append(reply[at + 12 : at + 12 + size])
-        at += 12 + size
-    assert at == len(reply)
-    return flags & 15, found
+def read(query: DNSRecord, reply: Optional[DNSRecord]) -> Tuple[str, List[str]]:
+    """The code and the data of an answer, as they come out of the wire."""
+    assert reply is not None
+    came = DNSRecord.parse(reply.pack())
+    assert came.header.id == query.header.id
+    assert came.header.qr and came.header.aa, "an authoritative answer"
+    assert came.header.rd, "recursion was desired, and that is repeated"
+    assert all(record.rname == query.q.qname and record.ttl == dns.TTL for record in came.rr)
+    return RCODE[came.header.rcode], [str(record.rdata) for record in came.rr]
 
 
 @pytest.mark.parametrize(
     ("name", "code", "addresses"),
     [
-        ("web.default.svc.cluster.local", dns.NOERROR, ["10.96.0.7"]),
-        ("WEB.Default.svc.cluster.local", dns.NOERROR, ["10.96.0.7"]),
-        ("db.default.svc.cluster.local", dns.NOERROR, ["10.244.0.5", "10.244.1.6"]),
-        ("db-0.db.default.svc.cluster.local", dns.NOERROR, ["10.244.0.5"]),
-        ("10-244-1-6.db.default.svc.cluster.local", dns.NOERROR, ["10.244.1.6"]),
-        ("10-244-3-4.default.pod.cluster.local", dns.NOERROR, ["10.244.3.4"]),
-        ("default.svc.cluster.local", dns.NOERROR, []),
-        ("nope.default.svc.cluster.local", dns.NXDOMAIN, []),
-        ("web.other.svc.cluster.local", dns.NXDOMAIN, []),
-        ("out.default.svc.cluster.local", dns.NXDOMAIN, []),
+        ("web.default.svc.cluster.local", "NOERROR", ["10.96.0.7"]),
+        ("WEB.Default.svc.cluster.local", "NOERROR", ["10.96.0.7"]),
+        ("db.default.svc.cluster.local", "NOERROR", ["10.244.0.5", "10.244.1.6"]),
+        ("db-0.db.default.svc.cluster.local", "NOERROR", ["10.244.0.5"]),
+        ("10-244-1-6.db.default.svc.cluster.local", "NOERROR", ["10.244.1.6"]),
+        ("10-244-3-4.default.pod.cluster.local", "NOERROR", ["10.244.3.4"]),
+        ("default.svc.cluster.local", "NOERROR", []),
+        ("nope.default.svc.cluster.local", "NXDOMAIN", []),
+        ("web.other.svc.cluster.local", "NXDOMAIN", []),
+        ("out.default.svc.cluster.local", "NXDOMAIN", []),
     ],
 )
-def test_names(name: str, code: int, addresses: list[str]) -> None:
-    reply = dns.answer(ask(name), KNOWN)
-    assert reply is not None
-    assert read(reply) == (code, [socket.inet_aton(address) for address in addresses])
+def test_names(name: str, code: str, addresses: List[str]) -> None:
+    query = ask(name)
+    assert read(query, dns.answer(query, KNOWN)) == (code, addresses)
 
 
 def test_a_name_without_ipv6_is_still_a_name() -> None:
-    reply = dns.answer(ask("web.default.svc.cluster.local", dns.AAAA), KNOWN)
-    assert reply is not None and read(reply) == (dns.NOERROR, [])
+    query = ask("web.default.svc.cluster.local", "AAAA")
+    assert read(query, dns.answer(query, KNOWN)) == ("NOERROR", [])
+
+
+def test_ipv6_addresses_are_given_when_asked_for() -> None:
+    known = dns.records("cluster.local", [service("six", "fd00::7")], [])
+    for kind, addresses in (("AAAA", ["fd00::7"]), ("ANY", ["fd00::7"]), ("A", [])):
+        query = ask("six.default.svc.cluster.local", kind)
+        assert read(query, dns.answer(query, known)) == ("NOERROR", addresses)
 
 
 def test_an_address_has_a_name() -> None:
-    reply = dns.answer(ask("7.0.96.10.in-addr.arpa", dns.PTR), KNOWN)
-    assert reply is not None
-    assert read(reply) == (dns.NOERROR, [dns.encode_name("web.default.svc.cluster.local")])
+    query = ask("7.0.96.10.in-addr.arpa", "PTR")
+    assert read(query, dns.answer(query, KNOWN)) == ("NOERROR", ["web.default.svc.cluster.local."])
 
 
 @pytest.mark.parametrize("name", ["example.org", "notcluster.local", "1.1.168.192.in-addr.arpa"])
-def test_other_names_are_somebody_elses(name: str) -> None:
+def test_names_of_other_zones_are_not_answered(name: str) -> None:
     assert dns.answer(ask(name), KNOWN) is None
 
 
-def test_nobody_to_ask_is_a_failure_not_a_silence() -> None:
-    reply = dns.forward(ask("example.org"), [])
-    assert read(reply) == (dns.SERVFAIL, [])
+def test_without_a_name_server_to_ask_the_answer_is_a_failure() -> None:
+    query = ask("example.org")
+    assert read(query, dns.forward(query, [])) == ("SERVFAIL", [])
 
 
-@pytest.mark.parametrize("query", [b"", b"x" * 11, ask("a.b")[:-3], ask("a.b")[:14], b"\0" * 12])
-def test_a_malformed_question_is_no_question(query: bytes) -> None:
-    with pytest.raises(ValueError):
-        dns.question(query)
+def test_a_name_server_that_does_not_answer_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(query: DNSRecord, server: str, *_: object, **__: object) -> bytes:
+        if server == "192.0.2.1":
+            raise TimeoutError
+        if server == "192.0.2.2":
+            return b"garbage"
+        return bytes(dns.answer(query, KNOWN).pack())
+
+    monkeypatch.setattr(DNSRecord, "send", send)
+    query = ask("web.default.svc.cluster.local")
+    reply = dns.forward(query, ["192.0.2.1", "192.0.2.2", "192.0.2.3"])
+    assert read(query, reply) == ("NOERROR", ["10.96.0.7"])
+
+
+def test_the_server_answers_over_udp_and_tcp() -> None:
+    source = dns.Source("cluster.local")
+    source.current = KNOWN
+    for tcp in (False, True):
+        server = DNSServer(dns.Resolver(source, []), address="127.0.0.1", port=0, tcp=tcp, logger=DNSLogger("error"))
+        server.start_thread()
+        try:
+            query = ask("web.default.svc.cluster.local")
+            came = query.send("127.0.0.1", server.server.server_address[1], tcp=tcp, timeout=10)
+            assert read(query, DNSRecord.parse(came)) == ("NOERROR", ["10.96.0.7"])
+        finally:
+            server.stop()
+            server.server.server_close()
 
 
 def test_zone() -> None:

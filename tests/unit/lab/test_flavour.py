@@ -31,7 +31,7 @@ def test_decides(environ: dict[str, str], answers: bool, name: str) -> None:
 @pytest.mark.parametrize(
     ("environ", "says"),
     [
-        ({"KUBESTEAD_KUBERNETES": "redhat"}, "give one of upstream, binaries, debian"),
+        ({"KUBESTEAD_KUBERNETES": "redhat"}, "set one of upstream, binaries, debian"),
         ({"KUBESTEAD_KUBERNETES": "binaries"}, "KUBESTEAD_BINARIES is not set"),
     ],
 )

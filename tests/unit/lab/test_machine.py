@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the lab asks of a machine: apt sources, packages, the key of the Python environment."""
+"""What the lab asks of a machine: packages, folders and commands."""
 
 from __future__ import annotations
 
@@ -12,62 +12,6 @@ import pytest
 
 from lab import machine
 from lab.machine import MachineError
-
-DEB822 = """\
-Types: deb deb-src
-# a comment between the fields
-URIs: http://mirror.test/debian
-Suites: bookworm bookworm-updates
-Components: main
-Signed-By: /usr/share/keyrings/archive.gpg
-
-Types: deb
-URIs: http://mirror.test/security
-Suites: bookworm-security
-Components: main contrib
-Enabled: no
-"""
-
-ONE_LINE = """\
-deb http://mirror.test/debian bookworm main  # the usual one
-deb-src http://mirror.test/debian bookworm main
-deb [arch=amd64 signed-by=/k.gpg] https://vendor.test/apt vendor-bookworm main
-deb [arch=amd64] https://docker.test/debian bookworm stable
-#deb http://mirror.test/debian bookworm-backports main
-"""
-
-
-def test_only_the_releases_own_enabled_binary_sources_are_taken() -> None:
-    found = machine.release_sources({"a.sources": DEB822, "b.list": ONE_LINE}, "bookworm")
-    assert found == [
-        "deb [signed-by=/usr/share/keyrings/archive.gpg] http://mirror.test/debian bookworm main",
-        "deb [signed-by=/usr/share/keyrings/archive.gpg] http://mirror.test/debian bookworm-updates main",
-        "deb http://mirror.test/debian bookworm main",
-    ]
-
-
-def test_another_release_with_the_same_beginning_is_another_release() -> None:
-    assert machine.release_sources({"a.list": "deb http://m.test/d bookwormish main"}, "bookworm") == []
-
-
-def test_the_code_name_comes_from_os_release() -> None:
-    assert machine.codename('ID=debian\nVERSION_CODENAME=bookworm\nNAME="x"\n') == "bookworm"
-    with pytest.raises(MachineError, match="VERSION_CODENAME"):
-        machine.codename("ID=debian\n")
-
-
-def test_the_environments_key_is_of_pins_and_python_only() -> None:
-    key = machine.requirements_key("a==1\nb==2\n", "3.11")
-    assert key == machine.requirements_key("# note\nb==2  # why\n\na==1", "3.11")
-    assert key != machine.requirements_key("a==1\nb==3\n", "3.11")
-    assert key != machine.requirements_key("a==1\nb==2\n", "3.12")
-
-
-def test_every_development_tool_is_pinned_exactly() -> None:
-    lines = machine.REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-    assert pins
-    assert [line for line in pins if not machine.re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9.]*", line)] == []
 
 
 def test_missing_packages_are_those_whose_proof_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -96,3 +40,26 @@ def test_the_cache_can_be_named() -> None:
 
 def test_the_sbin_folders_are_added_once() -> None:
     assert machine.search_path("/usr/bin:/sbin") == "/usr/bin:/sbin:/usr/local/sbin:/usr/sbin"
+
+
+def test_a_command_that_fails_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "echo out; for i in 1 2 3 4 5; do echo line $i >&2; done; exit 3"
+    with pytest.raises(MachineError, match=r"^sh -c .* failed with code 3: line 2 \| line 3 \| line 4 \| line 5$"):
+        machine.run(["sh", "-c", script])
+    assert capsys.readouterr().out == ""
+    with pytest.raises(MachineError):
+        machine.run(["sh", "-c", script], show_failure=True)
+    assert capsys.readouterr().out == "out\nline 1\nline 2\nline 3\nline 4\nline 5\n"
+    assert machine.run(["sh", "-c", script], check=False).returncode == 3
+
+
+def test_a_command_gets_its_input_and_no_other() -> None:
+    assert machine.run(["cat"], input="given").stdout == "given"
+    assert machine.run(["cat"]).stdout == ""
+
+
+def test_a_command_that_is_missing_or_hangs_is_named() -> None:
+    with pytest.raises(MachineError, match="no-such-command is not installed"):
+        machine.run(["no-such-command"])
+    with pytest.raises(MachineError, match="sleep 60 took longer than 0 s"):
+        machine.run(["sleep", "60"], timeout=0.1)

@@ -15,10 +15,11 @@ import pytest
 from lab import mirror
 from lab.cache import once
 from lab.machine import MachineError
+from lab.mirror import certificates, nginx, server, site
 
 
 def test_every_host_has_a_server_of_its_own() -> None:
-    text = mirror.nginx_conf()
+    text = nginx.nginx_conf()
     for host in mirror.HOSTNAMES:
         assert text.count(f"server_name {host};") == 1
     assert text.count("{") == text.count("}")
@@ -27,22 +28,22 @@ def test_every_host_has_a_server_of_its_own() -> None:
 
 def test_the_first_question_to_a_registry_asks_for_the_password() -> None:
     # nginx answers a `return` before it looks at the password, and a client that is let in once never sends its own
-    lines = [line for line in mirror.nginx_conf().splitlines() if "location = /v2/ " in line]
+    lines = [line for line in nginx.nginx_conf().splitlines() if "location = /v2/ " in line]
     assert lines and not any("return" in line for line in lines)
 
 
 def test_upstream_keeps_its_own_names() -> None:
-    text = mirror.nginx_conf((mirror.MIRROR,))
+    text = nginx.nginx_conf((mirror.MIRROR,))
     assert "pkgs.k8s.io" not in text
     assert f"server_name {mirror.MIRROR};" in text
 
 
 def test_mirrors_have_the_addresses_before_the_nodes() -> None:
     subnet = ipaddress.IPv4Network("10.213.0.0/20")
-    assert mirror.free_address(subnet, []) == "10.213.0.2"
-    assert mirror.free_address(subnet, ["10.213.0.3", "10.213.0.2"]) == "10.213.0.4"
+    assert server.free_address(subnet, []) == "10.213.0.2"
+    assert server.free_address(subnet, ["10.213.0.3", "10.213.0.2"]) == "10.213.0.4"
     with pytest.raises(MachineError, match="lab-down"):
-        mirror.free_address(subnet, [str(subnet[number]) for number in range(16)])
+        server.free_address(subnet, [str(subnet[number]) for number in range(16)])
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_certificates(cache: Path) -> None:
-    made = mirror.ensure_certificates(("a.test", "b.test"))
+    made = certificates.ensure_certificates(("a.test", "b.test"))
     first = made.server.read_text()
 
     def verifies(host: str) -> bool:
@@ -61,19 +62,19 @@ def test_certificates(cache: Path) -> None:
 
     assert verifies("a.test") and verifies("b.test") and not verifies("c.test")
     assert {path.stat().st_mode & 0o777 for path in made.folder.glob("*.key")} == {0o600}
-    assert mirror.ensure_certificates(("a.test", "b.test")).server.read_text() == first
+    assert certificates.ensure_certificates(("a.test", "b.test")).server.read_text() == first
     ca = made.ca.read_text()
-    mirror.ensure_certificates(("a.test", "c.test"))
+    certificates.ensure_certificates(("a.test", "c.test"))
     assert verifies("c.test") and not verifies("b.test")
     assert made.ca.read_text() == ca, "nodes trust the CA; a new name does not change it"
 
 
 def test_folder_key_sees_a_changed_binary(tmp_path: Path) -> None:
     (tmp_path / "kubeadm").write_text("1")
-    before = mirror.folder_key(tmp_path)
-    assert mirror.folder_key(tmp_path) == before
+    before = site.folder_key(tmp_path)
+    assert site.folder_key(tmp_path) == before
     (tmp_path / "kubeadm").write_text("22")
-    assert mirror.folder_key(tmp_path) != before
+    assert site.folder_key(tmp_path) != before
 
 
 def test_flattened_names_lead_to_the_images(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_flattened_names_lead_to_the_images(tmp_path: Path) -> None:
         folder = tmp_path / "registry.k8s.io" / path / "manifests"
         folder.mkdir(parents=True)
         (folder / "v1").write_text(path)
-    mirror._flatten(tmp_path)
+    site.flatten(tmp_path)
     assert (tmp_path / "k8s/pause/manifests/v1").read_text() == "pause"
     assert (tmp_path / "k8s/coredns/manifests/v1").read_text() == "coredns/coredns"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import inventory, node_image, nodes
+from lab import flavour, inventory, node_image, nodes
 from lab.machine import MachineError
 from lab.nodes import Mirror, Node, Options
 
@@ -81,19 +81,19 @@ def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
 
 @pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
 def test_names_that_are_no_host_names_are_refused_before_anything_is_made(name: str) -> None:
-    with pytest.raises(MachineError, match="is no name for a node"):
+    with pytest.raises(MachineError, match="is not a valid name of a node"):
         nodes.create("s", [name], MIRROR)
 
 
 @pytest.mark.parametrize("name", ["", "Up", "_a", "a/b", "a" * 43])
 def test_a_set_is_named_like_a_container(name: str) -> None:
-    with pytest.raises(MachineError, match="is no name for a set"):
+    with pytest.raises(MachineError, match="is not a valid name of a set"):
         nodes.create(name, ["cp1"], MIRROR)
     assert nodes.SET_NAME.match("molecule-kube_packages")
 
 
 def test_a_name_given_twice_is_refused() -> None:
-    with pytest.raises(MachineError, match="have one twice"):
+    with pytest.raises(MachineError, match="is named twice"):
         nodes.create("s", ["a", "a"], MIRROR)
 
 
@@ -120,7 +120,7 @@ def wrapper(folder: Path, capabilities: str) -> Path:
     real.chmod(0o755)
     status = folder / "status"
     status.write_text(f"Name:\tsh\nCapEff:\t{capabilities}\nCapBnd:\t{capabilities}\n", encoding="utf-8")
-    text = node_image.RUNC_WRAPPER
+    text = (node_image.OVERLAY / "usr/local/sbin/runc").read_text(encoding="utf-8")
     for path in ("/usr/sbin/runc", "/usr/bin/runc"):
         text = text.replace(f"={path}\n", f"={real}\n")
     script = folder / "runc"
@@ -176,7 +176,7 @@ def test_groups_are_by_name_or_as_asked() -> None:
     assert inventory.split_groups(["cp1", "w1", "cp2"]) == (["cp1", "cp2"], ["w1"])
     assert inventory.split_groups(["a", "b"]) == (["a"], ["b"])
     assert inventory.split_groups(["a", "b"], ["b"]) == (["b"], ["a"])
-    with pytest.raises(MachineError, match="control plane c is no node"):
+    with pytest.raises(MachineError, match="control plane c is not a node"):
         inventory.split_groups(["a", "b"], ["c"])
 
 
@@ -208,8 +208,8 @@ def test_upstream_on_a_laptop_is_as_near_to_the_defaults_as_containers_allow() -
 
 @pytest.mark.parametrize("text", ["", "latest", "1"])
 def test_a_version_is_needed(text: str) -> None:
-    with pytest.raises(MachineError, match="is no Kubernetes version"):
-        inventory.minor_of(text)
+    with pytest.raises(MachineError, match="is not a Kubernetes version"):
+        flavour.minor_of(text)
 
 
 def test_the_inventory_is_yaml_with_what_ssh_needs() -> None:

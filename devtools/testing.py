@@ -4,16 +4,18 @@
 
 """All the tests: linters, unit tests, end-to-end tests, molecule scenarios, and one line of numbers at the end.
 
-A part is one command. Parts that use nodes run two at a time: much of what they do is waiting. pytest parts count
-their tests from the junit file; a linter or a molecule scenario counts as one test. The output of a part is kept in
-.lab/test/ and shown when it fails.
+A part is one command. Parts that use nodes run two at a time, because much of their time is waiting; the parts that
+only compute for minutes run beside them. pytest parts count their tests from the junit file; a linter or a molecule
+scenario counts as one test. The output of a part is kept in .lab/test/ and shown when it fails.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -22,8 +24,11 @@ import xml.etree.ElementTree
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-from .machine import ROOT, MachineError, ensure, ensure_venv, search_path, state_dir
-from .say import duration, say
+from lab.environment import ensure_venv, tool_environment
+from lab.machine import ROOT, MachineError, ensure, run, state_dir
+from lab.say import duration, say
+
+from . import oldest
 
 GROUPS = ("lint", "unit", "e2e", "molecule")
 # The end-to-end tests that take minutes, the longest first.
@@ -34,13 +39,20 @@ AT_ONCE = 2
 SHOWN_LINES = 400
 # Begins the lines with figures that tests print at their end, see tests/e2e/figures.py.
 FIGURE = "figure: "
+# What runs on the managed machines.
+NODE_CODE = ("plugins/module_utils", "plugins/modules")
+COLLECTION = ("python", "-m", "devtools.collection")
 # What all molecule scenarios have in common.
 MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One command of the tests. ``junit`` is where pytest writes its counts; ``seconds`` is the longest it may take."""
+    """One command of the tests.
+
+    ``junit`` is where pytest writes its counts; ``seconds`` is the longest it may take. ``beside``: it needs no nodes,
+    and runs while others wait for theirs.
+    """
 
     group: str
     name: str
@@ -48,6 +60,7 @@ class Part:
     junit: Optional[pathlib.Path] = None
     seconds: float = 1200.0
     environment: Tuple[Tuple[str, str], ...] = ()
+    beside: bool = False
 
 
 @dataclass
@@ -72,27 +85,8 @@ class Counts:
         return f"{text}, {self.skipped} skipped" if self.skipped else text
 
 
-def tool_environment(venv: pathlib.Path) -> Dict[str, str]:
-    """The environment for tools of the Python environment: they find each other and the collection, without colours."""
-    return {
-        **os.environ,
-        "PATH": f"{venv / 'bin'}:{search_path(os.environ.get('PATH', ''))}",
-        "VIRTUAL_ENV": str(venv),
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-        "ANSIBLE_NOCOLOR": "1",
-        "NO_COLOR": "1",
-        "PY_COLORS": "0",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MOLECULE_GLOB": "molecule/*/molecule.yml",
-        # No inventory of nodes for the playbooks that make and remove them.
-        "MOLECULE_ANSIBLE_ARGS_STRICT_MODE": "1",
-        "LC_ALL": "C.UTF-8",
-    }
-
-
 def scenarios(root: pathlib.Path = ROOT) -> List[str]:
-    """The molecule scenarios there are, ``default`` last: it takes longest and needs the others' roles to be right."""
+    """The molecule scenarios, ``default`` last: it takes longest and needs the roles of the others."""
     names = sorted(path.parent.name for path in root.glob("molecule/*/molecule.yml"))
     return sorted(names, key=lambda name: name == "default")
 
@@ -122,11 +116,20 @@ def parts(groups: Sequence[str]) -> List[Part]:
             Part("lint", "ruff format", ("ruff", "format", "--check", "."), seconds=120),
             Part("lint", "mypy", ("mypy",), seconds=300),
             Part("lint", "yamllint", ("yamllint", "--strict", "."), seconds=120),
+            Part("lint", "shellcheck", ("shellcheck", "--severity=warning", *shell_scripts()), seconds=120),
+            Part("lint", "node code is Python 3.8", ("vermin", "-t=3.8-", "--no-tips", "--quiet", *NODE_CODE)),
+            Part("lint", "changelog", ("antsibull-changelog", "lint"), seconds=120),
             Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--nocolor"), seconds=600),
+            Part("lint", "importer", (*COLLECTION, "importer"), seconds=600, beside=True),
+            Part("lint", "sanity", (*COLLECTION, "sanity"), seconds=1800, beside=True),
         ]
     if "unit" in groups:
         junit = folder / "unit.xml"
         found.append(Part("unit", "unit", ("pytest", "-q", f"--junitxml={junit}", "tests/unit"), junit, 600))
+        if oldest.folders():
+            junit = folder / "oldest.xml"
+            argv = ("python", "-m", "devtools.oldest", f"--junitxml={junit}")
+            found.append(Part("unit", "node code on PyPy", argv, junit, 1200, beside=True))
     if "e2e" in groups:
         for name in e2e_modules():
             junit = folder / f"e2e-{name}.xml"
@@ -137,8 +140,21 @@ def parts(groups: Sequence[str]) -> List[Part]:
     return found
 
 
+def shell_scripts(root: pathlib.Path = ROOT) -> List[str]:
+    """The files of the checkout that begin as a shell script does, of those that git knows or would add."""
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root).stdout
+    return [name for name in listed.split("\0") if name and _is_shell(root / name)]
+
+
+def _is_shell(path: pathlib.Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return re.match(rb"#!.*\b(sh|bash)\s*$", handle.readline(200)) is not None
+
+
 def e2e_modules(root: pathlib.Path = ROOT) -> List[str]:
-    """The modules of end-to-end tests there are, those that take longest first: nothing waits for them at the end."""
+    """The modules of end-to-end tests, those that take longest first: nothing waits for them at the end."""
     names = sorted(path.stem[len("test_") :] for path in root.glob("tests/e2e/test_*.py"))
     return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
 
@@ -159,7 +175,7 @@ def count_junit(text: str) -> Counts:
 
 
 def counts_of(part: Part, code: int) -> Counts:
-    """What a finished part counts as. A part that ended badly counts at least one failure."""
+    """The counts of a finished part. A part that ended badly counts at least one failure."""
     counts = Counts()
     if part.junit is not None and part.junit.exists():
         counts = count_junit(part.junit.read_text(encoding="utf-8"))
@@ -174,14 +190,14 @@ def counts_of(part: Part, code: int) -> Counts:
     return counts
 
 
-# What runs now; a set of one's own operations is safe between threads.
+# The processes that run now; single operations of a set are safe between threads.
 RUNNING: Set[subprocess.Popen[bytes]] = set()
 # So that the output of one part is in one piece.
 _SAYING = threading.Lock()
 
 
 def run_part(part: Part, environment: Dict[str, str]) -> Counts:
-    """Run one part without a terminal or stdin, and say how it went; its output only when it failed."""
+    """Run one part without a terminal or stdin, and print its result; its output only when it failed."""
     folder = state_dir() / "test"
     folder.mkdir(parents=True, exist_ok=True)
     if part.junit is not None:
@@ -208,7 +224,7 @@ def run_part(part: Part, environment: Dict[str, str]) -> Counts:
             if not isinstance(err, subprocess.TimeoutExpired):
                 raise
             code = 124
-            stream.write(f"\n{title} did not end within {duration(part.seconds)}\n".encode())
+            stream.write(f"\n{title} did not finish within {duration(part.seconds)}\n".encode())
         finally:
             RUNNING.discard(process)
     counts = counts_of(part, code)
@@ -239,32 +255,34 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def run_all(groups: Optional[Sequence[str]] = None) -> int:
-    """Run the groups (all if none is named); the last line is the numbers. Gives the exit code."""
+    """Run the groups, all if none is named, and print the numbers as the last line; the exit code."""
     chosen = list(groups or GROUPS)
     unknown = [group for group in chosen if group not in GROUPS]
     if unknown:
-        raise MachineError(f"{unknown[0]} is no part of the tests: give {', '.join(GROUPS)}")
+        raise MachineError(f"{unknown[0]} is not a part of the tests; give {', '.join(GROUPS)}")
     began = time.monotonic()
     ensure("git")
     return _run(parts(chosen), began)
 
 
 def run_molecule(names: Sequence[str]) -> int:
-    """Run the named molecule scenarios, or all. Gives the exit code."""
+    """Run the named molecule scenarios, or all; the exit code."""
     there = parts(["molecule"])
     missing = [name for name in names if name not in [part.name for part in there]]
     if missing:
-        raise MachineError(f"molecule/{missing[0]} is not there: there are {' '.join(scenarios()) or 'none'}")
+        raise MachineError(f"molecule/{missing[0]} does not exist; the scenarios are {' '.join(scenarios()) or 'none'}")
     return _run([part for part in there if not names or part.name in names], time.monotonic())
 
 
 def _run(chosen: Sequence[Part], began: float) -> int:
     environment = tool_environment(ensure_venv())
     total = Counts()
+    with_nodes = [part for part in chosen if part.group in WITH_NODES]
+    beside = [part for part in chosen if part.beside]
     for part in chosen:
-        if part.group not in WITH_NODES:
+        if part not in with_nodes and part not in beside:
             total.add(run_part(part, environment))
-    for counts in _two_at_a_time([part for part in chosen if part.group in WITH_NODES], environment):
+    for counts in run_lanes([(with_nodes, AT_ONCE), (beside, 1)], environment):
         total.add(counts)
     for name in total.failures:
         say(f"failed: {name}")
@@ -273,14 +291,23 @@ def _run(chosen: Sequence[Part], began: float) -> int:
     return 1 if total.failed or not total.passed else 0
 
 
-def _two_at_a_time(chosen: Sequence[Part], environment: Dict[str, str]) -> List[Counts]:
-    """Run parts, two at a time; when this is interrupted, those that run are ended and no others begin."""
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = [pool.submit(run_part, part, environment) for part in chosen]
+def run_lanes(lanes: Sequence[Tuple[Sequence[Part], int]], environment: Dict[str, str]) -> List[Counts]:
+    """Run lanes of parts beside each other, in each so many parts at a time; their counts.
+
+    When this is interrupted, the parts that run are ended and no others start.
+    """
+    with contextlib.ExitStack() as stack:
+        pools = [stack.enter_context(concurrent.futures.ThreadPoolExecutor(at_once)) for _, at_once in lanes]
+        futures = [
+            pool.submit(run_part, part, environment)
+            for pool, (chosen, _) in zip(pools, lanes, strict=True)
+            for part in chosen
+        ]
         try:
             return [future.result() for future in futures]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for pool in pools:
+                pool.shutdown(wait=False, cancel_futures=True)
             for process in list(RUNNING):
                 _end(process)
             raise

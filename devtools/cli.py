@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import pathlib
 import pwd
@@ -15,15 +14,18 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from bench.arguments import add_arguments as add_bench_arguments
+from lab import inventory, nodes
+from lab.environment import ensure_venv, pip_configuration, tool_environment
+from lab.machine import ROOT, MachineError, cache_dir, has, missing_packages, search_path, state_dir
+from lab.node_image import remove_images
+from lab.podman import remove_network
+from lab.say import duration, say, step
+from lab.sets import prepare_set
 
-from . import inventory, nodes
-from .machine import ROOT, MachineError, cache_dir, ensure, ensure_venv, has, search_path, state_dir
-from .node_image import remove_images
-from .podman import NETWORK, ensure_network, host_facts, remove_network
-from .say import duration, say, step
+from . import oldest
 
 LAB_NODES = ("cp1", "w1", "w2")
 PASSED_ON = ("KUBESTEAD_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -40,70 +42,87 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", metavar="command", required=True)
 
-    lab = commands.add_parser("lab", help="three nodes, a cluster on them, and a demo application")
-    lab.add_argument("--fresh", action="store_true", help="replace nodes that are there")
-    lab.add_argument("--no-demo", action="store_true", help="the cluster alone")
+    lab = commands.add_parser("lab", help="create three nodes, a cluster on them, and a demo application")
+    lab.add_argument("--fresh", action="store_true", help="replace existing nodes")
+    lab.add_argument("--no-demo", action="store_true", help="do not deploy the demo application")
     lab.set_defaults(run=command_lab, root=True)
 
-    down = commands.add_parser("lab-down", help="remove all nodes, the mirrors and the network; the cache stays")
-    down.add_argument("--cache", action="store_true", help="remove the cache and the node images as well")
+    down = commands.add_parser("lab-down", help="remove all nodes, the mirrors and the network; keep the cache")
+    down.add_argument("--cache", action="store_true", help="also remove the cache and the node images")
     down.set_defaults(run=command_lab_down, root=True)
 
-    group = commands.add_parser("nodes", help="nodes without a cluster: create, destroy, restart, list")
+    group = commands.add_parser("nodes", help="create, destroy, restart or list nodes without a cluster")
     actions = group.add_subparsers(dest="action", metavar="action", required=True)
-    create = actions.add_parser("create", help="make nodes; those that are there are kept")
+    create = actions.add_parser("create", help="create nodes; existing ones are kept")
     create.add_argument("names", nargs="+", metavar="node")
-    create.add_argument("--control-plane", metavar="a,b", help="default: names beginning with cp, else the first")
-    create.add_argument("--fresh", action="store_true", help="replace nodes that are there")
-    create.add_argument("--mirror-names-only", action="store_true", help="upstream names do not lead to the mirror")
-    create.add_argument("--no-mirror", action="store_true", help="no mirror: apt uses this machine's own sources")
-    create.add_argument("--podman", action="append", default=[], metavar="ARG", help="a further podman argument")
+    create.add_argument(
+        "--control-plane",
+        metavar="a,b",
+        help="the control planes; by default all names that begin with cp, else the first name",
+    )
+    create.add_argument("--fresh", action="store_true", help="replace existing nodes")
+    create.add_argument(
+        "--mirror-names-only", action="store_true", help="do not resolve the upstream names to the mirror"
+    )
+    create.add_argument(
+        "--no-mirror", action="store_true", help="use this machine's own apt sources instead of the mirror"
+    )
+    create.add_argument(
+        "--podman",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help="another argument for podman create; may be repeated",
+    )
     create.set_defaults(run=command_nodes_create)
-    destroy = actions.add_parser("destroy", help="remove nodes, or the whole set")
+    destroy = actions.add_parser("destroy", help="remove nodes; all of the set if none is named")
     destroy.add_argument("names", nargs="*", metavar="node")
     destroy.set_defaults(run=command_nodes_destroy)
-    restart = actions.add_parser("restart", help="reboot nodes, or all of the set")
+    restart = actions.add_parser("restart", help="reboot nodes; all of the set if none is named")
     restart.add_argument("names", nargs="*", metavar="node")
     restart.set_defaults(run=command_nodes_restart)
-    show = actions.add_parser("list", help="the nodes there are")
+    show = actions.add_parser("list", help="list the nodes")
     show.set_defaults(run=command_nodes_list)
     for action in (create, destroy, restart, show):
         action.add_argument("--set", dest="set_name", default=None if action is show else inventory.DEFAULT_SET)
         action.set_defaults(root=True)
 
-    test = commands.add_parser("test", help="all tests; the last line is 'N passed, N failed'")
-    test.add_argument("--only", metavar="part", action="append", help="lint, unit, molecule or e2e; may be repeated")
+    test = commands.add_parser("test", help="run all tests; the last line is 'N passed, N failed'")
+    test.add_argument("--only", metavar="part", action="append", help="lint, unit, e2e or molecule; may be repeated")
     test.set_defaults(run=command_test, root=True)
-    lint = commands.add_parser("lint", help="ruff, mypy, yamllint, ansible-lint")
+    lint = commands.add_parser("lint", help="run the linters and ansible-test sanity")
     lint.set_defaults(run=command_lint, root=False)
-    unit = commands.add_parser("unit", help="unit tests; further arguments go to pytest")
+    unit = commands.add_parser(
+        "unit",
+        help="run the unit tests, those of node code also on PyPy; arguments go to pytest alone",
+    )
     unit.set_defaults(run=command_unit, root=False, rest=True)
-    molecule = commands.add_parser("molecule", help="all molecule scenarios, or those named")
+    molecule = commands.add_parser("molecule", help="run all molecule scenarios, or the named ones")
     molecule.add_argument("scenarios", nargs="*", metavar="scenario")
     molecule.set_defaults(run=command_molecule, root=True)
-    e2e = commands.add_parser("e2e", help="end-to-end tests; further arguments go to pytest")
+    e2e = commands.add_parser("e2e", help="run the end-to-end tests; further arguments go to pytest")
     e2e.set_defaults(run=command_e2e, root=True, rest=True)
-    faults = commands.add_parser("faults", help="every fault at every moment; further arguments go to pytest")
+    faults = commands.add_parser("faults", help="test every fault at every moment; further arguments go to pytest")
     faults.set_defaults(run=command_faults, root=True, rest=True)
     bench = commands.add_parser("bench", help="measure on lab nodes; docs/performance.md has the latest figures")
     add_bench_arguments(bench)
     bench.set_defaults(run=command_bench, root=True)
-    docs = commands.add_parser("docs", help="write the README's tables anew")
+    docs = commands.add_parser("docs", help="write the tables of variables in the README")
     docs.set_defaults(run=command_docs, root=False)
-    commands.add_parser("help", help="this text").set_defaults(run=lambda _: top.print_help(), root=False)
+    commands.add_parser("help", help="show this text").set_defaults(run=lambda _: top.print_help(), root=False)
     return top
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; gives the exit code."""
+    """Run one command and return the exit code."""
     options, rest = parser().parse_known_args(list(argv) or ["help"])
     if rest and not getattr(options, "rest", False):
-        parser().error(f"{rest[0]} is unknown")
+        parser().error(f"unknown argument {rest[0]}")
     options.rest = rest
     if options.root and os.geteuid() != 0:
         return as_root(argv)
     if options.run in (command_lab_down, command_nodes_destroy, command_nodes_list) and not has("podman"):
-        say("there is no podman on this machine, so there are no nodes")
+        say("podman is not installed, so there are no nodes")
         return 0
     os.environ["PATH"] = search_path(os.environ.get("PATH", ""))
     try:
@@ -121,21 +140,18 @@ def main(argv: Sequence[str]) -> int:
 def as_root(argv: Sequence[str]) -> int:
     """Run the same command through sudo, with this user's cache and settings."""
     if not shutil.which("sudo"):
-        say("./dev: nodes need root, and there is no sudo; run it as root")
+        say("./dev: nodes need root and sudo is not installed; run ./dev as root")
         return 1
     kept = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) or name.lower() in PROXIES}
     kept["KUBESTEAD_CACHE"] = str(cache_dir())
-    for name in ("~/.config/pip/pip.conf", "~/.pip/pip.conf"):
-        path = pathlib.Path(name).expanduser()
-        if path.exists():
-            kept.setdefault("PIP_CONFIG_FILE", str(path))
+    kept.update(pip_configuration())
     ask = [] if sys.stdin and sys.stdin.isatty() else ["-n"]
     given = [f"{name}={value}" for name, value in sorted(kept.items())]
     return subprocess.run(["sudo", *ask, "env", *given, sys.executable, str(ROOT / "dev"), *argv]).returncode
 
 
 def hand_back() -> None:
-    """Give what root wrote for a user (through sudo) to that user."""
+    """Give the files that root wrote for a user, through sudo, to that user."""
     user = os.environ.get("SUDO_UID")
     if os.geteuid() != 0 or not user or user == "0":
         return
@@ -150,9 +166,7 @@ def hand_back() -> None:
 
 
 def tool(argv: Sequence[str]) -> int:
-    """Run a tool of the Python environment in the checkout with its output shown; gives its exit code."""
-    from .testing import tool_environment
-
+    """Run a tool of the Python environment in the checkout with its output shown; return its exit code."""
     venv = ensure_venv()
     return subprocess.run(
         [str(venv / "bin" / argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, env=tool_environment(venv), cwd=ROOT
@@ -160,39 +174,6 @@ def tool(argv: Sequence[str]) -> int:
 
 
 # -- nodes
-
-
-def prepare_set(
-    set_name: str,
-    names: Sequence[str],
-    options: nodes.Options,
-    control_plane: Optional[Sequence[str]] = None,
-    mirror: bool = True,
-    renew: bool = False,
-) -> pathlib.Path:
-    """Network, mirror, nodes and inventory of a set; gives the inventory's path.
-
-    ``renew``: nodes that were made for another version of Kubernetes than the mirror now has are replaced.
-    """
-    ensure("nodes")
-    subnet = ensure_network()
-    variables: Dict[str, object] = {}
-    if mirror:
-        from .mirror import ensure_mirror
-
-        info = ensure_mirror(NETWORK, subnet)
-        served = nodes.Mirror(info.ip, pathlib.Path(info.ca_pem_path), tuple(info.hostnames))
-        variables = inventory.cluster_variables(
-            info.version, info.flavour, host_facts().cgroup_v2, info.missing_images, set_name
-        )
-        before = inventory.version_in(set_name)
-        if renew and before not in (None, info.version):
-            say(f"the nodes of {set_name} were made for Kubernetes {before}; they are replaced for {info.version}")
-            options = dataclasses.replace(options, fresh=True)
-    else:
-        served = nodes.Mirror(str(subnet[2]), None, ())
-    there = nodes.create(set_name, names, served, options)
-    return inventory.write(set_name, there, variables, control_plane)
 
 
 def command_nodes_create(options: argparse.Namespace) -> int:
@@ -214,7 +195,7 @@ def command_nodes_destroy(options: argparse.Namespace) -> int:
     gone = nodes.destroy(options.set_name, options.names)
     if not nodes.listed(options.set_name):
         inventory.remove(options.set_name)
-    say(f"removed from {options.set_name}: {' '.join(gone) or 'nothing, there was none'}")
+    say(f"removed from {options.set_name}: {' '.join(gone) or 'nothing'}")
     return 0
 
 
@@ -236,22 +217,22 @@ def command_nodes_list(options: argparse.Namespace) -> int:
 
 def command_lab(options: argparse.Namespace) -> int:
     """``./dev lab``"""
-    from . import demo
+    from lab import demo
 
     began = time.monotonic()
     venv = ensure_venv()
     path = prepare_set(inventory.DEFAULT_SET, LAB_NODES, nodes.Options(fresh=options.fresh), renew=True)
-    with step("site.yml: a cluster on the nodes, over SSH"):
+    with step("create a cluster on the nodes over SSH, with site.yml"):
         demo.play(venv, path, "site.yml")
     say("$ kubectl get nodes -o wide")
     say(demo.kubectl("get nodes -o wide"))
     if not options.no_demo:
-        with step("the demo application examples/webapp"):
+        with step("deploy the demo application examples/webapp"):
             demo.play(venv, path, "kubestead.cluster.deploy", *demo.DEPLOY)
-        with step("the demo answers on every node, from pods on different nodes"):
+        with step("query the demo on every node, for answers of pods on different nodes"):
             demo.show()
     folder = os.path.relpath(nodes.set_dir(inventory.DEFAULT_SET))
-    say(f"\nThe lab is up ({duration(time.monotonic() - began)}). What now:")
+    say(f"\nThe lab is up ({duration(time.monotonic() - began)}). Try:")
     say(f"  ssh -F {folder}/ssh_config cp1     # kubectl get pods -A")
     say(f"  ansible-playbook -i {os.path.relpath(path)} site.yml --check --diff")
     say("  ./dev lab-down")
@@ -260,7 +241,7 @@ def command_lab(options: argparse.Namespace) -> int:
 
 def command_lab_down(options: argparse.Namespace) -> int:
     """``./dev lab-down``"""
-    from . import mirror
+    from lab.mirror import server
 
     began = time.monotonic()
     with step("remove all nodes"):
@@ -268,15 +249,15 @@ def command_lab_down(options: argparse.Namespace) -> int:
             nodes.destroy(set_name)
             inventory.remove(set_name)
     with step("remove the mirrors and the network"):
-        mirror.remove_mirrors()
+        server.remove_mirrors()
         remove_network()
     if options.cache:
         with step("remove the cache"):
             remove_images()
-            mirror.remove_images()
+            server.remove_images()
             shutil.rmtree(cache_dir(), ignore_errors=True)
             shutil.rmtree(state_dir(), ignore_errors=True)
-    say(f"the lab is gone ({duration(time.monotonic() - began)})")
+    say(f"the lab is removed ({duration(time.monotonic() - began)})")
     return 0
 
 
@@ -298,14 +279,20 @@ def command_lint(options: argparse.Namespace) -> int:
 
 
 def tests(rest: Sequence[str], folder: str) -> List[str]:
-    """pytest's arguments: those given, and the folder of tests unless they name some of it."""
+    """pytest's arguments: the given ones, and the folder of tests unless they name tests."""
     named = any(word.startswith("tests/") and (ROOT / word.partition("::")[0]).exists() for word in rest)
     return [*rest] if named else [folder, *rest]
 
 
 def command_unit(options: argparse.Namespace) -> int:
     """``./dev unit``"""
-    return tool(["pytest", *tests(options.rest, "tests/unit")])
+    code = tool(["pytest", *tests(options.rest, "tests/unit")])
+    if code or options.rest or not oldest.folders():
+        return code
+    if missing_packages(["oldest-python"]) and os.geteuid() != 0:
+        say("the tests of node code did not run on PyPy: install pypy3-venv, or run ./dev unit as root once")
+        return code
+    return tool(["python", "-m", "devtools.oldest"])
 
 
 def command_molecule(options: argparse.Namespace) -> int:
@@ -321,7 +308,7 @@ def command_e2e(options: argparse.Namespace) -> int:
 
 
 def command_faults(options: argparse.Namespace) -> int:
-    """``./dev faults``: the whole of which ``./dev test`` runs a representative part."""
+    """``./dev faults``: all faults at all moments; ``./dev test`` runs a representative part of them."""
     return tool(["pytest", "-v", "-m", "thorough or not thorough", *tests(options.rest, "tests/e2e/test_faults.py")])
 
 
@@ -334,7 +321,4 @@ def command_bench(options: argparse.Namespace) -> int:
 
 def command_docs(options: argparse.Namespace) -> int:
     """``./dev docs``"""
-    scripts = sorted((ROOT / "tools").glob("*.py"))
-    if not scripts:
-        raise MachineError("tools/ has no script that writes documentation")
-    return max(tool(["python", str(script)]) for script in scripts)
+    return tool(["python", "-m", "devtools.docs"])

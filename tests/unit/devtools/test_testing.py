@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import testing
+from devtools import testing
+from devtools.testing import Counts, Part
 from lab.machine import MachineError
-from lab.testing import Counts, Part
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="4">
 <testcase classname="a" name="good"/>
@@ -90,11 +90,11 @@ def test_a_part_has_no_stdin_and_is_quiet_when_it_passes(state: Path, capsys: py
 def test_a_part_that_hangs_is_ended_and_failed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = Part("lint", "it", (sys.executable, "-c", "import time; time.sleep(60)"), seconds=0.5)
     assert testing.run_part(part, dict(os.environ)).line() == "0 passed, 1 failed"
-    assert "did not end within 0.5 s" in capsys.readouterr().out
+    assert "did not finish within 0.5 s" in capsys.readouterr().out
 
 
 def test_a_part_that_is_unknown_is_refused() -> None:
-    with pytest.raises(MachineError, match="chaos is no part"):
+    with pytest.raises(MachineError, match="chaos is not a part"):
         testing.run_all(["chaos"])
 
 
@@ -113,7 +113,7 @@ def test_parts_with_nodes_run_two_at_a_time(state: Path, tmp_path: Path) -> None
         Part("molecule", "a", (sys.executable, "-c", script, *files)),
         Part("molecule", "b", (sys.executable, "-c", script, *reversed(files))),
     ]
-    assert [counts.line() for counts in testing._two_at_a_time(both, dict(os.environ))] == ["1 passed, 0 failed"] * 2
+    assert [counts.line() for counts in testing.run_lanes([(both, 2)], dict(os.environ))] == ["1 passed, 0 failed"] * 2
 
 
 def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(testing, "run_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        testing._two_at_a_time([Part("molecule", "b", ("true",)), sleeper], dict(os.environ))
+        testing.run_lanes([([Part("molecule", "b", ("true",)), sleeper], 2)], dict(os.environ))
     assert not testing.RUNNING
 
 
@@ -141,3 +141,54 @@ def test_the_end_to_end_tests_that_take_longest_begin_first(tmp_path: Path) -> N
         (folder / f"test_{name}.py").touch()
     assert testing.e2e_modules(tmp_path) == ["faults", "main_job", "lab"]
     assert set(testing.e2e_modules()) >= set(testing.LONGEST) - {"plan_truth"}
+
+
+def test_parts_that_only_compute_run_beside_those_with_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = Part("lint", "quick", ("true",))
+    long = Part("lint", "long", ("true",), beside=True)
+    node = Part("molecule", "node", ("true",))
+    seen: list[object] = []
+
+    def run_part(part: Part, environment: dict[str, str]) -> Counts:
+        seen.append(part.name)
+        return Counts(1)
+
+    def run_lanes(lanes: list[tuple[list[Part], int]], environment: dict[str, str]) -> list[Counts]:
+        seen.append([[part.name for part in chosen] for chosen, _ in lanes])
+        return [Counts(2)]
+
+    monkeypatch.setattr(testing, "ensure_venv", lambda: state)
+    monkeypatch.setattr(testing, "run_part", run_part)
+    monkeypatch.setattr(testing, "run_lanes", run_lanes)
+    assert testing._run([long, node, quick], 0.0) == 0
+    assert seen == ["quick", [["node"], ["long"]]]
+
+
+def test_lanes_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
+    """The only part of one lane ends when the second part of the other has begun."""
+    script = (
+        "import pathlib, sys, time\n"
+        "end = time.monotonic() + 60\n"
+        "while not pathlib.Path(sys.argv[1]).exists():\n"
+        "    assert time.monotonic() < end\n"
+        "    time.sleep(0.01)\n"
+    )
+    file = str(tmp_path / "begun")
+    first = [Part("molecule", "a", (sys.executable, "-c", script, file))]
+    second = [Part("lint", "b", ("true",)), Part("lint", "c", ("touch", file))]
+    counts = testing.run_lanes([(first, 1), (second, 1)], dict(os.environ))
+    assert [count.line() for count in counts] == ["1 passed, 0 failed"] * 3
+
+
+def test_every_shell_script_of_the_checkout_is_checked() -> None:
+    found = set(testing.shell_scripts())
+    assert {"lab/stand_ins/crictl", "lab/package_files/kubelet.postinst", "bench/by_hand/run.sh", ".ci/run"} <= found
+    assert "dev" not in found
+    listed = {str(path.relative_to(testing.ROOT)) for path in (testing.ROOT / "lab/stand_ins").iterdir()}
+    assert {name for name in listed if "." not in name and "__" not in name} <= found
+
+
+def test_node_code_is_tested_wherever_its_tests_are(tmp_path: Path) -> None:
+    for name in ("tests/unit/plugins/module_utils/core", "tests/unit/lab"):
+        (tmp_path / name).mkdir(parents=True)
+    assert testing.oldest.folders(tmp_path) == ["tests/unit/plugins/module_utils"]

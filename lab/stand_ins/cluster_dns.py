@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A cluster's name server for where there is no CoreDNS: names of Services and endpoints, everything else forwarded.
+"""A cluster's name server for the lab's clusters without CoreDNS: names of Services, everything else forwarded.
 
-It is run in place of CoreDNS, as ``coredns -conf Corefile``, by the manifest kubeadm writes: the same ports, probes,
-zone and service account. A program of its own without the rest of the lab, so that an image needs nothing but Python.
+It runs in place of CoreDNS, as ``coredns -conf Corefile``, from the manifest that kubeadm writes: the same ports,
+probes, zone and service account. It uses nothing of the lab, so that its image needs only Python and dnslib.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ import json
 import os
 import re
 import signal
-import socket
-import socketserver
 import ssl
-import struct
 import sys
 import threading
 import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
+
+from dnslib import AAAA, PTR, QTYPE, RCODE, RR, A, DNSError, DNSRecord
+from dnslib.server import DNSLogger, DNSServer
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-A, AAAA, PTR, ANY = 1, 28, 12, 255
-NOERROR, SERVFAIL, NXDOMAIN, NOTIMP = 0, 2, 3, 4
 TTL = 5  # seconds; also about how old an answer may be
-POLL = 1.0  # seconds
+POLL = 1.0  # seconds between two looks at the API
+FORWARD_TIMEOUT = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Records:
 
 
 def records(zone: str, services: Sequence[Dict[str, Any]], endpoints: Sequence[Dict[str, Any]]) -> Records:
-    """What the API's Services and Endpoints mean as names."""
+    """The names of the API's Services and Endpoints."""
     made: Dict[str, List[str]] = {}
     headless = set()
     for service in services:
@@ -90,78 +89,58 @@ def zone_of(corefile: str) -> str:
     return match.group(1).rstrip(".").lower() if match else "cluster.local"
 
 
-# -- the wire
+# -- answers
 
 
-def question(query: bytes) -> Tuple[str, int, int]:
-    """Name, type and end of the first question of a DNS message; raises ValueError for what is none."""
-    if len(query) < 12 or struct.unpack("!H", query[4:6])[0] < 1:
-        raise ValueError("not a question")
-    labels = []
-    at = 12
-    while True:
-        if at >= len(query) or query[at] > 63:
-            raise ValueError("malformed name")
-        size = query[at]
-        at += 1
-        if size == 0:
-            break
-        labels.append(query[at : at + size].decode("latin-1").lower())
-        at += size
-    if at + 4 > len(query):
-        raise ValueError("no type")
-    return ".".join(labels), struct.unpack("!H", query[at : at + 2])[0], at + 4
-
-
-def encode_name(name: str) -> bytes:
-    """A name in a DNS message."""
-    return b"".join(bytes([len(label)]) + label.encode("latin-1") for label in name.split(".") if label) + b"\0"
-
-
-def response(query: bytes, end: int, code: int, answers: Sequence[Tuple[int, bytes]] = ()) -> bytes:
-    """An authoritative answer to ``query``; ``answers`` are types and data, ``end`` is where its question ends."""
-    asked = struct.unpack("!H", query[2:4])[0]
-    flags = 0x8000 | (asked & 0x7900) | 0x0400 | 0x0080 | code
-    head = query[:2] + struct.pack("!HHHHH", flags, 1, len(answers), 0, 0)
-    body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, TTL, len(data)) + data for kind, data in answers)
-    return head + query[12:end] + body
-
-
-def answer(query: bytes, known: Records) -> Optional[bytes]:
-    """The answer from what is known; None when the name is somebody else's."""
-    name, kind, end = question(query)
+def answer(query: DNSRecord, known: Records) -> Optional[DNSRecord]:
+    """The authoritative answer from the known records; None when the name belongs to another zone."""
+    name = str(query.q.qname).rstrip(".").lower()
+    kind = QTYPE[query.q.qtype]
+    reply = query.reply(ra=1, aa=1)
     if name.endswith(".in-addr.arpa"):
-        address = ".".join(reversed(name[: -len(".in-addr.arpa")].split(".")))
-        owner = known.name_of(address)
+        owner = known.name_of(".".join(reversed(name[: -len(".in-addr.arpa")].split("."))))
         if owner is None:
             return None
-        return response(query, end, NOERROR, [(PTR, encode_name(owner))] if kind in (PTR, ANY) else [])
+        if kind in ("PTR", "ANY"):
+            reply.add_answer(RR(query.q.qname, QTYPE.PTR, rdata=PTR(owner), ttl=TTL))
+        return reply
     if name != known.zone and not name.endswith(f".{known.zone}"):
         return None
     addresses = known.find(name)
     if addresses is None:
-        return response(query, end, NXDOMAIN)
-    found: List[Tuple[int, bytes]] = []
+        reply.header.rcode = RCODE.NXDOMAIN
+        return reply
     for address in addresses:
-        packed = ipaddress.ip_address(address).packed
-        own_kind = A if len(packed) == 4 else AAAA
-        if kind in (own_kind, ANY):
-            found.append((own_kind, packed))
-    return response(query, end, NOERROR, found)
+        own_kind, data = ("AAAA", AAAA) if ipaddress.ip_address(address).version == 6 else ("A", A)
+        if kind in (own_kind, "ANY"):
+            reply.add_answer(RR(query.q.qname, getattr(QTYPE, own_kind), rdata=data(address), ttl=TTL))
+    return reply
+
+
+def forward(query: DNSRecord, servers: Sequence[str]) -> DNSRecord:
+    """The answer of the first name server that gives one; SERVFAIL when none does."""
+    for server in servers:
+        try:
+            return DNSRecord.parse(query.send(server, 53, timeout=FORWARD_TIMEOUT, ipv6=":" in server))
+        except (OSError, DNSError):
+            continue
+    reply = query.reply(ra=1, aa=1)
+    reply.header.rcode = RCODE.SERVFAIL
+    return reply
 
 
 # -- the server
 
 
 class Source:
-    """What the cluster's API says, read again every second."""
+    """The Services and Endpoints of the cluster's API, read again every second."""
 
     def __init__(self, zone: str) -> None:
         self.current = Records(zone)
         self.ready = threading.Event()
 
     def follow(self, environ: Dict[str, str]) -> None:
-        """Read for ever. When the API does not answer, what was known stays."""
+        """Read until the process ends. While the API does not answer, the known records stay."""
         base = f"https://{environ['KUBERNETES_SERVICE_HOST']}:{environ['KUBERNETES_SERVICE_PORT']}"
         context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
         complained = False
@@ -174,7 +153,7 @@ class Source:
                 complained = False
             except (OSError, ValueError, KeyError) as error:
                 if not complained:
-                    print(f"the API can't be read: {error}", file=sys.stderr, flush=True)
+                    print(f"cannot read the API: {error}", file=sys.stderr, flush=True)
                 complained = True
             time.sleep(POLL)
 
@@ -191,51 +170,27 @@ def upstreams(resolv_conf: str) -> List[str]:
     return re.findall(r"^nameserver\s+(\S+)", resolv_conf, re.MULTILINE)
 
 
-def forward(query: bytes, servers: Sequence[str]) -> bytes:
-    """The answer of the first name server that gives one; SERVFAIL when none does."""
-    for server in servers:
-        family = socket.AF_INET6 if ":" in server else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as channel:
-            channel.settimeout(2)
-            try:
-                channel.sendto(query, (server, 53))
-                return channel.recv(65535)
-            except OSError:
-                continue
-    return response(query, question(query)[2], SERVFAIL)
+class Resolver:
+    """What dnslib's servers ask for each answer."""
+
+    def __init__(self, source: Source, servers: Sequence[str]) -> None:
+        self.source = source
+        self.servers = servers
+
+    def resolve(self, request: DNSRecord, handler: object) -> DNSRecord:
+        """The answer to one request."""
+        found = answer(request, self.source.current)
+        return forward(request, self.servers) if found is None else found
 
 
 def serve(corefile: str, resolv_conf: str, environ: Dict[str, str]) -> None:
     """Serve until the process ends."""
     source = Source(zone_of(corefile))
-    servers = upstreams(resolv_conf)
-
-    def reply(query: bytes) -> Optional[bytes]:
-        try:
-            return answer(query, source.current) or forward(query, servers)
-        except (ValueError, IndexError):
-            return None
-
-    class Datagram(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            data, channel = self.request
-            made = reply(data)
-            if made:
-                channel.sendto(made, self.client_address)
-
-    class Stream(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            head = self.rfile.read(2)
-            while len(head) == 2:
-                made = reply(self.rfile.read(struct.unpack("!H", head)[0]))
-                if not made:
-                    return
-                self.wfile.write(struct.pack("!H", len(made)) + made)
-                head = self.rfile.read(2)
+    resolver = Resolver(source, upstreams(resolv_conf))
 
     class Probe(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """``/ready`` after the first look at the API, anything else at once."""
+            """``/ready`` succeeds after the first look at the API, anything else at once."""
             well = source.ready.is_set() or not self.path.startswith("/ready")
             self.send_response(200 if well else 503)
             self.end_headers()
@@ -244,23 +199,11 @@ def serve(corefile: str, resolv_conf: str, environ: Dict[str, str]) -> None:
         def log_message(self, format: str, *args: Any) -> None:
             """Probes are not worth a line."""
 
-    class Datagrams(socketserver.ThreadingUDPServer):
-        allow_reuse_address = True
-        daemon_threads = True
-
-    class Streams(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
-        daemon_threads = True
-
-    any_address = ""
-    listeners: List[socketserver.BaseServer] = [
-        Datagrams((any_address, 53), Datagram),
-        Streams((any_address, 53), Stream),
-        http.server.ThreadingHTTPServer((any_address, 8080), Probe),
-        http.server.ThreadingHTTPServer((any_address, 8181), Probe),
-    ]
-    for listener in listeners:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
+    for tcp in (False, True):
+        DNSServer(resolver, address="", port=53, tcp=tcp, logger=DNSLogger("error")).start_thread()
+    for port in (8080, 8181):
+        probes = http.server.ThreadingHTTPServer(("", port), Probe)
+        threading.Thread(target=probes.serve_forever, daemon=True).start()
     source.follow(environ)
 
 

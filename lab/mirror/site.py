@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the lab's server hands out: folders in the cache, made once per Kubernetes and once per set of apt sources."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from .. import flavour as flavours
+from .. import images, packages, registry, repository, roots
+from ..cache import once
+from ..debian import apt_sources
+from ..flavour import Flavour
+from ..machine import cache_dir, ensure
+from ..private_apt import PrivateApt
+from ..say import say, step
+
+
+def source_key() -> str:
+    """A short name for the code and the files that the served packages and images are made of."""
+    digest = hashlib.sha256()
+    modules = [Path(str(module.__file__)) for module in (images, packages, registry, repository, roots)]
+    for path in [*modules, *sorted(images.STAND_INS.iterdir()), *sorted(packages.FILES.iterdir())]:
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def folder_key(folder: Path) -> str:
+    """A short name for a folder's content, by the files' names, sizes and times."""
+    rows = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            rows.append(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
+
+
+def fresh_apt() -> PrivateApt:
+    """The lab's own apt with lists that were just fetched."""
+    apt = PrivateApt(cache_dir() / "apt")
+    with step("fetch Debian's package lists"):
+        apt.update()
+    return apt
+
+
+def ensure_site(chosen: Flavour) -> Path:
+    """The folder that is served as the upstream hosts, made when it is not in the cache."""
+    folder = cache_dir() / "site"
+    if chosen.folder is None:
+        empty = folder / flavours.UPSTREAM
+        empty.mkdir(parents=True, exist_ok=True)
+        return empty
+    target = folder / f"{chosen.name}-{chosen.version}-{folder_key(chosen.folder)}-{source_key()}"
+    with once(target) as work:
+        if work:
+            _make_site(chosen, chosen.folder, work)
+            _prune(folder, f"{chosen.name}-{chosen.version}-*", 2)
+    return target
+
+
+def _make_site(chosen: Flavour, binaries: Path, site: Path) -> None:
+    ensure("mirror")
+    apt = fresh_apt()
+    with step(f"make packages of Kubernetes {chosen.version}"):
+        repository.kube_repository(apt, binaries, chosen.version, site / "packages" / f"v{chosen.minor}" / "deb")
+    tree = registry.Registry(site, repository.architecture())
+    work = site / ".layers"
+    work.mkdir()
+    builder = images.Builder(apt, tree, work)
+    with step("make the images that kubeadm wants"):
+        missing = builder.kubernetes(binaries, chosen.images)
+    with step("make images for applications"):
+        names = [*(name for name in chosen.images if name not in missing), *builder.applications()]
+    for archive in sorted((binaries / "images").glob("*.tar")):
+        with step(f"publish the images in {archive.name}"):
+            names += tree.publish_archive(archive)
+    for host in sorted((binaries / "files").glob("*")):
+        shutil.copytree(host, site / "hosts" / host.name)
+    shutil.rmtree(work)
+    missing = [name for name in missing if name not in names]
+    if missing:
+        say(f"no image of {', '.join(missing)}: there are no binaries for it")
+    flatten(site / "registry")
+    content = {"version": chosen.version, "images": sorted(names), "missing": missing}
+    (site / "site.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def flatten(folder: Path) -> None:
+    """Add the folder ``k8s``: the images under the names that kubeadm expects in any repository but its default."""
+    source = folder / flavours.IMAGE_REPOSITORY
+    target = folder / "k8s"
+    target.mkdir(parents=True)
+    for manifests in source.rglob("manifests"):
+        path = manifests.parent
+        link = target / path.name
+        if not os.path.lexists(link):
+            link.symlink_to(os.path.relpath(path, target))
+
+
+def ensure_distribution() -> Path:
+    """The folder of Debian packages for the nodes, made when it is not in the cache."""
+    folder = cache_dir() / "site"
+    wanted = "\n".join([*repository.DISTRIBUTION, *apt_sources()])
+    target = folder / f"distribution-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    with once(target) as work:
+        if work:
+            ensure("mirror")
+            apt = fresh_apt()
+            with step("download the packages that nodes install from Debian"):
+                repository.distribution_repository(apt, work)
+            _prune(folder, "distribution-*", 2)
+    return target
+
+
+def _prune(folder: Path, pattern: str, keep: int) -> None:
+    old = sorted((path for path in folder.glob(pattern)), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in old[keep:]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,7 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Programs that stand in for those the lab does not have; they are copied into images and packages."""
+
+from __future__ import annotations
