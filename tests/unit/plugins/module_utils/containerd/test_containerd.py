@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import apply as containerd_apply
