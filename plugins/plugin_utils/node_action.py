@@ -26,7 +26,6 @@ COMMON = frozenset(
         "deprecations",
         "diff",
         "steps",
-        "exception",
     )
 )
 #: What else a failure may say: the collection's own exceptions have these details.
