@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_nodes_info
-short_description: List the nodes of a cluster, once they are as far as wanted
+short_description: List cluster nodes, optionally waiting for a condition
 version_added: 0.1.0
 description:
   - Asks the API for the nodes, their pod ranges and addresses, and can wait until all of them have a pod range or
     are ready.
     Nodes whose kubelet is silent are reported and not waited for.
-  - Changes nothing. In a dry run nothing is waited for, and a cluster that is not there yet has the nodes that are
-    foreseen.
+  - Changes nothing. In a dry run nothing is waited for, and a cluster that does not exist yet has the nodes that are
+    expected.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -34,7 +34,7 @@ options:
     type: list
     elements: str
     default: []
-  foreseen:
+  expected:
     description: Nodes that are to join before this. In a dry run, those that the API does not know are listed too.
     type: list
     elements: dict
@@ -74,8 +74,24 @@ nodes:
       addresses: [192.168.1.11]
       ready: true
       silent: false
-      message: ""
-      foreseen: false
+      not_ready_reason: ""
+      expected: false
+      roles: []
+      labels: {kubernetes.io/hostname: w1}
+      taints: []
+      unschedulable: false
+      kubelet_version: 1.36.2
+      machine_id: 5a8d8929aa5749b2ba7ae4779cfcc10c
+pod_network:
+  description: The same nodes with no more than what M(kubestead.cluster.bridge_cni) needs to know of them.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: w1
+      pod_cidrs: [10.244.1.0/24]
+      addresses: [192.168.1.11]
+      expected: false
 """
 
 from typing import Any, Dict, List
@@ -89,7 +105,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node, with_foreseen
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node, with_joining
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -98,7 +114,7 @@ def argument_spec() -> Dict[str, Any]:
         "wait_for": {"type": "str", "choices": ["nothing", "pod_cidrs", "ready"], "default": "nothing"},
         "timeout": {"type": "int", "default": 300},
         "failed": {"type": "list", "elements": "str", "default": []},
-        "foreseen": {
+        "expected": {
             "type": "list",
             "elements": "dict",
             "default": [],
@@ -122,8 +138,8 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         except KubesteadError:
             # The cluster is still to be made.
             nodes = []
-        joining = [Node(node["name"], addresses=node["addresses"]) for node in module.params["foreseen"]]
-        nodes = with_foreseen(nodes, joining)
+        joining = [Node(node["name"], addresses=node["addresses"]) for node in module.params["expected"]]
+        nodes = with_joining(nodes, joining)
     elif wanted == "ready":
         nodes = cluster_nodes.wait_ready(kubectl, timeout, failed)
     elif wanted == "pod_cidrs":
@@ -134,6 +150,8 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         module.warn("nodes: " + cluster_nodes.silent_warning(nodes))
     result = _edge.carry_out(module, [], lambda step: None)
     result["nodes"] = to_dict(nodes)
+    needed = ("name", "pod_cidrs", "addresses", "expected")
+    result["pod_network"] = [{name: getattr(node, name) for name in needed} for node in nodes]
     return result
 
 

@@ -10,34 +10,13 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from ..core.errors import KubesteadError
 from ..core.versions import parse
 from .kubeconfig import kubeconfig_server
 from .kubectl import KUBEADM_CONFIG, NODES, Kubectl
-
-
-@dataclass(frozen=True)
-class ClusterNode:
-    """A Node object. ``roles`` are the parts behind ``node-role.kubernetes.io/``.
-
-    ``lacks`` is why its kubelet says that it is not ready; empty where it is, or where the kubelet is silent.
-    """
-
-    name: str
-    ready: bool = False
-    kubelet_version: str = ""
-    pod_cidrs: List[str] = field(default_factory=list)
-    internal_ip: str = ""
-    roles: List[str] = field(default_factory=list)
-    machine_id: str = ""
-    lacks: str = ""
-
-    @property
-    def control_plane(self) -> bool:
-        """True for a node that carries the label of a control plane (``master`` up to 1.23)."""
-        return "control-plane" in self.roles or "master" in self.roles
+from .nodes import Node, read_nodes
 
 
 @dataclass(frozen=True)
@@ -61,9 +40,9 @@ class ClusterApi:
     reason: str = ""
     server_version: str = ""
     config: Optional[ClusterConfig] = None
-    nodes: List[ClusterNode] = field(default_factory=list)
+    nodes: List[Node] = field(default_factory=list)
 
-    def node(self, name: str) -> Optional[ClusterNode]:
+    def node(self, name: str) -> Optional[Node]:
         """The Node of that name."""
         for node in self.nodes:
             if node.name == name:
@@ -115,33 +94,6 @@ def _api_reason(kubectl: Kubectl, last_line: str) -> str:
     if "was refused" in text:
         text = "connection refused"
     return "{0} does not answer: {1}".format(server or kubectl.kubeconfig, text or "no output of kubectl")
-
-
-def read_nodes(data: Mapping[str, Any]) -> List[ClusterNode]:
-    """The nodes of a NodeList, sorted by name."""
-    nodes: List[ClusterNode] = []
-    for item in data.get("items") or []:
-        metadata, spec, status = item.get("metadata") or {}, item.get("spec") or {}, item.get("status") or {}
-        prefix = "node-role.kubernetes.io/"
-        roles = sorted(key[len(prefix) :] for key in metadata.get("labels") or {} if key.startswith(prefix))
-        addresses = [one["address"] for one in status.get("addresses") or [] if one.get("type") == "InternalIP"]
-        ready = [one for one in status.get("conditions") or [] if one.get("type") == "Ready"]
-        lacks = [str(one.get("message") or one.get("reason") or "") for one in ready if one.get("status") == "False"]
-        information = status.get("nodeInfo") or {}
-        one_cidr = [spec["podCIDR"]] if spec.get("podCIDR") else []
-        nodes.append(
-            ClusterNode(
-                name=str(metadata.get("name", "")),
-                ready=[one.get("status") for one in ready] == ["True"],
-                kubelet_version=str(information.get("kubeletVersion", "")).lstrip("v"),
-                pod_cidrs=list(spec.get("podCIDRs") or one_cidr),
-                internal_ip=addresses[0] if addresses else "",
-                roles=roles,
-                machine_id=str(information.get("machineID", "")),
-                lacks=lacks[0] if lacks else "",
-            )
-        )
-    return sorted(nodes, key=lambda node: node.name)
 
 
 def read_cluster_configuration(text: str) -> ClusterConfig:

@@ -2,16 +2,138 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The cluster's nodes as its API tells them, and waiting for them."""
+"""The cluster's nodes as its API describes them, and waiting for them."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
+from ..core import untrusted
 from ..core.errors import KubesteadError
 from .kubectl import NODES, ApiUnreachable, Kubectl
+
+
+@dataclass(frozen=True)
+class Node:
+    """A Node object of the API, or one that is still to join (``expected``).
+
+    ``pod_cidrs`` and ``addresses`` (its InternalIPs) hold one entry, or one of each family. ``not_ready_reason`` is
+    why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped reporting, so that
+    the machine is gone or disconnected. ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels,
+    ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``.
+    """
+
+    name: str
+    pod_cidrs: List[str] = field(default_factory=list)
+    addresses: List[str] = field(default_factory=list)
+    ready: bool = False
+    not_ready_reason: str = ""
+    silent: bool = False
+    expected: bool = False
+    roles: List[str] = field(default_factory=list)
+    labels: Dict[str, str] = field(default_factory=dict)
+    taints: List[str] = field(default_factory=list)
+    unschedulable: bool = False
+    kubelet_version: str = ""
+    machine_id: str = ""
+
+    @property
+    def internal_ip(self) -> str:
+        """The first of its addresses; empty where the kubelet has not reported one."""
+        return self.addresses[0] if self.addresses else ""
+
+    @property
+    def control_plane(self) -> bool:
+        """True for a node that carries the label of a control plane (``master`` up to 1.23)."""
+        return "control-plane" in self.roles or "master" in self.roles
+
+
+def with_joining(nodes: Sequence[Node], joining: Sequence[Node]) -> List[Node]:
+    """The nodes, and those of ``joining`` that the API does not know yet."""
+    names = [node.name for node in nodes]
+    return list(nodes) + [replace(node, expected=True) for node in joining if node.name not in names]
+
+
+# -- reading
+
+
+def read_nodes(data: Any) -> List[Node]:
+    """The nodes of a NodeList, sorted by name.
+
+    A kubelet writes most of its own Node, so nothing in it is trusted: what has the wrong type is read as its default,
+    an address or range that is not one is left out, and an entry without a name is no node. Never raises.
+    """
+    nodes = [_node(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
+    return sorted((node for node in nodes if node.name), key=lambda node: node.name)
+
+
+def _node(item: Mapping[str, Any]) -> Node:
+    metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
+    status = untrusted.mapping(item.get("status"))
+    information = untrusted.mapping(status.get("nodeInfo"))
+    labels = untrusted.labels(metadata.get("labels"))
+    addresses = [
+        untrusted.text(entry.get("address"))
+        for entry in untrusted.mappings(status.get("addresses"))
+        if entry.get("type") == "InternalIP"
+    ]
+    ready, reason, silent = _readiness(status)
+    return Node(
+        name=untrusted.text(metadata.get("name")),
+        pod_cidrs=[one for one in untrusted.texts(spec.get("podCIDRs") or [spec.get("podCIDR")]) if _is_range(one)],
+        addresses=[one for one in addresses if _is_address(one)],
+        ready=ready,
+        not_ready_reason=reason,
+        silent=silent,
+        roles=sorted(name[len(_ROLE) :] for name in labels if name.startswith(_ROLE) and name != _ROLE),
+        labels=labels,
+        taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one],
+        unschedulable=spec.get("unschedulable") is True,
+        kubelet_version=re.sub("^v", "", untrusted.text(information.get("kubeletVersion"), 64)),
+        machine_id=untrusted.text(information.get("machineID"), 64),
+    )
+
+
+_ROLE = "node-role.kubernetes.io/"
+
+
+def _readiness(status: Mapping[str, Any]) -> Tuple[bool, str, bool]:
+    """(ready, why not, silent) of a Node's status."""
+    for condition in untrusted.mappings(status.get("conditions")):
+        if condition.get("type") == "Ready":
+            ready, silent = condition.get("status") == "True", condition.get("status") == "Unknown"
+            reason = untrusted.text(condition.get("message"), 400) or untrusted.text(condition.get("reason"))
+            return ready, "" if ready else reason, silent
+    return False, "the kubelet has not reported yet", False
+
+
+def _taint(taint: Mapping[str, Any]) -> str:
+    key, effect = untrusted.text(taint.get("key"), 317), untrusted.text(taint.get("effect"), 64)
+    value = untrusted.text(taint.get("value"))
+    return "{0}{1}:{2}".format(key, "=" + value if value else "", effect) if key and effect else ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+# -- asking and waiting
 
 # Seconds that nodes are watched before all are looked at again: one may have fallen silent. A request may take longer.
 _WATCH = 10.0
@@ -19,7 +141,7 @@ _WATCH = 10.0
 
 def listed(kubectl: Kubectl) -> List[Node]:
     """The nodes, by name. Raises like :meth:`Kubectl.json`."""
-    return parse_nodes(kubectl.json(["get", "--raw", NODES]).get("items") or [])
+    return read_nodes(kubectl.json(["get", "--raw", NODES]))
 
 
 def wait(
@@ -86,55 +208,8 @@ def silent_warning(nodes: List[Node]) -> str:
 def _failure(nodes: List[Node], bad: List[Node], what: str, timeout: float) -> str:
     if not nodes:
         return "the cluster has no node after {0:.0f} s; see journalctl -u kubelet".format(timeout)
-    told = ", ".join("{0} ({1})".format(node.name, node.message or "no reason given") for node in bad[:3])
+    shown = ", ".join("{0} ({1})".format(node.name, node.not_ready_reason or "no reason given") for node in bad[:3])
     more = " and {0} more".format(len(bad) - 3) if len(bad) > 3 else ""
     return "{0} of {1} nodes are not {2} after {3:.0f} s: {4}{5}; see journalctl -u kubelet there".format(
-        len(bad), len(nodes), what, timeout, told, more
+        len(bad), len(nodes), what, timeout, shown, more
     )
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node as the API tells it. Ranges and addresses: one, or one of each family."""
-
-    name: str
-    pod_cidrs: List[str] = field(default_factory=list)
-    addresses: List[str] = field(default_factory=list)
-    ready: bool = False
-    # Why it is not ready, in the kubelet's words.
-    message: str = ""
-    # True when the kubelet is silent: the node is gone or cut off.
-    silent: bool = False
-    # True for a node that is still to join: its pod range is not known yet.
-    foreseen: bool = False
-
-
-# -- nodes that are to come, and those the API tells of
-
-
-def with_foreseen(nodes: Sequence[Node], joining: Sequence[Node]) -> List[Node]:
-    """The nodes, and those of ``joining`` that are none of them yet."""
-    names = [node.name for node in nodes]
-    return list(nodes) + [replace(node, foreseen=True) for node in joining if node.name not in names]
-
-
-def parse_nodes(items: Sequence[Mapping[str, Any]]) -> List[Node]:
-    """Nodes out of a list of the API's, by name."""
-    nodes = []
-    for item in items:
-        spec, status = item.get("spec") or {}, item.get("status") or {}
-        ranges = [str(text) for text in spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])]
-        addresses = [
-            str(entry["address"]) for entry in status.get("addresses") or [] if entry.get("type") == "InternalIP"
-        ]
-        name = str((item.get("metadata") or {}).get("name"))
-        nodes.append(Node(name, ranges, addresses, *_readiness(status)))
-    return sorted(nodes, key=lambda node: node.name)
-
-
-def _readiness(status: Mapping[str, Any]) -> Tuple[bool, str, bool]:
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "Ready":
-            ready, silent = condition.get("status") == "True", condition.get("status") == "Unknown"
-            return ready, "" if ready else str(condition.get("message") or condition.get("reason") or ""), silent
-    return False, "the kubelet has not reported yet", False

@@ -166,7 +166,7 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
                 ", ".join(item.name for item in options.nodes) or "none"
             )
         )
-    if node.foreseen:
+    if node.expected:
         reason = "its pod range is known once it is in the cluster"
         return [Step(COMPONENT, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
     _require(state, options, node)
@@ -184,7 +184,7 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     steps += [
         Step(COMPONENT, "add_route", "to the pods of {0}".format(other.name), "{0} joins".format(other.name))
         for other in options.nodes
-        if other.foreseen
+        if other.expected
     ]
     steps += _rule_steps(state.rules, rules)
     conflist = render_conflist(node, _mtu(state, options, node))

@@ -135,7 +135,7 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[Node]] =
 
 def _awaits_range(node: Node, options: CniOptions) -> bool:
     """True for a node that joined just now: kube-controller-manager gives it its range within seconds."""
-    return not node.pod_cidrs and not node.foreseen and bool(options.pools())
+    return not node.pod_cidrs and not node.expected and bool(options.pools())
 
 
 def _bridge(

@@ -19,8 +19,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig, ClusterNode
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import Fingerprint
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
@@ -211,7 +211,7 @@ def _plan_membership(
     if "cni" in components and reference:
         for host in hosts:
             options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
-            found = cni.problems(host.cni, options, _bridge_nodes(reference))
+            found = cni.problems(host.cni, options, reference.api.nodes)
             plan.add([Finding(host.name, "cni", problem) for problem in found])
     if plan.errors:
         return
@@ -232,7 +232,7 @@ def _plan_membership(
                 plan.steps[host.name] += kubeconfig.plan(home, host.kubeconfig_options)
     made = [host for host in hosts if host.name in plan.joins or (host.name == first and "control_plane" in components)]
     coming = [
-        kube_nodes.Node(host.node_name(first), addresses=[host.address] if host.address else [], foreseen=True)
+        kube_nodes.Node(host.node_name(first), addresses=[host.address] if host.address else [], expected=True)
         for host in made
     ]
     plan.node_names = {host.name: host.node_name(first) for host in hosts}
@@ -241,8 +241,8 @@ def _plan_membership(
     plan.nodes_to_come = [node for node in coming if node.name not in members or node.name in leaving]
     if "cni" in components:
         plan.cni_host = plan.token_host
-        there = [node for node in _bridge_nodes(reference) if node.name not in leaving] if reference else []
-        nodes = kube_nodes.with_foreseen(there, plan.nodes_to_come)
+        there = [node for node in reference.api.nodes if node.name not in leaving] if reference else []
+        nodes = kube_nodes.with_joining(there, plan.nodes_to_come)
         for host in hosts:
             plan.steps[host.name] += _cni_steps(host, plan, nodes, members.get(host.kubeadm.node_name))
 
@@ -402,22 +402,16 @@ def _leaves(host: Host, plan: ClusterPlan) -> bool:
     return bool(cleaned) and host.kubeadm.admin_conf
 
 
-def _bridge_nodes(reference: KubeadmState) -> List[kube_nodes.Node]:
-    return [
-        kube_nodes.Node(node.name, node.pod_cidrs, [node.internal_ip] if node.internal_ip else [], node.ready)
-        for node in reference.api.nodes
-    ]
-
-
 def _cni_steps(
-    host: Host, plan: ClusterPlan, nodes: List[kube_nodes.Node], member: Optional[ClusterNode] = None
+    host: Host, plan: ClusterPlan, nodes: List[kube_nodes.Node], member: Optional[kube_nodes.Node] = None
 ) -> List[Step]:
     """What the host lacks of the pod network; routes to nodes that join are still to come. ``member`` is its Node."""
     options = replace(host.cni_options, pod_cidr=str(plan.cluster["pod_cidr"]))
     steps = cni.plan(host.cni, options, nodes)
     # Applying Calico waits by itself.
-    if not steps and member and member.lacks and options.plugin == "bridge" and options.wait_rollout:
-        steps = [Step("cni", "wait_for", "the node", "not ready: {0}".format(member.lacks))]
+    waits = member and member.not_ready_reason and not member.silent
+    if not steps and member and waits and options.plugin == "bridge" and options.wait_rollout:
+        steps = [Step("cni", "wait_for", "the node", "not ready: {0}".format(member.not_ready_reason))]
     return steps
 
 

@@ -16,8 +16,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterNode
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
 
 from ..hosts import Host
@@ -42,8 +42,8 @@ class ClusterView:
     joining: Sequence[str] = ()
     init_host: str = ""
     cluster: Mapping[str, Any] = field(default_factory=dict)
-    members: Mapping[str, ClusterNode] = field(default_factory=dict)
-    reference_control_planes: Sequence[Host] = ()
+    members: Mapping[str, Node] = field(default_factory=dict)
+    witnesses: Sequence[Host] = ()
     components: Sequence[str] = ()
 
     @property
@@ -57,7 +57,7 @@ class ClusterView:
         return [*self.hosts, *self.reference_control_planes]
 
     @property
-    def unmatched_nodes(self) -> List[ClusterNode]:
+    def elsewhere(self) -> List[Node]:
         """Nodes of the cluster that are none of the known hosts."""
         known = {host.kubeadm.node_name for host in self.all_hosts if host.kubeadm.phase == DONE}
         return [node for node in self.members.values() if node.name not in known]

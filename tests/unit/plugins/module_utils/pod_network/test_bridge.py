@@ -111,12 +111,12 @@ def test_routes_of_a_real_node() -> None:
 
 
 def test_nodes_of_a_real_cluster() -> None:
-    nodes = kube_nodes.parse_nodes(json.loads(fixture("bridge/nodes.json"))["items"])
+    nodes = kube_nodes.read_nodes(json.loads(fixture("bridge/nodes.json")))
     assert [(node.name, node.pod_cidrs, node.addresses) for node in nodes] == [
         (node.name, node.pod_cidrs, node.addresses) for node in NODES
     ]
     assert [node.ready for node in nodes] == [False, False, False]
-    assert "cni plugin not initialized" in nodes[0].message and not nodes[0].silent
+    assert "cni plugin not initialized" in nodes[0].not_ready_reason and not nodes[0].silent
 
 
 def test_a_node_gets_all_and_then_nothing(host: Host) -> None:

@@ -14,11 +14,8 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import Address, NodeState
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import (
-    ClusterApi,
-    ClusterConfig,
-    ClusterNode,
-)
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
@@ -54,7 +51,7 @@ def joined(name: str) -> KubeadmState:
 
 def live(*nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16") -> KubeadmState:
     config = ClusterConfig("1.36.2", endpoint, pod_cidr, "10.96.0.0/12", "cluster.local", "registry.k8s.io")
-    members = [ClusterNode(name, True, "1.36.2") for name in nodes]
+    members = [Node(name, ready=True, kubelet_version="1.36.2") for name in nodes]
     api = ClusterApi(live=True, server_version="1.36.2", config=config, nodes=members)
     return KubeadmState(node_name="cp1", phase=DONE, role="control_plane", ca_cert_hash=HASH, finished=True, api=api)
 

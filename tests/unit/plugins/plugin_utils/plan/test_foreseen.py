@@ -72,8 +72,8 @@ def test_a_bare_control_plane_gets_a_kubeconfig_and_a_network_with_its_init() ->
             "configure /etc/cni/net.d/10-kubestead.conflist (its pod range is known once it is in the cluster)"
         ]
     assert plan.nodes_to_come == [
-        Node("a1", addresses=["10.213.0.38"], foreseen=True),
-        Node("a2", addresses=["10.213.0.39"], foreseen=True),
+        Node("a1", addresses=["10.213.0.38"], expected=True),
+        Node("a2", addresses=["10.213.0.39"], expected=True),
     ]
     assert plan.kubeadm == {"a1": "1.20.2", "a2": "1.20.2"}
 
@@ -99,7 +99,7 @@ def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None
     """Its join was cut off when its Node was in the API already."""
     api = recorded(LIVE["c1"])["kubeadm"]["api"]
     node = {**api["nodes"][1], "name": "c3", "ready": False, "pod_cidrs": ["10.244.77.0/24"]}
-    node["internal_ip"] = "10.213.0.77"
+    node["addresses"] = ["10.213.0.77"]
     begun = {
         "command": "join",
         "began": "2026-11-26T09:13:58Z",
@@ -122,9 +122,9 @@ def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None
 
 
 def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
-    lacks = {"ready": False, "lacks": "container runtime network not ready: cni plugin not initialized"}
+    unready = {"ready": False, "not_ready_reason": "container runtime network not ready: cni plugin not initialized"}
     nodes = [
-        {**one, **lacks} if one["name"] == "c2" else one for one in recorded(LIVE["c1"])["kubeadm"]["api"]["nodes"]
+        {**one, **unready} if one["name"] == "c2" else one for one in recorded(LIVE["c1"])["kubeadm"]["api"]["nodes"]
     ]
     there = {name: which for name, which in LIVE.items() if name != "c3"}
     plan = judge(there, {"c1": {"kubeadm.api.nodes": nodes}})
@@ -133,7 +133,7 @@ def test_a_node_that_is_not_ready_yet_is_waited_for() -> None:
         "wait for the node (not ready: container runtime network not ready: cni plugin not initialized)"
     ]
     # One whose kubelet is silent is not.
-    silent = [{**one, "lacks": ""} for one in nodes]
+    silent = [{**one, "silent": not one["ready"]} for one in nodes]
     assert judge(there, {"c1": {"kubeadm.api.nodes": silent}}).steps["c2"] == []
 
 
@@ -151,7 +151,7 @@ def test_a_node_that_is_in_the_api_is_no_node_to_come() -> None:
     """It was reset and not deleted: its range stays, so nobody's routes change."""
 
     def with_c3(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return nodes + [dict(nodes[1], name="c3", pod_cidrs=["10.244.2.0/24"], internal_ip="10.213.0.42", ready=False)]
+        return nodes + [dict(nodes[1], name="c3", pod_cidrs=["10.244.2.0/24"], addresses=["10.213.0.42"], ready=False)]
 
     route = {"destination": "10.244.2.0/24", "gateway": "10.213.0.42"}
     unit = {
@@ -367,8 +367,8 @@ def test_the_schema_of_a_package_is_that_of_its_binary(binary: str, schema: int)
 
 def test_only_nodes_that_are_not_there_are_foreseen() -> None:
     there = [Node("cp1", ["10.244.0.0/24"], ["192.0.2.1"], True)]
-    both = kube_nodes.with_foreseen(there, [Node("cp1"), Node("w1", addresses=["192.0.2.2"])])
-    assert both == [there[0], Node("w1", addresses=["192.0.2.2"], foreseen=True)]
+    both = kube_nodes.with_joining(there, [Node("cp1"), Node("w1", addresses=["192.0.2.2"])])
+    assert both == [there[0], Node("w1", addresses=["192.0.2.2"], expected=True)]
     state = BridgeState(hostname="w1.example.org")
     (step,) = bridge.plan(state, BridgeOptions("10.244.0.0/16", both))
     assert (step.action, step.target) == ("configure", bridge.CONFLIST)
