@@ -217,8 +217,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansi
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import kubeadm_lock
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 
 
@@ -289,7 +289,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
             runs.append(run)
 
     if steps and not module.check_mode:
-        with attempt.alone(system, options.timeout):
+        with kubeadm_lock(system, options.timeout):
             # What is there may be another by now: the run that was waited for has ended.
             state, steps = look(state.installed_version)
             result = carry_out(module, system, state, steps, apply)

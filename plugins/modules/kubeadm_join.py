@@ -207,10 +207,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import endpoint_check as join_precheck
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.node_options import from_parameters
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import kubeadm_lock
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 
 
@@ -270,7 +270,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
     state, checked, steps = look()
     if steps and not module.check_mode:
-        with attempt.alone(system, options.timeout):
+        with kubeadm_lock(system, options.timeout):
             # What is there may be another by now: the run that was waited for has ended.
             state, checked, steps = look(state.installed_version)
             if steps and checked.token and params["precheck"]:

@@ -27,7 +27,7 @@ from ..core.versions import Version, parse, parse_request
 from ..kube import cluster as kube_cluster
 from ..kube.kubectl import Kubectl
 from . import diagnosis
-from . import operation as attempts
+from . import operation as operations
 from . import reset as cleanup
 from .config import (
     arguments,
@@ -36,7 +36,7 @@ from .config import (
     render_documents,
 )
 from .node_options import INIT_KINDS, NodeOptions, check_dns_name, from_parameters
-from .operation import Attempt
+from .operation import INIT, Operation
 from .state import DONE, PARTIAL, KubeadmState
 
 COMPONENT = "control_plane"
@@ -109,6 +109,9 @@ class ControlPlaneOptions(NodeOptions):
 
 def problems(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]:
     """What stands in the way of an init here, and what of a live cluster differs from the options (warnings)."""
+    unknown = operations.problems(state.operation)
+    if unknown:
+        return unknown
     if state.phase == DONE and state.role == "worker":
         text = "this host is a worker of {0}".format(state.server or "another cluster")
         fix = "initialise another host, or run 'kubeadm reset' on {0} if it shall leave".format(_here(state))
@@ -189,7 +192,7 @@ def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
         "documents": rendered,
         "skip_phases": list(options.skip_phases),
         "timeout": options.timeout,
-        "own_files": list(begun.own_files) if begun else list(state.pki),
+        "preexisting_pki": list(begun.preexisting_pki) if begun else list(state.pki),
     }
     target = options.node_name or state.node_name or "control plane"
     steps = []
@@ -198,7 +201,7 @@ def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
         if resumable(state):
             data["skip_phases"] += [phase for phase in _BEFORE_API if phase not in data["skip_phases"]]
             return [Step(COMPONENT, "continue", target, stopped, data=data)]
-        undo = {"own_files": list(begun.own_files), "cri_socket": options.cri_socket}
+        undo = {"preexisting_pki": list(begun.preexisting_pki), "cri_socket": options.cri_socket}
         steps.append(Step(COMPONENT, "clean", target, stopped, data=undo))
     reason = "no cluster here; version {0}, pods {1}, services {2}".format(
         version or options.kubernetes_version, options.pod_cidr or "unset", options.service_cidr
@@ -300,7 +303,7 @@ def apply(step: Step, system: System) -> Optional[InitRun]:
     Raises :class:`KubesteadError` with the cause when kubeadm fails.
     """
     if step.action == "clean":
-        cleanup.reset(system, str(step.data["cri_socket"]), step.data["own_files"])
+        cleanup.reset(system, str(step.data["cri_socket"]), step.data["preexisting_pki"])
         return None
     if step.action == "continue":
         _bring_up(system)
@@ -335,7 +338,8 @@ def initialise(step: Step, system: System) -> InitRun:
     The marker is there from before the beginning until all of it has ended well.
     """
     data = step.data
-    attempts.begin(system, Attempt(attempts.INIT, began=attempts.now(), own_files=list(data["own_files"])))
+    operation = Operation(INIT, began=operations.now(), preexisting_pki=list(data["preexisting_pki"]))
+    operations.begin(system, operation)
     token_id, token = void_token()
     init = dict(data["documents"][0], bootstrapTokens=[token])
     argv = ["kubeadm", "init", "--skip-token-print"]
@@ -353,8 +357,8 @@ def initialise(step: Step, system: System) -> InitRun:
         Kubectl(system).run(["delete", "--raw", secret], timeout=30.0)
     if not result.ok:
         raise diagnosis.failure("init", result, system, int(data["timeout"]), began)
-    attempts.end(system)
-    return InitRun(phases=phases, output=redact(result.stdout).splitlines())
+    operations.end(system)
+    return InitRun(phases=phases, output=diagnosis.scrub(result.stdout).splitlines())
 
 
 def void_token() -> Tuple[str, Dict[str, Any]]:

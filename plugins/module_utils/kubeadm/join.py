@@ -22,13 +22,13 @@ from ..core.step import Step
 from ..core.system import System
 from ..kube.kubectl import Kubectl
 from . import diagnosis
-from . import operation as attempts
+from . import operation as operations
 from . import reset as cleanup
 from . import state as kubeadm
 from .config import document, merge_pass_through, render_documents
 from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, checked_endpoint
 from .node_options import NodeOptions
-from .operation import INIT, Attempt
+from .operation import JOIN, Operation
 from .state import DONE, NONE, KubeadmState
 
 COMPONENT = "join"
@@ -93,6 +93,9 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
 
 def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Problem]:
     """What stands in the way of joining this node. ``command`` tells the cluster; None where it is not known yet."""
+    unknown = operations.problems(state.operation)
+    if unknown:
+        return unknown
     there = state
     name = there.node_name or "this node"
     hashes = list(command.ca_cert_hashes) if command else []
@@ -128,15 +131,16 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
     when there is no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap
     kubeconfig. An init whose control plane answers, or once was complete, is not removed for a join.
     """
-    begun = state.attempt
-    if state.phase in (DONE, NONE) or (state.finished and not begun):
+    if state.phase in (DONE, NONE) or (state.finished and not state.operation):
         return ""
     hashes = list(command.ca_cert_hashes) if command else []
-    if begun and begun.command == INIT:
-        own = set(state.pki) <= set(begun.own_files) or state.finished or state.api.live
-        return "" if own else "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
+    init = state.unfinished_init
+    if init:
+        own = set(state.pki) <= set(init.preexisting_pki) or state.finished or state.api.live
+        return "" if own else "the init begun at {0} stopped after phase {1}".format(init.began, state.reached)
     if state.ca_cert_hash and hashes and state.ca_cert_hash not in hashes:
         return ""
+    begun = state.unfinished_join
     if begun and (not hashes or set(hashes) & set(begun.ca_cert_hashes)):
         return "the join begun at {0} did not end: {1}".format(begun.began, state.reason)
     only_a_worker = state.role == "worker" and not state.kubelet_conf and set(state.pki) <= {"ca.crt"}
@@ -145,9 +149,9 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
     return ""
 
 
-def ended_unmarked(state: KubeadmState) -> bool:
-    """True on a node whose join ended well, but was cut off before its marker was removed."""
-    return state.phase == DONE and state.attempt is not None
+def join_left_marker(state: KubeadmState) -> bool:
+    """True on a node whose join ended well, but was interrupted before its marker was removed."""
+    return state.phase == DONE and state.unfinished_join is not None
 
 
 def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Step]:
@@ -158,16 +162,24 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
     for problem in problems(state, options, command):
         raise KubesteadError(problem.line, {"check": problem.check})
     target = options.node_name or state.node_name or "node"
-    if ended_unmarked(state) and state.attempt:
-        return [Step(COMPONENT, "finish", target, "the join begun at {0} has ended".format(state.attempt.began))]
+    if join_left_marker(state) and state.unfinished_join:
+        reason = "the join begun at {0} has ended".format(state.unfinished_join.began)
+        return [Step(COMPONENT, "finish", target, reason)]
     if state.phase == DONE:
         return []
     steps = []
-    own_files = list(state.attempt.own_files) if state.attempt else list(state.pki) if state.own_ca else []
+    preexisting_pki = list(state.pki) if state.own_ca else []
+    if state.operation:
+        preexisting_pki = list(state.operation.preexisting_pki)
     reason = leftovers_reason(state, command)
     if reason:
         whole = state.role != "worker" or state.kubelet_conf
-        undo = {"reset": whole, "cri_socket": options.cri_socket, "own_files": own_files, "node_name": target}
+        undo = {
+            "reset": whole,
+            "cri_socket": options.cri_socket,
+            "preexisting_pki": preexisting_pki,
+            "node_name": target,
+        }
         steps.append(Step(COMPONENT, "clean", target, reason, data=undo))
     as_what = "control plane" if command and command.control_plane else "worker"
     where = " of {0}".format(command.endpoint) if command and command.endpoint else ""
@@ -179,7 +191,7 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
             target,
             "no kubelet.conf; becomes a {0}{1}".format(as_what, where),
             after=render_documents(public),
-            data={"options": options, "command": command, "api": state.config_api, "own_files": own_files},
+            data={"options": options, "command": command, "api": state.config_api, "preexisting_pki": preexisting_pki},
         )
     )
     return steps
@@ -254,11 +266,11 @@ def apply(step: Step, system: System) -> None:
         finish(system)
     elif step.action == "clean" and data["reset"]:
         cleanup.leave_cluster(system, str(data["node_name"]))
-        cleanup.reset(system, str(data["cri_socket"]), data["own_files"])
+        cleanup.reset(system, str(data["cri_socket"]), data["preexisting_pki"])
     elif step.action == "clean":
         cleanup.remove_bootstrap(system)
     elif step.action == "join":
-        join(system, data["options"], data["command"], str(data["api"]), data["own_files"])
+        join(system, data["options"], data["command"], str(data["api"]), data["preexisting_pki"])
 
 
 def finish(system: System) -> None:
@@ -271,7 +283,7 @@ def finish(system: System) -> None:
     if not _registered(system):
         system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
         _wait_for_node(system, began)
-    attempts.end(system)
+    operations.end(system)
 
 
 def _registered(system: System) -> bool:
@@ -297,11 +309,13 @@ def _wait_for_node(system: System, began: float) -> None:
         time.sleep(0.3)
 
 
-def join(system: System, options: JoinOptions, command: JoinCommand, api: str, own_files: Sequence[str] = ()) -> None:
+def join(
+    system: System, options: JoinOptions, command: JoinCommand, api: str, preexisting_pki: Sequence[str] = ()
+) -> None:
     """Run ``kubeadm join`` from a 0600 file that is deleted at once after it; ``api`` is what this kubeadm reads.
 
-    The marker says meanwhile that the join is ours; ``own_files`` were in /etc/kubernetes/pki before. When it fails,
-    the bootstrap kubeconfig is removed, since it holds the token, and a control plane leaves the cluster's etcd again.
+    The marker says meanwhile that the join is ours; ``preexisting_pki`` were in /etc/kubernetes/pki before. When it
+    fails, the bootstrap kubeconfig is removed, since it holds the token, and a control plane leaves etcd again.
     Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
     """
     if not api:
@@ -310,15 +324,15 @@ def join(system: System, options: JoinOptions, command: JoinCommand, api: str, o
     if options.skip_phases and api == "v1beta2":
         argv.append("--skip-phases={0}".format(",".join(options.skip_phases)))
     began = time.time()
-    attempts.begin(
+    operations.begin(
         system,
-        Attempt(
-            attempts.JOIN,
-            began=attempts.now(),
+        Operation(
+            JOIN,
+            began=operations.now(),
             control_plane=command.control_plane,
             endpoint=command.endpoint,
             ca_cert_hashes=list(command.ca_cert_hashes),
-            own_files=list(own_files),
+            preexisting_pki=list(preexisting_pki),
         ),
     )
     try:
@@ -332,16 +346,16 @@ def join(system: System, options: JoinOptions, command: JoinCommand, api: str, o
                 command.token,
                 command.certificate_key,
             )
-            raise _left_etcd(system, options, own_files, failed) if command.control_plane else failed
+            raise _left_etcd(system, options, preexisting_pki, failed) if command.control_plane else failed
         _wait_for_kubelet_conf(system)
         _wait_for_node(system, began)
     finally:
         system.remove(BOOTSTRAP_KUBECONFIG)
-    attempts.end(system)
+    operations.end(system)
 
 
 def _left_etcd(
-    system: System, options: JoinOptions, own_files: Sequence[str], failed: KubesteadError
+    system: System, options: JoinOptions, preexisting_pki: Sequence[str], failed: KubesteadError
 ) -> KubesteadError:
     """The same failure, after what a control plane's join made is removed again where it may be a member of etcd.
 
@@ -350,7 +364,7 @@ def _left_etcd(
     if system.exists(ETCD_MANIFEST):
         try:
             cleanup.leave_cluster(system, options.node_name)
-            cleanup.reset(system, options.cri_socket, own_files)
+            cleanup.reset(system, options.cri_socket, preexisting_pki)
         except KubesteadError as err:
             text = "{0}; and it may still be a member of the cluster's etcd: {1}".format(failed.message, err.message)
             return KubesteadError(text, failed.details)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An init or join that this collection began on a machine and that has not ended: its marker, its lock, its removal.
+"""An operation of kubeadm that this collection started on a machine and that has not ended: its marker and its lock.
 
-The marker says that what lies on the machine is ours to take up or to remove, never that something is done. The lock
+The marker says that what lies on the machine is ours to continue or to remove, never that something is done. The lock
 keeps two runs from working on one machine: a run whose connection broke goes on there, and so does the kubeadm of a
 module that was killed.
 """
@@ -18,32 +18,42 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional
 
+from ..core import untrusted
 from ..core.errors import KubesteadError
+from ..core.options import to_dict
+from ..core.problem import Problem
 from ..core.secret_files import remove_abandoned
 from ..core.system import System
 
-MARKER = "/var/lib/kubestead/attempt.json"
-# Below /run: a machine that restarted runs nothing of ours any more.
+MARKER = "/var/lib/kubestead/operation.json"
+# Below /run: after a reboot nothing of ours runs any more.
 LOCK = "/run/kubestead.lock"
 
 INIT, JOIN = "init", "join"
+#: The kinds of operations that this version of the collection starts, and can continue or undo.
+KINDS = (INIT, JOIN)
+# The subcommands of kubeadm that change a machine.
+_COMMANDS = (INIT, JOIN, "reset", "upgrade", "certs")
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What was begun. ``own_files`` lay in /etc/kubernetes/pki before (paths relative to it) and are the user's.
+class Operation:
+    """What was started.
 
-    ``began`` is the time in UTC (ISO 8601); ``endpoint`` and ``ca_cert_hashes`` tell the cluster that is joined.
+    ``kind`` is one of :data:`KINDS`, another word when a newer version of this collection wrote the marker, or empty
+    when the marker can't be read. ``began`` is the time in UTC (ISO 8601); ``preexisting_pki`` are files that were in
+    /etc/kubernetes/pki before (paths relative to it) and are the user's; ``control_plane``, ``endpoint`` and
+    ``ca_cert_hashes`` describe the cluster that is joined and how.
     """
 
-    command: str
+    kind: str
     began: str = ""
     control_plane: bool = True
     endpoint: str = ""
     ca_cert_hashes: List[str] = field(default_factory=list)
-    own_files: List[str] = field(default_factory=list)
+    preexisting_pki: List[str] = field(default_factory=list)
 
 
 def now() -> str:
@@ -54,33 +64,41 @@ def now() -> str:
 # -- the marker
 
 
-def parse(text: Optional[str]) -> Optional[Attempt]:
-    """A marker's text; None where there is none, or nothing that can be read."""
+def parse(text: Optional[str]) -> Optional[Operation]:
+    """The operation in a marker's text; None only where there is no marker. Never raises."""
+    if text is None:
+        return None
     try:
-        data: Dict[str, Any] = json.loads(text or "")
-        if data["command"] not in (INIT, JOIN):
-            return None
-        return Attempt(
-            command=str(data["command"]),
+        data: Any = json.loads(text)
+    except ValueError:
+        data = None
+    data = untrusted.mapping(data)
+    kind = untrusted.text(data.get("kind"), 64)
+    if kind not in KINDS:
+        return Operation(kind, began=untrusted.text(data.get("began"), 64))
+    try:
+        return Operation(
+            kind,
             began=str(data["began"]),
             control_plane=bool(data["control_plane"]),
             endpoint=str(data["endpoint"]),
             ca_cert_hashes=[str(item) for item in data["ca_cert_hashes"]],
-            own_files=[str(item) for item in data["own_files"]],
+            preexisting_pki=[str(item) for item in data["preexisting_pki"]],
         )
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
+        return Operation("")
+
+
+def observe(system: System) -> Optional[Operation]:
+    """What was started here and has not ended. Never raises."""
+    if not system.exists(MARKER):
         return None
+    return parse(system.read(MARKER) or "")
 
 
-def observe(system: System) -> Optional[Attempt]:
-    """What was begun here and has not ended. Never raises."""
-    return parse(system.read(MARKER))
-
-
-def begin(system: System, attempt: Attempt) -> None:
+def begin(system: System, operation: Operation) -> None:
     """Leave the marker, before anything else is done."""
-    text = json.dumps({name: getattr(attempt, name) for name in attempt.__dataclass_fields__}, indent=2, sort_keys=True)
-    system.write(MARKER, text + "\n", mode=0o600)
+    system.write(MARKER, json.dumps(to_dict(operation), indent=2, sort_keys=True) + "\n", mode=0o600)
 
 
 def end(system: System) -> None:
@@ -91,34 +109,48 @@ def end(system: System) -> None:
         system.remove(folder)
 
 
+def problems(operation: Optional[Operation]) -> List[Problem]:
+    """The error about a marker that this version can't act on; none for its own kinds, or where there is no marker."""
+    if operation is None or operation.kind in KINDS:
+        return []
+    if not operation.kind:
+        fix = "find out which operation was interrupted on this host, then remove the file; nothing was changed"
+        return [Problem("operation", "the marker of an unfinished operation, {0}, can't be read".format(MARKER), fix)]
+    text = "has an unfinished operation '{0}'{1}, started by a newer version of this collection".format(
+        operation.kind, " of {0}".format(operation.began) if operation.began else ""
+    )
+    return [Problem("operation", text, "finish it with that version, or update this one; nothing was changed")]
+
+
 # -- one at a time
 
 
 @contextmanager
-def alone(system: System, timeout: float) -> Iterator[None]:
-    """Keep others off this machine's kubeadm for the time of the block, and wait for those that are at it.
+def kubeadm_lock(system: System, timeout: float) -> Iterator[None]:
+    """Keep others off this machine's kubeadm for the time of the block, after waiting for those that use it.
 
-    ``timeout`` is in seconds. Raises :class:`KubesteadError` when they are not done by then.
+    ``timeout`` is in seconds. Raises :class:`KubesteadError` when they have not finished by then.
     """
     deadline = time.monotonic() + timeout
     with open(system.path(LOCK), "a", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), 0o600)
         while True:
             process = running_kubeadm(system)
-            if not process and _taken(stream.fileno()):
+            if not process and try_lock(stream.fileno()):
                 break
             if time.monotonic() > deadline:
-                who = process or "another run of this collection"
                 raise KubesteadError(
-                    "{0} is still at work on this host after {1:.0f} seconds of waiting; see what it does, or end it, "
-                    "and run again".format(who, timeout)
+                    "{0} is still running on this host after {1:.0f} s; wait for it or stop it, and run again".format(
+                        process or "another run of this collection", timeout
+                    )
                 )
             time.sleep(0.5)
         remove_abandoned(system)
         yield
 
 
-def _taken(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file; False when another process has it locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -127,11 +159,12 @@ def _taken(descriptor: int) -> bool:
 
 
 def running_kubeadm(system: System) -> str:
-    """A kubeadm at work on this machine, as ``kubeadm init (process 4711)``; empty where there is none."""
+    """A kubeadm that is changing this machine, as ``kubeadm init (process 4711)``; empty where there is none."""
     for pid in system.names("/proc"):
         if not pid.isdigit():
             continue
         words = (system.read("/proc/{0}/cmdline".format(pid)) or "").split("\0")
-        if os.path.basename(words[0]) == "kubeadm" and words[1:2] and words[1] in (INIT, JOIN, "reset"):
-            return "kubeadm {0} (process {1})".format(words[1], pid)
+        command = next((word for word in words[1:] if not word.startswith("-")), "")
+        if os.path.basename(words[0]) == "kubeadm" and command in _COMMANDS:
+            return "kubeadm {0} (process {1})".format(command, pid)
     return ""

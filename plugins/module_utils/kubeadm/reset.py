@@ -30,10 +30,10 @@ KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
 EMPTY_CERT_DIR = "/run/kubestead.no-certificates"
 
 
-def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> None:
+def reset(system: System, cri_socket: str, preexisting_pki: Sequence[str] = ()) -> None:
     """``kubeadm reset``; the user's files stay. Its etcd must have left the cluster before (:func:`leave_cluster`).
 
-    ``own_files`` are paths below /etc/kubernetes/pki. Safe to run again when it was cut off itself. Raises
+    ``preexisting_pki`` are paths below /etc/kubernetes/pki. Safe to run again when it was cut off itself. Raises
     :class:`KubesteadError` when kubeadm fails.
     """
     began = time.time()
@@ -42,7 +42,7 @@ def reset(system: System, cri_socket: str, own_files: Sequence[str] = ()) -> Non
     if not done.ok:
         raise diagnosis.failure("reset", done, system, 300, began)
     for name in files_below(system, PKI):
-        if name not in own_files:
+        if name not in preexisting_pki:
             system.remove("{0}/{1}".format(PKI, name))
     # kubeadm leaves the data of an etcd whose manifest is gone already.
     system.remove(ETCD_MEMBER)

@@ -38,8 +38,8 @@ from ..core.x509 import ca_cert_hashes, certificate_node_name
 from ..kube.cluster import ClusterApi, observe_api, wait_for_api
 from ..kube.kubeconfig import kubeconfig_server
 from ..kube.kubectl import Kubectl
-from . import operation as attempts
-from .operation import INIT, Attempt
+from . import operation as operations
+from .operation import INIT, JOIN, Operation
 
 KUBERNETES_FOLDER = "/etc/kubernetes"
 
@@ -59,8 +59,8 @@ class KubeadmState:
     ``phase`` is ``none`` (nothing), ``partial`` (something, but not all) or ``done``; ``reason`` is the evidence in
     one line. ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true when files alone show that an
     init or join once ended here, even when the API does not answer now: such a node wants repair, no reset.
-    ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``attempt`` is an
-    init or join of this collection that has not ended; ``reached`` the phase that a control plane's files tell of.
+    ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``operation`` is
+    what this collection started here and has not ended; ``reached`` the phase that a control plane's files tell of.
     """
 
     installed_version: str = ""
@@ -81,14 +81,19 @@ class KubeadmState:
     reason: str = ""
     finished: bool = False
     own_ca: bool = False
-    attempt: Optional[Attempt] = None
+    operation: Optional[Operation] = None
     reached: str = ""
     api: ClusterApi = field(default_factory=ClusterApi)
 
     @property
-    def unfinished_init(self) -> Optional[Attempt]:
+    def unfinished_init(self) -> Optional[Operation]:
         """The init of this collection that has not ended here."""
-        return self.attempt if self.attempt and self.attempt.command == INIT else None
+        return self.operation if self.operation and self.operation.kind == INIT else None
+
+    @property
+    def unfinished_join(self) -> Optional[Operation]:
+        """The join of this collection that has not ended here."""
+        return self.operation if self.operation and self.operation.kind == JOIN else None
 
 
 def observe(system: System, installed: str = "") -> KubeadmState:
@@ -119,7 +124,7 @@ def observe(system: System, installed: str = "") -> KubeadmState:
         "server": kubeconfig_server(kubelet_conf or "") or kubeconfig_server(system.read(ADMIN_KUBECONFIG) or ""),
         "leftovers": [] if kubelet_conf is not None else _leftovers(system),
         "finished": kubelet_conf is not None and "kubelet-client-current.pem" in kubelet_conf,
-        "attempt": attempts.observe(system),
+        "operation": operations.observe(system),
     }
     kubectl = Kubectl(system, request_timeout=5)
     api = observe_api(kubectl) if admin else ClusterApi()
@@ -177,8 +182,8 @@ def classify(state: KubeadmState) -> KubeadmState:
     if not is_control_plane:
         return _classify_worker(state, found)
     own_ca = state.pki != ["ca.crt"] and found == ["certificates"] and not leaf_certificates
-    if state.attempt:
-        own_ca = own_ca and set(state.pki) <= set(state.attempt.own_files)
+    if state.operation:
+        own_ca = own_ca and set(state.pki) <= set(state.operation.preexisting_pki)
     lacking = _lacking(state)
     if state.unfinished_init:
         lacking.append("the end of the init begun at {0}".format(state.unfinished_init.began))

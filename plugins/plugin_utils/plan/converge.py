@@ -21,7 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kube
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import Fingerprint
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, KubeadmState
@@ -295,7 +295,7 @@ def _removed_findings(hosts: Sequence[Host], members: Dict[str, Any]) -> List[Fi
     found = []
     for host in hosts:
         # The Node of a join that was cut off may not be there yet.
-        if host.kubeadm.phase == DONE and host.kubeadm.node_name not in members and not host.kubeadm.attempt:
+        if host.kubeadm.phase == DONE and host.kubeadm.node_name not in members and not host.kubeadm.operation:
             text = "has joined (kubelet.conf is there), but the cluster has no node {0}".format(host.kubeadm.node_name)
             fix = (
                 "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"
@@ -312,13 +312,14 @@ def _is_down(host: Host) -> bool:
 
 def _joins(host: Host) -> bool:
     """True for a host that is to join, or whose join only lacks its end."""
-    return not _is_down(host) and (host.kubeadm.phase != DONE or join.ended_unmarked(host.kubeadm))
+    return not _is_down(host) and (host.kubeadm.phase != DONE or join.join_left_marker(host.kubeadm))
 
 
 def _kubeadm_findings(host: Host, first: str, reference: Optional[KubeadmState]) -> List[Finding]:
     """What the rules of a component say of what kubeadm left on the host: of init on the first, else of join."""
-    if _is_down(host):
-        return []
+    unknown = operation.problems(host.kubeadm.operation)
+    if unknown or _is_down(host):
+        return [Finding(host.name, COMPONENT, problem) for problem in unknown]
     if host.name == first:
         # The version of a kubeadm that is there is no matter yet: the kube packages come first.
         found = [] if host.kubeadm.phase == NONE else init.problems(host.kubeadm, host.options)

@@ -75,6 +75,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "pod_cidr_default": (ERROR,),
     "pod_cidr_differs": (ERROR,),
     "service_cidr_differs": (ERROR,),
+    "operation": (ERROR,),
     "foreign_node": (ERROR,),
     "node_removed": (ERROR,),
     "component_plan": (ERROR,),

@@ -139,7 +139,7 @@ def _names(view: ClusterView) -> List[Finding]:
         if member is None or host.name == view.init_host:
             continue
         same = member.machine_id in ("", host.node.machine_id)
-        if host.kubeadm.attempt and same:
+        if host.kubeadm.operation and same:
             # Its own Node, of a join that was cut off.
             continue
         fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)

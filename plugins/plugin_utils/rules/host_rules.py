@@ -230,8 +230,8 @@ def _swap(host: Host, components: Sequence[str]) -> List[Problem]:
     return []
 
 
-def _ports(host: Host, init_host: str) -> List[Problem]:
-    if host.kubeadm.attempt or host.kubeadm.phase != NONE:
+def _ports(host: Host, first: str) -> List[Problem]:
+    if host.kubeadm.operation or host.kubeadm.phase != NONE:
         # What kubeadm left running is named by the rules about half-done runs.
         return []
     api = host.options.bind_port if host.name == init_host else host.join_options.bind_port
@@ -282,7 +282,7 @@ def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
 
 def _leftovers(host: Host) -> List[Problem]:
     """What an earlier cluster left that no rule about kubeadm's own files names."""
-    if host.kubeadm.attempt or host.kubeadm.phase != NONE:
+    if host.kubeadm.operation or host.kubeadm.phase != NONE:
         return []
     found = []
     left = host.kubeadm.leftovers

@@ -21,10 +21,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, init, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
@@ -188,9 +187,9 @@ def test_a_ca_of_ones_own_is_no_hindrance() -> None:
     assert step.reason.endswith("with the CA that is in /etc/kubernetes/pki")
 
 
-BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z", own_files=["ca.crt"])
+BEGUN = Operation(operation.INIT, began="2026-11-23T12:00:00Z", preexisting_pki=["ca.crt"])
 CUT_OFF = replace(
-    BARE, phase=PARTIAL, role="control_plane", reached="kubeconfig", admin_conf=True, pki=["ca.crt"], attempt=BEGUN
+    BARE, phase=PARTIAL, role="control_plane", reached="kubeconfig", admin_conf=True, pki=["ca.crt"], operation=BEGUN
 )
 ANSWERS = replace(
     CUT_OFF,
@@ -204,12 +203,12 @@ ANSWERS = replace(
 def test_what_our_own_init_left_is_removed_and_the_init_begun_anew() -> None:
     clean, again = init.plan(CUT_OFF, OPTIONS)
     assert clean.summary() == "clean cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase kubeconfig)"
-    assert clean.data["own_files"] == again.data["own_files"] == ["ca.crt"]
+    assert clean.data["preexisting_pki"] == again.data["preexisting_pki"] == ["ca.crt"]
     assert again.action == "init" and again.data["skip_phases"] == []
 
 
 def test_an_init_that_never_touched_the_disk_is_simply_begun() -> None:
-    (step,) = init.plan(replace(BARE, attempt=BEGUN), OPTIONS)
+    (step,) = init.plan(replace(BARE, operation=BEGUN), OPTIONS)
     assert step.action == "init"
 
 
@@ -229,22 +228,22 @@ def test_the_marker_is_there_until_the_init_has_ended(machine: Machine) -> None:
     os.mkdir(machine.path("/run"))
     seen: list[dict[str, Any]] = []
     runs = kubeadm_that(machine, Result(0), seen)
-    marked: list[Attempt | None] = []
+    marked: list[Operation | None] = []
 
     def run(argv: Sequence[str], stdin: str | None) -> Result:
-        marked.append(attempt.observe(machine))
+        marked.append(operation.observe(machine))
         return runs(argv, stdin)
 
     machine.answer("kubeadm init", run)
     (step,) = init.plan(replace(BARE, phase=PARTIAL, own_ca=True, pki=["ca.crt", "ca.key"]), OPTIONS)
     init.apply(step, machine)
     (marker,) = marked
-    assert marker is not None and (marker.command, marker.own_files) == (attempt.INIT, ["ca.crt", "ca.key"])
+    assert marker is not None and (marker.kind, marker.preexisting_pki) == (operation.INIT, ["ca.crt", "ca.key"])
     assert not machine.exists("/var/lib/kubestead")
     machine.answer("kubeadm init", Result(1, "", "error: no"))
     with pytest.raises(KubesteadError):
         init.apply(step, machine)
-    assert attempt.observe(machine) is not None
+    assert operation.observe(machine) is not None
 
 
 def test_a_continued_init_passes_over_what_is_done(machine: Machine) -> None:

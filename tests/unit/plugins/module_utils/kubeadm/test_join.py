@@ -20,8 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import (
     JoinOptions,
@@ -31,7 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join imp
     problems,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand, parse
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
@@ -73,10 +72,10 @@ HALF_CONTROL_PLANE = replace(
     manifests=["etcd", "kube-apiserver"],
     reason="found certificates and manifests of etcd, kube-apiserver; lacking admin.conf",
 )
-BEGUN = Attempt(
-    attempt.JOIN, began="2026-11-23T12:00:00Z", control_plane=False, endpoint="10.0.0.1:6443", ca_cert_hashes=[CA]
+BEGUN = Operation(
+    operation.JOIN, began="2026-11-23T12:00:00Z", control_plane=False, endpoint="10.0.0.1:6443", ca_cert_hashes=[CA]
 )
-INIT_BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z")
+INIT_BEGUN = Operation(operation.INIT, began="2026-11-23T12:00:00Z")
 
 
 def summaries(steps: list[Step]) -> list[str]:
@@ -249,7 +248,7 @@ def test_no_secret_is_in_a_plan() -> None:
         (LEFT, None, "join.partial", "that this collection did not put there: found certificates"),
         (HALF_CONTROL_PLANE, CONTROL_PLANE, "join.partial", "that this collection did not put there"),
         (
-            replace(LEFT, attempt=replace(BEGUN, ca_cert_hashes=[OTHER])),
+            replace(LEFT, operation=replace(BEGUN, ca_cert_hashes=[OTHER])),
             replace(COMMAND, ca_cert_hashes=[OTHER]),
             "join.foreign_ca",
             "w1 has the CA of another cluster",
@@ -279,7 +278,7 @@ def test_what_a_failed_join_to_this_cluster_left_is_removed() -> None:
 
 
 def test_what_our_own_join_left_is_removed() -> None:
-    clean, _again = plan(replace(HALF_CONTROL_PLANE, attempt=BEGUN), JoinOptions(), CONTROL_PLANE)
+    clean, _again = plan(replace(HALF_CONTROL_PLANE, operation=BEGUN), JoinOptions(), CONTROL_PLANE)
     assert clean.summary().startswith(
         "clean w1 (the join begun at 2026-11-23T12:00:00Z did not end: found certificates and"
     )
@@ -287,9 +286,9 @@ def test_what_our_own_join_left_is_removed() -> None:
 
 
 def test_a_join_that_only_lacks_its_end_gets_it(machine: Machine) -> None:
-    (step,) = plan(replace(WORKER, attempt=BEGUN), JoinOptions(), COMMAND)
+    (step,) = plan(replace(WORKER, operation=BEGUN), JoinOptions(), COMMAND)
     assert step.summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
-    attempt.begin(machine, BEGUN)
+    operation.begin(machine, BEGUN)
     machine.put("/etc/hostname", "w1\n")
     machine.answer("kubectl", "{}")
     join.apply(step, machine)
@@ -298,12 +297,12 @@ def test_a_join_that_only_lacks_its_end_gets_it(machine: Machine) -> None:
 
 
 def test_a_kubelet_whose_node_is_not_there_is_started_anew(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    (step,) = plan(replace(WORKER, attempt=BEGUN), JoinOptions(), COMMAND)
-    attempt.begin(machine, BEGUN)
+    (step,) = plan(replace(WORKER, operation=BEGUN), JoinOptions(), COMMAND)
+    operation.begin(machine, BEGUN)
     machine.answer("systemctl restart kubelet", lambda argv, stdin: machine.answer("kubectl", "{}") or Result(0))
     join.apply(step, machine)
     assert not machine.exists("/var/lib/kubestead")
-    attempt.begin(machine, BEGUN)
+    operation.begin(machine, BEGUN)
     machine.answer("kubectl", "", rc=1)
     machine.answer("systemctl restart kubelet", "")
     machine.answer("systemctl is-active containerd", "failed\n", rc=3)
@@ -312,10 +311,10 @@ def test_a_kubelet_whose_node_is_not_there_is_started_anew(machine: Machine, mon
     monkeypatch.setattr(join.time, "sleep", lambda _seconds: None)
     with pytest.raises(KubesteadError, match="does not show in the API: containerd is not running"):
         join.apply(step, machine)
-    assert attempt.observe(machine) is not None
+    assert operation.observe(machine) is not None
 
 
-HALF_INIT = replace(HALF_CONTROL_PLANE, attempt=INIT_BEGUN, reached="control-plane")
+HALF_INIT = replace(HALF_CONTROL_PLANE, operation=INIT_BEGUN, reached="control-plane")
 
 
 def test_what_our_own_init_left_is_removed_where_the_node_shall_join_now() -> None:
@@ -338,7 +337,7 @@ def test_a_control_plane_may_bring_the_authorities_with_it() -> None:
 
 
 def test_a_state_survives_the_way_to_the_control_machine() -> None:
-    state = replace(LEFT, attempt=BEGUN)
+    state = replace(LEFT, operation=BEGUN)
     assert from_dict(KubeadmState, json.loads(json.dumps(to_dict(state)))) == state
 
 
@@ -346,9 +345,9 @@ def test_observation_of_a_folder(machine: Machine) -> None:
     machine.put("/etc/kubernetes/pki/ca.crt", CA_PEM)
     machine.put("/etc/kubernetes/bootstrap-kubelet.conf", "clusters: []")
     machine.put("/etc/hostname", "w1\n")
-    machine.put(attempt.MARKER, json.dumps(to_dict(BEGUN)))
+    machine.put(operation.MARKER, json.dumps(to_dict(BEGUN)))
     state = kubeadm.observe(machine)
-    assert state.attempt == BEGUN
+    assert state.operation == BEGUN
     assert (state.phase, state.role, state.ca_cert_hash) == (PARTIAL, "worker", CA)
     assert [step.action for step in plan(state, JoinOptions(), COMMAND)] == ["clean", "join"]
 
@@ -373,8 +372,8 @@ class FakeKubeadm:
 
     def _join(self, argv: Sequence[str], stdin: str | None) -> Result:
         path = argv[-1]
-        marker = self.machine.read(attempt.MARKER)
-        self.seen.update(argv=list(argv), path=path, text=Path(path).read_text(), marker=attempt.parse(marker))
+        marker = self.machine.read(operation.MARKER)
+        self.seen.update(argv=list(argv), path=path, text=Path(path).read_text(), marker=operation.parse(marker))
         discovery = json.loads(self.seen["text"])["discovery"]
         if "file" in discovery:
             self.seen["discovery"] = json.loads(Path(discovery["file"]["kubeConfigPath"]).read_text())
@@ -485,14 +484,14 @@ def test_a_failed_join_leaves_no_token_and_the_next_one_starts_clean(machine: Ma
         run(machine)
     assert not machine.exists("/etc/kubernetes/bootstrap-kubelet.conf")
     assert list((machine.folder / "run").iterdir()) == []
-    assert attempt.observe(machine) is not None
+    assert operation.observe(machine) is not None
     fake.leaves, fake.result = leaves, Result(0)
     machine.put("/var/lib/kubelet/config.yaml", "old")
     run(machine)
     assert ["systemctl", "stop", "kubelet"] in machine.ran
     assert not machine.exists("/var/lib/kubelet/config.yaml")
     assert kubeadm.observe(machine).phase == DONE
-    assert not machine.exists(attempt.MARKER)
+    assert not machine.exists(operation.MARKER)
 
 
 def test_a_kubelet_that_wrote_its_kubeconfig_but_got_no_certificate_starts_clean(machine: Machine) -> None:
@@ -501,7 +500,7 @@ def test_a_kubelet_that_wrote_its_kubeconfig_but_got_no_certificate_starts_clean
     unused = "users:\n- user:\n    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n"
     machine.put("/etc/kubernetes/kubelet.conf", unused)
     machine.put("/etc/kubernetes/pki/ca.crt", CA_PEM)
-    attempt.begin(machine, BEGUN)
+    operation.begin(machine, BEGUN)
     clean, again = plan(kubeadm.observe(machine), JoinOptions(), COMMAND)
     assert (clean.action, clean.data["reset"], again.action) == ("clean", False, "join")
     join.apply(clean, machine)
@@ -517,7 +516,7 @@ def test_leftovers_of_a_control_plane_are_reset_by_kubeadm(machine: Machine) -> 
     machine.put("/var/lib/etcd/member/wal", "x")
     machine.put("/etc/kubernetes/admin.conf", "server: https://10.0.0.1:6443")
     machine.answer("kubectl", "")
-    data = {"reset": True, "cri_socket": "unix:///run/x.sock", "own_files": ["ca.crt"], "node_name": "cp2"}
+    data = {"reset": True, "cri_socket": "unix:///run/x.sock", "preexisting_pki": ["ca.crt"], "node_name": "cp2"}
     join.apply(Step("join", "clean", "cp2", "", data=data), machine)
     node, reset = [argv for argv in machine.ran if argv[0] in ("kubectl", "kubeadm")]
     assert node[-3:] == ["delete", "--raw", "/api/v1/nodes/cp2"]
@@ -553,7 +552,7 @@ def test_no_kubeadm(machine: Machine) -> None:
     assert [step.action for step in plan(kubeadm.observe(machine), JoinOptions(), COMMAND)] == ["join"]
     with pytest.raises(KubesteadError, match="kubeadm is not installed; use the role kube_packages first"):
         run(machine)
-    assert not machine.exists(attempt.MARKER)
+    assert not machine.exists(operation.MARKER)
 
 
 def test_an_end_without_kubelet_conf_is_a_failure(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,28 +17,66 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join, operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
-BEGUN = Attempt(attempt.JOIN, "2026-11-23T12:00:00Z", False, "10.0.0.1:6443", ["sha256:ab"], ["ca.crt"])
+BEGUN = Operation(operation.JOIN, "2026-11-23T12:00:00Z", False, "10.0.0.1:6443", ["sha256:ab"], ["ca.crt"])
 
 
 def test_a_marker_is_read_as_it_was_written_and_nobody_else_reads_it(machine: Machine) -> None:
-    attempt.begin(machine, BEGUN)
-    assert attempt.observe(machine) == BEGUN
-    assert machine.mode(attempt.MARKER) == 0o600
-    attempt.end(machine)
-    assert attempt.observe(machine) is None and not machine.exists("/var/lib/kubestead")
+    operation.begin(machine, BEGUN)
+    assert operation.observe(machine) == BEGUN
+    assert machine.mode(operation.MARKER) == 0o600
+    operation.end(machine)
+    assert operation.observe(machine) is None and not machine.exists("/var/lib/kubestead")
 
 
 def test_it_travels_to_the_control_machine() -> None:
-    assert from_dict(Attempt, json.loads(json.dumps(to_dict(BEGUN)))) == BEGUN
+    assert from_dict(Operation, json.loads(json.dumps(to_dict(BEGUN)))) == BEGUN
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"endpoint": 1}', '{"command": "upgrade"}'])
-def test_what_is_no_marker(text: str | None) -> None:
-    assert attempt.parse(text) is None
+def test_without_a_marker_nothing_was_started(machine: Machine) -> None:
+    assert operation.parse(None) is None and operation.observe(machine) is None
+    assert operation.problems(None) == operation.problems(BEGUN) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"endpoint": 1}', '{"kind": 7}', '{"kind": "join", "began": 1}']
+)
+def test_a_marker_that_cant_be_read_is_an_error_and_never_nothing(machine: Machine, text: str) -> None:
+    machine.put(operation.MARKER, text)
+    found = operation.observe(machine)
+    assert found is not None and found.kind not in operation.KINDS
+    (problem,) = operation.problems(found)
+    assert (problem.check, problem.level) == ("operation", "error")
+    assert "the marker of an unfinished operation, /var/lib/kubestead/operation.json, can't be read" in problem.line
+
+
+def test_a_marker_of_a_newer_version_is_an_error_that_says_so() -> None:
+    found = operation.parse('{"kind": "upgrade\\u001b[2J", "began": "2027-01-01T00:00:00Z", "target": "1.37"}')
+    assert found == Operation("upgrade [2J", began="2027-01-01T00:00:00Z")
+    (problem,) = operation.problems(found)
+    started = "started by a newer version of this collection"
+    assert problem.message == f"has an unfinished operation 'upgrade [2J' of 2027-01-01T00:00:00Z, {started}"
+
+
+@pytest.mark.parametrize("phase", [NONE, PARTIAL, DONE])
+@pytest.mark.parametrize("kind", ["upgrade", ""])
+def test_an_unknown_operation_is_never_taken_for_an_init_or_a_join(phase: str, kind: str) -> None:
+    state = KubeadmState(
+        phase=phase, role="worker", kubelet_conf=phase != NONE, node_name="w1", operation=Operation(kind, "2027-01-01")
+    )
+    assert not state.unfinished_init and not state.unfinished_join
+    assert not join.join_left_marker(state) and not join.leftovers_reason(state)
+    assert [one.check for one in join.problems(state, JoinOptions())] == ["operation"]
+    assert [one.check for one in init.problems(state, ControlPlaneOptions())] == ["operation"]
+    assert init.plan(state, ControlPlaneOptions()) == []
+    with pytest.raises(KubesteadError, match="unfinished operation"):
+        join.plan(state, JoinOptions())
 
 
 def test_the_next_one_waits_for_the_one_that_is_at_it(machine: Machine) -> None:
@@ -46,7 +84,7 @@ def test_the_next_one_waits_for_the_one_that_is_at_it(machine: Machine) -> None:
     order = []
 
     def first() -> None:
-        with attempt.alone(machine, 5):
+        with operation.kubeadm_lock(machine, 5):
             order.append("first began")
             started.set()
             time.sleep(0.2)
@@ -56,7 +94,7 @@ def test_the_next_one_waits_for_the_one_that_is_at_it(machine: Machine) -> None:
     thread = threading.Thread(target=first)
     thread.start()
     started.wait(5)
-    with attempt.alone(machine, 5):
+    with operation.kubeadm_lock(machine, 5):
         order.append("second began")
     thread.join()
     assert order == ["first began", "first ended", "second began"]
@@ -65,30 +103,44 @@ def test_the_next_one_waits_for_the_one_that_is_at_it(machine: Machine) -> None:
 def test_waiting_has_an_end(machine: Machine) -> None:
     os.mkdir(machine.path("/run"))
     with (
-        attempt.alone(machine, 5),
-        pytest.raises(KubesteadError, match="another run of this collection is still at work"),
-        attempt.alone(machine, 0),
+        operation.kubeadm_lock(machine, 5),
+        pytest.raises(KubesteadError, match="another run of this collection is still running"),
+        operation.kubeadm_lock(machine, 0),
     ):
         pass
+
+
+RUNNING = {
+    "kubeadm join --config /run/x": "join",
+    "/usr/bin/kubeadm reset --force": "reset",
+    "kubeadm upgrade node": "upgrade",
+    "kubeadm --v=5 certs renew all": "certs",
+    "kubeadm token list": "",
+    "kubeadm --help": "",
+    "bash kubeadm init": "",
+}
 
 
 def test_a_kubeadm_that_outlived_its_module_is_found(machine: Machine) -> None:
     os.mkdir(machine.path("/run"))
     machine.put("/proc/1/cmdline", "/sbin/init\0")
     machine.put("/proc/47/cmdline", "kubeadm\0version\0")
-    assert attempt.running_kubeadm(machine) == ""
+    assert operation.running_kubeadm(machine) == ""
+    for words, expected in RUNNING.items():
+        machine.put("/proc/4711/cmdline", words.replace(" ", "\0") + "\0")
+        assert operation.running_kubeadm(machine) == (f"kubeadm {expected} (process 4711)" if expected else "")
     machine.put("/proc/4711/cmdline", "/usr/bin/kubeadm\0init\0--config\0x\0")
     with (
-        pytest.raises(KubesteadError, match=r"kubeadm init \(process 4711\) is still at work on this host"),
-        attempt.alone(machine, 0),
+        pytest.raises(KubesteadError, match=r"kubeadm init \(process 4711\) is still running on this host"),
+        operation.kubeadm_lock(machine, 0),
     ):
         pass
 
 
 def test_the_lock_of_a_module_that_was_killed_is_free(machine: Machine) -> None:
     os.mkdir(machine.path("/run"))
-    code = f"import fcntl, os, signal; f = open({machine.path(attempt.LOCK)!r}, 'a'); fcntl.flock(f, fcntl.LOCK_EX); "
+    code = f"import fcntl, os, signal; f = open({machine.path(operation.LOCK)!r}, 'a'); fcntl.flock(f, fcntl.LOCK_EX); "
     done = subprocess.run([sys.executable, "-c", code + "os.kill(os.getpid(), signal.SIGKILL)"], check=False)
     assert done.returncode == -9
-    with attempt.alone(machine, 0):
+    with operation.kubeadm_lock(machine, 0):
         pass

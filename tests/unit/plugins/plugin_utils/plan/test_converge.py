@@ -16,9 +16,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import Address, NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Attempt
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
@@ -151,12 +151,12 @@ def test_a_half_done_init_is_reported_and_never_overrun() -> None:
     assert not result.init_host
 
 
-BEGUN = Attempt(attempt.INIT, began="2026-11-23T12:00:00Z")
+BEGUN = Operation(operation.INIT, began="2026-11-23T12:00:00Z")
 #: An init of ours that was cut off when its API server answered already.
 ANSWERS = replace(
     live("cp1"),
     phase=PARTIAL,
-    attempt=BEGUN,
+    operation=BEGUN,
     reached="upload-config",
     kubelet_conf=True,
     manifests=["kube-apiserver", "kube-controller-manager", "kube-scheduler"],
@@ -189,7 +189,9 @@ def test_an_init_of_ours_that_was_complete_but_is_down_is_brought_up_not_reporte
 
 
 def test_a_join_that_only_lacks_its_end_gets_it() -> None:
-    ended = replace(joined("w1"), attempt=Attempt(attempt.JOIN, began="2026-11-23T12:00:00Z", ca_cert_hashes=[HASH]))
+    ended = replace(
+        joined("w1"), operation=Operation(operation.JOIN, began="2026-11-23T12:00:00Z", ca_cert_hashes=[HASH])
+    )
     result = plan([host("cp1", live("cp1", "w1")), host("w1", ended)])
     assert not result.errors
     assert result.joins == ["w1"]

@@ -101,14 +101,14 @@ def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None
     node = {**api["nodes"][1], "name": "c3", "ready": False, "pod_cidrs": ["10.244.77.0/24"]}
     node["addresses"] = ["10.213.0.77"]
     begun = {
-        "command": "join",
+        "kind": "join",
         "began": "2026-11-26T09:13:58Z",
         "control_plane": True,
         "endpoint": "c1:6443",
         "ca_cert_hashes": [recorded(LIVE["c1"])["kubeadm"]["ca_cert_hash"]],
-        "own_files": [],
+        "preexisting_pki": [],
     }
-    cut_off = {"kubeadm.phase": "partial", "kubeadm.kubelet_conf": True, "kubeadm.attempt": begun}
+    cut_off = {"kubeadm.phase": "partial", "kubeadm.kubelet_conf": True, "kubeadm.operation": begun}
     cut_off["kubeadm.ca_cert_hash"] = begun["ca_cert_hashes"][0]
     changes = {"c1": {"kubeadm.api.nodes": [*api["nodes"], node]}, "c3": {**cut_off, "kubeadm.admin_conf": True}}
     plan = judge(LIVE, changes)

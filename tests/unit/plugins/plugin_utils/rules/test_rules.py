@@ -712,6 +712,15 @@ CASES = [
         {"kube_packages.key.ends": "soon", "kube_packages.key.expires": 1798502400},
         "expires on 2026-12-29",
     ),
+    Case(
+        "operation",
+        "error",
+        LIVE,
+        "c2",
+        {"kubeadm.operation": {"kind": "upgrade", "began": "2027-01-01T00:00:00Z"}},
+        "'upgrade' of 2027-01-01T00:00:00Z, started by a newer version of this collection; finish it with that version",
+    ),
+    Case("operation", "error", BARE, "a1", {"kubeadm.operation": {"kind": ""}}, "can't be read; find out"),
     Case("control_plane.partial", "error", BARE, "a1", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "stopped half way"),
     Case(
         "control_plane.worker",
