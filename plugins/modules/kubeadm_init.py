@@ -274,7 +274,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
     def look(installed: str = "") -> Tuple[KubeadmState, List[Step]]:
         state = kubeadm.observe(system, installed)
-        state = kubeadm.foresee(state, module.params["kubeadm_version"] if module.check_mode else "")
+        state = kubeadm.assume_version(state, module.params["kubeadm_version"] if module.check_mode else "")
         error = init.first_error(init.problems(state, options))
         if error is not None:
             raise error

@@ -264,7 +264,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
     def look(installed: str = "") -> Tuple[KubeadmState, JoinCommand, List[Step]]:
         state = kubeadm.observe(system, installed)
-        state = kubeadm.foresee(state, params["kubeadm_version"] if module.check_mode else "")
+        state = kubeadm.assume_version(state, params["kubeadm_version"] if module.check_mode else "")
         checked = join.checked_command(command, state, required=not module.check_mode)
         return state, checked, join.plan(state, options, checked)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Access to the commands and files of one machine.
+"""Access to the commands and files of one machine, and to the HTTPS servers it reaches.
 
 Everything in the collection that touches a machine goes through a :class:`System`, so that tests can hand in recorded
 commands and a folder that stands for ``/``.
@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
+from . import https
 from .errors import CommandError
 from .redact import redact
 
@@ -77,13 +78,15 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
 
 
 class System:
-    """One machine: its commands and its files.
+    """One machine: its commands, its files, and the HTTPS servers it reaches.
 
-    ``root`` stands before every path (tests give a folder), ``run`` runs commands (tests give recorded answers).
+    ``root`` stands before every path (tests give a folder), ``run`` runs commands and ``get`` asks servers (tests give
+    recorded answers).
     """
 
-    def __init__(self, run: Runner = run_process, root: str = "/") -> None:
+    def __init__(self, run: Runner = run_process, root: str = "/", get: https.Getter = https.get) -> None:
         self._run = run
+        self._get = get
         self.root = root
 
     # -- commands
@@ -113,6 +116,14 @@ class System:
                 {"rc": result.rc, "stdout": redact(result.stdout), "stderr": redact(result.stderr)},
             )
         return result
+
+    # -- servers
+
+    def get(
+        self, url: str, paths: Sequence[str], credentials: https.Credentials, timeout: float = 5.0
+    ) -> List[https.Answer]:
+        """Ask an HTTPS server for paths below ``url``, on one connection. Never raises; see :func:`https.get`."""
+        return self._get(url, paths, credentials, timeout)
 
     # -- files
 

@@ -10,12 +10,13 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from ..core.errors import KubesteadError
+from ..core import untrusted
+from ..core.https import Answer
 from ..core.versions import parse
-from .kubeconfig import kubeconfig_server
-from .kubectl import KUBEADM_CONFIG, NODES, Kubectl
+from .api import Api, is_ok
+from .kubectl import KUBEADM_CONFIG, NODES
 from .nodes import Node, read_nodes
 
 
@@ -50,50 +51,40 @@ class ClusterApi:
         return None
 
 
-def wait_for_api(kubectl: Kubectl, seconds: float) -> ClusterApi:
-    """The cluster's API as soon as it answers, or as it is after that time."""
-    deadline = time.monotonic() + seconds
-    while not kubectl.live() and time.monotonic() < deadline:
-        time.sleep(1.0)
-    return observe_api(kubectl)
-
-
 # -- the API
 
 
-def observe_api(kubectl: Kubectl) -> ClusterApi:
-    """The cluster behind a kubeconfig: four requests at once, about 0.1 s. Never raises."""
-    alive, about, listed, config = kubectl.raw("/livez", "/version", NODES, KUBEADM_CONFIG)
-    if not alive.ok or alive.stdout.strip() != "ok":
-        return ClusterApi(live=False, reason=_api_reason(kubectl, alive.last_line))
-    try:
-        version = kubectl.parsed(["get", "--raw", "/version"], about)
-        nodes = kubectl.parsed(["get", "--raw", NODES], listed)
-    except KubesteadError as err:
-        return ClusterApi(live=False, reason=err.message)
-    server = parse(str(version.get("gitVersion", "")))
-    cluster: Optional[ClusterConfig] = None
-    if config.ok:
-        try:
-            data = json.loads(config.stdout).get("data") or {}
-        except ValueError:
-            data = {}
-        if data.get("ClusterConfiguration"):
-            cluster = read_cluster_configuration(str(data["ClusterConfiguration"]))
+def wait_for_api(api: Api, seconds: float, path: str = "/livez") -> ClusterApi:
+    """The cluster's API as soon as it says at ``path`` that it is well, or as it is after that time."""
+    deadline = time.monotonic() + seconds
+    while not api.ok(path) and time.monotonic() < deadline:
+        time.sleep(1.0)
+    return observe_api(api)
+
+
+def observe_api(api: Api) -> ClusterApi:
+    """The cluster behind a kubeconfig: four requests on one connection. Never raises."""
+    alive, about, listed, stored = api.get("/livez", "/version", NODES, KUBEADM_CONFIG)
+    if not is_ok(alive):
+        return ClusterApi(live=False, reason=api.reason(alive))
+    for answer in (about, listed):
+        if not answer.ok:
+            return ClusterApi(live=False, reason=api.reason(answer))
+    server = parse(untrusted.text(_object(about).get("gitVersion")))
+    config = untrusted.mapping(_object(stored).get("data")).get("ClusterConfiguration") if stored.ok else None
     return ClusterApi(
         live=True,
         server_version=str(server) if server else "",
-        config=cluster,
-        nodes=read_nodes(nodes),
+        config=read_cluster_configuration(config) if config and isinstance(config, str) else None,
+        nodes=read_nodes(_object(listed)),
     )
 
 
-def _api_reason(kubectl: Kubectl, last_line: str) -> str:
-    server = kubeconfig_server(kubectl.system.read(kubectl.kubeconfig) or "")
-    text = re.sub(r"^(error|Error from server[^:]*|Unable to connect to the server): ", "", last_line.strip())
-    if "was refused" in text:
-        text = "connection refused"
-    return "{0} does not answer: {1}".format(server or kubectl.kubeconfig, text or "no output of kubectl")
+def _object(answer: Answer) -> Mapping[str, Any]:
+    try:
+        return untrusted.mapping(json.loads(answer.body))
+    except ValueError:
+        return {}
 
 
 def read_cluster_configuration(text: str) -> ClusterConfig:

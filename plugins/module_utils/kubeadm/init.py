@@ -25,6 +25,7 @@ from ..core.step import Step
 from ..core.system import System
 from ..core.versions import Version, parse, parse_request
 from ..kube import cluster as kube_cluster
+from ..kube.api import Api
 from ..kube.kubectl import Kubectl
 from . import diagnosis
 from . import operation as operations
@@ -37,7 +38,7 @@ from .config import (
 )
 from .node_options import INIT_KINDS, NodeOptions, check_dns_name, from_parameters
 from .operation import INIT, Operation
-from .state import DONE, PARTIAL, KubeadmState
+from .state import DONE, PARTIAL, KubeadmState, local_api_url
 
 COMPONENT = "control_plane"
 
@@ -315,12 +316,12 @@ def _bring_up(system: System) -> None:
 
     A container that failed often is held back for minutes by the kubelet; one that was restarted begins afresh.
     """
-    kubectl = Kubectl(system, request_timeout=5)
-    if kubectl.live():
+    server = Api(system, server=local_api_url(system))
+    if server.ok("/livez"):
         return
     began = time.time()
     system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
-    api = kube_cluster.wait_for_api(kubectl, 150.0)
+    api = kube_cluster.wait_for_api(server, 150.0)
     if not api.live:
         details = diagnosis.logs(system, began)
         known = diagnosis.diagnose(system, details)

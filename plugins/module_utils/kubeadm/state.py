@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What kubeadm made of a machine: what is on disk, and what the cluster says of itself where its API can be asked.
+"""What kubeadm made of a machine: what is on disk, how its own servers are, and what the cluster's API says.
 
-Nothing here changes a machine. The API is asked with raw paths, so that kubectl writes no discovery cache either.
+Nothing here changes a machine.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import binascii
 import json
 import os
 import re
+import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..core.constants import (
     ADMIN_KUBECONFIG,
@@ -28,26 +29,25 @@ from ..core.constants import (
     KUBELET_CONFIG,
     KUBELET_FLAGS,
     KUBELET_KUBECONFIG,
-    MANIFESTS,
     PKI,
 )
 from ..core.releases import config_api
 from ..core.system import System
 from ..core.versions import parse
 from ..core.x509 import ca_cert_hashes, certificate_node_name
+from ..kube.api import Api
 from ..kube.cluster import ClusterApi, observe_api, wait_for_api
 from ..kube.kubeconfig import kubeconfig_server
-from ..kube.kubectl import Kubectl
+from . import health, static_pods
 from . import operation as operations
+from .health import Health
 from .operation import INIT, JOIN, Operation
-
-KUBERNETES_FOLDER = "/etc/kubernetes"
+from .static_pods import StaticPod
 
 #: Certificates (and keys) a user may put in place for kubeadm to use; they are no sign of a run by themselves.
 OWN_CA_FILES = frozenset(
     ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key"]
 )
-CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 NONE, PARTIAL, DONE = "none", "partial", "done"
 
@@ -61,6 +61,9 @@ class KubeadmState:
     init or join once ended here, even when the API does not answer now: such a node wants repair, no reset.
     ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``operation`` is
     what this collection started here and has not ended; ``reached`` the phase that a control plane's files tell of.
+    ``api`` is the cluster as the address in the admin's kubeconfig tells it, which may lead to another control plane;
+    ``local_api`` and ``etcd`` are the servers on this machine itself. ``static_pods`` maps the manifests that are here
+    to the versions of their images.
     """
 
     installed_version: str = ""
@@ -72,6 +75,7 @@ class KubeadmState:
     ca_cert_hash: str = ""
     pki: List[str] = field(default_factory=list)
     manifests: List[str] = field(default_factory=list)
+    static_pods: Dict[str, str] = field(default_factory=dict)
     etcd_data: bool = False
     node_name: str = ""
     server: str = ""
@@ -84,6 +88,8 @@ class KubeadmState:
     operation: Optional[Operation] = None
     reached: str = ""
     api: ClusterApi = field(default_factory=ClusterApi)
+    local_api: Health = Health()
+    etcd: Health = Health()
 
     @property
     def unfinished_init(self) -> Optional[Operation]:
@@ -97,7 +103,7 @@ class KubeadmState:
 
 
 def observe(system: System, installed: str = "") -> KubeadmState:
-    """Look at a machine. Never raises; takes about 0.1 s, and 0.1 s more on a control plane.
+    """Look at a machine. Never raises; takes about 0.1 s.
 
     ``installed`` is the version of its kubeadm, where it has just been asked. Where a control plane that was complete
     has just been started, its API server is given a minute and a half.
@@ -106,7 +112,7 @@ def observe(system: System, installed: str = "") -> KubeadmState:
     version = parse(installed)
     admin = system.exists(ADMIN_KUBECONFIG)
     kubelet_conf = kubelet_kubeconfig(system)
-    manifests = [name for name in system.names(MANIFESTS) if name.endswith((".yaml", ".yml", ".json"))]
+    pods = static_pods.observe(system)
     pki = files_below(system, PKI)
     ca_hashes = ca_cert_hashes(system.read(CA_CERTIFICATE) or "")
     disk: Dict[str, Any] = {
@@ -118,7 +124,8 @@ def observe(system: System, installed: str = "") -> KubeadmState:
         "bootstrap_kubelet_conf": system.exists(BOOTSTRAP_KUBECONFIG),
         "ca_cert_hash": ca_hashes[0] if ca_hashes else "",
         "pki": pki,
-        "manifests": [re.sub(r"\.(ya?ml|json)$", "", name) for name in manifests],
+        "manifests": list(pods),
+        "static_pods": {name: pod.version for name, pod in pods.items()},
         "etcd_data": system.exists(ETCD_MEMBER),
         "node_name": node_name(system, kubelet_conf),
         "server": kubeconfig_server(kubelet_conf or "") or kubeconfig_server(system.read(ADMIN_KUBECONFIG) or ""),
@@ -126,23 +133,63 @@ def observe(system: System, installed: str = "") -> KubeadmState:
         "finished": kubelet_conf is not None and "kubelet-client-current.pem" in kubelet_conf,
         "operation": operations.observe(system),
     }
-    kubectl = Kubectl(system, request_timeout=5)
-    api = observe_api(kubectl) if admin else ClusterApi()
-    if admin and disk["finished"] and not api.live and kubelet_age(system) < _STARTING:
-        api = wait_for_api(kubectl, _STARTING / 2)
-    return classify(KubeadmState(api=api, **disk))
+    if not admin:
+        return classify(KubeadmState(**disk))
+    api, local_api, etcd = ask_servers(system, pods)
+    if disk["finished"] and (local_api.failed or not api.live) and kubelet_age(system) < _STARTING:
+        # This machine's own server is what is on its way up.
+        wait_for_api(Api(system, server=local_api.url), _STARTING / 2, "/readyz")
+        api, local_api, etcd = ask_servers(system, pods)
+    return classify(KubeadmState(api=api, local_api=local_api, etcd=etcd, **disk))
 
 
+def ask_servers(system: System, pods: Mapping[str, StaticPod]) -> Tuple[ClusterApi, Health, Health]:
+    """The cluster, this machine's API server and its etcd, all asked at once. Never raises; takes 20 s at most."""
+    found: Dict[str, Any] = {}
+
+    def ask(name: str, question: Callable[[], Any]) -> threading.Thread:
+        def run() -> None:
+            found[name] = question()
+
+        # A name server that never answers must not hold up the machine's observation.
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    threads = [
+        ask("api", lambda: observe_api(Api(system))),
+        ask("local_api", lambda: health.api_server(system, pods)),
+        ask("etcd", lambda: health.etcd_member(system, pods)),
+    ]
+    deadline = time.monotonic() + _LONGEST
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = "no answer within {0:.0f} s".format(_LONGEST)
+    url = static_pods.api_server_url(pods.get("kube-apiserver", StaticPod()))
+    return (
+        found.get("api", ClusterApi(reason=late)),
+        found.get("local_api", Health(False, late, url)),
+        found.get("etcd", Health(False, late, static_pods.etcd_url(pods.get("etcd", StaticPod())))),
+    )
+
+
+def local_api_url(system: System) -> str:
+    """Where this machine's own API server is; empty where it has no manifest of one."""
+    return static_pods.api_server_url(static_pods.observe(system).get("kube-apiserver", StaticPod()))
+
+
+# Seconds for all servers together.
+_LONGEST = 20.0
 # Seconds after the kubelet's start in which a control plane may still be on its way up.
 _STARTING = 180.0
 
 
 def kubelet_age(system: System) -> float:
-    """Seconds since the kubelet was started; without end when it does not run."""
-    asked = ["systemctl", "show", "kubelet", "--property=ActiveState,ActiveEnterTimestampMonotonic"]
-    told = dict(line.split("=", 1) for line in system.run(asked).stdout.splitlines() if "=" in line)
-    since = told.get("ActiveEnterTimestampMonotonic", "")
-    if told.get("ActiveState") != "active" or not since.isdigit():
+    """Seconds since the kubelet was started; infinity when it does not run."""
+    show = ["systemctl", "show", "kubelet", "--property=ActiveState,ActiveEnterTimestampMonotonic"]
+    properties = dict(line.split("=", 1) for line in system.run(show).stdout.splitlines() if "=" in line)
+    since = properties.get("ActiveEnterTimestampMonotonic", "")
+    if properties.get("ActiveState") != "active" or not since.isdigit():
         return float("inf")
     return time.monotonic() - int(since) / 1e6
 
@@ -159,7 +206,7 @@ def installed_version(system: System) -> str:
     return str(version) if version else ""
 
 
-def foresee(state: KubeadmState, version: str) -> KubeadmState:
+def assume_version(state: KubeadmState, version: str) -> KubeadmState:
     """The state as it is once kubeadm is of this version; unchanged for ''."""
     parsed = parse(version)
     return replace(state, installed_version=version, config_api=config_api(parsed)) if parsed else state
@@ -184,7 +231,7 @@ def classify(state: KubeadmState) -> KubeadmState:
     own_ca = state.pki != ["ca.crt"] and found == ["certificates"] and not leaf_certificates
     if state.operation:
         own_ca = own_ca and set(state.pki) <= set(state.operation.preexisting_pki)
-    lacking = _lacking(state)
+    lacking = missing_parts(state)
     if state.unfinished_init:
         lacking.append("the end of the init begun at {0}".format(state.unfinished_init.began))
     if not lacking:
@@ -239,12 +286,12 @@ def evidence(state: KubeadmState) -> List[str]:
 def _classify_worker(state: KubeadmState, found: List[str]) -> KubeadmState:
     if state.kubelet_conf and not state.bootstrap_kubelet_conf:
         return replace(state, role="worker", phase=DONE, own_ca=False, reason="joined to {0}".format(state.server))
-    lacking = ["an end of the kubelet's bootstrap"] if state.kubelet_conf else ["kubelet.conf"]
+    lacking = ["the end of the kubelet's TLS bootstrap"] if state.kubelet_conf else ["kubelet.conf"]
     reason = "found {0}; lacking {1}".format(_joined(found), _joined(lacking))
     return replace(state, role="worker", phase=PARTIAL, own_ca=False, reason=reason)
 
 
-def _lacking(state: KubeadmState) -> List[str]:
+def missing_parts(state: KubeadmState) -> List[str]:
     """What a control plane lacks to be done."""
     lacking: List[str] = []
     if not state.admin_conf:
@@ -259,6 +306,9 @@ def _lacking(state: KubeadmState) -> List[str]:
     if not state.api.live:
         lacking.append("a live API ({0})".format(state.api.reason))
         return lacking
+    if state.local_api.failed:
+        reason = "{0} does not answer: {1}".format(state.local_api.url, state.local_api.reason)
+        lacking.append("a healthy API server of its own ({0})".format(reason))
     if state.api.config is None:
         lacking.append("the ConfigMap kubeadm-config")
     node = state.api.node(state.node_name)

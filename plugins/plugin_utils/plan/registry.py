@@ -159,7 +159,7 @@ def host(
         name=name,
         control_plane=control_plane,
         node=from_dict(NodeState, facts["node"]),
-        kubeadm=kubeadm.foresee(from_dict(KubeadmState, facts["kubeadm"]), version),
+        kubeadm=kubeadm.assume_version(from_dict(KubeadmState, facts["kubeadm"]), version),
         options=options["control_plane"],
         join_options=options["join"],
         cni=cni.with_plugins(network) if "kubernetes-cni" in coming else network,

@@ -21,6 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, init, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
@@ -248,10 +249,8 @@ def test_the_marker_is_there_until_the_init_has_ended(machine: Machine) -> None:
 
 def test_a_continued_init_passes_over_what_is_done(machine: Machine) -> None:
     os.mkdir(machine.path("/run"))
-    machine.answer("kubectl get --raw /livez", "ok")
-    for word in ("version", "api/v1/nodes"):
-        machine.answer(f"kubectl get --raw /{word}", "{}")
-    machine.answer("kubectl", lambda argv, stdin: Result(0, "ok" if "/livez" in argv else "{}"))
+    machine.put("/etc/kubernetes/admin.conf", fixture("kubeadm/v1.35/admin.conf"))
+    machine.serve(kubeconfig_server(fixture("kubeadm/v1.35/admin.conf")), "/livez", "ok")
     seen: list[dict[str, Any]] = []
     machine.answer("kubeadm init", kubeadm_that(machine, Result(0), seen))
     init.apply(init.plan(ANSWERS, replace(OPTIONS, skip_phases=["addon/coredns"]))[0], machine)

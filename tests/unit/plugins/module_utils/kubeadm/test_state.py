@@ -11,23 +11,25 @@ import json
 import re
 import shutil
 import subprocess
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import constants, x509
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import Credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import static_pods
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
-KUBECTL = "kubectl --cache-dir=/dev/null --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s get --raw "
 MINORS = ["v1.20", "v1.35"]
-REFUSED = Result(
-    1, "", "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?"
-)
+CONFIG = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 
 
 def recorded(minor: str, name: str) -> str:
@@ -42,7 +44,7 @@ def control_plane(machine: Machine, minor: str) -> None:
         machine.put(f"/etc/kubernetes/pki/{name}", "key")
     machine.put("/etc/kubernetes/pki/ca.crt", recorded(minor, "ca.crt"))
     for component in constants.COMPONENTS:
-        machine.put(f"/etc/kubernetes/manifests/{component}.yaml")
+        machine.put(f"/etc/kubernetes/manifests/{component}.yaml", recorded(minor, f"{component}.yaml"))
     machine.put("/var/lib/etcd/member/wal/0.wal")
     machine.put("/var/lib/kubelet/config.yaml")
     machine.put("/var/lib/kubelet/kubeadm-flags.env", recorded(minor, "kubeadm-flags.env"))
@@ -52,12 +54,25 @@ def control_plane(machine: Machine, minor: str) -> None:
     api(machine, minor)
 
 
-def api(machine: Machine, minor: str) -> None:
-    machine.answer(KUBECTL + "/livez", recorded(minor, "livez.txt"))
-    machine.answer(KUBECTL + "/version", recorded(minor, "api-version.json"))
-    machine.answer(KUBECTL + "/api/v1/nodes", recorded(minor, "nodes.json"))
-    config = KUBECTL + "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
-    machine.answer(config, recorded(minor, "kubeadm-config.json"))
+def server_of(minor: str) -> str:
+    return kubeconfig_server(recorded(minor, "admin.conf"))
+
+
+def etcd_of(minor: str) -> str:
+    return server_of(minor).replace("6443", "2379")
+
+
+def api(machine: Machine, minor: str, server: str = "") -> None:
+    server = server or server_of(minor)
+    for path, body in (
+        ("/livez", recorded(minor, "livez.txt")),
+        ("/readyz", "ok"),
+        ("/version", recorded(minor, "api-version.json")),
+        ("/api/v1/nodes", recorded(minor, "nodes.json")),
+        (CONFIG, recorded(minor, "kubeadm-config.json")),
+    ):
+        machine.serve(server, path, body)
+    machine.serve(etcd_of(minor), "/health", '{"health":"true","reason":""}')
 
 
 def worker(machine: Machine) -> None:
@@ -116,15 +131,17 @@ def test_the_state_survives_json(machine: Machine, minor: str) -> None:
     assert from_dict(KubeadmState, json.loads(json.dumps(to_dict(state)))) == state
 
 
-def test_only_a_control_plane_asks_the_api_and_four_times_at_most(machine: Machine) -> None:
+def test_only_a_control_plane_asks_servers_and_starts_no_process_for_it(machine: Machine) -> None:
     worker(machine)
     kubeadm.observe(machine)
-    assert [argv[0] for argv in machine.ran] == ["kubeadm"]
+    assert [argv[0] for argv in machine.ran] == ["kubeadm"] and not machine.asked
     control_plane(machine, "v1.35")
     machine.ran.clear()
     kubeadm.observe(machine)
-    assert [argv[0] for argv in machine.ran] == ["kubeadm"] + ["kubectl"] * 4
-    assert all("--raw" in argv for argv in machine.ran[1:]), "other requests write a discovery cache"
+    assert [argv[0] for argv in machine.ran] == ["kubeadm"]
+    server = server_of("v1.35")
+    paths = ["/livez", "/version", "/api/v1/nodes", CONFIG, "/readyz"]
+    assert sorted(machine.asked) == sorted([server + path for path in paths] + [etcd_of("v1.35") + "/health"])
 
 
 def test_no_private_key_is_in_the_state(machine: Machine) -> None:
@@ -184,7 +201,7 @@ def test_a_join_whose_token_is_still_there_is_not_done(machine: Machine) -> None
     machine.put("/etc/kubernetes/bootstrap-kubelet.conf")
     state = kubeadm.observe(machine)
     assert (state.phase, state.finished) == (PARTIAL, True)
-    assert state.reason.endswith("lacking an end of the kubelet's bootstrap")
+    assert state.reason.endswith("lacking the end of the kubelet's TLS bootstrap")
 
 
 @pytest.mark.parametrize("size", [None, 0, 300])
@@ -235,7 +252,7 @@ def test_a_control_plane_that_lacks_something_is_partial(machine: Machine, lost:
 
 def test_a_control_plane_that_is_down_is_told_from_one_that_never_ran(machine: Machine) -> None:
     control_plane(machine, "v1.35")
-    machine.answer(KUBECTL + "/livez", REFUSED)
+    machine.refuse(server_of("v1.35"))
     state = kubeadm.observe(machine)
     assert (state.phase, state.finished, state.api.live) == (PARTIAL, True, False)
     assert state.api.reason == f"{state.server} does not answer: connection refused"
@@ -245,11 +262,187 @@ def test_a_control_plane_that_is_down_is_told_from_one_that_never_ran(machine: M
     assert not kubeadm.observe(machine).finished
 
 
+ENDPOINT = "https://k8s.example.org:6443"
+
+
+def behind_an_endpoint(machine: Machine) -> None:
+    """A control plane whose admin.conf names an address that leads to any of several."""
+    control_plane(machine, "v1.35")
+    text = recorded("v1.35", "admin.conf").replace(server_of("v1.35"), ENDPOINT)
+    machine.put("/etc/kubernetes/admin.conf", text, 0o600)
+    api(machine, "v1.35", ENDPOINT)
+
+
+def test_a_healthy_control_plane_tells_of_its_own_servers(machine: Machine) -> None:
+    behind_an_endpoint(machine)
+    state = kubeadm.observe(machine)
+    assert state.phase == DONE
+    assert state.local_api == Health(True, "", server_of("v1.35"))
+    assert state.etcd == Health(True, "", etcd_of("v1.35"))
+    assert state.static_pods == {
+        "etcd": "3.6.4-0",
+        "kube-apiserver": "1.35.0",
+        "kube-controller-manager": "1.35.0",
+        "kube-scheduler": "1.35.0",
+    }
+
+
+def test_an_api_server_that_is_dead_behind_a_shared_endpoint_is_seen(machine: Machine) -> None:
+    """Another control plane answers for the cluster: that says nothing about this machine."""
+    behind_an_endpoint(machine)
+    machine.refuse(server_of("v1.35"))
+    machine.refuse(etcd_of("v1.35"))
+    state = kubeadm.observe(machine)
+    assert state.api.live and state.api.node("cp1") is not None
+    assert (state.phase, state.role, state.finished) == (PARTIAL, "control_plane", True)
+    own = server_of("v1.35")
+    assert state.reason.endswith(f"lacking a healthy API server of its own ({own} does not answer: connection refused)")
+    assert state.etcd == Health(False, "connection refused", etcd_of("v1.35"))
+    assert state.local_api.failed and state.etcd.failed and not Health().failed
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (
+            500,
+            "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststart failed: x\n",
+            "failed checks: etcd, poststart",
+        ),
+        (200, "no", "HTTP 200"),
+        (403, '{"reason": "Forbidden", "message": "no\\u001b[2J"}', "HTTP 403 Forbidden: no [2J"),
+        (503, "[]", "HTTP 503"),
+    ],
+)
+def test_why_an_api_server_is_not_healthy(machine: Machine, status: int, body: str, reason: str) -> None:
+    behind_an_endpoint(machine)
+    machine.serve(server_of("v1.35"), "/readyz", body, status)
+    assert kubeadm.observe(machine).local_api == Health(False, reason, server_of("v1.35"))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (503, '{"health":"false","reason":"RAFT NO LEADER"}', "raft no leader"),
+        (200, '{"health":"false","reason":"ALARM NOSPACE"}', "alarm nospace"),
+        (200, '{"health":"true"}', ""),
+        (500, "{", "HTTP 500"),
+        (200, "[]", "HTTP 200"),
+    ],
+)
+def test_why_a_member_of_etcd_is_not_healthy(machine: Machine, status: int, body: str, reason: str) -> None:
+    control_plane(machine, "v1.35")
+    machine.serve(etcd_of("v1.35"), "/health", body, status)
+    state = kubeadm.observe(machine)
+    assert state.etcd == Health(not reason, reason, etcd_of("v1.35"))
+    assert state.phase == DONE, "whether the cluster is complete is another question"
+
+
+def test_etcd_is_asked_with_its_own_certificates_and_the_api_with_the_admins(machine: Machine) -> None:
+    control_plane(machine, "v1.35")
+    for name in ("ca.crt", "healthcheck-client.crt", "healthcheck-client.key", "peer.crt", "peer.key"):
+        machine.put(f"/etc/kubernetes/pki/etcd/{name}", f"etcd {name}")
+    kubeadm.observe(machine)
+    assert (
+        Credentials("etcd ca.crt", "etcd healthcheck-client.crt", "etcd healthcheck-client.key") in machine.credentials
+    )
+    admin = next(one for one in machine.credentials if "BEGIN CERTIFICATE" in one.certificate)
+    assert "BEGIN CERTIFICATE" in admin.authority and admin.key == "redacted" and "redacted" not in repr(admin)
+    machine.remove("/etc/kubernetes/pki/etcd/healthcheck-client.key")
+    machine.credentials.clear()
+    kubeadm.observe(machine)
+    assert Credentials("etcd ca.crt", "etcd peer.crt", "etcd peer.key") in machine.credentials
+
+
+def test_a_control_plane_with_an_etcd_elsewhere_has_none_of_its_own(machine: Machine) -> None:
+    control_plane(machine, "v1.35")
+    machine.remove("/etc/kubernetes/manifests/etcd.yaml")
+    machine.remove("/var/lib/etcd")
+    state = kubeadm.observe(machine)
+    assert state.phase == DONE and state.etcd == Health() and not state.etcd.failed
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "spec: {}", "- --advertise-address=\n", "- --secure-port=x\n- --advertise-address=a"]
+)
+def test_a_manifest_that_tells_nothing_is_not_asked_about(machine: Machine, text: str) -> None:
+    control_plane(machine, "v1.35")
+    machine.put("/etc/kubernetes/manifests/kube-apiserver.yaml", text)
+    machine.put("/etc/kubernetes/manifests/etcd.yaml", text)
+    state = kubeadm.observe(machine)
+    assert state.local_api == state.etcd == Health()
+    assert state.phase == DONE, "the address of the cluster answers"
+
+
+def test_addresses_of_ipv6_and_other_ports_are_in_the_manifests() -> None:
+    pod = static_pods.parse(
+        "- --advertise-address=fd00::7\n    - --secure-port=7443\n  image: r.example:5000/x@sha256:0"
+    )
+    assert static_pods.api_server_url(pod) == "https://[fd00::7]:7443"
+    assert pod.version == "", "a digest is no version"
+    assert static_pods.parse("    image: r.example:5000/k/etcd:3.6.4-0@sha256:0").version == "3.6.4-0"
+
+
+def starting(machine: Machine, seconds: float) -> None:
+    """The kubelet was started that many seconds ago."""
+    since = int((time.monotonic() - seconds) * 1e6)
+    machine.answer("systemctl show kubelet", f"ActiveState=active\nActiveEnterTimestampMonotonic={since}\n")
+
+
+@pytest.mark.parametrize("dead", [ENDPOINT, "its own"])
+def test_a_control_plane_that_was_just_started_is_given_time(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, dead: str
+) -> None:
+    behind_an_endpoint(machine)
+    server = server_of("v1.35") if dead == "its own" else dead
+    machine.refuse(server)
+    if dead == ENDPOINT:
+        machine.refuse(server_of("v1.35"))
+    starting(machine, 60)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            # It lives, and is not ready yet.
+            machine.serve(server_of("v1.35"), "/livez", "ok")
+        if len(waited) == 3:
+            api(machine, "v1.35", ENDPOINT)
+            api(machine, "v1.35")
+
+    monkeypatch.setattr(kube_cluster.time, "sleep", sleep)
+    state = kubeadm.observe(machine)
+    assert state.phase == DONE and len(waited) == 3
+
+
+@pytest.mark.parametrize("seconds", [181, None])
+def test_one_that_runs_for_long_or_not_at_all_is_not_waited_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, seconds: float | None
+) -> None:
+    control_plane(machine, "v1.35")
+    machine.refuse(server_of("v1.35"))
+    if seconds is None:
+        machine.answer("systemctl show kubelet", "ActiveState=failed\nActiveEnterTimestampMonotonic=0\n")
+    else:
+        starting(machine, seconds)
+    monkeypatch.setattr(kube_cluster.time, "sleep", lambda _seconds: pytest.fail("it waits"))
+    assert kubeadm.observe(machine).phase == PARTIAL
+
+
+def test_a_server_that_hangs_holds_up_nobody(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    control_plane(machine, "v1.35")
+    monkeypatch.setattr(kubeadm, "_LONGEST", 0.05)
+    release = threading.Event()
+    monkeypatch.setattr(kubeadm, "observe_api", lambda _api: release.wait(10))
+    state = kubeadm.observe(machine)
+    release.set()
+    assert not state.api.live and state.api.reason.startswith("no answer within")
+
+
 def test_a_cluster_that_forgot_the_node_or_its_configuration(machine: Machine) -> None:
     control_plane(machine, "v1.35")
-    machine.answer(KUBECTL + "/api/v1/nodes", '{"items": []}')
-    config = KUBECTL + "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
-    machine.answer(config, Result(1, "", 'Error from server (NotFound): configmaps "kubeadm-config" not found'))
+    machine.serve(server_of("v1.35"), "/api/v1/nodes", '{"items": []}')
+    machine.serve(server_of("v1.35"), CONFIG, '{"reason": "NotFound"}', 404)
     state = kubeadm.observe(machine)
     assert state.phase == PARTIAL and state.api.live
     assert state.reason.endswith("lacking the ConfigMap kubeadm-config and a Node named cp1")
@@ -259,15 +452,15 @@ def test_a_node_that_was_not_marked_yet(machine: Machine) -> None:
     control_plane(machine, "v1.35")
     nodes = json.loads(recorded("v1.35", "nodes.json"))
     del nodes["items"][0]["metadata"]["labels"]["node-role.kubernetes.io/control-plane"]
-    machine.answer(KUBECTL + "/api/v1/nodes", json.dumps(nodes))
+    machine.serve(server_of("v1.35"), "/api/v1/nodes", json.dumps(nodes))
     assert kubeadm.observe(machine).reason.endswith("lacking the control plane's label on Node cp1")
 
 
 def test_an_api_that_refuses_the_admin_is_not_live(machine: Machine) -> None:
     """As after a kill before kubeadm bound the admin to its rights."""
     control_plane(machine, "v1.35")
-    said = 'Error from server (Forbidden): nodes is forbidden: User "kubernetes-admin" cannot list resource "nodes"'
-    machine.answer(KUBECTL + "/api/v1/nodes", Result(1, "", said))
+    refusal = {"reason": "Forbidden", "message": 'nodes is forbidden: User "kubernetes-admin" cannot list it'}
+    machine.serve(server_of("v1.35"), "/api/v1/nodes", json.dumps(refusal), 403)
     state = kubeadm.observe(machine)
     assert state.phase == PARTIAL and not state.api.live and "Forbidden" in state.api.reason
 

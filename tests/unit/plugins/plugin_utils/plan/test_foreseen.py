@@ -235,10 +235,10 @@ def test_the_kubeadm_to_come_is_the_one_the_repository_has() -> None:
     assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.35.0"))["kubeadm"].startswith("1.35.0-")
     assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.34.9")) == {}
     there = from_dict(KubePackagesState, recorded("worker")["kube_packages"])
-    assert kube_plan.planned_packages(there, KubePackagesOptions(version="1.35.0")) == {}
-    coming = kubeadm.foresee(KubeadmState(installed_version="1.20.2", config_api="v1beta2"), "1.35.0")
+    assert kube_plan.to_come(there, KubePackagesOptions(version="1.35.0")) == {}
+    coming = kubeadm.assume_version(KubeadmState(installed_version="1.20.2", config_api="v1beta2"), "1.35.0")
     assert (coming.installed_version, coming.config_api) == ("1.35.0", "v1beta4")
-    assert kubeadm.foresee(coming, "") == coming
+    assert kubeadm.assume_version(coming, "") == coming
 
 
 def test_a_kubeadm_of_another_minor_does_not_forbid_an_init_that_comes_after_its_packages() -> None:

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The API of a cluster, read with a kubeconfig over one connection; kubectl does what changes something."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import List
+
+from ..core import untrusted
+from ..core.constants import ADMIN_KUBECONFIG
+from ..core.https import Answer, Credentials
+from ..core.system import System
+from .kubeconfig import kubeconfig_server
+
+
+class Api:
+    """Reads the API behind a kubeconfig as kubeadm writes it: one cluster and one user.
+
+    ``server`` asks another API server of the same cluster than the kubeconfig's, like ``https://192.0.2.1:6443``.
+    """
+
+    def __init__(self, system: System, kubeconfig: str = ADMIN_KUBECONFIG, server: str = "") -> None:
+        text = system.read(kubeconfig) or ""
+        self.system = system
+        self.kubeconfig = kubeconfig
+        self.server = server or kubeconfig_server(text)
+        self.credentials = credentials(system, text)
+
+    def get(self, *paths: str) -> List[Answer]:
+        """What the API answers for these paths. Never raises."""
+        if not self.server:
+            return [Answer(error="no server in it")] * len(paths)
+        return self.system.get(self.server, paths, self.credentials)
+
+    def ok(self, path: str) -> bool:
+        """True when the API server says at /livez or /readyz that it is well, and takes this kubeconfig."""
+        return is_ok(self.get(path)[0])
+
+    def reason(self, answer: Answer) -> str:
+        """Why an answer is not what it should be, in one line."""
+        return "{0} does not answer: {1}".format(self.server or self.kubeconfig, failure(answer))
+
+
+def is_ok(answer: Answer) -> bool:
+    """True for the answer of /livez or /readyz of an API server that is well."""
+    return answer.ok and answer.body.strip() == "ok"
+
+
+def failure(answer: Answer) -> str:
+    """What is wrong with an answer, in a few words: no answer, failed checks of a health endpoint, or a refusal."""
+    if answer.error or not answer.status:
+        return answer.error or "no answer"
+    failed = [untrusted.text(name, 64) for name in re.findall(r"(?m)^\[-\](\S+) failed", answer.body)]
+    if failed:
+        return "failed checks: {0}".format(", ".join(failed[:5]))
+    try:
+        data = untrusted.mapping(json.loads(answer.body))
+    except ValueError:
+        data = {}
+    reason, message = untrusted.text(data.get("reason"), 64), untrusted.text(data.get("message"), 200)
+    return "HTTP {0}{1}{2}".format(answer.status, reason and " " + reason, message and ": " + message)
+
+
+def credentials(system: System, kubeconfig: str) -> Credentials:
+    """The credentials in the text of a kubeconfig, or in the files that it names."""
+
+    def part(name: str) -> str:
+        inline = re.search(r"(?m)^\s*{0}-data:\s*[\"']?([A-Za-z0-9+/=]+)".format(name), kubeconfig)
+        if inline:
+            try:
+                return base64.b64decode(inline.group(1)).decode("ascii", "replace")
+            except (binascii.Error, ValueError):
+                return ""
+        path = re.search(r"(?m)^\s*{0}:\s*[\"']?(/[^\s\"']+)".format(name), kubeconfig)
+        return (system.read(path.group(1)) or "") if path else ""
+
+    token = re.search(r"(?m)^\s*token:\s*[\"']?([^\s\"']+)", kubeconfig)
+    return Credentials(
+        authority=part("certificate-authority"),
+        certificate=part("client-certificate"),
+        key=part("client-key"),
+        token=token.group(1) if token else "",
+    )
