@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -17,129 +19,184 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest as calico_source
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue as checks
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
+    Plan,
+    Request,
+    as_result,
+    findings_result,
+)
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
 
 display = Display()
 
 
 class ActionModule(ActionBase):
-    """Reads what every host of the play registered, judges, plans, shows both, and fails when something is wrong."""
+    """Reads what every host of the play registered, plans, shows findings and steps, and fails when one is an error."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("components", "observed", "outside", "skip_checks"))
+    _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan; raise with one line a finding when a finding is an error."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        wanted = [str(component) for component in self._task.args.get("components") or registry.NAMES]
-        observed = str(self._task.args.get("observed") or "preflight_observed")
-        outside = str(self._task.args.get("outside") or "preflight_outside")
-        unknown = sorted(set(wanted) - set(registry.NAMES))
-        if unknown:
-            raise AnsibleActionFail(
-                f"components names {unknown[0]!r}, which is no component; give some of {', '.join(registry.NAMES)}"
-            )
-        skip = self._skipped()
-        groups, hostvars = variables["groups"], variables["hostvars"]
-        inventory = Inventory(
-            control_plane=list(groups.get("control_plane", [])), workers=list(groups.get("workers", []))
-        )
-        hosts, refused = [], []
-        for name in variables["ansible_play_hosts"]:
-            facts = hostvars[name].get(observed)
-            if facts and facts.get("node"):
-                hosts.append(registry.host(name, name in inventory.control_plane, facts, skip, wanted))
-            elif facts and "options" in facts:
-                refused += registry.option_findings(name, facts, wanted)
-        asked = variables.get(outside) or {}
-        answers = [item for item in asked.get("results", []) if isinstance(item, dict) and item.get("kubeadm")]
-        elsewhere = [registry.outside(item["item"], item) for item in answers]
-        witnesses = [registry.host(item["item"], True, item) for item in answers]
-        unusable, images = self._manifest(hosts[0]) if "cni" in wanted and hosts else ([], [])
-        plan = cluster.plan_cluster(inventory, hosts, elsewhere, wanted, skip, witnesses, refused, images)
-        plan.add(unusable)
-        for host in hosts:
-            if "control_plane" in wanted and host.name == plan.token_host and not plan.errors:
-                source = cluster.admin_kubeconfig(host, plan)
-                plan.steps[host.name] += kubeconfig_copy.copy_steps(System(), host.kubeconfig_options, source)
-            if any(step.component == "control_plane" for step in plan.steps[host.name]) or host.name in (
-                plan.control_plane_joins
-            ):
-                options = host.kubeconfig_options
-                plan.kubeconfigs[host.name] = {
-                    "user": options.user,
-                    "overwrite": options.overwrite,
-                    "copy_to": options.copy_to if host.name == plan.token_host else "",
-                    "endpoint": plan.cluster["endpoint"] or host.address,
-                    "bind_port": host.options.bind_port,
-                }
+        operation, components, skip = self._operation(), self._components(), self._skipped()
+        request = self._request(variables, components, skip)
+        plan = planners.PLANNERS[operation](request)
         if plan.errors:
             _show(plan)
-            found = registry.as_result(plan, wanted, CniOptions())["findings"]
-            raise AnsibleActionFail(_failure(plan.errors), result={"findings": found})
-        result.update(registry.as_result(plan, wanted, self._network(plan, hosts, hostvars)))
+            raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})
+        plan = _with_kubeconfigs(plan, request.hosts)
+        result.update(as_result(plan, self._network(plan, request.hosts, variables["hostvars"])))
         result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
         return result
 
-    def _network(self, plan: cluster.ClusterPlan, hosts: list[Host], hostvars: Any) -> CniOptions:
-        """The options of the pod network in the variables of the control plane that answers for the cluster."""
-        own = next((host.cni_options for host in hosts if host.name == plan.token_host), None)
-        if own is not None or not plan.token_host:
-            return own or CniOptions()
-        try:
-            options: CniOptions = registry.options_from_variables("cni", hostvars[plan.token_host])
-            options.validate()
-        except OptionError as err:
-            raise AnsibleActionFail(f"{plan.token_host}: {err.message} (nothing was changed)") from None
-        return options
+    # -- arguments
+
+    def _operation(self) -> str:
+        operation = str(self._task.args.get("operation") or planners.DEFAULT)
+        if operation not in planners.PLANNERS:
+            known = ", ".join(planners.PLANNERS)
+            raise AnsibleActionFail(f"operation is {operation!r}, which is not an operation; give one of {known}")
+        return operation
+
+    def _components(self) -> list[str]:
+        components = [str(component) for component in self._task.args.get("components") or registry.NAMES]
+        unknown = sorted(set(components) - set(registry.NAMES))
+        if unknown:
+            known = ", ".join(registry.NAMES)
+            raise AnsibleActionFail(f"components names {unknown[0]!r}, which is not a component; give some of {known}")
+        return components
 
     def _skipped(self) -> list[str]:
-        """The checks to skip, each of them one that there is."""
+        """The checks to skip, each of which exists and can be skipped."""
         given = self._task.args.get("skip_checks") or []
         skip = [given] if isinstance(given, str) else [str(name) for name in given]
         try:
-            checks.validate(skip)
+            catalogue.validate(skip)
         except OptionError as err:
             raise AnsibleActionFail(err.message) from err
         return skip
 
+    # -- what is planned for
+
+    def _request(self, variables: dict[str, Any], components: list[str], skip: list[str]) -> Request:
+        groups, hostvars = variables["groups"], variables["hostvars"]
+        inventory = Inventory(list(groups.get("control_plane", [])), list(groups.get("workers", [])))
+        observed = str(self._task.args.get("observed") or "preflight_observed")
+        outside = str(self._task.args.get("outside") or "preflight_outside")
+        hosts: list[Host] = []
+        findings: list[Finding] = []
+        for name in variables["ansible_play_hosts"]:
+            host, found = _read(name, name in inventory.control_plane, hostvars[name].get(observed), components)
+            hosts += host
+            findings += found
+        others = [host for name, facts in _answers(variables.get(outside)) for host in _read(name, True, facts, [])[0]]
+        images: list[str] = []
+        if "cni" in components and hosts:
+            unusable, images = self._manifest(hosts[0])
+            findings += unusable
+        return Request(inventory, hosts, components, others, skip, findings, images)
+
     def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:
-        """Calico's manifest is read here, so here is where it can be missing; and its images."""
-        problem, images = calico_source.check(host.cni_options, [os.getcwd(), self._loader.get_basedir()])
+        """Whether Calico's manifest can be read, which happens on this machine; and its images."""
+        folders = [os.getcwd(), self._loader.get_basedir()]
+        problem, images = calico_manifest.check(host.options.cni, folders)
         return [Finding("all", "cni", problem)] if problem else [], images
 
+    def _network(self, plan: Plan, hosts: Sequence[Host], hostvars: Any) -> CniOptions:
+        """The options of the pod network in the variables of the control plane that answers for the cluster."""
+        own = next((host.options.cni for host in hosts if host.name == plan.api_host), None)
+        if own is not None or not plan.api_host:
+            return own or CniOptions()
+        try:
+            options: CniOptions = registry.options_from_variables("cni", hostvars[plan.api_host])
+            options.validate()
+        except OptionError as err:
+            raise AnsibleActionFail(f"{plan.api_host}: {err.message} (nothing was changed)") from None
+        return options
 
-def _show(plan: cluster.ClusterPlan) -> None:
-    for line in _lines([finding for finding in plan.findings if finding.problem.level == checks.WARNING]):
+
+def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> tuple[list[Host], list[Finding]]:
+    """The host that registered these facts, or what is wrong with them; neither where nothing was registered.
+
+    A host that was not observed because of its variables has no more than them.
+    """
+    if not isinstance(facts, Mapping) or not isinstance(facts.get("options"), Mapping):
+        return [], []
+    if not facts.get("node"):
+        return [], registry.option_findings(name, facts, components)
+    try:
+        return [registry.read_host(name, control_plane, facts)], []
+    except BrokenFacts as err:
+        return [], [err.finding(name)]
+
+
+def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    """What control planes outside of the play registered, in a loop over their names."""
+    results = outside.get("results") if isinstance(outside, Mapping) else None
+    answers = [item for item in results or [] if isinstance(item, Mapping) and item.get("kubeadm")]
+    return [(str(item["item"]), item) for item in answers]
+
+
+def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
+    """The plan with the copy on this machine, and with what the module kubeconfig is given on each control plane."""
+    if "control_plane" not in plan.components:
+        return plan
+    for host in hosts:
+        own = plan.hosts[host.name]
+        if host.name == plan.api_host:
+            becomes = own.initializes or own.joins_as == "control_plane"
+            source = admin_kubeconfig(host, plan.cluster, becomes)
+            plan = plan.with_steps(host.name, kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source))
+            own = plan.hosts[host.name]
+        if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
+            options = host.options.kubeconfig
+            arguments = {
+                "user": options.user,
+                "overwrite": options.overwrite,
+                "copy_to": options.copy_to if host.name == plan.api_host else "",
+                "endpoint": plan.cluster.endpoint or host.address,
+                "bind_port": host.options.control_plane.bind_port,
+            }
+            plan = replace(plan, hosts={**plan.hosts, host.name: replace(own, kubeconfig=arguments)})
+    return plan
+
+
+# -- what is shown
+
+
+def _show(plan: Plan) -> None:
+    for line in _lines([finding for finding in plan.findings if finding.problem.level == catalogue.WARNING]):
         display.warning(line)
-    for line in _lines([finding for finding in plan.findings if finding.problem.level == checks.SKIPPED]):
+    for line in _lines([finding for finding in plan.findings if finding.problem.level == catalogue.SKIPPED]):
         display.display(f"  skipped  {line}")
     if plan.errors:
         return
-    width = max((len(name) for name in plan.steps), default=0)
-    for name, steps in plan.steps.items():
-        if not steps:
+    width = max((len(name) for name in plan.hosts), default=0)
+    for name, host in plan.hosts.items():
+        if not host.steps:
             display.display(f"  {name.ljust(width)}  nothing to do")
-        for step in steps:
+        for step in host.steps:
             display.display(f"  {name.ljust(width)}  {step.component}: {step.summary()}", color="yellow")
 
 
 def _lines(findings: list[Finding]) -> list[str]:
     """One line for each problem, with all the hosts that have it."""
-    together: dict[Any, list[str]] = {}
+    hosts_of: dict[Any, list[str]] = {}
     for finding in findings:
-        names = together.setdefault(finding.problem, [])
+        names = hosts_of.setdefault(finding.problem, [])
         if finding.host not in names:
             names.append(finding.host)
-    return [f"{', '.join(names)}: {problem.line}" for problem, names in together.items()]
+    return [f"{', '.join(names)}: {problem.line}" for problem, names in hosts_of.items()]
 
 
 def _failure(errors: list[Finding]) -> str:

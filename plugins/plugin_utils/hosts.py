@@ -2,17 +2,18 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host of the play as the rules see it: its place in the inventory, what was observed of it, what is wanted of it."""
+"""A host of the play as rules and planners see it: what was observed of it, and the options its variables set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Dict, List, Sequence, Tuple
+import dataclasses
+from dataclasses import dataclass, field, replace
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import variable_name
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.clock import ClockState
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.environment import Environment
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
@@ -25,45 +26,28 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube import (
+    KubePackagesOptions,
+    KubePackagesState,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions, CniState
 
 
 @dataclass(frozen=True)
-class Inventory:
-    """The inventory's groups, whole, whatever the play is limited to."""
+class Facts:
+    """What was observed of a host, a field for each part of what ``node_info`` returns.
 
-    control_plane: Sequence[str] = ()
-    workers: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Host:
-    """One host.
-
-    What a run installs before anything else is seen as if it was there: ``kubeadm`` tells the version that will be, and
-    the CNI plugins are in place; ``together`` are packages installed in one transaction with the kube packages.
-    ``asked`` and ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is
-    not known); ``reach`` has what came of connecting to the targets the host was given (see :mod:`reach`).
+    ``reach`` maps the targets that the host connected to, to what came of it (see :mod:`connect`); ``asked`` and
+    ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
     """
 
-    name: str
-    control_plane: bool
-    node: NodeState
-    kubeadm: KubeadmState
-    options: ControlPlaneOptions
-    join_options: JoinOptions = JoinOptions()
-    cni: CniState = CniState()
-    cni_options: CniOptions = CniOptions()
-    # Steps of the components that concern one machine alone, and what those components find wrong.
-    steps: Sequence[Step] = ()
-    problems: Sequence[Tuple[str, Problem]] = ()
-    system: HostState = HostState()
-    system_options: HostOptions = HostOptions()
+    node: NodeState = NodeState()
+    host: HostState = HostState()
+    kube_packages: KubePackagesState = KubePackagesState()
     containerd: ContainerdState = ContainerdState()
-    containerd_options: ContainerdOptions = ContainerdOptions()
-    together: List[str] = field(default_factory=list)
+    cni: CniState = CniState()
+    kubeadm: KubeadmState = KubeadmState()
     kubeconfig: KubeconfigState = KubeconfigState()
-    kubeconfig_options: KubeconfigOptions = KubeconfigOptions()
     clock: ClockState = ClockState()
     ports: PortsState = PortsState()
     environment: Environment = Environment()
@@ -71,25 +55,79 @@ class Host:
     asked: float = 0.0
     answered: float = 0.0
 
+
+@dataclass(frozen=True)
+class Options:
+    """The options of all components, as a host's variables set them; secret ones are left out."""
+
+    host: HostOptions = HostOptions()
+    kube_packages: KubePackagesOptions = KubePackagesOptions()
+    containerd: ContainerdOptions = ContainerdOptions()
+    control_plane: ControlPlaneOptions = ControlPlaneOptions()
+    join: JoinOptions = JoinOptions()
+    cni: CniOptions = CniOptions()
+    kubeconfig: KubeconfigOptions = KubeconfigOptions()
+
+    def with_variables(self, values: Mapping[str, str]) -> Options:
+        """The options with some variables set to other values, in every component that reads them."""
+        changed = {}
+        for component in dataclasses.fields(self):
+            options = getattr(self, component.name)
+            names = {one.name: variable_name(component.name, one) for one in dataclasses.fields(options)}
+            changes = {name: values[variable] for name, variable in names.items() if variable in values}
+            changed[component.name] = replace(options, **changes)
+        return Options(**changed)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host. ``control_plane`` is its place in the inventory.
+
+    ``option_problems`` are wrong options by component; ``secret_options`` names the secret options that are set.
+    """
+
+    name: str
+    control_plane: bool
+    facts: Facts = Facts()
+    options: Options = Options()
+    option_problems: Sequence[Tuple[str, Problem]] = ()
+    secret_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def node(self) -> NodeState:
+        """The machine: its system, names, addresses and routes."""
+        return self.facts.node
+
+    @property
+    def kubeadm(self) -> KubeadmState:
+        """What kubeadm made of the machine."""
+        return self.facts.kubeadm
+
     @property
     def container(self) -> bool:
         """True for a machine that shares kernel, clock and hardware with others."""
-        return self.system.container
+        return self.facts.host.container
 
     @property
     def address(self) -> str:
         """The address the other nodes will reach this host at, as far as it is known."""
-        return self.options.node_address or self.node.default_address
+        return self.options.control_plane.node_address or self.node.default_address
 
-    def node_name(self, first: str) -> str:
-        """The name this host has or will get as a Node; ``first`` is the host that initialises."""
-        wanted = self.options.node_name if self.name == first else self.join_options.node_name
-        return self.kubeadm.node_name if self.kubeadm.phase == DONE else wanted or self.kubeadm.node_name
+    @property
+    def member(self) -> bool:
+        """True for a node of a cluster, whether it is healthy or not: pods may run on it."""
+        return (self.kubeadm.phase == DONE or self.kubeadm.finished) and not self.kubeadm.unfinished_init
+
+    @property
+    def node_name(self) -> str:
+        """The name this host has or will get as a Node."""
+        given = self.options.control_plane.node_name
+        return self.kubeadm.node_name if self.kubeadm.phase == DONE else given or self.kubeadm.node_name
 
     @property
     def reading(self) -> Reading:
         """This host's clock beside the control machine's."""
-        return Reading(self.name, self.node.epoch, self.asked, self.answered)
+        return Reading(self.name, self.node.epoch, self.facts.asked, self.facts.answered)
 
 
 @dataclass(frozen=True)
@@ -115,3 +153,8 @@ class Reading:
     def high(self) -> float:
         """The most the host's clock can be ahead of the control machine's, in seconds."""
         return self.epoch - self.asked
+
+
+def names(hosts: Sequence[Host]) -> List[str]:
+    """The inventory names of hosts."""
+    return [host.name for host in hosts]

@@ -35,7 +35,7 @@ def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
     return state.candidate or "containerd"
 
 
-# -- Planning
+# -- what the run brings
 
 
 def assume_version(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
@@ -49,10 +49,10 @@ def assume_version(state: ContainerdState, kubeadm_version: str, image_repositor
 
 def planned_packages(state: ContainerdState, options: ContainerdOptions) -> List[str]:
     """The package that a run installs, as a list; empty where none is needed."""
-    return [package_name(state, options)] if not state.schema or _another_package(state, options) else []
+    return [package_name(state, options)] if not state.schema or replaces_package(state, options) else []
 
 
-def _another_package(state: ContainerdState, options: ContainerdOptions) -> bool:
+def replaces_package(state: ContainerdState, options: ContainerdOptions) -> bool:
     """True where another package is installed than the user wants."""
     return bool(options.package and state.packages and options.package not in state.packages)
 
@@ -116,26 +116,27 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
 def plan(
     state: ContainerdState,
     options: ContainerdOptions,
-    hidden: Sequence[str] = (),
+    secret_options: Sequence[str] = (),
     package_planned_elsewhere: bool = False,
 ) -> List[Step]:
     """The steps that lead from ``state`` to ``options``; without the package's where it comes with others.
 
-    ``hidden`` names secret options that are set but not known here (on the control machine): what depends on them is
+    ``secret_options`` names those that are set but not known here (on the control machine): what depends on them is
     left to the node.
     """
     options.validate()
-    unknown = "registry_credentials" in hidden
+    unknown = "registry_credentials" in secret_options
     files, leftovers = _plan_hosts(state, options, unknown)
     if unknown:
         files.append(Step(COMPONENT, "compare", CERTS_D, "credentials can be compared on the node alone"))
-    coming = [] if package_planned_elsewhere else planned_packages(state, options)
-    steps = [Step(COMPONENT, "install", name, "not installed") for name in coming]
+    missing = [] if package_planned_elsewhere else planned_packages(state, options)
+    steps = [Step(COMPONENT, "install", name, "not installed", disruptive=state.active) for name in missing]
+    running = state.active
     if not state.schema:
-        foreseen = _after_install(state, options)
-        if foreseen is None:
+        installed = _after_install(state, options)
+        if installed is None:
             return steps + _plan_bare() + files + leftovers
-        state = foreseen
+        state = installed
     config = desired_config(state, options, state.config, unknown)
     causes, changes = _plan_dropin(state, options, config, unknown)
     reasons = config_reasons(state, config)
@@ -149,7 +150,7 @@ def plan(
         changes.append(
             Step(COMPONENT, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redact_data(config)), data)
         )
-    return steps + files + changes + _plan_service(state, causes) + leftovers
+    return steps + files + changes + _plan_service(state, causes, running) + leftovers
 
 
 def _plan_dropin(
@@ -170,7 +171,8 @@ def _plan_dropin(
     return ["{0}: {1}".format(DROPIN, reason)], [step]
 
 
-def _plan_service(state: ContainerdState, causes: Sequence[str]) -> List[Step]:
+def _plan_service(state: ContainerdState, causes: Sequence[str], running: bool) -> List[Step]:
+    """``running`` is whether containers may run meanwhile: a restart takes their runtime away for a moment."""
     steps = [] if state.enabled else [Step(COMPONENT, "enable", UNIT, "not enabled")]
     reason = ", ".join(causes)
     if not reason and state.restart_pending:
@@ -180,7 +182,7 @@ def _plan_service(state: ContainerdState, causes: Sequence[str]) -> List[Step]:
     elif not reason and state.cri != "ok":
         reason = "the CRI service {0}".format(state.cri)
     if reason:
-        steps.append(Step(COMPONENT, "restart", UNIT, reason))
+        steps.append(Step(COMPONENT, "restart", UNIT, reason, disruptive=running))
     return steps
 
 

@@ -16,7 +16,8 @@ class Step:
 
     ``action`` is what a component's ``apply`` acts on, ``target`` the file, unit, package or object, ``reason`` the
     difference that asks for it ("SystemdCgroup false -> true"). ``before`` and ``after`` are text for the diff and
-    never hold a secret; ``data`` is for ``apply`` alone and is never printed or returned.
+    never hold a secret; ``data`` is for ``apply`` alone and is never printed or returned. ``disruptive`` is true for
+    what disturbs the pods of a node: its runtime or kubelet is restarted or replaced.
     """
 
     component: str
@@ -26,14 +27,21 @@ class Step:
     before: str = ""
     after: str = ""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    disruptive: bool = False
 
     def summary(self) -> str:
         """The step as one line: ``restart containerd (SystemdCgroup false -> true)``."""
         return "{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.reason)
 
-    def public(self) -> Dict[str, str]:
+    def public(self) -> Dict[str, Any]:
         """The step as plain data, without what is for ``apply`` alone."""
-        return {"component": self.component, "action": self.action, "target": self.target, "reason": self.reason}
+        return {
+            "component": self.component,
+            "action": self.action,
+            "target": self.target,
+            "reason": self.reason,
+            "disruptive": self.disruptive,
+        }
 
 
 def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:

@@ -141,6 +141,9 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
     if state.ca_cert_hash and hashes and state.ca_cert_hash not in hashes:
         return ""
     begun = state.unfinished_join
+    if begun and state.reached == "mark-control-plane":
+        # The last phase: this is a member of the cluster that is not healthy now.
+        return ""
     if begun and (not hashes or set(hashes) & set(begun.ca_cert_hashes)):
         return "the join begun at {0} did not end: {1}".format(begun.began, state.reason)
     only_a_worker = state.role == "worker" and not state.kubelet_conf and set(state.pki) <= {"ca.crt"}

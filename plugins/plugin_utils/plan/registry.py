@@ -2,58 +2,115 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The list of components: whose options there are, and how what was observed of a node becomes its part of the plan."""
+"""The components of a node, each declared once.
+
+A new component needs its package in ``module_utils``, its role, and a line here; tests hold documentation, argument
+specs and defaults against this list.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import observe as containerd_observe
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import options as containerd_options
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import state as containerd_state
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, from_variables, to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, from_variables
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import clock, environment, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host_component
-from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube as kube_packages
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_observe, kube_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import options as cni
 
-from ..hosts import Host
-from ..rules import catalogue as checks
+from ..facts import read_facts
+from ..hosts import Host, Options
 from ..rules import reachability
-from . import converge as cluster
-from .converge import ClusterPlan
 
-# In the order in which a run takes them.
-OPTIONS: Dict[str, Any] = {
-    "host": host_component.HostOptions,
-    "kube_packages": kube_packages.KubePackagesOptions,
-    "containerd": containerd_options.ContainerdOptions,
-    "control_plane": ControlPlaneOptions,
-    "join": JoinOptions,
-    "cni": cni.CniOptions,
-    "kubeconfig": kubeconfig.KubeconfigOptions,
-}
-# The components that are roles of their own.
-NAMES = tuple(component for component in OPTIONS if component != "kubeconfig")
+COMPONENT = "cluster"
 
-# The components that concern one machine alone: their own plan needs nothing of other hosts.
-_OWN: Dict[str, Tuple[Any, Any]] = {
-    "host": (host_component, host_component.HostState),
-    "kube_packages": (kube_plan, kube_packages.KubePackagesState),
-    "containerd": (containerd_plan, containerd_state.ContainerdState),
-}
+
+@dataclass(frozen=True)
+class Component:
+    """A part of a node. Its options are variables that begin with its name, or that its fields name.
+
+    ``state`` is what ``observe`` returns on the node; ``problems(state, options)`` and ``plan(state, options, …)`` are
+    pure. A component that is ``own`` concerns one machine alone: it is planned without a look at other hosts. Every
+    component is a role, except those that belong to the ``role`` of another.
+    """
+
+    name: str
+    options: type
+    state: type
+    observe: Callable[..., Any]
+    problems: Optional[Callable[..., List[Problem]]]
+    plan: Callable[..., List[Step]]
+    own: bool = False
+    role: str = ""
+
+
+#: In the order in which a run applies them.
+COMPONENTS = (
+    Component(
+        "host",
+        host_component.HostOptions,
+        host_component.HostState,
+        host_component.observe,
+        host_component.problems,
+        host_component.plan,
+        own=True,
+    ),
+    Component(
+        "kube_packages",
+        kube_packages.KubePackagesOptions,
+        kube_packages.KubePackagesState,
+        kube_observe.observe,
+        kube_plan.problems,
+        kube_plan.plan,
+        own=True,
+    ),
+    Component(
+        "containerd",
+        containerd_options.ContainerdOptions,
+        containerd_state.ContainerdState,
+        containerd_observe.observe,
+        containerd_plan.problems,
+        containerd_plan.plan,
+        own=True,
+    ),
+    Component(
+        "control_plane",
+        init.ControlPlaneOptions,
+        kubeadm.KubeadmState,
+        kubeadm.observe,
+        init.problems,
+        init.plan,
+    ),
+    Component("join", join.JoinOptions, kubeadm.KubeadmState, kubeadm.observe, join.problems, join.plan),
+    Component("cni", cni.CniOptions, cni.CniState, cni.observe, cni.problems, cni.plan),
+    Component(
+        "kubeconfig",
+        kubeconfig.KubeconfigOptions,
+        kubeconfig.KubeconfigState,
+        kubeconfig.observe,
+        None,
+        kubeconfig.plan,
+        role="control_plane",
+    ),
+)
+OPTIONS: Dict[str, Any] = {component.name: component.options for component in COMPONENTS}
+#: The components that are roles of their own.
+NAMES = tuple(component.name for component in COMPONENTS if not component.role)
+
+
+# -- options
 
 
 def options_from_variables(component: str, variables: Mapping[str, Any]) -> Any:
@@ -71,7 +128,7 @@ def secrets_in_use(options: Any) -> List[str]:
 
 
 def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Sequence[str] = ()) -> Dict[str, Any]:
-    """What the observation of a node needs to know of the options, and the other hosts it shall connect to."""
+    """What the observation of a node needs to know of the options, and the other hosts it must connect to."""
     packages = options.get("kube_packages") or {}
     return {
         "packages_url": str(packages.get("url") or ""),
@@ -82,156 +139,77 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
     }
 
 
-def option_findings(name: str, facts: Mapping[str, Any], wanted: Sequence[str] = NAMES) -> List[Finding]:
-    """What is wrong with a host's options by themselves, of the components that are ``wanted``.
+def is_cluster(components: Sequence[str]) -> bool:
+    """True where the components make a cluster or join it, so that the rules of a cluster apply."""
+    return bool({"control_plane", "join", "cni"} & set(components))
+
+
+def option_findings(name: str, facts: Mapping[str, Any], components: Sequence[str] = NAMES) -> List[Finding]:
+    """What is wrong with a host's options by themselves, as far as the components use them.
 
     ``facts`` are what ``node_info`` returns; of them ``options`` and ``problems`` are enough.
     """
     options = _options(facts)
-    return cluster.own_findings(name, _option_problems(facts, options), options["control_plane"], wanted)
+    return host_findings(
+        Host(name, False, options=options, option_problems=_option_problems(facts, options)), components
+    )
 
 
-def _options(facts: Mapping[str, Any]) -> Dict[str, Any]:
-    return {component: from_dict(cls, facts["options"].get(component) or {}) for component, cls in OPTIONS.items()}
+def host_findings(host: Host, components: Sequence[str]) -> List[Finding]:
+    """The wrong options of a host, as far as the components use them."""
+    found = [
+        Finding(host.name, component, problem)
+        for component, problem in host.option_problems
+        if component in components or component == COMPONENT
+    ]
+    if is_cluster(components) or "kube_packages" in components:
+        try:
+            host.options.control_plane.validate()
+        except OptionError as err:
+            found.append(Finding(host.name, COMPONENT, _as_problem(err)))
+    return found
 
 
-def _option_problems(facts: Mapping[str, Any], options: Mapping[str, Any]) -> List[Tuple[str, Problem]]:
+def _options(facts: Mapping[str, Any]) -> Options:
+    given = facts["options"]
+    return Options(**{name: from_dict(cls, given.get(name) or {}) for name, cls in OPTIONS.items()})
+
+
+def _option_problems(facts: Mapping[str, Any], options: Options) -> List[Tuple[str, Problem]]:
     problems = [
         (one["component"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
         for one in facts.get("problems") or []
     ]
     broken = {component for component, _problem in problems}
-    for component, value in options.items():
-        # Those of control_plane hold for the whole cluster; its rules judge them.
-        if component in broken or component in ("control_plane", "kubeconfig"):
+    for component in COMPONENTS:
+        # Those of control_plane hold for the whole cluster; its rules validate them.
+        if component.name in broken or component.name in ("control_plane", "kubeconfig"):
             continue
         try:
-            value.validate()
+            getattr(options, component.name).validate()
         except OptionError as err:
-            problems.append((component, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)))
+            problems.append((component.name, _as_problem(err)))
     return problems
 
 
-def host(
-    name: str,
-    control_plane: bool,
-    facts: Mapping[str, Any],
-    skip: Sequence[str] = (),
-    wanted: Sequence[str] = NAMES,
-) -> Host:
-    """A host as the rules of a cluster see it, out of what ``node_info`` registered for it.
+def _as_problem(error: OptionError) -> Problem:
+    return Problem("options", "{0} {1}".format(error.option, error.problem), error.fix)
 
-    ``skip`` are names of checks that stop nothing, ``wanted`` the components of the play.
+
+# -- hosts
+
+
+def read_host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
+    """A host out of what ``node_info`` registered for it. Raises :class:`~..facts.BrokenFacts`.
+
+    The options beside the facts are those of the control machine and are trusted.
     """
     options = _options(facts)
-    problems = _option_problems(facts, options)
-    broken = {component for component, _problem in problems}
-    steps: List[Step] = []
-    states = {component: from_dict(state_class, facts[component]) for component, (_module, state_class) in _OWN.items()}
-    install = "kube_packages" in wanted and "kube_packages" not in broken
-    coming = kube_plan.planned_packages(states["kube_packages"], options["kube_packages"]) if install else {}
-    version = str(versions.parse(coming.get("kubeadm", "")) or "")
-    states["containerd"] = containerd_plan.assume_version(
-        states["containerd"], version, options["containerd"].image_repository
-    )
-    # One transaction for all packages takes less time than two.
-    both = bool(coming) and "containerd" in wanted and "containerd" not in broken
-    together = containerd_plan.planned_packages(states["containerd"], options["containerd"]) if both else []
-    hidden = (facts.get("secrets") or {}).get("containerd") or []
-    more: Dict[str, Tuple[Any, ...]] = {"kube_packages": (together,), "containerd": (hidden, bool(together))}
-    network = from_dict(cni.CniState, facts["cni"])
-    for component, (module, _state_class) in _OWN.items():
-        if component in broken:
-            continue
-        state = states[component]
-        found = [checks.apply_skips(problem, skip) for problem in module.problems(state, options[component])]
-        problems += [(component, problem) for problem in found]
-        if any(problem.level == "error" for problem in found):
-            continue
-        try:
-            steps += module.plan(state, options[component], *more.get(component, ()))
-        except KubesteadError as err:
-            problems.append((component, Problem("component_plan", err.message, "nothing can be planned before that")))
-    home = from_dict(kubeconfig.KubeconfigState, facts["kubeconfig"])
-    if control_plane and home.source:
-        steps += kubeconfig.plan(home, options["kubeconfig"])
     return Host(
         name=name,
         control_plane=control_plane,
-        node=from_dict(NodeState, facts["node"]),
-        kubeadm=kubeadm.assume_version(from_dict(KubeadmState, facts["kubeadm"]), version),
-        options=options["control_plane"],
-        join_options=options["join"],
-        cni=cni.with_plugins(network) if "kubernetes-cni" in coming else network,
-        cni_options=options["cni"],
-        steps=steps,
-        problems=problems,
-        system=states["host"],
-        system_options=options["host"],
-        containerd=states["containerd"],
-        containerd_options=options["containerd"],
-        together=together,
-        kubeconfig=home,
-        kubeconfig_options=options["kubeconfig"],
-        clock=from_dict(clock.ClockState, facts.get("clock") or {}),
-        ports=from_dict(ports.PortsState, facts.get("ports") or {}),
-        environment=from_dict(environment.Environment, facts.get("environment") or {}),
-        reach=dict(facts.get("reach") or {}),
-        asked=float(facts.get("asked") or 0.0),
-        answered=float(facts.get("answered") or 0.0),
+        facts=read_facts(facts),
+        options=options,
+        option_problems=tuple(_option_problems(facts, options)),
+        secret_options=dict(facts.get("secrets") or {}),
     )
-
-
-def outside(name: str, facts: Mapping[str, Any]) -> Tuple[str, KubeadmState]:
-    """A control plane outside the play, out of what it answered."""
-    return name, from_dict(KubeadmState, facts["kubeadm"])
-
-
-def as_result(plan: ClusterPlan, components: Sequence[str], network: Optional[cni.CniOptions] = None) -> Dict[str, Any]:
-    """The plan as the result of a task, for roles to read."""
-    network = network or cni.CniOptions()
-    cluster = {name: value for name, value in plan.cluster.items() if name != "nodes"}
-    calico = "cni" in components and network.plugin == "calico"
-    # Calico is applied in every run; one host has to take the task.
-    applies = plan.token_host if plan.token_host in plan.steps else next(iter(plan.steps), "")
-    hosts: Dict[str, Dict[str, Any]] = {}
-    for name, steps in plan.steps.items():
-        concerned = {step.component for step in steps}
-        todo = {component: component in concerned for component in components}
-        before = ("host", "kube_packages", "containerd", "control_plane")
-        images = plan.images.get(name, [])
-        hosts[name] = {
-            "todo": todo,
-            "steps": [step.public() for step in steps],
-            "kubeadm_version": plan.kubeadm.get(name, ""),
-            "node_name": plan.node_names.get(name, ""),
-            "extra_packages": plan.together.get(name, []),
-            "images": images,
-            "cluster": cluster,
-            "initializes": name == plan.init_host and "control_plane" in components,
-            "kubeconfig": plan.kubeconfigs.get(name, {}),
-            "joins_as": (
-                "control_plane" if name in plan.control_plane_joins else "worker" if name in plan.joins else ""
-            ),
-            "idle_before_join": not images and not any(todo.get(component) for component in before),
-            "idle_after_join": not any(todo.values()) and not (calico and name == applies),
-        }
-    return {
-        "changed": False,
-        "roles": list(components),
-        "findings": [
-            dict(to_dict(finding.problem), host=finding.host, component=finding.component) for finding in plan.findings
-        ],
-        "hosts": hosts,
-        "summary": plan.summary(),
-        "init_host": plan.init_host,
-        "api_host": plan.token_host,
-        "pod_network": dict(
-            to_dict(network),
-            bridge=network.plugin == "bridge" and any(host["todo"].get("cni") for host in hosts.values()),
-        ),
-        "joins": plan.joins,
-        "control_plane_joins": plan.control_plane_joins,
-        "joining_nodes": [{"name": node.name, "addresses": node.addresses} for node in plan.nodes_to_come],
-        "cluster": plan.cluster,
-    }

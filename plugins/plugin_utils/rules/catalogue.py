@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
-from typing import Dict, Iterable, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 
 OPTION = "preflight_skip_checks"
 ERROR, WARNING, SKIPPED = "error", "warning", "skipped"
@@ -63,6 +63,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "cri": (WARNING,),
     "containerd_package": (WARNING,),
     "containerd_dropin": (ERROR,),
+    "etcd_unhealthy": (WARNING,),
 }
 
 #: What can't: without it there is nothing to plan, or the module that does the work refuses it as well.
@@ -71,11 +72,12 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "groups": _BOTH,
     "endpoint": (ERROR,),
     "first_control_plane": (ERROR,),
-    "api_down": (ERROR,),
+    "api_down": _BOTH,
     "pod_cidr_default": (ERROR,),
     "pod_cidr_differs": (ERROR,),
     "service_cidr_differs": (ERROR,),
     "operation": (ERROR,),
+    "broken_facts": (ERROR,),
     "foreign_node": (ERROR,),
     "node_removed": (ERROR,),
     "component_plan": (ERROR,),
@@ -85,6 +87,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "kube_packages.repository": (ERROR,),
     "kube_packages.version": (ERROR,),
     "kube_packages.key": _BOTH,
+    "containerd_member": (ERROR,),
     "control_plane.worker": (ERROR,),
     "control_plane.api_down": (ERROR,),
     "control_plane.partial": (ERROR,),
@@ -118,6 +121,11 @@ def validate(skip: Sequence[str]) -> None:
         raise OptionError(OPTION, text, fix)
 
 
-def apply_skips(problem: Problem, skip: Iterable[str]) -> Problem:
+def apply_skip(problem: Problem, skip: Iterable[str]) -> Problem:
     """The problem, as ``skipped`` where the user wants its check skipped."""
     return replace(problem, level=SKIPPED) if problem.check in skip else problem
+
+
+def apply_skips(findings: Iterable[Finding], skip: Iterable[str]) -> List[Finding]:
+    """The findings, with those as ``skipped`` whose checks the user wants skipped."""
+    return [replace(finding, problem=apply_skip(finding.problem, skip)) for finding in findings]

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
@@ -20,6 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import conn
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
 
+from ..cluster import Cluster
 from ..hosts import Host
 from . import clock_skew, host_rules, reachability
 
@@ -33,23 +34,22 @@ _SHARED_MACS = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:00:00:00:00")
 class ClusterView:
     """What the rules look at.
 
-    ``hosts`` are those of the play, ``reference_control_planes`` control planes outside of it that were observed to
-    compare with. ``joining`` are the names of the hosts that will become nodes, ``init_host`` the one that initialises
-    ('' where a cluster exists), ``cluster`` the cluster as the plan has it, ``members`` its nodes by name.
+    ``hosts`` are those of the play, ``reference_control_planes`` are outside of it and were asked as well.
+    ``joining_hosts`` are the names of those that are still to become nodes, ``init_host`` is the one that initializes
+    (empty where a cluster exists), ``cluster`` is the cluster as the plan has it.
     """
 
     hosts: Sequence[Host]
-    joining: Sequence[str] = ()
+    joining_hosts: Sequence[str] = ()
     init_host: str = ""
-    cluster: Mapping[str, Any] = field(default_factory=dict)
-    members: Mapping[str, Node] = field(default_factory=dict)
-    witnesses: Sequence[Host] = ()
+    cluster: Cluster = Cluster()
+    reference_control_planes: Sequence[Host] = ()
     components: Sequence[str] = ()
 
     @property
-    def joining_hosts(self) -> List[Host]:
+    def joining(self) -> List[Host]:
         """The hosts that are still to become nodes."""
-        return [host for host in self.hosts if host.name in self.joining]
+        return [host for host in self.hosts if host.name in self.joining_hosts]
 
     @property
     def all_hosts(self) -> List[Host]:
@@ -57,22 +57,22 @@ class ClusterView:
         return [*self.hosts, *self.reference_control_planes]
 
     @property
-    def elsewhere(self) -> List[Node]:
+    def unmatched_nodes(self) -> List[Node]:
         """Nodes of the cluster that are none of the known hosts."""
         known = {host.kubeadm.node_name for host in self.all_hosts if host.kubeadm.phase == DONE}
-        return [node for node in self.members.values() if node.name not in known]
+        return [node for node in self.cluster.nodes if node.name not in known]
 
 
 def findings(view: ClusterView) -> List[Finding]:
     """Everything that is wrong with the hosts and between them."""
     found = []
     for host in view.hosts:
-        problems = host_rules.any_host_problems(host)
-        if host.name in view.joining:
-            problems += host_rules.joining_host_problems(host, view.init_host, dict(view.cluster), view.components)
-            problems += host_rules.proxy_problems(host, _unproxied(host, view))
+        problems = requirements.any_host_problems(host)
+        if host.name in view.joining_hosts:
+            problems += requirements.joining_host_problems(host, view.cluster, view.components)
+            problems += requirements.proxy_problems(host, _unproxied(host, view))
         found += [Finding(host.name, COMPONENT, problem) for problem in problems]
-    found += _ranges(view) + _names(view) + _identities(view) + _clocks(view) + _mtus(view) + _reachability(view)
+    found += _ranges(view) + _names(view) + _identities(view) + _clocks(view) + _mtus(view) + _ways(view)
     # Others are there to compare with; what is wrong with them is for their own run.
     playing = {host.name for host in view.hosts}
     return [finding for finding in found if finding.host in playing]
@@ -103,10 +103,10 @@ def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Tuple
 def _ranges(view: ClusterView) -> List[Finding]:
     found = []
     for name, check in (("pod_cidr", "pod_cidr_overlap"), ("service_cidr", "service_cidr_overlap")):
-        text = str(view.cluster.get(name) or "")
+        text = str(getattr(view.cluster, name))
         variable = "cluster_{0}".format(name)
-        ranges = addresses.parse_cidrs(variable, text) if text else []
-        for host in view.joining_hosts:
+        ranges = network.parse_cidrs(variable, text) if text else []
+        for host in view.joining:
             for taken, where in host_overlaps(host, ranges)[:1]:
                 message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
                 fix = "set {0} to a range that none of your hosts uses".format(variable)
@@ -116,7 +116,7 @@ def _ranges(view: ClusterView) -> List[Finding]:
 
 def _unproxied(host: Host, view: ClusterView) -> List[str]:
     """What a host must reach without a proxy: pods, Services, the control planes and itself."""
-    wanted = [str(view.cluster.get(name) or "") for name in ("pod_cidr", "service_cidr")]
+    wanted = [str(getattr(view.cluster, name)) for name in ("pod_cidr", "service_cidr")]
     wanted = [part.strip() for text in wanted for part in text.split(",") if part.strip()]
     wanted += [one.address for one in view.all_hosts if one.control_plane and one.address]
     return list(dict.fromkeys([*wanted, host.address] if host.address else wanted))
@@ -129,13 +129,13 @@ def _names(view: ClusterView) -> List[Finding]:
     """A second node of one name silently takes over the first: names must differ, also from those in the API."""
     found = []
     seen: Dict[str, str] = {}
-    for host in view.joining_hosts:
-        name = host.node_name(view.init_host)
+    for host in view.joining:
+        name = host.node_name
         if name in seen:
             text = "has the host name {0}, as has {1}".format(name, seen[name])
             found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
         seen.setdefault(name, host.name)
-        member = view.members.get(name)
+        member = view.cluster.node(name)
         if member is None or host.name == view.init_host:
             continue
         same = member.machine_id in ("", host.node.machine_id)
@@ -167,15 +167,15 @@ def _identities(view: ClusterView) -> List[Finding]:
         text = "would be reached at {0}, the address of {1}".format(value, other.name)
         why = "set cluster_node_address for each host to an address that it alone has"
         found.append(Finding(host.name, COMPONENT, Problem("address", text, why, _level(view, host, other))))
-    return found + _same_as_members(view, machine_id, fix) + _secondary(view) + _macs(view)
+    return found + _of_members(view, machine_id, fix) + _secondary(view) + _macs(view)
 
 
-def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
+def _of_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
     """The same against nodes that only the API knows, as in a run with ``--limit``."""
     found = []
-    for host in view.joining_hosts:
+    for host in view.joining:
         for node in view.unmatched_nodes:
-            if node.name == host.node_name(view.init_host):
+            if node.name == host.node_name:
                 continue
             name = "node {0}".format(node.name)
             # One that is not ready may be what is left of this very host under an earlier name.
@@ -193,7 +193,7 @@ def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Findi
 def _secondary(view: ClusterView) -> List[Finding]:
     """A node's address that another host has too, though not as the address of its node."""
     found = []
-    for host in view.joining_hosts:
+    for host in view.joining:
         for other in view.all_hosts:
             if other.name != host.name and host.address != other.address and other.node.at(host.address):
                 text = "would be reached at {0}, which {1} has as well".format(host.address, other.name)
@@ -235,13 +235,13 @@ def _twins(view: ClusterView, value: Callable[[Host], str]) -> List[Tuple[Host, 
 
 def _members_first(view: ClusterView) -> List[Host]:
     """Those that have a place already come first: it is the newcomer that has to give way."""
-    new = set(view.joining)
+    new = set(view.joining_hosts)
     return sorted([*view.reference_control_planes, *view.hosts], key=lambda host: host.name in new)
 
 
 def _level(view: ClusterView, *hosts: Host) -> str:
     """A cluster that runs with it is not stopped for it."""
-    return "error" if any(host.name in view.joining for host in hosts) else "warning"
+    return "error" if any(host.name in view.joining_hosts for host in hosts) else "warning"
 
 
 # -- clocks and MTUs
@@ -255,7 +255,7 @@ def _clocks(view: ClusterView) -> List[Finding]:
         if abs(skew) < clock_skew.WARN_CLOCK_SKEW:
             continue
         # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
-        broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in view.joining and len(skews) > 1
+        broken = abs(skew) >= clock_skew.BROKEN_SECONDS and host.name in view.joining_hosts and len(skews) > 1
         text = "its clock is {0:.0f} s {1} that of {2}".format(
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
         )
@@ -279,7 +279,7 @@ def _mtus(view: ClusterView) -> List[Finding]:
     for host in view.hosts:
         own = mtus.get(host.name)
         # A cni_mtu that fits the smallest interface with VXLAN's 50 bytes around it is right for all.
-        settled = 0 < host.cni_options.mtu <= min(counts) - 50
+        settled = 0 < host.options.cni.mtu <= min(counts) - 50
         if own and own.mtu != usual and not settled:
             text = "{0} has an MTU of {1}, the other hosts have {2}: large packets of pods get lost".format(
                 own.interface, own.mtu, usual
@@ -292,21 +292,21 @@ def _mtus(view: ClusterView) -> List[Finding]:
 # -- reachability
 
 
-def _reachability(view: ClusterView) -> List[Finding]:
+def _ways(view: ClusterView) -> List[Finding]:
     found = []
-    for host in view.joining_hosts:
-        if host.reach:
-            problems = _api_reachability(host, view) + _node_reachability(host, view)
+    for host in view.joining:
+        if host.facts.reach:
+            problems = _way_to_api(host, view) + _ways_to_nodes(host, view)
             found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
 
 
-def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
+def _way_to_api(host: Host, view: ClusterView) -> List[Problem]:
     """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
     fix = "open the port on the way there (firewall, security group, route)"
-    endpoint = str(view.cluster.get("endpoint") or "")
-    outcome = host.reach.get(reachability.endpoint_target(endpoint), "")
-    if view.cluster["exists"]:
+    endpoint = view.cluster.endpoint
+    outcome = host.facts.reach.get(reachability.endpoint_target(endpoint), "")
+    if view.cluster.exists:
         if outcome:
             tried = {"cluster_endpoint {0}".format(endpoint): outcome}
         else:
@@ -324,13 +324,13 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
     blocked = {
         "{0} ({1})".format(owner.name, text): said
         for text, said, owner in _owned(host, view, reachability.API)
-        if said not in connect.PROVEN
+        if said not in reach.PROVEN
     }
     # With an endpoint the way may lead over it alone.
     return [_unreached("api_unreachable", "the control plane", blocked, fix, bool(endpoint))] if blocked else []
 
 
-def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
+def _ways_to_nodes(host: Host, view: ClusterView) -> List[Problem]:
     """What else control planes reach: each other's etcd, and every kubelet."""
     found = []
     for kinds, what, lenient in (
@@ -340,7 +340,7 @@ def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
         blocked = {
             "{0} ({1})".format(owner.name, text): said
             for text, said, owner in _owned(host, view, kinds)
-            if said not in connect.PROVEN
+            if said not in reach.PROVEN
         }
         if blocked and host.control_plane:
             fix = "open it on the way there" + (": kubectl logs and exec need it" if lenient else "")
@@ -354,14 +354,12 @@ def _owned(host: Host, view: ClusterView, kinds: Sequence[int]) -> List[Tuple[st
     What Ansible connects to may be an address that only the control machine knows; such targets tell nothing.
     """
     found = []
-    for text, outcome in host.reach.items():
-        address, port = connect.split(text)
+    for text, outcome in host.facts.reach.items():
+        address, port = reach.split(text)
         owner: Optional[Host] = next(
             (one for one in view.all_hosts if one.name != host.name and one.node.at(address)), None
         )
-        wanted = (
-            (owner.options.bind_port, owner.join_options.bind_port) if owner and kinds == reachability.API else kinds
-        )
+        wanted = (owner.options.control_plane.bind_port,) if owner and kinds == reachability.API else kinds
         if owner and port in wanted and (owner.control_plane or kinds == reachability.KUBELET):
             found.append((text, outcome, owner))
     return found

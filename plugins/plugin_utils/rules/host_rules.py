@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.plan import package_name
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
@@ -26,6 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
 
+from ..cluster import Cluster
 from ..hosts import Host
 from . import reachability
 
@@ -56,21 +57,19 @@ _CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 
 
-def joining_host_problems(
-    host: Host, init_host: str, cluster: Dict[str, Any], components: Sequence[str]
-) -> List[Problem]:
-    """What is wrong with a host that is still to become a node. ``init_host`` is the one that initialises."""
+def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str]) -> List[Problem]:
+    """What is wrong with a host that is still to become a node."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
-    found += _ports(host, init_host) + _network(host) + _runtime(host, components) + _leftovers(host) + _firewall(host)
-    found += _registries(host) + node_name_problems(host.node_name(init_host))
+    found += _ports(host) + _network(host) + _runtime(host, components) + _leftovers(host) + _firewall(host)
+    found += _registries(host) + node_name_problems(host.node_name)
     return found
 
 
 def any_host_problems(host: Host) -> List[Problem]:
     """What is wrong with a host also where it is a node already."""
     found = []
-    around = host.environment
-    if host.cni_options.plugin == "calico" and around.network_manager and not around.ignores_calico_interfaces:
+    around = host.facts.surroundings
+    if host.options.cni.plugin == "calico" and around.network_manager and not around.spares_calico:
         text = "NetworkManager is active and not told to leave Calico's interfaces alone: it breaks pods' routes"
         fix = (
             "write [keyfile] and unmanaged-devices=interface-name:cali*;interface-name:tunl*;"
@@ -78,7 +77,7 @@ def any_host_problems(host: Host) -> List[Problem]:
         )
         found.append(Problem("network_manager", text, fix, "warning"))
     # In a container the clock is another machine's business.
-    if not host.container and host.clock.synchronized is False:
+    if not host.container and host.facts.clock.synchronized is False:
         services = ", ".join(around.time_services)
         text = "its clock is not in step with a time server ({0})".format(
             "{0} is active and has not reached one".format(services) if services else "no time service is active"
@@ -120,7 +119,7 @@ def _system(host: Host) -> List[Problem]:
 
 def _resources(host: Host) -> List[Problem]:
     node, found = host.node, []
-    ignored = [name.lower() for name in host.options.ignore_preflight_errors]
+    ignored = [name.lower() for name in host.options.control_plane.ignore_preflight_errors]
     if host.control_plane and 0 < node.cpus < CONTROL_PLANE_CPUS:
         text = "has {0} CPU, a control plane needs {1}".format(node.cpus, CONTROL_PLANE_CPUS)
         fix = "give it more, or set cluster_ignore_preflight_errors: [NumCPU] for a trial"
@@ -154,13 +153,14 @@ def _disk(host: Host) -> List[Problem]:
     fix = "free some: below {0} % the kubelet removes pods, unless evictionHard says otherwise".format(
         LEAST_DISK_PERCENT
     )
-    return [] if "evictionHard" in host.options.kubelet_config else [Problem("disk", text, fix, "warning")]
+    has_own = "evictionHard" in host.options.control_plane.kubelet_config
+    return [] if has_own else [Problem("disk", text, fix, "warning")]
 
 
-def _versions(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
-    wanted = parse_request(host.options.kubernetes_version)
+def _versions(host: Host, cluster: Cluster) -> List[Problem]:
+    wanted = parse_request(host.options.control_plane.kubernetes_version)
     minor, found = wanted.minor, []
-    runs = parse(str(cluster["version"])) if cluster["exists"] else None
+    runs = parse(cluster.version) if cluster.exists else None
     if runs and (wanted.major, minor) != (runs.major, runs.minor):
         allowed = at(KUBELET_SKEW, runs.minor)
         newer = (wanted.major, minor) > (runs.major, runs.minor)
@@ -169,8 +169,8 @@ def _versions(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
         text += ": a kubelet may not be newer" if newer else ": {0} minors between them".format(runs.minor - minor)
         fix = "set it to {0}".format(runs.series)
         found.append(Problem("version_skew", text, fix, "error" if broken else "warning"))
-    refused = at(CGROUP_V1_REFUSED, minor)
-    if refused and host.node.cgroup_version == 1 and host.options.kubelet_config.get("failCgroupV1") is not False:
+    accepted = host.options.control_plane.kubelet_config.get("failCgroupV1") is False
+    if minor >= 35 and host.node.cgroup_version == 1 and not accepted:
         text = "its system has cgroup v1, with which a kubelet {0} does not start".format(wanted.series)
         fix = (
             "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
@@ -181,9 +181,13 @@ def _versions(host: Host, cluster: Dict[str, Any]) -> List[Problem]:
 
 
 def _containerd_version(host: Host, minor: int) -> List[Problem]:
-    state = host.containerd
-    needed, tested = at(CONTAINERD_NEEDED, minor), at(CONTAINERD_TESTED, minor)
-    package = package_name(state, host.containerd_options)
+    state, options = host.facts.containerd, host.options.containerd
+    needed = (2, 0) if minor >= 36 else (1, 6) if minor >= 26 else (0, 0)
+    package = package_name(state, options)
+    fix = "set containerd_package to a newer one (containerd.io of Docker's repository)"
+    if minor >= 36:
+        fix += ", or cluster_kubernetes_version to 1.35"
+    numbers = tuple(int(part) for part in re.findall(r"\d+", state.version)[:2])
     stays = not state.packages or package in state.packages
     there = _numbers(state.version)
     if there and stays:
@@ -216,29 +220,29 @@ def _containerd_fix(rows: Sequence[Since], there: Tuple[int, ...], minor: int) -
 
 def _swap(host: Host, components: Sequence[str]) -> List[Problem]:
     """Swap that stays on. In a container it belongs to the machine around it (see the component host)."""
-    off = host.system_options.disable_swap and "host" in components
-    if off or host.options.kubelet_config.get("failSwapOn") is False:
+    off = host.options.host.disable_swap and "host" in components
+    if off or host.options.control_plane.kubelet_config.get("failSwapOn") is False:
         return []
     fix = "set cluster_kubelet_config: {failSwapOn: false}, or let the role host switch it off (host_disable_swap)"
-    if host.system.swaps and not host.container:
-        text = "swap {0} is on, and stays so: the kubelet does not start".format(", ".join(host.system.swaps))
-        return [Problem("swap", text, fix, "warning" if host.system_options.disable_swap else "error")]
-    back = [device for _line, device in fstab_swaps(host.system.fstab)] + host.system.swap_units
+    if host.facts.host.swaps and not host.container:
+        text = "swap {0} is on, and stays so: the kubelet does not start".format(", ".join(host.facts.host.swaps))
+        return [Problem("swap", text, fix, "warning" if host.options.host.disable_swap else "error")]
+    back = [device for _line, device in fstab_swaps(host.facts.host.fstab)] + host.facts.host.swap_units
     if back:
         text = "swap {0} comes back at the next boot, and the kubelet won't start".format(", ".join(back))
         return [Problem("swap", text, fix, "warning")]
     return []
 
 
-def _ports(host: Host, first: str) -> List[Problem]:
+def _ports(host: Host) -> List[Problem]:
     if host.kubeadm.operation or host.kubeadm.phase != NONE:
         # What kubeadm left running is named by the rules about half-done runs.
         return []
-    api = host.options.bind_port if host.name == init_host else host.join_options.bind_port
+    api = host.options.control_plane.bind_port
     taken = []
     for port, what in sorted(ports.needed(host.control_plane, api).items()):
-        if port in host.ports.listening:
-            holder = host.ports.processes.get(str(port))
+        if port in host.facts.ports.listening:
+            holder = host.facts.ports.holders.get(str(port))
             taken.append("port {0} of {1} is taken{2}".format(port, what, " by " + holder if holder else ""))
     if not taken:
         return []
@@ -249,14 +253,14 @@ def _ports(host: Host, first: str) -> List[Problem]:
 def _network(host: Host) -> List[Problem]:
     node, found = host.node, []
     have = ", ".join(address.address for address in node.addresses) or "none"
-    wanted = host.options.node_address
+    wanted = host.options.control_plane.node_address
     if wanted and node.at(wanted) is None:
         text = "cluster_node_address {0} is not an address of this host".format(wanted)
         found.append(Problem("node_address", text, "give one of {0}".format(have)))
     if not wanted and not node.default_address:
         text = "has no default route, so kubeadm can't choose an address"
         found.append(Problem("default_route", text, "set cluster_node_address to one of {0}".format(have)))
-    if node.loopback_dns and not node.dns_servers and not host.options.kubelet_config.get("resolvConf"):
+    if node.loopback_dns and not node.dns_servers and not host.options.control_plane.kubelet_config.get("resolvConf"):
         text = "/etc/resolv.conf names only this machine ({0}): CoreDNS would ask itself".format(
             ", ".join(node.loopback_dns)
         )
@@ -267,14 +271,13 @@ def _network(host: Host) -> List[Problem]:
 
 def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
     """The container runtime, where this play does not bring it."""
-    sockets = (host.options.cri_socket, host.join_options.cri_socket)
-    if "containerd" in components or not all("containerd" in socket for socket in sockets):
+    if "containerd" in components or "containerd" not in host.options.control_plane.cri_socket:
         return []
-    if not host.containerd.version:
+    if not host.facts.containerd.version:
         text = "containerd is not installed, and this play does not install it"
         return [Problem("cri", text, "use the role kubestead.cluster.containerd before", "warning")]
-    if host.containerd.cri != "ok":
-        text = "containerd's CRI service does not work: {0}".format(host.containerd.cri)
+    if host.facts.containerd.cri != "ok":
+        text = "containerd's CRI service does not work: {0}".format(host.facts.containerd.cri)
         fix = "use the role kubestead.cluster.containerd before; it enables the cri plugin"
         return [Problem("cri", text, fix, "warning")]
     return []
@@ -304,11 +307,11 @@ def _leftovers(host: Host) -> List[Problem]:
 
 
 def _firewall(host: Host) -> List[Problem]:
-    if not host.environment.firewalls:
+    if not host.facts.surroundings.firewalls:
         return []
-    names = ", ".join(host.environment.firewalls)
+    names = ", ".join(host.facts.surroundings.firewalls)
     wanted = _HOST_PORTS[host.control_plane]
-    if host.cni_options.plugin == "calico":
+    if host.options.cni.plugin == "calico":
         wanted += ", " + _CALICO_PORTS
     text = "{0} is active and may filter what nodes and pods say to each other".format(names)
     fix = "open {0} to the other nodes and the pod range to all, or switch it off".format(wanted)
@@ -317,16 +320,16 @@ def _firewall(host: Host) -> List[Problem]:
 
 def _registries(host: Host) -> List[Problem]:
     """Registries that nothing answers for; behind a proxy a connection of our own tells nothing."""
-    if host.environment.proxied:
+    if host.facts.surroundings.proxied:
         return []
-    cni = host.cni_options
+    cni = host.options.cni
     wanted = reachability.registries(
-        host.options.image_repository, host.containerd_options, cni.plugin, cni.image_registry
+        host.options.control_plane.image_repository, host.options.containerd, cni.plugin, cni.image_registry
     )
     found = []
     for name, targets in wanted.items():
-        tried = {one: host.reach[one] for one in targets if one in host.reach}
-        if not tried or len(tried) < len(targets) or any(outcome == connect.OPEN for outcome in tried.values()):
+        tried = {one: host.facts.reach[one] for one in targets if one in host.facts.reach}
+        if not tried or len(tried) < len(targets) or any(outcome == reach.OPEN for outcome in tried.values()):
             continue
         said = ", ".join(
             "{0}: {1}".format(one, reachability.OUTCOME_TEXT.get(outcome, outcome)) for one, outcome in tried.items()
@@ -339,9 +342,9 @@ def _registries(host: Host) -> List[Problem]:
 
 def proxy_problems(host: Host, wanted: Sequence[str]) -> List[Problem]:
     """A proxy that the cluster's own addresses (ranges and node addresses) would be sent to."""
-    if not host.environment.proxied:
+    if not host.facts.surroundings.proxied:
         return []
-    missing = environment.uncovered(host.environment.no_proxy, wanted)
+    missing = surroundings.uncovered(host.facts.surroundings.no_proxy, wanted)
     if not missing:
         return []
     text = "a proxy is set for its programs, and no_proxy lacks {0}".format(", ".join(missing))

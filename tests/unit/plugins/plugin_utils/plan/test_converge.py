@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import Address, NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
@@ -20,10 +19,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import o
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host, Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts, Host, Options
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
 
-ALL = ["host", "kube_packages", "containerd", "control_plane", "join", "cni"]
+# What one machine needs for itself is tested on facts of real nodes.
+ALL = ["control_plane", "join", "cni"]
 HASH = "sha256:" + "a" * 64
 
 
@@ -60,15 +62,9 @@ def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host
     number = sum(map(ord, name)) % 200 + 1
     more = options.pop("addresses", ())
     options.setdefault("pod_cidr", "")
-    rest = {key: options.pop(key) for key in ("steps", "problems") if key in options}
-    return Host(
-        name,
-        name.startswith("cp"),
-        machine(number, *more),
-        kubeadm or bare(name),
-        ControlPlaneOptions(**options),
-        **rest,
-    )
+    runtime = ContainerdState(version="2.1.4", cri="ok")
+    facts = Facts(node=machine(number, *more), kubeadm=kubeadm or bare(name), containerd=runtime)
+    return Host(name, name.startswith("cp"), facts, Options(control_plane=ControlPlaneOptions(**options)))
 
 
 def plan(
@@ -76,25 +72,26 @@ def plan(
     outside: list[tuple[str, KubeadmState]] | None = None,
     components: list[str] | None = None,
     inventory: Inventory | None = None,
-) -> cluster.ClusterPlan:
+) -> Plan:
     whole = Inventory(
         [one.name for one in hosts if one.control_plane], [one.name for one in hosts if not one.control_plane]
     )
-    return cluster.plan_cluster(inventory or whole, hosts, outside or [], components or ALL)
+    others = [host(name, state) for name, state in outside or []]
+    return converge(Request(inventory or whole, hosts, components or ALL, others))
 
 
-def lines(result: cluster.ClusterPlan) -> list[str]:
+def lines(result: Plan) -> list[str]:
     return [finding.line() for finding in result.errors]
 
 
 def test_bare_hosts_the_first_control_plane_initialises_and_the_rest_join() -> None:
     result = plan([host("cp1"), host("w1"), host("w2")])
     assert not result.findings
-    assert (result.init_host, result.token_host, result.cni_host) == ("cp1", "cp1", "cp1")
+    assert (result.init_host, result.api_host) == ("cp1", "cp1")
     assert result.joins == ["w1", "w2"]
     assert [step.action for step in result.steps["cp1"]] == ["init"]
     assert result.steps["w2"][0].summary() == "join as worker (no kubelet.conf; not in the API)"
-    assert result.cluster["pod_cidr"] == "10.244.0.0/16"
+    assert result.cluster.pod_cidr == "10.244.0.0/16"
 
 
 def test_a_complete_cluster_asks_for_nothing() -> None:
@@ -102,14 +99,14 @@ def test_a_complete_cluster_asks_for_nothing() -> None:
     assert not result.findings
     assert (result.init_host, result.joins) == ("", [])
     assert result.steps == {"cp1": [], "w1": []}
-    assert result.cluster["exists"] is True
+    assert result.cluster.exists is True
 
 
 def test_a_new_worker_joins_with_the_control_plane_outside_the_limit() -> None:
     inventory = Inventory(["cp1"], ["w1", "w2"])
     result = plan([host("w2")], outside=[("cp1", live("cp1", "w1"))], inventory=inventory)
     assert not result.findings
-    assert (result.token_host, result.joins, result.init_host) == ("cp1", ["w2"], "")
+    assert (result.api_host, result.joins, result.init_host) == ("cp1", ["w2"], "")
 
 
 def test_a_limit_that_leaves_out_a_dead_control_plane_is_refused() -> None:
@@ -130,7 +127,7 @@ def test_a_second_control_plane_that_lives_answers_when_the_first_does_not() -> 
     ]
     result = plan(hosts)
     assert not result.errors
-    assert (result.token_host, result.joins) == ("cp2", ["w1"])
+    assert (result.api_host, result.joins) == ("cp2", ["w1"])
 
 
 def test_no_new_cluster_is_made_beside_one_that_is_down() -> None:
@@ -166,7 +163,7 @@ ANSWERS = replace(
 def test_an_init_of_ours_that_was_cut_off_goes_on_and_is_no_cluster_yet() -> None:
     result = plan([host("cp1", ANSWERS), host("w1")])
     assert not result.errors
-    assert (result.init_host, result.joins, result.cluster["exists"]) == ("cp1", ["w1"], False)
+    assert (result.init_host, result.joins, result.cluster.exists) == ("cp1", ["w1"], False)
     assert [step.summary() for step in result.steps["cp1"]] == [
         "continue cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase upload-config)"
     ]
@@ -235,7 +232,7 @@ def test_a_pod_range_a_host_lives_in_is_refused(where: str) -> None:
 def test_the_default_pod_range_moves_away_from_a_host_that_lives_there() -> None:
     result = plan([host("cp1"), host("w1", addresses=["10.244.7.9/24"])])
     assert not result.errors
-    assert result.cluster["pod_cidr"] == "10.245.0.0/16"
+    assert result.cluster.pod_cidr == "10.245.0.0/16"
 
 
 def test_a_service_range_a_host_lives_in_is_refused() -> None:
@@ -307,17 +304,3 @@ def test_a_node_somebody_removed_is_reported() -> None:
 def test_ranges_that_differ_from_the_running_cluster_are_refused() -> None:
     result = plan([host("cp1", live("cp1"), pod_cidr="10.10.0.0/16")])
     assert "cluster_pod_cidr is 10.10.0.0/16, but the cluster runs with 10.244.0.0/16" in lines(result)[0]
-
-
-def test_a_component_used_alone_sees_only_itself() -> None:
-    step, other = (
-        Step("containerd", "install", "containerd", "not installed"),
-        Step("host", "swapoff", "/dev/sda2", "on"),
-    )
-    one = host(
-        "w1", steps=[step, other], problems=[("kube_packages", Problem("repository", "unreachable", "reach it"))]
-    )
-    result = plan([one], components=["containerd"], inventory=Inventory())
-    assert not result.findings
-    assert result.steps["w1"] == [step]
-    assert not result.token_host

@@ -38,8 +38,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube im
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.bridge import BridgeOptions, BridgeState
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, Request
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.containerd.test_containerd import (
     OFFERED,
     carry_out,
@@ -71,11 +74,11 @@ def test_a_bare_control_plane_gets_a_kubeconfig_and_a_network_with_its_init() ->
         assert lines(plan.steps[name], "cni") == [
             "configure /etc/cni/net.d/10-kubestead.conflist (its pod range is known once it is in the cluster)"
         ]
-    assert plan.nodes_to_come == [
+    assert list(plan.joining_nodes) == [
         Node("a1", addresses=["10.213.0.38"], expected=True),
         Node("a2", addresses=["10.213.0.39"], expected=True),
     ]
-    assert plan.kubeadm == {"a1": "1.20.2", "a2": "1.20.2"}
+    assert [host.kubeadm_version for host in plan.hosts.values()] == ["1.20.2", "1.20.2"]
 
 
 def test_all_packages_come_in_one_transaction_where_both_roles_are_used() -> None:
@@ -84,7 +87,7 @@ def test_all_packages_come_in_one_transaction_where_both_roles_are_used() -> Non
     assert [step.component for step in transactions] == ["kube_packages"]
     assert transactions[0].target.split()[-1] == "containerd"
     assert transactions[0].data["specs"][-1] == "containerd"
-    assert plan.together == {"a1": ["containerd"], "a2": ["containerd"]}
+    assert [host.extra_packages for host in plan.hosts.values()] == [("containerd",), ("containerd",)]
     # What is held are the kube packages alone.
     assert "containerd" not in next(step.target for step in plan.steps["a2"] if step.action == "hold").split()
 
@@ -92,7 +95,7 @@ def test_all_packages_come_in_one_transaction_where_both_roles_are_used() -> Non
 def test_containerd_alone_is_installed_by_its_own_role() -> None:
     plan = judge(BARE, wanted=("host", "containerd"))
     assert [step.component for step in plan.steps["a2"] if step.action == "install"] == ["containerd"]
-    assert plan.together == {"a1": [], "a2": []}
+    assert [host.extra_packages for host in plan.hosts.values()] == [(), ()]
 
 
 def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None:
@@ -113,11 +116,11 @@ def test_a_control_plane_that_joins_anew_comes_back_with_another_range() -> None
     changes = {"c1": {"kubeadm.api.nodes": [*api["nodes"], node]}, "c3": {**cut_off, "kubeadm.admin_conf": True}}
     plan = judge(LIVE, changes)
     assert [step.action for step in plan.steps["c3"] if step.component == "join"] == ["clean", "join"]
-    assert [one.name for one in plan.nodes_to_come] == ["c3"]
+    assert [one.name for one in plan.joining_nodes] == ["c3"]
     assert "add route to the pods of c3 (c3 joins)" in lines(plan.steps["c1"], "cni")
     # A worker's Node stays where it is, with its range.
     plan = judge(LIVE, {**changes, "c3": {**cut_off, "kubeadm.admin_conf": False}})
-    assert plan.nodes_to_come == []
+    assert not plan.joining_nodes
     assert "add route to the pods of c3 (c3 joins)" not in lines(plan.steps["c1"], "cni")
 
 
@@ -169,14 +172,14 @@ def test_a_node_that_is_in_the_api_is_no_node_to_come() -> None:
     changes["c1"]["kubeadm.api.nodes"] = with_c3
     plan = judge(LIVE, changes)
     assert not plan.errors
-    assert plan.joins == ["c3"] and plan.nodes_to_come == []
+    assert plan.joins == ["c3"] and not plan.joining_nodes
     assert plan.steps["c1"] == plan.steps["c2"] == []
 
 
 def test_the_summary_says_what_happens_and_why_a_line_each() -> None:
     summary = judge(LIVE, limit={"c3"}).summary()
     assert "c3: join as worker (no kubelet.conf; not in the API)" in summary
-    assert cluster.ClusterPlan(steps={"c1": []}).summary() == ["c1: nothing to do"]
+    assert Plan("converge", hosts={"c1": HostPlan()}).summary() == ["c1: nothing to do"]
 
 
 # -- the kubeconfig
@@ -199,14 +202,14 @@ def test_a_control_plane_that_joins_gets_one_too() -> None:
     hosts = [
         dataclasses.replace(one, control_plane=True) if one.name == "c3" else one for one in _hosts({"c1": shared})
     ]
-    plan = cluster.plan_cluster(cluster.Inventory(["c1", "c3"], ["c2"]), hosts, [], ["control_plane", "join", "cni"])
+    plan = converge(Request(Inventory(["c1", "c3"], ["c2"]), hosts, ["control_plane", "join", "cni"]))
     assert plan.control_plane_joins == ["c3"]
     assert lines(plan.steps["c3"], "control_plane") == ["write kubeconfig /home/admin/.kube/config (no kubeconfig yet)"]
 
 
-def _hosts(changes: dict[str, Any]) -> list[cluster.Host]:
+def _hosts(changes: dict[str, Any]) -> list[Host]:
     return [
-        registry.host(name, name == "c1", changed(recorded(recording), changes.get(name, {})))
+        registry.read_host(name, name == "c1", changed(recorded(recording), changes.get(name, {})))
         for name, recording in LIVE.items()
     ]
 
@@ -235,7 +238,7 @@ def test_the_kubeadm_to_come_is_the_one_the_repository_has() -> None:
     assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.35.0"))["kubeadm"].startswith("1.35.0-")
     assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.34.9")) == {}
     there = from_dict(KubePackagesState, recorded("worker")["kube_packages"])
-    assert kube_plan.to_come(there, KubePackagesOptions(version="1.35.0")) == {}
+    assert kube_plan.planned_packages(there, KubePackagesOptions(version="1.35.0")) == {}
     coming = kubeadm.assume_version(KubeadmState(installed_version="1.20.2", config_api="v1beta2"), "1.35.0")
     assert (coming.installed_version, coming.config_api) == ("1.35.0", "v1beta4")
     assert kubeadm.assume_version(coming, "") == coming
@@ -244,9 +247,9 @@ def test_the_kubeadm_to_come_is_the_one_the_repository_has() -> None:
 def test_a_kubeadm_of_another_minor_does_not_forbid_an_init_that_comes_after_its_packages() -> None:
     old = {"kubeadm.installed_version": "1.19.0", "kubeadm.config_api": "v1beta2"}
     plan = judge(BARE, {"a1": old})
-    assert not plan.errors and plan.kubeadm["a1"] == "1.20.2"
+    assert not plan.errors and plan.hosts["a1"].kubeadm_version == "1.20.2"
     # Where the play installs no packages, kubeadm stays what it is.
-    assert judge(BARE, {"a1": old}, wanted=("control_plane",)).kubeadm["a1"] == "1.19.0"
+    assert judge(BARE, {"a1": old}, wanted=("control_plane",)).hosts["a1"].kubeadm_version == "1.19.0"
 
 
 def test_plugins_that_a_package_brings_are_not_missed() -> None:

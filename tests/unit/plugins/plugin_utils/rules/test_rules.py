@@ -11,16 +11,18 @@ import copy
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Inventory, Reading
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge as cluster
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Reading
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import components, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request, findings_result
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue as checks
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import clock_skew
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
@@ -61,30 +63,26 @@ def judge(
     wanted: tuple[str, ...] = registry.NAMES,
     limit: set[str] | None = None,
     inventory: Inventory | None = None,
-) -> cluster.ClusterPlan:
+) -> Plan:
     """The plan for recorded hosts; ``*`` changes all of them. Outside of ``limit`` only the control plane is asked."""
     facts = {}
     for name, recording in which.items():
         facts[name] = changed(recorded(recording), (changes or {}).get("*", {}))
         facts[name] = changed(facts[name], (changes or {}).get(name, {}))
     groups = Inventory([name for name in which if name in CONTROL], [name for name in which if name not in CONTROL])
-    hosts = [
-        registry.host(name, name in CONTROL, one, skip, wanted)
-        for name, one in facts.items()
-        if not limit or name in limit
-    ]
-    asked = [name for name in facts if limit and name in CONTROL - limit]
-    return cluster.plan_cluster(
-        inventory or groups,
-        hosts,
-        [registry.outside(name, facts[name]) for name in asked],
-        list(wanted),
-        skip,
-        [registry.host(name, True, facts[name]) for name in asked],
+    hosts = {name: registry.read_host(name, name in CONTROL, one) for name, one in facts.items()}
+    return converge(
+        Request(
+            inventory or groups,
+            [host for name, host in hosts.items() if not limit or name in limit],
+            wanted,
+            [host for name, host in hosts.items() if limit and name in CONTROL - limit],
+            skip,
+        )
     )
 
 
-def said(plan: cluster.ClusterPlan) -> list[tuple[str, str, str]]:
+def said(plan: Plan) -> list[tuple[str, str, str]]:
     return [(finding.host, finding.problem.check, finding.problem.level) for finding in plan.findings]
 
 
@@ -621,6 +619,14 @@ CASES = [
         {"containerd.other_dropins": ["99-mine.toml"], "containerd.effective_cri_disabled": True},
         "99-mine.toml disables the cri plugin; take that out",
     ),
+    Case(
+        "etcd_unhealthy",
+        "warning",
+        LIVE,
+        "c1",
+        {"kubeadm.etcd": {"healthy": False, "reason": "raft no leader", "url": "https://10.0.0.1:2379"}},
+        "its etcd member https://10.0.0.1:2379 is not healthy: raft no leader; see 'crictl logs'",
+    ),
     # what can't be skipped
     Case("options", "error", BARE, "a2", {"options.host.sysctls": {"nonsense": "1"}}, "host_sysctls has 'nonsense'"),
     Case(
@@ -629,7 +635,7 @@ CASES = [
         BARE,
         "all",
         {},
-        "cluster_pod_cidr has no default here",
+        "no default pod range is free: hosts have addresses in all of",
         {"a2": {"node.routes": ["10.240.0.0/12", "172.16.0.0/12", "100.64.0.0/10"]}},
     ),
     Case(
@@ -655,6 +661,14 @@ CASES = [
         "a1",
         {**PARTIAL, "kubeadm.finished": True, "kubeadm.role": "control_plane", "kubeadm.api.reason": "refused"},
         "its API server does not answer: refused",
+    ),
+    Case(
+        "containerd_member",
+        "error",
+        LIVE,
+        "c2",
+        {"options.containerd.package": "containerd.io", "containerd.packages": {"containerd": "1.7.24"}},
+        "the node runs containerd and is part of a cluster, containerd_package asks for containerd.io; set",
     ),
     Case(
         "foreign_node",
@@ -745,7 +759,7 @@ CASES = [
 ]
 
 
-def provoked(case: Case, skip: tuple[str, ...] = ()) -> cluster.ClusterPlan:
+def provoked(case: Case, skip: tuple[str, ...] = ()) -> Plan:
     changes = {name: dict(change) for name, change in case.others.items()}
     changes[case.host] = {**changes.get(case.host, {}), **case.change}
     return judge(case.which, changes, skip, case.components)
@@ -767,7 +781,7 @@ def test_a_skipped_check_stops_nothing_and_is_not_lost(case: Case) -> None:
     plan = provoked(case, (case.check,))
     assert said(plan) == [(case.host, case.check, "skipped")]
     assert plan.joins
-    assert registry.as_result(plan, case.components)["findings"][0]["level"] == "skipped"
+    assert findings_result(plan.findings)[0]["level"] == "skipped"
 
 
 def test_every_check_that_can_be_skipped_is_provoked_here() -> None:
@@ -834,10 +848,11 @@ def test_the_first_control_plane_must_be_there() -> None:
 
 
 def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def plan(*_arguments: Any) -> None:
+    def plan(*_arguments: Any, **_options: Any) -> None:
         raise KubesteadError("a surprise")
 
-    monkeypatch.setattr(registry.containerd_plan, "plan", plan)
+    broken = tuple(replace(one, plan=plan) if one.name == "containerd" else one for one in registry.COMPONENTS)
+    monkeypatch.setattr(components, "COMPONENTS", broken)
     found = judge(BARE)
     assert said(found) == [("a1", "component_plan", "error"), ("a2", "component_plan", "error")]
     assert "a surprise; nothing can be planned before that" in found.findings[0].line()

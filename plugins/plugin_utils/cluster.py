@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cluster that exists or will be made, as rules and planners see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster. ``exists`` is false where it is still to be made, with what the variables ask for.
+
+    ``version`` is that of its API servers, or what was requested. ``endpoint`` is empty where kubeadm was not given
+    one. Ranges are CIDRs, or one of each family separated by a comma. ``nodes`` are those in its API, by name.
+    """
+
+    exists: bool = False
+    version: str = ""
+    endpoint: str = ""
+    pod_cidr: str = ""
+    service_cidr: str = ""
+    dns_domain: str = ""
+    ca_cert_hash: str = ""
+    nodes: Sequence[Node] = field(default=(), repr=False)
+
+    def node(self, name: str) -> Optional[Node]:
+        """The Node of that name."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    @property
+    def variables(self) -> Dict[str, str]:
+        """The variables that the cluster settles for every host, by their names."""
+        return {
+            "cluster_pod_cidr": self.pod_cidr,
+            "cluster_service_cidr": self.service_cidr,
+            "cluster_endpoint": self.endpoint,
+            "cluster_dns_domain": self.dns_domain,
+        }
+
+    def public(self) -> Dict[str, Any]:
+        """The cluster as plain data, with no more than the names of its nodes."""
+        names = ("exists", "version", "endpoint", "pod_cidr", "service_cidr", "dns_domain")
+        return dict({name: getattr(self, name) for name in names}, nodes=[node.name for node in self.nodes])

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Decides what the cluster is, or will be: once, before anything is planned with it."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Sequence, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
+
+from ..cluster import Cluster
+from ..hosts import Host, Options
+from ..rules import cluster_rules
+
+COMPONENT = "cluster"
+
+DEFAULT_POD_CIDR = "10.244.0.0/16"
+# When a host has an address in the first range, the next one that is free is taken.
+POD_CIDR_CHOICES = (DEFAULT_POD_CIDR, "10.245.0.0/16", "10.246.0.0/16", "172.30.0.0/16", "100.72.0.0/16")
+
+
+def decide(hosts: Sequence[Host], reference: Optional[Host]) -> Tuple[Cluster, List[Finding]]:
+    """The cluster that ``reference``, a live control plane, knows; without one, the cluster that is to be made.
+
+    The findings are about ranges: variables that contradict the cluster, or no range that is free.
+    """
+    if reference:
+        cluster = existing(reference)
+        return cluster, _differences(hosts, cluster)
+    return _requested(hosts)
+
+
+def existing(reference: Host) -> Cluster:
+    """The cluster as a live control plane knows it."""
+    api = reference.kubeadm.api
+    config = api.config or ClusterConfig()
+    return Cluster(
+        exists=True,
+        version=api.server_version,
+        # kubeadm writes controlPlaneEndpoint only where it was asked for one.
+        endpoint=config.endpoint,
+        pod_cidr=config.pod_cidr,
+        service_cidr=config.service_cidr,
+        dns_domain=config.dns_domain,
+        ca_cert_hash=reference.kubeadm.ca_cert_hash,
+        nodes=tuple(api.nodes),
+    )
+
+
+def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
+    first = next((host.options for host in hosts if host.control_plane), hosts[0].options if hosts else Options())
+    options = first.control_plane
+    pod_cidr, findings = options.pod_cidr, []
+    if not pod_cidr:
+        pod_cidr = choose_pod_cidr(hosts, options.service_cidr)
+        if not pod_cidr:
+            text = "no default pod range is free: hosts have addresses in all of {0}".format(
+                ", ".join(POD_CIDR_CHOICES)
+            )
+            fix = "set cluster_pod_cidr to a range that none of your hosts uses"
+            findings.append(Finding("all", COMPONENT, Problem("pod_cidr_default", text, fix)))
+    cluster = Cluster(
+        version=options.kubernetes_version,
+        endpoint=options.endpoint,
+        pod_cidr=pod_cidr,
+        service_cidr=options.service_cidr,
+        dns_domain=options.dns_domain,
+    )
+    return cluster, findings
+
+
+def choose_pod_cidr(hosts: Sequence[Host], service_cidr: str) -> str:
+    """The first of the default ranges in which no host has an address; empty when hosts have some in each of them."""
+    try:
+        services = network.parse_cidrs("cluster_service_cidr", service_cidr)
+    except OptionError:
+        # The rules about options say so.
+        services = []
+    for choice in POD_CIDR_CHOICES:
+        pods = network.parse_cidrs("cluster_pod_cidr", choice)
+        used = [hit for host in hosts for hit in cluster_rules.host_overlaps(host, pods)]
+        if not used and not network.overlapping(pods, services):
+            return choice
+    return ""
+
+
+def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    """Ranges in the variables of hosts that are not those of the cluster."""
+    found = []
+    for host in hosts:
+        options = host.options.control_plane
+        if options.pod_cidr and cluster.pod_cidr and options.pod_cidr != cluster.pod_cidr:
+            text = "cluster_pod_cidr is {0}, but the cluster runs with {1}".format(options.pod_cidr, cluster.pod_cidr)
+            fix = "set it to {0}: a cluster's pod range can't be changed".format(cluster.pod_cidr)
+            found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
+        if options.service_cidr and cluster.service_cidr and options.service_cidr != cluster.service_cidr:
+            text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(
+                options.service_cidr, cluster.service_cidr
+            )
+            fix = "set it to {0}: a cluster's service range can't be changed".format(cluster.service_cidr)
+            found.append(Finding(host.name, COMPONENT, Problem("service_cidr_differs", text, fix)))
+    return found

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The inventory's groups, and what can be said of them alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+
+COMPONENT = "cluster"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The inventory's groups, complete, whatever the play is limited to."""
+
+    control_plane: Sequence[str] = ()
+    workers: Sequence[str] = ()
+
+
+def inventory_findings(inventory: Inventory) -> List[Finding]:
+    """What is wrong with the groups."""
+    found = []
+    if not inventory.control_plane:
+        fix = "put at least one host into the group control_plane (see inventories/example)"
+        found.append(Finding("all", COMPONENT, Problem("groups", "the group control_plane is empty", fix)))
+    elif not inventory.workers and len(inventory.control_plane) == 1:
+        fix = "put a host into the group workers, or remove the control plane's taint with cluster_node_taints: []"
+        text = "the group workers is empty: applications find no node that takes them"
+        found.append(Finding("all", COMPONENT, Problem("groups", text, fix, "warning")))
+    for name in sorted(set(inventory.control_plane) & set(inventory.workers)):
+        problem = Problem("groups", "is in both groups, control_plane and workers", "leave it in one of them")
+        found.append(Finding(name, COMPONENT, problem))
+    return found

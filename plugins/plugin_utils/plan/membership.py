@@ -1,0 +1,211 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who does what for the cluster: the control plane that answers for it, the one that initializes, the hosts that join.
+
+A cluster is made only where none was: never beside one that is merely down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join, operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, KubeadmState
+
+from ..cluster import Cluster
+from ..hosts import Host, names
+from .inventory import Inventory
+
+COMPONENT = "cluster"
+
+
+@dataclass(frozen=True)
+class Membership:
+    """``init_host`` initializes (empty when a cluster exists), ``api_host`` is the control plane that answers for it.
+
+    ``joining`` are the hosts that join, or whose join only has to be finished.
+    """
+
+    init_host: str = ""
+    api_host: str = ""
+    joining: Sequence[str] = ()
+
+
+def reference_control_plane(hosts: Sequence[Host], others: Sequence[Host]) -> Optional[Host]:
+    """The control plane whose view of the cluster counts: of the play or else of ``others``; None without a cluster.
+
+    One whose own API server is healthy comes first; without it, one that reaches another's.
+    """
+    controls = [host for host in hosts if host.control_plane] + list(others)
+    # An interrupted init has made no cluster yet, even where its API server answers.
+    live = [host for host in controls if host.kubeadm.api.live and not host.kubeadm.unfinished_init]
+    healthy = [host for host in live if not host.kubeadm.local_api.failed]
+    return next(iter(healthy or live), None)
+
+
+def membership(hosts: Sequence[Host], reference: Optional[Host]) -> Membership:
+    """Who initializes and who joins."""
+    exists = reference is not None
+    init_host = ""
+    if not exists:
+        controls = [host for host in hosts if host.control_plane]
+        begun = [host for host in controls if host.kubeadm.unfinished_init]
+        init_host = next(iter(names(begun or controls)), "")
+    joining = [host.name for host in hosts if host.name != init_host and is_joining(host, exists)]
+    return Membership(init_host, reference.name if reference else init_host, tuple(joining))
+
+
+def is_down(host: Host, cluster_exists: bool) -> bool:
+    """True for a control plane that was complete once, and whose own API server, or the endpoint, fails now.
+
+    One with an unfinished operation of this collection is continued instead, or removed and joined again where a
+    cluster is there to join.
+    """
+    state = host.kubeadm
+    if state.role != "control_plane" or not state.finished or state.unfinished_init:
+        return False
+    # The last phase of a join: it is a member, and whatever is wrong with it is no reason to remove it.
+    if state.unfinished_join and cluster_exists and state.reached != "mark-control-plane":
+        return False
+    return state.local_api.failed or not state.api.live
+
+
+def is_joining(host: Host, cluster_exists: bool) -> bool:
+    """True for a host that is to join, or whose join only lacks its end."""
+    if is_down(host, cluster_exists):
+        return False
+    return host.kubeadm.phase != DONE or join.join_left_marker(host.kubeadm)
+
+
+# -- findings
+
+
+def membership_findings(
+    inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster
+) -> List[Finding]:
+    """What is wrong with the membership of hosts, and what stands in the way of an init or a join."""
+    found = _unknown_operations(hosts) + _down(hosts, cluster) + _etcd(hosts, cluster)
+    found += _removed(hosts, cluster) if cluster.exists else _without_cluster(inventory, hosts)
+    for host in hosts:
+        if not operation.problems(host.kubeadm.operation) and not is_down(host, cluster.exists):
+            found += _kubeadm(host, planned, cluster)
+    return found + _endpoint(inventory, hosts, planned, cluster)
+
+
+def _unknown_operations(hosts: Sequence[Host]) -> List[Finding]:
+    return [
+        Finding(host.name, COMPONENT, problem)
+        for host in hosts
+        for problem in operation.problems(host.kubeadm.operation)
+    ]
+
+
+def _down(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    """Control planes that don't answer: a warning where another one does, for the cluster goes on without them."""
+    found = []
+    for host in hosts:
+        if not is_down(host, cluster.exists):
+            continue
+        fix = "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+        if not cluster.exists:
+            fix += "; a new cluster is not made beside an old one"
+        if host.kubeadm.local_api.failed or not host.kubeadm.local_api.url:
+            text = "is a control plane, but its API server does not answer: {0}".format(_cause(host.kubeadm))
+        else:
+            text = "its own API server is healthy, but the endpoint of the cluster fails: {0}".format(
+                host.kubeadm.api.reason
+            )
+            fix = "check the load balancer or virtual IP of cluster_endpoint, and how this host resolves the name"
+        level = "warning" if cluster.exists else "error"
+        found.append(Finding(host.name, "control_plane", Problem("api_down", text, fix, level)))
+    return found
+
+
+def _cause(state: KubeadmState) -> str:
+    if not state.local_api.failed:
+        return state.api.reason
+    etcd = "; its etcd member: {0}".format(state.etcd.reason) if state.etcd.failed else ""
+    return "{0}: {1}{2}".format(state.local_api.url, state.local_api.reason, etcd)
+
+
+def _etcd(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    """Members of etcd that are not healthy beside an API server that is."""
+    found = []
+    for host in hosts:
+        if host.member and host.kubeadm.etcd.failed and not is_down(host, cluster.exists):
+            text = "its etcd member {0} is not healthy: {1}".format(host.kubeadm.etcd.url, host.kubeadm.etcd.reason)
+            fix = "see 'crictl logs' of its etcd container; without most of its members etcd stops"
+            found.append(Finding(host.name, "control_plane", Problem("etcd_unhealthy", text, fix, "warning")))
+    return found
+
+
+def _removed(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    found = []
+    for host in hosts:
+        state = host.kubeadm
+        # The Node of an interrupted join may not be there yet.
+        if state.phase == DONE and not state.operation and cluster.node(state.node_name) is None:
+            text = "has joined (kubelet.conf is there), but the cluster has no node {0}".format(state.node_name)
+            fix = (
+                "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"
+            )
+            found.append(Finding(host.name, "join", Problem("node_removed", text, fix)))
+    return found
+
+
+def _without_cluster(inventory: Inventory, hosts: Sequence[Host]) -> List[Finding]:
+    """Without a control plane that answers, a cluster may be made only where there was none."""
+    controls = [host for host in hosts if host.control_plane]
+    if not controls:
+        text = "no control plane answers: asked {0}".format(", ".join(inventory.control_plane) or "none")
+        fix = "run site.yml without --limit first, or see why the API server is down"
+        return [Finding("all", "join", Problem("api_down", text, fix))]
+    if any(is_down(host, False) for host in controls):
+        return []
+    found = []
+    for host in hosts:
+        if host.kubeadm.phase == DONE and not host.control_plane:
+            text = "is a node of another cluster ({0}) already".format(host.kubeadm.server or "unknown endpoint")
+            fix = "run 'kubeadm reset' on this host if that cluster is gone, or take the host out of the inventory"
+            found.append(Finding(host.name, "join", Problem("foreign_node", text, fix)))
+    missing = [name for name in inventory.control_plane if name not in names(controls)]
+    if missing and inventory.control_plane[0] in missing:
+        text = "the first control plane {0} can't be reached or is left out".format(missing[0])
+        fix = "reach it or take it out of the group: it may hold the cluster already"
+        found.append(Finding("all", "control_plane", Problem("first_control_plane", text, fix)))
+    return found
+
+
+def _kubeadm(host: Host, planned: Membership, cluster: Cluster) -> List[Finding]:
+    """What is wrong with what kubeadm left on the host: for an init on the host that initializes, else for a join."""
+    if host.name == planned.init_host:
+        # The version of a kubeadm that is installed does not matter yet: the kube packages come first.
+        problems = [] if host.kubeadm.phase == NONE else init.problems(host.kubeadm, host.options.control_plane)
+        return [Finding(host.name, "control_plane", problem) for problem in problems if problem.level == "error"]
+    command = join_command(host, cluster)
+    return [Finding(host.name, "join", one) for one in join.problems(host.kubeadm, host.options.join, command)]
+
+
+def join_command(host: Host, cluster: Cluster) -> JoinCommand:
+    """What is known of the command a host will join with before there is a token."""
+    hashes = [cluster.ca_cert_hash] if cluster.exists else []
+    return JoinCommand(endpoint="", token="", ca_cert_hashes=hashes, control_plane=host.control_plane)
+
+
+def _endpoint(inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[Finding]:
+    """Several control planes need an endpoint, and one of them can't be added to a cluster without it."""
+    joins = [host for host in hosts if host.name in planned.joining and host.control_plane]
+    if len(inventory.control_plane) < 2 or not (planned.init_host or joins) or cluster.endpoint:
+        return []
+    if cluster.exists:
+        text = "this cluster was made without a shared endpoint and can't take a second control plane"
+        fix = "create the cluster again with cluster_endpoint set"
+        return [Finding("all", "join", Problem("endpoint", text, fix))]
+    text = "cluster_endpoint is not set, and there are {0} control planes".format(len(inventory.control_plane))
+    fix = "set cluster_endpoint to a name or address that leads to all of them, like k8s.example.org:6443"
+    return [Finding("all", COMPONENT, Problem("endpoint", text, fix))]

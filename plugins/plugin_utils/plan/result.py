@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of a run as a value, and as the result of a task for roles to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
+
+from ..cluster import Cluster
+from ..hosts import Host
+from .inventory import Inventory
+from .waves import waves_of
+
+_BEFORE_JOIN = ("host", "kube_packages", "containerd", "control_plane")
+_AFTER_JOIN = ("join", "cni")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a plan is made for.
+
+    ``hosts`` are those of the play; ``reference_control_planes`` were asked because the play holds no control plane.
+    ``components`` are the roles that the play uses. ``skip`` names checks whose findings stop nothing; ``findings`` are
+    about hosts that could not be read. ``network_images`` are what the pod network runs on every node.
+    """
+
+    inventory: Inventory
+    hosts: Sequence[Host]
+    components: Sequence[str]
+    reference_control_planes: Sequence[Host] = ()
+    skip: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+    network_images: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """What one host does.
+
+    ``kubeadm_version`` is the version of kubeadm once its packages are installed; ``extra_packages`` are installed in
+    one transaction with the kube packages; ``images`` can be pulled while the cluster is made. ``node_name`` is what
+    the host is or will be called in the API, ``joins_as`` is ``worker``, ``control_plane`` or empty. ``kubeconfig``
+    are the arguments of the module of that name where it has something to do. ``member`` is true where pods may run.
+    """
+
+    steps: Sequence[Step] = ()
+    kubeadm_version: str = ""
+    node_name: str = ""
+    extra_packages: Sequence[str] = ()
+    images: Sequence[str] = ()
+    joins_as: str = ""
+    initializes: bool = False
+    kubeconfig: Mapping[str, Any] = field(default_factory=dict)
+    member: bool = False
+
+    @property
+    def disruptive(self) -> bool:
+        """True for a member of a cluster that is disturbed: its pods, its kubelet or its runtime are."""
+        return self.member and any(step.disruptive for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of one operation: what was found, and what every host does, by its inventory name.
+
+    ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
+    cluster; ``joining_nodes`` are nodes that the API does not know yet, and will at the end.
+    """
+
+    operation: str
+    components: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+    hosts: Mapping[str, HostPlan] = field(default_factory=dict)
+    cluster: Cluster = Cluster()
+    init_host: str = ""
+    api_host: str = ""
+    joining_nodes: Sequence[Node] = ()
+
+    @property
+    def errors(self) -> List[Finding]:
+        """The findings that forbid a run."""
+        return [finding for finding in self.findings if finding.problem.level == "error"]
+
+    @property
+    def joins(self) -> List[str]:
+        """The hosts that join."""
+        return [name for name, host in self.hosts.items() if host.joins_as]
+
+    @property
+    def control_plane_joins(self) -> List[str]:
+        """The hosts that join as control planes."""
+        return [name for name, host in self.hosts.items() if host.joins_as == "control_plane"]
+
+    @property
+    def waves(self) -> List[List[str]]:
+        """The hosts, in groups that must be done one after the other; see :func:`waves_of`."""
+        return waves_of({name: host.disruptive for name, host in self.hosts.items()})
+
+    @property
+    def steps(self) -> Dict[str, List[Step]]:
+        """The steps of every host."""
+        return {name: list(host.steps) for name, host in self.hosts.items()}
+
+    def with_steps(self, name: str, steps: Sequence[Step]) -> Plan:
+        """The plan with more steps for one host."""
+        host = self.hosts[name]
+        return replace(self, hosts={**self.hosts, name: replace(host, steps=[*host.steps, *steps])})
+
+    def summary(self) -> List[str]:
+        """What will happen and why, one line a step: ``w2: join as worker (no kubelet.conf; not in the API)``."""
+        lines = []
+        for name, host in self.hosts.items():
+            lines += [f"{name}: {step.summary()}" for step in host.steps] or [f"{name}: nothing to do"]
+        return lines
+
+
+# -- the result
+
+
+def findings_result(findings: Sequence[Finding]) -> List[Dict[str, str]]:
+    """Findings as plain data."""
+    return [dict(to_dict(one.problem), host=one.host, component=one.component) for one in findings]
+
+
+def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
+    """The plan as the result of a task. ``network`` are the options that the pod network is applied with."""
+    waves = plan.waves
+    wave_of = {name: at for at, wave in enumerate(waves) for name in wave}
+    hosts = {name: dict(_host_result(plan, name, network), wave=wave_of[name]) for name in plan.hosts}
+    bridge = network.plugin == "bridge" and any(host["todo"].get("cni") for host in hosts.values())
+    return {
+        "changed": False,
+        "roles": list(plan.components),
+        "operation": plan.operation,
+        "findings": findings_result(plan.findings),
+        "summary": plan.summary(),
+        "cluster": plan.cluster.public(),
+        "init_host": plan.init_host,
+        "api_host": plan.api_host,
+        "joins": plan.joins,
+        "control_plane_joins": plan.control_plane_joins,
+        "joining_nodes": [{"name": node.name, "addresses": node.addresses} for node in plan.joining_nodes],
+        "pod_network": dict(to_dict(network), bridge=bridge),
+        "waves": waves,
+        "hosts": hosts,
+    }
+
+
+def _host_result(plan: Plan, name: str, network: CniOptions) -> Dict[str, Any]:
+    host = plan.hosts[name]
+    concerned = {step.component for step in host.steps}
+    todo = {component: component in concerned for component in plan.components}
+    # Calico is applied in every run; one host has to take the task.
+    takes_calico = name == (plan.api_host if plan.api_host in plan.hosts else next(iter(plan.hosts)))
+    calico = "cni" in plan.components and network.plugin == "calico" and takes_calico
+    cluster = plan.cluster.public()
+    del cluster["nodes"]
+    return {
+        "todo": todo,
+        "steps": [step.public() for step in host.steps],
+        "kubeadm_version": host.kubeadm_version,
+        "node_name": host.node_name,
+        "extra_packages": list(host.extra_packages),
+        "images": list(host.images),
+        "cluster": cluster,
+        "initializes": host.initializes,
+        "kubeconfig": dict(host.kubeconfig),
+        "joins_as": host.joins_as,
+        "idle_before_join": not host.images and not any(todo.get(component) for component in _BEFORE_JOIN),
+        "idle_after_join": not any(todo.get(component) for component in _AFTER_JOIN) and not calico,
+        "disruptive": host.disruptive,
+    }
