@@ -143,8 +143,8 @@ def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> 
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:
     """What control planes outside of the play registered, in a loop over their names."""
     results = outside.get("results") if isinstance(outside, Mapping) else None
-    answers = [item for item in results or [] if isinstance(item, Mapping) and item.get("kubeadm")]
-    return [(str(item["item"]), item) for item in answers]
+    answers = results if isinstance(results, (list, tuple)) else []
+    return [(str(one["item"]), one) for one in answers if isinstance(one, Mapping) and one.get("kubeadm")]
 
 
 def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import parse_cidrs
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
 
 from .hosts import Facts
 
@@ -118,6 +119,8 @@ def _check_addresses(facts: Facts) -> None:
     for at, one in enumerate(node.addresses):
         _check(ipaddress.ip_address, one.address, f"node.addresses[{at}].address")
         _check(ipaddress.ip_interface, one.network, f"node.addresses[{at}].network")
+    for target in facts.reach:
+        _check(connect.split, target, "reach")
     _check(ipaddress.ip_address, node.default_address, "node.default_address", optional=True)
     for at, route in enumerate(node.routes):
         _check(lambda text: ipaddress.ip_network(text, strict=False), route, f"node.routes[{at}]")

@@ -18,6 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import s
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import options as cni
 
+from ..facts import BrokenFacts
 from ..hosts import Host
 from ..rules.catalogue import apply_skip
 from .registry import COMPONENTS, Component
@@ -36,11 +37,15 @@ def packages(host: Host, components: Sequence[str]) -> Packages:
     usable = [name for name in components if name not in _broken(host)]
     if "kube_packages" not in usable:
         return Packages()
-    planned = kube_plan.planned_packages(host.facts.kube_packages, host.options.kube_packages)
-    # One transaction for all packages takes less time than two.
-    together = bool(planned) and "containerd" in usable
-    runtime = containerd_plan.planned_packages(host.facts.containerd, host.options.containerd) if together else []
-    return Packages(planned, runtime)
+    try:
+        planned = kube_plan.planned_packages(host.facts.kube_packages, host.options.kube_packages)
+        # One transaction for all packages takes less time than two.
+        together = bool(planned) and "containerd" in usable
+        runtime = containerd_plan.planned_packages(host.facts.containerd, host.options.containerd) if together else []
+        return Packages(planned, runtime)
+    except Exception:
+        # The plan of the component itself says so.
+        return Packages()
 
 
 def with_packages(host: Host, coming: Packages) -> Host:
@@ -69,12 +74,17 @@ def own_steps(
     for component in COMPONENTS:
         if not component.own or component.name not in components or component.name in _broken(host):
             continue
-        found = [apply_skip(problem, skip) for problem in _problems(component, host)]
-        if not any(problem.level == "error" for problem in found):
-            try:
+        found: List[Problem] = []
+        try:
+            found = [apply_skip(problem, skip) for problem in _problems(component, host)]
+            if not any(problem.level == "error" for problem in found):
                 steps += _plan(component, host, coming)
-            except KubesteadError as err:
-                found.append(Problem("component_plan", err.message, "nothing can be planned before that"))
+        except KubesteadError as err:
+            found.append(Problem("component_plan", err.message, "nothing can be planned before that"))
+        except Exception as err:
+            # A host may answer anything; that must not end the plan of the others.
+            cause = BrokenFacts("{0} can't be planned from it ({1})".format(component.name, type(err).__name__))
+            found.append(cause.finding(host.name).problem)
         findings += [Finding(host.name, component.name, problem) for problem in found]
     return steps, findings
 

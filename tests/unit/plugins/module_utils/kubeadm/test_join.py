@@ -314,6 +314,16 @@ def test_a_kubelet_whose_node_is_not_there_is_started_anew(machine: Machine, mon
     assert operation.observe(machine) is not None
 
 
+def test_a_control_plane_whose_join_reached_its_last_phase_is_not_removed() -> None:
+    """It is a member of the cluster and of etcd; its API server is down for another reason."""
+    begun = replace(BEGUN, control_plane=True)
+    member = replace(HALF_CONTROL_PLANE, operation=begun, finished=True, kubelet_conf=True)
+    assert join.leftovers_reason(replace(member, reached="control-plane"), CONTROL_PLANE)
+    member = replace(member, reached="mark-control-plane")
+    assert join.leftovers_reason(member, CONTROL_PLANE) == ""
+    assert [one.check for one in join.problems(member, JoinOptions(), CONTROL_PLANE)] == ["join.broken"]
+
+
 HALF_INIT = replace(HALF_CONTROL_PLANE, operation=INIT_BEGUN, reached="control-plane")
 
 

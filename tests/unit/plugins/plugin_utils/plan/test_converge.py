@@ -16,13 +16,16 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts, Host, Options
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import waves_of
 
 # What one machine needs for itself is tested on facts of real nodes.
 ALL = ["control_plane", "join", "cni"]
@@ -51,11 +54,16 @@ def joined(name: str) -> KubeadmState:
     )
 
 
+HEALTHY = Health(True, "", "https://192.0.2.1:6443")
+
+
 def live(*nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16") -> KubeadmState:
     config = ClusterConfig("1.36.2", endpoint, pod_cidr, "10.96.0.0/12", "cluster.local", "registry.k8s.io")
     members = [Node(name, ready=True, kubelet_version="1.36.2") for name in nodes]
     api = ClusterApi(live=True, server_version="1.36.2", config=config, nodes=members)
-    return KubeadmState(node_name="cp1", phase=DONE, role="control_plane", ca_cert_hash=HASH, finished=True, api=api)
+    return KubeadmState(
+        node_name="cp1", phase=DONE, role="control_plane", ca_cert_hash=HASH, finished=True, api=api, local_api=HEALTHY
+    )
 
 
 def host(name: str, kubeadm: KubeadmState | None = None, **options: Any) -> Host:
@@ -304,3 +312,100 @@ def test_a_node_somebody_removed_is_reported() -> None:
 def test_ranges_that_differ_from_the_running_cluster_are_refused() -> None:
     result = plan([host("cp1", live("cp1"), pod_cidr="10.10.0.0/16")])
     assert "cluster_pod_cidr is 10.10.0.0/16, but the cluster runs with 10.244.0.0/16" in lines(result)[0]
+
+
+# -- a control plane that is down beside another one
+
+DEAD = Health(False, "connection refused", "https://192.0.2.1:6443")
+
+
+def control(name: str, *nodes: str, local: Health = HEALTHY, **changes: Any) -> Host:
+    """A control plane that reaches the cluster at its endpoint."""
+    state = replace(live(*nodes, endpoint="k8s:6443"), node_name=name, local_api=local)
+    if local.failed:
+        state = replace(state, phase=PARTIAL, reached="mark-control-plane")
+    return host(name, replace(state, **changes), endpoint="k8s:6443")
+
+
+def said(result: Plan) -> list[tuple[str, str, str]]:
+    return [(one.host, one.problem.check, one.problem.level) for one in result.findings]
+
+
+def test_a_control_plane_that_is_dead_behind_the_endpoint_is_named_and_left_alone() -> None:
+    hosts = [control("cp1", "cp1", "cp2", local=DEAD), control("cp2", "cp1", "cp2"), host("w1")]
+    result = plan(hosts)
+    assert said(result) == [("cp1", "api_down", "warning")]
+    assert result.findings[0].line() == (
+        "cp1: is a control plane, but its API server does not answer: https://192.0.2.1:6443: connection refused; "
+        "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+    )
+    assert (result.api_host, result.joins, result.steps["cp1"]) == ("cp2", ["w1"], [])
+
+
+def test_the_cause_in_etcd_is_named_with_it() -> None:
+    etcd = Health(False, "raft no leader", "https://192.0.2.1:2379")
+    result = plan([control("cp1", "cp1", "cp2", local=DEAD, etcd=etcd), control("cp2", "cp1", "cp2")])
+    assert said(result) == [("cp1", "api_down", "warning")]
+    assert "connection refused; its etcd member: raft no leader; see" in result.findings[0].line()
+    alone = plan([control("cp1", "cp1", etcd=etcd)], inventory=Inventory(["cp1"], ["w1"]))
+    assert said(alone) == [("cp1", "etcd_unhealthy", "warning")]
+
+
+def test_the_only_one_of_a_play_that_is_dead_still_answers_for_the_cluster_through_the_endpoint() -> None:
+    result = plan([control("cp1", "cp1", "cp2", local=DEAD)], inventory=Inventory(["cp1", "cp2"], ["w1"]))
+    assert said(result) == [("cp1", "api_down", "warning")]
+    assert result.api_host == "cp1" and result.cluster.exists and not result.init_host
+
+
+def test_without_any_that_answers_it_is_an_error() -> None:
+    dead = control("cp1", "cp1", local=DEAD, api=ClusterApi(reason="https://k8s:6443 does not answer: unknown name"))
+    result = plan([dead, host("w1")])
+    assert said(result) == [("cp1", "api_down", "error")]
+    assert "https://192.0.2.1:6443: connection refused" in result.findings[0].line()
+    assert not result.init_host and not result.joins
+
+
+def test_an_endpoint_that_is_down_is_told_from_an_api_server_that_is() -> None:
+    api = ClusterApi(reason="https://k8s:6443 does not answer: connection refused")
+    result = plan([control("cp1", phase=PARTIAL, api=api), host("w1")])
+    assert said(result) == [("cp1", "api_down", "error")]
+    line = result.findings[0].line()
+    assert "its own API server is healthy, but the endpoint of the cluster fails: https://k8s:6443 does not" in line
+    assert "check the load balancer or virtual IP of cluster_endpoint" in line
+
+
+def test_a_control_plane_whose_join_reached_its_last_phase_is_never_removed() -> None:
+    """Its marker is left, and its API server is down: that is a member to repair."""
+    begun = Operation(operation.JOIN, began="2026-11-23T12:00:00Z", ca_cert_hashes=[HASH])
+    dead = control("cp2", "cp1", "cp2", local=DEAD, operation=begun)
+    result = plan([control("cp1", "cp1", "cp2"), dead])
+    assert said(result) == [("cp2", "api_down", "warning")]
+    assert (result.joins, result.steps["cp2"]) == ([], [])
+    # One that did not come so far is cleaned and joined again.
+    early = control("cp2", "cp1", local=DEAD, operation=begun, reached="control-plane", kubelet_conf=True)
+    result = plan([control("cp1", "cp1"), early])
+    assert (said(result), result.control_plane_joins) == ([], ["cp2"])
+    assert [step.action for step in result.steps["cp2"]] == ["clean", "join"]
+
+
+# -- the cluster is decided once
+
+
+def test_the_ranges_of_the_cluster_reach_every_component() -> None:
+    dual = "10.244.0.0/16,fd00:10:244::/56"
+    result = plan([host("cp1", live("cp1", pod_cidr=dual)), host("w1")])
+    assert result.cluster.pod_cidr == dual and not result.errors
+    settled = Options().with_variables(result.cluster.variables)
+    assert settled.host.pod_cidr == settled.control_plane.pod_cidr == settled.cni.pod_cidr == dual
+    assert settled.control_plane.service_cidr == "10.96.0.0/12"
+
+
+def test_a_planner_is_known_by_its_operation() -> None:
+    assert planners.PLANNERS[planners.DEFAULT] is converge
+    assert plan([host("cp1")]).operation == "converge"
+
+
+def test_waves_have_disturbed_members_one_by_one_after_all_others() -> None:
+    assert waves_of({"a": False, "b": True, "c": False, "d": True}) == [["a", "c"], ["b"], ["d"]]
+    assert waves_of({"a": True, "b": True}) == [["a"], ["b"]]
+    assert waves_of({"a": False}) == [["a"]] and waves_of({}) == []

@@ -37,12 +37,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube im
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.bridge import BridgeOptions, BridgeState
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, Request, as_result
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.containerd.test_containerd import (
     OFFERED,
     carry_out,
@@ -180,6 +181,87 @@ def test_the_summary_says_what_happens_and_why_a_line_each() -> None:
     summary = judge(LIVE, limit={"c3"}).summary()
     assert "c3: join as worker (no kubelet.conf; not in the API)" in summary
     assert Plan("converge", hosts={"c1": HostPlan()}).summary() == ["c1: nothing to do"]
+
+
+# -- the cluster that is decided once
+
+
+def test_a_dual_stack_cluster_keeps_ipv6_forwarding_when_the_variable_is_emptied() -> None:
+    """The README allows to empty it: a cluster keeps the range that it was made with."""
+    dual = "10.244.0.0/16,fd00:10:244::/56"
+
+    def facts(pod_cidr: str) -> dict[str, dict[str, Any]]:
+        options = {f"options.{name}.pod_cidr": pod_cidr for name in ("host", "control_plane", "cni")}
+        return {"*": options, "c1": {"kubeadm.api.config.pod_cidr": dual}}
+
+    def file_of(plan: Plan, name: str) -> str:
+        return "".join(step.after for step in plan.steps[name] if step.target == host.SYSCTL_FILE)
+
+    written = file_of(judge(LIVE, facts(dual), wanted=("host",)), "c2")
+    assert "net.ipv6.conf.all.forwarding = 1" in written
+    emptied = facts("")
+    live = {**recorded("worker")["host"]["sysctls"], "net.ipv6.conf.all.forwarding": "1"}
+    emptied["c2"] = {"host.sysctl_file": written, "host.sysctls": live}
+    plan = judge(LIVE, emptied, wanted=("host",))
+    assert plan.steps["c2"] == [], "a node keeps its forwarding"
+    assert file_of(plan, "c3") == written, "a new node gets it"
+
+
+# -- disruption
+
+
+def test_members_whose_runtime_restarts_go_one_by_one() -> None:
+    edited = {"containerd.config": lambda config: json.loads(json.dumps(config).replace("pause:3.10.1", "pause:3.9"))}
+    plan = judge(LIVE, {"c1": edited, "c2": edited, "c3": edited})
+    for name in ("c1", "c2"):
+        assert [step.disruptive for step in plan.steps[name] if step.action == "restart"] == [True], name
+    # c3 is no member: nobody's pods run there.
+    assert {name: one.disruptive for name, one in plan.hosts.items()} == {"c1": True, "c2": True, "c3": False}
+    assert plan.waves == [["c3"], ["c1"], ["c2"]]
+    result = as_result(plan, CniOptions(plugin="bridge"))
+    assert [result["hosts"][name]["wave"] for name in LIVE] == [1, 2, 0]
+    assert [result["hosts"][name]["disruptive"] for name in LIVE] == [True, True, False]
+    (restart,) = [step for step in result["hosts"]["c1"]["steps"] if step["action"] == "restart"]
+    assert restart["disruptive"] is True
+
+
+def test_what_disturbs_nobody_is_done_everywhere_at_once() -> None:
+    plan = judge(LIVE, {"*": {"kube_packages.enabled": False}})
+    assert all(plan.steps.values()) and plan.waves == [list(LIVE)]
+
+
+def test_a_runtime_that_does_not_run_is_not_disturbed() -> None:
+    stopped = {"containerd.active": False}
+    plan = judge(LIVE, {"c2": stopped})
+    assert [step.disruptive for step in plan.steps["c2"] if step.action == "restart"] == [False]
+
+
+# -- the result
+
+
+def test_the_result_has_what_roles_read() -> None:
+    result = as_result(judge(LIVE), CniOptions(plugin="bridge"))
+    assert (result["operation"], result["roles"]) == ("converge", list(registry.NAMES))
+    assert (result["api_host"], result["init_host"], result["joins"]) == ("c1", "", ["c3"])
+    assert result["cluster"]["nodes"] == ["c1", "c2"] and result["cluster"]["exists"] is True
+    assert result["pod_network"]["bridge"] is True and result["pod_network"]["plugin"] == "bridge"
+    assert result["joining_nodes"] == [{"name": "c3", "addresses": [recorded("newcomer")["node"]["default_address"]]}]
+    new = result["hosts"]["c3"]
+    assert new["todo"]["join"] is True and new["joins_as"] == "worker" and new["node_name"] == "c3"
+    assert new["idle_before_join"] is False and new["idle_after_join"] is False
+    member = result["hosts"]["c1"]
+    assert (member["idle_before_join"], member["idle_after_join"], member["joins_as"]) == (True, False, "")
+    assert "nodes" not in member["cluster"] and member["cluster"]["pod_cidr"] == "10.244.0.0/16"
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_a_host_with_nothing_to_do_is_idle_unless_it_applies_calico() -> None:
+    there = {name: which for name, which in LIVE.items() if name != "c3"}
+    plan = judge(there)
+    bridge_result = as_result(plan, CniOptions(plugin="bridge"))
+    assert all(one["idle_before_join"] and one["idle_after_join"] for one in bridge_result["hosts"].values())
+    calico = as_result(plan, CniOptions(plugin="calico"))["hosts"]
+    assert [calico[name]["idle_after_join"] for name in there] == [False, True]
 
 
 # -- the kubeconfig

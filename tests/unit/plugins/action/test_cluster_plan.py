@@ -1,0 +1,237 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""cluster_plan on the control machine: what it takes from the variables of a play, what it returns, how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
+from ansible_collections.kubestead.cluster.plugins.modules import cluster_plan as module
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, as_result
+from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import (
+    BARE,
+    LIVE,
+    changed,
+    recorded,
+)
+
+
+class Shown:
+    """What a user sees."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.lines: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def display(self, text: str, color: str = "") -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    found = Shown()
+    monkeypatch.setattr(cluster_plan, "display", found)
+    monkeypatch.setattr(cluster_plan.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+    return found
+
+
+def variables(facts: dict[str, Any], playing: list[str] | None = None, outside: Any = None) -> dict[str, Any]:
+    """The variables of a play over hosts that registered these facts; a1 and c1 are control planes."""
+    controls = [name for name in facts if name in ("a1", "c1")]
+    return {
+        "groups": {"control_plane": controls, "workers": [name for name in facts if name not in controls]},
+        "ansible_play_hosts": playing or list(facts),
+        "hostvars": {name: {"preflight_observed": one} for name, one in facts.items()},
+        "ansible_play_name": "Plan",
+        "ansible_play_role_names": [],
+        "preflight_outside": outside,
+    }
+
+
+def run(task_vars: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    action = cluster_plan.ActionModule.__new__(cluster_plan.ActionModule)
+    action._task = SimpleNamespace(args=arguments)
+    action._loader = SimpleNamespace(get_basedir=lambda: "/nowhere")
+    return action.run(task_vars=task_vars)
+
+
+def facts_of(which: dict[str, str], **changes: Any) -> dict[str, Any]:
+    return {name: changed(recorded(recording), changes.get(name, {})) for name, recording in which.items()}
+
+
+def test_a_play_over_bare_machines(shown: Shown) -> None:
+    result = run(variables(facts_of(BARE)))
+    assert (result["init_host"], result["api_host"], result["joins"]) == ("a1", "a1", ["a2"])
+    assert result["play"] == ["Plan", []] and result["changed"] is False
+    assert result["hosts"]["a1"]["initializes"] is True
+    assert result["hosts"]["a1"]["kubeconfig"]["endpoint"] == recorded(BARE["a1"])["node"]["default_address"]
+    assert result["hosts"]["a2"]["kubeconfig"] == {}
+    assert any("  a2  join: join as worker (no kubelet.conf; not in the API)" in line for line in shown.lines)
+    assert not shown.warnings and json.dumps(result)
+
+
+def test_a_complete_cluster_has_nothing_to_do(shown: Shown) -> None:
+    there = {name: which for name, which in LIVE.items() if name != "c3"}
+    result = run(variables(facts_of(there, c1={"options.kubeconfig.copy_to": ""})))
+    assert shown.lines == ["  c1  nothing to do", "  c2  nothing to do"]
+    assert result["summary"] == ["c1: nothing to do", "c2: nothing to do"]
+
+
+def test_a_limit_asks_the_control_planes_outside(shown: Shown) -> None:
+    facts = facts_of(LIVE)
+    outside = {"results": [{"item": "c1", **facts["c1"]}, {"item": "c9", "unreachable": True}, "nonsense"]}
+    result = run(variables(facts, ["c3"], outside))
+    assert (list(result["hosts"]), result["api_host"], result["joins"]) == (["c3"], "c1", ["c3"])
+    with pytest.raises(AnsibleActionFail, match="no control plane answers"):
+        run(variables(facts, ["c3"], {"results": [{"item": "c1", "unreachable": True}]}))
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], "x", {"results": None}, {"results": 7}])
+def test_a_play_that_asked_nobody_outside(shown: Shown, nothing: Any) -> None:
+    assert run(variables(facts_of(BARE), outside=nothing))["init_host"] == "a1"
+
+
+def test_all_errors_are_in_one_failure_with_the_findings_beside(shown: Shown) -> None:
+    facts = facts_of(BARE, a1={"node.cpus": 1, "node.memory_mb": 512}, a2={"surroundings.firewalls": ["ufw"]})
+    with pytest.raises(AnsibleActionFail) as caught:
+        run(variables(facts))
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("2 problems, nothing was changed:")
+    assert [line.split(";")[0] for line in lines[1:3]] == [
+        "  a1: has 1 CPU, a control plane needs 2",
+        "  a1: has 512 MB of memory, a control plane needs 1700",
+    ]
+    assert {(one["host"], one["check"], one["level"]) for one in caught.value.result["findings"]} == {
+        ("a1", "cpus", "error"),
+        ("a1", "memory", "error"),
+        ("a2", "firewall", "warning"),
+    }
+    assert [line.split(" is active")[0] for line in shown.warnings] == ["a2: ufw"] and not shown.lines
+
+
+def test_hosts_with_one_problem_share_a_line(shown: Shown) -> None:
+    run(variables(facts_of(LIVE, c1={"host.container": False}, c2={"host.container": False})))
+    assert [line.split(":")[0] for line in shown.warnings] == ["c1, c2"]
+
+
+def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
+    task_vars = variables(facts_of(BARE, a1={"node.cpus": 1}))
+    result = run(task_vars, skip_checks=["cpus"])
+    assert result["findings"][0]["level"] == "skipped"
+    assert [line for line in shown.lines if line.startswith("  skipped  a1: has 1 CPU")]
+    assert run(task_vars, skip_checks="cpus")["joins"] == ["a2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            {"components": ["host", "flannel"]},
+            "components names 'flannel', which is not a component; give some of host",
+        ),
+        ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; give one of converge"),
+        ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
+    ],
+)
+def test_arguments_that_are_wrong_are_named(shown: Shown, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(AnsibleActionFail) as caught:
+        run(variables(facts_of(BARE)), **arguments)
+    assert text in str(caught.value)
+
+
+def test_only_the_components_of_the_play_are_planned(shown: Shown) -> None:
+    result = run(variables(facts_of(BARE)), components=["host"])
+    assert result["roles"] == ["host"] and set(result["hosts"]["a1"]["todo"]) == {"host"}
+    assert {step["component"] for step in result["hosts"]["a1"]["steps"]} <= {"host"}
+    assert not result["init_host"] and not result["joins"]
+
+
+def test_an_operation_has_its_own_planner(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = []
+
+    def planner(request: Any) -> Any:
+        requests.append(request)
+        return planners.PLANNERS["converge"](request)
+
+    monkeypatch.setitem(planners.PLANNERS, "other", planner)
+    run(variables(facts_of(BARE)), operation="other")
+    assert [host.name for host in requests[0].hosts] == ["a1", "a2"]
+
+
+# -- hosts are not trusted
+
+
+def test_a_host_that_reports_nonsense_gets_a_finding_and_the_others_are_planned(shown: Shown) -> None:
+    facts = facts_of(LIVE, c2={"node.addresses": "x"}, c3={"node.cpus": {}, "clock": 7})
+    with pytest.raises(AnsibleActionFail) as caught:
+        run(variables(facts))
+    found = [(one["host"], one["check"]) for one in caught.value.result["findings"]]
+    assert found == [("c2", "broken_facts"), ("c3", "broken_facts")]
+    assert "c2: what this host reported can't be used: node.addresses is str, not a list" in str(caught.value)
+
+
+@pytest.mark.parametrize("facts", [None, 7, "x", [], {}, {"options": 7}, {"failed": True, "msg": "x"}])
+def test_a_host_that_registered_nothing_is_not_part_of_the_plan(shown: Shown, facts: Any) -> None:
+    task_vars = variables({**facts_of(BARE), "w9": facts})
+    assert list(run(task_vars)["hosts"]) == ["a1", "a2"]
+
+
+def test_a_host_that_was_not_observed_because_of_its_variables_says_so(shown: Shown) -> None:
+    wrong = {"options": {"cni": {"plugin": "flannel"}}, "problems": []}
+    with pytest.raises(AnsibleActionFail, match="w9: cni_plugin is 'flannel'"):
+        run(variables({**facts_of(BARE), "w9": wrong}))
+
+
+# -- what only this machine knows
+
+
+def test_the_copy_of_the_kubeconfig_is_a_step_of_the_host_that_answers(shown: Shown, tmp_path: Path) -> None:
+    copy = tmp_path / "kubeconfig"
+    wanted = {"options.kubeconfig.copy_to": str(copy)}
+    result = run(variables(facts_of(BARE, a1=wanted, a2=wanted)))
+    assert f"a1: write kubeconfig {copy} (no kubeconfig yet)" in result["summary"]
+    assert not [line for line in result["summary"] if line.startswith("a2: write kubeconfig")]
+    assert result["hosts"]["a1"]["kubeconfig"]["copy_to"] == str(copy)
+
+
+def test_a_calico_manifest_that_is_missing_is_found_before_anything_is_changed(shown: Shown) -> None:
+    calico = {"options.cni.plugin": "calico", "options.cni.calico_manifest": "/nowhere/calico.yaml"}
+    with pytest.raises(AnsibleActionFail) as caught:
+        run(variables(facts_of(BARE, a1=calico, a2=calico)))
+    assert [(one["host"], one["check"]) for one in caught.value.result["findings"]] == [("all", "cni.manifest")]
+
+
+def test_the_options_of_the_pod_network_are_those_of_the_control_plane(shown: Shown) -> None:
+    facts = facts_of(LIVE, c1={"options.cni.mtu": 1400})
+    assert run(variables(facts))["pod_network"]["mtu"] == 1400
+    # Outside of the play only the variables of the inventory are known.
+    task_vars = variables(facts, ["c3"], {"results": [{"item": "c1", **facts["c1"]}]})
+    task_vars["hostvars"]["c1"] = {"cni_mtu": 1300, "cni_plugin": "bridge"}
+    assert run(task_vars)["pod_network"]["mtu"] == 1300
+    task_vars["hostvars"]["c1"] = {"cni_mtu": "x"}
+    with pytest.raises(AnsibleActionFail, match="c1: cni_mtu is 'x'"):
+        run(task_vars)
+
+
+def test_the_arguments_of_the_action_are_those_of_the_documentation() -> None:
+    assert set(yaml.safe_load(module.DOCUMENTATION)["options"]) == set(cluster_plan.ActionModule._VALID_ARGS)
+    documented = set(yaml.safe_load(module.RETURN)) - {"play"}
+    result = as_result(Plan("converge", registry.NAMES, hosts={"w1": HostPlan()}), CniOptions())
+    assert set(result) - {"changed"} == documented
+    of_host = yaml.safe_load(module.RETURN)["hosts"]["contains"]
+    assert set(result["hosts"]["w1"]) == set(of_host)
