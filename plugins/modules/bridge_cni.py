@@ -23,29 +23,12 @@ author:
 options:
   nodes:
     description:
-      - All nodes of the cluster, as M(kubestead.cluster.cluster_nodes_info) returns them in C(pod_network).
+      - All nodes of the cluster, as M(kubestead.cluster.cluster_nodes_info) returns them, best in C(pod_network). Each
+        needs a C(name); C(pod_cidrs), C(addresses) and, for a node that joins later in a dry run, C(expected) are read
+        as well.
     type: list
     elements: dict
     required: true
-    suboptions:
-      name:
-        description: The node's name.
-        type: str
-        required: true
-      pod_cidrs:
-        description: Its pod range, or one of each family.
-        type: list
-        elements: str
-        default: []
-      addresses:
-        description: Its addresses.
-        type: list
-        elements: str
-        default: []
-      expected:
-        description: Whether the node is still to join; it has no pod range yet. For dry runs alone.
-        type: bool
-        default: false
   pod_cidr:
     description: The range of all pods, or one of each family separated by a comma.
     type: str
@@ -108,12 +91,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network impo
 
 def argument_spec() -> Dict[str, Any]:
     """The module's options."""
-    node = {
-        "name": {"type": "str", "required": True},
-        "pod_cidrs": {"type": "list", "elements": "str", "default": []},
-        "addresses": {"type": "list", "elements": "str", "default": []},
-        "expected": {"type": "bool", "default": False},
-    }
     return {
         "nodes": {"type": "list", "elements": "dict", "required": True},
         "pod_cidr": {"type": "str", "required": True},
@@ -126,10 +103,9 @@ def argument_spec() -> Dict[str, Any]:
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out."""
     params = module.params
-    nodes = [
-        kube_nodes.Node(node["name"], node["pod_cidrs"], node["addresses"], expected=node["expected"])
-        for node in params["nodes"]
-    ]
+    if not all(node.get("name") for node in params["nodes"]):
+        raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")
+    nodes = [from_dict(kube_nodes.Node, node) for node in params["nodes"]]
     options = bridge.BridgeOptions(
         params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
     )

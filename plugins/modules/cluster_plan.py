@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_plan
-short_description: Validate the observed hosts and plan each one's steps
+short_description: Judges what was observed of all hosts and plans what each of them needs
 version_added: 0.1.0
 description:
   - Runs on the control machine, without a connection, once for all hosts of a play. Reads what
@@ -65,8 +65,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 roles:
-  description: The components (roles) that were planned for.
-  returned: always
+  description: The components (roles) that were planned.
+  returned: success
   type: list
   elements: str
 operation:
@@ -75,70 +75,136 @@ operation:
   type: str
   sample: converge
 findings:
-  description: What was found.
+  description: Problems, with those that O(skip_checks) names.
   returned: always
   type: list
   elements: dict
   contains:
     host:
-      description: The inventory name of the host, or V(all).
+      description: The host; V(all) if the inventory itself is meant.
+      returned: always
       type: str
     component:
-      description: The component that is concerned, or V(cluster).
+      description: The component that found the problem, or V(cluster).
+      returned: always
       type: str
     check:
-      description: The name of the check; docs/preflight.md lists all.
+      description: The name of the check, as in docs/preflight.md.
+      returned: always
       type: str
     level:
       description: V(error), V(warning) or V(skipped).
+      returned: always
       type: str
     message:
       description: What is wrong.
+      returned: always
       type: str
     fix:
       description: What to do about it.
+      returned: always
       type: str
+hosts:
+  description: What each host has to do. The keys are the names of the hosts of the play.
+  returned: success
+  type: dict
+  contains:
+    todo:
+      description: For each component whether it has a step.
+      returned: always
+      type: dict
+      sample: {"host": true, "containerd": false}
+    steps:
+      description:
+        - The steps in order, each with C(component), C(action), C(target), C(reason), and C(disruptive), whether it
+          disturbs the pods of a node.
+      returned: always
+      type: list
+      elements: dict
+      sample:
+        - component: containerd
+          action: restart
+          target: containerd.service
+          reason: SystemdCgroup false -> true
+          disruptive: true
+    kubeadm_version:
+      description: The version of kubeadm after the packages are installed.
+      returned: always
+      type: str
+    node_name:
+      description: The name of the Node, now or after the join.
+      returned: always
+      type: str
+    extra_packages:
+      description: The packages that are installed in one transaction with those of Kubernetes.
+      returned: always
+      type: list
+      elements: str
+    images:
+      description: The images that a joining host pulls while its cluster is created.
+      returned: always
+      type: list
+      elements: str
+    cluster:
+      description: The same as RV(cluster), without C(nodes).
+      returned: always
+      type: dict
+    initializes:
+      description: Whether the host initializes the cluster.
+      returned: always
+      type: bool
+    kubeconfig:
+      description: The options of M(kubestead.cluster.kubeconfig) on a control plane that has one to write; else empty.
+      returned: always
+      type: dict
+    joins_as:
+      description: V(control_plane), V(worker), or empty.
+      returned: always
+      type: str
+    idle_before_join:
+      description: Whether the host has nothing to do until nodes join.
+      returned: always
+      type: bool
+    idle_after_join:
+      description: Whether the host has nothing to do from the joins on.
+      returned: always
+      type: bool
+    disruptive:
+      description: Whether the host is a node of a cluster and one of its steps disturbs its pods.
+      returned: always
+      type: bool
+    wave:
+      description: The place of its group in RV(waves), from 0 on.
+      returned: always
+      type: int
+waves:
+  description:
+    - The hosts in groups that must be done one after the other. Nodes of a cluster whose pods are disturbed come last,
+      one by one; the first group has all other hosts.
+  returned: success
+  type: list
+  elements: list
+  sample: [[cp1, w3], [w1], [w2]]
 summary:
   description: The steps of all hosts, one line each.
   returned: success
   type: list
   elements: str
   sample: ["w2: join as worker (no kubelet.conf; not in the API)"]
-cluster:
-  description: The cluster that exists or will be made.
-  returned: success
-  type: dict
-  contains:
-    exists:
-      description: Whether there is one already.
-      type: bool
-    version:
-      description: The version of its API servers, or the one that is requested.
-      type: str
-    endpoint:
-      description: The address that leads to its control planes; empty where it has none.
-      type: str
-    pod_cidr:
-      description: The range of its pods, or one of each family separated by a comma.
-      type: str
-    service_cidr:
-      description: The range of its Services.
-      type: str
-    dns_domain:
-      description: Its DNS domain.
-      type: str
-    nodes:
-      description: The names of its nodes.
-      type: list
-      elements: str
 init_host:
-  description: The host that initializes the cluster; empty when one exists.
+  description: The host that initializes the cluster; empty if there is a cluster.
   returned: success
   type: str
 api_host:
-  description: The control plane that answers for the cluster.
+  description: The control plane whose API server is asked; empty if none answers.
   returned: success
   type: str
+pod_network:
+  description:
+    - The options of the role P(kubestead.cluster.cni#role), without the prefix C(cni_), and C(bridge), whether a host
+      has to set up the pod network V(bridge).
+  returned: success
+  type: dict
 joins:
   description: The hosts that join.
   returned: success
@@ -150,75 +216,57 @@ control_plane_joins:
   type: list
   elements: str
 joining_nodes:
-  description: The nodes (C(name), C(addresses)) that the API does not know yet and will know at the end of the run.
+  description: The Nodes that will exist after the joins and do not exist yet.
   returned: success
   type: list
   elements: dict
-pod_network:
-  description: The options of the pod network on RV(api_host), and C(bridge), whether to set up the bridge network.
-  returned: success
-  type: dict
-waves:
-  description:
-    - The hosts in groups that must be done one after the other. Members of a cluster whose pods are disturbed come
-      last, one by one; the first group has all others.
-  returned: success
-  type: list
-  elements: list
-  sample: [[cp1, w3], [w1], [w2]]
-hosts:
-  description: What each host does, by its inventory name.
-  returned: success
-  type: dict
   contains:
-    todo:
-      description: For each component whether there is something to do.
-      type: dict
-    steps:
-      description: The steps; each has C(component), C(action), C(target), C(reason) and C(disruptive).
-      type: list
-      elements: dict
-    kubeadm_version:
-      description: The version of kubeadm once its packages are installed.
+    name:
+      description: The name of the Node.
+      returned: always
       type: str
-    node_name:
-      description: What the host is or will be called in the API.
-      type: str
-    extra_packages:
-      description: What is installed in one transaction with the kube packages.
+    addresses:
+      description: Its addresses.
+      returned: always
       type: list
       elements: str
-    images:
-      description: What a host that joins can pull while its cluster is made.
-      type: list
-      elements: str
-    cluster:
-      description: The same as RV(cluster), without its nodes.
-      type: dict
-    initializes:
-      description: Whether it is RV(init_host).
-      type: bool
-    kubeconfig:
-      description: The arguments of M(kubestead.cluster.kubeconfig) where it has something to do; else empty.
-      type: dict
-    joins_as:
-      description: V(worker), V(control_plane), or empty for a host that does not join.
-      type: str
-    idle_before_join:
-      description: Whether it has nothing to do until hosts join.
-      type: bool
-    idle_after_join:
-      description: Whether it has nothing to do from the joins on.
-      type: bool
-    disruptive:
-      description: Whether it is a member of a cluster and one of its steps disturbs its pods.
-      type: bool
-    wave:
-      description: The place of its group in RV(waves), from 0 on.
-      type: int
 play:
-  description: The play that the plan is good for - its name and its roles.
+  description: The play that the plan was made for - its name and its roles.
   returned: success
   type: list
   elements: raw
+cluster:
+  description: The cluster, as it is or will be.
+  returned: success
+  type: dict
+  contains:
+    exists:
+      description: Whether there is a cluster.
+      returned: always
+      type: bool
+    version:
+      description: The version of the API server, or the requested one.
+      returned: always
+      type: str
+    endpoint:
+      description: The endpoint of the control planes; empty if none is set.
+      returned: always
+      type: str
+    pod_cidr:
+      description: The range of pod addresses, or one of each family separated by a comma.
+      returned: always
+      type: str
+    service_cidr:
+      description: The range of Service addresses.
+      returned: always
+      type: str
+    dns_domain:
+      description: The DNS domain.
+      returned: always
+      type: str
+    nodes:
+      description: The names of the existing Nodes.
+      returned: always
+      type: list
+      elements: str
 """

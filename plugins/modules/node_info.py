@@ -63,66 +63,110 @@ EXAMPLES = r"""
 
 - name: Show the hosts that are nodes of a cluster
   ansible.builtin.debug:
-    msg: "{{ inventory_hostname }} has kubeadm {{ observed.kubeadm.installed_version }}: {{ observed.kubeadm.reason }}"
-  when: observed.kubeadm is defined and observed.kubeadm.phase == 'done'
+    msg: "{{ observed.kubeadm.role }} with kubeadm {{ observed.kubeadm.installed_version }}"
+  # Nothing is observed on a host whose variables are wrong.
+  when: observed.kubeadm.phase | default('') == 'done'
 """
 
 RETURN = r"""
 node:
-  description: System, names, addresses and routes.
-  returned: when the variables of the host can be used
+  description:
+    - The machine - host name, machine ID, operating system, architecture, kernel, CPUs, memory and disks (in MB),
+      addresses, routes, name servers.
+  returned: when the variables are valid
   type: dict
 host:
-  description: Swap, kernel features and sysctls.
-  returned: when the variables of the host can be used
+  description: Swap, kernel features, sysctls, and the files that set them.
+  returned: when the variables are valid
+  type: dict
+kube_packages:
+  description: The installed packages, their holds, the definition of the repository, and what the repository offers.
+  returned: when the variables are valid
   type: dict
 containerd:
   description: The package, the service and its configuration, without credentials.
-  returned: when the variables of the host can be used
-  type: dict
-kube_packages:
-  description: Installed packages, holds and the repository.
-  returned: when the variables of the host can be used
-  type: dict
-kubeadm:
-  description:
-    - What kubeadm made on the node (C(phase) is V(none), V(partial) or V(done)), and C(api), the cluster as the address
-      in the admin's kubeconfig tells it. C(local_api) and C(etcd) are the health of the servers on this control plane
-      itself, C(static_pods) the versions of their images.
-  returned: when the variables of the host can be used
+  returned: when the variables are valid
   type: dict
 cni:
-  description: The files, routes and rules of the bridge network.
-  returned: when the variables of the host can be used
+  description: What the pod network V(bridge) needs and has on the host. Calico is observed through the API.
+  returned: when the variables are valid
   type: dict
+kubeadm:
+  description: What kubeadm has created on the host, and the cluster as the API server describes it.
+  returned: when the variables are valid
+  type: dict
+  contains:
+    installed_version:
+      description: The version of kubeadm; empty if it is not installed.
+      returned: always
+      type: str
+      sample: 1.36.2
+    phase:
+      description: V(none) if the host has not joined a cluster, V(partial) if something is missing, V(done).
+      returned: always
+      type: str
+    reason:
+      description: The evidence for RV(kubeadm.phase), in one line.
+      returned: always
+      type: str
+    role:
+      description: V(control_plane), V(worker), or empty.
+      returned: always
+      type: str
+    node_name:
+      description: The name of the Node; empty if there is none.
+      returned: always
+      type: str
+    api:
+      description: On a control plane, whether the API server answers (C(live), C(reason)), and the cluster's version,
+        configuration and nodes. It is asked at the address in the admin's kubeconfig, where another control plane may
+        answer.
+      returned: always
+      type: dict
+    local_api:
+      description: The health of the API server on this machine itself (C(healthy), C(reason), and C(url), which is
+        empty without one).
+      returned: always
+      type: dict
+    etcd:
+      description: The same of the member of etcd on this machine.
+      returned: always
+      type: dict
+    static_pods:
+      description: The static pods of a control plane, and the versions of their images.
+      returned: always
+      type: dict
+      sample: {"etcd": 3.6.6-0, "kube-apiserver": 1.36.2}
 kubeconfig:
-  description: The admin's kubeconfig and that of the login user, by digest, servers and CA; without any key.
-  returned: when the variables of the host can be used
+  description: The user's kubeconfig and the one of the admin, by digest, server and pinned CA, without credentials.
+  returned: when the variables are valid
   type: dict
 clock:
-  description: Whether the kernel's clock is kept in step.
-  returned: when the variables of the host can be used
+  description: Whether the kernel's clock is synchronized.
+  returned: when the variables are valid
   type: dict
 ports:
   description: TCP ports in use, and which program has those that Kubernetes needs.
-  returned: when the variables of the host can be used
+  returned: when the variables are valid
   type: dict
 environment:
-  description: Active firewalls, time services, NetworkManager; whether a proxy is set (never its address).
-  returned: when the variables of the host can be used
+  description: Active firewalls, time services, NetworkManager; whether a proxy is set, but never its address.
+  returned: when the variables are valid
   type: dict
 reach:
-  description: What came of connecting, by target - V(open), V(refused), V(timeout), V(unreachable), V(unknown name).
-  returned: when the variables of the host can be used
+  description:
+    - The outcome of connecting, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name). Empty
+      on a node of a cluster.
+  returned: when the variables are valid
   type: dict
   sample: {"192.0.2.10:6443": open}
 asked:
-  description: The control machine's clock before the node was asked, in seconds since 1970.
-  returned: when the variables of the host can be used
+  description: The control machine's clock before the host was observed, in seconds since 1970.
+  returned: when the variables are valid
   type: float
 answered:
-  description: The same when the answer was there.
-  returned: when the variables of the host can be used
+  description: The control machine's clock after the host was observed.
+  returned: when the variables are valid
   type: float
 options:
   description: The collection's options as the host's variables set them, by component, without secret ones.

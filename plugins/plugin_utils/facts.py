@@ -115,10 +115,14 @@ def _wrong(path: str, value: Any, expected: str) -> BrokenFacts:
 
 def _check_addresses(facts: Facts) -> None:
     """Everything that rules compute with as an address must be one."""
-    node = facts.node
-    for at, one in enumerate(node.addresses):
-        _check(ipaddress.ip_address, one.address, f"node.addresses[{at}].address")
-        _check(ipaddress.ip_interface, one.network, f"node.addresses[{at}].network")
+    node, bridge = facts.node, facts.cni.bridge
+    for place, addresses in (
+        ("node.addresses", node.addresses),
+        ("cni.bridge.addresses", bridge.addresses if bridge else []),
+    ):
+        for at, one in enumerate(addresses):
+            _check(ipaddress.ip_address, one.address, f"{place}[{at}].address")
+            _check(ipaddress.ip_interface, one.network, f"{place}[{at}].network")
     for target in facts.reach:
         _check(connect.split, target, "reach")
     _check(ipaddress.ip_address, node.default_address, "node.default_address", optional=True)
@@ -135,11 +139,8 @@ def _check_addresses(facts: Facts) -> None:
     for name in ("pod_cidr", "service_cidr"):
         text = str(getattr(config, name)) if config else ""
         _check(functools.partial(parse_cidrs, name), text, f"kubeadm.api.config.{name}", optional=True)
-    bridge = facts.cni.bridge
     for at, known in enumerate(bridge.routes if bridge else []):
         _check(ipaddress.ip_network, known.destination, f"cni.bridge.routes[{at}].destination")
-    for at, interface in enumerate(bridge.interfaces if bridge else []):
-        _check(ipaddress.ip_interface, f"{interface.address}/{interface.length}", f"cni.bridge.interfaces[{at}]")
 
 
 def _check(parse: Any, text: str, path: str, optional: bool = False) -> None:

@@ -21,7 +21,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.modules import cluster_plan, node_info
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import converge, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, as_result
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 
@@ -47,13 +48,14 @@ def test_node_info_documents_what_it_returns(machine: Machine) -> None:
 
 @pytest.fixture
 def planned() -> dict[str, Any]:
-    plan = converge.ClusterPlan(
+    plan = Plan(
+        "converge",
+        registry.NAMES,
         findings=[Finding("cp1", "host", Problem("swap", "swap is on", "switch it off"))],
-        steps={"cp1": [Step("host", "swapoff", "/dev/sda2", "swap is on")]},
-        nodes_to_come=[Node("w1", addresses=["192.0.2.11"])],
-        cluster=converge._existing(KubeadmState()),
+        hosts={"cp1": HostPlan([Step("host", "swapoff", "/dev/sda2", "swap is on")])},
+        joining_nodes=[Node("w1", addresses=["192.0.2.11"])],
     )
-    return registry.as_result(plan, registry.NAMES, CniOptions())
+    return as_result(plan, CniOptions())
 
 
 def test_cluster_plan_documents_what_it_returns(planned: dict[str, Any]) -> None:
@@ -61,6 +63,8 @@ def test_cluster_plan_documents_what_it_returns(planned: dict[str, Any]) -> None
     assert set(documented) == set(planned) - {"changed"} | {"play"}
     assert contents(documented, "findings") == set(planned["findings"][0])
     assert contents(documented, "hosts") == set(planned["hosts"]["cp1"])
+    step = documented["hosts"]["contains"]["steps"]["sample"][0]
+    assert set(step) == set(planned["hosts"]["cp1"]["steps"][0])
     assert contents(documented, "joining_nodes") == set(planned["joining_nodes"][0])
     assert contents(documented, "cluster") == set(planned["cluster"])
 

@@ -35,7 +35,7 @@ def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
     return state.candidate or "containerd"
 
 
-# -- what the run brings
+# -- Planning
 
 
 def assume_version(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:

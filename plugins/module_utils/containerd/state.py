@@ -37,9 +37,9 @@ class ContainerdState:
     ``schema`` is the version of the configuration the binary speaks (0 where there is no binary), ``config`` what the
     file says in that schema, without secrets, ``config_version`` what the file itself is written in (0 where there is
     none). ``debian`` tells that packages are dpkg's, ``offers`` what apt would install, by name. ``kubeadm_sandbox`` is
-    the pause image of the kubeadm that is installed, or will be (:func:`assume_version`). ``effective_*`` is what
-    containerd makes of the file and everything it imports. ``cri`` is ``ok`` or what is wrong with the running CRI
-    service.
+    the pause image of the kubeadm that is installed, or of the planned one (:func:`assume_version`). ``effective_*`` is
+    what containerd makes of the file and everything it imports. ``cri`` is ``ok`` or what is wrong with the running
+    CRI service.
     """
 
     packages: Dict[str, str] = field(default_factory=dict)

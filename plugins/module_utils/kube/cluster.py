@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..core import untrusted
 from ..core.https import Answer
+from ..core.poll import poll
 from ..core.versions import parse
 from .api import Api, is_ok
 from .kubectl import KUBEADM_CONFIG, NODES
@@ -56,9 +56,7 @@ class ClusterApi:
 
 def wait_for_api(api: Api, seconds: float, path: str = "/livez") -> ClusterApi:
     """The cluster's API as soon as it says at ``path`` that it is well, or as it is after that time."""
-    deadline = time.monotonic() + seconds
-    while not api.ok(path) and time.monotonic() < deadline:
-        time.sleep(1.0)
+    poll(lambda: api.ok(path), seconds)
     return observe_api(api)
 
 

@@ -359,7 +359,7 @@ def initialise(step: Step, system: System) -> InitRun:
     if not result.ok:
         raise diagnosis.failure("init", result, system, int(data["timeout"]), began)
     operations.end(system)
-    return InitRun(phases=phases, output=diagnosis.scrub(result.stdout).splitlines())
+    return InitRun(phases=phases, output=redact(result.stdout).splitlines())
 
 
 def void_token() -> Tuple[str, Dict[str, Any]]:

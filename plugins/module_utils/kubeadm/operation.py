@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -23,6 +22,7 @@ from typing import Any, Iterator, List, Optional
 from ..core import untrusted
 from ..core.errors import KubesteadError
 from ..core.options import to_dict
+from ..core.poll import poll
 from ..core.problem import Problem
 from ..core.secret_files import remove_abandoned
 from ..core.system import System
@@ -131,22 +131,25 @@ def kubeadm_lock(system: System, timeout: float) -> Iterator[None]:
 
     ``timeout`` is in seconds. Raises :class:`KubesteadError` when they have not finished by then.
     """
-    deadline = time.monotonic() + timeout
     with open(system.path(LOCK), "a", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), 0o600)
-        while True:
-            process = running_kubeadm(system)
-            if not process and try_lock(stream.fileno()):
-                break
-            if time.monotonic() > deadline:
-                raise KubesteadError(
-                    "{0} is still running on this host after {1:.0f} s; wait for it or stop it, and run again".format(
-                        process or "another run of this collection", timeout
-                    )
+        user = poll(lambda: _user(system, stream.fileno()), timeout, lambda name: not name, pause=0.5)
+        if user:
+            raise KubesteadError(
+                "{0} is still running on this host after {1:.0f} s; wait for it or stop it, and run again".format(
+                    user, timeout
                 )
-            time.sleep(0.5)
+            )
         remove_abandoned(system)
         yield
+
+
+def _user(system: System, descriptor: int) -> str:
+    """Who uses this machine's kubeadm; empty where nobody does, and the lock is ours now."""
+    process = running_kubeadm(system)
+    if process:
+        return process
+    return "" if try_lock(descriptor) else "another run of this collection"
 
 
 def try_lock(descriptor: int) -> bool:

@@ -229,7 +229,7 @@ _KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION
 def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages: Sequence[str] = ()) -> List[Step]:
     """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`.
 
-    ``extra_packages`` are those of others, installed in the same transaction; nothing is installed for them alone.
+    ``extra_packages`` are packages of others, installed in the same transaction; nothing is installed for them alone.
     """
     for problem in problems(state, options):
         if problem.level == "error":
@@ -257,7 +257,7 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages:
             steps.append(update_step(COMPONENT, "packages are to be installed", APT_SOURCE))
         extra = DNF_OPTIONS if manager == "dnf" else ()
         all_of_them = {**chosen, **dict.fromkeys(extra_packages, "")}
-        install = packages.install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url)
+        install = install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url)
         # The package restarts a kubelet that runs.
         steps.append(replace(install, disruptive="kubelet" in chosen and "kubelet" in state.installed))
     if manager == "apt":

@@ -17,7 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import Fingerprint
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import options as cni
@@ -27,7 +27,7 @@ from ..hosts import Host
 from ..rules import cluster_rules
 from ..rules.catalogue import apply_skips
 from . import components as own
-from .cluster_decision import decide
+from .cluster import decide
 from .inventory import inventory_findings
 from .membership import (
     Membership,
@@ -165,7 +165,7 @@ def _member_plan(draft: Draft, host: Host, plan: HostPlan) -> HostPlan:
     )
 
 
-def admin_kubeconfig(host: Host, cluster: Cluster, becomes_control_plane: bool) -> Optional[Fingerprint]:
+def admin_kubeconfig(host: Host, cluster: Cluster, becomes_control_plane: bool) -> Optional[KubeconfigSummary]:
     """The admin's kubeconfig of a host, as it is, or as far as it is known of one that becomes a control plane."""
     if host.facts.kubeconfig.source or not becomes_control_plane:
         return host.facts.kubeconfig.source

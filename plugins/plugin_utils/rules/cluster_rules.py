@@ -16,7 +16,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
 
@@ -34,22 +34,22 @@ _SHARED_MACS = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:00:00:00:00")
 class ClusterView:
     """What the rules look at.
 
-    ``hosts`` are those of the play, ``reference_control_planes`` are outside of it and were asked as well.
-    ``joining_hosts`` are the names of those that are still to become nodes, ``init_host`` is the one that initializes
-    (empty where a cluster exists), ``cluster`` is the cluster as the plan has it.
+    ``hosts`` are those of the play, ``reference_control_planes`` control planes outside of it that were observed to
+    compare with. ``joining`` are the names of the hosts that will become nodes, ``init_host`` the one that initializes
+    (empty where a cluster exists), ``cluster`` the cluster as the plan has it.
     """
 
     hosts: Sequence[Host]
-    joining_hosts: Sequence[str] = ()
+    joining: Sequence[str] = ()
     init_host: str = ""
     cluster: Cluster = Cluster()
     reference_control_planes: Sequence[Host] = ()
     components: Sequence[str] = ()
 
     @property
-    def joining(self) -> List[Host]:
+    def joining_hosts(self) -> List[Host]:
         """The hosts that are still to become nodes."""
-        return [host for host in self.hosts if host.name in self.joining_hosts]
+        return [host for host in self.hosts if host.name in self.joining]
 
     @property
     def all_hosts(self) -> List[Host]:
@@ -67,12 +67,12 @@ def findings(view: ClusterView) -> List[Finding]:
     """Everything that is wrong with the hosts and between them."""
     found = []
     for host in view.hosts:
-        problems = requirements.any_host_problems(host)
-        if host.name in view.joining_hosts:
-            problems += requirements.joining_host_problems(host, view.cluster, view.components)
-            problems += requirements.proxy_problems(host, _unproxied(host, view))
+        problems = host_rules.any_host_problems(host)
+        if host.name in view.joining:
+            problems += host_rules.joining_host_problems(host, view.cluster, view.components)
+            problems += host_rules.proxy_problems(host, _unproxied(host, view))
         found += [Finding(host.name, COMPONENT, problem) for problem in problems]
-    found += _ranges(view) + _names(view) + _identities(view) + _clocks(view) + _mtus(view) + _ways(view)
+    found += _ranges(view) + _names(view) + _identities(view) + _clocks(view) + _mtus(view) + _reachability(view)
     # Others are there to compare with; what is wrong with them is for their own run.
     playing = {host.name for host in view.hosts}
     return [finding for finding in found if finding.host in playing]
@@ -105,8 +105,8 @@ def _ranges(view: ClusterView) -> List[Finding]:
     for name, check in (("pod_cidr", "pod_cidr_overlap"), ("service_cidr", "service_cidr_overlap")):
         text = str(getattr(view.cluster, name))
         variable = "cluster_{0}".format(name)
-        ranges = network.parse_cidrs(variable, text) if text else []
-        for host in view.joining:
+        ranges = addresses.parse_cidrs(variable, text) if text else []
+        for host in view.joining_hosts:
             for taken, where in host_overlaps(host, ranges)[:1]:
                 message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
                 fix = "set {0} to a range that none of your hosts uses".format(variable)
@@ -129,7 +129,7 @@ def _names(view: ClusterView) -> List[Finding]:
     """A second node of one name silently takes over the first: names must differ, also from those in the API."""
     found = []
     seen: Dict[str, str] = {}
-    for host in view.joining:
+    for host in view.joining_hosts:
         name = host.node_name
         if name in seen:
             text = "has the host name {0}, as has {1}".format(name, seen[name])
@@ -167,13 +167,13 @@ def _identities(view: ClusterView) -> List[Finding]:
         text = "would be reached at {0}, the address of {1}".format(value, other.name)
         why = "set cluster_node_address for each host to an address that it alone has"
         found.append(Finding(host.name, COMPONENT, Problem("address", text, why, _level(view, host, other))))
-    return found + _of_members(view, machine_id, fix) + _secondary(view) + _macs(view)
+    return found + _same_as_members(view, machine_id, fix) + _secondary(view) + _macs(view)
 
 
-def _of_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
+def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
     """The same against nodes that only the API knows, as in a run with ``--limit``."""
     found = []
-    for host in view.joining:
+    for host in view.joining_hosts:
         for node in view.unmatched_nodes:
             if node.name == host.node_name:
                 continue
@@ -193,7 +193,7 @@ def _of_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
 def _secondary(view: ClusterView) -> List[Finding]:
     """A node's address that another host has too, though not as the address of its node."""
     found = []
-    for host in view.joining:
+    for host in view.joining_hosts:
         for other in view.all_hosts:
             if other.name != host.name and host.address != other.address and other.node.at(host.address):
                 text = "would be reached at {0}, which {1} has as well".format(host.address, other.name)
@@ -235,13 +235,13 @@ def _twins(view: ClusterView, value: Callable[[Host], str]) -> List[Tuple[Host, 
 
 def _members_first(view: ClusterView) -> List[Host]:
     """Those that have a place already come first: it is the newcomer that has to give way."""
-    new = set(view.joining_hosts)
+    new = set(view.joining)
     return sorted([*view.reference_control_planes, *view.hosts], key=lambda host: host.name in new)
 
 
 def _level(view: ClusterView, *hosts: Host) -> str:
     """A cluster that runs with it is not stopped for it."""
-    return "error" if any(host.name in view.joining_hosts for host in hosts) else "warning"
+    return "error" if any(host.name in view.joining for host in hosts) else "warning"
 
 
 # -- clocks and MTUs
@@ -255,7 +255,7 @@ def _clocks(view: ClusterView) -> List[Finding]:
         if abs(skew) < clock_skew.WARN_CLOCK_SKEW:
             continue
         # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
-        broken = abs(skew) >= clock_skew.BROKEN_SECONDS and host.name in view.joining_hosts and len(skews) > 1
+        broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in view.joining and len(skews) > 1
         text = "its clock is {0:.0f} s {1} that of {2}".format(
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
         )
@@ -292,16 +292,16 @@ def _mtus(view: ClusterView) -> List[Finding]:
 # -- reachability
 
 
-def _ways(view: ClusterView) -> List[Finding]:
+def _reachability(view: ClusterView) -> List[Finding]:
     found = []
-    for host in view.joining:
+    for host in view.joining_hosts:
         if host.facts.reach:
-            problems = _way_to_api(host, view) + _ways_to_nodes(host, view)
+            problems = _api_reachability(host, view) + _node_reachability(host, view)
             found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
 
 
-def _way_to_api(host: Host, view: ClusterView) -> List[Problem]:
+def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
     fix = "open the port on the way there (firewall, security group, route)"
     endpoint = view.cluster.endpoint
@@ -324,13 +324,13 @@ def _way_to_api(host: Host, view: ClusterView) -> List[Problem]:
     blocked = {
         "{0} ({1})".format(owner.name, text): said
         for text, said, owner in _owned(host, view, reachability.API)
-        if said not in reach.PROVEN
+        if said not in connect.PROVEN
     }
     # With an endpoint the way may lead over it alone.
     return [_unreached("api_unreachable", "the control plane", blocked, fix, bool(endpoint))] if blocked else []
 
 
-def _ways_to_nodes(host: Host, view: ClusterView) -> List[Problem]:
+def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """What else control planes reach: each other's etcd, and every kubelet."""
     found = []
     for kinds, what, lenient in (
@@ -340,7 +340,7 @@ def _ways_to_nodes(host: Host, view: ClusterView) -> List[Problem]:
         blocked = {
             "{0} ({1})".format(owner.name, text): said
             for text, said, owner in _owned(host, view, kinds)
-            if said not in reach.PROVEN
+            if said not in connect.PROVEN
         }
         if blocked and host.control_plane:
             fix = "open it on the way there" + (": kubectl logs and exec need it" if lenient else "")
@@ -355,7 +355,7 @@ def _owned(host: Host, view: ClusterView, kinds: Sequence[int]) -> List[Tuple[st
     """
     found = []
     for text, outcome in host.facts.reach.items():
-        address, port = reach.split(text)
+        address, port = connect.split(text)
         owner: Optional[Host] = next(
             (one for one in view.all_hosts if one.name != host.name and one.node.at(address)), None
         )

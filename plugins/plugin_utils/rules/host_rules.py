@@ -68,8 +68,8 @@ def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str
 def any_host_problems(host: Host) -> List[Problem]:
     """What is wrong with a host also where it is a node already."""
     found = []
-    around = host.facts.surroundings
-    if host.options.cni.plugin == "calico" and around.network_manager and not around.spares_calico:
+    around = host.facts.environment
+    if host.options.cni.plugin == "calico" and around.network_manager and not around.ignores_calico_interfaces:
         text = "NetworkManager is active and not told to leave Calico's interfaces alone: it breaks pods' routes"
         fix = (
             "write [keyfile] and unmanaged-devices=interface-name:cali*;interface-name:tunl*;"
@@ -169,8 +169,9 @@ def _versions(host: Host, cluster: Cluster) -> List[Problem]:
         text += ": a kubelet may not be newer" if newer else ": {0} minors between them".format(runs.minor - minor)
         fix = "set it to {0}".format(runs.series)
         found.append(Problem("version_skew", text, fix, "error" if broken else "warning"))
+    refused = at(CGROUP_V1_REFUSED, minor)
     accepted = host.options.control_plane.kubelet_config.get("failCgroupV1") is False
-    if minor >= 35 and host.node.cgroup_version == 1 and not accepted:
+    if refused and host.node.cgroup_version == 1 and not accepted:
         text = "its system has cgroup v1, with which a kubelet {0} does not start".format(wanted.series)
         fix = (
             "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
@@ -181,13 +182,9 @@ def _versions(host: Host, cluster: Cluster) -> List[Problem]:
 
 
 def _containerd_version(host: Host, minor: int) -> List[Problem]:
-    state, options = host.facts.containerd, host.options.containerd
-    needed = (2, 0) if minor >= 36 else (1, 6) if minor >= 26 else (0, 0)
-    package = package_name(state, options)
-    fix = "set containerd_package to a newer one (containerd.io of Docker's repository)"
-    if minor >= 36:
-        fix += ", or cluster_kubernetes_version to 1.35"
-    numbers = tuple(int(part) for part in re.findall(r"\d+", state.version)[:2])
+    state = host.facts.containerd
+    needed, tested = at(CONTAINERD_NEEDED, minor), at(CONTAINERD_TESTED, minor)
+    package = package_name(state, host.options.containerd)
     stays = not state.packages or package in state.packages
     there = _numbers(state.version)
     if there and stays:
@@ -242,7 +239,7 @@ def _ports(host: Host) -> List[Problem]:
     taken = []
     for port, what in sorted(ports.needed(host.control_plane, api).items()):
         if port in host.facts.ports.listening:
-            holder = host.facts.ports.holders.get(str(port))
+            holder = host.facts.ports.processes.get(str(port))
             taken.append("port {0} of {1} is taken{2}".format(port, what, " by " + holder if holder else ""))
     if not taken:
         return []
@@ -307,9 +304,9 @@ def _leftovers(host: Host) -> List[Problem]:
 
 
 def _firewall(host: Host) -> List[Problem]:
-    if not host.facts.surroundings.firewalls:
+    if not host.facts.environment.firewalls:
         return []
-    names = ", ".join(host.facts.surroundings.firewalls)
+    names = ", ".join(host.facts.environment.firewalls)
     wanted = _HOST_PORTS[host.control_plane]
     if host.options.cni.plugin == "calico":
         wanted += ", " + _CALICO_PORTS
@@ -320,7 +317,7 @@ def _firewall(host: Host) -> List[Problem]:
 
 def _registries(host: Host) -> List[Problem]:
     """Registries that nothing answers for; behind a proxy a connection of our own tells nothing."""
-    if host.facts.surroundings.proxied:
+    if host.facts.environment.proxied:
         return []
     cni = host.options.cni
     wanted = reachability.registries(
@@ -329,7 +326,7 @@ def _registries(host: Host) -> List[Problem]:
     found = []
     for name, targets in wanted.items():
         tried = {one: host.facts.reach[one] for one in targets if one in host.facts.reach}
-        if not tried or len(tried) < len(targets) or any(outcome == reach.OPEN for outcome in tried.values()):
+        if not tried or len(tried) < len(targets) or any(outcome == connect.OPEN for outcome in tried.values()):
             continue
         said = ", ".join(
             "{0}: {1}".format(one, reachability.OUTCOME_TEXT.get(outcome, outcome)) for one, outcome in tried.items()
@@ -342,9 +339,9 @@ def _registries(host: Host) -> List[Problem]:
 
 def proxy_problems(host: Host, wanted: Sequence[str]) -> List[Problem]:
     """A proxy that the cluster's own addresses (ranges and node addresses) would be sent to."""
-    if not host.facts.surroundings.proxied:
+    if not host.facts.environment.proxied:
         return []
-    missing = surroundings.uncovered(host.facts.surroundings.no_proxy, wanted)
+    missing = environment.uncovered(host.facts.environment.no_proxy, wanted)
     if not missing:
         return []
     text = "a proxy is set for its programs, and no_proxy lacks {0}".format(", ".join(missing))

@@ -12,14 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
-from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
-from ansible_collections.kubestead.cluster.plugins.modules import cluster_plan as module
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, as_result
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import (
     BARE,
     LIVE,
@@ -107,7 +103,7 @@ def test_a_play_that_asked_nobody_outside(shown: Shown, nothing: Any) -> None:
 
 
 def test_all_errors_are_in_one_failure_with_the_findings_beside(shown: Shown) -> None:
-    facts = facts_of(BARE, a1={"node.cpus": 1, "node.memory_mb": 512}, a2={"surroundings.firewalls": ["ufw"]})
+    facts = facts_of(BARE, a1={"node.cpus": 1, "node.memory_mb": 512}, a2={"environment.firewalls": ["ufw"]})
     with pytest.raises(AnsibleActionFail) as caught:
         run(variables(facts))
     lines = str(caught.value).splitlines()
@@ -226,12 +222,3 @@ def test_the_options_of_the_pod_network_are_those_of_the_control_plane(shown: Sh
     task_vars["hostvars"]["c1"] = {"cni_mtu": "x"}
     with pytest.raises(AnsibleActionFail, match="c1: cni_mtu is 'x'"):
         run(task_vars)
-
-
-def test_the_arguments_of_the_action_are_those_of_the_documentation() -> None:
-    assert set(yaml.safe_load(module.DOCUMENTATION)["options"]) == set(cluster_plan.ActionModule._VALID_ARGS)
-    documented = set(yaml.safe_load(module.RETURN)) - {"play"}
-    result = as_result(Plan("converge", registry.NAMES, hosts={"w1": HostPlan()}), CniOptions())
-    assert set(result) - {"changed"} == documented
-    of_host = yaml.safe_load(module.RETURN)["hosts"]["contains"]
-    assert set(result["hosts"]["w1"]) == set(of_host)

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import constants, x509
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import constants, poll, x509
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import Credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
@@ -410,7 +410,7 @@ def test_a_control_plane_that_was_just_started_is_given_time(
             api(machine, "v1.35", ENDPOINT)
             api(machine, "v1.35")
 
-    monkeypatch.setattr(kube_cluster.time, "sleep", sleep)
+    monkeypatch.setattr(poll.time, "sleep", sleep)
     state = kubeadm.observe(machine)
     assert state.phase == DONE and len(waited) == 3
 
@@ -425,7 +425,7 @@ def test_one_that_runs_for_long_or_not_at_all_is_not_waited_for(
         machine.answer("systemctl show kubelet", "ActiveState=failed\nActiveEnterTimestampMonotonic=0\n")
     else:
         starting(machine, seconds)
-    monkeypatch.setattr(kube_cluster.time, "sleep", lambda _seconds: pytest.fail("it waits"))
+    monkeypatch.setattr(poll.time, "sleep", lambda _seconds: pytest.fail("it waits"))
     assert kubeadm.observe(machine).phase == PARTIAL
 
 
