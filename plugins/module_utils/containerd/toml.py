@@ -2,34 +2,58 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""TOML as containerd's files use it: read into dictionaries and written back.
+"""TOML 1.0 as containerd's files use it: read into dictionaries and written back.
 
-Python has a reader only since 3.11 and no writer; nodes may have 3.8. Dates and times, which no file of containerd
-holds, are kept as text.
+Python has a reader only since 3.11 and no writer; nodes may have 3.8. This reader accepts what ``tomllib`` accepts and
+gives the same values, with two differences. Dates and times stay text (:class:`DateText`), because what is observed of
+a node travels as JSON. Nesting is limited to :data:`DEEPEST` levels, so that no document can exhaust Python's stack.
+
+No expression here can match a text in two ways, and the position never moves back: reading takes linear time.
 """
 
 from __future__ import annotations
 
+import datetime
 import re
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ..core.errors import KubesteadError
 
+#: Levels of tables and arrays a document may have. Files of containerd have fewer than ten.
+DEEPEST = 100
+# Python refuses longer decimal integers since 3.8.14; before, reading them takes quadratic time.
+_MOST_DIGITS = 4300
+_MOST_BITS = 14280
+
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SPACE = re.compile(r"[ \t]*")
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_LINE_END = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|$)")
-_SCALAR = re.compile(r"[^\s,\]}#]+(?: \d\d:\d\d[^\s,\]}#]*)?")
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9](?:_?\d)*)$")
-_RADIX = re.compile(r"0(?:x[0-9A-Fa-f_]+|o[0-7_]+|b[01_]+)$")
-_FLOAT = re.compile(r"[+-]?(?:\d(?:_?\d)*(?:\.\d(?:_?\d)*)?(?:[eE][+-]?\d(?:_?\d)*)?|inf|nan)$")
-_HEX = re.compile(r"[0-9A-Fa-f]+$")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d")
-_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", '"': '"', "\\": "\\"}
+_LINES = re.compile(r"[ \t\n]*")
+_COMMENT = re.compile(r"#[^\x00-\x08\x0a-\x1f\x7f]*")
+# What a string of each kind may hold as it is.
+_BASIC = re.compile(r'[^"\\\x00-\x08\x0a-\x1f\x7f]*')
+_BASIC_LINES = re.compile(r'[^"\\\x00-\x08\x0b-\x1f\x7f]*')
+_LITERAL = re.compile(r"[^'\x00-\x08\x0a-\x1f\x7f]*")
+_LITERAL_LINES = re.compile(r"[^'\x00-\x08\x0b-\x1f\x7f]*")
+_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
+_HEX = re.compile(r"[0-9A-Fa-f]+")
+
+_RADIX = re.compile(r"0(?:x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|o[0-7](?:_?[0-7])*|b[01](?:_?[01])*)")
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9](?:_?[0-9])*)(?P<rest>(?:\.[0-9](?:_?[0-9])*)?(?:[eE][+-]?[0-9](?:_?[0-9])*)?)")
+_SPECIAL = re.compile(r"[+-]?(?:inf|nan)")
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
+_TIME = re.compile(_CLOCK)
+_DATE = re.compile(
+    r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"(?:[Tt ]" + _CLOCK + r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?)?"
+)
+
+
+class DateText(str):
+    """A date, a time or both, as the document has it; :func:`dumps` writes it without quotes."""
 
 
 class TomlError(KubesteadError):
-    """Text that is no TOML. ``problem`` says what and where, ``line`` counts from 1."""
+    """Text that is not TOML. ``problem`` says what is wrong, ``line`` counts from 1."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__("line {0}: {1}".format(line, problem))
@@ -73,6 +97,11 @@ def _write_table(data: Mapping[str, Any], path: List[str], lines: List[str]) -> 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, DateText):
+        return str(value)
+    if isinstance(value, int) and value > 0 and value.bit_length() > _MOST_BITS:
+        # It was hexadecimal: Python does not print so many decimal digits.
+        return hex(value)
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, Mapping):
@@ -100,72 +129,117 @@ def _string(text: str) -> str:
 # -- reading
 
 
+class _Rules:
+    """What may still be said of a key. ``explicit``: it has a header; ``frozen``: its value is complete."""
+
+    __slots__ = ("below", "explicit", "frozen")
+
+    def __init__(self) -> None:
+        self.explicit = False
+        self.frozen = False
+        self.below: Dict[str, _Rules] = {}
+
+    def at(self, key: str) -> _Rules:
+        """The rules of a key below, made when there are none."""
+        return self.below.setdefault(key, _Rules())
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.defined: Dict[Tuple[str, ...], bool] = {}
+        self.root: Dict[str, Any] = {}
+        self.rules = _Rules()
+        # Tables that dotted keys made: a header can't name them, while their own section can add to them.
+        self.dotted: List[_Rules] = []
 
     def document(self) -> Dict[str, Any]:
-        root: Dict[str, Any] = {}
-        table = root
-        self._skip(_BLANK)
-        while self.at < len(self.text):
-            if self._peek("[["):
-                table = self._array_header(root)
-            elif self._peek("["):
-                table = self._header(root)
-            else:
-                self._pair(table)
-            self._end_of_line()
-            self._skip(_BLANK)
-        return root
+        header: List[str] = []
+        while True:
+            self._skip(_LINES)
+            if self.at >= len(self.text):
+                return self.root
+            if self._peek("["):
+                header = self._header()
+            elif not self._peek("#"):
+                self._pair(header)
+            self._skip(_SPACE)
+            self._skip(_COMMENT)
+            if self.at < len(self.text) and not self._peek("\n"):
+                raise self._error("the line should end here")
 
-    def _header(self, root: Dict[str, Any]) -> Dict[str, Any]:
-        self.at += 1
+    # -- tables
+
+    def _header(self) -> List[str]:
+        for rules in self.dotted:
+            rules.explicit = True
+        self.dotted.clear()
+        several = self._peek("[[")
+        self.at += 2 if several else 1
         path = self._key()
-        self._expect("]")
-        if self.defined.get(tuple(path)):
+        parent = self.rules
+        for key in path[:-1]:
+            self._require_open(parent, path)
+            parent = parent.at(key)
+        self._require_open(parent, path)
+        rules = parent.at(path[-1])
+        self._require_open(rules, path)
+        if several:
+            # A new element: what was said below the one before does not count.
+            rules = parent.below[path[-1]] = _Rules()
+        elif rules.explicit:
             raise self._error("table {0} is defined twice".format(key_text(path)))
-        self.defined[tuple(path)] = True
-        return self._descend(root, path)
+        rules.explicit = True
+        if several:
+            table = self._descend(self.root, path[:-1])
+            items = table.setdefault(path[-1], [])
+            if not isinstance(items, list):
+                raise self._error("{0} is not an array of tables".format(key_text(path)))
+            items.append({})
+        else:
+            self._descend(self.root, path)
+        if not self._peek("]]" if several else "]"):
+            raise self._error("{0!r} is expected".format("]]" if several else "]"))
+        self.at += 2 if several else 1
+        return path
 
-    def _array_header(self, root: Dict[str, Any]) -> Dict[str, Any]:
-        self.at += 2
-        path = self._key()
-        self._expect("]]")
-        parent = self._descend(root, path[:-1])
-        items = parent.setdefault(path[-1], [])
-        if not isinstance(items, list):
-            raise self._error("{0} is no array of tables".format(key_text(path)))
-        items.append({})
-        prefix = tuple(path)
-        for known in [known for known in self.defined if known[: len(prefix)] == prefix]:
-            del self.defined[known]
-        last: Dict[str, Any] = items[-1]
-        return last
+    def _pair(self, header: List[str]) -> None:
+        path = self._key(len(header))
+        value = self._value_of_key(len(header) + len(path))
+        rules = self.rules
+        for key in header:
+            rules = rules.at(key)
+        for key in path[:-1]:
+            rules = rules.at(key)
+            if rules.explicit:
+                raise self._error("table {0} is defined twice".format(key_text(header + path[:-1])))
+            self.dotted.append(rules)
+            self._require_open(rules, header + path)
+        table = self._descend(self.root, header + path[:-1])
+        if path[-1] in table:
+            raise self._error("key {0} is given twice".format(key_text(header + path)))
+        table[path[-1]] = value
+        if isinstance(value, (dict, list)):
+            rules.at(path[-1]).frozen = True
 
-    def _pair(self, table: Dict[str, Any]) -> None:
-        path = self._key()
-        self._expect("=")
-        self._skip(_SPACE)
-        target = self._descend(table, path[:-1])
-        if path[-1] in target:
-            raise self._error("key {0} is given twice".format(key_text(path)))
-        target[path[-1]] = self._read_value()
+    def _require_open(self, rules: _Rules, path: Sequence[str]) -> None:
+        if rules.frozen:
+            raise self._error("{0} has a complete value already".format(key_text(path)))
 
     def _descend(self, table: Dict[str, Any], path: Sequence[str]) -> Dict[str, Any]:
         for key in path:
             value = table.setdefault(key, {})
-            if isinstance(value, list) and value and isinstance(value[-1], dict):
+            if isinstance(value, list) and value:
                 value = value[-1]
             if not isinstance(value, dict):
-                raise self._error("{0} is no table".format(key_text(path)))
+                raise self._error("{0} is not a table".format(key_text(path)))
             table = value
         return table
 
-    def _key(self) -> List[str]:
-        path = []
+    # -- keys and values
+
+    def _key(self, depth: int = 0) -> List[str]:
+        path: List[str] = []
         while True:
             self._skip(_SPACE)
             if self._peek('"'):
@@ -178,153 +252,239 @@ class _Reader:
                     raise self._error("a key is expected")
                 path.append(match.group())
                 self.at = match.end()
+            self._require_shallow(depth + len(path))
             self._skip(_SPACE)
             if not self._peek("."):
                 return path
             self.at += 1
 
-    def _read_value(self) -> Any:
-        if self._peek('"""'):
-            return self._multi_line('"""')
-        if self._peek("'''"):
-            return self._multi_line("'''")
+    def _value_of_key(self, depth: int) -> Any:
+        if not self._peek("="):
+            raise self._error("'=' is expected")
+        self.at += 1
+        self._skip(_SPACE)
+        return self._read_value(depth)
+
+    def _read_value(self, depth: int) -> Any:
+        self._require_shallow(depth)
         if self._peek('"'):
-            return self._basic_string()
+            return self._basic_lines() if self._peek('"""') else self._basic_string()
         if self._peek("'"):
-            return self._literal_string()
+            return self._literal_lines() if self._peek("'''") else self._literal_string()
         if self._peek("["):
-            return self._array()
+            return self._array(depth)
         if self._peek("{"):
-            return self._inline_table()
-        match = _SCALAR.match(self.text, self.at)
-        if not match:
-            raise self._error("a value is expected")
-        self.at = match.end()
-        return self._scalar(match.group())
+            return self._inline_table(depth)
+        return self._scalar()
 
-    def _scalar(self, word: str) -> Any:
-        if word in ("true", "false"):
-            return word == "true"
-        if _INTEGER.match(word):
-            return int(word.replace("_", ""))
-        if _RADIX.match(word):
-            return int(word.replace("_", ""), 0)
-        if _FLOAT.match(word):
-            return float(word.replace("_", ""))
-        if _DATE.match(word):
-            return word
-        raise self._error("{0!r} is no value; text needs quotes".format(word))
+    def _require_shallow(self, depth: int) -> None:
+        if depth > DEEPEST:
+            raise self._error("it is nested deeper than {0} levels".format(DEEPEST))
 
-    def _array(self) -> List[Any]:
+    def _scalar(self) -> Any:
+        for word, value in (("true", True), ("false", False)):
+            if self._peek(word):
+                self.at += len(word)
+                return value
+        start = self.at
+        match = _DATE.match(self.text, start)
+        if match:
+            try:
+                datetime.date(*(int(part) for part in match.groups()))
+            except ValueError:
+                raise self._error("{0} is not a date".format(match.group())) from None
+        match = match or _TIME.match(self.text, start)
+        if match:
+            self.at = match.end()
+            return DateText(match.group())
+        match = _RADIX.match(self.text, start)
+        if match:
+            self.at = match.end()
+            return int(match.group().replace("_", ""), 0)
+        match = _NUMBER.match(self.text, start)
+        if match:
+            self.at = match.end()
+            plain = match.group().replace("_", "")
+            if match.group("rest"):
+                return float(plain)
+            if len(plain.lstrip("+-")) > _MOST_DIGITS:
+                raise self._error("the number has more than {0} digits".format(_MOST_DIGITS))
+            return int(plain)
+        match = _SPECIAL.match(self.text, start)
+        if match:
+            self.at = match.end()
+            return float(match.group())
+        raise self._error("a value is expected; text needs quotes")
+
+    def _array(self, depth: int) -> List[Any]:
         start = self.at
         self.at += 1
         items: List[Any] = []
         while True:
-            self._skip(_BLANK)
+            self._skip_lines()
             if self._peek("]"):
                 self.at += 1
                 return items
             if self.at >= len(self.text):
                 raise self._error("the array is not closed", start)
-            items.append(self._read_value())
-            self._skip(_BLANK)
+            items.append(self._read_value(depth + 1))
+            self._skip_lines()
             if self._peek(","):
                 self.at += 1
             elif not self._peek("]"):
                 raise self._error("the array is not closed", start)
 
-    def _inline_table(self) -> Dict[str, Any]:
+    def _skip_lines(self) -> None:
+        self._skip(_LINES)
+        while self._peek("#"):
+            self._skip(_COMMENT)
+            self._skip(_LINES)
+
+    def _inline_table(self, depth: int) -> Dict[str, Any]:
         start = self.at
         self.at += 1
-        table: Dict[str, Any] = {}
+        whole: Dict[str, Any] = {}
+        # Tables that dotted keys made here; all other values are complete.
+        open_tables = {id(whole)}
+        self._skip(_SPACE)
+        if self._peek("}"):
+            self.at += 1
+            return whole
         while True:
-            self._skip(_BLANK)
+            path = self._key(depth)
+            value = self._value_of_key(depth + len(path))
+            table = whole
+            for key in path[:-1]:
+                if key not in table:
+                    table[key] = {}
+                    open_tables.add(id(table[key]))
+                table = table[key]
+                if id(table) not in open_tables:
+                    raise self._error("{0} has a complete value already".format(key_text(path)))
+            if path[-1] in table:
+                raise self._error("key {0} is given twice".format(key_text(path)))
+            table[path[-1]] = value
+            self._skip(_SPACE)
             if self._peek("}"):
                 self.at += 1
-                return table
-            self._pair(table)
-            self._skip(_BLANK)
-            if self._peek(","):
-                self.at += 1
-            elif not self._peek("}"):
+                return whole
+            if not self._peek(","):
                 raise self._error("the inline table is not closed", start)
+            self.at += 1
+
+    # -- strings
 
     def _basic_string(self) -> str:
         start = self.at
         self.at += 1
         out: List[str] = []
-        while self.at < len(self.text) and self.text[self.at] != "\n":
-            char = self.text[self.at]
-            self.at += 1
-            if char == '"':
+        while True:
+            out.append(self._take(_BASIC))
+            if self._peek('"'):
+                self.at += 1
                 return "".join(out)
-            out.append(self._escape() if char == "\\" else char)
-        raise self._error("the text is not closed", start)
+            if not self._peek("\\"):
+                raise self._unclosed(start)
+            self.at += 1
+            out.append(self._escape())
 
     def _literal_string(self) -> str:
-        end = self.text.find("'", self.at + 1)
-        if end < 0 or "\n" in self.text[self.at : end]:
-            raise self._error("the text is not closed")
-        value = self.text[self.at + 1 : end]
-        self.at = end + 1
+        start = self.at
+        self.at += 1
+        value = self._take(_LITERAL)
+        if not self._peek("'"):
+            raise self._unclosed(start)
+        self.at += 1
         return value
 
-    def _multi_line(self, quotes: str) -> str:
+    def _basic_lines(self) -> str:
+        start = self._open_lines()
+        out: List[str] = []
+        while True:
+            out.append(self._take(_BASIC_LINES))
+            if self._peek('"""'):
+                return "".join(out) + self._close_lines('"')
+            if self._peek('"'):
+                self.at += 1
+                out.append('"')
+            elif self._peek("\\"):
+                self.at += 1
+                goes_on = self.text[self.at : self.at + 1] in (" ", "\t", "\n")
+                out.append(self._continuation() if goes_on else self._escape())
+            else:
+                raise self._unclosed(start)
+
+    def _literal_lines(self) -> str:
+        start = self._open_lines()
+        out: List[str] = []
+        while True:
+            out.append(self._take(_LITERAL_LINES))
+            if self._peek("'''"):
+                return "".join(out) + self._close_lines("'")
+            if not self._peek("'"):
+                raise self._unclosed(start)
+            self.at += 1
+            out.append("'")
+
+    def _open_lines(self) -> int:
         start = self.at
         self.at += 3
         if self._peek("\n"):
             self.at += 1
-        out: List[str] = []
-        while self.at < len(self.text):
-            if self._peek(quotes):
-                self.at += 3
-                while self._peek(quotes[0]):
-                    out.append(quotes[0])
-                    self.at += 1
-                return "".join(out)
-            char = self.text[self.at]
+        return start
+
+    def _close_lines(self, quote: str) -> str:
+        """Pass the three quotes at the end; up to two more before them belong to the text."""
+        self.at += 3
+        more = 0
+        while more < 2 and self._peek(quote):
             self.at += 1
-            if char == "\\" and quotes == '"""':
-                folded = re.compile(r"[ \t]*\n\s*").match(self.text, self.at)
-                if folded:
-                    self.at = folded.end()
-                else:
-                    out.append(self._escape())
-            else:
-                out.append(char)
-        raise self._error("the text is not closed", start)
+            more += 1
+        return quote * more
+
+    def _continuation(self) -> str:
+        """A backslash at the end of a line: the next text follows directly."""
+        self._skip(_SPACE)
+        if self.at < len(self.text) and not self._peek("\n"):
+            raise self._error("\\ is followed by a space, which is not an escape")
+        self._skip(_LINES)
+        return ""
 
     def _escape(self) -> str:
         char = self.text[self.at : self.at + 1]
         self.at += 1
         if char in _ESCAPES:
             return _ESCAPES[char]
-        length = {"x": 2, "u": 4, "U": 8}.get(char, 0)
+        length = {"u": 4, "U": 8}.get(char, 0)
         digits = self.text[self.at : self.at + length]
-        if not length or len(digits) < length or not _HEX.match(digits) or int(digits, 16) > 0x10FFFF:
-            raise self._error("\\{0} is no escape".format(char))
+        if not length or len(digits) < length or not _HEX.fullmatch(digits):
+            raise self._error("\\{0} is not an escape".format(char))
+        code = int(digits, 16)
+        if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise self._error("\\{0}{1} is not a character".format(char, digits))
         self.at += length
-        return chr(int(digits, 16))
+        return chr(code)
+
+    # -- the text
 
     def _peek(self, text: str) -> bool:
         return self.text.startswith(text, self.at)
 
-    def _skip(self, pattern: re.Pattern[str]) -> None:
+    def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self.text, self.at)
-        if match:
-            self.at = match.end()
-
-    def _expect(self, text: str) -> None:
-        self._skip(_SPACE)
-        if not self._peek(text):
-            raise self._error("{0!r} is expected".format(text))
-        self.at += len(text)
-
-    def _end_of_line(self) -> None:
-        match = _LINE_END.match(self.text, self.at)
         if not match:
-            raise self._error("the line should end here")
+            return ""
         self.at = match.end()
+        return match.group()
+
+    def _skip(self, pattern: re.Pattern[str]) -> None:
+        self._take(pattern)
+
+    def _unclosed(self, start: int) -> TomlError:
+        char = self.text[self.at : self.at + 1]
+        if char and char != "\n":
+            return self._error("the control character {0!r} needs an escape".format(char))
+        return self._error("the text is not closed", start)
 
     def _error(self, problem: str, at: int = -1) -> TomlError:
         return TomlError(problem, self.text.count("\n", 0, self.at if at < 0 else at) + 1)

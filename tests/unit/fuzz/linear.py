@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether the work of a reader grows with the length of its input, and not with the square of it.
+
+Work is processor time. Only ratios count: eight times the input may take 24 times the work (a reader that is linear
+takes about eight, one that is quadratic 64), and the best of several attempts counts, so a busy machine makes no
+difference.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+_FACTOR, _ALLOWED = 8, 24
+# Shorter measurements say nothing.
+_SECONDS = 0.004
+_LARGEST = 1 << 17
+
+
+def growth(read: Callable[[Any], object], make: Callable[[int], Any]) -> float:
+    """How many times the work for eight times the input is; 0 where even large inputs take no time to speak of.
+
+    ``make`` returns the input for a number of repetitions.
+    """
+    count = 32
+    while count < _LARGEST and _work(read, make(count)) < _SECONDS:
+        count *= 2
+    if count >= _LARGEST:
+        return 0.0
+    small, large = make(count), make(count * _FACTOR)
+    ratio = 0.0
+    for _attempt in range(3):
+        ratio = min(_work(read, large) for _ in range(2)) / min(_work(read, small) for _ in range(3))
+        if ratio < _ALLOWED:
+            break
+    return ratio
+
+
+def assert_linear(read: Callable[[Any], object], make: Callable[[int], Any]) -> None:
+    """Fail when the work grows much faster than the input."""
+    ratio = growth(read, make)
+    assert ratio < _ALLOWED, f"{_FACTOR} times the input takes {ratio:.0f} times the work"
+
+
+def _work(read: Callable[[Any], object], data: Any) -> float:
+    gc.disable()
+    try:
+        begin = time.process_time()
+        try:
+            read(data)
+        except Exception:
+            pass
+        return time.process_time() - begin
+    finally:
+        gc.enable()
