@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import List, Sequence, Tuple, Union
 
 from .errors import OptionError
@@ -68,7 +69,7 @@ def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[st
         host, port = host[1:closing], rest[1:] if rest.startswith(":") else port
     elif host.count(":") == 1:
         host, port = host.split(":")
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise OptionError(option, "is {0!r}; its port must be a number from 1 to 65535".format(text), fix)
     if not host or "/" in host or " " in host:
         raise OptionError(option, "is {0!r}, not a host name or address".format(text), fix)
