@@ -71,6 +71,9 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
         return Result(127, "", "{0}: no such command".format(argv[0]))
     except OSError as err:
         return Result(126, "", "{0}: {1}".format(argv[0], err.strerror))
+    except ValueError as err:
+        # A word with a NUL, or one that is not text.
+        return Result(126, "", "{0}: {1}".format(argv[0], err))
     except subprocess.TimeoutExpired as err:
         out = err.stdout.decode("utf-8", "replace") if isinstance(err.stdout, bytes) else (err.stdout or "")
         return Result(124, out, "{0}: did not end within {1:.0f} seconds".format(argv[0], timeout))
@@ -146,21 +149,22 @@ class System:
         try:
             with open(self.path(path), encoding="utf-8", errors="replace") as handle:
                 return handle.read()
-        except OSError:
+        except (OSError, ValueError):
+            # ValueError: a path with a NUL, which another file named.
             return None
 
     def names(self, path: str) -> List[str]:
         """The sorted names in a folder; none when it is not there."""
         try:
             return sorted(os.listdir(self.path(path)))
-        except OSError:
+        except (OSError, ValueError):
             return []
 
     def mode(self, path: str) -> Optional[int]:
         """The permission bits of a file, or None when it is not there."""
         try:
             return os.stat(self.path(path)).st_mode & 0o7777
-        except OSError:
+        except (OSError, ValueError):
             return None
 
     def write(self, path: str, text: str, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
