@@ -39,7 +39,11 @@ def certificate_node_name(pem: str) -> str:
 
 
 def _certificates(pem: str) -> Iterator[bytes]:
-    for body in re.findall(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", pem, re.DOTALL):
+    # A search for a beginning with its end would start again at every beginning.
+    for part in pem.split("-----BEGIN CERTIFICATE-----")[1:]:
+        body, end, _rest = part.partition("-----END CERTIFICATE-----")
+        if not end:
+            continue
         try:
             yield base64.b64decode("".join(body.split()), validate=True)
         except (binascii.Error, ValueError):

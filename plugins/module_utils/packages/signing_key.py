@@ -11,7 +11,6 @@ verified here: apt and dnf do that with the same file.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -45,28 +44,27 @@ def public_keys(armoured: str) -> List[PublicKey]:
     for block in _blocks(armoured):
         try:
             keys.extend(_keys(block))
-        except (IndexError, ValueError):
+        except (IndexError, OverflowError, ValueError):
             continue
     return keys
 
 
 def _blocks(text: str) -> Iterator[bytes]:
-    lines = [line.strip() for line in text.splitlines()]
-    while BEGIN in lines:
-        start = lines.index(BEGIN)
-        if END not in lines[start:]:
-            return
-        end = lines.index(END, start)
-        body = lines[start + 1 : end]
-        lines = lines[end + 1 :]
-        if "" in body:
-            # armour headers end with an empty line
-            body = body[body.index("") + 1 :]
-        data = "".join(line for line in body if not line.startswith("="))
-        try:
-            yield base64.b64decode(data, validate=True)
-        except binascii.Error:
-            continue
+    body: Optional[List[str]] = None
+    for line in (raw.strip() for raw in text.splitlines()):
+        if body is None:
+            body = [] if line == BEGIN else None
+        elif line != END:
+            body.append(line)
+        else:
+            # Armour headers end with an empty line.
+            data = body[body.index("") + 1 :] if "" in body else body
+            body = None
+            try:
+                yield base64.b64decode("".join(part for part in data if not part.startswith("=")), validate=True)
+            except ValueError:
+                # Also of binascii.Error, and where there are other letters than those of ASCII.
+                continue
 
 
 def _keys(data: bytes) -> List[PublicKey]:
@@ -83,7 +81,7 @@ def _keys(data: bytes) -> List[PublicKey]:
             hashed_end = 6 + int.from_bytes(body[4:6], "big")
             rest_end = hashed_end + 2 + int.from_bytes(body[hashed_end : hashed_end + 2], "big")
             component = _subpackets(body[6:hashed_end])
-            moment = int.from_bytes(component.get(_SUBPACKET_CREATED, b""), "big")
+            moment = int.from_bytes(component.get(_SUBPACKET_CREATED, b"")[:4], "big")
             others = {**_subpackets(body[hashed_end + 2 : rest_end]), **component}
             if not _issued_by(others, found[-1].fingerprint) or moment < signed:
                 continue
@@ -92,7 +90,7 @@ def _keys(data: bytes) -> List[PublicKey]:
                 continue
             # The newest self-signature counts; without an expiry subpacket the key does not end.
             signed = moment
-            lifetime = int.from_bytes(component.get(_SUBPACKET_KEY_EXPIRES, b""), "big")
+            lifetime = int.from_bytes(component.get(_SUBPACKET_KEY_EXPIRES, b"")[:4], "big")
             found[-1] = PublicKey(found[-1].fingerprint, created + lifetime if lifetime else None)
     return found
 
@@ -173,7 +171,7 @@ def key_state(text: str, now: float) -> KeyState:
         [key.fingerprint for key in keys],
         first,
         _ending(first, now),
-        hashlib.sha256(text.strip().encode("utf-8")).hexdigest(),
+        hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).hexdigest(),
     )
 
 
