@@ -88,4 +88,4 @@ def _ignores_calico_interfaces(system: System) -> bool:
     texts = [system.read("/etc/NetworkManager/NetworkManager.conf") or ""]
     for folder in _NM_FOLDERS:
         texts += [system.read("{0}/{1}".format(folder, name)) or "" for name in system.names(folder)]
-    return any(re.search(r"^\s*unmanaged-devices\s*[+=].*\bcali", text, re.MULTILINE) for text in texts)
+    return any(re.search(r"^[ \t]*unmanaged-devices[ \t]*[+=].*\bcali", text, re.MULTILINE) for text in texts)

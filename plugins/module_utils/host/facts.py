@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from ..core.constants import ROUTE_PROTOCOL
+from ..core.foreign import is_address, is_network, number
 from ..core.system import System
 from . import interfaces, os_release
 from .interfaces import Address
@@ -123,7 +124,7 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
             or route.get("type") in ("blackhole", "local", "multicast")
         ):
             continue
-        if str(route.get("protocol")) in POD_ROUTE_PROTOCOLS:
+        if str(route.get("protocol")) in POD_ROUTE_PROTOCOLS or not is_network(destination):
             continue
         found.append(destination)
     return sorted(set(found))
@@ -134,7 +135,7 @@ def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> s
     for route in routes:
         if route.get("dst") != "default":
             continue
-        if route.get("prefsrc"):
+        if is_address(str(route.get("prefsrc"))):
             return str(route["prefsrc"])
         for address in addresses:
             if address.interface == route.get("dev") and (":" in address.address) == (":" in str(route.get("gateway"))):
@@ -145,7 +146,7 @@ def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> s
 def _memory_mb(text: str) -> int:
     for line in text.splitlines():
         if line.startswith("MemTotal:"):
-            return int(line.split()[1]) // 1024
+            return max(0, number("".join(line.split()[1:2]))) // 1024
     return 0
 
 

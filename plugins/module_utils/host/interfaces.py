@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ..core.foreign import is_network, parse_json, whole
 from ..core.system import System
+from ..core.untrusted import mappings
 
 # Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
 POD_INTERFACES = (
@@ -47,26 +48,26 @@ def query(system: System, *arguments: str) -> List[Dict[str, Any]]:
 def parse(text: str) -> List[Dict[str, Any]]:
     """A list of objects in JSON; empty where it is none."""
     try:
-        data = json.loads(text or "[]")
+        return [dict(entry) for entry in mappings(parse_json(text or "[]")) if entry]
     except ValueError:
         return []
-    return [entry for entry in data if isinstance(entry, dict) and entry] if isinstance(data, list) else []
 
 
 def addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
     """The addresses in ``ip -j address``, those of loopback and link-local ones left out."""
     found: List[Address] = []
     for link in links:
-        for entry in link.get("addr_info") or []:
-            if entry.get("scope") in ("host", "link") or not entry.get("local"):
+        for entry in mappings(link.get("addr_info")):
+            network = "{0}/{1}".format(entry.get("local"), whole(entry.get("prefixlen")))
+            if entry.get("scope") in ("host", "link") or not is_network(network):
                 continue
             found.append(
                 Address(
                     interface=str(link.get("ifname")),
                     address=str(entry["local"]),
-                    network="{0}/{1}".format(entry["local"], entry.get("prefixlen", 0)),
+                    network=network,
                     mac=str(link.get("address", "")),
-                    mtu=int(link.get("mtu") or 0),
+                    mtu=whole(link.get("mtu")),
                 )
             )
     return found
@@ -78,7 +79,7 @@ def own_addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
         [
             link
             for link in links
-            if "LOOPBACK" not in (link.get("flags") or []) and not is_pod_interface(str(link.get("ifname", "")))
+            if "LOOPBACK" not in str(link.get("flags")) and not is_pod_interface(str(link.get("ifname", "")))
         ]
     )
 

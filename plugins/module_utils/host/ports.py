@@ -63,8 +63,9 @@ def parse_listening(text: str) -> Dict[int, str]:
     found = {}
     for line in text.splitlines()[1:]:
         words = line.split()
-        if len(words) > 9 and words[3] == _LISTEN:
-            found[int(words[1].rsplit(":", 1)[1], 16)] = words[9]
+        port = re.fullmatch("[0-9A-Fa-f]+:([0-9A-Fa-f]{4})", words[1]) if len(words) > 9 else None
+        if port and words[3] == _LISTEN:
+            found[int(port.group(1), 16)] = words[9]
     return found
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import platform
 import re
@@ -254,7 +253,7 @@ def _zram_devices(system: System) -> List[str]:
     texts = [main]
     for path in _ZRAM_FILES:
         texts += [system.read(_in(path + ".d", name)) or "" for name in system.names(path + ".d")]
-    return re.findall(r"^\s*\[(zram\d+)\]", "\n".join(texts), re.MULTILINE)
+    return re.findall(r"^[ \t]*\[(zram\d+)\]", "\n".join(texts), re.MULTILINE)
 
 
 def _in(folder: str, name: str) -> str:
@@ -419,7 +418,40 @@ def _overrides(state: HostState, options: HostOptions) -> List[SysctlLine]:
 
 
 def _matches(pattern: str, key: str) -> bool:
-    return fnmatch.fnmatchcase(_sysctl_path(key), _sysctl_path(pattern))
+    """Whether a key is meant by a pattern with ``*``, ``?`` and ``[…]``.
+
+    Older versions of fnmatch take exponential time for many ``*``; here each part between them is looked for once.
+    """
+    path, parts = _sysctl_path(key), [_glob_part(part) for part in _sysctl_path(pattern).split("*")]
+    if len(parts) == 1:
+        return re.fullmatch(parts[0], path) is not None
+    first = re.match(parts[0], path)
+    if first is None:
+        return False
+    at = first.end()
+    for part in parts[1:-1]:
+        found = re.compile(part).search(path, at)
+        if found is None:
+            return False
+        at = found.end()
+    return any(re.compile(parts[-1]).fullmatch(path, start) for start in range(at, len(path) + 1))
+
+
+def _glob_part(text: str) -> str:
+    """A regular expression for a part of a pattern without ``*``. A set that is not one is taken literally."""
+    pieces = []
+    for piece in re.split(r"(\[!?[^\[\]]+\])", text):
+        plain = re.escape(piece).replace("\\?", ".")
+        if piece.startswith("[") and piece.endswith("]") and len(piece) > 2:
+            inner = piece[1:-1].replace("\\", "\\\\").replace("^", "\\^")
+            expression = "[^{0}]".format(inner[1:]) if inner.startswith("!") else "[{0}]".format(inner)
+            try:
+                re.compile(expression)
+                plain = expression
+            except re.error:
+                pass
+        pieces.append(plain)
+    return "".join(pieces)
 
 
 def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why: str) -> Step:
