@@ -143,7 +143,7 @@ def lists_empty(system: System, ignoring: str = "") -> bool:
 
 def interrupted(system: System) -> bool:
     """True when dpkg was killed in the middle of its work and refuses to go on before it is told to finish it."""
-    return any(name.isdigit() for name in system.names("/var/lib/dpkg/updates"))
+    return any(re.fullmatch("[0-9]+", name) for name in system.names("/var/lib/dpkg/updates"))
 
 
 def policy(system: System, names: Sequence[str]) -> Dict[str, List[str]]:
@@ -162,7 +162,7 @@ def parse_policy(text: str) -> Dict[str, List[str]]:
         if line and not line[0].isspace() and line.endswith(":"):
             name, version = line[:-1], ""
         elif words[:1] == ["Candidate:"]:
-            candidate = words[1]
+            candidate = "".join(words[1:2])
         elif name and len(words) == 2 and re.match(r"^( \*\*\*|    ) \S", line):
             version = words[0]
         elif version and len(words) > 2 and words[1] != "/var/lib/dpkg/status":
@@ -201,20 +201,26 @@ def fulfilled(present: Mapping[str, Package], wanted: Wanted) -> bool:
 def version_key(version: str) -> Tuple[Any, ...]:
     """A key that sorts package versions as dpkg does (epoch, then digits as numbers, ``~`` before the end)."""
     epoch, mark, rest = version.partition(":")
-    if not mark or not epoch.isdigit():
+    if not mark or not re.fullmatch("[0-9]+", epoch):
         epoch, rest = "0", version
     upstream, mark, revision = rest.rpartition("-")
     if not mark:
         upstream, revision = rest, "0"
-    return (int(epoch), _part_key(upstream), _part_key(revision))
+    return (_number_key(epoch), _part_key(upstream), _part_key(revision))
 
 
 def _part_key(text: str) -> Tuple[Any, ...]:
     key: List[Any] = []
-    for letters, digits in re.findall(r"(\D*)(\d*)", text):
+    for letters, digits in re.findall(r"([^0-9]*)([0-9]*)", text):
         key.append(tuple(_letter_weight(letter) for letter in letters) + (0,))
-        key.append(int(digits or 0))
+        key.append(_number_key(digits))
     return tuple(key)
+
+
+def _number_key(digits: str) -> Tuple[int, str]:
+    """Digits sorted as the number they are; Python does not convert thousands of them."""
+    plain = digits.lstrip("0")
+    return len(plain), plain
 
 
 def _letter_weight(letter: str) -> int:

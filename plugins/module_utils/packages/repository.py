@@ -12,7 +12,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import http.client
+import io
 import lzma
+import os
 import re
 import socket
 import ssl
@@ -22,14 +24,16 @@ import urllib.request
 import xml.etree.ElementTree
 import zlib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
 
+from ..core import untrusted
 from ..core.errors import KubesteadError
 from ..core.system import System
 
 # Seconds for one answer.
 TIMEOUT = 10.0
 _LARGEST = 64 * 1024 * 1024
+_LARGEST_UNPACKED = 4 * _LARGEST
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ def fetcher(proxies: Optional[Mapping[str, str]] = None) -> Fetch:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust)
 
     def fetch(address: str, method: str = "GET") -> Response:
-        request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
         try:
+            request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
             with opener.open(request, timeout=TIMEOUT) as answer:
                 return Response(answer.status, answer.read(_LARGEST))
         except urllib.error.HTTPError as err:
@@ -109,7 +113,7 @@ def package_manager_proxies(system: System, manager: str) -> Dict[str, str]:
         if "http" in found:
             found.setdefault("https", found["http"])
         return found
-    match = re.search(r"(?m)^\s*proxy\s*=\s*(\S+)\s*$", system.read("/etc/dnf/dnf.conf") or "")
+    match = re.search(r"(?m)^[ \t]*proxy[ \t]*=[ \t]*(\S+)[ \t]*$", system.read("/etc/dnf/dnf.conf") or "")
     if match and match.group(1) != "_none_":
         return {"http": match.group(1), "https": match.group(1)}
     return {}
@@ -121,7 +125,7 @@ def package_manager_proxies(system: System, manager: str) -> Dict[str, str]:
 def deb_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str]) -> List[AvailablePackage]:
     """The packages ``names`` in a flat apt repository. Raises :class:`Unreachable`."""
     response = Response(0)
-    for name, unpack in (("Packages", _plain), ("Packages.gz", gzip.decompress)):
+    for name, unpack in (("Packages", _plain), ("Packages.gz", _gunzip)):
         response = fetch(base + name, "GET")
         if response.ok:
             return parse_packages(_unpacked(base + name, response.body, unpack), architecture, names)
@@ -134,14 +138,15 @@ def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[A
     """Offers from the text of an apt ``Packages`` index."""
     offers = []
     for paragraph in re.split(r"\n\s*\n", text):
-        fields: Dict[str, str] = {}
+        parts: Dict[str, List[str]] = {}
         key = ""
         for line in paragraph.splitlines():
             if line[:1].isspace() and key:
-                fields[key] += " " + line.strip()
+                parts[key].append(line.strip())
             elif ":" in line:
                 key, value = line.split(":", 1)
-                fields[key] = value.strip()
+                parts[key] = [value.strip()]
+        fields = {name: " ".join(value) for name, value in parts.items()}
         fits = fields.get("Architecture") in (architecture, "all")
         if fits and fields.get("Package") in names and fields.get("Version"):
             offers.append(AvailablePackage(fields["Package"], fields["Version"], fields.get("Depends", "")))
@@ -153,10 +158,25 @@ def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[A
 _REPO = "{http://linux.duke.edu/metadata/repo}"
 _COMMON = "{http://linux.duke.edu/metadata/common}"
 _RPM = "{http://linux.duke.edu/metadata/rpm}"
+
+
+def _unpacked_from(stream: Union[gzip.GzipFile, lzma.LZMAFile, bz2.BZ2File]) -> bytes:
+    """What a stream unpacks to. Raises OSError when it is larger than any index: few bytes may stand for terabytes."""
+    with stream:
+        data = stream.read(_LARGEST_UNPACKED + 1)
+    if len(data) > _LARGEST_UNPACKED:
+        raise OSError("it is larger than {0} MiB".format(_LARGEST_UNPACKED >> 20))
+    return data
+
+
+def _gunzip(data: bytes) -> bytes:
+    return _unpacked_from(gzip.GzipFile(fileobj=io.BytesIO(data)))
+
+
 _UNPACK: Dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".xz": lzma.decompress,
-    ".bz2": bz2.decompress,
+    ".gz": _gunzip,
+    ".xz": lambda data: _unpacked_from(lzma.LZMAFile(io.BytesIO(data))),
+    ".bz2": lambda data: _unpacked_from(bz2.BZ2File(io.BytesIO(data))),
     ".xml": bytes,
 }
 
@@ -168,13 +188,21 @@ def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str])
     if not response.ok:
         raise Unreachable(base, response)
     href = primary_href(_xml(address, response.body))
-    address = urllib.parse.urljoin(base, href)
+    try:
+        address = urllib.parse.urljoin(base, href)
+    except ValueError:
+        address = ""
+    if not re.match("https?://", address):
+        # A mirror must not have files of this host read.
+        raise KubesteadError("repodata/repomd.xml names the metadata {0!r}; the repository is damaged".format(href))
     response = fetch(address, "GET")
     if not response.ok:
         raise Unreachable(base, response)
-    extension = href[href.rindex(".") :]
+    extension = os.path.splitext(href)[1]
     if extension not in _UNPACK:
-        raise KubesteadError("{0} is packed as {1}, which Python can't unpack here".format(address, extension[1:]))
+        raise KubesteadError(
+            "{0} is packed as {1}, which Python can't unpack here".format(address, untrusted.text(extension[1:], 20))
+        )
     return parse_primary(_xml(address, _unpack_bytes(address, response.body, _UNPACK[extension])), architecture, names)
 
 
@@ -229,7 +257,11 @@ def _unpacked(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -> st
 
 
 def _xml(address: str, data: bytes) -> xml.etree.ElementTree.Element:
+    # Entities that stand for each other can make gigabytes of a few lines; without NULs UTF-16 reads like ASCII here.
+    if b"<!ENTITY" in data.replace(b"\0", b""):
+        raise KubesteadError("{0} defines XML entities; the repository is damaged".format(address))
     try:
         return xml.etree.ElementTree.fromstring(data)
-    except xml.etree.ElementTree.ParseError as err:
-        raise KubesteadError("{0} is no XML: {1}".format(address, err)) from err
+    except (xml.etree.ElementTree.ParseError, LookupError, ValueError) as err:
+        # The others are for an encoding that Python does not know, or can't use here.
+        raise KubesteadError("{0} is not XML: {1}".format(address, err)) from err

@@ -132,6 +132,8 @@ def clashes(system: System, manager: str, base: str, url: str) -> List[Conflicti
 
 def _conflict(line: str, base: str, url: str) -> str:
     """Why a repository definition with this address can't stay, empty when it has nothing to do with ours."""
+    if "://" not in line:
+        return ""
     if _OLD_HOSTS.search(line):
         return "its repository was shut down in 2024"
     addresses = [word.rstrip("/") for word in re.split(r"[\s=]+", line)]
@@ -153,7 +155,9 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
             fields = dict(re.findall(r"(?mi)^([\w-]+):((?:.*\n?)(?:[ \t]+.*\n?)*)", settings))
             fields = {key.lower(): value for key, value in fields.items()}
             disabled = fields.get("enabled", "yes").strip().lower() in ("no", "false", "off", "0", "without", "disable")
-            where = " ".join("{0} {1}".format(uri, fields.get("suites", "")) for uri in fields.get("uris", "").split())
+            # Of the suites only those of an old host say more than its address does.
+            old = [suite for suite in fields.get("suites", "").split() if suite.startswith("kubernetes-")]
+            where = " ".join("{0} {1}".format(uri, "".join(old[:1])) for uri in fields.get("uris", "").split())
             reason = "" if disabled else _conflict(where, base, url)
             if reason:
                 reasons.append(reason)
@@ -186,7 +190,7 @@ def strip_dnf_source(text: str, base: str, url: str) -> Tuple[Optional[str], str
                 reason = reason or _conflict(line, base, url)
         if not reason and section.startswith("[kubernetes]"):
             reason = "has a repository of the same name"
-        if reason and not re.search(r"(?m)^\s*enabled\s*=\s*(0|no|false)\s*$", section):
+        if reason and not re.search(r"(?m)^[ \t]*enabled[ \t]*=[ \t]*(0|no|false)[ \t]*$", section):
             reasons.append(reason)
         else:
             kept.append(section)
@@ -202,9 +206,9 @@ def source_difference(before: str, after: str) -> str:
     new = set(after.splitlines())
     for line in after.splitlines():
         if line not in old and re.match(r"(URIs: |baseurl=)", line):
-            was = re.search(r"(?m)^(?:URIs:|baseurl\s*=)\s*(.*?)\s*$", before)
-            address = re.split("[ =]", line, maxsplit=1)[1]
-            return redact("{0} -> {1}".format(was.group(1) if was else "no address", address))
+            was = re.search(r"(?m)^(?:URIs:|baseurl[ \t]*=)(.*)$", before)
+            address = was.group(1).strip() if was else "no address"
+            return redact("{0} -> {1}".format(address, re.split("[ =]", line, maxsplit=1)[1]))
     holds = [any(re.match(r"exclude\s*=", line) for line in lines) for lines in (old, new)]
     if holds[0] != holds[1]:
         return "the packages are {0}".format("held" if holds[0] else "not held")

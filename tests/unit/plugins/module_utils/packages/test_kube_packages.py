@@ -654,7 +654,7 @@ def test_rpm_metadata_that_cant_be_read(rocky: Machine) -> None:
     web = rpm_web()
     web.pages[RPM + "repodata/repomd.xml"] = b"<html>"
     (message,) = messages(observe(rocky, web), options())
-    assert "repodata/repomd.xml is no XML" in message
+    assert "repodata/repomd.xml is not XML" in message
     web.pages[RPM + "repodata/repomd.xml"] = fixture("kube_packages/repomd.xml").replace("xml.gz", "xml.zst").encode()
     response = next(address for address in web.pages if "-primary.xml" in address)
     web.pages[response.replace(".gz", ".zst")] = b"x"
