@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
 from ..core.errors import KubesteadError
+from ..core.foreign import parse_json
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
+from ..core.untrusted import mapping, mappings
 from ..host import interfaces
 from ..kube.kubectl import Kubectl
 
@@ -49,12 +51,12 @@ def client(system: System) -> Client:
             connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read(1 << 20).decode("utf-8", "replace")
-        except http.client.HTTPException as err:
+        except (http.client.HTTPException, ValueError) as err:
             raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
         finally:
             connection.close()
         try:
-            parsed = json.loads(text)
+            parsed = parse_json(text)
         except ValueError:
             parsed = {}
         if answer.status != 200 or not isinstance(parsed, dict):
@@ -88,14 +90,15 @@ def leave(
     def is_gone() -> bool:
         nonlocal removed, failure
         try:
-            pods = kubectl.json(["get", "--raw", PODS])["items"]
+            # What is not a list must not pass for a cluster without members.
+            pods = _list(kubectl.json(["get", "--raw", PODS]), "items")
             others = client_urls(pods, own)
             if not pods:
                 # The cluster keeps its data in an etcd that is not kubeadm's.
                 return True
             mine = _members_at(own, others, request)
             while mine:
-                _any(others, REMOVE, {"ID": mine[0]["ID"]}, request)
+                _any(others, REMOVE, {"ID": mine[0].get("ID")}, request)
                 removed = True
                 left = _members_at(own, others, request)
                 if len(left) >= len(mine):
@@ -116,8 +119,25 @@ def leave(
 
 def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[str]:
     """Where the etcds of other machines than the one with the addresses ``own`` are found, by their pods."""
-    urls = [str((pod["metadata"].get("annotations") or {}).get(CLIENT_URLS) or "") for pod in pods]
-    return [url for url in urls if url and urlsplit(url).hostname not in own]
+    notes = [mapping(mapping(pod.get("metadata")).get("annotations")) for pod in pods]
+    urls = [str(note.get(CLIENT_URLS) or "") for note in notes]
+    return [url for url in urls if _host(url) and _host(url) not in own]
+
+
+def _host(url: Any) -> str:
+    """The host in a URL; empty for anything else."""
+    try:
+        return str(urlsplit(url).hostname or "") if isinstance(url, str) else ""
+    except ValueError:
+        return ""
+
+
+def _list(answer: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
+    """The list of that name. Raises OSError for an answer without one."""
+    found = mappings(answer.get(name))
+    if not isinstance(answer.get(name), list) or len(found) < len(answer[name]):
+        raise OSError("the answer has no list of {0}".format(name))
+    return found
 
 
 def _any(others: Sequence[str], path: str, question: Mapping[str, Any], request: Client) -> Dict[str, Any]:
@@ -133,8 +153,9 @@ def _any(others: Sequence[str], path: str, question: Mapping[str, Any], request:
 
 def _members_at(own: Sequence[str], others: Sequence[str], request: Client) -> List[Mapping[str, Any]]:
     """The members of etcd, as the others list them, that are at one of the addresses ``own``."""
-    return [one for one in _any(others, LIST, {}, request).get("members") or [] if _is_at(one, own)]
+    return [one for one in _list(_any(others, LIST, {}, request), "members") if _is_at(one, own)]
 
 
 def _is_at(member: Mapping[str, Any], own: Sequence[str]) -> bool:
-    return any(urlsplit(url).hostname in own for url in member.get("peerURLs") or [])
+    urls = member.get("peerURLs")
+    return any(_host(url) in own for url in urls) if isinstance(urls, list) else False

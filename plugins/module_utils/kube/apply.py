@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core.errors import CommandError, KubesteadError
+from ..core.foreign import parse_json
 from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result
+from ..core.untrusted import mappings
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import (
     WORKLOADS,
@@ -422,11 +424,13 @@ def _items(text: str) -> List[Object]:
     if not text.strip():
         return []
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError:
-        raise CommandError("kubectl printed no JSON: {0}".format(shortened(text, 100))) from None
+        data = None
+    if not isinstance(data, dict):
+        raise CommandError("kubectl printed no JSON object: {0}".format(shortened(text, 100)))
     if str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
-        return [copy.copy(item) for item in data["items"]]
+        return [copy.copy(item) for item in mappings(data["items"])]
     return [data]
 
 

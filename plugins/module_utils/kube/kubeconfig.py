@@ -21,6 +21,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from ..core.addresses import full_endpoint
 from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
+from ..core.foreign import number
 from ..core.options import var
 from ..core.step import Step
 from ..core.system import System
@@ -75,14 +76,14 @@ class KubeconfigState:
 def summarize(text: str) -> KubeconfigSummary:
     """What a kubeconfig's text tells of it."""
     pins: List[str] = []
-    for data in re.findall(r"^\s+certificate-authority-data:\s*(\S+)", text, re.MULTILINE):
+    for data in re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", text, re.MULTILINE):
         try:
             pins.extend(ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace")))
         except (binascii.Error, ValueError):
             continue
     return KubeconfigSummary(
-        digest=hashlib.sha256(text.encode("utf-8")).hexdigest(),
-        servers=re.findall(r"^\s+server:\s*[\"']?([^\s\"']+)", text, re.MULTILINE),
+        digest=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        servers=re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE),
         ca_cert_hashes=pins,
     )
 
@@ -128,15 +129,15 @@ def login_user(system: System) -> str:
 
 def _passwd(system: System, name: str) -> Optional[Tuple[int, int, str]]:
     fields = system.run(["getent", "passwd", name]).stdout.strip().split(":")
-    if len(fields) < 7 or not fields[2].isdigit() or not fields[3].isdigit():
+    if len(fields) < 7 or number(fields[2]) < 0 or number(fields[3]) < 0:
         return None
-    return int(fields[2]), int(fields[3]), fields[5]
+    return number(fields[2]), number(fields[3]), fields[5]
 
 
 def _owner(system: System, path: str) -> int:
     try:
         return os.stat(system.path(path)).st_uid
-    except OSError:
+    except (OSError, ValueError):
         return -1
 
 
@@ -243,5 +244,5 @@ def apply(step: Step, system: System) -> None:
 
 def kubeconfig_server(text: str) -> str:
     """The server's URL in a kubeconfig as kubeadm writes it; empty when there is none."""
-    match = re.search(r"^\s+server:\s*[\"']?(https?://[^\s\"']+)", text, re.MULTILINE)
+    match = re.search(r"^[ \t]+server:[ \t]*[\"']?(https?://[^\s\"']+)", text, re.MULTILINE)
     return match.group(1) if match else ""

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from typing import Any, Dict, List, Optional, Sequence, cast
+from typing import Any, Dict, List, Optional, Sequence
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError
+from ..core.foreign import parse_json
 from ..core.system import Result, System
 
 # Paths of the API.
@@ -81,11 +81,14 @@ class Kubectl:
         if not result.ok:
             raise self.error(arguments, result)
         try:
-            return cast(Dict[str, Any], json.loads(result.stdout))
+            found = parse_json(result.stdout)
         except ValueError:
+            found = None
+        if not isinstance(found, dict):
             raise CommandError(
-                "kubectl {0} printed no JSON: {1}".format(" ".join(arguments[:3]), result.last_line)
-            ) from None
+                "kubectl {0} printed no JSON object: {1}".format(" ".join(arguments[:3]), result.last_line[:200])
+            )
+        return found
 
     def find(self, arguments: Sequence[str]) -> Optional[Dict[str, Any]]:
         """Like ``json(["get", …, "-o", "json"])``, but None for an object (or a kind) that does not exist."""
@@ -93,9 +96,7 @@ class Kubectl:
         result = self.run(wanted)
         if not result.ok and ("(NotFound)" in result.stderr or "doesn't have a resource type" in result.stderr):
             return None
-        if not result.ok:
-            raise self.error(wanted, result)
-        return cast(Dict[str, Any], json.loads(result.stdout))
+        return self.parsed(wanted, result)
 
     def error(self, arguments: Sequence[str], result: Result) -> KubesteadError:
         """The exception that says why a command failed."""

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.errors import KubesteadError
 from ..core.redact import HIDDEN
+from ..core.untrusted import mapping
 
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "Job", "Pod")
 
@@ -34,7 +35,7 @@ def key(obj: Object) -> Key:
     """What identifies an object: API group, kind, namespace ("" where there is none) and name."""
     api_version = str(obj.get("apiVersion", ""))
     group = api_version.rpartition("/")[0]
-    metadata = obj.get("metadata") or {}
+    metadata = mapping(obj.get("metadata"))
     return group, str(obj.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name", ""))
 
 
@@ -92,8 +93,9 @@ def plain_secret(obj: Object) -> Object:
 def bare(obj: Object) -> Dict[str, Any]:
     """An object without what the API server keeps for itself: the part whose difference is a change."""
     found = {name: value for name, value in obj.items() if name != "status"}
-    metadata = {name: value for name, value in (obj.get("metadata") or {}).items() if name not in _VOLATILE}
-    annotations = {name: value for name, value in (metadata.get("annotations") or {}).items() if name not in _DERIVED}
+    metadata = {name: value for name, value in mapping(obj.get("metadata")).items() if name not in _VOLATILE}
+    noted = mapping(metadata.get("annotations"))
+    annotations = {name: value for name, value in noted.items() if name not in _DERIVED}
     metadata.pop("annotations", None)
     if annotations:
         metadata["annotations"] = annotations

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
+from ..core.foreign import whole
+from ..core.untrusted import mapping, mappings
 from .objects import Object, key, shortened
 
 # -- what the state of objects means (pure)
@@ -19,8 +21,8 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
     ``dead_nodes`` is how many pods of a DaemonSet may be missing.
     """
     kind = obj.get("kind")
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    generation = int((obj.get("metadata") or {}).get("generation") or 0)
+    spec, status = mapping(obj.get("spec")), mapping(obj.get("status"))
+    generation = whole(mapping(obj.get("metadata")).get("generation"))
     if kind == "Pod":
         if status.get("phase") == "Succeeded":
             return None
@@ -36,30 +38,30 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
         if spec.get("suspend"):
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)
-    if int(status.get("observedGeneration") or 0) < generation:
+    if whole(status.get("observedGeneration")) < generation:
         return "the controller has not seen the change yet"
     if kind == "DaemonSet":
-        wanted = max(0, int(status.get("desiredNumberScheduled") or 0) - dead_nodes)
-        updated = int(status.get("updatedNumberScheduled") or 0)
-        available = int(status.get("numberAvailable") or 0)
-        if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+        wanted = max(0, whole(status.get("desiredNumberScheduled")) - dead_nodes)
+        updated = whole(status.get("updatedNumberScheduled"))
+        available = whole(status.get("numberAvailable"))
+        if mapping(spec.get("updateStrategy")).get("type") == "OnDelete":
             updated = wanted
     else:
-        wanted = int(spec["replicas"]) if spec.get("replicas") is not None else 1
-        updated = int(status.get("updatedReplicas") or 0)
+        wanted = whole(spec["replicas"]) if spec.get("replicas") is not None else 1
+        updated = whole(status.get("updatedReplicas"))
         # StatefulSets tell the available ones from 1.22 on; before, ready ones are all there is.
-        available = int(status.get("availableReplicas", status.get("readyReplicas")) or 0)
+        available = whole(status.get("availableReplicas", status.get("readyReplicas")))
         if kind == "StatefulSet":
-            strategy = spec.get("updateStrategy") or {}
-            partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
+            strategy = mapping(spec.get("updateStrategy"))
+            partition = whole(mapping(strategy.get("rollingUpdate")).get("partition"))
             if strategy.get("type") == "OnDelete" or partition:
                 updated = wanted if strategy.get("type") == "OnDelete" else min(wanted, updated + partition)
             elif status.get("currentRevision") == status.get("updateRevision"):
                 # Once a rollout is over, updatedReplicas is left out.
-                updated = int(status.get("currentReplicas") or updated)
-            available = min(available, int(status.get("readyReplicas") or 0))
-        elif int(status.get("replicas") or 0) > updated:
-            return "{0} old pods are still there".format(int(status.get("replicas") or 0) - updated)
+                updated = whole(status.get("currentReplicas")) or updated
+            available = min(available, whole(status.get("readyReplicas")))
+        elif whole(status.get("replicas")) > updated:
+            return "{0} old pods are still there".format(whole(status.get("replicas")) - updated)
     if updated < wanted:
         return "{0} of {1} pods are updated".format(updated, wanted)
     if available < wanted:
@@ -76,20 +78,20 @@ def failed_for_good(obj: Object) -> bool:
 def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
     """The first trouble among pods as (what, fix), or None. The fix is "" when only a closer look helps."""
     # Pods that are over (evicted, failed) have others in their place, which say more.
-    for pod in sorted(pods, key=lambda one: (one.get("status") or {}).get("phase") in ("Failed", "Succeeded")):
+    for pod in sorted(pods, key=lambda one: mapping(one.get("status")).get("phase") in ("Failed", "Succeeded")):
         _group, _kind, namespace, name = key(pod)
-        status = pod.get("status") or {}
-        node = (pod.get("spec") or {}).get("nodeName")
+        status = mapping(pod.get("status"))
+        node = mapping(pod.get("spec")).get("nodeName")
         where = "pod {0}{1}".format(name, " on {0}".format(node) if node else "")
-        statuses = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
+        statuses = mappings(status.get("initContainerStatuses")) + mappings(status.get("containerStatuses"))
         for container in statuses:
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            reason = waiting.get("reason", "")
+            waiting = mapping(mapping(container.get("state")).get("waiting"))
+            reason = str(waiting.get("reason") or "")
             if reason in ("", "ContainerCreating", "PodInitializing"):
                 continue
-            message = waiting.get("message", "")
+            message = str(waiting.get("message") or "")
             if reason == "CrashLoopBackOff":
-                ended = (container.get("lastState") or {}).get("terminated") or {}
+                ended = mapping(mapping(container.get("lastState")).get("terminated"))
                 message = "exit code {0}, {1} restarts".format(
                     ended.get("exitCode", "unknown"), container.get("restartCount", 0)
                 )
@@ -103,12 +105,12 @@ def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
             return "{0}: {1}".format(text, shortened(message, 400)) if message else text, fix
         scheduled = condition(pod, "PodScheduled")
         if scheduled and scheduled.get("status") == "False":
-            return "{0}: {1}: {2}".format(where, scheduled.get("reason"), shortened(scheduled.get("message"), 200)), ""
+            return "{0}: {1}: {2}".format(where, scheduled.get("reason"), shortened(_words(scheduled), 200)), ""
         if status.get("phase") == "Failed":
             return "{0}: {1}".format(where, status.get("message") or status.get("reason") or "failed"), ""
     for pod in pods:
-        for container in (pod.get("status") or {}).get("containerStatuses") or []:
-            if "running" in (container.get("state") or {}) and not container.get("ready"):
+        for container in mappings(mapping(pod.get("status")).get("containerStatuses")):
+            if "running" in mapping(container.get("state")) and not container.get("ready"):
                 text = "pod {0}, container {1} runs and is not ready".format(key(pod)[3], container.get("name"))
                 return text, ""
     return None
@@ -118,17 +120,21 @@ def event_trouble(events: Sequence[Object], names: Sequence[str]) -> str:
     """The newest warning about one of the named objects (or what they own), or ""."""
     found = []
     for event in events:
-        about = str((event.get("involvedObject") or {}).get("name", ""))
+        about = str(mapping(event.get("involvedObject")).get("name", ""))
         owned = any(about == name or about.startswith(name + "-") for name in names)
         if event.get("type") == "Warning" and owned:
             stamp = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-            found.append((stamp, "{0}: {1}".format(event.get("reason"), shortened(event.get("message"), 400))))
+            found.append((stamp, "{0}: {1}".format(event.get("reason"), shortened(_words(event), 400))))
     return max(found)[1] if found else ""
+
+
+def _words(value: Mapping[str, Any]) -> Optional[str]:
+    return None if value.get("message") is None else str(value["message"])
 
 
 def condition(obj: Object, kind: str) -> Optional[Mapping[str, Any]]:
     """The condition of that type, or None."""
-    for condition in (obj.get("status") or {}).get("conditions") or []:
+    for condition in mappings(mapping(obj.get("status")).get("conditions")):
         if condition.get("type") == kind:
             return dict(condition)
     return None

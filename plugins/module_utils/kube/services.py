@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ..core.foreign import whole
+from ..core.untrusted import mapping, mappings
+
 _HTTPS_PORTS = (443, 8443, 6443)
 
 
@@ -16,12 +19,14 @@ def node_addresses(nodes: Sequence[Mapping[str, Any]]) -> List[str]:
     found: List[str] = []
     for kind in ("ExternalIP", "InternalIP"):
         for node in nodes:
-            status = node.get("status") or {}
+            status = mapping(node.get("status"))
             ready = any(
-                item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions") or []
+                item.get("type") == "Ready" and item.get("status") == "True"
+                for item in mappings(status.get("conditions"))
             )
             if ready:
-                found += [str(item["address"]) for item in status.get("addresses") or [] if item.get("type") == kind]
+                addresses = [item for item in mappings(status.get("addresses")) if item.get("type") == kind]
+                found += [str(item["address"]) for item in addresses if item.get("address")]
         if found:
             return found
     return found
@@ -55,21 +60,21 @@ def lines(services: Sequence[Mapping[str, Any]]) -> List[str]:
 
 
 def _one(service: Mapping[str, Any], addresses: Sequence[str]) -> Dict[str, Any]:
-    metadata, spec = service.get("metadata") or {}, service.get("spec") or {}
+    metadata, spec = mapping(service.get("metadata")), mapping(service.get("spec"))
     name, namespace = str(metadata.get("name")), str(metadata.get("namespace") or "default")
     kind = str(spec.get("type") or "ClusterIP")
     ports = [
         {
             "name": str(port.get("name") or ""),
-            "port": int(port.get("port") or 0),
-            "node_port": int(port.get("nodePort") or 0),
+            "port": whole(port.get("port")),
+            "node_port": whole(port.get("nodePort")),
             "protocol": str(port.get("protocol") or "TCP"),
         }
-        for port in spec.get("ports") or []
+        for port in mappings(spec.get("ports"))
     ]
     urls: List[str] = []
     if kind in ("NodePort", "LoadBalancer"):
-        for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
+        for entry in mappings(mapping(mapping(service.get("status")).get("loadBalancer")).get("ingress")):
             urls += _urls([str(entry.get("ip") or entry.get("hostname"))], ports, "port")
         if not urls:
             urls = _urls(addresses[:3], ports, "node_port")
