@@ -14,12 +14,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping
 
 from ..core.errors import KubesteadError
+from ..core.foreign import parse_json
+from ..core.untrusted import mapping
 from ..core.x509 import ca_cert_hashes
 from ..kube.kubeconfig import kubeconfig_server
 
@@ -49,12 +50,12 @@ class ClusterInfo:
         token_id, _dot, secret = token.partition(".")
         header, _dots, signature = self.signatures.get(token_id, "").partition("..")
         try:
-            algorithm = json.loads(_decode(header)).get("alg")
-        except (ValueError, AttributeError):
+            algorithm = mapping(parse_json(_decode(header))).get("alg")
+            payload = base64.urlsafe_b64encode(self.kubeconfig.encode("utf-8")).rstrip(b"=")
+        except ValueError:
             return False
-        if algorithm != "HS256" or not signature:
+        if algorithm != "HS256" or not re.fullmatch("[A-Za-z0-9_-]+", signature):
             return False
-        payload = base64.urlsafe_b64encode(self.kubeconfig.encode("utf-8")).rstrip(b"=")
         signed = header.encode("ascii") + b"." + payload
         digest = hmac.new(secret.encode("utf-8"), signed, hashlib.sha256).digest()
         return hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"="), signature.encode("ascii"))
@@ -62,7 +63,7 @@ class ClusterInfo:
 
 def read(config_map: Mapping[str, Any]) -> ClusterInfo:
     """The ConfigMap's contents. Raises :class:`KubesteadError` when it holds no kubeconfig with server and CA."""
-    data = config_map.get("data") or {}
+    data = mapping(mapping(config_map).get("data"))
     kubeconfig = str(data.get("kubeconfig") or "")
     server = kubeconfig_server(kubeconfig)
     certificate = _ca_certificates(kubeconfig)
@@ -88,7 +89,7 @@ def _host_port(server: str) -> str:
 
 
 def _ca_certificates(kubeconfig: str) -> str:
-    match = re.search(r"certificate-authority-data:\s*[\"']?([A-Za-z0-9+/=]+)", kubeconfig)
+    match = re.search(r"certificate-authority-data:[ \t]*[\"']?([A-Za-z0-9+/=]+)", kubeconfig)
     try:
         return base64.b64decode(match.group(1)).decode("ascii") if match else ""
     except (binascii.Error, ValueError):

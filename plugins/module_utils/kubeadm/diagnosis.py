@@ -245,7 +245,7 @@ def container_log(system: System, component: str, count: int = 5) -> List[str]:
         if pod.startswith("kube-system_{0}-".format(component))
         for name in system.names("/var/log/pods/{0}/{1}".format(pod, component))
     ]
-    newest = sorted(files, key=lambda path: os.path.getmtime(system.path(path)))[-1:]
+    newest = sorted(files, key=lambda path: _modified(system, path))[-1:]
     lines = [
         line.split(" ", 3)[3]
         for path in newest
@@ -253,6 +253,14 @@ def container_log(system: System, component: str, count: int = 5) -> List[str]:
         if line.count(" ") > 2
     ]
     return _errors(lines, count)
+
+
+def _modified(system: System, path: str) -> float:
+    try:
+        return os.path.getmtime(system.path(path))
+    except OSError:
+        # The kubelet has removed it meanwhile.
+        return 0.0
 
 
 def unhealthy_components(output: str) -> List[str]:
@@ -265,14 +273,13 @@ _CONSEQUENCES = ("connection refused", "not found", "Startup probe already exist
 
 
 def _errors(lines: Sequence[str], count: int) -> List[str]:
-    found: List[str] = []
+    found: Dict[str, None] = {}
     for line in lines:
         text = error_text(line)
         if text and not any(one in text for one in _CONSEQUENCES):
-            if text in found:
-                found.remove(text)
-            found.append(text)
-    return found[-count:]
+            found.pop(text, None)
+            found[text] = None
+    return list(found)[-count:]
 
 
 def error_text(line: str) -> str:

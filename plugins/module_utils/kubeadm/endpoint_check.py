@@ -11,7 +11,6 @@ asked here beforehand, so that such a join fails within seconds, in one line, be
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import ssl
 from datetime import datetime
@@ -19,6 +18,7 @@ from typing import Callable, Optional, Tuple, TypeVar, cast
 
 from ..core.addresses import parse_endpoint
 from ..core.errors import KubesteadError
+from ..core.foreign import parse_json
 from ..core.poll import Clock, Sleep, poll
 from . import cluster_info
 from .cluster_info import ClusterInfo
@@ -51,7 +51,8 @@ def request(host: str, port: int, seconds: float, token: str = "", ca_certificat
         connection.request("GET", cluster_info.PATH, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
-    except http.client.HTTPException as err:
+    except (http.client.HTTPException, ValueError) as err:
+        # ValueError: a name that no DNS could have.
         raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
     finally:
         connection.close()
@@ -188,7 +189,10 @@ def _ask_once(command: JoinCommand, client: Client) -> ClusterInfo:
         text = "endpoint {0} answers with HTTP {1}; check that the API server is healthy"
         raise _Unready(text.format(endpoint, status), status >= 500 or status == 429)
     try:
-        return cluster_info.read(json.loads(body))
-    except (ValueError, AttributeError):
+        config_map = parse_json(body)
+        if not isinstance(config_map, dict):
+            raise ValueError("it is not an object")
+        return cluster_info.read(config_map)
+    except ValueError:
         text = "endpoint {0} answers, but is no API server; give the address and port of the API server"
         raise _Unready(text.format(endpoint), False) from None

@@ -24,15 +24,14 @@ TOKEN = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
 CERTIFICATE_KEY = re.compile(r"^[0-9a-fA-F]{64}$")
 CA_CERT_HASH = re.compile(r"^sha256:[0-9a-fA-F]{64}$")
 
-_COMMAND = re.compile(r"(?:^|[\s;&|])(?:\S*/)?kubeadm[ \t]+join(?=\s|$)(.*)$")
+_COMMAND = re.compile(r"(?:^|[\s;&|])(?:[^\s;&|]*/)?kubeadm[ \t]+join(?=\s|$)(.*)$")
+# Characters of a line that are read; a command has a few hundred.
+_LONGEST = 8192
 _PROMPT = re.compile(r"^[ \t]*(?:[$#>][ \t]+)?")
 _ERROR_SIGN = re.compile(
     r"error|fail|fatal|unable|could ?n[o']t|cannot|can't|denied|refused|timed out|not found|no such|not of the form"
     r"|expired|invalid",
     re.IGNORECASE,
-)
-_EXPIRED_SIGN = re.compile(
-    r"could not find a JWS signature|token .*(?:expired|not found)|expired .*token|<expired>|<invalid>", re.IGNORECASE
 )
 _MINT = "give what `kubeadm token create --print-join-command` prints, or the result of kubeadm_join_token"
 _RENEW = "make a new one with `kubeadm token create --print-join-command` or kubeadm_join_token"
@@ -228,10 +227,10 @@ def _commands(text: str, subject: str) -> List[List[str]]:
         raise JoinCommandError("{0} is a {1}, not text; {2}".format(subject, type(text).__name__, _MINT))
     if not text.strip():
         raise JoinCommandError("{0} is empty; {1}".format(subject, _MINT))
-    joined = re.sub(r"[ \t]*\\[ \t]*\r?\n[ \t]*", " ", text)
+    joined = re.sub(r"(?<![ \t])[ \t]*\\[ \t]*\r?\n[ \t]*", " ", text)
     commands: List[List[str]] = []
     for line in joined.splitlines():
-        match = _COMMAND.search(_PROMPT.sub("", line))
+        match = _COMMAND.search(_PROMPT.sub("", line)[:_LONGEST])
         if not match:
             continue
         try:
@@ -249,10 +248,10 @@ def _commands(text: str, subject: str) -> List[List[str]]:
 
 
 def _why_none(text: str, subject: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip()[:_LONGEST] for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("To see the stack trace")] or lines
     for line in lines:
-        if _EXPIRED_SIGN.search(line):
+        if _tells_of_expiry(line):
             return "{0} speaks of an expired or unknown token ({1}); {2}".format(subject, _short(line), _RENEW)
     for line in lines:
         if _ERROR_SIGN.search(line):
@@ -260,6 +259,18 @@ def _why_none(text: str, subject: str) -> str:
     if len(lines) == 1 and TOKEN.match(lines[0]):
         return "{0} is a token alone, without endpoint and CA hash; {1}".format(subject, _MINT)
     return "{0} has no `kubeadm join` in it (it begins {1!r}); {2}".format(subject, _short(lines[0], 60), _MINT)
+
+
+def _tells_of_expiry(line: str) -> bool:
+    text = line.lower()
+    after_token, after_expired = text.partition("token ")[2], text.partition("expired ")[2]
+    signs = ("could not find a jws signature", "<expired>", "<invalid>")
+    return (
+        any(sign in text for sign in signs)
+        or "expired" in after_token
+        or "not found" in after_token
+        or "token" in after_expired
+    )
 
 
 def _short(line: str, width: int = 200) -> str:

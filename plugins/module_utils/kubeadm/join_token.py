@@ -23,12 +23,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError, OptionError
+from ..core.foreign import number
 from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.releases import config_api
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import Result
+from ..core.untrusted import mapping, mappings
 from ..core.versions import parse
 from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
 from . import cluster_info
@@ -46,7 +48,7 @@ CERTIFICATES = "kubeadm-certs"
 CERTIFICATES_PATH = "{0}/{1}".format(SECRETS, CERTIFICATES)
 
 _ALPHABET = string.ascii_lowercase + string.digits
-_DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_DURATION = re.compile(r"^(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?$")
 _SHORTEST, _LONGEST = 60, 24 * 3600
 
 
@@ -57,8 +59,8 @@ def parse_duration(text: str, option: str = "ttl") -> int:
     """
     text = str(text).strip()
     match = _DURATION.match(text)
-    if text.isdigit():
-        seconds = int(text)
+    if number(text) >= 0:
+        seconds = number(text)
     elif text and match:
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
@@ -152,9 +154,9 @@ def observe(kubectl: Kubectl, joining: bool = True, certificates: bool = True) -
     paths = [TOKEN_SECRETS, *([cluster_info.PATH] if joining else []), *([CERTIFICATES_PATH] if certificates else [])]
     answers = {path: _object(kubectl, path, done) for path, done in zip(paths, kubectl.raw(*paths))}
     listing = answers[TOKEN_SECRETS] or {}
-    tokens = sorted((read_token(item) for item in listing.get("items") or []), key=lambda token: token.token_id)
+    tokens = sorted((read_token(item) for item in mappings(listing.get("items"))), key=lambda token: token.token_id)
     secret = answers.get(CERTIFICATES_PATH)
-    owners = ((secret or {}).get("metadata") or {}).get("ownerReferences") or []
+    owners = mappings(mapping((secret or {}).get("metadata")).get("ownerReferences"))
     state = TokenState(
         tokens=tokens,
         certificates=secret is not None,
@@ -180,8 +182,8 @@ def observe(kubectl: Kubectl, joining: bool = True, certificates: bool = True) -
 
 def read_token(secret: Mapping[str, Any]) -> Token:
     """A token from its Secret, the secret part left out."""
-    data = {key: _decoded(value) for key, value in (secret.get("data") or {}).items()}
-    annotations = (secret.get("metadata") or {}).get("annotations") or {}
+    data = {key: _decoded(value) for key, value in mapping(secret.get("data")).items()}
+    annotations = mapping(mapping(secret.get("metadata")).get("annotations"))
     nodes = str(annotations.get(NODES_ANNOTATION) or "")
     return Token(
         token_id=data.get("token-id", ""),
@@ -350,7 +352,7 @@ class TokenManager:
     def reuse(self, token: Token) -> None:
         """Take up a token that is there. Raises :class:`KubesteadError` when it has gone meanwhile."""
         secret = _get(self.kubectl, "{0}/bootstrap-token-{1}".format(SECRETS, token.token_id))
-        text = _decoded(((secret or {}).get("data") or {}).get("token-secret", ""))
+        text = _decoded(mapping((secret or {}).get("data")).get("token-secret"))
         if not text:
             raise KubesteadError("token {0} has just been deleted; run again".format(token.token_id))
         self.token = "{0}.{1}".format(token.token_id, text)
@@ -415,7 +417,7 @@ def upload_certificates(kubectl: Kubectl, certificate_key: str) -> None:
     """
     system = kubectl.system
     config_map = _get(kubectl, KUBEADM_CONFIG)
-    stored = str(((config_map or {}).get("data") or {}).get("ClusterConfiguration") or "")
+    stored = str(mapping((config_map or {}).get("data")).get("ClusterConfiguration") or "")
     if not stored:
         raise KubesteadError(
             "ConfigMap kube-system/kubeadm-config has no ClusterConfiguration; "
@@ -457,17 +459,14 @@ def _get(kubectl: Kubectl, path: str) -> Optional[Dict[str, Any]]:
 
 
 def _object(kubectl: Kubectl, path: str, done: Result) -> Optional[Dict[str, Any]]:
-    if not done.ok:
-        if "(NotFound)" in done.stderr:
-            return None
-        raise kubectl.error(["get", path], done)
-    parsed: Dict[str, Any] = json.loads(done.stdout)
-    return parsed
+    if not done.ok and "(NotFound)" in done.stderr:
+        return None
+    return kubectl.parsed(["get", path], done)
 
 
-def _decoded(value: str) -> str:
+def _decoded(value: Any) -> str:
     try:
-        return base64.b64decode(value).decode("utf-8")
+        return base64.b64decode(value).decode("utf-8") if isinstance(value, str) else ""
     except (binascii.Error, ValueError):
         return ""
 
