@@ -14,6 +14,7 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import mappings, releases, versions
+from ..core.foreign import whole
 from ..core.redact import redact_data
 from ..core.system import System
 from ..host import os_release
@@ -27,6 +28,7 @@ from .schema import (
     disabled_cri,
     from_version_1,
     is_ours,
+    misfit,
     parsed_toml,
     sandbox_path,
     systemd_cgroup,
@@ -55,7 +57,7 @@ def observe(
     candidate, known = _candidate(system, release, packages, offers)
     version = _version(system)
     default = _default(system) if version else {}
-    schema = int(default.get("version", 0) or 0)
+    schema = whole(default.get("version"))
     text = system.read(CONFIG)
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
@@ -165,6 +167,9 @@ def _current(
     version = parsed.get("version", 1)
     if not isinstance(version, int):
         return {}, 0, "version is {0!r}".format(version)
+    wrong = misfit(parsed)
+    if wrong:
+        return {}, version, wrong
     if not schema or version >= schema:
         return parsed, version, ""
     if schema == 2:

@@ -14,6 +14,7 @@ from ..core import mappings
 from ..core.constants import managed_header
 from ..core.images import DOCKER_HUB, DOCKER_HUB_NAMES, DOCKER_HUB_SERVER
 from ..core.redact import redact_data
+from ..core.untrusted import mapping
 from . import toml
 from .options import ContainerdOptions, Mirror, Mirrors, RegistryCredential
 from .state import CERTS_D, HostsFile
@@ -112,7 +113,7 @@ def hosts_mode(data: Mapping[str, Any]) -> int:
 
 def has_secret(data: Mapping[str, Any]) -> bool:
     """True for a hosts.toml with credentials."""
-    entries = [data, *(data.get("host") or {}).values()]
+    entries = [data, *mapping(data.get("host")).values()]
     return any(mappings.get(entry, ["header", "Authorization"]) is not None for entry in entries)
 
 

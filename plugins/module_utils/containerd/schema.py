@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..core import mappings
 from ..core.constants import MANAGED
+from ..core.untrusted import mapping
 from . import toml
 
 CRI = "io.containerd.grpc.v1.cri"
@@ -72,6 +73,24 @@ def parsed_toml(text: Optional[str]) -> Tuple[Optional[Dict[str, Any]], str]:
         return None, err.message
 
 
+def misfit(config: Mapping[str, Any]) -> str:
+    """What in a configuration has another type than containerd takes, where this collection looks; empty if nothing."""
+    for name in ("disabled_plugins", "required_plugins", "imports"):
+        value = config.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            return "{0} is not a list of strings".format(name)
+    plugins = config.get("plugins", {})
+    tables = {"plugins": plugins}
+    for name, plugin in mapping(plugins).items():
+        tables[name] = plugin
+        registry = mapping(plugin).get("registry", {})
+        configs = mapping(registry).get("configs", {})
+        tables.update({name + " registry": registry, name + " registry.configs": configs})
+        tables.update({name + " registry.configs." + host: entry for host, entry in mapping(configs).items()})
+    wrong = [where for where, table in tables.items() if not isinstance(table, Mapping)]
+    return "{0} is not a table".format(wrong[0]) if wrong else ""
+
+
 def is_ours(text: Optional[str]) -> bool:
     """True for a file that this collection wrote."""
     return bool(text) and str(text).startswith(MANAGED)
@@ -91,7 +110,8 @@ def is_cri(name: str) -> bool:
 
 def disabled_cri(config: Mapping[str, Any]) -> List[str]:
     """CRI's plugins that the configuration disables."""
-    return [str(name) for name in config.get("disabled_plugins", []) if is_cri(str(name))]
+    names = config.get("disabled_plugins")
+    return [str(name) for name in names if is_cri(str(name))] if isinstance(names, list) else []
 
 
 def systemd_cgroup(config: Mapping[str, Any], schema: int) -> Optional[bool]:
