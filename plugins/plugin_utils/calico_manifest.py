@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
 import tempfile
@@ -140,7 +141,7 @@ def _download(url: str) -> bytes:
             "can't be fetched: {0} answers {1} {2}".format(url, err.code, err.reason),
             "correct the URL or cni_calico_version, or give a path",
         ) from None
-    except (OSError, ValueError, urls.ConnectionError) as err:
+    except (OSError, ValueError, http.client.HTTPException, urls.ConnectionError) as err:
         why = getattr(err, "reason", None) or err
         raise OptionError("cni_calico_manifest", "can't be fetched: {0}: {1}".format(url, why), fix) from None
     if len(data) > _LIMIT:

@@ -86,10 +86,12 @@ def parse(text: str, option: str, name: str) -> List[Any]:
         raise OptionError(
             option, "is not YAML: {0}{1}: {2}".format(name, line, err.problem or err.context), "correct the file"
         ) from None
-    except (yaml.YAMLError, ValueError) as err:
-        raise OptionError(
-            option, "is not YAML: {0}: {1}".format(name, " ".join(str(err).split())), "correct the file"
-        ) from None
+    except RecursionError:
+        raise OptionError(option, "is not YAML: {0} is nested too deeply".format(name), "correct the file") from None
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as err:
+        # PyYAML raises any of these for a value that does not fit its tag.
+        why = " ".join(str(err).split()) or "a value does not fit its tag"
+        raise OptionError(option, "is not YAML: {0}: {1}".format(name, why), "correct the file") from None
     return documents
 
 

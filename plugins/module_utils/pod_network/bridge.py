@@ -19,6 +19,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ..core.addresses import parse_cidrs
 from ..core.constants import ROUTE_PROTOCOL, managed_header
 from ..core.errors import KubesteadError
+from ..core.foreign import is_address, is_network
 from ..core.step import Step
 from ..core.system import System
 from ..host import interfaces
@@ -125,7 +126,7 @@ def parse_routes(text: str) -> List[Route]:
     return [
         Route(str(entry["dst"]), str(entry["gateway"]))
         for entry in interfaces.parse(text)
-        if entry.get("dst") and entry.get("gateway")
+        if is_network(str(entry.get("dst"))) and is_address(str(entry.get("gateway")))
     ]
 
 
@@ -361,7 +362,7 @@ def _rule_steps(present: Sequence[Rule], wanted: Sequence[Rule]) -> List[Step]:
 
 
 def _family(route: Route) -> str:
-    return "-{0}".format(ipaddress.ip_network(route.destination).version)
+    return "-{0}".format(ipaddress.ip_network(route.destination, strict=False).version)
 
 
 def _route_command(route: Route) -> List[str]:

@@ -77,6 +77,14 @@ def shape(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str
     The objects given are left as they are. Raises :class:`OptionError` for a manifest that is not Calico's.
     """
     require_calico(objects, origin)
+    try:
+        return _shaped(objects, options, origin)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Calico's own objects have all that is set here.
+        raise OptionError(_OPTION, "({0}) has objects that are not in Calico's form".format(origin), _FIX) from None
+
+
+def _shaped(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str) -> List[Dict[str, Any]]:
     shaped: List[Dict[str, Any]] = [copy.deepcopy(dict(obj)) for obj in objects]
     without_bird = options.encapsulation in ("VXLAN", "VXLANCrossSubnet")
     pools = options.pools()
@@ -177,7 +185,7 @@ def _network_config(text: str, pools: Sequence[Network], origin: str) -> str:
             if plugin.get("type") == "calico":
                 plugin["ipam"]["assign_ipv4"] = "true" if any(pool.version == 4 for pool in pools) else "false"
                 plugin["ipam"]["assign_ipv6"] = "true"
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise OptionError(
             _OPTION, "({0}) has a cni_network_config that can't be read, which IPv6 needs".format(origin), _FIX
         ) from None
