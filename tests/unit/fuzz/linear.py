@@ -28,14 +28,14 @@ def growth(read: Callable[[Any], object], make: Callable[[int], Any]) -> float:
     ``make`` returns the input for a number of repetitions.
     """
     count = 32
-    while count < _LARGEST and _work(read, make(count)) < _SECONDS:
+    while count < _LARGEST and work(read, make(count)) < _SECONDS:
         count *= 2
     if count >= _LARGEST:
         return 0.0
     small, large = make(count), make(count * _FACTOR)
     ratio = 0.0
     for _attempt in range(3):
-        ratio = min(_work(read, large) for _ in range(2)) / min(_work(read, small) for _ in range(3))
+        ratio = min(work(read, large) for _ in range(2)) / min(work(read, small) for _ in range(3))
         if ratio < _ALLOWED:
             break
     return ratio
@@ -47,7 +47,8 @@ def assert_linear(read: Callable[[Any], object], make: Callable[[int], Any]) -> 
     assert ratio < _ALLOWED, f"{_FACTOR} times the input takes {ratio:.0f} times the work"
 
 
-def _work(read: Callable[[Any], object], data: Any) -> float:
+def work(read: Callable[[Any], object], data: Any) -> float:
+    """The processor seconds of one reading."""
     gc.disable()
     try:
         begin = time.process_time()

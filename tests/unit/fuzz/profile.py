@@ -15,16 +15,20 @@ import functools
 import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, configuration, seed, settings
 
 MINUTES = float(os.environ.get("KUBESTEAD_FUZZ") or 0)
 SEED = int(os.environ.get("KUBESTEAD_FUZZ_SEED") or random.SystemRandom().getrandbits(32))
 
 _ALL = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example)
+# hypothesis keeps what it finds out about Unicode.
+configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "kubestead-hypothesis")
 # Without a database nothing is written into the checkout, and no run depends on the one before.
 settings.register_profile(
     "kubestead",

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Eight times the text that others wrote takes no reader much more than eight times the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, prepare
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster, kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, join_command
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
+    kube,
+    manager,
+    repository,
+    signing_key,
+    sources,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.transaction import cause
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
+
+from .linear import assert_linear, growth, work
+from .paper import Paper
+
+_BASE, _URL = sources.DEFAULT_URL, sources.DEFAULT_URL + "/v1.36/deb/"
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "certificates": x509.ca_cert_hashes,
+    "node certificate": x509.certificate_node_name,
+    "keys": signing_key.public_keys,
+    "Packages": lambda text: repository.parse_packages(text, "amd64", ["kubelet"]),
+    "dpkg": manager.parse_dpkg,
+    "rpm": manager.parse_rpm,
+    "policy": manager.parse_policy,
+    "version locks": manager.versionlocks,
+    "package version": manager.version_key,
+    "dependencies": lambda text: kube.depends_on(text, "x"),
+    "apt source": lambda text: sources.strip_apt_source(text, _BASE, _URL, False),
+    "deb822 source": lambda text: sources.strip_apt_source(text, _BASE, _URL, True),
+    "dnf source": lambda text: sources.strip_dnf_source(text, _BASE, _URL),
+    "difference of sources": lambda text: sources.source_difference(text, sources.render_source("apt", _URL, True)),
+    "proxies of dnf": lambda text: repository.package_manager_proxies(Paper(text), "dnf"),
+    "cause": lambda text: cause(Result(1, text, text)),
+    "kubeconfig": lambda text: (kubeconfig.fingerprint(text), kubeconfig.kubeconfig_server(text)),
+    "kubelet's kubeconfig": lambda text: kubeadm.kubelet_kubeconfig(Paper(text)),
+    "cluster configuration": cluster.yaml_scalars,
+    "sysctls": lambda text: prepare.parse_sysctls("/x", text),
+    "swaps": prepare.parse_swaps,
+    "fstab": lambda text: (prepare.without_passwords(text), prepare.fstab_swaps(text)),
+    "zram": lambda text: prepare._zram_devices(Paper(text)),
+    "listening": ports.parse_listening,
+    "interfaces": interfaces.parse_interfaces,
+    "rules": lambda text: bridge.parse_rules(4, "nat", text),
+    "join command": join_command.parse,
+    "join command of a control plane": lambda text: join_command.parse(text, True),
+    "secrets": join_command.hide,
+    "time": join_command.parse_time,
+    "phases": diagnosis.phases_of,
+    "causes": lambda text: diagnosis.causes_of(text, text),
+    "shortened": diagnosis.shortened,
+    "log": lambda text: diagnosis._errors(text.splitlines(), 5),
+}
+
+# What is repeated; "{}" becomes the number of the repetition, so that nothing is the same twice.
+_UNITS = [" ", "\t", "\n", "\n ", " \n", "a", "a ", "a\n", "A{}:b\n", "-", "- ", "1", "1.", "1-", ":", "a:", "/", "a/"]
+_UNITS += [
+    ";",
+    "=",
+    "a=b\n",
+    "[",
+    "[a]",
+    "[a]\n",
+    "]",
+    "'",
+    '"',
+    "\\",
+    "\\\n",
+    "# ",
+    "#",
+    " #",
+    "#\n",
+    "\x00",
+    "é",
+    "² ",
+]
+_UNITS += [
+    "{",
+    "[1,",
+    "token ",
+    "expired ",
+    "error: ",
+    "E0101 00:00:00 1 x] {}\n",
+    "level=error {}\n",
+    "[ERROR a]: b\n",
+]
+_UNITS += ["-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+_UNITS += [f"{signing_key.BEGIN}\n", f"{signing_key.BEGIN}\n\nmQ==\n{signing_key.END}\n", "[certs] x\n", "token:"]
+_UNITS += ["server: ", "  server: https://a\n", " certificate-authority-data: AAAA\n", "client-certificate: a\n"]
+_UNITS += ["kubeadm join ", "kubeadm join a:1\n", "abcdef.0123456789abcdef ", "0" * 64 + " ", "pass=x,", "a b swap\n"]
+_UNITS += ["Package: a{}\nVersion: 1\n\n", "URIs: https://a/{}\nSuites: /\n\n", "[a{}]\nbaseurl = x\n\n"]
+_UNITS += ["a:\n     1.{} 500\n        500 x y\n", ", failed to pull image a: b", "[failed to pull image a: "]
+_UNITS += ["a{}: b\n  c:\n", "proxy = ", "baseurl="]
+# What comes before and after it, so that what looks like a match at first is not one.
+_FRAMES = [("", ""), ("a", "b"), ("Package: a\nDepends:", "x"), ("URIs: ", "\nSuites: x"), ("baseurl=", "x")]
+_FRAMES += [("kubeadm join ", "x")]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reading_takes_linear_time(name: str) -> None:
+    """Every repetition is tried in a size at which a quadratic reader is slow; those that are slow are measured."""
+    read = READERS[name]
+    for unit in _UNITS:
+        for before, after in _FRAMES:
+            text = _maker(unit, before, after)
+            if _is_slow(read, text(1500)):
+                assert_linear(read, text)
+
+
+def _maker(unit: str, before: str, after: str) -> Callable[[int], str]:
+    if "{}" in unit:
+        return lambda count: before + "".join(unit.replace("{}", str(index)) for index in range(count)) + after
+    return lambda count: before + unit * count + after
+
+
+def _is_slow(read: Callable[[str], Any], text: str) -> bool:
+    """Whether it is worth measuring; it only saves time, a reader that is slow for another reason passes as well."""
+    return work(read, text) > 5e-6 * len(text) + 1e-3
+
+
+def test_many_suites_and_addresses_are_not_multiplied() -> None:
+    assert_linear(
+        lambda text: sources.strip_apt_source(text, _BASE, _URL, True),
+        lambda count: "Types: deb\nURIs: " + "http://a " * count + "\nSuites: " + "b " * count + "\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "quadratic"),
+    [
+        (lambda text: sum(1 for start in range(len(text)) if text.find("b", start) >= 0), True),
+        (lambda text: sum(1 for character in text if character == "b"), False),
+    ],
+)
+def test_the_measurement_tells_one_from_the_other(read: Callable[[str], Any], quadratic: bool) -> None:
+    assert (growth(read, lambda count: "a" * count) > 24) is quadratic
