@@ -33,9 +33,9 @@ def growth(read: Callable[[Any], object], make: Callable[[int], Any]) -> float:
     if count >= _LARGEST:
         return 0.0
     small, large = make(count), make(count * _FACTOR)
-    ratio = 0.0
-    for _attempt in range(3):
-        ratio = min(work(read, large) for _ in range(2)) / min(work(read, small) for _ in range(3))
+    ratio = float("inf")
+    for _attempt in range(4):
+        ratio = min(ratio, work(read, large) / min(work(read, small) for _ in range(3)))
         if ratio < _ALLOWED:
             break
     return ratio

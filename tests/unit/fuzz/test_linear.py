@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, prepare
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster, kubeconfig
@@ -49,7 +50,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "difference of sources": lambda text: sources.source_difference(text, sources.render_source("apt", _URL, True)),
     "proxies of dnf": lambda text: repository.package_manager_proxies(Paper(text), "dnf"),
     "cause": lambda text: cause(Result(1, text, text)),
-    "kubeconfig": lambda text: (kubeconfig.fingerprint(text), kubeconfig.kubeconfig_server(text)),
+    "kubeconfig": lambda text: (kubeconfig.summarize(text), kubeconfig.kubeconfig_server(text)),
     "kubelet's kubeconfig": lambda text: kubeadm.kubelet_kubeconfig(Paper(text)),
     "cluster configuration": cluster.yaml_scalars,
     "sysctls": lambda text: prepare.parse_sysctls("/x", text),
@@ -57,11 +58,11 @@ READERS: dict[str, Callable[[str], Any]] = {
     "fstab": lambda text: (prepare.without_passwords(text), prepare.fstab_swaps(text)),
     "zram": lambda text: prepare._zram_devices(Paper(text)),
     "listening": ports.parse_listening,
-    "interfaces": interfaces.parse_interfaces,
+    "interfaces": lambda text: interfaces.addresses(interfaces.parse(text)),
     "rules": lambda text: bridge.parse_rules(4, "nat", text),
     "join command": join_command.parse,
     "join command of a control plane": lambda text: join_command.parse(text, True),
-    "secrets": join_command.hide,
+    "secrets": redact,
     "time": join_command.parse_time,
     "phases": diagnosis.phases_of,
     "causes": lambda text: diagnosis.causes_of(text, text),
@@ -108,9 +109,19 @@ _UNITS += ["kubeadm join ", "kubeadm join a:1\n", "abcdef.0123456789abcdef ", "0
 _UNITS += ["Package: a{}\nVersion: 1\n\n", "URIs: https://a/{}\nSuites: /\n\n", "[a{}]\nbaseurl = x\n\n"]
 _UNITS += ["a:\n     1.{} 500\n        500 x y\n", ", failed to pull image a: b", "[failed to pull image a: "]
 _UNITS += ["a{}: b\n  c:\n", "proxy = ", "baseurl="]
-# What comes before and after it, so that what looks like a match at first is not one.
-_FRAMES = [("", ""), ("a", "b"), ("Package: a\nDepends:", "x"), ("URIs: ", "\nSuites: x"), ("baseurl=", "x")]
-_FRAMES += [("kubeadm join ", "x")]
+# What comes before and after it, so that what looks like a match at first is not one; for some readers more.
+_FRAMES = [("", ""), ("a", "b")]
+_MORE = {
+    "Packages": [("Package: a\nDepends:", "x")],
+    "deb822 source": [("URIs: ", "\nSuites: x"), ("URIs: a\nSuites: ", "x")],
+    "dnf source": [("[a]\nbaseurl=", "x")],
+    "difference of sources": [("URIs: ", "x"), ("baseurl=", "x")],
+    "kubeconfig": [("  server: ", "x")],
+    "join command": [("kubeadm join ", "x")],
+    "join command of a control plane": [("kubeadm join ", "x")],
+    "cluster configuration": [("a: ", "x"), ("a: 'x", "'")],
+    "fstab": [("a b swap pass=", "x")],
+}
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -118,7 +129,7 @@ def test_reading_takes_linear_time(name: str) -> None:
     """Every repetition is tried in a size at which a quadratic reader is slow; those that are slow are measured."""
     read = READERS[name]
     for unit in _UNITS:
-        for before, after in _FRAMES:
+        for before, after in _FRAMES + _MORE.get(name, []):
             text = _maker(unit, before, after)
             if _is_slow(read, text(1500)):
                 assert_linear(read, text)

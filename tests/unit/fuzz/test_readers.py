@@ -173,7 +173,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "CA": (x509.ca_cert_hashes, _PEM, False),
     "node certificate": (x509.certificate_node_name, _PEM, False),
     "kubeconfig": (
-        lambda text: (kubeconfig.fingerprint(text), kubeconfig.kubeconfig_server(text)),
+        lambda text: (kubeconfig.summarize(text), kubeconfig.kubeconfig_server(text)),
         _KUBECONFIGS,
         False,
     ),
@@ -222,8 +222,8 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
 }
 
 
-def _no_page(address: str, method: str) -> repository.Page:
-    return repository.Page(404, error="404")
+def _no_page(address: str, method: str) -> repository.Response:
+    return repository.Response(404, error="404")
 
 
 def _may_leave_the_node(value: Any) -> None:
@@ -407,7 +407,7 @@ def _api(path: str) -> Callable[[str], Any]:
 
 
 def _bridge(text: str) -> Any:
-    found = bridge.BridgeState(interfaces=interfaces.parse_interfaces(text), routes=bridge.parse_routes(text))
+    found = bridge.BridgeState(addresses=interfaces.addresses(interfaces.parse(text)), routes=bridge.parse_routes(text))
     known = nodes.listed(_kubectl(json.dumps(_NODES[0])))
     return [
         step.summary() for step in bridge.plan(found, bridge.BridgeOptions("10.244.0.0/16", known, 0, known[0].name))
@@ -416,7 +416,7 @@ def _bridge(text: str) -> Any:
 
 def _bridge_nodes(text: str) -> Any:
     known = nodes.listed(_kubectl(text))
-    found = bridge.BridgeState(interfaces=interfaces.parse_interfaces(json.dumps(_ADDRESSES)))
+    found = bridge.BridgeState(addresses=interfaces.addresses(interfaces.parse(json.dumps(_ADDRESSES))))
     name = known[0].name if known else "x"
     return [step.summary() for step in bridge.plan(found, bridge.BridgeOptions("10.244.0.0/16", known, 0, name))]
 
@@ -427,8 +427,9 @@ def _cluster_info(text: str) -> Any:
 
 
 def _endpoint(text: str) -> Any:
+    ticks = iter(range(10_000))
     command = join_command.JoinCommand("127.0.0.1:6443", "abcdef.0123456789abcdef", ["sha256:" + "0" * 64])
-    endpoint_check.precheck(command, lambda *_question: (200, text), lambda _seconds: None)
+    endpoint_check.precheck(command, lambda *_question: (200, text), lambda: float(next(ticks)), lambda _seconds: None)
 
 
 def _etcd(text: str, which: str) -> Any:
@@ -462,7 +463,7 @@ def _workload(text: str) -> Any:
 
 JSON: dict[str, tuple[Callable[[str], Any], Sequence[Any], bool]] = {
     "addresses": (lambda text: facts.observe(Paper("", answers={"ip": text})), [_ADDRESSES, _ROUTES], False),
-    "interfaces": (interfaces.parse_interfaces, [_ADDRESSES], False),
+    "interfaces": (lambda text: interfaces.own_addresses(interfaces.parse(text)), [_ADDRESSES], False),
     "bridge": (_bridge, [_ADDRESSES, _ROUTES], True),
     "nodes of the bridge": (_bridge_nodes, [_NODES[0]], True),
     "nodes": (lambda text: nodes.listed(_kubectl(text)), _NODES, True),
@@ -529,7 +530,10 @@ _PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 def _rpm(first: bytes, second: bytes) -> Any:
     pages = iter((first, second))
     return repository.rpm_offers(
-        "https://mirror/", lambda address, method: repository.Page(200, next(pages)), "x86_64", ["kubelet", "kubeadm"]
+        "https://mirror/",
+        lambda address, method: repository.Response(200, next(pages)),
+        "x86_64",
+        ["kubelet", "kubeadm"],
     )
 
 
@@ -546,9 +550,9 @@ def test_repomd(data: bytes) -> None:
 def test_where_the_metadata_are(href: str) -> None:
     asked: list[str] = []
 
-    def fetch(address: str, method: str) -> repository.Page:
+    def fetch(address: str, method: str) -> repository.Response:
         asked.append(address)
-        return repository.Page(200, b"<a/>")
+        return repository.Response(200, b"<a/>")
 
     try:
         repomd = b'<repomd xmlns="http://linux.duke.edu/metadata/repo"><data type="primary"><location/></data></repomd>'
@@ -560,12 +564,12 @@ def test_where_the_metadata_are(href: str) -> None:
     assert all(address.startswith(("https://", "http://")) for address in asked)
 
 
-def _first(fetch: Callable[[str, str], repository.Page], root: Any) -> Callable[[str, str], repository.Page]:
+def _first(fetch: Callable[[str, str], repository.Response], root: Any) -> Callable[[str, str], repository.Response]:
     import xml.etree.ElementTree
 
-    def answer(address: str, method: str) -> repository.Page:
+    def answer(address: str, method: str) -> repository.Response:
         if address.endswith("repomd.xml"):
-            return repository.Page(200, xml.etree.ElementTree.tostring(root, "utf-8", xml_declaration=True))
+            return repository.Response(200, xml.etree.ElementTree.tostring(root, "utf-8", xml_declaration=True))
         return fetch(address, method)
 
     return answer

@@ -12,6 +12,7 @@ import tomllib
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import toml
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.tests.unit.fuzz.linear import assert_linear
 from ansible_collections.kubestead.cluster.tests.unit.fuzz.toml_values import same
 
@@ -500,7 +501,7 @@ def test_deep_nesting_is_refused(text: str) -> None:
 def test_nesting_up_to_the_limit_is_read_written_and_merged(text: str) -> None:
     value = toml.loads(text)
     assert same(value) == same(tomllib.loads(text))
-    assert tomllib.loads(toml.dumps(toml.merge(value, value))) == value
+    assert tomllib.loads(toml.dumps(mappings.merged(value, value))) == value
 
 
 LARGE = {
