@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import json
-import tomllib
 
 import pytest
+import tomllib
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import toml
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
