@@ -14,9 +14,9 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import mappings, releases, versions
-from ..core.foreign import whole
 from ..core.redact import redact_data
 from ..core.system import System
+from ..core.untrusted import whole
 from ..host import os_release
 from ..host.os_release import OsRelease
 from ..packages.manager import installed, policy

@@ -70,7 +70,7 @@ def get(url: str, paths: Sequence[str], credentials: Credentials, timeout: float
         connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=timeout, context=context)
         for path in paths:
             answers.append(_ask(connection, path, credentials.token))
-    except (OSError, ValueError, http.client.HTTPException, ssl.SSLError) as err:
+    except (OSError, ValueError, TypeError, http.client.HTTPException, ssl.SSLError) as err:
         answers += [Answer(error=_reason(err, timeout))] * (len(paths) - len(answers))
     finally:
         if connection is not None:

@@ -18,10 +18,9 @@ from urllib.parse import urlsplit
 
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
 from ..core.errors import KubesteadError
-from ..core.foreign import parse_json
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
-from ..core.untrusted import mapping, mappings
+from ..core.untrusted import mapping, mappings, parse_json
 from ..host import interfaces
 from ..kube.kubectl import Kubectl
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from ..core.constants import ROUTE_PROTOCOL
-from ..core.foreign import is_address, is_network, number
 from ..core.system import System
+from ..core.untrusted import is_address, is_network, number
 from . import interfaces, os_release
 from .interfaces import Address
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ..core.foreign import is_network, parse_json, whole
 from ..core.system import System
-from ..core.untrusted import mappings
+from ..core.untrusted import is_network, mappings, parse_json, whole
 
 # Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
 POD_INTERFACES = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from typing import List
 
@@ -60,7 +59,7 @@ def failure(answer: Answer) -> str:
     if failed:
         return "failed checks: {0}".format(", ".join(failed[:5]))
     try:
-        data = untrusted.mapping(json.loads(answer.body))
+        data = untrusted.mapping(untrusted.parse_json(answer.body))
     except ValueError:
         data = {}
     reason, message = untrusted.text(data.get("reason"), 64), untrusted.text(data.get("message"), 200)
@@ -71,16 +70,16 @@ def credentials(system: System, kubeconfig: str) -> Credentials:
     """The credentials in the text of a kubeconfig, or in the files that it names."""
 
     def part(name: str) -> str:
-        inline = re.search(r"(?m)^\s*{0}-data:\s*[\"']?([A-Za-z0-9+/=]+)".format(name), kubeconfig)
+        inline = re.search(r"(?m)^[ \t]*{0}-data:[ \t]*[\"']?([A-Za-z0-9+/=]+)".format(name), kubeconfig)
         if inline:
             try:
                 return base64.b64decode(inline.group(1)).decode("ascii", "replace")
             except (binascii.Error, ValueError):
                 return ""
-        path = re.search(r"(?m)^\s*{0}:\s*[\"']?(/[^\s\"']+)".format(name), kubeconfig)
+        path = re.search(r"(?m)^[ \t]*{0}:[ \t]*[\"']?(/[^\s\"']+)".format(name), kubeconfig)
         return (system.read(path.group(1)) or "") if path else ""
 
-    token = re.search(r"(?m)^\s*token:\s*[\"']?([^\s\"']+)", kubeconfig)
+    token = re.search(r"(?m)^[ \t]*token:[ \t]*[\"']?([^\s\"']+)", kubeconfig)
     return Credentials(
         authority=part("certificate-authority"),
         certificate=part("client-certificate"),

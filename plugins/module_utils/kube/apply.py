@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core.errors import CommandError, KubesteadError
-from ..core.foreign import parse_json
 from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result
-from ..core.untrusted import mappings
+from ..core.untrusted import mappings, parse_json
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import (
     WORKLOADS,

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -80,7 +79,7 @@ def observe_api(api: Api) -> ClusterApi:
 
 def _object(answer: Answer) -> Mapping[str, Any]:
     try:
-        return untrusted.mapping(json.loads(answer.body))
+        return untrusted.mapping(untrusted.parse_json(answer.body))
     except ValueError:
         return {}
 
@@ -110,7 +109,7 @@ def yaml_scalars(text: str) -> Dict[str, str]:
     stripped = text.strip()
     if stripped.startswith("{"):
         try:
-            return dict(_flat(json.loads(stripped), ""))
+            return dict(_flat(untrusted.parse_json(stripped), ""))
         except ValueError:
             return {}
     scalars: Dict[str, str] = {}
@@ -145,7 +144,7 @@ def yaml_scalars(text: str) -> Dict[str, str]:
 def _yaml_text(value: str) -> str:
     if value.startswith('"'):
         try:
-            return str(json.loads(value))
+            return str(untrusted.parse_json(value))
         except ValueError:
             return value.strip('"')
     if value.startswith("'") and value.endswith("'") and len(value) > 1:

@@ -21,10 +21,10 @@ from typing import Any, Dict, List, Optional, Tuple
 from ..core.addresses import full_endpoint
 from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
-from ..core.foreign import number
 from ..core.options import var
 from ..core.step import Step
 from ..core.system import System
+from ..core.untrusted import number
 from ..core.x509 import ca_cert_hashes
 
 COMPONENT = "control_plane"

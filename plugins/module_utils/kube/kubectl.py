@@ -11,8 +11,8 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError
-from ..core.foreign import parse_json
 from ..core.system import Result, System
+from ..core.untrusted import parse_json
 
 # Paths of the API.
 NODES = "/api/v1/nodes"

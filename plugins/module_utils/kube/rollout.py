@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
-from ..core.foreign import whole
-from ..core.untrusted import mapping, mappings
+from ..core.untrusted import mapping, mappings, whole
 from .objects import Object, key, shortened
 
 # -- what the state of objects means (pure)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ..core.foreign import whole
-from ..core.untrusted import mapping, mappings
+from ..core.untrusted import mapping, mappings, whole
 
 _HTTPS_PORTS = (443, 8443, 6443)
 

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping
 
 from ..core.errors import KubesteadError
-from ..core.foreign import parse_json
-from ..core.untrusted import mapping
+from ..core.untrusted import mapping, parse_json
 from ..core.x509 import ca_cert_hashes
 from ..kube.kubeconfig import kubeconfig_server
 

@@ -18,8 +18,8 @@ from typing import Callable, Optional, Tuple, TypeVar, cast
 
 from ..core.addresses import parse_endpoint
 from ..core.errors import KubesteadError
-from ..core.foreign import parse_json
 from ..core.poll import Clock, Sleep, poll
+from ..core.untrusted import parse_json
 from . import cluster_info
 from .cluster_info import ClusterInfo
 from .join_command import JoinCommand, require_alive

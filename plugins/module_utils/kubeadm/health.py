@@ -9,7 +9,6 @@ The address of the cluster may lead to another control plane, which says nothing
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Mapping
 
@@ -70,7 +69,7 @@ def _etcd_failure(answer: Answer) -> str:
     if answer.error:
         return answer.error
     try:
-        data = untrusted.mapping(json.loads(answer.body))
+        data = untrusted.mapping(untrusted.parse_json(answer.body))
     except ValueError:
         data = {}
     if answer.ok and data.get("health") in ("true", True):

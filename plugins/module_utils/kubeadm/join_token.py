@@ -23,14 +23,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError, OptionError
-from ..core.foreign import number
 from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.releases import config_api
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import Result
-from ..core.untrusted import mapping, mappings
+from ..core.untrusted import mapping, mappings, number
 from ..core.versions import parse
 from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
 from . import cluster_info

@@ -69,7 +69,7 @@ def parse(text: Optional[str]) -> Optional[Operation]:
     if text is None:
         return None
     try:
-        data: Any = json.loads(text)
+        data: Any = untrusted.parse_json(text)
     except ValueError:
         data = None
     data = untrusted.mapping(data)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 import re
 import threading
@@ -19,6 +18,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from ..core import untrusted
 from ..core.constants import (
     ADMIN_KUBECONFIG,
     BOOTSTRAP_KUBECONFIG,
@@ -200,7 +200,7 @@ def installed_version(system: System) -> str:
     if not result.ok:
         return ""
     try:
-        version = parse(str(json.loads(result.stdout)["clientVersion"]["gitVersion"]))
+        version = parse(str(untrusted.parse_json(result.stdout)["clientVersion"]["gitVersion"]))
     except (ValueError, KeyError, TypeError):
         return ""
     return str(version) if version else ""
@@ -329,14 +329,14 @@ def kubelet_kubeconfig(system: System) -> Optional[str]:
     A kubelet that bootstraps in the background writes it before it has the certificate, and a full disk cuts it short.
     """
     text = system.read(KUBELET_KUBECONFIG)
-    named = re.search(r"(?m)^\s*client-certificate:\s*[\"']?([^\s\"']+)", text or "")
+    named = re.search(r"(?m)^[ \t]*client-certificate:[ \t]*[\"']?([^\s\"']+)", text or "")
     if named:
         return text if system.exists(named.group(1)) else None
     return text if _CREDENTIALS.search(text or "") else None
 
 
 # The other ways in which a kubeconfig may say who one is.
-_CREDENTIALS = re.compile(r"(?m)^[\s-]*(client-certificate-data|token|tokenFile|exec|auth-provider|username):")
+_CREDENTIALS = re.compile(r"(?m)^[ \t-]*(client-certificate-data|token|tokenFile|exec|auth-provider|username):")
 
 
 def node_name(system: System, kubelet_conf: Optional[str]) -> str:

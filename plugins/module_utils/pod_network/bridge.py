@@ -19,9 +19,9 @@ from typing import Any, Dict, List, Optional, Sequence
 from ..core.addresses import parse_cidrs
 from ..core.constants import ROUTE_PROTOCOL, managed_header
 from ..core.errors import KubesteadError
-from ..core.foreign import is_address, is_network
 from ..core.step import Step
 from ..core.system import System
+from ..core.untrusted import is_address, is_network
 from ..host import interfaces
 from ..host.interfaces import Address
 from ..kube.nodes import Node

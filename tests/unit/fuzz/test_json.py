@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import Answer, Credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result, System
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import members
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
@@ -28,6 +29,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
     rollout,
     services,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import Api
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     cluster_info,
@@ -104,10 +106,10 @@ def _api(path: str) -> Callable[[str], Any]:
     good[cluster.KUBEADM_CONFIG] = fixture("kubeadm/v1.20/kubeadm-config.json")
 
     def observe(text: str) -> Any:
-        def run(argv: Sequence[str], stdin: str | None, timeout: float, env: Mapping[str, str]) -> Result:
-            return Result(0, text if argv[-1] == path else good[argv[-1]])
+        def get(_url: str, paths: Sequence[str], _credentials: Credentials, _timeout: float) -> list[Answer]:
+            return [Answer(200, text if one == path else good[one]) for one in paths]
 
-        return cluster.observe_api(Kubectl(System(run)))
+        return cluster.observe_api(Api(System(get=get), server="https://192.0.2.1:6443"))
 
     return observe
 
