@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -31,6 +32,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
     as_result,
     findings_result,
 )
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
 
 display = Display()
@@ -41,7 +43,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "skip_checks"))
+    _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "rolling", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan; raise with one line a finding when a finding is an error."""
@@ -50,6 +52,8 @@ class ActionModule(ActionBase):
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = self._request(variables, components, skip)
         plan = planners.PLANNERS[operation](request)
+        if not boolean(self._task.args.get("rolling", False)):
+            plan = replace(plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(plan), skip)])
         if plan.errors:
             _show(plan)
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})

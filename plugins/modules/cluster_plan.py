@@ -40,6 +40,12 @@ options:
     type: list
     elements: str
     default: []
+  rolling:
+    description:
+      - The play changes the hosts in RV(disrupted) one at a time, as C(site.yml) does. Without it, a plan that disrupts
+        more than one member of a cluster is refused.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:
@@ -177,10 +183,16 @@ hosts:
       description: The place of its group in RV(waves), from 0 on.
       returned: always
       type: int
+disrupted:
+  description: The members of the cluster whose runtime or kubelet is restarted. They are changed one at a time.
+  returned: success
+  type: list
+  elements: str
+  sample: [w1, w2]
 waves:
   description:
-    - The hosts in groups that must be done one after the other. Nodes of a cluster whose pods are disturbed come last,
-      one by one; the first group has all other hosts.
+    - The hosts in groups that must be changed one after the other. Members of the cluster whose pods are disrupted come
+      last, one by one; the first group has all other hosts.
   returned: success
   type: list
   elements: list

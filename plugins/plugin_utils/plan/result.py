@@ -151,6 +151,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "joining_nodes": [{"name": node.name, "addresses": node.addresses} for node in plan.joining_nodes],
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
+        "disrupted": [name for name, host in plan.hosts.items() if host.disruptive],
         "hosts": hosts,
     }
 

@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping
+from typing import TYPE_CHECKING, List, Mapping
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+
+if TYPE_CHECKING:
+    from .result import Plan
 
 
 def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
@@ -18,3 +23,17 @@ def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
     quiet = [name for name, disturbed in disruptive.items() if not disturbed]
     waves = [[name] for name, disturbed in disruptive.items() if disturbed]
     return [quiet, *waves] if quiet else waves
+
+
+def parallel_findings(plan: Plan) -> List[Finding]:
+    """What forbids a play that changes all of its hosts at the same time: more than one member would be disrupted."""
+    disrupted = {name: host for name, host in plan.hosts.items() if host.disruptive}
+    if len(disrupted) < 2:
+        return []
+    found = []
+    for name, host in disrupted.items():
+        step = next(step for step in host.steps if step.disruptive)
+        text = f"this play would {step.summary()} on {len(disrupted)} members of the cluster at the same time"
+        fix = "use site.yml, which changes them one at a time, or set serial: 1 in this play"
+        found.append(Finding(name, step.component, Problem("disruptive", text, fix)))
+    return found

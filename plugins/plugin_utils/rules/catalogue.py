@@ -88,6 +88,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "kube_packages.version": (ERROR,),
     "kube_packages.key": _BOTH,
     "containerd_member": (ERROR,),
+    "disruptive": (ERROR,),
     "control_plane.worker": (ERROR,),
     "control_plane.api_down": (ERROR,),
     "control_plane.partial": (ERROR,),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import Address, NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
@@ -24,8 +25,8 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Fac
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import waves_of
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings, waves_of
 
 # What one machine needs for itself is tested on facts of real nodes.
 ALL = ["control_plane", "join", "cni"]
@@ -403,6 +404,19 @@ def test_the_ranges_of_the_cluster_reach_every_component() -> None:
 def test_a_planner_is_known_by_its_operation() -> None:
     assert planners.PLANNERS[planners.DEFAULT] is converge
     assert plan([host("cp1")]).operation == "converge"
+
+
+def test_several_members_are_not_disrupted_in_parallel() -> None:
+    restart = Step("containerd", "restart", "containerd.service", "its configuration changed", disruptive=True)
+    member = HostPlan(steps=[restart], member=True)
+    plan = Plan("converge", hosts={"w1": member, "w2": member, "w3": replace(member, member=False)})
+    found = parallel_findings(plan)
+    assert [(one.host, one.component, one.problem.check) for one in found] == [
+        ("w1", "containerd", "disruptive"),
+        ("w2", "containerd", "disruptive"),
+    ]
+    assert "restart containerd.service" in found[0].line() and "serial: 1" in found[0].line()
+    assert parallel_findings(replace(plan, hosts={"w1": member})) == []
 
 
 def test_waves_have_disturbed_members_one_by_one_after_all_others() -> None:
