@@ -76,7 +76,7 @@ def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
     old = nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=False)
     assert "--systemd=false" in old
     assert any(argument.startswith("--tmpfs=/run:") for argument in old)
-    assert old[-3:] == ["image", "/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
+    assert old[-4:-1] == ["image", "/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
 
 
 @pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
