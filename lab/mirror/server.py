@@ -44,14 +44,9 @@ class MirrorInfo:
     hostnames: Tuple[str, ...]
     """The names that nodes must resolve to ``ip``; for ``upstream`` only the lab's own."""
     version: str
-    minor: str
     flavour: str
     missing_images: Tuple[str, ...]
     """Images that kubeadm wants and the server lacks, such as those a future kubeadm adds."""
-    packages_url: str = f"https://{MIRROR}/k8s"
-    """For ``cluster_packages_url``, to take the packages from the mirror under its own name."""
-    image_repository: str = f"{MIRROR}/k8s"
-    """For ``cluster_image_repository``, likewise."""
 
 
 def ensure_image() -> str:
@@ -125,7 +120,6 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
         ca_pem_path=certificates.ca,
         hostnames=tuple(hostnames),
         version=chosen.version,
-        minor=chosen.minor,
         flavour=chosen.name,
         missing_images=tuple(_content(site).get("missing", [])),
     )

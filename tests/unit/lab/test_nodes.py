@@ -97,6 +97,14 @@ def test_a_name_given_twice_is_refused() -> None:
         nodes.create("s", ["a", "a"], MIRROR)
 
 
+def test_a_node_is_not_kept_with_another_system_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ensure", None), ("raise_limits", []), ("ensure_image", "image"), ("ensure_network", SUBNET)):
+        monkeypatch.setattr(nodes, name, lambda *_, value=value: value)
+    monkeypatch.setattr(nodes, "listed", lambda _: [Node("s", "cp1", "10.213.0.16", "running", "debian12")])
+    with pytest.raises(MachineError, match="node cp1 has debian12; replace it with --fresh"):
+        nodes.create("s", ["cp1", "w1"], MIRROR, Options(systems=("debian13",)))
+
+
 # -- the image
 
 
