@@ -24,6 +24,7 @@ from lab.node_image import remove_images
 from lab.podman import remove_network
 from lab.say import duration, say, step
 from lab.sets import prepare_set
+from lab.systems import SYSTEMS
 
 from . import oldest
 
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
     lab = commands.add_parser("lab", help="create three nodes, a cluster on them, and a demo application")
     lab.add_argument("--fresh", action="store_true", help="replace existing nodes")
+    add_systems(lab)
     lab.add_argument("--no-demo", action="store_true", help="do not deploy the demo application")
     lab.set_defaults(run=command_lab, root=True)
 
@@ -60,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="a,b",
         help="the control planes; by default all names that begin with cp, else the first name",
     )
+    add_systems(create)
     create.add_argument("--fresh", action="store_true", help="replace existing nodes")
     create.add_argument(
         "--mirror-names-only", action="store_true", help="do not resolve the upstream names to the mirror"
@@ -111,6 +114,18 @@ def parser() -> argparse.ArgumentParser:
     docs.set_defaults(run=command_docs, root=False)
     commands.add_parser("help", help="show this text").set_defaults(run=lambda _: top.print_help(), root=False)
     return top
+
+
+def add_systems(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the operating systems of nodes."""
+    parser.add_argument(
+        "--systems",
+        metavar="a,b",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        help=f"systems of the nodes in their order, the last for all others: {', '.join(SYSTEMS)}; "
+        "by default this machine's own",
+    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -184,6 +199,7 @@ def command_nodes_create(options: argparse.Namespace) -> int:
         machine_apt=options.no_mirror,
         fresh=options.fresh,
         extra=tuple(options.podman),
+        systems=options.systems,
     )
     path = prepare_set(options.set_name, options.names, made, planes, mirror=not options.no_mirror)
     say(f"inventory: {os.path.relpath(path)}")
@@ -208,7 +224,7 @@ def command_nodes_restart(options: argparse.Namespace) -> int:
 def command_nodes_list(options: argparse.Namespace) -> int:
     """``./dev nodes list``"""
     for node in nodes.listed(options.set_name):
-        say(f"{node.set_name:<16} {node.name:<16} {node.address:<16} {node.state}")
+        say(f"{node.set_name:<16} {node.name:<16} {node.address:<16} {node.state:<10} {node.system}")
     return 0
 
 
@@ -221,7 +237,9 @@ def command_lab(options: argparse.Namespace) -> int:
 
     began = time.monotonic()
     venv = ensure_venv()
-    path = prepare_set(inventory.DEFAULT_SET, LAB_NODES, nodes.Options(fresh=options.fresh), renew=True)
+    path = prepare_set(
+        inventory.DEFAULT_SET, LAB_NODES, nodes.Options(fresh=options.fresh, systems=options.systems), renew=True
+    )
     with step("create a cluster on the nodes over SSH, with site.yml"):
         demo.play(venv, path, "site.yml")
     say("$ kubectl get nodes -o wide")

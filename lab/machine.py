@@ -22,7 +22,6 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Uni
 from .say import say, step
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "requirements-dev.txt"
 
 # feature -> ((proof that the package is installed, package), ...). A proof with a slash is a file, "import x" a module
 # of this Python, anything else a command on the path.

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The image the nodes start from: a minimal Debian server with SSH, made from this machine's own apt sources.
+"""The images that nodes start from: a minimal Debian server with SSH, made from this machine's own apt sources.
 
 It contains neither containerd nor anything of Kubernetes, and apt's lists are empty: the collection must bring those.
 The lab adds a few files (``node_files/overlay``), because a container is not quite a machine: a ``runc`` in
-/usr/local/sbin, before the package's on every path, that copes with a refused oom_score_adj; a unit that trusts the
-lab's CA before SSH opens; and apt sources that name the lab's mirror.
+/usr/local/sbin, before the package's on every path, that copes with a refused oom_score_adj, and a unit that trusts the
+lab's CA before SSH opens. Apt sources that name the lab's mirror come with the node, see nodes.py.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import shutil
 import tempfile
 from typing import Dict, Tuple, Union
 
-from .debian import apt_acquire_options, apt_sources, codename
+from .debian import apt_acquire_options
 from .machine import NONINTERACTIVE, cache_dir, ensure, locked, run
-from .mirror import MIRROR
 from .podman import podman
 from .say import step
+from .systems import System, sources
 
 REPOSITORY = "localhost/kubestead-node"
 USER = "admin"
@@ -94,7 +94,6 @@ def files(public_key: str) -> Dict[str, Tuple[Union[str, pathlib.Path], int]]:
         **{f"/{path.relative_to(OVERLAY)}": (path, 0o755 if os.access(path, os.X_OK) else 0o644) for path in overlay},
         f"/home/{USER}/.ssh/authorized_keys": (public_key, 0o600),
         f"/etc/sudoers.d/{USER}": (f"{USER} ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440),
-        "/etc/apt/sources.list": (f"deb [trusted=yes] http://{MIRROR}/debian ./\n", 0o644),
     }
 
 
@@ -113,11 +112,10 @@ def content_key(release: str, public_key: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def ensure_image() -> str:
-    """The name and tag of the node image. A missing one is imported from the cache, or made in about a minute."""
+def ensure_image(release: str) -> str:
+    """The name and tag of a release's image. A missing one is imported from the cache, or made in about a minute."""
     ensure("nodes")
     public_key = ensure_key().with_suffix(".pub").read_text(encoding="utf-8")
-    release = codename(pathlib.Path("/etc/os-release").read_text(encoding="utf-8"))
     key = content_key(release, public_key)
     image = f"{REPOSITORY}:{key}"
     if podman("image", "exists", image, check=False).returncode == 0:
@@ -125,13 +123,12 @@ def ensure_image() -> str:
     with locked("node-image"):
         if podman("image", "exists", image, check=False).returncode == 0:
             return image
-        archive = cache_dir() / "node" / f"{key}.tar"
+        archive = cache_dir() / "node" / release / f"{key}.tar"
         if not archive.exists():
             with step(f"make the node image: Debian {release} with systemd and SSH"):
                 _bootstrap(release, public_key, archive)
-        with step("import the node image"):
+        with step(f"import the node image of Debian {release}"):
             podman("import", "--change", 'CMD ["/sbin/init"]', "--change", "STOPSIGNAL SIGRTMIN+3", str(archive), image)
-            podman("tag", image, f"{REPOSITORY}:latest")
         for other in archive.parent.glob("*.tar"):
             if other != archive:
                 other.unlink()
@@ -170,7 +167,7 @@ def _bootstrap(release: str, public_key: str, archive: pathlib.Path) -> None:
             f'--customize-hook=sh {shlex.quote(str(CUSTOMIZE))} "$1" {shlex.quote(str(overlay))} {USER}',
             release,
             str(partial),
-            *apt_sources(),
+            *sources(System(release, release)),
         ]
         try:
             run(argv, env=NONINTERACTIVE, show_failure=True)

@@ -16,16 +16,17 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .debian import apt_sources
 from .machine import MachineError, cache_dir, ensure, locked, state_dir
 from .mirror import MIRROR
 from .node_image import USER, ensure_image, key_path
 from .podman import FIRST_ADDRESS, NETWORK, PodmanError, containers, ensure_network, host_facts, podman
 from .say import step
+from .systems import System, chosen, sources
 
 LABEL = "kubestead"
 LEAST_WATCHES = {"max_user_instances": 4096, "max_user_watches": 524288}
@@ -37,12 +38,13 @@ SET_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,40}[a-z0-9])?$")
 
 @dataclass(frozen=True)
 class Node:
-    """One node of a set. ``state`` is podman's word: running, exited, created…"""
+    """One node of a set. ``state`` is podman's word, such as running or exited; ``system`` is a name of systems.py."""
 
     set_name: str
     name: str
     address: str
     state: str
+    system: str = ""
 
     @property
     def container(self) -> str:
@@ -66,12 +68,14 @@ class Options:
     ``upstream_names``: the upstream hosts' names resolve to the mirror; otherwise only the mirror's own name does.
     ``machine_apt``: apt in the nodes uses this machine's sources instead of the mirror's packages.
     ``fresh``: existing nodes are replaced. ``extra``: further arguments for ``podman create``.
+    ``systems``: the operating systems of the nodes, see :func:`lab.systems.chosen`.
     """
 
     upstream_names: bool = True
     machine_apt: bool = False
     fresh: bool = False
     extra: Tuple[str, ...] = ()
+    systems: Tuple[str, ...] = ()
 
 
 def set_dir(set_name: str) -> pathlib.Path:
@@ -86,7 +90,13 @@ def listed(set_name: Optional[str] = None) -> List[Node]:
     for entry in containers(wanted):
         labels = entry["Labels"]
         found.append(
-            Node(labels[f"{LABEL}.set"], labels[f"{LABEL}.node"], labels[f"{LABEL}.ip"], entry.get("State", "unknown"))
+            Node(
+                set_name=labels[f"{LABEL}.set"],
+                name=labels[f"{LABEL}.node"],
+                address=labels[f"{LABEL}.ip"],
+                state=entry.get("State", "unknown"),
+                system=labels.get(f"{LABEL}.system", ""),
+            )
         )
     return sorted(found, key=lambda node: (node.set_name, node.name))
 
@@ -131,7 +141,10 @@ def first_process(cgroup_v2: bool) -> List[str]:
     On cgroup v1 systemd would mount a v2 hierarchy for itself. Where the machine has mounted none, nodes have no
     subtree of their own in it and would see each other's processes, so systemd must use v1 alone.
     """
-    return ["/sbin/init"] if cgroup_v2 else ["/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
+    if cgroup_v2:
+        return ["/sbin/init"]
+    # From 256 on systemd also wants to be told that v1 is meant.
+    return ["/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
 
 
 def mac_address(address: str) -> str:
@@ -158,6 +171,7 @@ def create_arguments(
         f"--label={LABEL}.set={node.set_name}",
         f"--label={LABEL}.node={node.name}",
         f"--label={LABEL}.ip={node.address}",
+        f"--label={LABEL}.system={node.system}",
         "--privileged",
         "--cgroupns=private",
         "--pids-limit=-1",
@@ -192,7 +206,15 @@ def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) ->
     return raised
 
 
-def _machine_volumes(options: Options) -> List[str]:
+def apt_source(options: Options, system: System) -> str:
+    """The text of a node's sources.list."""
+    if not options.machine_apt:
+        return f"deb [trusted=yes] http://{MIRROR}/debian/{system.name} ./\n"
+    lines = [re.sub(r"signed-by=\S+?(?=[\s\]])", "", line) for line in sources(system)]
+    return "".join(f"{line}\n" for line in lines).replace("[] ", "")
+
+
+def _machine_volumes() -> List[str]:
     """What a node sees of this machine: its kernel modules, but not its swap, which a node must never switch off."""
     folder = cache_dir() / "nodes"
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,11 +227,6 @@ def _machine_volumes(options: Options) -> List[str]:
         none = folder / "swaps"
         none.write_text(lines[0] + "\n", encoding="utf-8")
         volumes.append(f"{none}:/proc/swaps:ro")
-    if options.machine_apt:
-        sources = folder / "sources.list"
-        text = "".join(re.sub(r"signed-by=\S+?(?=[\s\]])", "", line) + "\n" for line in apt_sources())
-        sources.write_text(text.replace("[] ", ""), encoding="utf-8")
-        volumes.append(f"{sources}:/etc/apt/sources.list:ro")
     return volumes
 
 
@@ -227,12 +244,16 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
         raise MachineError(f"a node is named twice in {' '.join(names)}")
     ensure("nodes")
     raise_limits()
-    image = ensure_image()
+    systems = dict(zip(names, chosen(options.systems, len(names)), strict=True))
+    images = {release: ensure_image(release) for release in sorted({system.release for system in systems.values()})}
     subnet = ensure_network()
     if options.fresh:
         destroy(set_name, names)
     there = {node.name: node for node in listed(set_name)}
-    volumes = _machine_volumes(options)
+    for name in names if options.systems else ():
+        if name in there and there[name].system != systems[name].name:
+            raise MachineError(f"node {name} has {there[name].system or 'another system'}; replace it with --fresh")
+    volumes = _machine_volumes()
     cgroup_v2 = host_facts().cgroup_v2
     todo = [there[name] for name in names if name in there and there[name].state != "running"]
     with step(f"start nodes {' '.join(names)} and wait for SSH"):
@@ -240,13 +261,23 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
             for name in names:
                 if name in there:
                     continue
-                node = Node(set_name, name, _take_address(subnet), "created")
-                podman(*create_arguments(node, image, mirror, options, volumes, cgroup_v2))
+                system = systems[name]
+                node = Node(set_name, name, _take_address(subnet), "created", system.name)
+                podman(*create_arguments(node, images[system.release], mirror, options, volumes, cgroup_v2))
+                _give_apt_source(node, apt_source(options, system))
                 todo.append(node)
         for node in todo:
             _forget_host_key(node)
         _in_parallel(_start, todo)
     return listed(set_name)
+
+
+def _give_apt_source(node: Node, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", prefix="sources-", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.chmod(file.name, 0o644)
+        podman("cp", file.name, f"{node.container}:/etc/apt/sources.list")
 
 
 def take_addresses(subnet: ipaddress.IPv4Network, count: int) -> List[str]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from . import machine
-from .debian import apt_sources
+from . import machine, systems
 from .machine import run
+from .systems import System
 
 
 def source_lines(binary_lines: Sequence[str]) -> List[str]:
@@ -39,15 +39,17 @@ def uris(print_uris: str) -> Dict[str, str]:
 class PrivateApt:
     """apt in ``folder``. No package is installed for it, so a package resolves to itself and all its dependencies."""
 
-    def __init__(self, folder: Path, sources: bool = False) -> None:
-        """``sources`` adds the source packages' lists."""
+    def __init__(self, folder: Path, sources: bool = False, system: Optional[System] = None) -> None:
+        """``sources`` adds the source packages' lists; ``system`` is another than this machine's own."""
         self.folder = folder
+        chosen = system or systems.own_system()
         for name in ("lists/partial", "archives/partial", "parts"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        lines = apt_sources()
+        lines = systems.sources(chosen)
         if sources:
             lines = lines + source_lines(lines)
         (folder / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "preferences").write_text(systems.preferences(chosen), encoding="utf-8")
         (folder / "status").touch()
 
     def options(self) -> List[str]:
@@ -55,6 +57,8 @@ class PrivateApt:
         where = {
             "Dir::Etc::SourceList": self.folder / "sources.list",
             "Dir::Etc::SourceParts": self.folder / "parts",
+            "Dir::Etc::Preferences": self.folder / "preferences",
+            "Dir::Etc::PreferencesParts": self.folder / "parts",
             "Dir::State": self.folder,
             "Dir::State::lists": self.folder / "lists",
             "Dir::State::status": self.folder / "status",

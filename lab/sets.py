@@ -15,6 +15,7 @@ from .machine import ensure
 from .mirror.server import ensure_mirror
 from .podman import NETWORK, ensure_network, host_facts
 from .say import say
+from .systems import chosen
 
 
 def prepare_set(
@@ -33,7 +34,7 @@ def prepare_set(
     subnet = ensure_network()
     variables: Dict[str, object] = {}
     if mirror:
-        info = ensure_mirror(NETWORK, subnet)
+        info = ensure_mirror(NETWORK, subnet, chosen(options.systems, len(names)))
         served = nodes.Mirror(info.ip, pathlib.Path(info.ca_pem_path), tuple(info.hostnames))
         variables = inventory.cluster_variables(
             info.version, info.flavour, host_facts().cgroup_v2, info.missing_images, set_name

@@ -15,7 +15,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from .. import flavour as flavours
 from .. import roots
@@ -24,10 +24,11 @@ from ..machine import MachineError, cache_dir, ensure, locked
 from ..podman import FIRST_ADDRESS, containers, podman
 from ..registry import tree_layer
 from ..say import step
+from ..systems import System
 from . import HOSTNAMES, MIRROR, PRIVATE, PRIVATE_PASSWORD, PRIVATE_USER
 from .certificates import ensure_certificates
 from .nginx import nginx_conf
-from .site import ensure_distribution, ensure_site, fresh_apt
+from .site import distributions, ensure_distribution, ensure_site, fresh_apt
 
 NAME = "kubestead-mirror"
 IMAGE = "localhost/kubestead-mirror"
@@ -43,14 +44,9 @@ class MirrorInfo:
     hostnames: Tuple[str, ...]
     """The names that nodes must resolve to ``ip``; for ``upstream`` only the lab's own."""
     version: str
-    minor: str
     flavour: str
     missing_images: Tuple[str, ...]
     """Images that kubeadm wants and the server lacks, such as those a future kubeadm adds."""
-    packages_url: str = f"https://{MIRROR}/k8s"
-    """For ``cluster_packages_url``, to take the packages from the mirror under its own name."""
-    image_repository: str = f"{MIRROR}/k8s"
-    """For ``cluster_image_repository``, likewise."""
 
 
 def ensure_image() -> str:
@@ -78,8 +74,10 @@ def ensure_image() -> str:
     return image
 
 
-def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
+def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence[System] = ()) -> MirrorInfo:
     """The running server with the chosen flavour's content in the podman network; started only when needed.
+
+    ``systems`` are those that nodes have: it has the packages that they install from Debian.
 
     Each Kubernetes has its own server, so that sets of nodes with different ones can run at the same time.
 
@@ -89,7 +87,8 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
     chosen = flavours.choose()
     certificates = ensure_certificates()
     site = ensure_site(chosen)
-    distribution = ensure_distribution()
+    for system in dict.fromkeys(systems):
+        ensure_distribution(system)
     hostnames = (MIRROR, PRIVATE) if chosen.folder is None else HOSTNAMES
     image = ensure_image()
     name = f"{NAME}-{chosen.name}-{chosen.version}"
@@ -100,7 +99,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
         "v2": "{}",
         "users": f"{PRIVATE_USER}:{{PLAIN}}{PRIVATE_PASSWORD}\n",
     }
-    volumes = {"site": site, "debian": distribution, "conf": conf, "tls": certificates.folder}
+    volumes = {"site": site, "debian": distributions(), "conf": conf, "tls": certificates.folder}
     with locked("mirrors"):
         addresses = _addresses()
         ip = addresses.get(name) or free_address(subnet, addresses.values())
@@ -121,7 +120,6 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network) -> MirrorInfo:
         ca_pem_path=certificates.ca,
         hostnames=tuple(hostnames),
         version=chosen.version,
-        minor=chosen.minor,
         flavour=chosen.name,
         missing_images=tuple(_content(site).get("missing", [])),
     )

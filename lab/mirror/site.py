@@ -11,15 +11,16 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Optional
 
 from .. import flavour as flavours
-from .. import images, packages, registry, repository, roots
+from .. import images, packages, registry, repository, roots, systems
 from ..cache import once
-from ..debian import apt_sources
 from ..flavour import Flavour
 from ..machine import cache_dir, ensure
 from ..private_apt import PrivateApt
 from ..say import say, step
+from ..systems import System
 
 
 def source_key() -> str:
@@ -42,10 +43,11 @@ def folder_key(folder: Path) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
 
 
-def fresh_apt() -> PrivateApt:
-    """The lab's own apt with lists that were just fetched."""
-    apt = PrivateApt(cache_dir() / "apt")
-    with step("fetch Debian's package lists"):
+def fresh_apt(system: Optional[System] = None) -> PrivateApt:
+    """The lab's own apt, for this machine's system or another, with lists that were just fetched."""
+    name = f"apt-{system.name}" if system else "apt"
+    apt = PrivateApt(cache_dir() / name, system=system)
+    with step(f"fetch the package lists of {(system or systems.own_system()).name}"):
         apt.update()
     return apt
 
@@ -104,19 +106,33 @@ def flatten(folder: Path) -> None:
             link.symlink_to(os.path.relpath(path, target))
 
 
-def ensure_distribution() -> Path:
-    """The folder of Debian packages for the nodes, made when it is not in the cache."""
-    folder = cache_dir() / "site"
-    wanted = "\n".join([*repository.DISTRIBUTION, *apt_sources()])
-    target = folder / f"distribution-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+def distributions() -> Path:
+    """The folder with the Debian packages for nodes, which the server serves; a subfolder for each system."""
+    folder = cache_dir() / "site" / "debian"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def ensure_distribution(system: System) -> None:
+    """Make the packages that nodes of a system install from Debian, when they are not in the cache.
+
+    A running server serves them at once, because it serves the folder that they are in.
+    """
+    folder = distributions()
+    wanted = "\n".join([*repository.DISTRIBUTION, *systems.sources(system), systems.preferences(system)])
+    target = folder / f".{system.name}" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
     with once(target) as work:
         if work:
             ensure("mirror")
-            apt = fresh_apt()
-            with step("download the packages that nodes install from Debian"):
+            apt = fresh_apt(system)
+            with step(f"download the packages that nodes of {system.name} install"):
                 repository.distribution_repository(apt, work)
-            _prune(folder, "distribution-*", 2)
-    return target
+            _prune(target.parent, "[!.]*", 2)
+    link = folder / system.name
+    fresh = folder / f".{system.name}.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target.relative_to(folder))
+    fresh.replace(link)
 
 
 def _prune(folder: Path, pattern: str, keep: int) -> None:

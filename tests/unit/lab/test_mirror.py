@@ -16,6 +16,7 @@ from lab import mirror
 from lab.cache import once
 from lab.machine import MachineError
 from lab.mirror import certificates, nginx, server, site
+from lab.systems import SYSTEMS
 
 
 def test_every_host_has_a_server_of_its_own() -> None:
@@ -102,3 +103,31 @@ def test_once_leaves_nothing_half_made(cache: Path) -> None:
     assert sorted(path.name for path in target.parent.iterdir()) == ["one"]
     with once(target) as work:
         assert work is None
+
+
+def test_a_systems_packages_are_made_once_and_switched_to_when_complete(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def repository(apt: object, work: Path) -> None:
+        made.append(work)
+        assert not (site.distributions() / "debian13").exists() or len(made) > 1
+        (work / "Packages").write_text(str(len(made)))
+
+    monkeypatch.setattr(site.systems, "apt_sources", lambda: ["deb http://a.test/debian bookworm main"])
+    monkeypatch.setattr(site.systems, "own_release", lambda: "bookworm")
+    monkeypatch.setattr(site, "ensure", lambda *_: None)
+    monkeypatch.setattr(site, "fresh_apt", lambda system: None)
+    monkeypatch.setattr(site.repository, "distribution_repository", repository)
+    system = SYSTEMS["debian13"]
+    served = site.distributions() / "debian13" / "Packages"
+    for _ in range(2):
+        site.ensure_distribution(system)
+        assert served.read_text() == "1"
+    for number in range(2, 6):
+        monkeypatch.setattr(site.repository, "DISTRIBUTION", [f"package-{number}"])
+        site.ensure_distribution(system)
+        assert served.read_text() == str(number)
+    assert len(list((site.distributions() / ".debian13").iterdir())) == 3, "older ones are removed"
+    assert [path for path in site.distributions().iterdir() if path.is_symlink()] == [served.parent]

@@ -76,7 +76,7 @@ def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
     old = nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=False)
     assert "--systemd=false" in old
     assert any(argument.startswith("--tmpfs=/run:") for argument in old)
-    assert old[-3:] == ["image", "/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
+    assert old[-4:-1] == ["image", "/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes"]
 
 
 @pytest.mark.parametrize("name", ["", "Up", "a_b", "-a", "a-", "a" * 43])
@@ -95,6 +95,14 @@ def test_a_set_is_named_like_a_container(name: str) -> None:
 def test_a_name_given_twice_is_refused() -> None:
     with pytest.raises(MachineError, match="is named twice"):
         nodes.create("s", ["a", "a"], MIRROR)
+
+
+def test_a_node_is_not_kept_with_another_system_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ensure", None), ("raise_limits", []), ("ensure_image", "image"), ("ensure_network", SUBNET)):
+        monkeypatch.setattr(nodes, name, lambda *_, value=value: value)
+    monkeypatch.setattr(nodes, "listed", lambda _: [Node("s", "cp1", "10.213.0.16", "running", "debian12")])
+    with pytest.raises(MachineError, match="node cp1 has debian12; replace it with --fresh"):
+        nodes.create("s", ["cp1", "w1"], MIRROR, Options(systems=("debian13",)))
 
 
 # -- the image
