@@ -97,7 +97,9 @@ def leave(
                 return True
             mine = _members_at(own, others, request)
             while mine:
-                _any(others, REMOVE, {"ID": mine[0].get("ID")}, request)
+                if not mine[0].get("ID"):
+                    raise OSError("etcd names no ID for this host's member")
+                _any(others, REMOVE, {"ID": mine[0]["ID"]}, request)
                 removed = True
                 left = _members_at(own, others, request)
                 if len(left) >= len(mine):

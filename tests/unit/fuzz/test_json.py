@@ -151,7 +151,7 @@ def _etcd(text: str, which: str) -> Any:
             found = json.loads(text) if which == "members" else _MEMBERS
         except (ValueError, RecursionError):
             found = {}
-        assert path == members.LIST or question["ID"] is not None
+        assert path == members.LIST or question["ID"]
         return found if isinstance(found, dict) else {}
 
     there = Paper("x")

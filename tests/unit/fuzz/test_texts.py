@@ -171,7 +171,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "join command": (join_command.parse, _JOIN + _OUTPUT, True),
     "join command of a control plane": (lambda text: join_command.parse(text, True), _JOIN, True),
     "endpoint": (lambda text: addresses.parse_endpoint("x", text), ["[::1]:6443", "a.b:443"], True),
-    "time": (join_command.parse_time, ["2026-11-23T12:00:00.5Z"], False),
+    "time": (lambda text: str(join_command.parse_time(text)), ["2026-11-23T12:00:00.5Z"], False),
     "duration": (join_token.parse_duration, ["1h30m", "90"], True),
     "version": (versions.parse, ["v1.36.2-1.1"], False),
     "requested version": (versions.parse_request, ["1.36", "v1.36.2"], True),
