@@ -45,7 +45,8 @@ class ActionModule(NodeAction):
             return result
         if plan.get("initializes"):
             self._call(result, "init", "kubeadm_init", init_arguments(variables, self._templar, plan), variables)
-        if plan.get("kubeconfig") and not result.get("failed"):
+        # A control plane that joins gets its kubeconfig afterwards.
+        if plan.get("kubeconfig") and not plan.get("joins_as") and not result.get("failed"):
             self._call(result, "kubeconfig", "kubeconfig", dict(plan["kubeconfig"]), variables)
         return result
 

@@ -126,6 +126,13 @@ def test_the_first_control_plane_is_initialized_after_its_machine_is_prepared() 
     assert result["init"]["phase"] == "done" and result["kubeconfig"] == {"changed": False}
 
 
+def test_a_control_plane_that_is_to_join_gets_no_kubeconfig_yet() -> None:
+    plan = {**PLAN, "joins_as": "control_plane", "kubeconfig": {"user": "admin"}}
+    action = Action({"components": ["host", "control_plane"], "plan": plan}, {"changed": True, "steps": [STEP]})
+    assert run(action)["changed"]
+    assert [name for name, _arguments in action.asked] == ["kubestead.cluster.node_components"]
+
+
 def test_nothing_is_initialized_on_a_machine_that_could_not_be_prepared() -> None:
     plan = {**PLAN, "initializes": True}
     failure = {"failed": True, "msg": "containerd: it does not start", "component": "containerd", "changed": True}
