@@ -17,6 +17,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -103,13 +104,20 @@ def hosts_of(lab: Lab) -> list[str]:
     return re.findall(r"(?m)^ +(\w+):\n +ansible_host:", lab.inventory.read_text())
 
 
+def _components(row: dict[str, Any]) -> list[str]:
+    """The components that a task changed, where it is the task that applies several."""
+    if row["action"] != "kubestead.cluster.node_components":
+        return [""]
+    return sorted({step.partition(":")[0] for step in row["steps"]})
+
+
 def changes(run: Run) -> Counter[str]:
     """The changed tasks, with the host they ran on and the component that changed."""
     return Counter(
         f"{row['on']}: {row['task'].rpartition(' : ')[2]}: {component}"
         for row in run.tasks
         if row["changed"]
-        for component in sorted({step.partition(":")[0] for step in row["steps"]}) or [""]
+        for component in _components(row)
     )
 
 
