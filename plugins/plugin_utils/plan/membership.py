@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import MANIFESTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
@@ -22,6 +23,7 @@ from ..hosts import Host, names
 from .inventory import Inventory
 
 COMPONENT = "cluster"
+API_SERVER = "kube-apiserver"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ def is_down(host: Host, cluster_exists: bool) -> bool:
     # The last phase of a join: it is a member, and whatever is wrong with it is no reason to remove it.
     if state.unfinished_join and cluster_exists and state.reached != "mark-control-plane":
         return False
-    return state.local_api.failed or not state.api.live
+    return state.local_api.failed or not state.api.live or _lacks_manifest(state)
+
+
+def _lacks_manifest(state: KubeadmState) -> bool:
+    """True for a control plane that was complete once and has lost the static pod of its API server."""
+    return API_SERVER not in state.manifests
 
 
 def is_joining(host: Host, cluster_exists: bool) -> bool:
@@ -127,6 +134,8 @@ def _down(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
 
 
 def _cause(state: KubeadmState) -> str:
+    if _lacks_manifest(state):
+        return "{0}/{1}.yaml is missing".format(MANIFESTS, API_SERVER)
     if not state.local_api.failed:
         return state.api.reason
     etcd = "; its etcd member: {0}".format(state.etcd.reason) if state.etcd.failed else ""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.facts import Address, NodeState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
@@ -55,6 +56,7 @@ def joined(name: str) -> KubeadmState:
     )
 
 
+PODS = list(COMPONENTS)
 HEALTHY = Health(True, "", "https://192.0.2.1:6443")
 
 
@@ -63,7 +65,14 @@ def live(*nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16") -> Ku
     members = [Node(name, ready=True, kubelet_version="1.36.2") for name in nodes]
     api = ClusterApi(live=True, server_version="1.36.2", config=config, nodes=members)
     return KubeadmState(
-        node_name="cp1", phase=DONE, role="control_plane", ca_cert_hash=HASH, finished=True, api=api, local_api=HEALTHY
+        node_name="cp1",
+        phase=DONE,
+        role="control_plane",
+        ca_cert_hash=HASH,
+        finished=True,
+        manifests=PODS,
+        api=api,
+        local_api=HEALTHY,
     )
 
 
@@ -128,7 +137,9 @@ def test_a_limit_that_leaves_out_a_dead_control_plane_is_refused() -> None:
 
 
 def test_a_second_control_plane_that_lives_answers_when_the_first_does_not() -> None:
-    dead = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, node_name="cp1", ca_cert_hash=HASH)
+    dead = KubeadmState(
+        phase=PARTIAL, role="control_plane", finished=True, manifests=PODS, node_name="cp1", ca_cert_hash=HASH
+    )
     hosts = [
         host("cp1", dead, endpoint="k8s:6443"),
         host("cp2", live("cp1", "cp2", endpoint="k8s:6443"), endpoint="k8s:6443"),
@@ -140,7 +151,9 @@ def test_a_second_control_plane_that_lives_answers_when_the_first_does_not() -> 
 
 
 def test_no_new_cluster_is_made_beside_one_that_is_down() -> None:
-    dead = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, api=ClusterApi(reason="connection refused"))
+    dead = KubeadmState(
+        phase=PARTIAL, role="control_plane", finished=True, manifests=PODS, api=ClusterApi(reason="connection refused")
+    )
     result = plan([host("cp1", dead), host("w1")])
     assert len(result.errors) == 1
     assert "its API server does not answer: connection refused" in lines(result)[0]
@@ -364,6 +377,17 @@ def test_without_any_that_answers_it_is_an_error() -> None:
     assert said(result) == [("cp1", "api_down", "error")]
     assert "https://192.0.2.1:6443: connection refused" in result.findings[0].line()
     assert not result.init_host and not result.joins
+
+
+def test_a_control_plane_that_lost_the_manifest_of_its_api_server_is_named_and_left_alone() -> None:
+    both = [
+        control("cp1", "cp1", "cp2"),
+        control("cp2", "cp1", "cp2", local=Health(), phase=PARTIAL, manifests=["etcd"]),
+    ]
+    result = plan(both)
+    assert said(result) == [("cp2", "api_down", "warning")]
+    assert "/etc/kubernetes/manifests/kube-apiserver.yaml is missing" in result.findings[0].line()
+    assert not result.joins
 
 
 def test_an_endpoint_that_is_down_is_told_from_an_api_server_that_is() -> None:

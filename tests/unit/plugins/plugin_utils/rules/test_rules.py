@@ -659,7 +659,13 @@ CASES = [
         "error",
         BARE,
         "a1",
-        {**PARTIAL, "kubeadm.finished": True, "kubeadm.role": "control_plane", "kubeadm.api.reason": "refused"},
+        {
+            **PARTIAL,
+            "kubeadm.finished": True,
+            "kubeadm.role": "control_plane",
+            "kubeadm.manifests": ["kube-apiserver"],
+            "kubeadm.api.reason": "refused",
+        },
         "its API server does not answer: refused",
     ),
     Case(
