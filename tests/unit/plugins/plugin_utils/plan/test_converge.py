@@ -57,6 +57,7 @@ def joined(name: str) -> KubeadmState:
 
 
 PODS = list(COMPONENTS)
+COMPLETE = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, manifests=PODS)
 HEALTHY = Health(True, "", "https://192.0.2.1:6443")
 
 
