@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
@@ -28,21 +30,8 @@ class ActionModule(NodeAction):
     host are read, for the plan to use them. Options that are secret are left out; only their names are kept.
     """
 
-    RETURNS = frozenset(
-        (
-            "node",
-            "host",
-            "kube_packages",
-            "containerd",
-            "cni",
-            "kubeadm",
-            "kubeconfig",
-            "clock",
-            "ports",
-            "environment",
-            "reach",
-        )
-    )
+    # The clock around the observation is added here.
+    RETURNS = frozenset(field.name for field in dataclasses.fields(Facts)) - {"asked", "answered"}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.

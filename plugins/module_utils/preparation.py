@@ -21,7 +21,7 @@ from .core.step import Step
 from .core.system import System
 from .host import prepare as host
 from .packages import kube_observe, kube_plan, manager, transaction
-from .packages.kube import KubePackagesOptions
+from .packages.kube_state import KubePackagesOptions
 
 #: In the order in which they are applied: kubeadm names the sandbox image that containerd is configured with.
 COMPONENTS = ("host", "kube_packages", "containerd", "images")

@@ -128,7 +128,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansi
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.preparation import Expected, Preparation
+from ansible_collections.kubestead.cluster.plugins.module_utils.preparation import COMPONENTS, Expected, Preparation
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -138,7 +138,7 @@ def argument_spec() -> Dict[str, Any]:
         "username": {"type": "str", "required": True},
         "password": {"type": "str", "required": True, "no_log": True},
     }
-    choices = ["host", "kube_packages", "containerd", "images", "control_plane"]
+    choices = [*COMPONENTS, "control_plane"]
     return {
         "components": {"type": "list", "elements": "str", "required": True, "choices": choices},
         "plan": {"type": "dict", "default": {}},

@@ -26,7 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube import (
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import (
     KubePackagesOptions,
     KubePackagesState,
 )

@@ -20,8 +20,8 @@ from ..host import os_release
 if TYPE_CHECKING:
     from .repository import AvailablePackage, Fetch
 
-from .kube import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
 from .kube_plan import deviating_member
+from .kube_state import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
 from .manager import installed, interrupted, lists_empty, version_key
 from .signing_key import key_state
 from .sources import (

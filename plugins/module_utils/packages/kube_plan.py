@@ -18,7 +18,7 @@ from ..core.step import Step
 from ..core.system import System
 from ..host.os_release import SUPPORTED_FIX
 from . import transaction
-from .kube import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
+from .kube_state import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
 from .manager import finish_step, hold_steps, install_step, update_step
 from .signing_key import day, describe_key, key_state, public_keys
 from .sources import (

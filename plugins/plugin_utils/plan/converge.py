@@ -26,7 +26,7 @@ from ..cluster import Cluster
 from ..hosts import Host
 from ..rules import cluster_rules
 from ..rules.catalogue import apply_skips
-from . import components as own
+from . import machine_steps as own
 from .cluster import decide
 from .inventory import inventory_findings
 from .membership import (

@@ -26,8 +26,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import prep
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube as kube_packages
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_observe, kube_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_state as kube_packages
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import options as cni
 
 from ..facts import read_facts

@@ -20,7 +20,6 @@ from ..hosts import Host
 from .inventory import Inventory
 from .waves import waves_of
 
-_BEFORE_JOIN = ("host", "kube_packages", "containerd", "control_plane")
 _AFTER_JOIN = ("join", "cni")
 
 
@@ -176,7 +175,7 @@ def _host_result(plan: Plan, name: str, network: CniOptions) -> Dict[str, Any]:
         "initializes": host.initializes,
         "kubeconfig": dict(host.kubeconfig),
         "joins_as": host.joins_as,
-        "idle_before_join": not host.images and not any(todo.get(component) for component in _BEFORE_JOIN),
+        "idle_before_join": not host.images and not any(todo[name] for name in todo if name not in _AFTER_JOIN),
         "idle_after_join": not any(todo.get(component) for component in _AFTER_JOIN) and not calico,
         "disruptive": host.disruptive,
     }

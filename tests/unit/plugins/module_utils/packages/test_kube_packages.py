@@ -20,15 +20,15 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube as kube_packages
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_observe,
     kube_plan,
     repository,
     sources,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_state as kube_packages
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import signing_key as openpgp
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube import (
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import (
     KubePackagesOptions,
     KubePackagesState,
 )

@@ -31,7 +31,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import s
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import manager as packages
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube import (
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import (
     KubePackagesOptions,
     KubePackagesState,
 )

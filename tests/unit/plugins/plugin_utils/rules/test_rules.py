@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Reading
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import components, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import machine_steps, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request, findings_result
@@ -858,7 +858,7 @@ def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.Monke
         raise KubesteadError("a surprise")
 
     broken = tuple(replace(one, plan=plan) if one.name == "containerd" else one for one in registry.COMPONENTS)
-    monkeypatch.setattr(components, "COMPONENTS", broken)
+    monkeypatch.setattr(machine_steps, "COMPONENTS", broken)
     found = judge(BARE)
     assert said(found) == [("a1", "component_plan", "error"), ("a2", "component_plan", "error")]
     assert "a surprise; nothing can be planned before that" in found.findings[0].line()
