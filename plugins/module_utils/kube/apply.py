@@ -306,8 +306,10 @@ class Manifests:
         arguments = _APPLY + (["--dry-run=server"] if dry_run else []) + ["-o", "json", "-f", "-"]
         result = self.kubectl.run(arguments, stdin=_as_list(objects), timeout=300.0)
         for line in result.stderr.splitlines():
-            if line.startswith("Warning:") and line not in self.warnings:
-                self.warnings.append(self._clean(line[len("Warning:") :].strip()))
+            text = self._clean(line[len("Warning:") :].strip()) if line.startswith("Warning:") else ""
+            # The dry run and the change warn of the same.
+            if text and text not in self.warnings:
+                self.warnings.append(text)
         if result.ok:
             return _items(result.stdout)
         error = self.kubectl.error(["apply"], result)
