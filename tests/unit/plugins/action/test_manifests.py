@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""manifests on the control machine: files are read here, and what may be secret is not logged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.action import manifests
+from ansible_collections.kubestead.cluster.tests.unit.plugins.action.fake_action import FakeAction
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": "hunter2"}}
+FILE = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: web, image: web:1}]}
+"""
+
+
+class Action(FakeAction, manifests.ActionModule):
+    pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app.yaml").write_text(FILE)
+    return tmp_path
+
+
+def sent(folder: Path, **arguments: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The arguments that the module gets, and the objects among them."""
+    action = Action("manifests", arguments, {"changed": True}, folder=folder)
+    action.run(task_vars={})
+    ((name, given),) = action.asked
+    assert name == "kubestead.cluster.manifests"
+    return given, json.loads(given["objects"])
+
+
+def test_a_file_beside_the_playbook_is_read_here(folder: Path) -> None:
+    given, objects = sent(folder, manifests="app.yaml", timeout=5)
+    assert given["manifests"] == ["app.yaml"] and given["timeout"] == 5
+    assert [entry["object"]["metadata"]["name"] for entry in objects] == ["web"]
+    assert "app.yaml" in objects[0]["source"]
+
+
+def test_images_are_replaced_before_anything_is_sent(folder: Path) -> None:
+    _given, objects = sent(folder, manifests=["app.yaml"], images={"web:1": "registry.example/web:2"})
+    assert objects[0]["object"]["spec"]["containers"][0]["image"] == "registry.example/web:2"
+
+
+def test_an_object_of_the_task_is_sent_in_the_argument_that_is_not_logged_alone(folder: Path) -> None:
+    given, objects = sent(folder, manifests=["app.yaml", SECRET])
+    assert objects[1]["object"]["stringData"] == {"password": "hunter2"}
+    logged = {name: value for name, value in given.items() if name != "objects"}
+    assert "hunter2" not in json.dumps(logged) and given["manifests"] == ["app.yaml", "an object"]
+
+
+def test_a_namespace_comes_first_unless_the_manifests_have_it(folder: Path) -> None:
+    _given, objects = sent(folder, manifests="app.yaml", namespace="shop")
+    assert [entry["object"]["kind"] for entry in objects] == ["Namespace", "Pod"]
+    own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"a": "b"}}}
+    _given, objects = sent(folder, manifests=[own, "app.yaml"], namespace="shop")
+    assert [entry["object"] for entry in objects if entry["object"]["kind"] == "Namespace"] == [own]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [", "app.yaml"), ("apiVersion: v1\nkind: Pod\n", "app.yaml"), (None, "app.yaml")],
+)
+def test_a_file_that_is_no_manifest_is_named_and_nothing_is_sent(folder: Path, text: str | None, said: str) -> None:
+    (folder / "app.yaml").unlink()
+    if text is not None:
+        (folder / "app.yaml").write_text(text)
+    action = Action("manifests", {"manifests": "app.yaml"}, folder=folder)
+    with pytest.raises(AnsibleActionFail, match="nothing was changed") as caught:
+        action.run(task_vars={})
+    assert said in str(caught.value) and action.asked == []
