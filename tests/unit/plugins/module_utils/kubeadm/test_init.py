@@ -389,6 +389,10 @@ def test_a_kubeadm_without_validation_is_not_asked_twice(machine: Machine) -> No
     said = "unknown flag: --config\nTo see the stack trace of this error execute with --v=5 or higher\n"
     machine.answer("kubeadm config validate", Result(1, "", said))
     init.check_with_kubeadm(init.plan(BARE, OPTIONS)[0], machine)
+    assert [argv[:3] for argv in machine.ran] == [["kubeadm", "config", "validate"]]
+    machine.answer("kubeadm config validate", Result(1, "", 'error: unknown command "validate" for "kubeadm config"\n'))
+    init.check_with_kubeadm(init.plan(BARE, OPTIONS)[0], machine)
+    assert len(machine.ran) == 2
 
 
 # -- failures

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A machine's own routes and default address, out of what ``ip -j`` prints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import facts
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.interfaces import Address
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
+
+LAN = {"dst": "10.213.0.0/24", "dev": "eth0", "protocol": "kernel", "scope": "link", "prefsrc": "10.213.0.65"}
+DEFAULT = {"dst": "default", "gateway": "10.213.0.1", "dev": "eth0", "flags": []}
+ADDRESSES = [
+    Address("eth0", "10.213.0.65", "10.213.0.65/24"),
+    Address("eth0", "10.213.0.66", "10.213.0.66/24"),
+    Address("eth0", "fd00::65", "fd00::65/64"),
+]
+
+
+def test_the_networks_that_a_machine_routes_to_by_itself() -> None:
+    there = {"dst": "192.168.7.0/24", "gateway": "10.213.0.1", "dev": "eth0", "protocol": "static"}
+    assert facts.own_routes([DEFAULT, there, LAN, LAN]) == ["10.213.0.0/24", "192.168.7.0/24"]
+
+
+@pytest.mark.parametrize("protocol", ["bird", "12", "80", 80, "107", 107])
+def test_routes_of_a_pod_network_are_told_by_their_protocol(protocol: Any) -> None:
+    pods = {"dst": "10.244.1.0/24", "gateway": "10.213.0.66", "dev": "eth0", "protocol": protocol}
+    assert facts.own_routes([LAN, pods]) == ["10.213.0.0/24"]
+    assert facts.own_routes([LAN, {**pods, "protocol": "static"}]) == ["10.213.0.0/24", "10.244.1.0/24"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dev": "cali1234"},
+        {"dev": "cni0"},
+        {"type": "blackhole"},
+        {"type": "local"},
+        {"type": "multicast"},
+        {"dst": "fe80::/64"},
+        {"dst": "169.254.0.0/16"},
+        {"dst": "not a network"},
+        {"dst": ""},
+    ],
+)
+def test_routes_that_lead_to_no_network_of_others(changes: dict[str, Any]) -> None:
+    usual = {"dst": "192.168.7.0/24", "dev": "eth1", "protocol": "static"}
+    assert facts.own_routes([usual]) == ["192.168.7.0/24"]
+    assert facts.own_routes([{**usual, **changes}]) == []
+
+
+def test_the_default_route_says_which_of_two_addresses_it_leaves_from() -> None:
+    assert facts.default_address([{**DEFAULT, "prefsrc": "10.213.0.66"}], ADDRESSES) == "10.213.0.66"
+    assert facts.default_address([DEFAULT], ADDRESSES) == "10.213.0.65"
+    # Not an address, so the interface's own counts.
+    assert facts.default_address([{**DEFAULT, "prefsrc": "x"}], ADDRESSES) == "10.213.0.65"
+
+
+def test_the_address_is_of_the_gateways_family() -> None:
+    assert facts.default_address([{**DEFAULT, "gateway": "fe80::1"}], ADDRESSES) == "fd00::65"
+
+
+def test_without_a_default_route_only_a_single_address_is_sure() -> None:
+    assert facts.default_address([LAN], ADDRESSES) == ""
+    assert facts.default_address([LAN], ADDRESSES[:1]) == "10.213.0.65"
+    assert facts.default_address([{**DEFAULT, "dev": "wg0"}], ADDRESSES) == ""
+
+
+def test_the_observation_of_a_machine_with_a_pod_network(machine: Machine) -> None:
+    routes = [DEFAULT, LAN, *(dict(one, protocol="107") for one in json.loads(fixture("bridge/ip-route.json")))]
+    machine.answer("ip -j address", fixture("bridge/ip-address.json"))
+    machine.answer("ip -j -4 route", json.dumps([{**routes[0], "prefsrc": "10.213.0.65"}, *routes[1:]]))
+    machine.answer("ip -j -6 route", "[]")
+    state = facts.observe(machine)
+    assert state.routes == ["10.213.0.0/24"] and state.default_address == "10.213.0.65"

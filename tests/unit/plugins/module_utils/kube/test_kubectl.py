@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubectl: whether an answer means that nothing answers, or that the API refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import CommandError, KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import ApiUnreachable, Kubectl
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+REFUSED = "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?"
+SILENT = [
+    REFUSED,
+    "Unable to connect to the server: dial tcp 10.0.0.1:6443: connect: no route to host",
+    "Unable to connect to the server: net/http: TLS handshake timeout",
+    "Unable to connect to the server: context deadline exceeded",
+    'Error from server: Get "https://10.0.0.7:10250/x": dial tcp 10.0.0.7:10250: connect: no route to host',
+    'Error from server: Get "https://10.0.0.7:10250/x": dial tcp 10.0.0.7:10250: i/o timeout',
+    'Error from server: Get "https://10.0.0.7:10250/x": net/http: TLS handshake timeout',
+]
+REFUSES = [
+    'Error from server (Forbidden): nodes is forbidden: User "x" cannot list resource "nodes"',
+    "error: You must be logged in to the server (Unauthorized)",
+    'Error from server (NotFound): nodes "w9" not found',
+]
+
+
+def error(machine: Machine, result: Result, kubeconfig: str = "/k") -> KubesteadError:
+    machine.answer("kubectl", result)
+    with pytest.raises(KubesteadError) as caught:
+        Kubectl(machine, kubeconfig).json(["get", "nodes", "-o", "json"])
+    return caught.value
+
+
+@pytest.mark.parametrize("text", SILENT)
+def test_an_api_server_that_does_not_answer(machine: Machine, text: str) -> None:
+    found = error(machine, Result(1, "", f"E1124 memcache.go:265\n{text}\n"))
+    assert isinstance(found, ApiUnreachable) and "/k" in found.message and text in found.message
+
+
+def test_a_kubectl_that_does_not_end_in_time_means_the_same(machine: Machine) -> None:
+    assert isinstance(error(machine, Result(124, "", "kubectl: did not end within 60 seconds")), ApiUnreachable)
+    assert "the default kubeconfig" in error(machine, Result(124), kubeconfig="").message
+
+
+@pytest.mark.parametrize("text", REFUSES)
+def test_an_api_server_that_refuses(machine: Machine, text: str) -> None:
+    found = error(machine, Result(1, "", f"{text}\n"))
+    assert isinstance(found, CommandError) and text in found.message and "get nodes" in found.message
+
+
+@pytest.mark.parametrize("text", ["", "[]", '"text"', "{", "nonsense"])
+def test_what_is_not_an_object_is_refused(machine: Machine, text: str) -> None:
+    assert isinstance(error(machine, Result(0, text)), CommandError)
+
+
+def test_an_object_or_a_kind_that_is_not_there_is_none(machine: Machine) -> None:
+    kubectl = Kubectl(machine)
+    for text in (
+        'Error from server (NotFound): x "a" not found',
+        'error: the server doesn\'t have a resource type "x"',
+    ):
+        machine.answer("kubectl", Result(1, "", text))
+        assert kubectl.find(["x", "a"]) is None
+    machine.answer("kubectl", Result(1, "", REFUSED))
+    with pytest.raises(ApiUnreachable):
+        kubectl.find(["x", "a"])
+
+
+@pytest.mark.parametrize(
+    ("result", "live"), [(Result(0, "ok\n"), True), (Result(0, "no\n"), False), (Result(1, "ok"), False)]
+)
+def test_only_ok_is_live(machine: Machine, result: Result, live: bool) -> None:
+    machine.answer("kubectl", result)
+    assert Kubectl(machine).live() is live
