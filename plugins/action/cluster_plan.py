@@ -53,7 +53,9 @@ class ActionModule(ActionBase):
         request = self._request(variables, components, skip)
         plan = planners.PLANNERS[operation](request)
         if not boolean(self._task.args.get("rolling", False)):
-            plan = replace(plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(plan), skip)])
+            plan = replace(
+                plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(plan.disrupted), skip)]
+            )
         if plan.errors:
             _show(plan)
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})

@@ -2,11 +2,13 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The documented results of modules are those that the code returns."""
+"""The documented results of modules are those that the code returns, and docs/design.md describes the code there is."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,9 @@ from ansible_collections.kubestead.cluster.plugins.modules import cluster_plan, 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, as_result
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+ROOT = Path(__file__).resolve().parents[2]
+DESIGN = (ROOT / "docs/design.md").read_text(encoding="utf-8")
 
 
 def contents(documented: dict[str, Any], *path: str) -> set[str]:
@@ -71,3 +76,48 @@ def test_cluster_plan_documents_what_it_returns(planned: dict[str, Any]) -> None
 
 def test_cluster_plan_documents_its_options() -> None:
     assert set(yaml.safe_load(cluster_plan.DOCUMENTATION)["options"]) == plan_action.ActionModule._VALID_ARGS
+
+
+# -- docs/design.md
+
+
+def packages() -> list[str]:
+    """The packages of plugins, and the files that are beside packages of module_utils."""
+    found = {
+        str(path.parent.relative_to(ROOT))
+        for kind in ("module_utils", "plugin_utils", "modules", "action", "lookup")
+        for path in (ROOT / "plugins" / kind).rglob("*.py")
+    }
+    beside = [str(path.relative_to(ROOT)) for path in (ROOT / "plugins/module_utils").glob("*.py")]
+    return sorted((found | set(beside)) - {"plugins/module_utils"})
+
+
+@pytest.mark.parametrize("package", packages())
+def test_the_design_page_has_a_line_for_each_package(package: str) -> None:
+    assert re.search(rf"(?m)^\| `{re.escape(package)}` \| \S", DESIGN)
+
+
+@pytest.mark.parametrize("folder", ["lab", "bench", "devtools", "roles", "playbooks", "molecule", "tests"])
+def test_the_design_page_has_a_line_for_each_folder(folder: str) -> None:
+    assert (ROOT / folder).is_dir() and f"| `{folder}` |" in DESIGN
+
+
+def test_the_places_that_the_design_page_names_exist() -> None:
+    named = re.findall(r"`((?:\w+/)+[\w.]*|\w+\.(?:py|yml))`", DESIGN)
+    # Below plugins and module_utils, or a playbook, paths may be shortened.
+    roots = [ROOT, ROOT / "plugins", ROOT / "plugins/module_utils", ROOT / "playbooks"]
+    assert len(named) > 40
+    assert [place for place in named if not any((root / place).exists() for root in roots)] == []
+
+
+def test_the_links_of_the_design_page_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", DESIGN)
+    assert links and [link for link in links if not (ROOT / "docs" / link).exists()] == []
+
+
+def test_the_design_page_names_every_module_by_its_own_name() -> None:
+    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    named = set(
+        re.findall(r"\b((?:kubeadm|node|cluster)_(?:init|join|join_token|info|components|plan|nodes_info))\b", DESIGN)
+    )
+    assert named <= modules

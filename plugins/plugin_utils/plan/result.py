@@ -105,6 +105,11 @@ class Plan:
         return waves_of({name: host.disruptive for name, host in self.hosts.items()})
 
     @property
+    def disrupted(self) -> Dict[str, List[Step]]:
+        """The members of a cluster that are disturbed, and their steps."""
+        return {name: list(host.steps) for name, host in self.hosts.items() if host.disruptive}
+
+    @property
     def steps(self) -> Dict[str, List[Step]]:
         """The steps of every host."""
         return {name: list(host.steps) for name, host in self.hosts.items()}
@@ -150,7 +155,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "joining_nodes": [{"name": node.name, "addresses": node.addresses} for node in plan.joining_nodes],
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
-        "disrupted": [name for name, host in plan.hosts.items() if host.disruptive],
+        "disrupted": list(plan.disrupted),
         "hosts": hosts,
     }
 

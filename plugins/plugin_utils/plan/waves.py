@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Mapping
+from typing import List, Mapping, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
-
-if TYPE_CHECKING:
-    from .result import Plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 
 
 def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
@@ -25,14 +23,16 @@ def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
     return [quiet, *waves] if quiet else waves
 
 
-def parallel_findings(plan: Plan) -> List[Finding]:
-    """What forbids a play that changes all of its hosts at the same time: more than one member would be disrupted."""
-    disrupted = {name: host for name, host in plan.hosts.items() if host.disruptive}
+def parallel_findings(disrupted: Mapping[str, Sequence[Step]]) -> List[Finding]:
+    """What forbids a play that changes all of its hosts at the same time: more than one member would be disrupted.
+
+    ``disrupted`` maps the members of a cluster that are disrupted to their steps.
+    """
     if len(disrupted) < 2:
         return []
     found = []
-    for name, host in disrupted.items():
-        step = next(step for step in host.steps if step.disruptive)
+    for name, steps in disrupted.items():
+        step = next(step for step in steps if step.disruptive)
         text = f"this play would {step.summary()} on {len(disrupted)} members of the cluster at the same time"
         fix = "use site.yml, which changes them one at a time, or set serial: 1 in this play"
         found.append(Finding(name, step.component, Problem("disruptive", text, fix)))
