@@ -19,7 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import clus
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, join_command
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
-    kube,
+    kube_state,
     manager,
     repository,
     signing_key,
@@ -43,7 +43,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "policy": manager.parse_policy,
     "version locks": manager.versionlocks,
     "package version": manager.version_key,
-    "dependencies": lambda text: kube.depends_on(text, "x"),
+    "dependencies": lambda text: kube_state.depends_on(text, "x"),
     "apt source": lambda text: sources.strip_apt_source(text, _BASE, _URL, False),
     "deb822 source": lambda text: sources.strip_apt_source(text, _BASE, _URL, True),
     "dnf source": lambda text: sources.strip_dnf_source(text, _BASE, _URL),
