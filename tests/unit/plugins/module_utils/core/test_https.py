@@ -109,8 +109,8 @@ def url(authority: Authority) -> Iterator[str]:
     Handler.seen = []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority.folder / "server.crt", authority.folder / "server.key")
-    context.load_verify_locations(authority.folder / "ca.crt")
+    context.load_cert_chain(str(authority.folder / "server.crt"), str(authority.folder / "server.key"))
+    context.load_verify_locations(str(authority.folder / "ca.crt"))
     context.verify_mode = ssl.CERT_REQUIRED
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.handle_error = lambda _request, _address: None

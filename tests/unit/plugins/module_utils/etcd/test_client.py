@@ -45,8 +45,8 @@ class Etcd:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(authority.folder / "server.crt", authority.folder / "server.key")
-        context.load_verify_locations(authority.folder / "ca.crt")
+        context.load_cert_chain(str(authority.folder / "server.crt"), str(authority.folder / "server.key"))
+        context.load_verify_locations(str(authority.folder / "ca.crt"))
         context.verify_mode = ssl.CERT_REQUIRED
         self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
