@@ -151,6 +151,159 @@ def test_a_user_who_can_have_none(node: Machine, entry: str, said: str) -> None:
     assert said in warning
 
 
+def test_nobody_gets_one_where_the_switch_is_off(node: Machine) -> None:
+    assert plan(node, install=False) == []
+    node.put(PATH, OTHER, 0o644)
+    assert plan(node, install=False, overwrite=True) == []
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions(install=False)) == []
+    assert node.read(PATH) == OTHER
+
+
+# -- a user who puts something else in the place of the file
+
+
+def attack(node: Machine, link: str, target: str) -> Path:
+    """A link of the user's to something of root's."""
+    path = Path(node.path(link))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(node.path(target))
+    return path
+
+
+def refused(node: Machine, said: str) -> None:
+    """Nothing is planned, the user is told why, and nothing of the target is told."""
+    state = kubeconfig.observe(node)
+    assert kubeconfig.plan(state, KubeconfigOptions(overwrite=True)) == []
+    (warning,) = kubeconfig.warnings_of(state, KubeconfigOptions())
+    assert warning.startswith("/home/anna/.kube/config can't be used: ") and said in warning
+    assert state.existing is None
+
+
+def outside(node: Machine) -> dict[str, tuple[str, int, int]]:
+    """All files outside of the home: text, mode, owner."""
+    files = [path for path in node.folder.rglob("*") if path.is_file() and "/home/" not in str(path)]
+    return {str(path): (path.read_text(), path.stat().st_mode, path.stat().st_uid) for path in files}
+
+
+@pytest.mark.parametrize("target", ["/etc/kubernetes/admin.conf", "/etc/shadow", "/nothing"])
+def test_a_link_in_place_of_the_file_is_not_followed(node: Machine, target: str) -> None:
+    node.put("/etc/shadow", "root:$6$secret", 0o600)
+    attack(node, PATH, target)
+    before = outside(node)
+    refused(node, "it is a link")
+    assert outside(node) == before
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(node: Machine) -> None:
+    node.put("/root/.kube/config", OTHER, 0o600)
+    attack(node, "/home/anna/.kube", "/root/.kube")
+    refused(node, "its folder is a link")
+
+
+def test_a_second_name_of_a_file_of_root_is_not_used(node: Machine) -> None:
+    os.mkdir(node.path("/home/anna/.kube"))
+    os.link(node.path("/etc/kubernetes/admin.conf"), node.path(PATH))
+    os.chmod(node.path("/etc/kubernetes/admin.conf"), 0o640)
+    refused(node, "a second name")
+    assert node.mode("/etc/kubernetes/admin.conf") == 0o640
+
+
+def test_a_fifo_a_folder_and_a_huge_file_are_not_read(node: Machine) -> None:
+    os.mkdir(node.path("/home/anna/.kube"))
+    os.mkfifo(node.path(PATH))
+    refused(node, "not a regular file")
+    os.unlink(node.path(PATH))
+    os.mkdir(node.path(PATH))
+    refused(node, "not a regular file")
+    os.rmdir(node.path(PATH))
+    with open(node.path(PATH), "wb") as handle:
+        handle.truncate(1 << 32)
+    refused(node, "larger than 1 MiB")
+    os.unlink(node.path(PATH))
+    os.rmdir(node.path("/home/anna/.kube"))
+    node.put("/home/anna/.kube", "a file")
+    refused(node, "or a file")
+
+
+@pytest.mark.parametrize("secret", ["/etc/shadow", "/etc/kubernetes/admin.conf"])
+@pytest.mark.parametrize("content", [None, "EARLIER", "ADMIN"])
+def test_what_is_exchanged_after_the_observation_is_not_followed(
+    node: Machine, secret: str, content: str | None
+) -> None:
+    """Between looking and writing the user replaces the file, then the folder, by a link."""
+    node.put("/etc/shadow", "root:$6$secret", 0o640)
+    os.chmod(node.path("/etc/kubernetes/admin.conf"), 0o640)
+    if content:
+        node.put(PATH, {"EARLIER": EARLIER, "ADMIN": ADMIN}[content], 0o644)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions(overwrite=True))
+    before = outside(node)
+    node.remove(PATH)
+    attack(node, PATH, secret)
+    try:
+        kubeconfig.apply(step, node)
+    except KubesteadError as err:
+        assert content == "ADMIN" and "can't be protected: it is a link" in err.message
+    else:
+        assert Path(node.path(PATH)).is_file() and not Path(node.path(PATH)).is_symlink()
+    assert outside(node) == before
+    kept = Path(node.path(PATH + ".before-kubestead"))
+    assert not kept.exists() or kept.is_symlink(), "a copy would be the user's to read"
+    node.remove("/home/anna/.kube")
+    attack(node, "/home/anna/.kube", os.path.dirname(secret))
+    with pytest.raises(KubesteadError, match="its folder is a link"):
+        kubeconfig.apply(step, node)
+    assert outside(node) == before
+
+
+def test_a_second_name_that_comes_after_the_observation_keeps_its_mode(node: Machine) -> None:
+    node.put(PATH, ADMIN, 0o644)
+    node.put("/etc/other", "x", 0o644)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    node.remove(PATH)
+    os.link(node.path("/etc/other"), node.path(PATH))
+    with pytest.raises(KubesteadError, match="exchanged meanwhile"):
+        kubeconfig.apply(step, node)
+    assert node.mode("/etc/other") == 0o644
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to give files to others")
+def test_owners_of_others(node: Machine) -> None:
+    node.answer("getent passwd anna", "anna:x:4242:4242::/home/anna:/bin/bash\n")
+    folder = Path(node.path("/home/anna/.kube"))
+    run(node)
+    assert (folder.stat().st_uid, Path(node.path(PATH)).stat().st_uid) == (4242, 4242)
+    # What a kubectl of root left.
+    os.chown(folder, 0, 0)
+    node.put(PATH, ADMIN, 0o600)
+    os.chown(node.path(PATH), 0, 0)
+    assert plan(node) == [("protect_kubeconfig", "owner 0 -> 4242")]
+    run(node)
+    assert (folder.stat().st_uid, Path(node.path(PATH)).stat().st_uid) == (4242, 4242)
+    # A folder of root's that the user renamed.
+    node.remove("/home/anna/.kube")
+    node.put("/home/anna/.kube/id_rsa", "secret", 0o600)
+    os.chown(folder, 0, 0)
+    with pytest.raises(KubesteadError, match=r"/home/anna/.kube belongs to another user \(id 0\)"):
+        run(node)
+    assert folder.stat().st_uid == 0
+    # A file of root's that the user renamed is not handed over, as itself or as the copy beside.
+    node.remove("/home/anna/.kube")
+    node.put(PATH, EARLIER + "# of root\n", 0o600)
+    os.chown(node.path(PATH), 0, 0)
+    run(node)
+    kept = Path(node.path(PATH + ".before-kubestead"))
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (0, 0o600)
+
+
+def test_a_folder_is_made_with_its_mode_whatever_the_umask(node: Machine) -> None:
+    before = os.umask(0)
+    try:
+        run(node)
+    finally:
+        os.umask(before)
+    assert (node.mode(PATH), node.mode("/home/anna/.kube")) == (0o600, 0o700)
+
+
 # -- the copy on the control machine
 
 
