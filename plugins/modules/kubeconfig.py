@@ -26,8 +26,8 @@ author:
 options:
   install:
     description:
-      - Whether the user gets C(~/.kube/config). V(false) leaves the users of the host without the rights of the cluster's
-        admin; one that is there already stays.
+      - Whether the user gets C(~/.kube/config). V(false) leaves the users of the host without the rights of the
+        cluster's admin; one that is there already stays.
     type: bool
     default: true
   user:

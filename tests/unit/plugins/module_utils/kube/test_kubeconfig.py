@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import kubeconfig as action
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
@@ -26,8 +27,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy, node_action
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
-ADMIN = fixture("kubeadm/v1.35/admin.conf")
-OTHER = fixture("kubeadm/v1.20/admin.conf")
+# The recorded ones have no key; this one opens nothing.
+KEY = base64.b64encode(b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n").decode()
+ADMIN = fixture("kubeadm/v1.35/admin.conf").replace("cmVkYWN0ZWQ=", KEY)
+OTHER = fixture("kubeadm/v1.20/admin.conf").replace("cmVkYWN0ZWQ=", KEY)
 SERVER = kubeconfig.summarize(ADMIN).servers[0]
 # Same address as ADMIN, CA of another cluster: what a reset and a new init leave behind.
 EARLIER = OTHER.replace(kubeconfig.summarize(OTHER).servers[0], SERVER)
@@ -70,7 +73,7 @@ def test_what_is_observed_and_planned_holds_no_key(node: Machine) -> None:
     assert from_dict(KubeconfigState, json.loads(json.dumps(to_dict(state)))) == state
     (step,) = kubeconfig.plan(state, KubeconfigOptions())
     said = json.dumps(to_dict(state)) + repr(step) + json.dumps(dict(step.data))
-    assert "client-key-data" not in said and "cmVkYWN0ZWQ" not in said
+    assert "client-key-data" not in said and KEY not in said
 
 
 def test_another_owner_or_mode_is_put_right(node: Machine) -> None:
@@ -334,13 +337,14 @@ class Task(action.ActionModule):
         self._connection = SimpleNamespace(_play_context=SimpleNamespace(no_log=False))
         self.module = module
         self.printed = ""
+        self.slurp: dict[str, Any] = {"content": base64.b64encode(ADMIN.encode()).decode(), "encoding": "base64"}
         self.calls: list[str] = []
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **_others: Any) -> dict[str, Any]:
         self.calls.append(module_name)
         answer = self.module
         if module_name != MODULE:
-            answer = {"content": base64.b64encode(ADMIN.encode()).decode(), "encoding": "base64"}
+            answer = self.slurp
         if not self._connection._play_context.no_log:
             self.printed += json.dumps(answer)
         return dict(answer)
@@ -390,3 +394,115 @@ def test_a_foreign_file_on_the_control_machine_is_kept(tmp_path: Path) -> None:
     result = task.run()
     assert not result["changed"] and task.calls == [MODULE] and (tmp_path / "k" / "config").read_text() == OTHER
     assert "is of another cluster (https://10.213.0.60:6443) and was left alone" in result["warnings"][0]
+
+
+# -- a control plane against the machine of the operator
+
+
+def refuse(tmp_path: Path, sent: Any, about: str | None = None) -> str:
+    """What the operator is told when a host sends something else; nothing is written."""
+    told = kubeconfig.summarize(about or ADMIN)
+    task = Task(tmp_path, {**answered(), "source": to_dict(told)})
+    task.slurp = sent if isinstance(sent, dict) else {"content": base64.b64encode(sent.encode()).decode()}
+    with pytest.raises(AnsibleActionFail) as failed:
+        task.run()
+    assert not (tmp_path / "k").exists() and KEY not in str(failed.value)
+    assert "\n" not in str(failed.value) and "\x1b" not in str(failed.value)
+    return str(failed.value)
+
+
+USER = f"    client-key-data: {KEY}\n"
+ATTACKS = {
+    "exec": ADMIN.replace(USER, USER + "    exec:\n      command: /bin/sh\n      args: [-c, evil]\n"),
+    "exec alone": ADMIN.replace(USER, "    exec: {command: evil, apiVersion: client.authentication.k8s.io/v1}\n"),
+    "auth-provider": ADMIN.replace(USER, USER + "    auth-provider: {name: gcp, config: {cmd-path: /tmp/evil}}\n"),
+    "tokenFile": ADMIN.replace(USER, USER + "    tokenFile: /home/me/.ssh/id_ed25519\n"),
+    "client-key": ADMIN.replace(USER, USER + "    client-key: /home/me/.ssh/id_rsa\n"),
+    "as": ADMIN.replace(USER, USER + "    as: someone\n"),
+    "proxy-url": ADMIN.replace("    server:", "    proxy-url: http://evil.example.com\n    server:"),
+    "certificate-authority": ADMIN.replace("    server:", "    certificate-authority: /etc/passwd\n    server:"),
+    "insecure-skip-tls-verify": ADMIN.replace("    server:", "    insecure-skip-tls-verify: true\n    server:"),
+    "\x1b escape": ADMIN.replace(USER, USER + '    "\\e[31mevil\\nline": x\n'),
+}
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_kubeconfig_that_runs_or_reads_something_is_not_taken(tmp_path: Path, name: str) -> None:
+    said = refuse(tmp_path, ATTACKS[name], ATTACKS[name])
+    assert "not taken to this machine" in said
+    assert "escape" in name or name.split()[0] in said
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "server", ["http://10.0.0.1:6443", "https://u:hunter2@10.0.0.1", "https://a b", "file:///etc", "[1]", "{a: b}"]
+)
+def test_a_server_that_is_no_https_address_is_not_taken(tmp_path: Path, server: str) -> None:
+    text = ADMIN.replace(SERVER, server)
+    assert "has no https address" in refuse(tmp_path, text, text)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "value", ["x", "/etc/passwd", "bm8gUEVN", "[1, 2]", base64.b64encode(b"a: b\nexec: c").decode()]
+)
+def test_values_that_are_no_certificate_or_key_are_not_taken(tmp_path: Path, value: str) -> None:
+    text = ADMIN.replace(KEY, value)
+    assert "has no usable client-key-data" in refuse(tmp_path, text, text)
+
+
+@pytest.mark.usefixtures("no_base")
+def test_the_file_that_comes_must_be_the_one_that_was_told_of(tmp_path: Path) -> None:
+    assert "is not the file that the host told of" in refuse(tmp_path, OTHER)
+    assert "is not the file that the host told of" in refuse(tmp_path, ADMIN + "\n")
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"content": 7},
+        {"content": ["QQ=="]},
+        {"content": "not base64!"},
+        {"content": "\u00e4"},
+        {"content": "/w=="},
+        {"content": "QUFB" * 100_000},
+        {"content": None, "ansible_facts": {"cluster_packages_url": "http://evil"}},
+        {"failed": True, "msg": "\x1b[31mw1\nnothing to do"},
+        {"failed": True, "msg": ["x"]},
+        {"unreachable": True, "msg": "gone"},
+        "[" * 20_000,
+        "a: &a [x]\nb: *a\n",
+        "- 1\n",
+        "",
+        "\x07",
+        "clusters: 7\nusers: [7]\ncontexts: {a: b}\ncurrent-context: [1]\n",
+    ],
+)
+def test_answers_of_another_type_or_size_are_refused_in_one_line(tmp_path: Path, sent: Any) -> None:
+    assert refuse(tmp_path, sent, sent if isinstance(sent, str) else None)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("source", [7, "x", [], {"digest": 7}, {"digest": "x" * 64, "servers": {"a": 1}}])
+def test_a_summary_of_another_type_is_refused_in_one_line(tmp_path: Path, source: Any) -> None:
+    task = Task(tmp_path, {**answered(), "source": source})
+    with pytest.raises(AnsibleActionFail, match="is not the file that the host told of"):
+        task.run()
+    assert not (tmp_path / "k").exists()
+
+
+@pytest.mark.usefixtures("no_base")
+def test_only_the_four_values_are_taken(tmp_path: Path) -> None:
+    extra = "extensions:\n- name: x\n  extension: {exec: evil}\npreferences: {colors: true}\nkind: Config\n"
+    second = "users:\n- name: other\n  user: {exec: {command: evil}}\n"
+    text = ADMIN.replace("kind: Config\n", extra).replace("users:\n", second)
+    assert text.count("evil") == 2
+    task = Task(tmp_path, {**answered(), "source": to_dict(kubeconfig.summarize(text))})
+    task.slurp = {"content": base64.b64encode(text.encode()).decode()}
+    task.run()
+    assert (tmp_path / "k" / "config").read_text() == ADMIN
+    again = Task(tmp_path, {**answered(), "source": to_dict(kubeconfig.summarize(text))})
+    assert not again.run()["changed"], "the same values in another text are no change"
