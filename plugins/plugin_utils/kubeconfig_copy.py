@@ -101,9 +101,11 @@ def apply_copy(step: Step, system: System, text: str) -> None:
 def told(source: Any) -> KubeconfigSummary:
     """The summary that a host told of its kubeconfig; what is not of the right form is left out."""
     said = untrusted.mapping(source)
-    digests = [untrusted.text(said.get(name)) for name in ("digest", "credentials")]
+    digests = {name: untrusted.text(said.get(name)) for name in ("digest", "credentials")}
+    digests = {name: text if _DIGEST.fullmatch(text) else "" for name, text in digests.items()}
     return KubeconfigSummary(
-        *[text if _DIGEST.fullmatch(text) else "" for text in digests],
+        digest=digests["digest"],
+        credentials=digests["credentials"],
         servers=[text for text in untrusted.texts(said.get("servers")) if _SERVER.fullmatch(text)],
         ca_cert_hashes=[text for text in untrusted.texts(said.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
     )

@@ -24,6 +24,7 @@ from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
 from ..core.home_files import HomePlace
 from ..core.options import var
+from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
 from ..core.untrusted import number
@@ -38,8 +39,8 @@ WRITE, KEEP, SAME = "write", "keep", "same"
 class KubeconfigOptions:
     """Whose kubeconfig. An empty ``user`` is the one who logged in to become root, or root who did it himself.
 
-    Without ``install`` no user gets one. ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept
-    beside. ``copy_to`` is a path on the control machine, empty for none.
+    Without ``install`` no user gets one. ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is
+    kept beside. ``copy_to`` is a path on the control machine, empty for none.
     """
 
     install: bool = field(default=True, metadata=var("control_plane_kubeconfig"))
@@ -96,7 +97,8 @@ def summarize(text: str) -> KubeconfigSummary:
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(text),
-        servers=re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE),
+        # An address may hold a password.
+        servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE)],
         ca_cert_hashes=pins,
     )
 
