@@ -25,7 +25,7 @@ from .redact import redact
 DEFAULT_TIMEOUT = 60.0
 #: Bytes of the largest file that is read; a container's log has 10 MiB at most.
 MAX_FILE = 16 * 1024 * 1024
-#: Where programs are looked for first. A login over SSH may lack the sbin folders, where swapon, sysctl and modprobe are.
+#: Where programs are looked for first; a login over SSH may lack the sbin folders, where swapon and sysctl are.
 PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
