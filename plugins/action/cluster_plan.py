@@ -167,6 +167,7 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
         if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
             options = host.options.kubeconfig
             arguments = {
+                "install": options.install,
                 "user": options.user,
                 "overwrite": options.overwrite,
                 "copy_to": options.copy_to if host.name == plan.api_host else "",

@@ -6,19 +6,19 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 
 
 class ActionModule(NodeAction):
@@ -37,9 +37,8 @@ class ActionModule(NodeAction):
         path = kubeconfig_copy.copy_path(str(destination))
         result["local_kubeconfig"] = path
         here = System()
-        step = kubeconfig_copy.plan_copy(
-            here, path, None if source is None else from_dict(kubeconfig.KubeconfigSummary, source)
-        )
+        wanted = None if source is None else kubeconfig_copy.told(source)
+        step = kubeconfig_copy.plan_copy(here, path, wanted)
         if step.action == kubeconfig.SAME:
             return result
         if step.action == kubeconfig.KEEP:
@@ -47,28 +46,33 @@ class ActionModule(NodeAction):
             result.setdefault("warnings", []).append(warning)
             return result
         if not self._task.check_mode:
-            self._carry_out(step, here, task_vars)
+            self._carry_out(step, here, wanted, task_vars)
         result["changed"] = True
         result.setdefault("steps", []).append(step.public())
         result.setdefault("diff", []).extend(diff([step]))
         return result
 
-    def _carry_out(self, step: Step, here: System, task_vars: dict[str, Any] | None) -> None:
+    def _carry_out(
+        self, step: Step, here: System, wanted: KubeconfigSummary | None, task_vars: dict[str, Any] | None
+    ) -> None:
         try:
             if step.action == "protect_kubeconfig":
                 os.chmod(step.target, 0o600)
             else:
-                kubeconfig_copy.apply_copy(step, here, self._fetch(task_vars))
+                kubeconfig_copy.apply_copy(step, here, self._fetch(wanted, task_vars))
         except OSError as err:
             problem = f"copy_to {step.target} can't be written: {err.strerror}; give a path that you may write"
             raise AnsibleActionFail(problem) from err
 
-    def _fetch(self, task_vars: dict[str, Any] | None) -> str:
-        """The text of the admin's kubeconfig. Connections print what a module returns at -vvv, unless censored."""
+    def _fetch(self, wanted: KubeconfigSummary | None, task_vars: dict[str, Any] | None) -> str:
+        """The admin's kubeconfig, made again. Connections print what a module returns at -vvv, unless censored."""
         with self.censored():
             answer = self._execute_module(
                 module_name="ansible.legacy.slurp", module_args={"src": ADMIN_KUBECONFIG}, task_vars=task_vars
             )
-        if answer.get("failed"):
-            raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} can't be read: {answer.get('msg')}; use become: true")
-        return base64.b64decode(answer["content"]).decode("utf-8")
+        if answer.get("failed") or answer.get("unreachable"):
+            raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} can't be read: {line(answer.get('msg'))}; use become: true")
+        try:
+            return kubeconfig_copy.rebuilt(kubeconfig_copy.slurped(answer.get("content")), wanted)
+        except KubesteadError as err:
+            raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} on this host {err.message} (nothing was written)") from None

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ display = Display()
 CONTROL_PLANE = "control_plane"
 CHOICES = (*preparation.COMPONENTS, CONTROL_PLANE)
 #: Their options are those of other components.
+#: Options of containerd with passwords in them.
+SECRET_OPTIONS = ("registry_credentials", "config_dropin")
 WITHOUT_OPTIONS = ("images", CONTROL_PLANE)
 
 
@@ -69,14 +72,15 @@ class ActionModule(NodeAction):
             own = [name for name in own if (plan.get("images") if name == "images" else plan["todo"].get(name))]
         if not own:
             return
-        options, credentials = options_of(own, variables, self._templar, plan)
+        options, secrets = options_of(own, variables, self._templar, plan)
         expected = {name: plan[name] for name in ("kubeadm_version", "extra_packages", "images") if name in plan}
         # Of two roles in one play, the first has been applied by an earlier task.
         expected["packages_come"] = "kube_packages" in own or "kube_packages_result" in variables
         arguments = {
             "components": own,
             "options": options,
-            "registry_credentials": credentials,
+            # One text: of a list, parts are logged with the quotes and escapes that Python gives them.
+            "secrets": json.dumps(secrets) if secrets else "",
             "expected": expected,
         }
         answer = self.ask("node_components", arguments, variables)
@@ -138,10 +142,10 @@ def selected(components: list[str], run_tags: Any, skip_tags: Any) -> list[str]:
 
 def options_of(
     components: Iterable[str], variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The options of components as plain data, and the credentials apart from them. Fails naming the variable."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of components as plain data, and those that hold secrets apart. Fails naming the variable."""
     found: dict[str, Any] = {}
-    credentials: list[dict[str, Any]] = []
+    secrets: dict[str, Any] = {}
     for name in components:
         if name in WITHOUT_OPTIONS:
             continue
@@ -151,10 +155,13 @@ def options_of(
         except OptionError as err:
             raise AnsibleActionFail(f"{err.option} {err.problem}; {err.fix} (nothing was changed)") from None
         found[name] = to_dict(options)
-        credentials += found[name].pop("registry_credentials", [])
+        for option in SECRET_OPTIONS:
+            value = found[name].pop(option, None)
+            if value:
+                secrets[option] = value
         if name == "host" and plan.get("cluster"):
             found[name]["pod_cidr"] = plan["cluster"]["pod_cidr"]
-    return found, credentials
+    return found, secrets
 
 
 def init_arguments(variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]) -> dict[str, Any]:

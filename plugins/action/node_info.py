@@ -12,8 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
+
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields, refuse_credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
@@ -54,6 +56,11 @@ class ActionModule(NodeAction):
         name = str((task_vars or {})["inventory_hostname"])
         judged = {"options": options, "secrets": secrets, "problems": problems}
         given = dict(self._task.args)
+        try:
+            for option in ("packages_url", "image_repository"):
+                refuse_credentials(option, given.get(option), "@")
+        except OptionError as err:
+            raise AnsibleActionFail(err.message) from None
         wanted = given.pop("components", None) or registry.NAMES
         # A host that is asked for another one's sake has that one's options.
         witness = bool(self._task.delegate_to)

@@ -17,6 +17,7 @@ from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
 from .kubeadm import state as kubeadm
 from .packages import kube_observe
+from .packages.kube import without_passwords
 from .pod_network import options as cni
 
 
@@ -38,7 +39,9 @@ def observe(
         {
             "node": facts.observe(system),
             "host": prepare.observe(system),
-            "kube_packages": kube_observe.observe(system, packages_url, _request(kubernetes_version)),
+            "kube_packages": without_passwords(
+                kube_observe.observe(system, packages_url, _request(kubernetes_version))
+            ),
             "containerd": containerd.observe(system, image_repository, kubeadm_version=kubeadm_state.installed_version),
             "cni": cni.observe(system),
             "kubeadm": kubeadm_state,

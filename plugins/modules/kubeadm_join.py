@@ -45,9 +45,10 @@ options:
     default: []
   ca_certificate:
     description:
-      - The certificate of the cluster's CA (PEM), one that O(ca_cert_hashes) has the pin of. With it the node trusts
-        the cluster by the certificate itself, and whether the cluster has signed C(cluster-info) with the token does
-        not matter; in a cluster that was just made that is waited for, since certificates are not signed before either.
+      - The certificates of the cluster's CA (PEM); O(ca_cert_hashes) has the pin of each of them. With it the node
+        trusts the cluster by the certificate itself, and whether the cluster has signed C(cluster-info) with the token
+        does not matter; in a cluster that was just made that is waited for, since certificates are not signed before
+        either.
     type: str
     default: ""
   certificate_key:

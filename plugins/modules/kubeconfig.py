@@ -14,6 +14,9 @@ description:
     alone, and on demand a file on the control machine too.
   - A kubeconfig of another cluster is left alone with a warning. One of an earlier cluster at the same address is
     replaced, and kept beside with C(.before-kubestead) at its name.
+  - Links are not followed in the user's home. A link in place of the file or its folder is left alone with a warning.
+  - The file on the control machine is made again from the server, the CA, the client certificate and its key alone. A
+    kubeconfig that names programs to run, files, or a proxy is refused there.
   - The kubeconfig is never part of the result. It is read from the host with output censored, and only when the file on
     the control machine differs.
 extends_documentation_fragment:
@@ -21,6 +24,12 @@ extends_documentation_fragment:
 author:
   - the kubestead authors (@kubestead)
 options:
+  install:
+    description:
+      - Whether the user gets C(~/.kube/config). V(false) leaves the users of the host without the rights of the
+        cluster's admin; one that is there already stays.
+    type: bool
+    default: true
   user:
     description:
       - Whose C(~/.kube/config) it is. Empty takes the user who logged in and became root, or root who logged in.
@@ -111,7 +120,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kube
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out; what the action plugin needs for its own part is in ``source``, without a secret."""
-    options = kubeconfig.KubeconfigOptions(user=module.params["user"], overwrite=module.params["overwrite"])
+    options = kubeconfig.KubeconfigOptions(
+        install=module.params["install"], user=module.params["user"], overwrite=module.params["overwrite"]
+    )
     state = kubeconfig.observe(system, options.user)
     if state.source is None and not module.check_mode:
         raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
@@ -137,6 +148,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 def main() -> None:
     """The module's entry."""
     spec = {
+        "install": {"type": "bool", "default": True},
         "user": {"type": "str", "default": ""},
         "overwrite": {"type": "bool", "default": False},
         "copy_to": {"type": "str", "default": ""},

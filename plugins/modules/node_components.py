@@ -49,24 +49,12 @@ options:
     description: Set by the action plugin, from O(plan).
     type: dict
     default: {}
-  registry_credentials:
-    description: Set by the action plugin, from C(containerd_registry_credentials).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      registry:
-        description: The host of the registry, with its port.
-        type: str
-        required: true
-      username:
-        description: The name to log in with.
-        type: str
-        required: true
-      password:
-        description: The password or access token.
-        type: str
-        required: true
+  secrets:
+    description:
+      - Set by the action plugin, from C(containerd_registry_credentials) and C(containerd_config_dropin), as JSON. It
+        is one text, so that no part of it is logged, whatever characters a password has.
+    type: str
+    default: ""
 attributes:
   action:
     description: Runs in part on the control machine, where it reads the host's variables.
@@ -125,40 +113,45 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import parse_json
 from ansible_collections.kubestead.cluster.plugins.module_utils.preparation import COMPONENTS, Expected, Preparation
 
 
 def argument_spec() -> Dict[str, Any]:
     """The module's options."""
-    credential = {
-        "registry": {"type": "str", "required": True},
-        "username": {"type": "str", "required": True},
-        "password": {"type": "str", "required": True, "no_log": True},
-    }
     choices = [*COMPONENTS, "control_plane"]
     return {
         "components": {"type": "list", "elements": "str", "required": True, "choices": choices},
         "plan": {"type": "dict", "default": {}},
         "options": {"type": "dict", "default": {}},
         "expected": {"type": "dict", "default": {}},
-        "registry_credentials": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": credential,
-            "no_log": False,
-        },
+        "secrets": {"type": "str", "default": "", "no_log": True},
     }
+
+
+def secret_options(text: str) -> Dict[str, Any]:
+    """The options of containerd that hold secrets. Raises :class:`KubesteadError`, without the text."""
+    try:
+        options = parse_json(text or "{}")
+    except ValueError:
+        options = None
+    if not isinstance(options, dict) or set(options) - {"registry_credentials", "config_dropin"}:
+        raise KubesteadError("secrets is not what the action plugin sets; run the action node_components")
+    return options
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     """Apply the components."""
     params = module.params
     options = {str(name): dict(given) for name, given in params["options"].items()}
-    options.setdefault("containerd", {})["registry_credentials"] = params["registry_credentials"]
+    secrets = secret_options(params["secrets"])
+    # Ansible hides these in all that the module says.
+    module.no_log_values.update(str(one["password"]) for one in secrets.get("registry_credentials", []))
+    options.setdefault("containerd", {}).update(secrets)
     preparation = Preparation(system, from_dict(Expected, params["expected"]), module.check_mode)
     report = preparation.run(params["components"], options)
     for text in report.warnings:

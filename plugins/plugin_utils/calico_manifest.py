@@ -46,7 +46,7 @@ def checksum(options: CniOptions) -> str:
     text = options.calico_checksum.strip().lower()
     if text.startswith("sha256:"):
         text = text[len("sha256:") :]
-    if text and not re.match(r"^[0-9a-f]{64}$", text):
+    if text and not re.match(r"^[0-9a-f]{64}\Z", text):
         raise OptionError(
             "cni_calico_checksum",
             "is {0!r}, not a sha256".format(options.calico_checksum),

@@ -2,14 +2,26 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The copy of the admin kubeconfig on the control machine."""
+"""The copy of the admin kubeconfig on the control machine.
+
+A kubeconfig may name programs to run, files to send and proxies to use. A control plane must not decide what kubectl
+does on the operator's machine, so the copy is made of the four values that a connection needs, and nothing else.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
-from typing import List, Optional
+import re
+from collections.abc import Mapping
+from typing import Any, List, Optional
 
+import yaml
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
@@ -21,7 +33,20 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     KubeconfigSummary,
     backed_up,
     classify,
+    digest,
     summarize,
+)
+
+#: Bytes of the largest kubeconfig that is taken; kubeadm's has about 6 kB.
+MAX_SIZE = 64 * 1024
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,251}[A-Za-z0-9])?")
+_SERVER = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PIN = re.compile(r"sha256:[0-9a-f]{64}")
+_CERTIFICATES = re.compile(rb"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
+_KEY = re.compile(
+    rb"-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----\s[A-Za-z0-9+/=\s]+-----END \1-----\s*",
 )
 
 # -- the copy on the control machine
@@ -49,6 +74,9 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) ->
     text, mode = system.read(path), system.mode(path)
     existing = None if text is None else summarize(text)
     verdict, reason = classify(existing, wanted)
+    if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
+        # The copy has these in common with the file that it was made of, and not the rest.
+        verdict, reason = SAME, "it is the admin's kubeconfig"
     if verdict == WRITE:
         return Step(COMPONENT, "write_kubeconfig", path, reason, data={"backup": backed_up(existing, wanted)})
     if verdict == SAME and mode is not None and mode & 0o077:
@@ -65,3 +93,121 @@ def apply_copy(step: Step, system: System, text: str) -> None:
     if step.data.get("backup") and before is not None:
         system.write(step.target + BACKUP_SUFFIX, before, mode=0o600)
     system.write(step.target, text, mode=0o600)
+
+
+# -- what a control plane sends
+
+
+def told(source: Any) -> KubeconfigSummary:
+    """The summary that a host told of its kubeconfig; what is not of the right form is left out."""
+    said = untrusted.mapping(source)
+    digests = {name: untrusted.text(said.get(name)) for name in ("digest", "credentials")}
+    digests = {name: text if _DIGEST.fullmatch(text) else "" for name, text in digests.items()}
+    return KubeconfigSummary(
+        digest=digests["digest"],
+        credentials=digests["credentials"],
+        servers=[text for text in untrusted.texts(said.get("servers")) if _SERVER.fullmatch(text)],
+        ca_cert_hashes=[text for text in untrusted.texts(said.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
+    )
+
+
+def slurped(content: Any) -> str:
+    """The text of a file that a host sent in base64. Raises :class:`KubesteadError`, without the text."""
+    if not isinstance(content, str) or len(content) > 2 * MAX_SIZE:
+        raise KubesteadError("came as something else than a text of at most {0} kB".format(MAX_SIZE >> 10))
+    try:
+        data = base64.b64decode(content.encode("ascii"), validate=True)
+        if len(data) > MAX_SIZE:
+            raise KubesteadError("is larger than {0} kB".format(MAX_SIZE >> 10))
+        return data.decode("utf-8")
+    except (ValueError, binascii.Error):
+        raise KubesteadError("came as something else than text in base64") from None
+
+
+def rebuilt(text: str, wanted: Optional[KubeconfigSummary]) -> str:
+    """A kubeconfig with the server, CA, client certificate and key of the one that ``text`` is.
+
+    ``wanted`` is what the host told of the file before. Raises :class:`KubesteadError`, without any value of the file,
+    for one that changed meanwhile, that says more of how to connect, or whose values are not of the right form.
+    """
+    if wanted is None or digest(text) != wanted.digest:
+        raise KubesteadError("is not the file that the host told of; run again")
+    config = untrusted.mapping(_parsed(text))
+    context = _named(config, "context", config.get("current-context"))
+    cluster = _named(config, "cluster", context.get("cluster"))
+    user = _named(config, "user", context.get("user"))
+    _only(cluster, "cluster", ("server", "certificate-authority-data", "extensions"))
+    _only(user, "user", ("client-certificate-data", "client-key-data", "extensions"))
+    server = cluster.get("server")
+    if not isinstance(server, str) or not _SERVER.fullmatch(server):
+        raise KubesteadError("has no https address as its server")
+    names = [_name(context.get("cluster")), _name(context.get("user")), _name(config.get("current-context"))]
+    made = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": names[0],
+                "cluster": {
+                    "certificate-authority-data": _pem(cluster, "certificate-authority-data", _CERTIFICATES),
+                    "server": server,
+                },
+            }
+        ],
+        "users": [
+            {
+                "name": names[1],
+                "user": {
+                    "client-certificate-data": _pem(user, "client-certificate-data", _CERTIFICATES),
+                    "client-key-data": _pem(user, "client-key-data", _KEY),
+                },
+            }
+        ],
+        "contexts": [{"name": names[2], "context": {"cluster": names[0], "user": names[1]}}],
+        "current-context": names[2],
+    }
+    return str(yaml.safe_dump(made, width=1 << 20))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        # Its values are texts alone: no numbers and dates to convert, no mappings to merge.
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise KubesteadError("is not YAML") from None
+
+
+def _named(config: Mapping[str, Any], kind: str, name: Any) -> Mapping[str, Any]:
+    """What a kubeconfig has of a kind (``cluster``) under a name."""
+    found = [item for item in untrusted.mappings(config.get(kind + "s")) if item.get("name") == name]
+    if not isinstance(name, str) or len(found) != 1 or not isinstance(found[0].get(kind), Mapping):
+        raise KubesteadError("lacks the {0} that it uses".format(kind))
+    return untrusted.mapping(found[0][kind])
+
+
+def _only(entry: Mapping[str, Any], kind: str, known: Any) -> None:
+    more = sorted(untrusted.text(str(name), 60) for name in entry if name not in known)
+    if more:
+        raise KubesteadError(
+            "sets {0} for its {1}, which is not taken to this machine; take the file from there by hand".format(
+                ", ".join(more[:5]), kind
+            )
+        )
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise KubesteadError("has a name that is not of letters, digits and . _ : @ / -")
+    return name
+
+
+def _pem(entry: Mapping[str, Any], name: str, form: re.Pattern[bytes]) -> str:
+    """A value of base64 of PEM text of this form, in base64 again."""
+    value = entry.get(name)
+    try:
+        data = base64.b64decode(value.encode("ascii"), validate=True) if isinstance(value, str) else b""
+    except (ValueError, binascii.Error):
+        data = b""
+    if not form.fullmatch(data):
+        raise KubesteadError("has no usable {0}".format(name))
+    return base64.b64encode(data).decode("ascii")

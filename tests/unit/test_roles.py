@@ -73,3 +73,19 @@ def test_the_options_of_a_component_have_the_roles_defaults(component: str) -> N
 def test_the_action_group_has_all_modules() -> None:
     runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())
     assert runtime["action_groups"]["all"] == sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.name)
+def test_no_play_on_nodes_leaves_modules_with_their_arguments_in_files(path: Path) -> None:
+    """Modules carry registry passwords, tokens, keys, and the Secrets of manifests."""
+    for play in yaml.safe_load(path.read_text()):
+        local = play.get("connection") == "local"
+        assert local or play.get("vars", {}).get("ansible_pipelining") is True, play["name"]
+
+
+@pytest.mark.parametrize("role", ["containerd", "deploy", "join"])
+def test_roles_that_carry_secrets_say_so(role: str) -> None:
+    text = (ROOT / "roles" / role / "README.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(example)[0]["vars"]["ansible_pipelining"] is True
+    assert "Without it Ansible puts" in text.replace("\n", " ")

@@ -140,7 +140,7 @@ def _disabled_section(lines: Sequence[str], section: str) -> bool:
     for line in lines:
         if line.startswith("["):
             inside = line == section
-        elif inside and re.match(r"enabled\s*=\s*(0|false|no)\s*$", line, re.IGNORECASE):
+        elif inside and re.match(r"enabled\s*=\s*(0|false|no)\s*\Z", line, re.IGNORECASE):
             return True
     return False
 

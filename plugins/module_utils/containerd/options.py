@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping
 from urllib.parse import urlsplit
 
 from ..core.errors import OptionError
-from ..core.options import SECRET, var
+from ..core.options import ADDRESS, SECRET, refuse_credentials, var
 from . import toml
 
 COMPONENT = "containerd"
@@ -55,12 +55,12 @@ class ContainerdOptions:
     """
 
     package: str = ""
-    registry_mirrors: Dict[str, Any] = field(default_factory=dict)
+    registry_mirrors: Dict[str, Any] = field(default_factory=dict, metadata=ADDRESS)
     registry_credentials: List[RegistryCredential] = field(default_factory=list, metadata=SECRET)
     config_dropin: str = ""
     sandbox_image: str = ""
     cni_bin_dir: str = "/opt/cni/bin"
-    image_repository: str = field(default="registry.k8s.io", metadata=var("cluster_image_repository"))
+    image_repository: str = field(default="registry.k8s.io", metadata={**var("cluster_image_repository"), **ADDRESS})
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
@@ -94,6 +94,7 @@ def parse_dropin(text: str) -> Dict[str, Any]:
 
 def full_mirrors(registry: str, value: Any) -> Mirrors:
     """The mirrors of one registry in their full form. Raises :class:`OptionError` naming the entry."""
+    refuse_credentials("containerd_registry_mirrors", {registry: value}, "@")
     name = "containerd_registry_mirrors[{0!r}]".format(registry)
     fix = "give a list of addresses like https://mirror.example.com"
     if registry != "_default":
@@ -119,8 +120,6 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise OptionError(name, "has {0!r}, not an address".format(url), fix)
-        if "@" in parts.netloc:
-            raise OptionError(name, "has a password in an address", "give it in containerd_registry_credentials")
         ca = str(fields.get("ca", ""))
         if ca and not ca.startswith("/") and "-----BEGIN CERTIFICATE-----" not in ca:
             raise OptionError(
@@ -137,7 +136,8 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
 
 def check_registry(name: str, registry: str) -> None:
     """Raise :class:`OptionError` for a name that is not a registry (``host[:port]``)."""
-    if not re.match(r"[A-Za-z0-9.\-\[\]:]+$", registry) or registry in (".", ".."):
+    refuse_credentials(name, registry, "@")
+    if not re.match(r"[A-Za-z0-9.\-\[\]:]+\Z", registry) or registry in (".", ".."):
         raise OptionError(
             name, "names {0!r}, not a registry".format(registry), "give its host, like registry.example.com:5000"
         )

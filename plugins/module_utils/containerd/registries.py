@@ -10,7 +10,6 @@ import base64
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
-from ..core import mappings
 from ..core.constants import managed_header
 from ..core.images import DOCKER_HUB, DOCKER_HUB_NAMES, DOCKER_HUB_SERVER
 from ..core.redact import redact_data
@@ -112,9 +111,9 @@ def hosts_mode(data: Mapping[str, Any]) -> int:
 
 
 def has_secret(data: Mapping[str, Any]) -> bool:
-    """True for a hosts.toml with credentials."""
+    """True for a hosts.toml with headers, which are credentials or may be."""
     entries = [data, *mapping(data.get("host")).values()]
-    return any(mappings.get(entry, ["header", "Authorization"]) is not None for entry in entries)
+    return any(bool(mapping(entry).get("header")) for entry in entries)
 
 
 def hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ A component's options are a frozen dataclass. Its fields are the role's variable
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, Type, TypeVar
@@ -20,6 +21,12 @@ from .errors import OptionError
 T = TypeVar("T")
 _NONE_TYPE = type(None)
 
+
+# An address with a user name or a password in any option; one with spaces in it is no address.
+_CREDENTIALS = re.compile(r":/+[^\s@]*@")
+# Metadata of a field that is an address, which may be given without its scheme; of one that may be a path too.
+ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": "@"})
+PATH_OR_ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": ":.*@"})
 
 # Metadata of a field whose value never leaves the task it is given to.
 SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
@@ -56,7 +63,8 @@ def variable_name(component: str, field: dataclasses.Field[Any]) -> str:
 def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -> T:
     """Options from Ansible variables. A variable that is absent or None keeps the default.
 
-    Raises :class:`OptionError`, naming the variable, for a value of another type than the field's.
+    Raises :class:`OptionError`, naming the variable, for a value of another type than the field's, and for a secret in
+    one that shows in output: what is refused here is recorded nowhere.
     """
     hints = typing.get_type_hints(cls)
     values: Dict[str, Any] = {}
@@ -65,8 +73,37 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
         value = variables.get(name)
         if value is None:
             continue
+        if not field.metadata.get("secret"):
+            refuse_credentials(name, value, str(field.metadata.get("credentials", "")))
         values[field.name] = _checked(name, hints[field.name], value)
-    return cls(**values)
+    options = cls(**values)
+    check = getattr(options, "refuse_secrets", None)
+    if check is not None:
+        check()
+    return options
+
+
+def refuse_credentials(option: str, value: Any, pattern: str = "") -> None:
+    """Raise :class:`OptionError` for an address with a user name or password in a value; never shows it.
+
+    The value may be a text, list or mapping. ``pattern`` is what else tells of one, in an option that is an address
+    (:data:`ADDRESS`). Options are recorded in facts and in the journals of machines, and addresses in files that all
+    users read.
+    """
+    if isinstance(value, str):
+        if "@" in value and (_CREDENTIALS.search(value) or (pattern and re.search(pattern, value))):
+            raise OptionError(
+                option,
+                "has a user name or password in an address",
+                "give the address without it; registries take theirs from containerd_registry_credentials",
+            )
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            refuse_credentials(option, name, pattern)
+            refuse_credentials(option, item, pattern)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            refuse_credentials(option, item, pattern)
 
 
 def public_fields(value: Any) -> Dict[str, Any]:

@@ -42,6 +42,9 @@ _SECRET_KEYS = frozenset(
     ]
 )
 
+# Fields whose mapping has the headers of requests: any of them may be what one logs in with (Private-Token, X-Api-Key).
+_HEADERS = frozenset(["header", "headers", "httpheaders", "staticpodurlheader"])
+
 # Log lines quote texts, so what looks like a letter before a secret may be the end of an escaped line end.
 _START = r"(?:(?<![a-z0-9])|(?<=\\[nrt]))"
 _BOOTSTRAP_TOKEN = re.compile(_START + r"([a-z0-9]{6})\.[a-z0-9]{16}(?![a-z0-9])")
@@ -100,19 +103,34 @@ def redact(text: str, *secrets: str) -> str:
 
 
 def redact_data(value: Any, *secrets: str) -> Any:
-    """Plain data (mappings, lists, texts) without secrets: whole values of secret fields, and secrets within texts."""
+    """Plain data (mappings, lists, texts) without secrets: complete values of secret fields and of HTTP headers, and
+    secrets within texts.
+    """
     if isinstance(value, str):
         return redact(value, *secrets)
     if isinstance(value, Mapping):
         return {
-            redact(key, *secrets) if isinstance(key, str) else key: HIDDEN
-            if item and is_secret_key(key) and not isinstance(item, (Mapping, bool))
-            else redact_data(item, *secrets)
+            redact(key, *secrets) if isinstance(key, str) else key: _field(key, item, *secrets)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [redact_data(item, *secrets) for item in value]
     return value
+
+
+def _field(name: object, value: Any, *secrets: str) -> Any:
+    if str(name).lower() in _HEADERS:
+        return _hidden(value)
+    if value and is_secret_key(name) and not isinstance(value, (Mapping, bool)):
+        return HIDDEN
+    return redact_data(value, *secrets)
+
+
+def _hidden(value: Any) -> Any:
+    """A value with all hidden but the names in it."""
+    if isinstance(value, Mapping):
+        return {name: _hidden(item) for name, item in value.items()}
+    return HIDDEN if value else value
 
 
 def is_secret_key(name: object) -> bool:

@@ -15,7 +15,7 @@ from typing import Iterator
 
 from .system import System
 
-_NAME = re.compile(r"^kubestead\.(\d+)\.[A-Za-z0-9_]+$")
+_NAME = re.compile(r"^kubestead\.(\d+)\.[A-Za-z0-9_]+\Z")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from .errors import CommandError
 from .redact import redact
 
 DEFAULT_TIMEOUT = 60.0
+#: Bytes of the largest file that is read; a container's log has 10 MiB at most.
+MAX_FILE = 16 * 1024 * 1024
+#: Where programs are looked for first; a login over SSH may lack the sbin folders, where swapon and sysctl are.
+PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,36 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+def search_path(given: str) -> str:
+    """Where programs are looked for: the folders of the system, then those that were given, relative ones left out.
+
+    Some ways to become root keep the PATH of the user, whose own folders must not come first.
+    """
+    more = [folder for folder in given.split(":") if folder.startswith("/") and folder not in PROGRAMS]
+    return ":".join([*PROGRAMS, *more])
+
+
+def read_descriptor(descriptor: int, limit: int = MAX_FILE) -> Optional[str]:
+    """The text of an open file; None for a FIFO, a device or a folder, and for more than ``limit`` bytes.
+
+    ``/dev/null`` counts as an empty file, as systemd takes it. Raises OSError.
+    """
+    kind = os.fstat(descriptor)
+    if stat.S_ISCHR(kind.st_mode) and kind.st_rdev == os.makedev(1, 3):
+        return ""
+    if not stat.S_ISREG(kind.st_mode) or kind.st_size > limit:
+        return None
+    with open(descriptor, "rb", closefd=False) as handle:
+        # Files below /proc have no size, others may grow.
+        data = handle.read(limit + 1)
+    return None if len(data) > limit else _text(data)
+
+
+def _text(data: bytes) -> str:
+    """Bytes as text, with line ends as Python reads them from a file."""
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
 class System:
     """One machine: its commands, its files, and the HTTPS servers it reaches.
 
@@ -105,12 +140,7 @@ class System:
         """Run ``argv`` in the C locale. ``check`` raises :class:`CommandError` with the last line of output."""
         environment: Dict[str, str] = dict(os.environ)
         environment.update({"LC_ALL": "C", "LANGUAGE": "C"})
-        path = environment.get("PATH", "")
-        # A login over SSH may lack the sbin folders, where swapon, sysctl and modprobe live.
-        for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"):
-            if folder not in path.split(":"):
-                path = "{0}:{1}".format(path, folder) if path else folder
-        environment["PATH"] = path
+        environment["PATH"] = search_path(environment.get("PATH", ""))
         environment.update(env or {})
         result = self._run(list(argv), stdin, timeout, environment)
         if check and not result.ok:
@@ -144,14 +174,22 @@ class System:
         """True for a file that may be executed."""
         return os.path.isfile(self.path(path)) and os.access(self.path(path), os.X_OK)
 
-    def read(self, path: str) -> Optional[str]:
-        """The text of a file, or None when it is not there (or is no file that can be read)."""
+    def read(self, path: str, limit: int = MAX_FILE) -> Optional[str]:
+        """The text of a file, or None when it is not there, is not a regular file, or has more than ``limit`` bytes.
+
+        Never waits for a writer at the other end of a FIFO.
+        """
         try:
-            with open(self.path(path), encoding="utf-8", errors="replace") as handle:
-                return handle.read()
+            descriptor = os.open(self.path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except (OSError, ValueError):
             # ValueError: a path with a NUL, which another file named.
             return None
+        try:
+            return read_descriptor(descriptor, limit)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
 
     def names(self, path: str) -> List[str]:
         """The sorted names in a folder; none when it is not there."""
@@ -171,8 +209,7 @@ class System:
         """Replace a file at once, with its mode set before any content is in it. Makes missing folders (0755)."""
         real = self.path(path)
         folder = os.path.dirname(real)
-        if not os.path.isdir(folder):
-            os.makedirs(folder, mode=0o755)
+        _make_folders(folder)
         handle, temporary = tempfile.mkstemp(prefix=".kubestead.", dir=folder)
         try:
             os.fchmod(handle, mode)
@@ -194,3 +231,15 @@ class System:
             shutil.rmtree(real)
         elif os.path.lexists(real):
             os.unlink(real)
+
+
+def _make_folders(folder: str) -> None:
+    """Make a folder and those above it with mode 0755, whatever the umask: other users' programs read what is there."""
+    if os.path.isdir(folder):
+        return
+    _make_folders(os.path.dirname(folder))
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return
+    os.chmod(folder, 0o755)

@@ -12,8 +12,8 @@ from typing import Iterable, List, Optional
 
 from .errors import OptionError
 
-_REQUEST = re.compile(r"^v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?$")
-_PARTS = re.compile(r"^v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:[-+~].*)?$")
+_REQUEST = re.compile(r"^v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?\Z")
+_PARTS = re.compile(r"^v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:[-+~].*)?\Z")
 
 
 @dataclass(frozen=True, order=True)

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 # -- certificates: just enough DER for a public key's pin and a node's name
 
@@ -27,6 +27,34 @@ def ca_cert_hashes(pem: str) -> List[str]:
         if len(fields) > 5:
             hashes.append("sha256:{0}".format(hashlib.sha256(fields[5]).hexdigest()))
     return hashes
+
+
+def pinned_certificates(pem: str, pins: Sequence[str]) -> str:
+    """The certificates of a PEM text, written again from their DER; empty unless ``pins`` has the pin of each of them.
+
+    Whoever reads the text later may find other things in it than this parser, so nothing of it is handed on: no text
+    around the certificates, no block of another kind, nothing behind the end of a certificate.
+    """
+    found = list(_certificates(pem))
+    if not found or len(found) != pem.count("-----BEGIN") or not pem.isascii():
+        return ""
+    for der in found:
+        fields = _tbs_fields(der)
+        if [field[0] for field in fields[:6]] != _TAGS or _content(der, 0)[1] != len(der):
+            return ""
+        if "sha256:{0}".format(hashlib.sha256(fields[5]).hexdigest()) not in pins:
+            return ""
+    return "".join(_pem(der) for der in found)
+
+
+# serial number, signature algorithm, issuer, validity, subject, SubjectPublicKeyInfo
+_TAGS = [0x02, 0x30, 0x30, 0x30, 0x30, 0x30]
+
+
+def _pem(der: bytes) -> str:
+    text = base64.b64encode(der).decode("ascii")
+    lines = [text[at : at + 64] + "\n" for at in range(0, len(text), 64)]
+    return "-----BEGIN CERTIFICATE-----\n{0}-----END CERTIFICATE-----\n".format("".join(lines))
 
 
 def certificate_node_name(pem: str) -> str:
@@ -71,6 +99,9 @@ def _tbs_fields(der: bytes) -> List[bytes]:
 def _content(der: bytes, at: int) -> Tuple[bytes, int]:
     """The content of the element that starts at ``at``, and where the next one starts. Raises IndexError."""
     length = der[at + 1]
+    if length == 0x80 or der[at] & 0x1F == 0x1F:
+        # Another parser would find the end elsewhere; no certificate has either.
+        raise IndexError("a length that is not definite, or a tag of several bytes")
     start = at + 2
     if length & 0x80:
         octets = length & 0x7F

@@ -81,7 +81,7 @@ def _processes(system: System, inodes: Dict[str, int]) -> Dict[str, str]:
                 target = os.readlink(system.path("{0}/{1}".format(folder, name)))
             except OSError:
                 continue
-            match = re.match(r"socket:\[(\d+)\]$", target)
+            match = re.match(r"socket:\[(\d+)\]\Z", target)
             if match and match.group(1) in inodes:
                 program = (system.read("/proc/{0}/comm".format(number)) or "").strip()
                 found[match.group(1)] = "{0} (process {1})".format(program or "a program", number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.constants import BACKUP_SUFFIX, managed_header
@@ -62,12 +62,12 @@ class HostOptions:
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
         for name in self.kernel_modules:
-            if not re.match(r"[A-Za-z0-9_-]+$", str(name)):
+            if not re.match(r"[A-Za-z0-9_-]+\Z", str(name)):
                 raise OptionError(
                     "host_kernel_modules", "has {0!r}, not a module's name".format(name), "give names like overlay"
                 )
         for key, value in self.sysctls.items():
-            if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+$", str(key)) or ".." in str(key):
+            if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+\Z", str(key)) or not _is_sysctl(str(key)):
                 raise OptionError(
                     "host_sysctls", "has {0!r}, not a sysctl's name".format(key), "give names like vm.max_map_count"
                 )
@@ -101,9 +101,10 @@ class SysctlLine:
 class HostState:
     """The system as observed.
 
-    ``features`` maps a kernel module to ``built in``, ``loaded``, ``loadable`` or ``missing``; ``sysctls`` has the live
-    values of the usual keys and of those in our file; ``later_sysctls`` are lines that are read after our file.
-    ``swap_units`` are systemd's units and services that would switch swap on, without masked ones.
+    ``fstab`` has its lines about swap alone. ``features`` maps a kernel module to ``built in``, ``loaded``,
+    ``loadable`` or ``missing``; ``sysctls`` has the live values of the usual keys and of those in our file;
+    ``later_sysctls`` are lines that are read after our file. ``swap_units`` are systemd's units and services that would
+    switch swap on, without masked ones.
     """
 
     container: bool = False
@@ -131,7 +132,7 @@ def observe(
     keys += [_canonical(key) for key in sysctls] + [line.key for line in parse_sysctls(SYSCTL_FILE, own or "")]
     live = {}
     for key in keys:
-        value = system.read(_sysctl_path(key))
+        value = system.read(_sysctl_path(key)) if _is_sysctl(key) else None
         if value is not None:
             live[key] = _normal(value)
     later = _later_files(system)
@@ -139,7 +140,7 @@ def observe(
         container=system.exists("/run/systemd/container") or system.exists("/run/.containerenv"),
         kernel=platform.release() if system.root == "/" else (system.read("/proc/sys/kernel/osrelease") or "").strip(),
         swaps=parse_swaps(system.read("/proc/swaps") or ""),
-        fstab=without_passwords(system.read(FSTAB) or ""),
+        fstab=swap_lines(system.read(FSTAB) or ""),
         swap_units=_swap_units(system),
         features={name: _feature(system, name) for name in kernel_modules},
         modules_file=system.read(MODULES_FILE),
@@ -166,10 +167,14 @@ def parse_sysctls(path: str, text: str) -> List[SysctlLine]:
     return found
 
 
-def without_passwords(fstab: str) -> str:
-    """An fstab as it may be shown: network file systems have passwords among their options."""
-    # Line by line: the numbers of lines must stay.
-    return "".join(redact(line) for line in fstab.splitlines(keepends=True))
+def swap_lines(fstab: str) -> str:
+    """The lines of an fstab that switch swap on, the others empty: network file systems have passwords in theirs.
+
+    The numbers of lines stay.
+    """
+    swaps = {number for number, _device in fstab_swaps(fstab)}
+    lines = [redact(line) if number in swaps else "" for number, line in enumerate(fstab.splitlines())]
+    return "".join(line + "\n" for line in lines) if swaps else ""
 
 
 def fstab_swaps(text: str) -> List[Tuple[int, str]]:
@@ -198,6 +203,12 @@ def _canonical(key: str) -> str:
 
 def _sysctl_path(key: str) -> str:
     return "/proc/sys/" + key.translate({ord("/"): ".", ord("."): "/"})
+
+
+def _is_sysctl(key: str) -> bool:
+    """True for a key whose path stays below /proc/sys: slashes and dots change places in it."""
+    parts = _sysctl_path(_canonical(key)).split("/")[3:]
+    return len(parts) > 1 and not {"", ".", ".."} & set(parts)
 
 
 def _normal(value: str) -> str:
@@ -335,17 +346,19 @@ def _plan_swap(state: HostState) -> List[Step]:
     entries = fstab_swaps(state.fstab)
     if entries:
         reason = "it switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
-        steps.append(
-            _comment_out(
-                FSTAB, reason, state.fstab, [number for number, _device in entries], "the kubelet needs swap off"
-            )
-        )
+        numbers = [number for number, _device in entries]
+        step = _comment_out(FSTAB, reason, state.fstab, numbers, "the kubelet needs swap off")
+        steps.append(replace(step, before=_filled(step.before), after=_filled(step.after)))
     for name in state.swap_units:
         steps.append(Step(COMPONENT, "mask", name, "it switches swap on"))
     if not state.container:
         for device in state.swaps:
             steps.append(Step(COMPONENT, "swap_off", device, "swap {0} is on".format(device)))
     return steps
+
+
+def _filled(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if line.strip())
 
 
 def _plan_modules(state: HostState, options: HostOptions) -> List[Step]:
@@ -512,8 +525,12 @@ def _mask(unit: str, system: System) -> None:
 
 
 def _set_sysctl(system: System, key: str, value: str) -> None:
+    path = system.path(_sysctl_path(key))
+    below = os.path.realpath(system.path("/proc/sys")) + os.sep
+    if not _is_sysctl(key) or not os.path.realpath(path).startswith(below):
+        raise KubesteadError("host_sysctls has {0!r}, which is not below /proc/sys; correct its name".format(key))
     try:
-        with open(system.path(_sysctl_path(key)), "w", encoding="utf-8") as handle:
+        with open(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "w", encoding="utf-8") as handle:
             handle.write(value + "\n")
     except OSError as err:
         raise KubesteadError(

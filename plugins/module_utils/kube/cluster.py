@@ -98,7 +98,7 @@ def read_cluster_configuration(text: str) -> ClusterConfig:
     )
 
 
-_YAML_ENTRY = re.compile(r"^( *)([A-Za-z0-9_.-]+):(?: +(.*))?$")
+_YAML_ENTRY = re.compile(r"^( *)([A-Za-z0-9_.-]+):(?: +(.*))?\Z")
 
 
 def yaml_scalars(text: str) -> Dict[str, str]:
@@ -149,7 +149,7 @@ def _yaml_text(value: str) -> str:
             return value.strip('"')
     if value.startswith("'") and value.endswith("'") and len(value) > 1:
         return value[1:-1].replace("''", "'")
-    return re.sub(r"\s+#.*$", "", value)
+    return re.sub(r"\s+#.*\Z", "", value)
 
 
 def _flat(value: Any, path: str) -> Iterator[Tuple[str, str]]:

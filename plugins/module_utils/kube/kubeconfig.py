@@ -18,10 +18,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+from ..core import home_files
 from ..core.addresses import full_endpoint
 from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
+from ..core.home_files import HomePlace
 from ..core.options import var
+from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
 from ..core.untrusted import number
@@ -36,10 +39,11 @@ WRITE, KEEP, SAME = "write", "keep", "same"
 class KubeconfigOptions:
     """Whose kubeconfig. An empty ``user`` is the one who logged in to become root, or root who did it himself.
 
-    ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is kept beside. ``copy_to`` is a path on
-    the control machine, empty for none.
+    Without ``install`` no user gets one. ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is
+    kept beside. ``copy_to`` is a path on the control machine, empty for none.
     """
 
+    install: bool = field(default=True, metadata=var("control_plane_kubeconfig"))
     user: str = field(default="", metadata=var("control_plane_kubeconfig_user"))
     overwrite: bool = field(default=False, metadata=var("control_plane_kubeconfig_overwrite"))
     copy_to: str = field(default="", metadata=var("cluster_kubeconfig_path"))
@@ -47,9 +51,13 @@ class KubeconfigOptions:
 
 @dataclass(frozen=True)
 class KubeconfigSummary:
-    """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs."""
+    """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs.
+
+    ``credentials`` is the SHA-256 of server, CA, client certificate and key; empty unless there is one of each.
+    """
 
     digest: str = ""
+    credentials: str = ""
     servers: List[str] = field(default_factory=list)
     ca_cert_hashes: List[str] = field(default_factory=list)
 
@@ -58,7 +66,7 @@ class KubeconfigSummary:
 class KubeconfigState:
     """A login user's kubeconfig beside the admin's. Ids are -1 and modes None where there is nothing.
 
-    ``problem`` says why there can't be a kubeconfig (no such user, no home); it is empty otherwise.
+    ``problem`` says why there can't be a kubeconfig (no such user, no home, a link there); it is empty otherwise.
     """
 
     user: str = ""
@@ -73,6 +81,11 @@ class KubeconfigState:
     problem: str = ""
 
 
+_PARTS = ("server", "certificate-authority-data", "client-certificate-data", "client-key-data")
+# What the folder holds where nobody but kubectl wrote into it.
+_USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cache")
+
+
 def summarize(text: str) -> KubeconfigSummary:
     """What a kubeconfig's text tells of it."""
     pins: List[str] = []
@@ -82,10 +95,28 @@ def summarize(text: str) -> KubeconfigSummary:
         except (binascii.Error, ValueError):
             continue
     return KubeconfigSummary(
-        digest=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
-        servers=re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE),
+        digest=digest(text),
+        credentials=_credentials(text),
+        # An address may hold a password.
+        servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE)],
         ca_cert_hashes=pins,
     )
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _credentials(text: str) -> str:
+    """The digest of what a connection needs, whatever else a kubeconfig of one cluster and one user says."""
+    values = []
+    for name in _PARTS:
+        found = re.findall(r"^[ \t]+" + name + r":[ \t]*[\"']?([^\s\"']+)[\"']?[ \t]*$", text, re.MULTILINE)
+        if len(found) != 1:
+            return ""
+        values.append(found[0])
+    return digest("\n".join(values))
 
 
 def expected(endpoint: str, bind_port: int = 6443) -> Optional[KubeconfigSummary]:
@@ -105,18 +136,25 @@ def observe(system: System, user: str = "") -> KubeconfigState:
     path = "{0}/.kube/config".format(home.rstrip("/"))
     if not os.path.isdir(system.path(home)):
         return KubeconfigState(user=name, source=source, problem="{0} has no home {1}".format(name, home))
-    existing = system.read(path)
+    found = home_files.look(system, _place(path, uid, gid))
     return KubeconfigState(
         user=name,
         uid=uid,
         gid=gid,
         path=path,
         source=source,
-        existing=None if existing is None else summarize(existing),
-        owner=_owner(system, path),
-        mode=system.mode(path),
-        folder_owner=_owner(system, os.path.dirname(path)),
+        existing=None if found.text is None else summarize(found.text),
+        owner=found.owner,
+        mode=found.mode,
+        folder_owner=found.folder_owner,
+        problem=found.problem,
     )
+
+
+def _place(path: str, uid: int, gid: int) -> HomePlace:
+    folder, name = os.path.split(path)
+    home, folder = os.path.split(folder)
+    return HomePlace(home, folder, name, uid, gid, _USUAL)
 
 
 def login_user(system: System) -> str:
@@ -132,13 +170,6 @@ def _passwd(system: System, name: str) -> Optional[Tuple[int, int, str]]:
     if len(fields) < 7 or number(fields[2]) < 0 or number(fields[3]) < 0:
         return None
     return number(fields[2]), number(fields[3]), fields[5]
-
-
-def _owner(system: System, path: str) -> int:
-    try:
-        return os.stat(system.path(path)).st_uid
-    except (OSError, ValueError):
-        return -1
 
 
 # -- Planning
@@ -175,7 +206,7 @@ def _told(existing: KubeconfigSummary) -> str:
 
 def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     """What is to be done to a user's kubeconfig."""
-    if state.problem or not state.path:
+    if not options.install or state.problem or not state.path:
         return []
     verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict == WRITE:
@@ -183,9 +214,10 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     if verdict == KEEP or state.existing is None or state.source is None:
         return []
     drift = []
-    if state.owner != state.uid:
+    # A file of somebody else may be of no use to the user, and is replaced; one with more in it stays as it is.
+    if state.owner != state.uid and state.existing.digest == state.source.digest:
         drift.append("owner {0} -> {1}".format(state.owner, state.uid))
-    if state.mode is not None and state.mode & 0o077:
+    if state.mode is not None and state.mode & 0o077 and (drift or state.owner == state.uid):
         drift.append("mode {0:04o} -> 0600".format(state.mode))
     return [_step(state, "protect_kubeconfig", ", ".join(drift))] if drift else []
 
@@ -198,12 +230,16 @@ def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[Kubeconfig
 
 
 def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False) -> Step:
-    data: Dict[str, Any] = {"uid": state.uid, "gid": state.gid, "folder_owner": state.folder_owner, "backup": backup}
+    data: Dict[str, Any] = {"uid": state.uid, "gid": state.gid, "replace": state.owner != state.uid, "backup": backup}
     return Step(COMPONENT, action, state.path, reason, data=data)
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
     """What the user should know that is no failure: a kubeconfig of his that was left alone."""
+    if not options.install:
+        return []
+    if state.problem and state.path:
+        return ["{0}; replace it by a file, or set control_plane_kubeconfig to false".format(state.problem)]
     if state.problem:
         return ["no ~/.kube/config was written: {0}; give control_plane_kubeconfig_user".format(state.problem)]
     verdict, reason = classify(state.existing, state.source, options.overwrite)
@@ -218,25 +254,14 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
 
 def apply(step: Step, system: System) -> None:
     """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` when there is no admin.conf to take."""
-    uid, gid = int(step.data["uid"]), int(step.data["gid"])
-    folder = os.path.dirname(step.target)
-    if not os.path.isdir(system.path(folder)):
-        os.mkdir(system.path(folder), 0o700)
-        os.chown(system.path(folder), uid, gid)
-    elif step.data["folder_owner"] != uid:
-        # Left by a kubectl that root ran in this home; the user could not even read his own file.
-        os.chown(system.path(folder), uid, gid)
-    if step.action == "protect_kubeconfig":
-        os.chown(system.path(step.target), uid, gid)
-        os.chmod(system.path(step.target), 0o600)
+    place = _place(step.target, int(step.data["uid"]), int(step.data["gid"]))
+    if step.action == "protect_kubeconfig" and not step.data["replace"]:
+        home_files.protect(system, place)
         return
     text = system.read(ADMIN_KUBECONFIG)
     if text is None:
         raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
-    before = system.read(step.target)
-    if step.data["backup"] and before is not None:
-        system.write(step.target + BACKUP_SUFFIX, before, mode=0o600, uid=uid, gid=gid)
-    system.write(step.target, text, mode=0o600, uid=uid, gid=gid)
+    home_files.write(system, place, text, backup=bool(step.data["backup"]))
 
 
 # -- files

@@ -84,7 +84,7 @@ def read(config_map: Mapping[str, Any]) -> ClusterInfo:
 
 def _host_port(server: str) -> str:
     host = re.sub(r"^https?://", "", server).rstrip("/")
-    return host if re.search(r":\d+$", host) else "{0}:443".format(host)
+    return host if re.search(r":\d+\Z", host) else "{0}:443".format(host)
 
 
 def _ca_certificates(kubeconfig: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ..core import mappings
@@ -40,6 +41,11 @@ _ARGUMENTS = {
         "etcd.local.extraArgs",
     ),
 }
+
+# Names in lower case, without dashes; YAML's own spelling is not to be relied on.
+_SECRET_FIELDS = frozenset(
+    ["bootstraptokens", "certificatekey", "discovery", "tlsbootstraptoken", "token", "password", "staticpodurlheader"]
+)
 
 Arguments = Union[Mapping[str, Any], Sequence[Mapping[str, Any]]]
 
@@ -118,15 +124,26 @@ def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[s
             )
         if not isinstance(fields, Mapping):
             raise OptionError(
-                option, "has {0!r} for {1}, not fields".format(fields, kind), "give a dictionary of the kind's fields"
+                option,
+                "has a {0} for {1}, not fields".format(type(fields).__name__, kind),
+                "give a dictionary of the kind's fields",
             )
-        for secret in ("bootstrapTokens", "certificateKey", "discovery"):
-            if secret in fields:
-                raise OptionError(
-                    "{0}.{1}.{2}".format(option, kind, secret),
-                    "can't be passed through, since it holds a secret that would show in output",
-                    "leave it out: the collection makes tokens and certificate keys where they are needed",
-                )
+
+
+def refuse_secrets(option: str, value: Any) -> None:
+    """Raise :class:`OptionError` for a field that holds a secret, wherever it is in a pass-through; never shows it."""
+    if isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            refuse_secrets("{0}[{1}]".format(option, number), item)
+    for name, item in value.items() if isinstance(value, Mapping) else ():
+        where = "{0}.{1}".format(option, name)
+        if re.sub(r"[-_]", "", str(name)).lower() in _SECRET_FIELDS:
+            raise OptionError(
+                where,
+                "can't be passed through, since it holds a secret that would show in output",
+                "leave it out: the collection makes tokens and certificate keys where they are needed",
+            )
+        refuse_secrets(where, item)
 
 
 def merge_pass_through(

@@ -186,7 +186,7 @@ def shortened(text: str, width: int = 360) -> str:
     """A cause short enough for one line: of several images that can't be pulled, the first."""
     images = text.split(", failed to pull image ")
     if text.startswith("[ERROR ImagePull]") and len(images) > 1:
-        first = re.sub(r"\[(failed to pull image [^ ]+): .*: (.+)$", r"\1: \2", images[0])
+        first = re.sub(r"\[(failed to pull image [^ ]+): .*: (.+)\Z", r"\1: \2", images[0])
         return "{0} (and {1} more images)".format(first, len(images) - 1)
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -284,7 +284,7 @@ def _errors(lines: Sequence[str], count: int) -> List[str]:
 
 def error_text(line: str) -> str:
     """What a line of a log in the form of klog or logfmt, or of plain text, says of an error; else ''."""
-    klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)$", line)
+    klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)\Z", line)
     if klog:
         return klog.group(2)
     if "level=error" in line or "level=fatal" in line:

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..core import addresses as network
 from ..core.constants import COMPONENTS
 from ..core.errors import KubesteadError, OptionError
-from ..core.options import var
+from ..core.options import ADDRESS, refuse_credentials, var
 from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.releases import DEFAULT_KUBERNETES, config_api
@@ -59,11 +59,11 @@ class ControlPlaneOptions(NodeOptions):
     """
 
     kubernetes_version: str = field(default=DEFAULT_KUBERNETES, metadata=var("cluster_kubernetes_version"))
-    endpoint: str = field(default="", metadata=var("cluster_endpoint"))
+    endpoint: str = field(default="", metadata={**var("cluster_endpoint"), **ADDRESS})
     pod_cidr: str = field(default="10.244.0.0/16", metadata=var("cluster_pod_cidr"))
     service_cidr: str = field(default="10.96.0.0/12", metadata=var("cluster_service_cidr"))
     dns_domain: str = field(default="cluster.local", metadata=var("cluster_dns_domain"))
-    image_repository: str = field(default="registry.k8s.io", metadata=var("cluster_image_repository"))
+    image_repository: str = field(default="registry.k8s.io", metadata={**var("cluster_image_repository"), **ADDRESS})
     cert_sans: List[str] = field(default_factory=list, metadata=var("cluster_cert_sans"))
     feature_gates: Dict[str, bool] = field(default_factory=dict, metadata=var("cluster_feature_gates"))
     kubelet_config: Dict[str, Any] = field(default_factory=dict, metadata=var("cluster_kubelet_config"))
@@ -86,6 +86,7 @@ class ControlPlaneOptions(NodeOptions):
         self._validate_ranges()
         if self.dns_domain:
             check_dns_name("cluster_dns_domain", self.dns_domain)
+        refuse_credentials("cluster_image_repository", self.image_repository, "@")
         if "://" in self.image_repository or self.image_repository.endswith("/"):
             raise OptionError(
                 "cluster_image_repository",

@@ -68,11 +68,11 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
         check_ca_cert_hash(value, "ca_cert_hashes")
     endpoint = checked_endpoint(command.endpoint) if command.endpoint else ""
     hashes = [value.lower() for value in command.ca_cert_hashes]
-    pinned = set(x509.ca_cert_hashes(command.ca_certificate)) & set(hashes)
-    if command.ca_certificate and not (pinned and command.ca_certificate.isascii()):
+    pinned = x509.pinned_certificates(command.ca_certificate, hashes)
+    if command.ca_certificate and not pinned:
         raise OptionError(
             "ca_certificate",
-            "is not a PEM certificate that ca_cert_hashes has the hash of",
+            "is not a PEM certificate that ca_cert_hashes has the hash of, or has others beside it",
             "give both as kubeadm_join_token returns them",
         )
     if required and state.phase != DONE:
@@ -85,7 +85,7 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
                 "is not set, and a control plane needs the cluster's certificates",
                 "mint the token with kubeadm_join_token and control_plane: true",
             )
-    return replace(command, endpoint=endpoint, ca_cert_hashes=hashes)
+    return replace(command, endpoint=endpoint, ca_cert_hashes=hashes, ca_certificate=pinned)
 
 
 # -- planning (pure)

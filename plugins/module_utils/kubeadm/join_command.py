@@ -20,11 +20,11 @@ from ..core.addresses import full_endpoint
 from ..core.errors import KubesteadError, OptionError
 from ..core.redact import redact
 
-TOKEN = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})$")
-CERTIFICATE_KEY = re.compile(r"^[0-9a-fA-F]{64}$")
-CA_CERT_HASH = re.compile(r"^sha256:[0-9a-fA-F]{64}$")
+TOKEN = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})\Z")
+CERTIFICATE_KEY = re.compile(r"^[0-9a-fA-F]{64}\Z")
+CA_CERT_HASH = re.compile(r"^sha256:[0-9a-fA-F]{64}\Z")
 
-_COMMAND = re.compile(r"(?:^|[\s;&|])(?:[^\s;&|]*/)?kubeadm[ \t]+join(?=\s|$)(.*)$")
+_COMMAND = re.compile(r"(?:^|[\s;&|])(?:[^\s;&|]*/)?kubeadm[ \t]+join(?=\s|$)(.*)\Z")
 # Characters of a line that are read; a command has a few hundred.
 _LONGEST = 8192
 _PROMPT = re.compile(r"^[ \t]*(?:[$#>][ \t]+)?")
@@ -207,7 +207,7 @@ def check_certificate_key(key: str, subject: str = "certificate key") -> None:
             "{0} is malformed: it has {1} characters{2}, and a certificate key is 64 hexadecimal digits; {3}".format(
                 subject,
                 len(key),
-                "" if re.match(r"^[0-9a-fA-F]*$", key) else " and not all are hexadecimal",
+                "" if re.match(r"^[0-9a-fA-F]*\Z", key) else " and not all are hexadecimal",
                 "upload the certificates again with kubeadm_join_token (control_plane: true)",
             )
         )
@@ -240,7 +240,7 @@ def _commands(text: str, subject: str) -> List[List[str]]:
         if words and words[-1] == "\\":
             words.pop()
         # Prose speaks of the command too ("run 'kubeadm join' with ..."); a command has an endpoint or an option.
-        if words and (any(word.startswith("--") for word in words) or re.search(r":\d+$", words[0])):
+        if words and (any(word.startswith("--") for word in words) or re.search(r":\d+\Z", words[0])):
             commands.append(words)
     if not commands:
         raise JoinCommandError(_why_none(text, subject))

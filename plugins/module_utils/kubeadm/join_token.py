@@ -47,7 +47,7 @@ CERTIFICATES = "kubeadm-certs"
 CERTIFICATES_PATH = "{0}/{1}".format(SECRETS, CERTIFICATES)
 
 _ALPHABET = string.ascii_lowercase + string.digits
-_DURATION = re.compile(r"^(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?$")
+_DURATION = re.compile(r"^(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?\Z")
 _SHORTEST, _LONGEST = 60, 24 * 3600
 
 
@@ -100,7 +100,7 @@ class TokenOptions:
                 "usages", "has {0!r}".format(unknown or self.usages), "give signing, authentication or both"
             )
         for group in self.groups:
-            if not re.match(r"^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$", group):
+            if not re.match(r"^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]\Z", group):
                 raise OptionError(
                     "groups", "has {0!r}".format(group), "give groups that start with system:bootstrappers:"
                 )
@@ -191,7 +191,7 @@ def read_token(secret: Mapping[str, Any]) -> Token:
         nodes=[name for name in nodes.split(",") if name],
         usages=[usage for usage in USAGES if data.get("usage-bootstrap-{0}".format(usage)) == "true"],
         groups=[group for group in data.get("auth-extra-groups", "").split(",") if group],
-        whole=bool(re.match(r"^[a-z0-9]{16}$", data.get("token-secret", ""))),
+        whole=bool(re.match(r"^[a-z0-9]{16}\Z", data.get("token-secret", ""))),
     )
 
 

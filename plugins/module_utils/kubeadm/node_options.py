@@ -13,14 +13,14 @@ from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 from ..core import addresses
 from ..core.errors import OptionError
 from ..core.options import var
-from .config import check_pass_through, node_registration, parse_taint
+from .config import check_pass_through, node_registration, parse_taint, refuse_secrets
 
 #: The kinds of ``cluster_kubeadm_config`` that an init takes; a join takes the JoinConfiguration.
 INIT_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 
-_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
-_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
-_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
+_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
+_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
+_LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")
 # The labels below kubernetes.io and k8s.io that the NodeRestriction admission lets a kubelet set on its own Node:
 # https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
 _OWN_LABELS = (
@@ -80,7 +80,12 @@ class NodeOptions:
             parse_taint("cluster_node_taints", taint)
         for name in self.ignore_preflight_errors:
             check_preflight_name("cluster_ignore_preflight_errors", name)
+        self.refuse_secrets()
         check_pass_through("cluster_kubeadm_config", self.config, INIT_KINDS + ("JoinConfiguration",))
+
+    def refuse_secrets(self) -> None:
+        """Raise :class:`OptionError` for a secret in an option that shows in output."""
+        refuse_secrets("cluster_kubeadm_config", self.config)
 
     def registration(self, api: str) -> Dict[str, Any]:
         """``nodeRegistration`` of an InitConfiguration or JoinConfiguration of this configuration API."""
@@ -130,7 +135,7 @@ def check_preflight_name(option_name: str, name: str) -> None:
         raise OptionError(
             option_name, "has 'all', which would hide every problem", "name the checks, like [Swap, NumCPU]"
         )
-    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", name):
+    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", name):
         raise OptionError(
             option_name, "has {0!r}, which is not the name of a check".format(name), "give names like Swap, in a list"
         )
@@ -146,8 +151,8 @@ def check_label(option_name: str, name: str, value: str) -> None:
             "has {0}={1!r}, not a label".format(name, value),
             "give name: value, each of at most 63 letters, digits, dots, dashes",
         )
-    reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix)
-    allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io$", prefix) or name in _OWN_LABELS
+    reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io\Z", prefix)
+    allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io\Z", prefix) or name in _OWN_LABELS
     if reserved and not allowed:
         raise OptionError(
             option_name,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -162,12 +163,32 @@ def try_lock(descriptor: int) -> bool:
 
 
 def running_kubeadm(system: System) -> str:
-    """A kubeadm that is changing this machine, as ``kubeadm init (process 4711)``; empty where there is none."""
+    """A kubeadm of root that is changing this machine, as ``kubeadm init (process 4711)``; empty where there is none.
+
+    Any user may start a process with this name and these words, which must not keep others from their work.
+    """
     for pid in system.names("/proc"):
         if not pid.isdigit():
             continue
         words = (system.read("/proc/{0}/cmdline".format(pid)) or "").split("\0")
         command = next((word for word in words[1:] if not word.startswith("-")), "")
-        if os.path.basename(words[0]) == "kubeadm" and command in _COMMANDS:
+        if os.path.basename(words[0]) == "kubeadm" and command in _COMMANDS and _is_roots_kubeadm(system, pid):
             return "kubeadm {0} (process {1})".format(command, pid)
     return ""
+
+
+def _is_roots_kubeadm(system: System, pid: str) -> bool:
+    """True for a process that root started from a program named kubeadm.
+
+    The owner of the folder in /proc would not do: it is root for any process that cannot be traced. All four ids (real,
+    effective, saved, of the file system) count, as a program with the set-user-ID bit has only some of them from root.
+    """
+    ids = re.search(r"^Uid:((?:[ \t]+[0-9]+)+)[ \t]*$", system.read("/proc/{0}/status".format(pid)) or "", re.MULTILINE)
+    if ids is None or set(ids.group(1).split()) != {"0"}:
+        return False
+    try:
+        program = os.readlink(system.path("/proc/{0}/exe".format(pid)))
+    except OSError:
+        return False
+    # An upgrade of the package removes the file of a process that runs.
+    return re.fullmatch(r"kubeadm[^/]*", os.path.basename(program)) is not None

@@ -13,7 +13,7 @@ from typing import Dict, List
 from ..core.constants import MANIFESTS
 from ..core.system import System
 
-_SUFFIX = re.compile(r"\.(ya?ml|json)$")
+_SUFFIX = re.compile(r"\.(ya?ml|json)\Z")
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,12 @@ from .kube_state import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePack
 from .manager import finish_step, hold_steps, install_step, update_step
 from .signing_key import day, describe_key, key_state, public_keys
 from .sources import (
+    APT_KEY,
     APT_SOURCE,
     CRI_TOOLS,
+    DNF_KEY,
     DNF_OPTIONS,
+    DNF_SOURCE,
     KUBE,
     NAMES,
     URL_OPTION,
@@ -305,7 +308,10 @@ def apply(step: Step, system: System) -> None:
     if step.action in ("write", "remove"):
         try:
             if step.action == "write":
-                system.write(step.target, step.data["text"], step.data["mode"])
+                # A file with other definitions keeps its mode: it may hold passwords. Ours are for all to read.
+                own = step.target in (APT_SOURCE, DNF_SOURCE, APT_KEY, DNF_KEY)
+                mode = None if own else system.mode(step.target)
+                system.write(step.target, step.data["text"], step.data["mode"] if mode is None else mode)
             else:
                 system.remove(step.target)
         except OSError as err:

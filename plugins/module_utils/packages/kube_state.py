@@ -12,12 +12,13 @@ A host that is a node of a cluster already (it has kubelet.conf) never gets anot
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional
 
 from ..core import versions
 from ..core.errors import OptionError
-from ..core.options import var
+from ..core.options import ADDRESS, var
+from ..core.redact import redact
 from ..core.releases import DEFAULT_KUBERNETES
 from .manager import Package
 from .signing_key import KeyState, public_keys
@@ -33,7 +34,7 @@ class KubePackagesOptions:
     """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty."""
 
     version: str = field(default=DEFAULT_KUBERNETES, metadata=var(VERSION_OPTION))
-    url: str = field(default=DEFAULT_URL, metadata=var(URL_OPTION))
+    url: str = field(default=DEFAULT_URL, metadata={**var(URL_OPTION), **ADDRESS})
     hold: bool = True
     key: str = ""
 
@@ -96,6 +97,15 @@ class KubePackagesState:
         """The version of the installed kubelet."""
         kubelet = self.installed.get("kubelet")
         return versions.parse(kubelet.version) if kubelet else None
+
+
+def without_passwords(state: KubePackagesState) -> KubePackagesState:
+    """The state as it may be shown: definitions of repositories may hold passwords."""
+    clashes = [
+        replace(one, before=redact(one.before), after=None if one.after is None else redact(one.after))
+        for one in state.clashes
+    ]
+    return replace(state, source=None if state.source is None else redact(state.source), clashes=clashes)
 
 
 def depends_on(depends: str, name: str) -> bool:

@@ -127,7 +127,7 @@ def versionlocks(text: str) -> List[str]:
     """The names in dnf's versionlock.list (``kubelet-0:1.36.1-150500.1.1.*``)."""
     names = []
     for line in text.splitlines():
-        match = re.match(r"^(?:.+?:)?([A-Za-z0-9][\w.+-]*?)-(?:\d+:)?\d[^-]*-[^-]*$", line.strip())
+        match = re.match(r"^(?:.+?:)?([A-Za-z0-9][\w.+-]*?)-(?:\d+:)?\d[^-]*-[^-]*\Z", line.strip())
         if match and not line.startswith(("#", "!")):
             names.append(match.group(1))
     return names
@@ -136,7 +136,7 @@ def versionlocks(text: str) -> List[str]:
 def lists_empty(system: System, ignoring: str = "") -> bool:
     """True when apt has no index of any repository but those whose list file starts with ``ignoring``."""
     for name in system.names(APT_LISTS):
-        if re.search(r"_(Packages|InRelease|Release)(\.\w+)?$", name) and not (ignoring and name.startswith(ignoring)):
+        if re.search(r"_(Packages|InRelease|Release)(\.\w+)?\Z", name) and not (ignoring and name.startswith(ignoring)):
             return False
     return True
 

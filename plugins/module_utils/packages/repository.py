@@ -106,7 +106,7 @@ def package_manager_proxies(system: System, manager: str) -> Dict[str, str]:
         text = system.run(["apt-config", "dump", "--format", "%f=%v%n", "Acquire"]).stdout
         found = {}
         for line in text.splitlines():
-            match = re.match(r"(?i)^Acquire::(https?)::Proxy=(\S+)$", line)
+            match = re.match(r"(?i)^Acquire::(https?)::Proxy=(\S+)\Z", line)
             if match and match.group(2).upper() != "DIRECT":
                 found[match.group(1).lower()] = match.group(2)
         # apt takes the proxy for http only when https has none of its own

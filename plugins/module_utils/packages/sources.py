@@ -13,6 +13,7 @@ from typing import List, Optional, Tuple
 
 from ..core.constants import managed_header
 from ..core.errors import OptionError
+from ..core.options import refuse_credentials
 from ..core.redact import redact
 from ..core.system import System
 
@@ -52,7 +53,8 @@ class ConflictingSource:
 
 def check_url(url: str) -> None:
     """Raise :class:`OptionError` for an address that is no base of package repositories."""
-    if not re.match(r"^https?://[^/\s]+(/\S*)?$", url):
+    refuse_credentials(URL_OPTION, url, "@")
+    if not re.match(r"^https?://[^/\s]+(/\S*)?\Z", url):
         raise OptionError(URL_OPTION, "is {0!r}, not an http(s) address".format(url), "give one like " + DEFAULT_URL)
 
 
@@ -140,7 +142,7 @@ def _conflict(line: str, base: str, url: str) -> str:
     if url.rstrip("/") in addresses:
         return "defines the same repository with another key"
     for address in addresses:
-        if re.match(re.escape(base) + r"/v\d+\.\d+/(deb|rpm)$", address):
+        if re.match(re.escape(base) + r"/v\d+\.\d+/(deb|rpm)\Z", address):
             return "defines the repository of another minor ({0})".format(address.rsplit("/", 2)[1])
     return ""
 

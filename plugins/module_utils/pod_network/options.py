@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Tuple
 
 from ..core.addresses import Network, parse_cidrs
 from ..core.errors import KubesteadError, OptionError
-from ..core.options import var
+from ..core.options import ADDRESS, PATH_OR_ADDRESS, refuse_credentials, var
 from ..core.problem import Problem
 from ..core.releases import DEFAULT_CALICO
 from ..core.step import Step
@@ -32,14 +32,14 @@ class CniOptions:
     plugin: str = "calico"
     calico_version: str = DEFAULT_CALICO
     # A path or URL; "" is the project's own manifest of calico_version.
-    calico_manifest: str = ""
+    calico_manifest: str = field(default="", metadata=PATH_OR_ADDRESS)
     # sha256 of the manifest; "" is the known one of calico_version.
     calico_checksum: str = ""
     encapsulation: str = "VXLAN"
     # Bytes; 0 leaves it to Calico (or, with bridge, takes the interface's).
     mtu: int = 0
     autodetection: str = "kubernetes-internal-ip"
-    image_registry: str = ""
+    image_registry: str = field(default="", metadata=ADDRESS)
     # Prefix length of the range a node takes at a time; 0 leaves it to Calico (26).
     block_size: int = 0
     felix: Dict[str, str] = field(default_factory=dict)
@@ -51,6 +51,8 @@ class CniOptions:
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for what can't be used."""
+        refuse_credentials("cni_calico_manifest", self.calico_manifest, str(PATH_OR_ADDRESS["credentials"]))
+        refuse_credentials("cni_image_registry", self.image_registry, str(ADDRESS["credentials"]))
         if self.plugin not in PLUGINS:
             raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "give one of " + ", ".join(PLUGINS))
         if self.encapsulation not in ENCAPSULATIONS:

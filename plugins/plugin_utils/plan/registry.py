@@ -176,11 +176,16 @@ def _options(facts: Mapping[str, Any]) -> Options:
 
 
 def _option_problems(facts: Mapping[str, Any], options: Options) -> List[Tuple[str, Problem]]:
+    told = facts.get("problems") or []
+    roles = {component.name: component.role or component.name for component in COMPONENTS}
     problems = [
-        (one["component"], Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]))
-        for one in facts.get("problems") or []
+        (
+            roles.get(one["component"], one["component"]),
+            Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]),
+        )
+        for one in told
     ]
-    broken = {component for component, _problem in problems}
+    broken = {one["component"] for one in told}
     for component in COMPONENTS:
         # Those of control_plane hold for the whole cluster; its rules validate them.
         if component.name in broken or component.name in ("control_plane", "kubeconfig"):

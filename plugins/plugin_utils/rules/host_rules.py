@@ -54,7 +54,7 @@ _HOST_PORTS = {
     False: "10250, 30000-32767/tcp",
 }
 _CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str]) -> List[Problem]:

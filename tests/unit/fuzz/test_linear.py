@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "cluster configuration": cluster.yaml_scalars,
     "sysctls": lambda text: prepare.parse_sysctls("/x", text),
     "swaps": prepare.parse_swaps,
-    "fstab": lambda text: (prepare.without_passwords(text), prepare.fstab_swaps(text)),
+    "fstab": lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
     "zram": lambda text: prepare._zram_devices(Paper(text)),
     "listening": ports.parse_listening,
     "interfaces": lambda text: interfaces.addresses(interfaces.parse(text)),

@@ -103,7 +103,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "os-release": (lambda text: manager.manager(Paper(text)), _OS_RELEASE, True),
     "facts": (lambda text: facts.observe(Paper(text)), _OS_RELEASE + _RESOLV + ["MemTotal:  2048 kB\n"], False),
     "fstab": (
-        lambda text: (prepare.without_passwords(text), prepare.fstab_swaps(text)),
+        lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
         [fixture("host/fstab.txt")],
         False,
     ),

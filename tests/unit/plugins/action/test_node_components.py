@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_credentials_travel_apart_from_the_other_options() -> None:
     action = Action({"components": ["containerd"], "plan": PLAN}, {"changed": False})
     run(action, containerd_registry_credentials=[credential])
     arguments = action.asked[0][1]
-    assert arguments["registry_credentials"] == [credential]
+    assert json.loads(arguments["secrets"]) == {"registry_credentials": [credential]}
     assert "hidden-word" not in str(arguments["options"])
 
 

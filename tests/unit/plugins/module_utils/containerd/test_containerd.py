@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import config as containerd_config
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import observe as containerd
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
-from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import toml
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import registries, toml
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import (
     ContainerdOptions,
     RegistryCredential,
@@ -702,7 +702,11 @@ def test_open_files_with_credentials_are_closed(machine: Machine) -> None:
     [
         ({"registry_mirrors": {"docker.io": []}}, "containerd_registry_mirrors['docker.io'] is no list of addresses"),
         ({"registry_mirrors": {"docker.io": ["m.example"]}}, "has 'm.example', not an address"),
-        ({"registry_mirrors": {"docker.io": ["https://a:b@m.example"]}}, "has a password in an address"),
+        ({"registry_mirrors": {"docker.io": ["https://a:b@m.example"]}}, "has a user name or password in an address"),
+        ({"registry_mirrors": {"docker.io": ["htps://a:b@m.example"]}}, "has a user name or password in an address"),
+        ({"registry_mirrors": {"docker.io": [{"url": "a:b@m"}]}}, "has a user name or password in an address"),
+        ({"registry_mirrors": {"a:b@docker.io": ["https://m"]}}, "has a user name or password in an address"),
+        ({"registry_mirrors": {"docker.io\n": ["https://m"]}}, "not a registry"),
         ({"registry_mirrors": {"https://docker.io": ["https://m"]}}, "names 'https://docker.io', not a registry"),
         ({"registry_mirrors": {"../x": ["https://m"]}}, "names '../x', not a registry"),
         ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca_file": "x"}]}}, "has an unknown key 'ca_file'"),
@@ -736,3 +740,16 @@ def test_the_roles_defaults_are_the_options(machine: Machine) -> None:
     }
     assert defaults == own
     assert {name: entry["default"] for name, entry in described.items()} == own
+
+
+def test_any_header_of_a_registry_is_a_credential(machine: Machine) -> None:
+    text = (
+        'server = "https://r.example"\n[header]\nPrivate-Token = "geheim"\nX-List = ["geheim", "b"]\n'
+        '[host."https://m.example"]\ncapabilities = ["pull"]\n'
+        '[host."https://m.example".header]\nCookie = "geheim"\nx-plain = "geheim"\n'
+    )
+    machine.put("/etc/containerd/certs.d/r.example/hosts.toml", text, 0o600)
+    state = containerd.observe(machine)
+    assert state.hosts[0].data["server"] == "https://r.example" and "geheim" not in repr(state)
+    assert "Private-Token" in repr(state)
+    assert registries.has_secret(containerd.observe(machine, reveal=True).hosts[0].data)

@@ -113,8 +113,10 @@ def test_fstab_entries_become_comments(machine: Machine) -> None:
     machine.put(FSTAB, text, mode=0o640)
     steps = carry_out(machine)
     assert lines(steps)[0] == "comment out /etc/fstab (it switches swap UUID=0c8a3c6e, /swap file on at boot)"
-    assert steps[0].before == text
-    assert machine.read(FSTAB) == steps[0].after == fixture("host/fstab-after.txt")
+    # The lines about swap alone are shown, and all others stay.
+    assert steps[0].before == "".join(text.splitlines(True)[2:4])
+    assert machine.read(FSTAB) == fixture("host/fstab-after.txt")
+    assert steps[0].after == "".join(fixture("host/fstab-after.txt").splitlines(True)[2:6])
     assert machine.mode(FSTAB) == 0o640
     assert ["systemctl", "daemon-reload"] in machine.ran
     assert planned(machine) == []
@@ -343,3 +345,45 @@ def test_the_roles_defaults_are_the_options() -> None:
     }
     assert defaults == own
     assert {name: entry["default"] for name, entry in described.items()} == own
+
+
+# -- names that lead out of /proc/sys
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "kernel.//.//.//.tmp.x",
+        "kernel/../../../tmp/x",
+        "kernel..x",
+        "kernel.",
+        "kernel/",
+        "kernel",
+        "kernel./.x",
+        "kernel./",
+        "/etc/passwd",
+        "kernel.x\n",
+    ],
+)
+def test_a_sysctl_that_is_not_below_proc_sys_is_neither_taken_read_nor_written(machine: Machine, key: str) -> None:
+    node(machine)
+    machine.put("/proc/sys/kernel/hostname", "a")
+    machine.put("/tmp/x", "untouched")
+    with pytest.raises(OptionError, match=r"host_sysctls has .*, not a sysctl's name"):
+        HostOptions(sysctls={key: "evil"}).validate()
+    machine.put(SYSCTL_FILE, f"{key} = evil\n")
+    assert "untouched" not in host.observe(machine, sysctls=[key]).sysctls.values()
+    with pytest.raises(KubesteadError):
+        host.apply(Step("host", "set", key, "", data={"value": "evil"}), machine)
+    assert machine.read("/tmp/x") == "untouched"
+
+
+def test_a_sysctl_that_the_kernel_lacks_makes_no_file(machine: Machine) -> None:
+    node(machine)
+    with pytest.raises(KubesteadError, match="check host_sysctls"):
+        host.apply(Step("host", "set", "net.nothing", "", data={"value": "1"}), machine)
+    assert not machine.exists("/proc/sys/net/nothing")
+
+
+def test_keys_with_dots_and_slashes_in_a_part_stay_possible() -> None:
+    HostOptions(sysctls={"net.ipv4.conf.eth0/100.rp_filter": 1, "net/ipv4/conf/eth0.100/rp_filter": 1}).validate()

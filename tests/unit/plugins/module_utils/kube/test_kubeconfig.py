@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import kubeconfig as action
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
@@ -26,8 +27,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy, node_action
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
-ADMIN = fixture("kubeadm/v1.35/admin.conf")
-OTHER = fixture("kubeadm/v1.20/admin.conf")
+# The recorded ones have no key; this one opens nothing.
+KEY = base64.b64encode(b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n").decode()
+ADMIN = fixture("kubeadm/v1.35/admin.conf").replace("cmVkYWN0ZWQ=", KEY)
+OTHER = fixture("kubeadm/v1.20/admin.conf").replace("cmVkYWN0ZWQ=", KEY)
 SERVER = kubeconfig.summarize(ADMIN).servers[0]
 # Same address as ADMIN, CA of another cluster: what a reset and a new init leave behind.
 EARLIER = OTHER.replace(kubeconfig.summarize(OTHER).servers[0], SERVER)
@@ -70,7 +73,7 @@ def test_what_is_observed_and_planned_holds_no_key(node: Machine) -> None:
     assert from_dict(KubeconfigState, json.loads(json.dumps(to_dict(state)))) == state
     (step,) = kubeconfig.plan(state, KubeconfigOptions())
     said = json.dumps(to_dict(state)) + repr(step) + json.dumps(dict(step.data))
-    assert "client-key-data" not in said and "cmVkYWN0ZWQ" not in said
+    assert "client-key-data" not in said and KEY not in said
 
 
 def test_another_owner_or_mode_is_put_right(node: Machine) -> None:
@@ -151,6 +154,159 @@ def test_a_user_who_can_have_none(node: Machine, entry: str, said: str) -> None:
     assert said in warning
 
 
+def test_nobody_gets_one_where_the_switch_is_off(node: Machine) -> None:
+    assert plan(node, install=False) == []
+    node.put(PATH, OTHER, 0o644)
+    assert plan(node, install=False, overwrite=True) == []
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions(install=False)) == []
+    assert node.read(PATH) == OTHER
+
+
+# -- a user who puts something else in the place of the file
+
+
+def attack(node: Machine, link: str, target: str) -> Path:
+    """A link of the user's to something of root's."""
+    path = Path(node.path(link))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(node.path(target))
+    return path
+
+
+def refused(node: Machine, said: str) -> None:
+    """Nothing is planned, the user is told why, and nothing of the target is told."""
+    state = kubeconfig.observe(node)
+    assert kubeconfig.plan(state, KubeconfigOptions(overwrite=True)) == []
+    (warning,) = kubeconfig.warnings_of(state, KubeconfigOptions())
+    assert warning.startswith("/home/anna/.kube/config can't be used: ") and said in warning
+    assert state.existing is None
+
+
+def outside(node: Machine) -> dict[str, tuple[str, int, int]]:
+    """All files outside of the home: text, mode, owner."""
+    files = [path for path in node.folder.rglob("*") if path.is_file() and "/home/" not in str(path)]
+    return {str(path): (path.read_text(), path.stat().st_mode, path.stat().st_uid) for path in files}
+
+
+@pytest.mark.parametrize("target", ["/etc/kubernetes/admin.conf", "/etc/shadow", "/nothing"])
+def test_a_link_in_place_of_the_file_is_not_followed(node: Machine, target: str) -> None:
+    node.put("/etc/shadow", "root:$6$secret", 0o600)
+    attack(node, PATH, target)
+    before = outside(node)
+    refused(node, "it is a link")
+    assert outside(node) == before
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(node: Machine) -> None:
+    node.put("/root/.kube/config", OTHER, 0o600)
+    attack(node, "/home/anna/.kube", "/root/.kube")
+    refused(node, "its folder is a link")
+
+
+def test_a_second_name_of_a_file_of_root_is_not_used(node: Machine) -> None:
+    os.mkdir(node.path("/home/anna/.kube"))
+    os.link(node.path("/etc/kubernetes/admin.conf"), node.path(PATH))
+    os.chmod(node.path("/etc/kubernetes/admin.conf"), 0o640)
+    refused(node, "a second name")
+    assert node.mode("/etc/kubernetes/admin.conf") == 0o640
+
+
+def test_a_fifo_a_folder_and_a_huge_file_are_not_read(node: Machine) -> None:
+    os.mkdir(node.path("/home/anna/.kube"))
+    os.mkfifo(node.path(PATH))
+    refused(node, "not a regular file")
+    os.unlink(node.path(PATH))
+    os.mkdir(node.path(PATH))
+    refused(node, "not a regular file")
+    os.rmdir(node.path(PATH))
+    with open(node.path(PATH), "wb") as handle:
+        handle.truncate(1 << 32)
+    refused(node, "larger than 1 MiB")
+    os.unlink(node.path(PATH))
+    os.rmdir(node.path("/home/anna/.kube"))
+    node.put("/home/anna/.kube", "a file")
+    refused(node, "or a file")
+
+
+@pytest.mark.parametrize("secret", ["/etc/shadow", "/etc/kubernetes/admin.conf"])
+@pytest.mark.parametrize("content", [None, "EARLIER", "ADMIN"])
+def test_what_is_exchanged_after_the_observation_is_not_followed(
+    node: Machine, secret: str, content: str | None
+) -> None:
+    """Between looking and writing the user replaces the file, then the folder, by a link."""
+    node.put("/etc/shadow", "root:$6$secret", 0o640)
+    os.chmod(node.path("/etc/kubernetes/admin.conf"), 0o640)
+    if content:
+        node.put(PATH, {"EARLIER": EARLIER, "ADMIN": ADMIN}[content], 0o644)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions(overwrite=True))
+    before = outside(node)
+    node.remove(PATH)
+    attack(node, PATH, secret)
+    try:
+        kubeconfig.apply(step, node)
+    except KubesteadError as err:
+        assert content == "ADMIN" and "can't be protected: it is a link" in err.message
+    else:
+        assert Path(node.path(PATH)).is_file() and not Path(node.path(PATH)).is_symlink()
+    assert outside(node) == before
+    kept = Path(node.path(PATH + ".before-kubestead"))
+    assert not kept.exists() or kept.is_symlink(), "a copy would be the user's to read"
+    node.remove("/home/anna/.kube")
+    attack(node, "/home/anna/.kube", os.path.dirname(secret))
+    with pytest.raises(KubesteadError, match="its folder is a link"):
+        kubeconfig.apply(step, node)
+    assert outside(node) == before
+
+
+def test_a_second_name_that_comes_after_the_observation_keeps_its_mode(node: Machine) -> None:
+    node.put(PATH, ADMIN, 0o644)
+    node.put("/etc/other", "x", 0o644)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    node.remove(PATH)
+    os.link(node.path("/etc/other"), node.path(PATH))
+    with pytest.raises(KubesteadError, match="exchanged meanwhile"):
+        kubeconfig.apply(step, node)
+    assert node.mode("/etc/other") == 0o644
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to give files to others")
+def test_owners_of_others(node: Machine) -> None:
+    node.answer("getent passwd anna", "anna:x:4242:4242::/home/anna:/bin/bash\n")
+    folder = Path(node.path("/home/anna/.kube"))
+    run(node)
+    assert (folder.stat().st_uid, Path(node.path(PATH)).stat().st_uid) == (4242, 4242)
+    # What a kubectl of root left.
+    os.chown(folder, 0, 0)
+    node.put(PATH, ADMIN, 0o600)
+    os.chown(node.path(PATH), 0, 0)
+    assert plan(node) == [("protect_kubeconfig", "owner 0 -> 4242")]
+    run(node)
+    assert (folder.stat().st_uid, Path(node.path(PATH)).stat().st_uid) == (4242, 4242)
+    # A folder of root's that the user renamed.
+    node.remove("/home/anna/.kube")
+    node.put("/home/anna/.kube/id_rsa", "secret", 0o600)
+    os.chown(folder, 0, 0)
+    with pytest.raises(KubesteadError, match=r"/home/anna/.kube belongs to another user \(id 0\)"):
+        run(node)
+    assert folder.stat().st_uid == 0
+    # A file of root's that the user renamed is not handed over, as itself or as the copy beside.
+    node.remove("/home/anna/.kube")
+    node.put(PATH, EARLIER + "# of root\n", 0o600)
+    os.chown(node.path(PATH), 0, 0)
+    run(node)
+    kept = Path(node.path(PATH + ".before-kubestead"))
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (0, 0o600)
+
+
+def test_a_folder_is_made_with_its_mode_whatever_the_umask(node: Machine) -> None:
+    before = os.umask(0)
+    try:
+        run(node)
+    finally:
+        os.umask(before)
+    assert (node.mode(PATH), node.mode("/home/anna/.kube")) == (0o600, 0o700)
+
+
 # -- the copy on the control machine
 
 
@@ -181,13 +337,14 @@ class Task(action.ActionModule):
         self._connection = SimpleNamespace(_play_context=SimpleNamespace(no_log=False))
         self.module = module
         self.printed = ""
+        self.slurp: dict[str, Any] = {"content": base64.b64encode(ADMIN.encode()).decode(), "encoding": "base64"}
         self.calls: list[str] = []
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **_others: Any) -> dict[str, Any]:
         self.calls.append(module_name)
         answer = self.module
         if module_name != MODULE:
-            answer = {"content": base64.b64encode(ADMIN.encode()).decode(), "encoding": "base64"}
+            answer = self.slurp
         if not self._connection._play_context.no_log:
             self.printed += json.dumps(answer)
         return dict(answer)
@@ -237,3 +394,115 @@ def test_a_foreign_file_on_the_control_machine_is_kept(tmp_path: Path) -> None:
     result = task.run()
     assert not result["changed"] and task.calls == [MODULE] and (tmp_path / "k" / "config").read_text() == OTHER
     assert "is of another cluster (https://10.213.0.60:6443) and was left alone" in result["warnings"][0]
+
+
+# -- a control plane against the machine of the operator
+
+
+def refuse(tmp_path: Path, sent: Any, about: str | None = None) -> str:
+    """What the operator is told when a host sends something else; nothing is written."""
+    told = kubeconfig.summarize(about or ADMIN)
+    task = Task(tmp_path, {**answered(), "source": to_dict(told)})
+    task.slurp = sent if isinstance(sent, dict) else {"content": base64.b64encode(sent.encode()).decode()}
+    with pytest.raises(AnsibleActionFail) as failed:
+        task.run()
+    assert not (tmp_path / "k").exists() and KEY not in str(failed.value)
+    assert "\n" not in str(failed.value) and "\x1b" not in str(failed.value)
+    return str(failed.value)
+
+
+USER = f"    client-key-data: {KEY}\n"
+ATTACKS = {
+    "exec": ADMIN.replace(USER, USER + "    exec:\n      command: /bin/sh\n      args: [-c, evil]\n"),
+    "exec alone": ADMIN.replace(USER, "    exec: {command: evil, apiVersion: client.authentication.k8s.io/v1}\n"),
+    "auth-provider": ADMIN.replace(USER, USER + "    auth-provider: {name: gcp, config: {cmd-path: /tmp/evil}}\n"),
+    "tokenFile": ADMIN.replace(USER, USER + "    tokenFile: /home/me/.ssh/id_ed25519\n"),
+    "client-key": ADMIN.replace(USER, USER + "    client-key: /home/me/.ssh/id_rsa\n"),
+    "as": ADMIN.replace(USER, USER + "    as: someone\n"),
+    "proxy-url": ADMIN.replace("    server:", "    proxy-url: http://evil.example.com\n    server:"),
+    "certificate-authority": ADMIN.replace("    server:", "    certificate-authority: /etc/passwd\n    server:"),
+    "insecure-skip-tls-verify": ADMIN.replace("    server:", "    insecure-skip-tls-verify: true\n    server:"),
+    "\x1b escape": ADMIN.replace(USER, USER + '    "\\e[31mevil\\nline": x\n'),
+}
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_kubeconfig_that_runs_or_reads_something_is_not_taken(tmp_path: Path, name: str) -> None:
+    said = refuse(tmp_path, ATTACKS[name], ATTACKS[name])
+    assert "not taken to this machine" in said
+    assert "escape" in name or name.split()[0] in said
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "server", ["http://10.0.0.1:6443", "https://u:hunter2@10.0.0.1", "https://a b", "file:///etc", "[1]", "{a: b}"]
+)
+def test_a_server_that_is_no_https_address_is_not_taken(tmp_path: Path, server: str) -> None:
+    text = ADMIN.replace(SERVER, server)
+    assert "has no https address" in refuse(tmp_path, text, text)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "value", ["x", "/etc/passwd", "bm8gUEVN", "[1, 2]", base64.b64encode(b"a: b\nexec: c").decode()]
+)
+def test_values_that_are_no_certificate_or_key_are_not_taken(tmp_path: Path, value: str) -> None:
+    text = ADMIN.replace(KEY, value)
+    assert "has no usable client-key-data" in refuse(tmp_path, text, text)
+
+
+@pytest.mark.usefixtures("no_base")
+def test_the_file_that_comes_must_be_the_one_that_was_told_of(tmp_path: Path) -> None:
+    assert "is not the file that the host told of" in refuse(tmp_path, OTHER)
+    assert "is not the file that the host told of" in refuse(tmp_path, ADMIN + "\n")
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"content": 7},
+        {"content": ["QQ=="]},
+        {"content": "not base64!"},
+        {"content": "\u00e4"},
+        {"content": "/w=="},
+        {"content": "QUFB" * 100_000},
+        {"content": None, "ansible_facts": {"cluster_packages_url": "http://evil"}},
+        {"failed": True, "msg": "\x1b[31mw1\nnothing to do"},
+        {"failed": True, "msg": ["x"]},
+        {"unreachable": True, "msg": "gone"},
+        "[" * 20_000,
+        "a: &a [x]\nb: *a\n",
+        "- 1\n",
+        "",
+        "\x07",
+        "clusters: 7\nusers: [7]\ncontexts: {a: b}\ncurrent-context: [1]\n",
+    ],
+)
+def test_answers_of_another_type_or_size_are_refused_in_one_line(tmp_path: Path, sent: Any) -> None:
+    assert refuse(tmp_path, sent, sent if isinstance(sent, str) else None)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("source", [7, "x", [], {"digest": 7}, {"digest": "x" * 64, "servers": {"a": 1}}])
+def test_a_summary_of_another_type_is_refused_in_one_line(tmp_path: Path, source: Any) -> None:
+    task = Task(tmp_path, {**answered(), "source": source})
+    with pytest.raises(AnsibleActionFail, match="is not the file that the host told of"):
+        task.run()
+    assert not (tmp_path / "k").exists()
+
+
+@pytest.mark.usefixtures("no_base")
+def test_only_the_four_values_are_taken(tmp_path: Path) -> None:
+    extra = "extensions:\n- name: x\n  extension: {exec: evil}\npreferences: {colors: true}\nkind: Config\n"
+    second = "users:\n- name: other\n  user: {exec: {command: evil}}\n"
+    text = ADMIN.replace("kind: Config\n", extra).replace("users:\n", second)
+    assert text.count("evil") == 2
+    task = Task(tmp_path, {**answered(), "source": to_dict(kubeconfig.summarize(text))})
+    task.slurp = {"content": base64.b64encode(text.encode()).decode()}
+    task.run()
+    assert (tmp_path / "k" / "config").read_text() == ADMIN
+    again = Task(tmp_path, {**answered(), "source": to_dict(kubeconfig.summarize(text))})
+    assert not again.run()["changed"], "the same values in another text are no change"

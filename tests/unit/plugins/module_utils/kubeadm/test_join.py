@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import ca_cert_hashes, pinned_certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
@@ -427,6 +428,63 @@ def test_with_the_ca_at_hand_the_cluster_is_found_by_a_file_and_need_not_sign_an
 def test_a_ca_that_is_not_the_pinned_one_is_refused(certificate: str, hashes: list[str]) -> None:
     with pytest.raises(OptionError, match="^ca_certificate is not a PEM certificate that ca_cert_hashes has the hash"):
         checked_command(replace(COMMAND, ca_certificate=certificate, ca_cert_hashes=hashes), FRESH)
+
+
+OTHER_PEM = fixture("kubeadm/v1.20/ca.crt")
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        CA_PEM + OTHER_PEM,
+        OTHER_PEM + CA_PEM,
+        CA_PEM + OTHER_PEM.replace("CERTIFICATE", "TRUSTED CERTIFICATE"),
+        CA_PEM + OTHER_PEM.replace("CERTIFICATE", "X509 CERTIFICATE"),
+        CA_PEM + OTHER_PEM.replace("BEGIN CERTIFICATE-----", "BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"),
+        CA_PEM + OTHER_PEM.replace("-----END CERTIFICATE-----", ""),
+        CA_PEM.replace("-----END CERTIFICATE-----", "") + OTHER_PEM,
+        CA_PEM + "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+    ],
+)
+def test_no_certificate_is_trusted_beside_the_pinned_one(certificate: str) -> None:
+    with pytest.raises(OptionError, match="or has others beside it"):
+        checked_command(replace(COMMAND, ca_certificate=certificate, ca_cert_hashes=[CA]), FRESH)
+
+
+def test_all_of_several_pinned_certificates_are_trusted_and_nothing_else_is_handed_on() -> None:
+    pins = [CA, *ca_cert_hashes(OTHER_PEM)]
+    text = "a comment\n" + CA_PEM.replace("\n", "\r\n") + "server: evil\n" + OTHER_PEM + "more\n"
+    given = replace(COMMAND, ca_certificate=text, ca_cert_hashes=pins)
+    assert checked_command(given, FRESH).ca_certificate == CA_PEM + OTHER_PEM
+
+
+def der_of(pem: str) -> bytes:
+    return base64.b64decode("".join(pem.splitlines()[1:-1]))
+
+
+def pem_of(der: bytes) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
+
+
+def sequence(length: int) -> bytes:
+    return b"\x30\x82" + length.to_bytes(2, "big")
+
+
+def test_a_certificate_that_another_parser_reads_otherwise_is_not_trusted() -> None:
+    der = der_of(CA_PEM)
+    assert pinned_certificates(pem_of(der), [CA]) == CA_PEM
+    length = int.from_bytes(der[2:4], "big")
+    inner = int.from_bytes(der[6:8], "big")
+    assert der[:2] == der[4:6] == b"\x30\x82"
+    for forged in (
+        der + b"\0\0",
+        b"\x30\x80" + der[4:] + b"\0\0",
+        der[:4] + b"\x30\x80" + der[8 : 8 + inner] + b"\0\0" + der[8 + inner :],
+        b"\x3f" + der[1:],
+        # Another element before the serial number, which moves the key from where it is looked for.
+        sequence(length + 3) + sequence(inner + 3) + b"\2\1\1" + der[8:],
+    ):
+        assert pinned_certificates(pem_of(forged), [CA, *ca_cert_hashes(pem_of(forged))]) == "", forged[:12].hex()
 
 
 def test_a_marker_says_that_the_join_is_ours_while_it_runs(machine: Machine) -> None:

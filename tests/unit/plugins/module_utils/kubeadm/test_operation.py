@@ -121,15 +121,48 @@ RUNNING = {
 }
 
 
+def process(machine: Machine, pid: int, words: str, ids: str = "0 0 0 0", program: str = "/usr/bin/kubeadm") -> None:
+    folder = f"/proc/{pid}"
+    machine.put(f"{folder}/cmdline", words.replace(" ", "\0") + "\0")
+    listed = ids.replace(" ", "\t")
+    machine.put(f"{folder}/status", f"Name:\tkubeadm\nUid:\t{listed}\nGid:\t0\t0\t0\t0\n")
+    machine.remove(f"{folder}/exe")
+    os.symlink(program, machine.path(f"{folder}/exe"))
+
+
+@pytest.mark.parametrize(
+    "pretended",
+    [
+        {"ids": "1000 1000 1000 1000"},
+        {"ids": "1000 0 0 0"},
+        {"ids": ""},
+        {"program": "/usr/bin/sleep"},
+        {"program": "/home/mallory/kubeadm/sleep"},
+        {"program": "/home/mallory/kubeadm", "ids": "1000 1000 1000 1000"},
+    ],
+)
+def test_a_process_that_only_calls_itself_kubeadm_stops_nobody(machine: Machine, pretended: dict[str, str]) -> None:
+    os.mkdir(machine.path("/run"))
+    process(machine, 666, "kubeadm join --config x", **pretended)
+    assert operation.running_kubeadm(machine) == ""
+    with operation.kubeadm_lock(machine, 0):
+        pass
+
+
+def test_a_kubeadm_whose_package_was_upgraded_meanwhile_is_found(machine: Machine) -> None:
+    process(machine, 4711, "kubeadm init", program="/usr/bin/kubeadm (deleted)")
+    assert operation.running_kubeadm(machine) == "kubeadm init (process 4711)"
+
+
 def test_a_kubeadm_that_outlived_its_module_is_found(machine: Machine) -> None:
     os.mkdir(machine.path("/run"))
     machine.put("/proc/1/cmdline", "/sbin/init\0")
     machine.put("/proc/47/cmdline", "kubeadm\0version\0")
     assert operation.running_kubeadm(machine) == ""
     for words, expected in RUNNING.items():
-        machine.put("/proc/4711/cmdline", words.replace(" ", "\0") + "\0")
+        process(machine, 4711, words)
         assert operation.running_kubeadm(machine) == (f"kubeadm {expected} (process 4711)" if expected else "")
-    machine.put("/proc/4711/cmdline", "/usr/bin/kubeadm\0init\0--config\0x\0")
+    process(machine, 4711, "/usr/bin/kubeadm init --config x")
     with (
         pytest.raises(KubesteadError, match=r"kubeadm init \(process 4711\) is still running on this host"),
         operation.kubeadm_lock(machine, 0),

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import versions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_observe,
@@ -389,18 +389,69 @@ def test_source_of_another_mirror_names_both(done: Machine) -> None:
     ]
 
 
-def test_a_password_in_an_address_shows_nowhere(done: Machine) -> None:
-    asked = options(url="https://bob:s3cret@mirror.example.org/kubernetes")
-    web = Web({"https://bob:s3cret@mirror.example.org/kubernetes/v1.36/deb/Release.key": OTHER.encode()})
-    steps = kube_plan.plan(observe(done, web, asked), asked)
-    assert "https://bob:<hidden>@mirror.example.org/kubernetes/v1.36/deb/" in lines(steps)[1]
-    assert "s3cret" not in repr([(step.reason, step.before, step.after) for step in steps])
-    for step in steps:
-        kube_plan.apply(step, done)
-    assert "s3cret" in (done.read(sources.APT_SOURCE) or "")
-    older = options(version="1.35", url=asked.url)
-    (message,) = messages(observe(done, Web(), older), older)
-    assert "s3cret" not in message
+SECRET_URLS = [
+    "https://bob:s3cret@mirror.example.org/kubernetes",
+    "https://s3cret@mirror.example.org/kubernetes",
+    "https://bob:s3c/ret@mirror.example.org/kubernetes",
+    "https://bob:s3cret @mirror.example.org",
+    "htps://bob:s3cret@mirror.example.org",
+    "https:/bob:s3cret@mirror.example.org",
+    "bob:s3cret@mirror.example.org",
+]
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_a_password_in_the_address_is_refused_and_shown_nowhere(done: Machine, url: str) -> None:
+    asked = options(url=url)
+    (message,) = messages(observe(done, Web(), asked), asked)
+    assert "cluster_packages_url has a user name or password in an address" in message
+    assert "s3c" not in message and "bob" not in message
+
+
+PASSWORDS = {
+    "/etc/apt/sources.list.d/a.list": "deb https://bob:s3cret@mirror.example.org/debian stable main\n"
+    "deb https://pkgs.k8s.io/core:/stable:/v1.30/deb/ /\n",
+    "/etc/apt/sources.list.d/b.sources": "Types: deb\nURIs: https://pkgs.k8s.io/core:/stable:/v1.30/deb/\nSuites: /\n\n"
+    "Types: deb\nURIs: https://bob:s3cret@mirror.example.org/debian\nSuites: stable\n",
+    "/etc/apt/sources.list": "deb https://s3cret@pkgs.example.org/x /\n"
+    "deb https://pkgs.k8s.io/core:/stable:/v1.30/deb/ / # password=s3cret\n",
+}
+
+
+@pytest.mark.parametrize("path", PASSWORDS)
+def test_files_of_other_repositories_keep_their_mode_and_their_passwords_to_themselves(
+    done: Machine, path: str
+) -> None:
+    done.put(path, PASSWORDS[path], 0o600)
+    state = observe(done, Web())
+    assert "s3cret" in repr(state), "what is applied must have it"
+    (step,) = kube_plan.plan(state, options())
+    shown = kube_packages.without_passwords(state)
+    assert "s3cret" not in repr([shown, step, diff([step]), step.public()])
+    kube_plan.apply(step, done)
+    assert done.mode(path) == 0o600
+    assert "s3cret" in (done.read(path) or "") and "v1.30" not in (done.read(path) or "")
+
+
+def test_a_repo_file_with_a_password_keeps_both_to_itself(machine: Machine) -> None:
+    text = "[other]\nbaseurl=https://x\npassword=s3cret\nproxy_password = s3cret\n"
+    before = text + "[k]\nbaseurl=https://pkgs.k8s.io/core:/stable:/v1.30/rpm/\n"
+    path = "/etc/yum.repos.d/all.repo"
+    machine.put(path, before, 0o640)
+    base = "https://pkgs.k8s.io/core:/stable:"
+    clashes = sources.clashes(machine, "dnf", base, base + "/v1.36/rpm/")
+    state = kube_packages.KubePackagesState(source=before, clashes=clashes)
+    assert "s3cret" not in repr(kube_packages.without_passwords(state))
+    step = Step("kube_packages", "write", path, "", data={"text": str(clashes[0].after), "mode": 0o644})
+    kube_plan.apply(step, machine)
+    assert (machine.mode(path), machine.read(path)) == (0o640, text)
+
+
+def test_the_definition_and_its_key_can_be_read_by_apt(done: Machine) -> None:
+    done.put(sources.APT_SOURCE, "x", 0o600)
+    (step,) = kube_plan.plan(observe(done, Web()), options())
+    kube_plan.apply(step, done)
+    assert done.mode(sources.APT_SOURCE) == 0o644
 
 
 # -- the key over the years

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A file in a folder of a user's home, read and written by root.
+
+The user may put anything in its place at any time: links, FIFOs, hard links to files of others. Therefore the folder is
+opened once, nothing below the home is found by its path, no link is followed, and what an open file is decides whether
+it is used. Links above the home are those of the machine's administrator.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Iterator, Optional, Sequence, Tuple
+
+from .constants import BACKUP_SUFFIX
+from .errors import KubesteadError
+from .system import System, read_descriptor
+
+#: Bytes of the largest file that is read.
+MAX_FILE = 1024 * 1024
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_UNUSABLE = "{0} can't be used: {1}"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class HomePlace:
+    """Where the file is: ``home``/``folder``/``name``, of the user with these ids.
+
+    ``usual`` are the names that a folder of root may hold to be given to the user.
+    """
+
+    home: str
+    folder: str
+    name: str
+    uid: int
+    gid: int
+    usual: Tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The path, for messages."""
+        return "{0}/{1}/{2}".format(self.home.rstrip("/"), self.folder, self.name)
+
+
+@dataclass(frozen=True)
+class HomeFile:
+    """What is there. Ids are -1, mode and text None where there is nothing; ``problem`` says why it can't be used."""
+
+    text: Optional[str] = None
+    owner: int = -1
+    mode: Optional[int] = None
+    folder_owner: int = -1
+    problem: str = ""
+
+
+def look(system: System, place: HomePlace) -> HomeFile:
+    """The file as it is. Never raises, and never waits."""
+    owner = -1
+    try:
+        with _folder(system, place) as folder:
+            owner = os.fstat(folder).st_uid
+            with _file(folder, place.name) as descriptor:
+                found = os.fstat(descriptor)
+                text = read_descriptor(descriptor, MAX_FILE) if stat.S_ISREG(found.st_mode) else None
+    except FileNotFoundError:
+        return HomeFile(folder_owner=owner)
+    except (OSError, ValueError) as err:
+        return HomeFile(folder_owner=owner, problem=_UNUSABLE.format(place.path, _why(err)))
+    problem = ""
+    if not stat.S_ISREG(found.st_mode):
+        problem = "it is not a regular file"
+    elif found.st_nlink > 1:
+        problem = "it has a second name (a hard link)"
+    elif text is None:
+        problem = "it is larger than {0} MiB".format(MAX_FILE >> 20)
+    if problem:
+        return HomeFile(folder_owner=owner, problem=_UNUSABLE.format(place.path, problem))
+    return HomeFile(text, found.st_uid, stat.S_IMODE(found.st_mode), owner)
+
+
+def write(system: System, place: HomePlace, text: str, backup: bool = False) -> None:
+    """Replace the file at once by one of the user alone (0600); ``backup`` keeps what was there beside.
+
+    Raises :class:`KubesteadError`.
+    """
+    try:
+        with _own_folder(system, place) as folder:
+            temporary = ".kubestead.{0}".format(secrets.token_hex(8))
+            descriptor = os.open(temporary, _NEW, 0o600, dir_fd=folder)
+            try:
+                with open(descriptor, "w", encoding="utf-8") as stream:
+                    os.fchmod(descriptor, 0o600)
+                    os.fchown(descriptor, place.uid, place.gid)
+                    stream.write(text)
+                    stream.flush()
+                    os.fsync(descriptor)
+                if backup:
+                    _keep(folder, place.name)
+                os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(temporary, dir_fd=folder)
+                raise
+    except OSError as err:
+        raise KubesteadError("{0} can't be written: {1}".format(place.path, _why(err))) from err
+
+
+def protect(system: System, place: HomePlace) -> None:
+    """Make the user's own file readable by the user alone. Raises :class:`KubesteadError`."""
+    try:
+        with _own_folder(system, place) as folder, _file(folder, place.name) as descriptor:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != place.uid:
+                raise KubesteadError("{0} was exchanged meanwhile and was left alone; run again".format(place.path))
+            os.fchmod(descriptor, 0o600)
+    except OSError as err:
+        raise KubesteadError("{0} can't be protected: {1}".format(place.path, _why(err))) from err
+
+
+def _keep(folder: int, name: str) -> None:
+    """Rename what is there: a copy would show the user what a link or a second name leads to."""
+    try:
+        os.rename(name, name + BACKUP_SUFFIX, src_dir_fd=folder, dst_dir_fd=folder)
+        with _file(folder, name + BACKUP_SUFFIX) as descriptor:
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o600)
+    except OSError as err:
+        # Nothing was there after all, or a link, which now has the other name.
+        if err.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+            raise
+
+
+@contextmanager
+def _folder(system: System, place: HomePlace, create: bool = False) -> Iterator[int]:
+    home = os.open(system.path(place.home), _FOLDER)
+    try:
+        if create:
+            try:
+                os.mkdir(place.folder, 0o700, dir_fd=home)
+            except FileExistsError:
+                create = False
+        descriptor = os.open(place.folder, _FOLDER | os.O_NOFOLLOW, dir_fd=home)
+        if create:
+            os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(home)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _own_folder(system: System, place: HomePlace) -> Iterator[int]:
+    """The folder, which becomes the user's where root made it."""
+    with _folder(system, place, create=True) as folder:
+        owner = os.fstat(folder).st_uid
+        if owner != place.uid:
+            # The user may have given another folder of root this name.
+            if owner not in (0, os.geteuid()) or not _holds_only(folder, place.usual):
+                raise KubesteadError(
+                    "{0} belongs to another user (id {1}) and was left alone; change its owner, or remove it".format(
+                        os.path.dirname(place.path), owner
+                    )
+                )
+            os.fchown(folder, place.uid, place.gid)
+        yield folder
+
+
+def _holds_only(folder: int, names: Sequence[str]) -> bool:
+    return set(os.listdir(folder)) <= set(names)
+
+
+@contextmanager
+def _file(folder: int, name: str) -> Iterator[int]:
+    descriptor = os.open(name, _FILE, dir_fd=folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _why(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.ELOOP, errno.ENOTDIR):
+        return "it is a link, or its folder is a link or a file"
+    if number == errno.ENXIO:
+        return "it is not a regular file"
+    return str(getattr(error, "strerror", None) or type(error).__name__)
