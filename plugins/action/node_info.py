@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
+
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
@@ -18,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import port
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
 
 class ActionModule(NodeAction):
@@ -50,6 +52,9 @@ class ActionModule(NodeAction):
         A host whose options are wrong by themselves is not asked anything: that its variables tell is all there is.
         """
         super(NodeAction, self).run(tmp, task_vars)
+        refused = refusal(task_vars or {})
+        if refused:
+            raise AnsibleActionFail(refused)
         variables = Variables(task_vars or {}, self._templar)
         options: dict[str, Any] = {}
         secrets: dict[str, list[str]] = {}
@@ -90,7 +95,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
     return reachability.peers(
         name,
         {
-            host: (_address(hostvars[host], host), _port(hostvars[host].get("cluster_node_bind_port")))
+            host: (_address(hostvars[host], host), _port(_of_inventory(hostvars[host], "cluster_node_bind_port")))
             for host in controls[: reach.MAX_TARGETS]
         },
         {host: _address(hostvars[host], host) for host in workers[: reach.MAX_TARGETS]},
@@ -99,13 +104,18 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 
 def _address(host: Mapping[str, Any], name: str) -> str:
     """Where a host is, as far as the inventory tells; names are resolved here, for nodes may not know them."""
-    place = str(host.get("cluster_node_address") or host.get("ansible_host") or name)
+    place = str(_of_inventory(host, "cluster_node_address") or host.get("ansible_host") or name)
     if reach.is_address(place):
         return place
     try:
         return str(socket.getaddrinfo(place, None, type=socket.SOCK_STREAM)[0][4][0])
     except (OSError, UnicodeError):
         return place
+
+
+def _of_inventory(host: Mapping[str, Any], name: str) -> Any:
+    """A variable of another host, unless that is a fact of it."""
+    return None if name in claimed(host) else host.get(name)
 
 
 def _port(value: Any) -> int:
