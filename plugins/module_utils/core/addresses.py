@@ -16,6 +16,20 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 
+def plain_address(text: str) -> Address:
+    """An IP address without a scope id: ``ipaddress`` takes any text after ``%`` as one. Raises :class:`ValueError`."""
+    if not isinstance(text, str) or "%" in text:
+        raise ValueError("{0!r} is not a plain IP address".format(text))
+    return ipaddress.ip_address(text)
+
+
+def plain_network(text: str, strict: bool = True) -> Network:
+    """A range of IP addresses without a scope id. Raises :class:`ValueError`, if ``strict`` also for host bits."""
+    if not isinstance(text, str) or "%" in text:
+        raise ValueError("{0!r} is not a plain range".format(text))
+    return ipaddress.ip_network(text, strict=strict)
+
+
 def parse_cidrs(option: str, text: str) -> List[Network]:
     """One range, or two of different families separated by a comma (dual stack).
 
@@ -26,7 +40,7 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
         try:
             if "/" not in part:
                 raise ValueError("it has no length")
-            networks.append(ipaddress.ip_network(part))
+            networks.append(plain_network(part))
         except ValueError as err:
             raise OptionError(
                 option,
@@ -51,7 +65,7 @@ def overlapping(first: Sequence[Network], second: Sequence[Network]) -> List[Tup
 def parse_address(option: str, text: str) -> Address:
     """One IP address. Raises :class:`OptionError` naming ``option``."""
     try:
-        return ipaddress.ip_address(text.strip())
+        return plain_address(text.strip())
     except ValueError:
         raise OptionError(option, "is {0!r}, not an IP address".format(text), "give an address of this host") from None
 

@@ -10,10 +10,11 @@ limited length, so that it can be shown on a terminal.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from typing import Any, Dict, List, Mapping, Union
+
+from .addresses import plain_address, plain_network
 
 # C0 and C1 control characters, and what turns the direction of text round.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -87,18 +88,18 @@ def whole(value: Any) -> int:
 
 
 def is_address(text: str) -> bool:
-    """True for an IP address."""
+    """True for an IP address without a scope id."""
     try:
-        ipaddress.ip_address(text)
+        plain_address(text)
     except ValueError:
         return False
     return True
 
 
 def is_network(text: str) -> bool:
-    """True for a range of IP addresses in CIDR form, or a single address."""
+    """True for a range of IP addresses in CIDR form, or a single address; without a scope id."""
     try:
-        ipaddress.ip_network(text, strict=False)
+        plain_network(text, strict=False)
     except ValueError:
         return False
     return True

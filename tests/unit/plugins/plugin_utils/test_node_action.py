@@ -127,7 +127,7 @@ class Talking(node_action.NodeAction):
         '{"exception": {"__ansible_type": "ErrorSummary"}}',
         "\x00\x1b]0;title\x07{}",
         '{"a": 1' + "0" * 5000 + "}",
-        '{"ansible_facts": [1], "stdout": 7, "stderr": {}, "results": 1, "warnings": 7, "unreachable": true, "add_host": 1}',
+        '{"ansible_facts": [1], "stdout": 7, "stderr": {}, "results": 1, "unreachable": true, "add_host": 1}',
         '{"_ansible_no_log": false, "_ansible_suppress_tmpdir_delete": true, "_ansible_parsed": false}',
     ],
 )
