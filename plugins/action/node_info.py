@@ -12,15 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
+
+display = Display()
 
 
 class ActionModule(NodeAction):
@@ -50,6 +53,7 @@ class ActionModule(NodeAction):
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.
 
         A host whose options are wrong by themselves is not asked anything: that its variables tell is all there is.
+        One whose answer can't be used fails here, with its line, so that the others are planned without it.
         """
         super(NodeAction, self).run(tmp, task_vars)
         refused = refusal(task_vars or {})
@@ -82,6 +86,14 @@ class ActionModule(NodeAction):
         result = self.ask("node_info", arguments, task_vars)
         result.update(asked=asked, answered=time.time())
         result.update(judged)
+        if not result.get("failed"):
+            control_plane = witness or name in (task_vars or {})["groups"].get("control_plane", [])
+            broken = trial.broken(name, control_plane, result, wanted)
+            result = {"failed": True, "msg": line(broken)} if broken else result
+        if witness and result.get("failed"):
+            # It is asked for the sake of others, who must not fail with it.
+            display.warning(line(f"{self._task.delegate_to}: {result.get('msg')}"))
+            return {"changed": False}
         return result
 
 

@@ -47,6 +47,7 @@ def read_facts(data: Mapping[str, Any]) -> Facts:
     Raises :class:`BrokenFacts` for a value of another type, and for an address or range that is not one.
     """
     facts: Facts = _dataclass(Facts, {key: value for key, value in data.items() if value is not None}, "")
+    _check_sizes(facts)
     _check_addresses(facts)
     return facts
 
@@ -114,6 +115,23 @@ def _scalar(hint: Any, value: Any, path: str) -> Any:
 
 def _wrong(path: str, value: Any, expected: str) -> BrokenFacts:
     return BrokenFacts(f"{path or 'the answer'} is {type(value).__name__.lstrip('_')}, not {expected}")
+
+
+# -- sizes
+
+# More than any machine has: rules compare these with those of other hosts.
+_MOST = {"addresses": 1000, "routes": 5000, "reach": 200}
+
+
+def _check_sizes(facts: Facts) -> None:
+    found: dict[str, typing.Sized] = {
+        "addresses": facts.node.addresses,
+        "routes": facts.node.routes,
+        "reach": facts.reach,
+    }
+    for name, most in _MOST.items():
+        if len(found[name]) > most:
+            raise BrokenFacts(f"{name} has {len(found[name])} entries, more than {most}")
 
 
 # -- addresses

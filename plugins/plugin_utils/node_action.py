@@ -47,8 +47,9 @@ MAX_TEXT = 1024 * 1024
 MAX_ITEMS = 20_000
 MAX_DEPTH = 24
 
-# C0 and C1 control characters without tab and line feed, line and paragraph separators, bidirectional controls.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 control characters without tab and line feed, line and paragraph separators, bidirectional controls, and
+# surrogates, which no terminal can show.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class NodeAction(ActionBase):

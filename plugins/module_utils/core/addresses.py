@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import List, Sequence, Tuple, Union
@@ -20,14 +21,19 @@ def plain_address(text: str) -> Address:
     """An IP address without a scope id: ``ipaddress`` takes any text after ``%`` as one. Raises :class:`ValueError`."""
     if not isinstance(text, str) or "%" in text:
         raise ValueError("{0!r} is not a plain IP address".format(text))
-    return ipaddress.ip_address(text)
+    return _address(str(text))
 
 
 def plain_network(text: str, strict: bool = True) -> Network:
     """A range of IP addresses without a scope id. Raises :class:`ValueError`, if ``strict`` also for host bits."""
     if not isinstance(text, str) or "%" in text:
         raise ValueError("{0!r} is not a plain range".format(text))
-    return ipaddress.ip_network(text, strict=strict)
+    return _network(str(text), strict)
+
+
+# A plan reads the same addresses for every host.
+_address = functools.lru_cache(maxsize=8192)(ipaddress.ip_address)
+_network = functools.lru_cache(maxsize=8192)(ipaddress.ip_network)
 
 
 def parse_cidrs(option: str, text: str) -> List[Network]:

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Tuple
 
+from ..core.addresses import Address as IP
 from ..core.addresses import Network, plain_address, plain_network
 from ..host.interfaces import Address
 from ..kube.nodes import Node
@@ -46,7 +48,8 @@ def refused_nodes(
     without those of its pods, ``present`` are its routes.
     """
     others = [other for other in nodes if other.name != node.name and other.pod_cidrs]
-    found = {other.name: _impossible(other, nodes, pods, own) for other in others}
+    machine, there = _Machine(nodes, pods, own), set(present)
+    found = {other.name: machine.why_not(other) for other in others}
     ranges = {one.name: _ranges(one) for one in [node, *others] if not found.get(one.name)}
     sizes = Counter((one.version, one.prefixlen) for claimed in ranges.values() for one in claimed)
     usual = {version: length for (version, length), _count in reversed(sizes.most_common())}
@@ -59,39 +62,71 @@ def refused_nodes(
     rivals = _rivals(ranges)
     for other in others:
         routes = routes_to(other)
-        settled = routes and all(route in present for route in routes)
+        settled = routes and there.issuperset(routes)
         against = rivals.get(other.name)
         if against and (node.name in against or not settled):
             found[other.name] = "its pod range overlaps with that of {0}".format(", ".join(against[:3]))
     return {name: reason for name, reason in found.items() if reason}
 
 
+class _Machine:
+    """What a machine and its neighbours are reached at: ranges of pods may not hold any of it."""
+
+    def __init__(self, nodes: Sequence[Node], pods: Sequence[Network], own: Sequence[Address]) -> None:
+        self.pods = pods
+        self.own = {plain_address(entry.address) for entry in own}
+        self.networks = {plain_network(entry.network, strict=False) for entry in own}
+        told = {plain_address(text): node.name for node in nodes for text in node.addresses}
+        # An address that is elsewhere is no node's that this machine has anything to do with.
+        known = {address: name for address, name in told.items() if self.reaches(address)}
+        known.update(dict.fromkeys(self.own, ""))
+        self.known = sorted((one.version, int(one), str(one), name) for one, name in known.items())
+
+    def reaches(self, address: IP) -> bool:
+        """True for an address on one of the machine's networks."""
+        return any(address.version == network.version and address in network for network in self.networks)
+
+    def address_in(self, network: Network, name: str) -> str:
+        """A known address in a range, unless it is that of the node ``name`` itself; empty without one."""
+        at = bisect.bisect_left(self.known, (network.version, int(network.network_address)))
+        for version, number, text, owner in self.known[at:]:
+            if version != network.version or number > int(network.broadcast_address):
+                break
+            if owner != name:
+                return text
+        return ""
+
+    def why_not(self, node: Node) -> str:
+        """Why a node can't have the range or the address that it claims; empty if it can."""
+        for one in _ranges(node):
+            if not any(within(one, pod) for pod in self.pods):
+                return "its pod range {0} is not in cluster_pod_cidr {1}".format(one, ",".join(map(str, self.pods)))
+            inside = self.address_in(one, node.name)
+            if inside:
+                return "its pod range has {0} in it, the address of a node".format(inside)
+        gateways = [plain_address(route.gateway) for route in routes_to(node)]
+        if any(gateway in self.own for gateway in gateways):
+            return "its address is one of this host's"
+        return "" if all(self.reaches(gateway) for gateway in gateways) else OFF_NETWORK
+
+
 def _rivals(ranges: Mapping[str, Sequence[Network]]) -> Dict[str, List[str]]:
-    return {
-        name: [other for other in sorted(ranges) if other != name and _overlap(ranges[name], ranges[other])]
-        for name in ranges
-    }
-
-
-def _impossible(other: Node, nodes: Sequence[Node], pods: Sequence[Network], own: Sequence[Address]) -> str:
-    """Why a node can't have the range or the address that it claims, whatever other nodes claim; empty if it can."""
-    claimed, gateways = _ranges(other), [plain_address(route.gateway) for route in routes_to(other)]
-    networks = [plain_network(entry.network, strict=False) for entry in own]
-    taken = [plain_address(entry.address) for entry in own]
-    # An address that is elsewhere is no node's that this host has anything to do with.
-    told = [plain_address(text) for one in nodes for text in one.addresses if one.name != other.name]
-    known = taken + [address for address in told if any(address in network for network in networks)]
-    for one in claimed:
-        if not any(within(one, pod) for pod in pods):
-            return "its pod range {0} is not in cluster_pod_cidr {1}".format(one, ",".join(map(str, pods)))
-        inside = next((address for address in known if address in one), None)
-        if inside is not None:
-            return "its pod range has {0} in it, the address of a node".format(inside)
-    if any(gateway in taken for gateway in gateways):
-        return "its address is one of this host's"
-    if any(not any(gateway in network for network in networks) for gateway in gateways):
-        return OFF_NETWORK
-    return ""
+    """Name -> the others whose ranges overlap. Nothing is compared in pairs unless some overlap."""
+    spans = sorted(
+        (one.version, int(one.network_address), int(one.broadcast_address), name)
+        for name, claimed in ranges.items()
+        for one in claimed
+    )
+    found: Dict[str, List[str]] = {name: [] for name in ranges}
+    around: List[Tuple[int, int, int, str]] = []
+    for span in spans:
+        around = [one for one in around if one[0] == span[0] and one[2] >= span[1]]
+        for one in around:
+            if one[3] != span[3]:
+                found[one[3]].append(span[3])
+                found[span[3]].append(one[3])
+        around.append(span)
+    return {name: sorted(set(rivals)) for name, rivals in found.items()}
 
 
 def routes_to(other: Node) -> List[Route]:
@@ -112,7 +147,3 @@ def _ranges(node: Node) -> List[Network]:
 def within(network: Network, pod: Network) -> bool:
     """True for a range that lies in another one."""
     return network.version == pod.version and network.subnet_of(pod)  # type: ignore[arg-type]
-
-
-def _overlap(first: Sequence[Network], second: Sequence[Network]) -> bool:
-    return any(one.version == other.version and one.overlaps(other) for one in first for other in second)
