@@ -84,9 +84,8 @@ class ActionModule(NodeAction):
         arguments = {**registry.observation_arguments(options, peers), **given}
         asked = time.time()
         result = self.ask("node_info", arguments, task_vars)
-        result.update(asked=asked, answered=time.time())
-        result.update(judged)
         if not result.get("failed"):
+            result.update(judged, asked=asked, answered=time.time())
             control_plane = witness or name in (task_vars or {})["groups"].get("control_plane", [])
             broken = trial.broken(name, control_plane, result, wanted)
             result = {"failed": True, "msg": line(broken)} if broken else result

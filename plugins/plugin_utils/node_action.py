@@ -43,6 +43,8 @@ _INTERPRETER_PATH = re.compile(r"/[A-Za-z0-9/._+-]{1,250}")
 
 #: Bytes of a module's output; what is longer is not even parsed.
 MAX_OUTPUT = 64 * 1024 * 1024
+#: Characters that are shown of what is not a result at all.
+MAX_NOISE = 4000
 MAX_TEXT = 1024 * 1024
 MAX_ITEMS = 20_000
 MAX_DEPTH = 24
@@ -190,6 +192,10 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
             said[key] = [shape(entry) for entry in entries if isinstance(entry, dict)]
     if "rc" in said and not isinstance(said["rc"], int):
         del said["rc"]
+    for key in ("module_stdout", "module_stderr"):
+        # Whatever it is, it is not a result.
+        if key in said:
+            said[key] = str(said[key])[:MAX_NOISE]
     if "msg" in said:
         # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
         said["msg"] = line(said["msg"])
