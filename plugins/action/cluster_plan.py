@@ -34,6 +34,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 )
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, refusal
 
 display = Display()
 
@@ -49,6 +50,9 @@ class ActionModule(ActionBase):
         """Return the plan; raise with one line a finding when a finding is an error."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
+        refused = refusal(variables)
+        if refused:
+            raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = self._request(variables, components, skip)
         plan = planners.PLANNERS[operation](request)
@@ -124,7 +128,7 @@ class ActionModule(ActionBase):
         if own is not None or not plan.api_host:
             return own or CniOptions()
         try:
-            options: CniOptions = registry.options_from_variables("cni", hostvars[plan.api_host])
+            options: CniOptions = registry.options_from_variables("cni", Variables(hostvars[plan.api_host]))
             options.validate()
         except OptionError as err:
             raise AnsibleActionFail(f"{plan.api_host}: {err.message} (nothing was changed)") from None

@@ -166,7 +166,10 @@ def options_of(
 
 def init_arguments(variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of kubeadm_init: the host's variables, and what the plan decided for the cluster."""
-    options = to_dict(registry.options_from_variables(CONTROL_PLANE, Variables(variables, templar)))
+    try:
+        options = to_dict(registry.options_from_variables(CONTROL_PLANE, Variables(variables, templar)))
+    except OptionError as err:
+        raise AnsibleActionFail(f"{err.option} {err.problem}; {err.fix} (nothing was changed)") from None
     cluster = plan["cluster"]
     options.update(pod_cidr=cluster["pod_cidr"], service_cidr=cluster["service_cidr"])
     options.update(control_plane_endpoint=cluster["endpoint"], kubeadm_version=plan["kubeadm_version"])

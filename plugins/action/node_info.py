@@ -13,16 +13,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields, refuse_credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
+
+display = Display()
 
 
 class ActionModule(NodeAction):
@@ -39,8 +42,12 @@ class ActionModule(NodeAction):
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.
 
         A host whose options are wrong by themselves is not asked anything: that its variables tell is all there is.
+        One whose answer can't be used fails here, with its line, so that the others are planned without it.
         """
         super(NodeAction, self).run(tmp, task_vars)
+        refused = refusal(task_vars or {})
+        if refused:
+            raise AnsibleActionFail(refused)
         variables = Variables(task_vars or {}, self._templar)
         options: dict[str, Any] = {}
         secrets: dict[str, list[str]] = {}
@@ -71,8 +78,15 @@ class ActionModule(NodeAction):
         arguments = {**registry.observation_arguments(options, peers), **given}
         asked = time.time()
         result = self.ask("node_info", arguments, task_vars)
-        result.update(asked=asked, answered=time.time())
-        result.update(judged)
+        if not result.get("failed"):
+            result.update(judged, asked=asked, answered=time.time())
+            control_plane = witness or name in (task_vars or {})["groups"].get("control_plane", [])
+            broken = trial.broken(name, control_plane, result, wanted)
+            result = {"failed": True, "msg": line(broken)} if broken else result
+        if witness and result.get("failed"):
+            # It is asked for the sake of others, who must not fail with it.
+            display.warning(line(f"{self._task.delegate_to}: {result.get('msg')}"))
+            return {"changed": False}
         return result
 
 
@@ -86,7 +100,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
     return reachability.peers(
         name,
         {
-            host: (_address(hostvars[host], host), _port(hostvars[host].get("cluster_node_bind_port")))
+            host: (_address(hostvars[host], host), _port(_of_inventory(hostvars[host], "cluster_node_bind_port")))
             for host in controls[: reach.MAX_TARGETS]
         },
         {host: _address(hostvars[host], host) for host in workers[: reach.MAX_TARGETS]},
@@ -95,13 +109,18 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 
 def _address(host: Mapping[str, Any], name: str) -> str:
     """Where a host is, as far as the inventory tells; names are resolved here, for nodes may not know them."""
-    place = str(host.get("cluster_node_address") or host.get("ansible_host") or name)
+    place = str(_of_inventory(host, "cluster_node_address") or host.get("ansible_host") or name)
     if reach.is_address(place):
         return place
     try:
         return str(socket.getaddrinfo(place, None, type=socket.SOCK_STREAM)[0][4][0])
     except (OSError, UnicodeError):
         return place
+
+
+def _of_inventory(host: Mapping[str, Any], name: str) -> Any:
+    """A variable of another host, unless that is a fact of it."""
+    return None if name in claimed(host) else host.get(name)
 
 
 def _port(value: Any) -> int:

@@ -34,7 +34,7 @@ options:
     type: str
     required: true
   node_name:
-    description: The node this host is. Empty finds it by its addresses, else by its host name.
+    description: The node this host is. Empty takes the name of its kubelet.
     type: str
     default: ""
   mtu:
@@ -81,6 +81,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address, plain_network
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -105,7 +106,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     params = module.params
     if not all(node.get("name") for node in params["nodes"]):
         raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")
-    nodes = [from_dict(kube_nodes.Node, node) for node in params["nodes"]]
+    nodes = [_checked(from_dict(kube_nodes.Node, node)) for node in params["nodes"]]
     options = bridge.BridgeOptions(
         params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
     )
@@ -118,9 +119,25 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
     else:
         steps = bridge.plan(state, options)
+    for text in bridge.refusals(state, options):
+        module.warn("bridge network: " + text)
     result = _edge.carry_out(module, steps, lambda step: bridge.apply(step, system))
     result["node"] = node.name if node else ""
     return result
+
+
+def _checked(node: kube_nodes.Node) -> kube_nodes.Node:
+    """The node, whose ranges and addresses become commands: each must be one."""
+    for parse, values in ((plain_network, node.pod_cidrs), (plain_address, node.addresses)):
+        for value in values:
+            try:
+                parse(value)
+            except ValueError as err:
+                fix = "pass the nodes as cluster_nodes_info returns them"
+                raise OptionError(
+                    "nodes", "has a wrong value for node {0!r}: {1}".format(node.name, err), fix
+                ) from None
+    return node
 
 
 def main() -> None:

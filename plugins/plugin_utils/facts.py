@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import ipaddress
 import math
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import parse_cidrs
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import (
+    parse_cidrs,
+    plain_address,
+    plain_network,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
@@ -44,6 +47,7 @@ def read_facts(data: Mapping[str, Any]) -> Facts:
     Raises :class:`BrokenFacts` for a value of another type, and for an address or range that is not one.
     """
     facts: Facts = _dataclass(Facts, {key: value for key, value in data.items() if value is not None}, "")
+    _check_sizes(facts)
     _check_addresses(facts)
     return facts
 
@@ -60,7 +64,10 @@ def _dataclass(cls: type[T], data: Any, path: str) -> T:
             values[name] = _value(hint, data[name], f"{path}.{name}" if path else name)
         elif required:
             raise BrokenFacts(f"{path}.{name} is missing")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as err:
+        raise BrokenFacts(f"{path or 'the answer'}: {err}") from None
 
 
 @functools.cache
@@ -110,6 +117,23 @@ def _wrong(path: str, value: Any, expected: str) -> BrokenFacts:
     return BrokenFacts(f"{path or 'the answer'} is {type(value).__name__.lstrip('_')}, not {expected}")
 
 
+# -- sizes
+
+# More than any machine has: rules compare these with those of other hosts.
+_MOST = {"addresses": 1000, "routes": 5000, "reach": 200}
+
+
+def _check_sizes(facts: Facts) -> None:
+    found: dict[str, typing.Sized] = {
+        "addresses": facts.node.addresses,
+        "routes": facts.node.routes,
+        "reach": facts.reach,
+    }
+    for name, most in _MOST.items():
+        if len(found[name]) > most:
+            raise BrokenFacts(f"{name} has {len(found[name])} entries, more than {most}")
+
+
 # -- addresses
 
 
@@ -121,26 +145,29 @@ def _check_addresses(facts: Facts) -> None:
         ("cni.bridge.addresses", bridge.addresses if bridge else []),
     ):
         for at, one in enumerate(addresses):
-            _check(ipaddress.ip_address, one.address, f"{place}[{at}].address")
-            _check(ipaddress.ip_interface, one.network, f"{place}[{at}].network")
+            _check(plain_address, one.address, f"{place}[{at}].address")
+            _check(_interface, one.network, f"{place}[{at}].network")
     for target in facts.reach:
         _check(connect.split, target, "reach")
-    _check(ipaddress.ip_address, node.default_address, "node.default_address", optional=True)
+    _check(plain_address, node.default_address, "node.default_address", optional=True)
     for at, route in enumerate(node.routes):
-        _check(lambda text: ipaddress.ip_network(text, strict=False), route, f"node.routes[{at}]")
+        _check(functools.partial(plain_network, strict=False), route, f"node.routes[{at}]")
     for at, server in enumerate(node.dns_servers):
-        _check(ipaddress.ip_address, server, f"node.dns_servers[{at}]")
+        _check(plain_address, server, f"node.dns_servers[{at}]")
     for at, member in enumerate(facts.kubeadm.api.nodes):
         for text in member.addresses:
-            _check(ipaddress.ip_address, text, f"kubeadm.api.nodes[{at}].addresses")
+            _check(plain_address, text, f"kubeadm.api.nodes[{at}].addresses")
         for text in member.pod_cidrs:
-            _check(ipaddress.ip_network, text, f"kubeadm.api.nodes[{at}].pod_cidrs")
+            _check(plain_network, text, f"kubeadm.api.nodes[{at}].pod_cidrs")
     config = facts.kubeadm.api.config
     for name in ("pod_cidr", "service_cidr"):
         text = str(getattr(config, name)) if config else ""
         _check(functools.partial(parse_cidrs, name), text, f"kubeadm.api.config.{name}", optional=True)
-    for at, known in enumerate(bridge.routes if bridge else []):
-        _check(ipaddress.ip_network, known.destination, f"cni.bridge.routes[{at}].destination")
+
+
+def _interface(text: str) -> None:
+    """Raise for what is no address with the length of its network."""
+    plain_network(text, strict=False)
 
 
 def _check(parse: Any, text: str, path: str, optional: bool = False) -> None:

@@ -11,23 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
+from .variables import refusal
+
 #: Keys of a result that Ansible itself gives a meaning which a node may have: how its task went, and texts to print.
-COMMON = frozenset(
-    (
-        "changed",
-        "failed",
-        "unreachable",
-        "skipped",
-        "msg",
-        "rc",
-        "warnings",
-        "deprecations",
-        "diff",
-        "steps",
-    )
-)
+COMMON = frozenset(("changed", "failed", "unreachable", "skipped", "msg", "rc", "warnings", "diff", "steps"))
 #: What else a failure may say: the collection's own exceptions have these details.
 DETAILS = frozenset(
     (
@@ -46,15 +36,22 @@ DETAILS = frozenset(
         "module_stderr",
     )
 )
-#: Keys that Ansible adds on the control machine.
-_OWN = ("_ansible_parsed", "_ansible_no_log", "_ansible_delegated_vars", "invocation")
+#: Keys that Ansible adds on the control machine, after those of the node with such names were removed.
+_OWN = ("_ansible_parsed", "_ansible_no_log", "_ansible_delegated_vars")
+_INTERPRETER = re.compile(r"discovered_interpreter_[a-z]+")
+_INTERPRETER_PATH = re.compile(r"/[A-Za-z0-9/._+-]{1,250}")
 
+#: Bytes of a module's output; what is longer is not even parsed.
+MAX_OUTPUT = 64 * 1024 * 1024
+#: Characters that are shown of what is not a result at all.
+MAX_NOISE = 4000
 MAX_TEXT = 1024 * 1024
 MAX_ITEMS = 20_000
 MAX_DEPTH = 24
 
-# C0 and C1 control characters without tab and line feed, line and paragraph separators, bidirectional controls.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 control characters without tab and line feed, line and paragraph separators, bidirectional controls, and
+# surrogates, which no terminal can show.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class NodeAction(ActionBase):
@@ -80,9 +77,42 @@ class NodeAction(ActionBase):
         task_vars: dict[str, Any] | None,
         returns: frozenset[str] | None = None,
     ) -> dict[str, Any]:
-        """Run a module of the collection on the host; its answer, reduced to what it may say."""
+        """Run a module of the collection on the host; its answer, reduced to what it may say.
+
+        A host whose facts are variables of the collection is asked nothing, nor is another one on its behalf.
+        """
+        refused = refusal(task_vars or {})
+        if refused:
+            return {"failed": True, "msg": refused}
         answer = self._execute_module(f"kubestead.cluster.{module}", dict(arguments), task_vars=task_vars)
-        return reduced(answer, (self.RETURNS if returns is None else returns) | COMMON)
+        return {**reduced(answer, (self.RETURNS if returns is None else returns) | COMMON), **self._interpreter(answer)}
+
+    def _interpreter(self, answer: Any) -> dict[str, Any]:
+        """The path of Python on the host, where Ansible looked for it in this task: the next one need not look again.
+
+        It is the one fact that passes. It was not in the module's answer, and Ansible uses it on that host alone.
+        """
+        key = getattr(self, "_discovered_interpreter_key", None)
+        facts = answer.get("ansible_facts") if isinstance(answer, Mapping) else None
+        path = facts.get(key) if key and isinstance(facts, Mapping) else None
+        if isinstance(path, str) and _INTERPRETER.fullmatch(str(key)) and _INTERPRETER_PATH.fullmatch(path):
+            return {"ansible_facts": {str(key): str(path)}}
+        return {}
+
+    def _parse_returned_data(self, res: dict[str, Any], *args: Any) -> dict[str, Any]:
+        """The module's answer, without anything that Ansible would act on or print before it hands the answer on."""
+        output = {key: str(res.get(key) or "") for key in ("stdout", "stderr")}
+        if any(len(text) > MAX_OUTPUT for text in output.values()):
+            return {"failed": True, "msg": f"the host's answer was refused: it is longer than {MAX_OUTPUT} characters"}
+        # A terminal on the host ends lines in two characters.
+        output = {key: _CONTROL.sub("\ufffd", text.replace("\r\n", "\n")) for key, text in output.items()}
+        output["stdout"] = _result_alone(output["stdout"])
+        try:
+            data: Any = super()._parse_returned_data({**res, **output}, *args)
+            return _plain_answer(data)
+        except Exception as err:
+            # Nothing that a host sends ends in a traceback.
+            return {"failed": True, "msg": f"the host's answer was refused: it can't be read ({type(err).__name__})"}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module of the same name with the arguments of the task."""
@@ -106,6 +136,35 @@ class NodeAction(ActionBase):
                 context.no_log = value
 
 
+def _result_alone(output: str) -> str:
+    """The module's output from the first to the last line that can be its result.
+
+    Ansible prints what it finds around the result as a warning.
+    """
+    lines = output.splitlines()
+    begin = next((at for at, text in enumerate(lines) if text.lstrip().startswith("{")), 0)
+    end = next((at for at in range(len(lines), begin, -1) if lines[at - 1].rstrip().endswith("}")), len(lines))
+    return "\n".join(lines[begin:end])
+
+
+def _plain_answer(data: Any) -> dict[str, Any]:
+    """The answer without internal keys of Ansible, and without the facts it would set and the texts it would split."""
+    if not isinstance(data, Mapping):
+        raise TypeError("not an object")
+    answer = {
+        key: value
+        for key, value in data.items()
+        if isinstance(key, str) and (key == "_ansible_parsed" or not key.startswith(("_ansible", "ansible")))
+    }
+    for key in ("stdout", "stderr"):
+        if key in answer and not isinstance(answer[key], str):
+            del answer[key]
+    # That a host is unreachable is told by the connection alone.
+    for key in (*C.INTERNAL_RESULT_KEYS, "results", "unreachable"):
+        answer.pop(key, None)
+    return answer
+
+
 def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     """A module's answer with the ``allowed`` keys alone, cleaned; what Ansible added itself stays.
 
@@ -117,20 +176,52 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     try:
         if answer.get("failed"):
             allowed = allowed | DETAILS
-        said = {str(key): clean(value) for key, value in answer.items() if key in allowed}
+        said = {
+            str(key): _warnings(value) if key == "warnings" else clean(value)
+            for key, value in answer.items()
+            if key in allowed or (key == "invocation" and isinstance(value, Mapping))
+        }
     except ValueError as err:
         return {**own, "failed": True, "msg": f"the host's answer was refused: {err}"}
     for key in ("changed", "failed", "unreachable", "skipped"):
         if key in said:
             said[key] = said[key] is True
-    for key in ("warnings", "deprecations", "diff", "steps"):
-        if key in said and not isinstance(said[key], list):
-            said[key] = []
-    if "warnings" in said:
-        said["warnings"] = [line(text) for text in said["warnings"]]
+    for key, shape in (("diff", _diff), ("steps", _step)):
+        if key in said:
+            entries = said[key] if isinstance(said[key], list) else []
+            said[key] = [shape(entry) for entry in entries if isinstance(entry, dict)]
+    if "rc" in said and not isinstance(said["rc"], int):
+        del said["rc"]
+    for key in ("module_stdout", "module_stderr"):
+        # Whatever it is, it is not a result.
+        if key in said:
+            said[key] = str(said[key])[:MAX_NOISE]
     if "msg" in said:
-        said["msg"] = str(said["msg"])
+        # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
+        said["msg"] = line(said["msg"])
     return {**own, **said}
+
+
+def _warnings(value: Any) -> list[str]:
+    """Warnings, each on one line. Ansible's own modules hand them on as objects."""
+    entries = value if isinstance(value, (list, tuple)) else []
+    if len(entries) > MAX_ITEMS:
+        raise ValueError(f"it has more than {MAX_ITEMS} entries")
+    texts = [one if isinstance(one, str) else getattr(getattr(one, "event", None), "msg", None) for one in entries]
+    return [line(text[:MAX_TEXT]) for text in texts if isinstance(text, str)]
+
+
+def _diff(entry: Mapping[str, Any]) -> dict[str, str]:
+    """An entry of a difference with the parts that Ansible shows line by line, behind a sign for each line."""
+    texts = {key: entry[key] for key in ("before", "after") if isinstance(entry.get(key), str)}
+    headers = {key: line(entry[key]) for key in ("before_header", "after_header") if isinstance(entry.get(key), str)}
+    return {**texts, **headers}
+
+
+def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A step as :meth:`Step.public` makes it."""
+    texts = {key: line(entry[key]) for key in ("component", "action", "target", "reason") if key in entry}
+    return {**texts, "disruptive": entry.get("disruptive") is True}
 
 
 def clean(value: Any, depth: int = 0) -> Any:
@@ -146,7 +237,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
-        return {_CONTROL.sub("\ufffd", str(key)): clean(item, depth + 1) for key, item in value.items()}
+        return {line(key): clean(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")

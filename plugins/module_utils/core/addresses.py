@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import List, Sequence, Tuple, Union
@@ -14,6 +15,25 @@ from .errors import OptionError
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+
+
+def plain_address(text: str) -> Address:
+    """An IP address without a scope id: ``ipaddress`` takes any text after ``%`` as one. Raises :class:`ValueError`."""
+    if not isinstance(text, str) or "%" in text:
+        raise ValueError("{0!r} is not a plain IP address".format(text))
+    return _address(str(text))
+
+
+def plain_network(text: str, strict: bool = True) -> Network:
+    """A range of IP addresses without a scope id. Raises :class:`ValueError`, if ``strict`` also for host bits."""
+    if not isinstance(text, str) or "%" in text:
+        raise ValueError("{0!r} is not a plain range".format(text))
+    return _network(str(text), strict)
+
+
+# A plan reads the same addresses for every host.
+_address = functools.lru_cache(maxsize=8192)(ipaddress.ip_address)
+_network = functools.lru_cache(maxsize=8192)(ipaddress.ip_network)
 
 
 def parse_cidrs(option: str, text: str) -> List[Network]:
@@ -26,7 +46,7 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
         try:
             if "/" not in part:
                 raise ValueError("it has no length")
-            networks.append(ipaddress.ip_network(part))
+            networks.append(plain_network(part))
         except ValueError as err:
             raise OptionError(
                 option,
@@ -51,7 +71,7 @@ def overlapping(first: Sequence[Network], second: Sequence[Network]) -> List[Tup
 def parse_address(option: str, text: str) -> Address:
     """One IP address. Raises :class:`OptionError` naming ``option``."""
     try:
-        return ipaddress.ip_address(text.strip())
+        return plain_address(text.strip())
     except ValueError:
         raise OptionError(option, "is {0!r}, not an IP address".format(text), "give an address of this host") from None
 

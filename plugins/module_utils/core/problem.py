@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import untrusted
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -22,6 +24,11 @@ class Problem:
     message: str
     fix: str
     level: str = "error"
+
+    def __post_init__(self) -> None:
+        # What a node says may be part of both, and both are printed.
+        object.__setattr__(self, "message", untrusted.line(self.message))
+        object.__setattr__(self, "fix", untrusted.line(self.fix))
 
     @property
     def line(self) -> str:

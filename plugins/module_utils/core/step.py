@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
+from .untrusted import line
+
 
 @dataclass(frozen=True)
 class Step:
@@ -31,15 +33,15 @@ class Step:
 
     def summary(self) -> str:
         """The step as one line: ``restart containerd (SystemdCgroup false -> true)``."""
-        return "{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.reason)
+        return line("{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.reason))
 
     def public(self) -> Dict[str, Any]:
         """The step as plain data, without what is for ``apply`` alone."""
         return {
             "component": self.component,
             "action": self.action,
-            "target": self.target,
-            "reason": self.reason,
+            "target": line(self.target),
+            "reason": line(self.reason),
             "disruptive": self.disruptive,
         }
 
@@ -48,9 +50,9 @@ def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:
     """The steps as Ansible prints differences: one entry a step, a line of reason where there is no text."""
     entries = []
     for step in steps:
-        header = "{0} ({1})".format(step.target, step.action.replace("_", " "))
+        header = line("{0} ({1})".format(step.target, step.action.replace("_", " ")))
         before, after = step.before, step.after
         if not before and not after:
-            after = "{0}\n".format(step.reason)
+            after = "{0}\n".format(line(step.reason))
         entries.append({"before_header": header, "after_header": header, "before": before, "after": after})
     return entries

@@ -10,13 +10,14 @@ limited length, so that it can be shown on a terminal.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from typing import Any, Dict, List, Mapping, Union
 
-# C0 and C1 control characters, and what turns the direction of text round.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+from .addresses import plain_address, plain_network
+
+# C0 and C1 control characters, ends of lines, what turns the direction of text round, and what is no character.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 # More than any number here has, and far fewer than the 4300 at which Python refuses.
 _DIGITS = re.compile(r"[0-9]{1,18}")
 # Levels that a document may have; Python's own limit, about 1000, is too many for functions that walk through it.
@@ -28,6 +29,12 @@ def text(value: Any, limit: int = 253) -> str:
     if not isinstance(value, str):
         return ""
     clean = _CONTROL.sub(" ", value[: 4 * limit]).strip()
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def line(value: str, limit: int = 4000) -> str:
+    """A message on one line, as it may be printed on a terminal; cut off after ``limit`` characters."""
+    clean = _CONTROL.sub(" ", value[: 4 * limit])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
@@ -87,18 +94,18 @@ def whole(value: Any) -> int:
 
 
 def is_address(text: str) -> bool:
-    """True for an IP address."""
+    """True for an IP address without a scope id."""
     try:
-        ipaddress.ip_address(text)
+        plain_address(text)
     except ValueError:
         return False
     return True
 
 
 def is_network(text: str) -> bool:
-    """True for a range of IP addresses in CIDR form, or a single address."""
+    """True for a range of IP addresses in CIDR form, or a single address; without a scope id."""
     try:
-        ipaddress.ip_network(text, strict=False)
+        plain_network(text, strict=False)
     except ValueError:
         return False
     return True

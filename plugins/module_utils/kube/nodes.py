@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from ..core import untrusted
+from ..core.addresses import plain_network
 from ..core.errors import KubesteadError
 from .kubectl import NODES, ApiUnreachable, Kubectl
 
@@ -85,7 +85,7 @@ def _node(item: Mapping[str, Any]) -> Node:
     return Node(
         name=untrusted.text(metadata.get("name")),
         pod_cidrs=[one for one in untrusted.texts(spec.get("podCIDRs") or [spec.get("podCIDR")]) if _is_range(one)],
-        addresses=[one for one in addresses if _is_address(one)],
+        addresses=[one for one in addresses if untrusted.is_address(one)],
         ready=ready,
         not_ready_reason=reason,
         silent=silent,
@@ -117,17 +117,9 @@ def _taint(taint: Mapping[str, Any]) -> str:
     return "{0}{1}:{2}".format(key, "=" + value if value else "", effect) if key and effect else ""
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_range(text: str) -> bool:
     try:
-        ipaddress.ip_network(text)
+        plain_network(text)
     except ValueError:
         return False
     return True

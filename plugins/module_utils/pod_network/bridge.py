@@ -11,20 +11,22 @@ network.
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
-from ..core.addresses import parse_cidrs
-from ..core.constants import ROUTE_PROTOCOL, managed_header
+from ..core.addresses import parse_cidrs, plain_network
+from ..core.constants import KUBELET_KUBECONFIG, ROUTE_PROTOCOL, managed_header
 from ..core.errors import KubesteadError
 from ..core.step import Step
 from ..core.system import System
-from ..core.untrusted import is_address, is_network
 from ..host import interfaces
 from ..host.interfaces import Address
 from ..kube.nodes import Node
+from ..kubeadm.state import node_name
+from .routes import OFF_NETWORK, Route, refused_nodes, routes_to, within
 
 CNI_FOLDER = "/etc/cni/net.d"
 CONFLIST = CNI_FOLDER + "/10-kubestead.conflist"
@@ -44,18 +46,10 @@ class BridgeOptions:
     pod_cidr: str
     nodes: List[Node]
     mtu: int = 0
-    # The node this machine is; "" finds it by its addresses.
+    # The node this machine is; "" is what its kubelet is called.
     node_name: str = ""
     # A machine that is none of the nodes is left alone.
     members_only: bool = False
-
-
-@dataclass(frozen=True)
-class Route:
-    """A route to another node's pods."""
-
-    destination: str
-    gateway: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,8 @@ class BridgeState:
     routes: List[Route] = field(default_factory=list)
     rules: List[Rule] = field(default_factory=list)
     addresses: List[Address] = field(default_factory=list)
-    hostname: str = ""
+    # What the kubelet is, or would be called.
+    node_name: str = ""
 
 
 # -- Observation
@@ -106,7 +101,7 @@ def observe(system: System) -> BridgeState:
         others=[name for name in names if name != CONFLIST.rsplit("/", 1)[1]],
         missing_plugins=[name for name in PLUGINS if not system.is_executable("{0}/{1}".format(BIN_FOLDER, name))],
         addresses=interfaces.addresses(interfaces.query(system, "address", "show")),
-        hostname=(system.read("/proc/sys/kernel/hostname") or "").strip().lower(),
+        node_name=node_name(system, system.read(KUBELET_KUBECONFIG)),
         unit=unit,
         routes=routes,
     )
@@ -123,11 +118,12 @@ def observe(system: System) -> BridgeState:
 
 def parse_routes(text: str) -> List[Route]:
     """The routes of ``ip -j route`` that go through a gateway."""
-    return [
-        Route(str(entry["dst"]), str(entry["gateway"]))
-        for entry in interfaces.parse(text)
-        if is_network(str(entry.get("dst"))) and is_address(str(entry.get("gateway")))
-    ]
+    found = []
+    for entry in interfaces.parse(text):
+        # The default route, or one through another family's gateway, is not ours.
+        with contextlib.suppress(ValueError):
+            found.append(Route(entry.get("dst", ""), entry.get("gateway", "")))
+    return found
 
 
 def parse_rules(family: int, table: str, text: str) -> List[Rule]:
@@ -145,15 +141,9 @@ def parse_rules(family: int, table: str, text: str) -> List[Rule]:
 
 
 def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
-    """The node that this machine is: by name where one is given, else by address, else by host name."""
-    if options.node_name:
-        return next((node for node in options.nodes if node.name == options.node_name), None)
-    own = {entry.address for entry in state.addresses}
-    for node in options.nodes:
-        if own & set(node.addresses):
-            return node
-    names = (state.hostname, state.hostname.split(".")[0])
-    return next((node for node in options.nodes if node.name in names), None)
+    """The node that this machine is, by the name of its kubelet: what other nodes say of addresses does not count."""
+    name = options.node_name or state.node_name
+    return next((node for node in options.nodes if node.name == name), None)
 
 
 def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
@@ -171,9 +161,8 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
         reason = "its pod range is known once it is in the cluster"
         return [Step(COMPONENT, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
     _require(state, options, node)
-    routes = wanted_routes(options, node)
+    routes = wanted_routes(state, options, node)
     rules = wanted_rules(options)
-    _require_reachable(state, routes, options)
     steps: List[Step] = []
     unit = render_unit(routes, rules)
     if state.unit != unit:
@@ -195,18 +184,41 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     return steps
 
 
-def wanted_routes(options: BridgeOptions, node: Node) -> List[Route]:
-    """A route to each range of each other node, through that node's address of the same family."""
-    routes = []
-    for other in options.nodes:
-        if other.name == node.name:
-            continue
-        for cidr in other.pod_cidrs:
-            version = ipaddress.ip_network(cidr).version
-            gateway = next((text for text in other.addresses if ipaddress.ip_address(text).version == version), None)
-            if gateway:
-                routes.append(Route(cidr, gateway))
+def wanted_routes(state: BridgeState, options: BridgeOptions, node: Node) -> List[Route]:
+    """A route to each range of each other node, through that node's address of the same family.
+
+    A node that claims what it can't have gets none (see :func:`~.routes.refused_nodes`). Raises
+    :class:`KubesteadError` where no other node can be reached at all: then it is this machine that is elsewhere.
+    """
+    refused = _refused(state, options, node)
+    others = [other for other in options.nodes if other.name != node.name and other.pod_cidrs]
+    elsewhere = [other for other in others if OFF_NETWORK in refused.get(other.name, "")]
+    if others and len(elsewhere) == len(others):
+        other = elsewhere[0]
+        raise KubesteadError(
+            "bridge network: node {0} ({1}) {2}; use cni_plugin: calico, which tunnels".format(
+                other.name, other.internal_ip, OFF_NETWORK
+            )
+        )
+    routes = [route for other in others if other.name not in refused for route in routes_to(other)]
     return sorted(routes, key=lambda route: (route.destination, route.gateway))
+
+
+def refusals(state: BridgeState, options: BridgeOptions) -> List[str]:
+    """What to say of the nodes that get no route: a line for each."""
+    node = this_node(state, options)
+    if node is None or node.expected or not node.pod_cidrs:
+        return []
+    return [
+        "no route to the pods of node {0}: {1}".format(name, reason)
+        for name, reason in _refused(state, options, node).items()
+    ]
+
+
+def _refused(state: BridgeState, options: BridgeOptions, node: Node) -> Dict[str, str]:
+    pods = parse_cidrs("cluster_pod_cidr", options.pod_cidr)
+    own = [entry for entry in state.addresses if entry.interface != BRIDGE]
+    return refused_nodes(node, options.nodes, pods, own, state.routes)
 
 
 def wanted_rules(options: BridgeOptions) -> List[Rule]:
@@ -224,7 +236,7 @@ def wanted_rules(options: BridgeOptions) -> List[Rule]:
 
 def render_conflist(node: Node, mtu: int) -> str:
     """The CNI configuration of a node."""
-    families = [ipaddress.ip_network(cidr).version for cidr in node.pod_cidrs]
+    ranges = [plain_network(cidr) for cidr in node.pod_cidrs]
     defaults = {4: "0.0.0.0/0", 6: "::/0"}
     main: Dict[str, Any] = {
         "type": "bridge",
@@ -238,8 +250,8 @@ def render_conflist(node: Node, mtu: int) -> str:
         "hairpinMode": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": cidr}] for cidr in node.pod_cidrs],
-            "routes": [{"dst": defaults[family]} for family in families],
+            "ranges": [[{"subnet": str(one)}] for one in ranges],
+            "routes": [{"dst": defaults[one.version]} for one in ranges],
         },
     }
     if mtu:
@@ -268,13 +280,26 @@ def render_unit(routes: Sequence[Route], rules: Sequence[Rule]) -> str:
         "Type=oneshot",
         "RemainAfterExit=yes",
     ]
-    lines += ["ExecStart=-/bin/sh -c '{0}'".format(" ".join(_route_command(route))) for route in routes]
+    lines += [_exec_line("/sbin/ip", _route_command(route)[1:]) for route in routes]
     for rule in rules:
-        tests = "{0} -w -t {1} -C {2} {3}".format(rule.command, rule.table, rule.chain, rule.text)
-        adds = "{0} -w -t {1} -I {2} {3}".format(rule.command, rule.table, rule.chain, rule.text)
-        lines.append("ExecStart=-/bin/sh -c '{0} 2>/dev/null || {1}'".format(tests, adds))
+        # There must be one of each: the delete fails where there is none.
+        for action in ("-D", "-I"):
+            words = ["-w", "-t", rule.table, action, rule.chain] + rule.text.split()
+            lines.append(_exec_line("/usr/sbin/" + rule.command, words))
     lines += ["", "[Install]", "WantedBy=multi-user.target"]
     return "\n".join(lines) + "\n"
+
+
+# No word needs systemd's quotes, nor has one of its specifiers or variables.
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9./:-]+|!")
+
+
+def _exec_line(program: str, words: Sequence[str]) -> str:
+    """A command of the unit that may fail; systemd runs it without a shell."""
+    for word in words:
+        if not _PLAIN_WORD.fullmatch(word):
+            raise KubesteadError("bridge network: {0!r} can't be part of a command in {1}".format(word, UNIT))
+    return "ExecStart=-{0}".format(" ".join([program] + list(words)))
 
 
 def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
@@ -285,8 +310,7 @@ def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
         )
     pods = parse_cidrs("cluster_pod_cidr", options.pod_cidr)
     for cidr in node.pod_cidrs:
-        own = ipaddress.ip_network(cidr)
-        if not any(own.version == pod.version and own.subnet_of(pod) for pod in pods):  # type: ignore[arg-type]
+        if not any(within(plain_network(cidr), pod) for pod in pods):
             raise KubesteadError(
                 "cluster_pod_cidr is {0}, but node {1} has the pod range {2}; set it to the range the cluster was "
                 "made with".format(options.pod_cidr, node.name, cidr)
@@ -303,18 +327,6 @@ def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
             "bridge network: the container runtime takes {0}/{1}, which comes before {2}; remove it, or set cni_plugin "
             "to what it belongs to".format(CNI_FOLDER, before[0], CONFLIST.rsplit("/", 1)[1])
         )
-
-
-def _require_reachable(state: BridgeState, routes: Sequence[Route], options: BridgeOptions) -> None:
-    networks = [ipaddress.ip_interface(entry.network).network for entry in state.addresses if entry.interface != BRIDGE]
-    for route in routes:
-        gateway = ipaddress.ip_address(route.gateway)
-        if not any(gateway.version == network.version and gateway in network for network in networks):
-            name = next((node.name for node in options.nodes if route.gateway in node.addresses), "?")
-            raise KubesteadError(
-                "bridge network: node {0} ({1}) is on none of this host's networks; use cni_plugin: calico, which "
-                "tunnels".format(name, route.gateway)
-            )
 
 
 def _mtu(state: BridgeState, options: BridgeOptions, node: Node) -> int:
@@ -362,7 +374,7 @@ def _rule_steps(present: Sequence[Rule], wanted: Sequence[Rule]) -> List[Step]:
 
 
 def _family(route: Route) -> str:
-    return "-{0}".format(ipaddress.ip_network(route.destination, strict=False).version)
+    return "-{0}".format(plain_network(route.destination).version)
 
 
 def _route_command(route: Route) -> List[str]:

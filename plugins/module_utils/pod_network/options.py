@@ -97,15 +97,16 @@ def with_plugins(state: CniState) -> CniState:
     return CniState(replace(state.bridge, missing_plugins=[])) if state.bridge else state
 
 
-def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None) -> List[Step]:
+def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None, node_name: str = "") -> List[Step]:
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
-    ``nodes`` are the cluster's, as the API tells them; without them (no cluster yet) the plan only says that the
-    network is to be set up. What stands in the way is for :func:`problems`.
+    ``node_name`` is what the node's kubelet is called. ``nodes`` are the cluster's, as the API tells them; without
+    them (no cluster yet) the plan only says that the network is to be set up. What stands in the way is for
+    :func:`problems`.
     """
     if options.plugin != "bridge":
         return []
-    seen, wanted = _bridge(state, options, nodes)
+    seen, wanted = _bridge(state, options, nodes, node_name)
     node = bridge.this_node(seen, wanted)
     if node is None:
         return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
@@ -117,10 +118,12 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = Non
         return [Step(COMPONENT, "configure", bridge.CONFLIST, err.message)]
 
 
-def problems(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None) -> List[Problem]:
+def problems(
+    state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None, node_name: str = ""
+) -> List[Problem]:
     """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
     found: List[Problem] = []
-    seen, wanted = _bridge(state, options, nodes)
+    seen, wanted = _bridge(state, options, nodes, node_name)
     node = bridge.this_node(seen, wanted)
     if options.plugin == "bridge" and node is not None and not _awaits_range(node, options):
         try:
@@ -128,6 +131,9 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[Node]] =
         except KubesteadError as err:
             what, _separator, fix = err.message.partition("; ")
             found.append(Problem("cni.bridge", what, fix))
+        for text in [] if found else bridge.refusals(seen, wanted):
+            fix = "check that node: its addresses and its spec.podCIDR (kubectl get node -o yaml)"
+            found.append(Problem("cni.node", text, fix, "warning"))
     if options.plugin == "calico" and seen.conflist is not None:
         text = "cni_plugin is calico, but this node runs the bridge network ({0})".format(bridge.CONFLIST)
         fix = "set cni_plugin to bridge: the pod network of a running cluster can't be exchanged"
@@ -141,7 +147,7 @@ def _awaits_range(node: Node, options: CniOptions) -> bool:
 
 
 def _bridge(
-    state: CniState, options: CniOptions, nodes: Optional[List[Node]]
+    state: CniState, options: CniOptions, nodes: Optional[List[Node]], node_name: str
 ) -> Tuple[bridge.BridgeState, bridge.BridgeOptions]:
-    wanted = bridge.BridgeOptions(pod_cidr=options.pod_cidr, mtu=options.mtu, nodes=nodes or [])
+    wanted = bridge.BridgeOptions(pod_cidr=options.pod_cidr, mtu=options.mtu, nodes=nodes or [], node_name=node_name)
     return state.bridge or bridge.BridgeState(), wanted

@@ -102,7 +102,7 @@ def _cluster_findings(draft: Draft) -> List[Finding]:
     found += cluster_rules.findings(view)
     if "cni" in request.components and cluster.exists:
         for host in draft.hosts:
-            problems = cni.problems(host.facts.cni, host.options.cni, list(cluster.nodes))
+            problems = cni.problems(host.facts.cni, host.options.cni, list(cluster.nodes), host.kubeadm.node_name)
             found += [Finding(host.name, "cni", problem) for problem in problems]
     return found
 
@@ -231,7 +231,7 @@ def _expected_nodes(draft: Draft, hosts: Dict[str, HostPlan]) -> List[Node]:
 def _cni_steps(host: Host, cluster: Cluster, nodes: List[Node]) -> List[Step]:
     """What the host lacks of the pod network; routes to nodes that join are still to come."""
     options = host.options.cni
-    steps = cni.plan(host.facts.cni, options, nodes)
+    steps = cni.plan(host.facts.cni, options, nodes, host.node_name)
     member = cluster.node(host.kubeadm.node_name)
     waits = options.plugin == "bridge" and options.wait_rollout
     # Applying Calico waits by itself; a kubelet that is silent is not waited for.

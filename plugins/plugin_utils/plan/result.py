@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import line
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
@@ -147,17 +148,26 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "operation": plan.operation,
         "findings": findings_result(plan.findings),
         "summary": plan.summary(),
-        "cluster": plan.cluster.public(),
+        "cluster": _plain(plan.cluster.public()),
         "init_host": plan.init_host,
         "api_host": plan.api_host,
         "joins": plan.joins,
         "control_plane_joins": plan.control_plane_joins,
-        "joining_nodes": [{"name": node.name, "addresses": node.addresses} for node in plan.joining_nodes],
+        "joining_nodes": [_plain({"name": node.name, "addresses": node.addresses}) for node in plan.joining_nodes],
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),
         "hosts": hosts,
     }
+
+
+def _plain(value: Any) -> Any:
+    """A value that a node may have said, with each text on one line."""
+    if isinstance(value, str):
+        return line(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _host_result(plan: Plan, name: str, network: CniOptions) -> Dict[str, Any]:
@@ -167,18 +177,18 @@ def _host_result(plan: Plan, name: str, network: CniOptions) -> Dict[str, Any]:
     # Calico is applied in every run; one host has to take the task.
     takes_calico = name == (plan.api_host if plan.api_host in plan.hosts else next(iter(plan.hosts)))
     calico = "cni" in plan.components and network.plugin == "calico" and takes_calico
-    cluster = plan.cluster.public()
+    cluster = _plain(plan.cluster.public())
     del cluster["nodes"]
     return {
         "todo": todo,
         "steps": [step.public() for step in host.steps],
-        "kubeadm_version": host.kubeadm_version,
-        "node_name": host.node_name,
-        "extra_packages": list(host.extra_packages),
-        "images": list(host.images),
+        "kubeadm_version": _plain(host.kubeadm_version),
+        "node_name": _plain(host.node_name),
+        "extra_packages": _plain(list(host.extra_packages)),
+        "images": _plain(list(host.images)),
         "cluster": cluster,
         "initializes": host.initializes,
-        "kubeconfig": dict(host.kubeconfig),
+        "kubeconfig": _plain(dict(host.kubeconfig)),
         "joins_as": host.joins_as,
         "idle_before_join": not host.images and not any(todo[name] for name in todo if name not in _AFTER_JOIN),
         "idle_after_join": not any(todo.get(component) for component in _AFTER_JOIN) and not calico,

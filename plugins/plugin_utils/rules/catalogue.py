@@ -101,6 +101,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "join.broken": (ERROR,),
     "join.partial": (ERROR,),
     "cni.bridge": (ERROR,),
+    "cni.node": (WARNING,),
     "cni.plugin": (ERROR,),
     "cni.manifest": (ERROR,),
 }

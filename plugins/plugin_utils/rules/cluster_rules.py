@@ -90,9 +90,11 @@ def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Tuple
             (pair[0], "{0} on {1}".format(address.network, address.interface))
             for pair in addresses.overlapping(ranges, [own])
         ]
+    near = {str(ipaddress.ip_interface(address.network).ip) for address in host.node.addresses}
+    near |= {str(ipaddress.ip_interface(address.network).network.network_address) for address in host.node.addresses}
     for route in host.node.routes:
         own = ipaddress.ip_network(route, strict=False)
-        if not any(hit[1].startswith(str(own.network_address)) for hit in hits):
+        if str(own.network_address) not in near:
             hits += [(pair[0], "its route to {0}".format(own)) for pair in addresses.overlapping(ranges, [own])]
     for server in host.node.dns_servers:
         own = ipaddress.ip_network(server)
@@ -239,9 +241,19 @@ def _members_first(view: ClusterView) -> List[Host]:
     return sorted([*view.reference_control_planes, *view.hosts], key=lambda host: host.name in new)
 
 
-def _level(view: ClusterView, *hosts: Host) -> str:
-    """A cluster that runs with it is not stopped for it."""
-    return "error" if any(host.name in view.joining for host in hosts) else "warning"
+def _level(view: ClusterView, host: Host, other: Host) -> str:
+    """How bad it is that ``host`` claims what ``other`` claims: a cluster that runs with it is not stopped for it.
+
+    Nor is anybody kept out by a host that neither joins nor is in the cluster, whatever it claims.
+    """
+    counts = other.name in view.joining or other.name == view.init_host or _in_cluster(view, other)
+    return "error" if host.name in view.joining and counts else "warning"
+
+
+def _in_cluster(view: ClusterView, host: Host) -> bool:
+    """True for a host that is the machine its Node was made of, as the API has it."""
+    node = view.cluster.node(host.kubeadm.node_name) if host.member else None
+    return node is not None and node.machine_id in ("", host.node.machine_id)
 
 
 # -- clocks and MTUs

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -222,3 +223,50 @@ def test_the_options_of_the_pod_network_are_those_of_the_control_plane(shown: Sh
     task_vars["hostvars"]["c1"] = {"cni_mtu": "x"}
     with pytest.raises(AnsibleActionFail, match="c1: cni_mtu is 'x'"):
         run(task_vars)
+
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u202e\ud800]")
+FORGED = "x\x1b[2J\x9b1A\r\n  cp1  nothing to do\u2028\u202e" + "\ud800"
+
+
+def leaves(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return [text for item in value for text in leaves(item)] if isinstance(value, list) else [str(value)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host.swaps": [FORGED], "host.container": False, "options.host.disable_swap": False},
+        {"ports.listening": [10250], "ports.processes": {"10250": FORGED}},
+        {"node.architecture": FORGED},
+        {"node.os_id": "debian", "node.os_version": "9 " + FORGED},
+        {"environment.firewalls": [FORGED]},
+        {"kubeadm.node_name": FORGED},
+        {"node.machine_id": FORGED},
+        {"kube_packages.problem": FORGED},
+        {"clock.synchronized": False, "host.container": False, "environment.time_services": [FORGED]},
+    ],
+)
+def test_nothing_that_a_host_says_begins_a_line_or_reaches_the_terminal(shown: Shown, change: dict[str, Any]) -> None:
+    try:
+        result = run(variables(facts_of(BARE, a2=change)))
+        stored = [result["summary"], result["findings"], result["hosts"], result["cluster"], result["joining_nodes"]]
+        texts = shown.lines + shown.warnings
+    except AnsibleActionFail as err:
+        stored = [err.result["findings"]]
+        # The failure of several problems has a line for each.
+        texts = shown.lines + shown.warnings + str(err).splitlines()
+    assert not [text for text in texts if CONTROL.search(text)]
+    assert not [text for text in texts if text.startswith("  cp1  ")]
+    assert not [text for text in leaves(stored) if CONTROL.search(text)]
+
+
+def test_a_reason_of_the_api_begins_no_line_either(shown: Shown) -> None:
+    facts = facts_of({name: which for name, which in LIVE.items() if name != "c3"})
+    for one in facts["c1"]["kubeadm"]["api"]["nodes"]:
+        one.update(ready=False, not_ready_reason=FORGED)
+    result = run(variables(facts))
+    assert any("not ready: x" in text for text in shown.lines)
+    assert not [text for text in [*shown.lines, *result["summary"]] if "\n" in text or "\x1b" in text]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils._internal import _messages
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
 
@@ -48,7 +49,9 @@ def test_control_characters_are_replaced_wherever_they_are() -> None:
     for bad in ("\\x1b", "\\r", "\\x07", "\\x9b", "\\u202e"):
         assert bad not in text
     assert "\n" not in answer["warnings"][0]
-    assert node_action.reduced({"msg": "two\nlines\tkept"}, node_action.COMMON)["msg"] == "two\nlines\tkept"
+    assert node_action.reduced({"msg": "two\nlines\tkept"}, node_action.COMMON)["msg"] == "two lines kept"
+    kept = node_action.reduced({"failed": True, "stderr": "two\nlines\tkept"}, node_action.COMMON)
+    assert kept["stderr"] == "two\nlines\tkept"
 
 
 @pytest.mark.parametrize("answer", [None, [], "text", 7, True])
@@ -68,6 +71,110 @@ def test_wrong_types_of_common_keys_do_not_pass() -> None:
         "steps": [],
         "msg": "['x']",
     }
+
+
+def test_a_step_and_a_difference_have_their_own_parts_alone_each_on_its_line() -> None:
+    forged = "x\n  cp1  nothing to do"
+    answer = reduced(
+        steps=[
+            {"component": forged, "action": forged, "target": 7, "reason": forged, "disruptive": "yes", "evil": 1},
+            3,
+        ],
+        diff=[{"before": "a\nb\n", "after": 1, "before_header": forged, "prepared": forged, "src_binary": 1}, "x"],
+    )
+    assert answer["steps"] == [
+        {
+            "component": "x cp1 nothing to do",
+            "action": "x cp1 nothing to do",
+            "target": "7",
+            "reason": "x cp1 nothing to do",
+            "disruptive": False,
+        }
+    ]
+    assert answer["diff"] == [{"before": "a\nb\n", "before_header": "x cp1 nothing to do"}]
+
+
+def test_warnings_of_ansibles_own_modules_are_read() -> None:
+    warning = _messages.WarningSummary(event=_messages.Event(msg="two\nlines"))
+    assert reduced(changed=False, warnings=[warning, 7, "text"])["warnings"] == ["two lines", "text"]
+
+
+class Talking(node_action.NodeAction):
+    """An action whose host sends what a test says."""
+
+    def __init__(self) -> None:
+        self._used_interpreter = None
+
+    def parse(self, stdout: str, stderr: str = "") -> dict[str, Any]:
+        return self._parse_returned_data({"stdout": stdout, "stderr": stderr, "rc": 0}, "legacy")
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        "",
+        "garbage",
+        "{",
+        "[1]",
+        '"text"',
+        "null",
+        "7",
+        "[" * 100000,
+        '{"a":' * 100000,
+        '{"changed": fal',
+        '{"__ansible_type": "Nonsense", "value": 1}',
+        '{"exception": 7}',
+        '{"exception": {"__ansible_type": "ErrorSummary"}}',
+        "\x00\x1b]0;title\x07{}",
+        '{"a": 1' + "0" * 5000 + "}",
+        '{"ansible_facts": [1], "stdout": 7, "stderr": {}, "results": 1, "unreachable": true, "add_host": 1}',
+        '{"_ansible_no_log": false, "_ansible_suppress_tmpdir_delete": true, "_ansible_parsed": false}',
+    ],
+)
+def test_no_output_of_a_host_is_an_exception_or_printed(stdout: str, capfd: pytest.CaptureFixture[str]) -> None:
+    answer = Talking().parse(stdout, "\x1b[31mstderr\r\n")
+    assert not [key for key in answer if key.startswith(("_ansible", "ansible")) and key != "_ansible_parsed"]
+    assert not {"add_host", "unreachable"} & set(answer) and isinstance(answer.get("stdout", ""), str)
+    # Whatever else is there, the rest of Ansible can read it.
+    assert isinstance(node_action.reduced(answer, RETURNS | node_action.COMMON), dict)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_stands_around_the_result_is_left_out_and_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    answer = Talking().parse('\x1b[2Jcp1 nothing to do\r\n{"changed": true}\r\n  cp1  nothing to do\r\n')
+    assert answer["changed"] is True and capfd.readouterr() == ("", "")
+
+
+def test_an_output_that_is_too_long_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_action, "MAX_OUTPUT", 10)
+    assert "longer than" in Talking().parse('{"changed": true}')["msg"]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "passes"),
+    [
+        ("discovered_interpreter_python", "/usr/bin/python3.11", True),
+        ("discovered_interpreter_python", "/bin/sh -c evil", False),
+        ("cni_calico_manifest", "/usr/bin/python3", False),
+        ("discovered_interpreter_python", ["/usr/bin/python3"], False),
+        (None, "/usr/bin/python3", False),
+    ],
+)
+def test_the_interpreter_that_ansible_found_is_the_one_fact_that_passes(key: Any, path: Any, passes: bool) -> None:
+    action = Talking()
+    action._discovered_interpreter_key = key
+    answer = {"changed": False, "ansible_facts": {"cni_mtu": 1, str(key): path}}
+    action._execute_module = lambda *_args, **_kwargs: answer
+    assert action.ask("node_info", {}, {}).get("ansible_facts") == ({key: path} if passes else None)
+
+
+@pytest.mark.parametrize("claim", ["cni_calico_manifest", "join_token_ttl", "preflight_plan", "host_disable_swap"])
+def test_a_host_whose_facts_are_our_variables_is_asked_nothing(claim: str) -> None:
+    action = Talking()
+    answer = action.ask("node_info", {}, {"ansible_facts": {claim: "evil", "hostname": "w1"}, claim: "evil"})
+    assert answer["failed"] is True and claim in answer["msg"] and "\n" not in answer["msg"]
+    action._execute_module = lambda *_args, **_kwargs: {"changed": False}
+    assert action.ask("node_info", {}, {"ansible_facts": {"host_name": "w1", "hostname": "w1"}}) == {"changed": False}
 
 
 def deep(levels: int) -> Any:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result, System
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.interfaces import Address
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
@@ -147,6 +149,7 @@ def test_the_configuration_has_the_nodes_own_range(host: Host) -> None:
 def test_the_unit_holds_routes_and_rules_for_the_next_boot(host: Host) -> None:
     run(host, BridgeOptions(PODS, NODES))
     unit = host.read(bridge.UNIT) or ""
+    assert "/bin/sh" not in unit and "'" not in unit
     assert "ip -4 route replace 10.244.1.0/24 via 10.213.0.66 proto 107" in unit
     assert "-I POSTROUTING -s 10.244.0.0/16 ! -d 10.244.0.0/16 -m comment --comment kubestead -j MASQUERADE" in unit
     assert "WantedBy=multi-user.target" in unit and "Before=kubelet.service" in unit
@@ -194,11 +197,12 @@ def test_rules_of_another_range_are_taken_away(host: Host) -> None:
     assert run(host, wider) == []
 
 
-def test_a_node_is_found_by_address_then_by_name(host: Host) -> None:
+def test_a_node_is_found_by_the_name_of_its_kubelet_alone(host: Host) -> None:
     state = bridge.observe(host)
     assert bridge.this_node(state, BridgeOptions(PODS, NODES)) == NODES[1]
-    renamed = [Node("w1", ["10.244.9.0/24"], ["172.16.0.9"])]
-    assert bridge.this_node(state, BridgeOptions(PODS, renamed)) == renamed[0]
+    thief = Node("a0", ["10.244.9.0/24"], ["10.213.0.65"])
+    assert bridge.this_node(state, BridgeOptions(PODS, [thief, *NODES])) == NODES[1]
+    assert bridge.this_node(state, BridgeOptions(PODS, [thief])) is None
     assert bridge.this_node(state, BridgeOptions(PODS, NODES, node_name="w2")) == NODES[2]
     assert bridge.this_node(state, BridgeOptions(PODS, NODES[2:])) is None
 
@@ -243,14 +247,122 @@ def test_two_families() -> None:
         Node("w1", ["10.244.1.0/24", "fd00:1::/64"], ["10.213.0.65", "fd01::50"]),
         Node("w2", ["10.244.2.0/24", "fd00:2::/64"], ["10.213.0.66", "fd01::51"]),
     ]
-    options = BridgeOptions("10.244.0.0/16,fd00::/32", nodes)
-    assert bridge.wanted_routes(options, nodes[0]) == [
+    options = BridgeOptions("10.244.0.0/16,fd00::/20", nodes)
+    state = BridgeState(
+        addresses=[Address("eth0", "10.213.0.65", "10.213.0.65/24"), Address("eth0", "fd01::50", "fd01::50/64")]
+    )
+    assert bridge.wanted_routes(state, options, nodes[0]) == [
         Route("10.244.2.0/24", "10.213.0.66"),
         Route("fd00:2::/64", "fd01::51"),
     ]
     assert {rule.command for rule in bridge.wanted_rules(options)} == {"iptables", "ip6tables"}
     ipam = json.loads(bridge.render_conflist(nodes[0], 0))["plugins"][0]["ipam"]
     assert ipam["routes"] == [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+
+
+# -- what other nodes say of themselves
+
+
+def evil(address: str = "10.213.0.70", *ranges: str) -> Node:
+    return Node("a0", list(ranges) or ["10.244.7.0/24"], [address])
+
+
+@pytest.mark.parametrize(
+    ("destination", "gateway"),
+    [
+        ("10.244.7.0/24", "fd00::11%;CMD;"),
+        ("fd00:7::/64", "fd00::11%;touch /tmp/x;"),
+        ("fd00:7::/64", "fd00::11%\nExecStart=/bin/evil"),
+        ("fd00:7::%x/64", "fd00::11"),
+        ("10.244.7.0/24", "10.213.0.70\nExecStart=/bin/evil"),
+        ("10.244.7.0/24", "fd00::11"),
+        ("10.244.7.1/24", "10.213.0.70"),
+        ("default", "10.213.0.70"),
+        ("", ""),
+        (7, 7),
+        (None, ["10.213.0.70"]),
+    ],
+)
+def test_a_route_that_is_none_can_not_be_made(destination: Any, gateway: Any) -> None:
+    with pytest.raises(ValueError):
+        Route(destination, gateway)
+    assert bridge.parse_routes(json.dumps([{"dst": destination, "gateway": gateway}])) == []
+
+
+@pytest.mark.parametrize("text", ["fd00::11%;CMD;", "fd00::11%eth0", "fd00::11%\nExecStart=/bin/evil", "1.2.3.4\n", 7])
+def test_an_address_of_the_api_with_more_than_an_address_is_none(text: Any) -> None:
+    status = {"addresses": [{"type": "InternalIP", "address": text}, text]}
+    item = {"metadata": {"name": "a0"}, "spec": {"podCIDR": f"{text}/64", "podCIDRs": [text]}, "status": status}
+    (node,) = kube_nodes.read_nodes({"items": [item]})
+    # White space around an address is no part of it.
+    assert (node.pod_cidrs, node.addresses) in (([], []), (["1.2.3.4"], ["1.2.3.4"]))
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (evil("10.213.0.70", "0.0.0.0/1"), "is not in cluster_pod_cidr"),
+        (evil("10.213.0.70", "10.213.0.0/16"), "is not in cluster_pod_cidr"),
+        (evil("10.213.0.70", "10.244.2.0/24"), "overlaps with that of w1"),
+        (evil("10.213.0.70", "10.244.0.0/16"), "overlaps with that of cp1, w1, w2"),
+        (evil("10.213.0.70", "10.244.0.0/25"), "overlaps with that of cp1"),
+        (evil("10.213.0.65"), "its address is one of this host's"),
+        (evil("10.77.0.3"), "is on none of this host's networks"),
+    ],
+)
+def test_a_node_that_claims_what_it_can_not_have_gets_no_route_and_the_others_keep_theirs(
+    host: Host, node: Node, reason: str
+) -> None:
+    run(host, BridgeOptions(PODS, NODES))
+    before, unit = dict(host.routes), host.read(bridge.UNIT)
+    options = BridgeOptions(PODS, [node, *NODES])
+    (said,) = bridge.refusals(bridge.observe(host), options)
+    assert said.startswith("no route to the pods of node a0: ") and reason in said
+    assert run(host, options) == []
+    assert host.routes == before and host.read(bridge.UNIT) == unit
+    conflist = json.loads(host.read(bridge.CONFLIST) or "{}")
+    assert conflist["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.244.2.0/24"}]]
+
+
+def test_a_range_with_the_address_of_a_node_in_it_gets_no_route(host: Host) -> None:
+    wide = BridgeOptions("10.0.0.0/8", [evil("10.213.0.70", "10.213.0.0/24"), *NODES])
+    assert "has 10.213.0.64 in it, the address of a node" in bridge.refusals(bridge.observe(host), wide)[0]
+    run(host, wide)
+    assert "10.213.0.0/24" not in host.routes
+
+
+def test_of_two_nodes_that_are_new_with_one_range_none_gets_it(host: Host) -> None:
+    options = BridgeOptions(PODS, [NODES[1], evil(), Node("b0", ["10.244.7.0/24"], ["10.213.0.71"])])
+    assert len(bridge.refusals(bridge.observe(host), options)) == 2
+    run(host, options)
+    assert host.routes == {}
+
+
+def test_a_node_can_not_take_the_route_of_another_away_nor_that_of_one_that_joins(host: Host) -> None:
+    run(host, BridgeOptions(PODS, NODES))
+    newcomer = Node("w3", ["10.244.3.0/24"], ["10.213.0.67"])
+    for thief in (
+        evil("10.213.0.70", "10.244.0.0/16"),
+        evil("10.213.0.70", "10.244.3.0/25"),
+        evil("10.213.0.70", "10.244.2.0/23"),
+        evil("10.244.3.7", "10.244.7.0/24"),
+        evil("10.213.0.70", "10.244.1.0/24"),
+    ):
+        steps = bridge.plan(bridge.observe(host), BridgeOptions(PODS, [thief, *NODES, newcomer]))
+        changes = [step.target for step in steps if step.action.endswith("_route")]
+        assert changes == ["10.244.3.0/24"]
+
+
+def test_a_refused_node_is_a_warning_of_the_plan(host: Host) -> None:
+    options = cni.CniOptions(plugin="bridge", pod_cidr=PODS)
+    problems = cni.problems(cni.observe(host), options, [evil("10.213.0.70", "0.0.0.0/1"), *NODES])
+    assert [(one.check, one.level) for one in problems] == [("cni.node", "warning")]
+
+
+def test_no_word_of_a_command_in_the_unit_needs_quotes() -> None:
+    for word in ("a b", "$(x)", "%n", "a;b", "", "a\nb", "'"):
+        with pytest.raises(KubesteadError):
+            bridge._exec_line("/sbin/ip", [word])
 
 
 # -- the component

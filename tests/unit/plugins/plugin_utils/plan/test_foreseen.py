@@ -160,9 +160,9 @@ def test_a_node_that_is_in_the_api_is_no_node_to_come() -> None:
     route = {"destination": "10.244.2.0/24", "gateway": "10.213.0.42"}
     unit = {
         name: recorded(LIVE[name])["cni"]["bridge"]["unit"].replace(
-            "ExecStart=-/bin/sh -c 'iptables -w -t nat",
-            "ExecStart=-/bin/sh -c 'ip -4 route replace 10.244.2.0/24 via 10.213.0.42 proto 107'\n"
-            "ExecStart=-/bin/sh -c 'iptables -w -t nat",
+            "ExecStart=-/usr/sbin/iptables -w -t nat",
+            "ExecStart=-/sbin/ip -4 route replace 10.244.2.0/24 via 10.213.0.42 proto 107\n"
+            "ExecStart=-/usr/sbin/iptables -w -t nat",
             1,
         )
         for name in ("c1", "c2")
@@ -454,7 +454,7 @@ def test_only_nodes_that_are_not_there_are_foreseen() -> None:
     there = [Node("cp1", ["10.244.0.0/24"], ["192.0.2.1"], True)]
     both = kube_nodes.with_joining(there, [Node("cp1"), Node("w1", addresses=["192.0.2.2"])])
     assert both == [there[0], Node("w1", addresses=["192.0.2.2"], expected=True)]
-    state = BridgeState(hostname="w1.example.org")
+    state = BridgeState(node_name="w1")
     (step,) = bridge.plan(state, BridgeOptions("10.244.0.0/16", both))
     assert (step.action, step.target) == ("configure", bridge.CONFLIST)
 

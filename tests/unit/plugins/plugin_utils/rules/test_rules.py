@@ -946,3 +946,22 @@ def test_every_check_in_the_code_is_registered_and_every_registered_one_is_in_th
     # The one loop over names that the check above can't follow.
     used |= {"pod_cidr_overlap", "service_cidr_overlap"}
     assert used == set(checks.NAMES)
+
+
+def test_a_host_that_is_not_in_the_cluster_keeps_nobody_out_with_its_claims() -> None:
+    """c2 says that it is a node, and claims what the newcomer has; the API knows another machine of that name."""
+    newcomer = recorded(LIVE["c3"])["node"]
+    claims = {"node.machine_id": newcomer["machine_id"], "node.default_address": newcomer["default_address"]}
+    plan = judge(LIVE, {"c2": claims})
+    assert plan.joins == ["c3"] and not plan.errors
+    assert {(host, check, level) for host, check, level in said(plan) if check in ("machine_id", "address")} == {
+        ("c3", "machine_id", "warning"),
+        ("c3", "address", "warning"),
+    }
+
+
+def test_the_newcomer_is_blamed_for_the_identity_of_a_member() -> None:
+    member = recorded(LIVE["c2"])["node"]
+    plan = judge(LIVE, {"c3": {"node.machine_id": member["machine_id"]}})
+    assert ("c3", "machine_id", "error") in said(plan)
+    assert not [one for one in said(plan) if one[0] == "c2" and one[1] == "machine_id"]

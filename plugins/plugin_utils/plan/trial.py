@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a host's answer can be planned with: tried for the host alone, before it is planned with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..facts import BrokenFacts
+from ..hosts import Host
+from .converge import converge
+from .inventory import Inventory
+from .registry import read_host
+from .result import Request, as_result
+
+
+def broken(name: str, control_plane: bool, facts: Mapping[str, Any], components: Sequence[str]) -> str:
+    """Why nothing can be planned with what ``node_info`` returned for a host, in one line; empty where it can.
+
+    What is wrong with the host in other ways is for the plan of all hosts to say.
+    """
+    try:
+        host = read_host(name, control_plane, facts)
+        _try(host, Inventory([name]) if control_plane else Inventory(["another"], [name]), components)
+    except BrokenFacts as err:
+        return err.finding(name).problem.line
+    except Exception as err:
+        # A host may answer anything. Whatever comes of it is about that host.
+        cause = BrokenFacts(f"it can't be planned with ({type(err).__name__})")
+        return cause.finding(name).problem.line
+    return ""
+
+
+def _try(host: Host, inventory: Inventory, components: Sequence[str]) -> None:
+    plan = converge(Request(inventory, [host], components))
+    as_result(plan, host.options.cni)
+    for finding in plan.findings:
+        if finding.problem.check == "broken_facts":
+            raise BrokenFacts(finding.problem.message)

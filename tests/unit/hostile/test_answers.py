@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Generated lies for every module, read and planned with in this process. See :mod:`..fuzz.profile` for longer runs."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.plugins.action import ActionBase
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Request, as_result
+from ansible_collections.kubestead.cluster.tests.unit.fuzz.profile import fuzz
+from ansible_collections.kubestead.cluster.tests.unit.hostile import lies
+
+ROOT = Path(__file__).resolve().parents[3]
+MODULES = sorted({path.stem for path in (ROOT / "plugins/action").glob("*.py")} - {"cluster_plan"})
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e\ud800-\udfff]")
+EXTRA = {
+    "ansible_facts": lies.WANTED,
+    "add_host": {"host_name": "w-evil"},
+    "_ansible_no_log": False,
+    "_ansible_delegated_vars": lies.WANTED,
+    "results": [1],
+    "unreachable": True,
+    **lies.WANTED,
+}
+
+
+class Talking(node_action.NodeAction):
+    """The part of an action that reads what a host prints."""
+
+    def __init__(self) -> None:
+        self._used_interpreter = None
+
+    def read(self, module: str, printed: str) -> dict[str, Any]:
+        returns = importlib.import_module(f"ansible_collections.kubestead.cluster.plugins.action.{module}")
+        answer = self._parse_returned_data({"stdout": printed, "stderr": lies.FORGED, "rc": 0}, "legacy")
+        return node_action.reduced(answer, returns.ActionModule.RETURNS | node_action.COMMON)
+
+
+def printed(module: str, seed: int, changes: int, cut: int, more: bool) -> str:
+    """What a host prints: a changed answer, sometimes with keys that Ansible acts on, sometimes not all of it."""
+    answer = lies.mutated(lies.honest(module, 1 + seed % 200), seed, changes)
+    if more:
+        answer = {**answer, **EXTRA} if isinstance(answer, dict) else answer
+    text = json.dumps(answer)
+    return text[: -cut or None] if cut < 3 else text
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return [text for one in value for text in texts(one)] if isinstance(value, list) else [str(value)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_generated_answer_sets_a_variable_or_reaches_the_terminal(module: str) -> None:
+    talking = Talking()
+
+    @fuzz(500)
+    @given(st.integers(0, 1 << 30), st.integers(0, 6), st.integers(0, 12), st.booleans())
+    def answers(seed: int, changes: int, cut: int, more: bool) -> None:
+        result = talking.read(module, printed(module, seed, changes, cut, more))
+        forbidden = set(EXTRA) - {"_ansible_no_log"}
+        assert not [key for key in result if key in forbidden or (key.startswith("_") and key != "_ansible_parsed")]
+        assert not [text for text in texts({**result, "_ansible_parsed": 0}) if CONTROL.search(text)]
+        assert "\n" not in str(result.get("msg", ""))
+
+    answers()
+
+
+OPTIONS = {name: {} for name in registry.OPTIONS}
+
+
+def facts(number: int, answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "options": copy.deepcopy(OPTIONS), "secrets": {}, "problems": []}
+
+
+def test_the_others_are_planned_whatever_one_host_answers() -> None:
+    talking = Talking()
+    honest = [
+        registry.read_host(name, name == "cp1", facts(number, lies.observation(number)))
+        for number, name in enumerate(("cp1", "w1"))
+    ]
+
+    @fuzz(500)
+    @given(st.integers(0, 1 << 30), st.integers(1, 3))
+    def answers(seed: int, changes: int) -> None:
+        result = talking.read("node_info", json.dumps(lies.mutated(lies.observation(9), seed, changes)))
+        if result.get("failed"):
+            return
+        answer = facts(9, result)
+        said = trial.broken("liar", False, answer, registry.NAMES)
+        assert "\n" not in said
+        if said:
+            return
+        liar = registry.read_host("liar", False, answer)
+        plan = converge(Request(Inventory(["cp1"], ["w1", "liar"]), [*honest, liar], registry.NAMES))
+        assert not [text for text in texts(as_result(plan, honest[0].options.cni)) if CONTROL.search(text)]
+        # Whatever is wrong is wrong with the liar.
+        assert {one.host for one in plan.errors} <= {"liar"} | {one.host for one in BEFORE.errors}
+
+    BEFORE = converge(Request(Inventory(["cp1"], ["w1"]), honest, registry.NAMES))
+    answers()
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"node_info", "manifests", "calico_apply"}))
+@pytest.mark.parametrize("lie", sorted(lies.LIES))
+def test_an_action_gives_a_result_for_every_lie(module: str, lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+    actions = importlib.import_module(f"ansible_collections.kubestead.cluster.plugins.action.{module}")
+    action = actions.ActionModule.__new__(actions.ActionModule)
+    action._used_interpreter = None
+    arguments = {"components": ["host"]} if module == "node_components" else {}
+    action._task = SimpleNamespace(
+        args=arguments, action=f"kubestead.cluster.{module}", check_mode=False, no_log=False, delegate_to=None
+    )
+    action._play_context = SimpleNamespace(no_log=False)
+    action._connection = SimpleNamespace()
+    action._templar = SimpleNamespace(template=lambda value: value)
+
+    def execute(self: ActionBase, *_args: Any, **_kwargs: Any) -> Any:
+        said = "late-silent" if lie == "slow" else lie
+        text = lies.LIES[said](module, lies.honest(module, 1)).decode("utf-8", "surrogateescape")
+        return action._parse_returned_data({"stdout": text, "stderr": "", "rc": 0}, "legacy")
+
+    monkeypatch.setattr(type(action), "_execute_module", execute, raising=False)
+    result = action.run(task_vars={"inventory_hostname": "w1"})
+    assert isinstance(result, dict) and "ansible_facts" not in result
+    assert not [text for text in texts(result) if CONTROL.search(text)]

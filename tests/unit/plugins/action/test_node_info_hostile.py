@@ -1,0 +1,230 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+<<<<<<< HEAD
+"""node_info on the control machine: options beside the observation, and which hosts a host connects to."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.action import node_info
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.tests.unit.plugins.action.fake_action import FakeAction
+
+ADDRESSES = {"cp1": "192.0.2.1", "cp2": "192.0.2.2", "w1": "192.0.2.11", "w2": "192.0.2.12"}
+
+
+class Action(FakeAction, node_info.ActionModule):
+    pass
+
+
+def variables(name: str, **more: Any) -> dict[str, Any]:
+    """The variables of a host of a play over two control planes and two workers."""
+    return {
+        "inventory_hostname": name,
+        "groups": {"control_plane": ["cp1", "cp2"], "workers": ["w1", "w2"]},
+        "hostvars": {host: {"ansible_host": address} for host, address in ADDRESSES.items()},
+        "cluster_endpoint": "k8s.example.org:6443",
+        **more,
+    }
+
+
+def observed(name: str = "w1", arguments: dict[str, Any] | None = None, **more: Any) -> tuple[dict[str, Any], Action]:
+    action = Action("node_info", arguments or {}, {"changed": False, "node": {"hostname": name}})
+    return action.run(task_vars=variables(name, **more)), action
+
+
+def test_the_options_are_beside_what_was_observed() -> None:
+    result, action = observed(cluster_pod_cidr="10.1.0.0/16")
+    assert result["node"] == {"hostname": "w1"} and result["options"]["host"]["pod_cidr"] == "10.1.0.0/16"
+    assert set(result["options"]) == set(registry.OPTIONS) and result["problems"] == []
+    assert 0 < result["asked"] <= result["answered"]
+    assert action.asked[0][0] == "kubestead.cluster.node_info"
+
+
+def test_secret_options_stay_here_and_their_names_do_not() -> None:
+    credential = {"registry": "r.example", "username": "u", "password": "hidden-word"}
+    result, action = observed(containerd_registry_credentials=[credential])
+    assert "hidden-word" not in json.dumps(result) and "hidden-word" not in json.dumps(action.asked)
+    assert result["secrets"]["containerd"] == ["registry_credentials"] and result["secrets"]["host"] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("cluster_node_bind_port", "many"), ("containerd_cni_bin_dir", "not/absolute")]
+)
+def test_a_host_whose_options_are_wrong_is_not_asked(variable: str, value: Any) -> None:
+    result, action = observed(**{variable: value})
+    assert action.asked == [] and "node" not in result and result["changed"] is False
+    assert "options" in result and "asked" not in result
+
+
+def test_options_of_components_that_the_play_does_not_use_do_not_matter() -> None:
+    _result, action = observed(arguments={"components": ["host"]}, containerd_cni_bin_dir="not/absolute")
+    assert len(action.asked) == 1 and "components" not in action.asked[0][1]
+
+
+def test_a_host_that_is_asked_for_another_ones_sake_is_asked_whatever_its_options_and_connects_to_nobody() -> None:
+    action = Action("node_info", {}, {"changed": False})
+    action._task.delegate_to = "cp1"
+    action.run(task_vars=variables("w1", containerd_cni_bin_dir="not/absolute"))
+    (_name, given) = action.asked[0]
+    assert not [target for target in given["reach"] if target.startswith("192.0.2.")]
+
+
+def test_what_the_task_says_wins() -> None:
+    _result, action = observed(arguments={"packages_url": "https://mirror.example/", "reach": []})
+    assert (action.asked[0][1]["packages_url"], action.asked[0][1]["reach"]) == ("https://mirror.example/", [])
+
+
+def test_the_host_cannot_overwrite_what_is_added_here() -> None:
+    lie = {"options": {}, "problems": [{}], "secrets": {}, "asked": 1, "answered": 2, "ansible_facts": {"a": 1}}
+    action = Action("node_info", {}, {"changed": False, **lie})
+    result = action.run(task_vars=variables("w1"))
+    assert result["options"] and result["problems"] == [] and result["asked"] > 2 and "ansible_facts" not in result
+
+
+# -- the ways to other hosts
+
+
+def test_a_worker_tries_the_api_servers() -> None:
+    assert node_info._peers(variables("w1")) == ["192.0.2.1:6443", "192.0.2.2:6443"]
+
+
+def test_a_control_plane_tries_etcd_and_kubelets_too_and_never_itself() -> None:
+    found = node_info._peers(variables("cp1"))
+    assert set(found) == {
+        *["192.0.2.2:6443", "192.0.2.2:2379", "192.0.2.2:2380", "192.0.2.2:10250"],
+        *["192.0.2.11:10250", "192.0.2.12:10250"],
+    }
+
+
+def test_a_host_is_where_its_node_address_says_before_where_ansible_reaches_it() -> None:
+    given = variables("w1")
+    given["hostvars"]["cp1"] = {"ansible_host": "198.51.100.1", "cluster_node_address": "fd00::1"}
+    given["hostvars"]["cp2"]["cluster_node_bind_port"] = "7443"
+    assert node_info._peers(given) == ["[fd00::1]:6443", "192.0.2.2:7443"]
+
+
+def test_a_port_that_is_not_one_is_left_to_the_plan() -> None:
+    given = variables("w1")
+    given["hostvars"]["cp1"]["cluster_node_bind_port"] = "many"
+    assert node_info._peers(given)[0] == "192.0.2.1:6443"
+
+
+def test_names_are_resolved_here_and_stay_where_nobody_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(name: str, *_more: Any, **_others: Any) -> list[Any]:
+        if name != "cp1":
+            raise socket.gaierror(name)
+        return [(0, 0, 0, "", ("192.0.2.77", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    given = variables("w1")
+    given["hostvars"]["cp1"], given["hostvars"]["cp2"] = {}, {}
+    assert node_info._peers(given) == ["192.0.2.77:6443", "cp2:6443"]
+
+
+def test_hundreds_of_hosts_are_not_all_looked_at() -> None:
+    given = variables("cp1")
+    given["groups"]["workers"] = [f"w{number}" for number in range(300)]
+    looked_at: list[str] = []
+
+    class Hosts(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            looked_at.append(name)
+            return {"ansible_host": "192.0.2.200"}
+
+    given["hostvars"] = Hosts()
+    node_info._peers(given)
+    assert len(set(looked_at)) <= 2 + connect.MAX_TARGETS
+=======
+"""node_info on the control machine: a host whose answer can't be used fails alone, in one line."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.action import node_info
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
+from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import changed, recorded
+
+OBSERVED = {name: value for name, value in recorded("bare-worker").items() if name in node_info.ActionModule.RETURNS}
+
+
+class Action(node_info.ActionModule):
+    """The action with an answer instead of a host."""
+
+    def __init__(self, answer: Any, delegate_to: str | None = None) -> None:
+        self._task = SimpleNamespace(args={}, delegate_to=delegate_to, action="kubestead.cluster.node_info")
+        self._templar = SimpleNamespace(template=lambda value: value)
+        self.answer = answer
+
+    def _execute_module(self, *_args: Any, **_kwargs: Any) -> Any:
+        return self.answer
+
+
+@pytest.fixture(autouse=True)
+def no_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+
+
+def run(action: Action, **more: Any) -> dict[str, Any]:
+    groups = {"control_plane": ["cp1"], "workers": ["w1"]}
+    hostvars = {"cp1": {"ansible_host": "192.0.2.1"}, "w1": {}}
+    return action.run(task_vars={"inventory_hostname": "w1", "groups": groups, "hostvars": hostvars, **more})
+
+
+def test_an_honest_answer_passes() -> None:
+    result = run(Action({"changed": False, **OBSERVED}))
+    assert not result.get("failed") and result["node"] == OBSERVED["node"] and result["options"]["cni"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"changed": False, "node": {"addresses": 7}},
+        {"changed": False, "node": [], "host": "x"},
+        {"changed": False, **changed(OBSERVED, {"node.routes": ["10.0.0.0/8\x1b[2J\n  cp1  nothing to do"]})},
+        {"changed": False, **changed(OBSERVED, {"node.routes": ["10.0.0.0/8"] * 5001})},
+        {"changed": False, **changed(OBSERVED, {"cni.bridge.routes": [{"destination": "x", "gateway": "%;CMD"}]})},
+        {"changed": False, **changed(OBSERVED, {"kubeadm.api.nodes": [{"name": "x", "addresses": ["fd00::1%x"]}]})},
+        [],
+        None,
+    ],
+)
+def test_an_answer_that_can_not_be_used_fails_that_host_in_one_line(
+    answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(Action(answer))
+    assert result["failed"] is True and "\n" not in result["msg"] and "\x1b" not in result["msg"]
+    # Another host's sake: the others go on without it.
+    said: list[str] = []
+    monkeypatch.setattr(node_info, "display", SimpleNamespace(warning=said.append))
+    assert run(Action(answer, delegate_to="cp1")) == {"changed": False}
+    assert len(said) == 1 and said[0].startswith("cp1: ") and "\n" not in said[0]
+
+
+def test_a_host_whose_facts_are_our_variables_is_refused_before_it_is_asked() -> None:
+    with pytest.raises(AnsibleActionFail, match="cni_calico_manifest.*among the facts of this host"):
+        run(Action(None), ansible_facts={"cni_calico_manifest": "http://evil"}, cni_calico_manifest="http://evil")
+
+
+def test_the_facts_of_other_hosts_do_not_decide_what_is_tried() -> None:
+    other = {"cluster_node_address": "10.66.6.6", "ansible_facts": {"cluster_node_address": "10.66.6.6"}}
+    variables = {
+        "inventory_hostname": "w1",
+        "groups": {"control_plane": ["cp1"]},
+        "hostvars": {"cp1": {**other, "ansible_host": "192.0.2.1"}},
+    }
+    assert node_info._peers(variables) == ["192.0.2.1:6443"]
+>>>>>>> 51b4720 (A hostile host fails alone, in its own line, and begins no line of its own)
