@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible.module_utils import urls
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.deadline import within
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CALICO_CHECKSUMS, calico_url
@@ -24,7 +25,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.opti
 
 from . import manifest_files
 
+# Seconds without a byte, and for the file altogether.
 DOWNLOAD_TIMEOUT = 30.0
+DOWNLOAD_DEADLINE = 180.0
 _LIMIT = 16 * 1024 * 1024
 
 
@@ -132,9 +135,13 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 
 def _download(url: str) -> bytes:
     fix = "check the network and proxy of this machine, or give a path"
-    try:
+
+    def fetch() -> bytes:
         with urls.open_url(url, timeout=DOWNLOAD_TIMEOUT, use_netrc=False) as answer:  # the scheme was checked
-            data: bytes = answer.read(_LIMIT + 1)
+            return bytes(answer.read(_LIMIT + 1))
+
+    try:
+        data = within(DOWNLOAD_DEADLINE, fetch)
     except urllib.error.HTTPError as err:
         raise OptionError(
             "cni_calico_manifest",
