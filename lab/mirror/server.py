@@ -117,7 +117,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
                 arguments += [f"--name={name}", f"--label=kubestead.key={key}"]
                 podman("run", "--detach", *arguments, image, "nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;")
         _wait(name)
-    key = site / "packages" / f"v{chosen.minor}" / "deb" / "Release.key"
+    signing_key = site / "packages" / f"v{chosen.minor}" / "deb" / "Release.key"
     return MirrorInfo(
         ip=ip,
         ca_pem_path=certificates.ca,
@@ -125,7 +125,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
         version=chosen.version,
         flavour=chosen.name,
         missing_images=tuple(_content(site).get("missing", [])),
-        key_fingerprint=repository.signer().fingerprint(key) if key.exists() else "",
+        key_fingerprint=repository.signer().fingerprint(signing_key) if signing_key.exists() else "",
     )
 
 

@@ -18,7 +18,7 @@ class DeadlineExceeded(socket.timeout):
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """What ``call`` returns or raises, or :class:`DeadlineExceeded` (an OSError) when that takes longer than ``seconds``.
+    """What ``call`` returns or raises, or :class:`DeadlineExceeded` (an OSError) when it takes more than ``seconds``.
 
     The timeout of a socket starts again with every byte, so that a server that sends one now and then holds a reader
     for hours. The call goes on in a thread that does not outlive the process; it must not need to be waited for.
