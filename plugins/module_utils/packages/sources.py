@@ -13,7 +13,7 @@ from typing import List, Optional, Tuple
 
 from ..core.constants import managed_header
 from ..core.errors import OptionError
-from ..core.redact import redact
+from ..core.redact import HIDDEN, redact
 from ..core.system import System
 
 KUBE = ("kubelet", "kubeadm", "kubectl")
@@ -53,7 +53,11 @@ class ConflictingSource:
 def check_url(url: str) -> None:
     """Raise :class:`OptionError` for an address that is no base of package repositories."""
     if not re.match(r"^https?://[^/\s]+(/\S*)?$", url):
-        raise OptionError(URL_OPTION, "is {0!r}, not an http(s) address".format(url), "give one like " + DEFAULT_URL)
+        raise OptionError(
+            URL_OPTION,
+            "is {0!r}, not an http(s) address".format(HIDDEN if "@" in url else url),
+            "give one like " + DEFAULT_URL,
+        )
 
 
 def repository_url(base: str, series: str, manager: str) -> str:
