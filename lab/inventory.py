@@ -21,11 +21,17 @@ DEFAULT_SET = "lab"
 
 
 def cluster_variables(
-    version: str, flavour: str, cgroup_v2: bool, missing_images: Sequence[str] = (), set_name: str = DEFAULT_SET
+    version: str,
+    flavour: str,
+    cgroup_v2: bool,
+    missing_images: Sequence[str] = (),
+    set_name: str = DEFAULT_SET,
+    key_fingerprint: str = "",
 ) -> Dict[str, object]:
     """The variables that the lab sets to other values than their defaults, and why. Real machines need none of these.
 
-    ``version`` and ``flavour`` are the mirror's; ``missing_images`` are those kubeadm wants and the mirror lacks.
+    ``version`` and ``flavour`` are the mirror's; ``missing_images`` are those kubeadm wants and the mirror lacks;
+    ``key_fingerprint`` is that of the key which the mirror's packages are signed with.
     """
     minor = minor_of(version)
     variables: Dict[str, object] = {
@@ -36,6 +42,9 @@ def cluster_variables(
         # For programs on this machine.
         "cluster_kubeconfig_path": str(set_dir(set_name) / "kubeconfig"),
     }
+    if key_fingerprint:
+        # The mirror answers in the name of pkgs.k8s.io, with packages that it has signed itself.
+        variables["kube_packages_key_fingerprint"] = key_fingerprint
     # kubeadm looks for the kernel's configuration, which a container does not have, and for cgroup v2.
     ignored = ["SystemVerification"]
     if flavour != UPSTREAM:

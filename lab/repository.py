@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import List, Mapping, Sequence
 
 from .flavour import minor_of
-from .machine import cache_dir, locked, run
+from .machine import MachineError, cache_dir, locked, run
 from .packages import build, kube_packages
 from .private_apt import PrivateApt
 
@@ -49,6 +49,13 @@ class Signer:
 
     def _gpg(self, *arguments: str | Path) -> str:
         return run(["gpg", "--homedir", self.home, "--batch", "--quiet", "--yes", "--no-tty", *arguments]).stdout
+
+    def fingerprint(self, key: Path) -> str:
+        """The fingerprint of the public key in a file. Raises MachineError for a file without one."""
+        for line in self._gpg("--with-colons", "--show-keys", key).splitlines():
+            if line.startswith("fpr:"):
+                return line.split(":")[9]
+        raise MachineError(f"{key} holds no public key; run ./dev clean and try again")
 
     def end(self) -> None:
         """Stop the agent that gpg starts for this home and does not stop."""

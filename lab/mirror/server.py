@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 from .. import flavour as flavours
-from .. import roots
+from .. import repository, roots
 from ..cache import once
 from ..machine import MachineError, cache_dir, ensure, locked
 from ..podman import FIRST_ADDRESS, containers, podman
@@ -47,6 +47,8 @@ class MirrorInfo:
     flavour: str
     missing_images: Tuple[str, ...]
     """Images that kubeadm wants and the server lacks, such as those a future kubeadm adds."""
+    key_fingerprint: str = ""
+    """The fingerprint of the key that the packages are signed with; empty for ``upstream``."""
 
 
 def ensure_image() -> str:
@@ -115,6 +117,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
                 arguments += [f"--name={name}", f"--label=kubestead.key={key}"]
                 podman("run", "--detach", *arguments, image, "nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;")
         _wait(name)
+    signing_key = site / "packages" / f"v{chosen.minor}" / "deb" / "Release.key"
     return MirrorInfo(
         ip=ip,
         ca_pem_path=certificates.ca,
@@ -122,6 +125,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
         version=chosen.version,
         flavour=chosen.name,
         missing_images=tuple(_content(site).get("missing", [])),
+        key_fingerprint=repository.signer().fingerprint(signing_key) if signing_key.exists() else "",
     )
 
 

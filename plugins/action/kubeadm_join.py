@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of kubeadm_join that runs on the control machine: it takes the parts of a join out of what is registered."""
+"""The part of kubeadm_join on the control machine: it takes what its host needs to join out of what is registered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_k
 
 
 class ActionModule(NodeAction):
-    """Runs the module with the parts of ``join``; options that are given beside it win."""
+    """Runs the module with the parts of ``join``; options that are given beside it win.
+
+    Of the tokens of several nodes the host gets its own alone.
+    """
 
     RETURNS = frozenset(("node_name", "endpoint", "phase", "control_plane", "ca_cert_hash"))
 
@@ -31,10 +34,23 @@ class ActionModule(NodeAction):
             raise AnsibleActionFail(
                 "join is not a dictionary; give what kubeadm_join_token registered, or the lookup join_command"
             )
+        join = self._own(join or {}, str((task_vars or {}).get("inventory_hostname") or ""))
         for name in PARTS:
             # Whether the token is still good is asked of the cluster; the clock of the control machine may differ.
-            if join and join.get(name) and name != "expires":
+            if join.get(name) and name != "expires":
                 arguments.setdefault(name, join[name])
         if not arguments.get("control_plane"):
             arguments.pop("certificate_key", None)
         return self.ask("kubeadm_join", arguments, task_vars)
+
+    def _own(self, join: Mapping[str, Any], host: str) -> Mapping[str, Any]:
+        """The parts of ``join`` that are for a host. Raises AnsibleActionFail when it has no token for it."""
+        tokens = join.get("tokens")
+        if not isinstance(tokens, Mapping):
+            return join
+        own = tokens.get(host)
+        if isinstance(own, Mapping):
+            return {**join, **own}
+        if not self._task.check_mode:
+            raise AnsibleActionFail(f"join has no token for {host}; name it in the nodes of kubeadm_join_token")
+        return join

@@ -12,15 +12,17 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 
 
 class ActionModule(NodeAction):
-    """Runs the module with ``no_log``, and shows the result where there is no secret in it.
+    """Runs the module hidden, and shows the result where it is complete and there is no secret in it.
 
-    So the token is never shown, not even at the highest verbosity and to a user who does not think of ``no_log``, while
-    failures, dry runs and deletions stay readable. The registered variable is complete.
+    So a token is never shown, not even at the highest verbosity, where the module's output is cut off, and to a user
+    who does not think of ``no_log``; while failures, dry runs and deletions stay readable. The registered variable is
+    complete.
     """
 
     RETURNS = frozenset(
         (
             "endpoint",
+            "tokens",
             "token",
             "token_id",
             "expires",
@@ -33,9 +35,19 @@ class ActionModule(NodeAction):
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result, marked as hidden when a token is in it."""
+        """Return the module's result, marked as hidden unless it is known to hold no secret."""
         with self.censored():
             result = super().run(tmp, task_vars)
-        if result.get("token") or result.get("certificate_key"):
+        if result.get("_ansible_parsed") is not True:
+            # Half a token looks like nothing that could be recognized.
+            code = result.get("rc")
+            why = f"exit code {code}" if isinstance(code, int) else "no exit code"
+            return {
+                "_ansible_parsed": False,
+                "failed": True,
+                "msg": f"the output of kubeadm_join_token is incomplete ({why}); see whether Python runs on this host, "
+                "and run again",
+            }
+        if any(result.get(name) for name in ("tokens", "token", "certificate_key")):
             result["_ansible_no_log"] = True
         return result

@@ -17,7 +17,7 @@ from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
 from .kubeadm import state as kubeadm
 from .packages import kube_observe
-from .packages.kube import without_passwords
+from .packages.kube_state import without_passwords
 from .pod_network import options as cni
 
 

@@ -10,11 +10,12 @@ module: kubeadm_join_token
 short_description: Create and delete the tokens that nodes join a cluster with
 version_added: 0.1.0
 description:
-  - Runs on a live control plane. Mints a bootstrap token that is good for minutes and returns the parsed join command,
-    or deletes it again.
+  - Runs on a live control plane. Creates bootstrap tokens that are good for minutes, one for each node that joins, and
+    returns what those nodes need; or deletes them again.
   - The token is written through the API from standard input, never as an argument of a process.
-  - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to other hosts
-    with the lookup P(kubestead.cluster.join_command#lookup). Failures, dry runs and deletions stay readable.
+  - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to
+    M(kubestead.cluster.kubeadm_join), which takes the token of its own host. Failures, dry runs and deletions stay
+    readable. Output that was interrupted is not shown at all.
   - Tokens that this collection created and that have expired are removed on the way.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -23,7 +24,7 @@ author:
 options:
   state:
     description:
-      - V(present) makes a token ready, V(absent) deletes the one of O(token_id).
+      - V(present) makes tokens ready, V(absent) deletes those of O(nodes) and the one of O(token_id).
     type: str
     choices: [present, absent]
     default: present
@@ -33,14 +34,21 @@ options:
     default: 15m
   reuse:
     description:
-      - Take a token that this collection created before, if it is good for at least half of O(ttl), has the same
-        O(usages) and O(groups), and was created for at least one of the same O(nodes) (or both name none).
+      - Take a token that this collection created before for the same node (or for none, without O(nodes)), if it is
+        good for at least half of O(ttl) and has the same O(usages) and O(groups).
     type: bool
     default: true
   nodes:
     description:
-      - Who will join with it, by name. It is kept with the token, so that what a run that was killed left behind is
-        taken up, or removed, by the next run for the same nodes, and a token in use by another run is left alone.
+      - Who joins, by the names in the inventory. Each gets a token of its own; without names there is one token.
+      - The name is kept with the token, so that what a run that was killed left behind is taken up, or removed, by the
+        next run for the same node, and a token in use by another run is left alone.
+      - With O(state=absent), the nodes whose tokens are deleted. This needs no result of an earlier task.
+    type: list
+    elements: str
+    default: []
+  finished:
+    description: With O(state=present), nodes whose tokens are not needed any more; they are deleted in the same call.
     type: list
     elements: str
     default: []
@@ -64,8 +72,8 @@ options:
     default: false
   token_id:
     description:
-      - With O(state=absent), the public first half of the token, RV(token_id) of an earlier result. Without it, only
-        expired tokens of this collection are removed.
+      - With O(state=absent), the public first half of a token, RV(token_id) of an earlier result. Without it and
+        without O(nodes), only expired tokens of this collection are removed.
     type: str
     default: ""
   kubeconfig:
@@ -90,24 +98,30 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Mint a token on the control plane
+- name: Create a token for each worker of the play
   kubestead.cluster.kubeadm_join_token:
+    nodes: "{{ ansible_play_hosts }}"
     ttl: 15m
   register: join_token
   delegate_to: cp1
   run_once: true
 
-- name: Mint a token for further control planes, and upload the certificates
+- name: Join the workers
+  kubestead.cluster.kubeadm_join:
+    join: "{{ join_token }}"
+
+- name: Create a token for a further control plane, and upload the certificates
   kubestead.cluster.kubeadm_join_token:
+    nodes: [cp2]
     control_plane: true
   register: join_token
   delegate_to: cp1
   run_once: true
 
-- name: Delete the token
+- name: Delete the tokens
   kubestead.cluster.kubeadm_join_token:
     state: absent
-    token_id: "{{ join_token.token_id }}"
+    nodes: "{{ ansible_play_hosts_all }}"
   delegate_to: cp1
   run_once: true
 """
@@ -118,14 +132,22 @@ endpoint:
   returned: when the cluster can be asked
   type: str
   sample: 192.168.1.10:6443
+tokens:
+  description:
+    - By node, a dictionary with its C(token), C(token_id), C(expires) and, with O(control_plane=true),
+      C(certificate_key). A result that has one is never shown.
+  returned: with O(state=present) and O(nodes); in a dry run, of the tokens that are there
+  type: dict
+  sample:
+    w1: {token: "******.****************", token_id: k3x9q0, expires: "2026-11-23T12:15:00Z"}
 token:
   description: The token. A result that has one is never shown.
-  returned: with O(state=present), not in a dry run that would create one
+  returned: with O(state=present), without O(nodes), not in a dry run that would create one
   type: str
   sample: "******.****************"
 token_id:
   description: The public first half of the token, which names it.
-  returned: when there is a token
+  returned: when there is a RV(token)
   type: str
   sample: k3x9q0
 ca_cert_hashes:
@@ -144,7 +166,7 @@ ca_certificate:
     -----END CERTIFICATE-----
 certificate_key:
   description: The key that the uploaded certificates are encrypted with. A result that has one is never shown.
-  returned: with O(control_plane=true) and O(state=present), not in a dry run
+  returned: with O(control_plane=true) and O(state=present), without O(nodes), not in a dry run
   type: str
   sample: "****************************************************************"
 control_plane:
@@ -154,11 +176,11 @@ control_plane:
   sample: false
 expires:
   description: When the token ends, ISO 8601 in UTC.
-  returned: when there is a token
+  returned: when there is a RV(token)
   type: str
   sample: "2026-11-23T12:15:00Z"
 reused:
-  description: Whether the token was there already.
+  description: Whether all tokens were there already.
   returned: with O(state=present)
   type: bool
   sample: false
@@ -172,16 +194,18 @@ steps:
 """
 
 from datetime import datetime, timezone
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join_token as bootstrap_token
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -192,6 +216,7 @@ def argument_spec() -> Dict[str, Any]:
         "ttl": {"type": "str", "default": "15m"},
         "reuse": {"type": "bool", "default": defaults.reuse},
         "nodes": {"type": "list", "elements": "str", "default": []},
+        "finished": {"type": "list", "elements": "str", "default": []},
         "usages": {
             "type": "list",
             "elements": "str",
@@ -215,6 +240,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         ttl=bootstrap_token.parse_duration(params["ttl"]),
         reuse=params["reuse"],
         nodes=sorted(set(params["nodes"])),
+        finished=sorted(set(params["finished"])),
         usages=params["usages"],
         groups=params["groups"],
         control_plane=params["control_plane"],
@@ -225,6 +251,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     manager = bootstrap_token.TokenManager(kubectl, options, sign_timeout=float(params["timeout"]))
     now = datetime.now(timezone.utc)
     present = params["state"] == "present"
+    chosen: List[Step] = []
     if not system.exists(params["kubeconfig"]):
         if not module.check_mode:
             raise KubesteadError(
@@ -233,36 +260,44 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         # The control plane itself is still to be made by the run that this one predicts.
         nothing = bootstrap_token.TokenState()
         steps = bootstrap_token.plan_present(nothing, options, now) if present else []
-        result = _edge.carry_out(module, steps, manager.apply)
+        result = _edge.carry_out(module, steps, chosen.append)
         return dict(result, control_plane=options.control_plane, reused=False) if present else result
     state = bootstrap_token.observe(kubectl, joining=present, certificates=options.control_plane)
     if not present:
-        steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now)
-        return _edge.carry_out(module, steps, manager.apply)
+        steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now, options.nodes)
+        result = _edge.carry_out(module, steps, chosen.append)
+        manager.apply_all(chosen)
+        return result
     kept = bootstrap_token.reusable(state, options, now)
     steps = bootstrap_token.plan_present(state, options, now)
-
+    result = _edge.carry_out(module, steps, chosen.append)
     try:
-        result = _edge.carry_out(module, steps, manager.apply)
-    except KubesteadError:
-        if manager.token:
-            manager.discard()
-        raise
-    if kept:
+        manager.apply_all(chosen)
         manager.reuse(kept)
+    except KubesteadError:
+        manager.discard()
+        raise
     result.update(
         endpoint=state.endpoint,
         ca_cert_hashes=state.ca_cert_hashes,
         ca_certificate=state.ca_certificate,
         control_plane=options.control_plane,
-        reused=kept is not None,
+        reused=len(kept) == len(options.bearers),
     )
-    command = manager.command(state)
-    if command is not None:
-        result.update(token=command.token, token_id=command.token_id, expires=command.expires)
-        if command.certificate_key:
-            result["certificate_key"] = command.certificate_key
+    tokens = {bearer: _entry(command) for bearer, command in manager.commands(state).items()}
+    if options.nodes:
+        result["tokens"] = tokens
+    else:
+        result.update(tokens.get(bootstrap_token.ANYBODY, {}))
     return result
+
+
+def _entry(command: JoinCommand) -> Dict[str, str]:
+    """What the bearer of a token gets beside what all of them get."""
+    entry = {"token": command.token, "token_id": command.token_id, "expires": command.expires}
+    if command.certificate_key:
+        entry["certificate_key"] = command.certificate_key
+    return entry
 
 
 def main() -> None:

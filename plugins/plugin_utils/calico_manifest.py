@@ -16,15 +16,19 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible.module_utils import urls
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.deadline import within
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CALICO_CHECKSUMS, calico_url
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.calico import images, require_calico, shape
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
 from . import manifest_files
 
+# Seconds without a byte, and for the file altogether.
 DOWNLOAD_TIMEOUT = 30.0
+DOWNLOAD_DEADLINE = 180.0
 _LIMIT = 16 * 1024 * 1024
 
 
@@ -57,7 +61,7 @@ def checksum(options: CniOptions) -> str:
     if not text and is_url(source(options)):
         raise OptionError(
             "cni_calico_checksum",
-            "is empty, and {0} is only taken with a checksum".format(source(options)),
+            "is empty, and {0} is only taken with a checksum".format(redact(source(options))),
             "give the sha256 of that file",
         )
     return text
@@ -78,17 +82,19 @@ def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Op
         _prove(wanted, text.encode("utf-8"), path)
         return text
     if not where.lower().startswith(("https://", "http://")):
-        raise OptionError("cni_calico_manifest", "is {0!r}".format(where), "give a path, or an https URL")
+        raise OptionError("cni_calico_manifest", "is {0!r}".format(redact(where)), "give a path, or an https URL")
     folder = _cache_folder() if cache is None else cache
     kept = _kept(folder, wanted)
     if kept is not None:
         return kept.decode("utf-8")
     data = _download(where)
-    _prove(wanted, data, where)
+    _prove(wanted, data, redact(where))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise OptionError("cni_calico_manifest", "({0}) is no text".format(where), "give a YAML manifest") from None
+        raise OptionError(
+            "cni_calico_manifest", "({0}) is not UTF-8 text".format(redact(where)), "give a YAML manifest"
+        ) from None
     _keep(folder, wanted, data)
     return text
 
@@ -100,8 +106,8 @@ def objects(
     options.validate()
     text = read(options, folders, cache)
     found = manifest_files.parse(text, "cni_calico_manifest", os.path.basename(source(options)))
-    require_calico(found, source(options))
-    return shape(found, options, source(options))
+    require_calico(found, redact(source(options)))
+    return shape(found, options, redact(source(options)))
 
 
 def check(
@@ -132,20 +138,29 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 
 def _download(url: str) -> bytes:
     fix = "check the network and proxy of this machine, or give a path"
-    try:
+    shown = redact(url)
+
+    def fetch() -> bytes:
         with urls.open_url(url, timeout=DOWNLOAD_TIMEOUT, use_netrc=False) as answer:  # the scheme was checked
-            data: bytes = answer.read(_LIMIT + 1)
+            return bytes(answer.read(_LIMIT + 1))
+
+    try:
+        data = within(DOWNLOAD_DEADLINE, fetch)
     except urllib.error.HTTPError as err:
         raise OptionError(
             "cni_calico_manifest",
-            "can't be fetched: {0} answers {1} {2}".format(url, err.code, err.reason),
+            "can't be fetched: {0} answers {1} {2}".format(shown, err.code, err.reason),
             "correct the URL or cni_calico_version, or give a path",
         ) from None
     except (OSError, ValueError, http.client.HTTPException, urls.ConnectionError) as err:
         why = getattr(err, "reason", None) or err
-        raise OptionError("cni_calico_manifest", "can't be fetched: {0}: {1}".format(url, why), fix) from None
+        raise OptionError(
+            "cni_calico_manifest", "can't be fetched: {0}: {1}".format(shown, redact(str(why))), fix
+        ) from None
     if len(data) > _LIMIT:
-        raise OptionError("cni_calico_manifest", "({0}) is larger than 16 MiB".format(url), "give Calico's calico.yaml")
+        raise OptionError(
+            "cni_calico_manifest", "({0}) is larger than 16 MiB".format(shown), "give Calico's calico.yaml"
+        )
     return data
 
 

@@ -42,9 +42,8 @@ def _loader() -> Any:
                     continue
                 value = self.construct_object(name, deep=True)
                 if isinstance(value, (str, int)) and value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, "{0!r} is given twice".format(value), name.start_mark
-                    )
+                    problem = _Twice("{0!r} is given twice".format(value))
+                    raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
                 if isinstance(value, (str, int)):
                     seen.add(value)
             return super().construct_mapping(node, deep)
@@ -84,15 +83,29 @@ def parse(text: str, option: str, name: str) -> List[Any]:
         mark = err.problem_mark or err.context_mark
         line = ", line {0}".format(mark.line + 1) if mark else ""
         raise OptionError(
-            option, "is not YAML: {0}{1}: {2}".format(name, line, err.problem or err.context), "correct the file"
+            option, "is not YAML: {0}{1}: {2}".format(name, line, _without_values(err)), "correct the file"
         ) from None
     except RecursionError:
         raise OptionError(option, "is not YAML: {0} is nested too deeply".format(name), "correct the file") from None
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as err:
-        # PyYAML raises any of these for a value that does not fit its tag.
-        why = " ".join(str(err).split()) or "a value does not fit its tag"
+        # PyYAML raises any of these for a value that does not fit its tag, with the value in the text.
+        unreadable = isinstance(err, yaml.reader.ReaderError)
+        why = "it has a character that YAML does not allow" if unreadable else "a value does not fit its tag"
         raise OptionError(option, "is not YAML: {0}: {1}".format(name, why), "correct the file") from None
     return documents
+
+
+class _Twice(str):
+    """A problem that quotes a name, not a value."""
+
+
+def _without_values(error: Any) -> str:
+    """What is wrong with a YAML text, without the words of the text: an alias or a tag may be a password."""
+    problem = error.problem or error.context or "it can't be read"
+    if isinstance(problem, _Twice):
+        return str(problem)
+    # What PyYAML names itself stays: '<block end>', and characters like ':'.
+    return " ".join(re.sub(r"'(?!<|\W')(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "", str(problem)).split())
 
 
 def _opened(document: Any) -> List[Any]:
@@ -117,6 +130,14 @@ def find(path: str, folders: Sequence[str]) -> str:
     return os.path.join(folders[0], expanded) if folders else expanded
 
 
+def _path(path: str) -> str:
+    """A path in a message; what does not look like one may be the text of a manifest, with a password."""
+    name = os.path.basename(path)
+    if re.match(r"[\w.+@~-][\w.+@~ -]{0,99}\Z", name) and not re.search(r"[\n\r:{}\"']", path):
+        return repr(path)
+    return "text of {0} characters, not a path".format(len(name))
+
+
 def read_text(option: str, path: str) -> str:
     """A file's text. Raises :class:`OptionError` naming ``option``."""
     try:
@@ -124,10 +145,10 @@ def read_text(option: str, path: str) -> str:
             return handle.read().decode("utf-8")
     except OSError as err:
         raise OptionError(
-            option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "give a file of this machine"
+            option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "give a file of this machine"
         ) from None
     except UnicodeDecodeError:
-        raise OptionError(option, "is {0!r}, which is no text (UTF-8)".format(path), "give a YAML file") from None
+        raise OptionError(option, "is {0}, which is not UTF-8 text".format(_path(path)), "give a YAML file") from None
 
 
 def files(option: str, path: str) -> List[str]:
@@ -135,21 +156,27 @@ def files(option: str, path: str) -> List[str]:
 
     Raises :class:`OptionError` naming ``option`` for a path that is not there and for a folder without manifests.
     """
+    if "\0" in path:
+        raise OptionError(option, "is not a path", "give a file or folder of this machine")
     if os.path.isdir(path):
         try:
             names = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES) and not name.startswith("."))
         except OSError as err:
             raise OptionError(
-                option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "give another folder"
+                option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "give another folder"
             ) from None
         found = [os.path.join(path, name) for name in names if os.path.isfile(os.path.join(path, name))]
         if not found:
             raise OptionError(
-                option, "is {0!r}, a folder without manifests".format(path), "put *.yaml, *.yml or *.json files there"
+                option,
+                "is {0}, a folder without manifests".format(_path(path)),
+                "put *.yaml, *.yml or *.json files there",
             )
         return found
     if not os.path.exists(path):
-        raise OptionError(option, "is {0!r}, which is not there".format(path), "give a file or folder of this machine")
+        raise OptionError(
+            option, "is {0}, which is not there".format(_path(path)), "give a file or folder of this machine"
+        )
     return [path]
 
 
@@ -169,7 +196,9 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
                 found.extend((name, item) for item in parse(read_text(option, path), option, name))
         else:
             raise OptionError(
-                option, "has {0!r}, neither a path nor an object".format(entry), "give folders, files or objects"
+                "{0}[{1}]".format(option, index) if isinstance(wanted, list) else option,
+                "is neither a path nor an object ({0})".format(type(entry).__name__),
+                "give folders, files or objects",
             )
     if not found:
         raise OptionError(option, "holds no Kubernetes object", "give a folder, files or objects")

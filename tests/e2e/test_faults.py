@@ -249,8 +249,8 @@ def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab) -> None:
     lab = joined_lab
     lab.kubectl("delete node w1 --ignore-not-found")
     bare_again(lab, "w1")
-    expired = lab.module("cp1", "kubeadm_join_token", {"ttl": "1m", "nodes": ["w1"], "reuse": False})
-    minted = lab.module("cp1", "kubeadm_join_token", {"ttl": "10m", "nodes": ["w1"], "reuse": False})
+    expired = lab.module("cp1", "kubeadm_join_token", {"ttl": "1m", "reuse": False})
+    minted = lab.module("cp1", "kubeadm_join_token", {"ttl": "10m", "reuse": False})
     good = {key: minted[key] for key in ("endpoint", "token", "ca_cert_hashes")}
     words = {
         "id": minted["token_id"],

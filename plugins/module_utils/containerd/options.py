@@ -69,7 +69,9 @@ class ContainerdOptions:
             name = "containerd_registry_credentials[{0}]".format(number)
             if not credential.registry or not credential.username or not credential.password:
                 raise OptionError(name, "lacks a value", "give registry, username and password")
-            check_registry(name, credential.registry)
+            if not is_registry(credential.registry):
+                # Not shown: an address with a password in it may be where the name belongs.
+                raise OptionError(name, "has no registry's name", "give its host, like registry.example.com:5000")
         if self.config_dropin:
             parse_dropin(self.config_dropin)
         if not self.cni_bin_dir.startswith("/"):
@@ -117,8 +119,12 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
             known = "a mirror takes url, ca, skip_verify, override_path and capabilities"
             raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), known)
         url = str(fields.get("url", "")).rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            usable = False
+        if not usable:
             raise OptionError(name, "has {0!r}, not an address".format(url), fix)
         ca = str(fields.get("ca", ""))
         if ca and not ca.startswith("/") and "-----BEGIN CERTIFICATE-----" not in ca:
@@ -137,7 +143,12 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
 def check_registry(name: str, registry: str) -> None:
     """Raise :class:`OptionError` for a name that is not a registry (``host[:port]``)."""
     refuse_credentials(name, registry, "@")
-    if not re.match(r"[A-Za-z0-9.\-\[\]:]+\Z", registry) or registry in (".", ".."):
+    if not is_registry(registry):
         raise OptionError(
             name, "names {0!r}, not a registry".format(registry), "give its host, like registry.example.com:5000"
         )
+
+
+def is_registry(text: str) -> bool:
+    """True for the name of a registry (``host[:port]``)."""
+    return bool(re.match(r"[A-Za-z0-9.\-\[\]:]+\Z", text)) and text not in (".", "..")

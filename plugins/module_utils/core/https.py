@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable, List, Sequence
 from urllib.parse import urlsplit
 
+from .deadline import within
+
 if TYPE_CHECKING:
     import http.client
     import ssl
 
+# Seconds that all answers may take together.
+_DEADLINE = 60.0
 # Bytes of one answer: a Node with its images is 15 kB.
 _LARGEST = 128 << 20
 
@@ -55,26 +59,34 @@ Getter = Callable[[str, Sequence[str], Credentials, float], List[Answer]]
 def get(url: str, paths: Sequence[str], credentials: Credentials, timeout: float = 5.0) -> List[Answer]:
     """Ask for the paths below ``url`` one after the other on one connection.
 
-    ``timeout`` is in seconds, for each step of it. The server must show a certificate of ``credentials.authority`` for
-    the host in ``url``. Never raises: where the connection fails, what is left has the reason as its ``error``.
+    ``timeout`` is in seconds, for each step of it; all answers together may take a minute. The server must show a
+    certificate of ``credentials.authority`` for the host in ``url``. Never raises: where the connection fails, what is
+    left has the reason as its ``error``.
     """
     # Only a control plane needs these; they take a while to load.
     import http.client
     import ssl
 
     answers: List[Answer] = []
-    connection = None
+
+    def ask() -> None:
+        connection = None
+        try:
+            place = urlsplit(url)
+            context = _context(credentials)
+            connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=timeout, context=context)
+            for path in paths:
+                answers.append(_ask(connection, path, credentials.token))
+        finally:
+            if connection is not None:
+                connection.close()
+
     try:
-        place = urlsplit(url)
-        context = _context(credentials)
-        connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=timeout, context=context)
-        for path in paths:
-            answers.append(_ask(connection, path, credentials.token))
+        within(_DEADLINE, ask)
     except (OSError, ValueError, TypeError, http.client.HTTPException, ssl.SSLError) as err:
-        answers += [Answer(error=_reason(err, timeout))] * (len(paths) - len(answers))
-    finally:
-        if connection is not None:
-            connection.close()
+        # A copy: what is late may still be added.
+        answered = list(answers)
+        return answered + [Answer(error=_reason(err, timeout))] * (len(paths) - len(answered))
     return answers
 
 

@@ -75,7 +75,7 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
             continue
         if not field.metadata.get("secret"):
             refuse_credentials(name, value, str(field.metadata.get("credentials", "")))
-        values[field.name] = _checked(name, hints[field.name], value)
+        values[field.name] = _checked(name, hints[field.name], value, bool(field.metadata.get("secret")))
     options = cls(**values)
     check = getattr(options, "refuse_secrets", None)
     if check is not None:
@@ -115,11 +115,12 @@ def public_fields(value: Any) -> Dict[str, Any]:
     }
 
 
-def _checked(name: str, hint: Any, value: Any) -> Any:
+def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
+    """A value as the type of its field. Raises :class:`OptionError` without the value where it is ``secret``."""
     origin = typing.get_origin(hint)
     if origin is typing.Union:
         inner = [item for item in typing.get_args(hint) if item is not _NONE_TYPE]
-        return _checked(name, inner[0], value)
+        return _checked(name, inner[0], value, secret)
     if hint is bool:
         if isinstance(value, bool):
             return value
@@ -127,27 +128,64 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
             return True
         if str(value).lower() in ("false", "no", "off", "0"):
             return False
-        raise OptionError(name, "is {0!r}, not a boolean".format(value), "give true or false")
+        raise OptionError(name, "is {0}, not a boolean".format(_shown(value, secret)), "give true or false")
     if hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         try:
             return int(str(value))
         except ValueError:
-            raise OptionError(name, "is {0!r}, not a whole number".format(value), "give a number") from None
+            raise OptionError(
+                name, "is {0}, not a whole number".format(_shown(value, secret)), "give a number"
+            ) from None
     if hint is str:
-        if isinstance(value, (dict, list, bool)):
-            raise OptionError(name, "is a {0}, not text".format(type(value).__name__), "give it in quotes")
+        if isinstance(value, (Mapping, list, tuple, bool)):
+            raise OptionError(name, "is {0}, not text".format(_kind(value)), "give it in quotes")
         return str(value)
     if origin is list:
         if not isinstance(value, (list, tuple)):
-            raise OptionError(name, "is {0!r}, not a list".format(value), "give a YAML list")
+            raise OptionError(name, "is {0}, not a list".format(_kind(value)), "give a YAML list")
+        (inner_hint,) = typing.get_args(hint) or (Any,)
+        if secret or dataclasses.is_dataclass(inner_hint):
+            return [
+                _checked("{0}[{1}]".format(name, at), inner_hint, item, secret)
+                for at, item in enumerate(value)
+                if item is not None
+            ]
         return _convert(hint, value)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise OptionError(name, "is {0!r}, not a dictionary".format(value), "give a YAML dictionary")
+            raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "give a YAML dictionary")
         return _convert(hint, value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _checked_fields(name, hint, value, secret)
     return value
+
+
+def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
+    """A dataclass inside of an option; unknown keys are left out, missing ones keep their default."""
+    if not isinstance(value, Mapping):
+        raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "give a YAML dictionary")
+    hints = typing.get_type_hints(cls)
+    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return cls(
+        **{
+            field: _checked("{0}.{1}".format(name, field), hints[field], value[field], secret)
+            for field in fields
+            if value.get(field) is not None
+        }
+    )
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in place of the value: it may hold a password."""
+    return "a {0}".format("dict" if isinstance(value, Mapping) else type(value).__name__)
+
+
+def _shown(value: Any, secret: bool) -> str:
+    """A value in a message, or what it is where it is secret or has an inside."""
+    plain = isinstance(value, (str, int, float)) and len(str(value)) <= 100
+    return repr(value) if plain and not secret else _kind(value)
 
 
 def _convert(hint: Any, value: Any) -> Any:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
+from ..core.deadline import within
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
@@ -46,21 +47,25 @@ def client(system: System) -> Client:
         context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
         place = urlsplit(url)
         connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=5.0, context=context)
-        try:
-            connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read(1 << 20).decode("utf-8", "replace")
-        except (http.client.HTTPException, ValueError) as err:
-            raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
-        finally:
-            connection.close()
+
+        def ask() -> Tuple[int, str]:
+            try:
+                connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+            except (http.client.HTTPException, ValueError) as err:
+                raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
+            finally:
+                connection.close()
+
+        status, text = within(30.0, ask)
         try:
             parsed = parse_json(text)
         except ValueError:
             parsed = {}
-        if answer.status != 200 or not isinstance(parsed, dict):
+        if status != 200 or not isinstance(parsed, dict):
             said = parsed.get("message") or parsed.get("error") if isinstance(parsed, dict) else ""
-            raise OSError(str(said or "HTTP {0}".format(answer.status)))
+            raise OSError(str(said or "HTTP {0}".format(status)))
         return parsed
 
     return request

@@ -435,11 +435,20 @@ def _items(text: str) -> List[Object]:
     return [data]
 
 
+def _leaves(value: Any) -> List[str]:
+    """Every text and number inside of a value."""
+    if isinstance(value, Mapping):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [] if value is None else [str(value)]
+
+
 def _secret_values(objects: Sequence[Object]) -> List[str]:
     """What stands in Secrets, longest first; values too short to be told from other text are left out."""
     values: Set[str] = set()
     for obj in objects:
-        if obj.get("kind") == "Secret":
+        if str(obj.get("kind")).lower() == "secret":
             for part in ("data", "stringData"):
-                values.update(str(value) for value in (obj.get(part) or {}).values())
+                values.update(_leaves(obj.get(part)))
     return sorted((value for value in values if len(value) >= 4), key=len, reverse=True)

@@ -68,6 +68,8 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
             raise KubesteadError(
                 "{0} has no {1}: not a Kubernetes object; give it".format(origin, " and no ".join(missing))
             )
+        if str(obj["kind"]).lower() == "secret":
+            _check_secret(obj, origin)
         if key(obj) in seen:
             first = where.get(seen[key(obj)], "object {0}".format(seen[key(obj)] + 1))
             raise KubesteadError(
@@ -76,6 +78,28 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
                 )
             )
         seen[key(obj)] = index
+
+
+def _check_secret(obj: Object, origin: str) -> None:
+    """Raise :class:`KubesteadError` for a Secret of another shape: the API server would quote what it holds."""
+    for part in ("data", "stringData"):
+        values = obj.get(part)
+        if values is None:
+            continue
+        if not isinstance(values, Mapping):
+            raise KubesteadError(
+                "{0} of {1}: {2} is a {3}, not a dictionary; give names and values".format(
+                    title(obj), origin, part, type(values).__name__
+                )
+            )
+        for at, (name, value) in enumerate(values.items()):
+            scalar = isinstance(value, (str, int, float)) if part == "stringData" else isinstance(value, str)
+            if not isinstance(name, str) or not (scalar or value is None):
+                raise KubesteadError(
+                    "{0} of {1}: value {2} of {3} is a {4}, not text; give it in quotes".format(
+                        title(obj), origin, at + 1, part, type(value).__name__
+                    )
+                )
 
 
 def plain_secret(obj: Object) -> Object:

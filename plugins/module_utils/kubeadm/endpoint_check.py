@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Callable, Optional, Tuple, TypeVar, cast
 
 from ..core.addresses import parse_endpoint
+from ..core.deadline import within
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.untrusted import parse_json
@@ -28,6 +29,8 @@ from .join_command import JoinCommand, require_alive
 ENDPOINT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 3.0
 SIGNATURE_TIMEOUT = 6.0
+# Seconds that an answer may take once it has begun.
+DEADLINE = 10.0
 
 Answer = TypeVar("Answer")
 
@@ -47,15 +50,19 @@ def request(host: str, port: int, seconds: float, token: str = "", ca_certificat
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
-    try:
-        connection.request("GET", cluster_info.PATH, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
-    except (http.client.HTTPException, ValueError) as err:
-        # ValueError: a name that no DNS could have.
-        raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
-    finally:
-        connection.close()
+
+    def ask() -> Tuple[int, str]:
+        try:
+            connection.request("GET", cluster_info.PATH, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+        except (http.client.HTTPException, ValueError) as err:
+            # ValueError: a name that no DNS could have.
+            raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
+        finally:
+            connection.close()
+
+    return within(seconds + DEADLINE, ask)
 
 
 # Asks an address (host, port, seconds to wait, token, CA) for cluster-info: HTTP status and body. Raises OSError.

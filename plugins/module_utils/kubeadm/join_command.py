@@ -258,7 +258,9 @@ def _why_none(text: str, subject: str) -> str:
             return "{0} is the text of an error ({1}); {2}".format(subject, _short(line), _MINT)
     if len(lines) == 1 and TOKEN.match(lines[0]):
         return "{0} is a token alone, without endpoint and CA hash; {1}".format(subject, _MINT)
-    return "{0} has no `kubeadm join` in it (it begins {1!r}); {2}".format(subject, _short(lines[0], 60), _MINT)
+    # The text itself is not shown: it may be a token with a typing error.
+    size = "1 line" if len(lines) == 1 else "{0} lines".format(len(lines))
+    return "{0} has no `kubeadm join` in it ({1} of other text); {2}".format(subject, size, _MINT)
 
 
 def _tells_of_expiry(line: str) -> bool:

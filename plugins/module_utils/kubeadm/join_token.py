@@ -19,7 +19,7 @@ import secrets
 import string
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError, OptionError
@@ -37,6 +37,8 @@ from .join_command import JoinCommand, parse_time
 
 COMPONENT = "join"
 DESCRIPTION = "kubestead.cluster join"
+# The bearer of a token that is for no particular node.
+ANYBODY = ""
 NODES_ANNOTATION = "kubestead.cluster/nodes"
 DEFAULT_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 USAGES = ("signing", "authentication")
@@ -72,20 +74,26 @@ def parse_duration(text: str, option: str = "ttl") -> int:
 
 @dataclass(frozen=True)
 class TokenOptions:
-    """What is wanted of a token.
+    """What is wanted of tokens.
 
-    ``ttl`` is in seconds. ``nodes`` names who will join with it: a token left by a run that was killed is taken up (or
-    removed) only by a run for one of the same nodes, never one that another run is using. ``wait`` is for the cluster
-    to sign with it.
+    ``ttl`` is in seconds. ``nodes`` names who will join, each with a token of its own (without names there is one): a
+    token left by a run that was killed is taken up (or removed) only by a run for the same node, never one that another
+    run is using. ``finished`` names nodes whose tokens are not needed any more. ``wait`` is for the cluster to sign.
     """
 
     ttl: int = 900
     reuse: bool = True
     nodes: List[str] = field(default_factory=list)
+    finished: List[str] = field(default_factory=list)
     usages: List[str] = field(default_factory=lambda: list(USAGES))
     groups: List[str] = field(default_factory=lambda: [DEFAULT_GROUP])
     control_plane: bool = False
     wait: bool = True
+
+    @property
+    def bearers(self) -> List[str]:
+        """Who gets a token each: the nodes, or one without a name."""
+        return sorted(set(self.nodes)) or [ANYBODY]
 
     @property
     def signing(self) -> bool:
@@ -195,8 +203,8 @@ def read_token(secret: Mapping[str, Any]) -> Token:
     )
 
 
-def token_secret(token_id: str, secret: str, options: TokenOptions, now: datetime) -> Dict[str, Any]:
-    """The Secret that makes ``token_id.secret`` a token, good from ``now`` for the time asked for."""
+def token_secret(token_id: str, secret: str, bearer: str, options: TokenOptions, now: datetime) -> Dict[str, Any]:
+    """The Secret that makes ``token_id.secret`` a token of a bearer, good from ``now`` for the time asked for."""
     data = {
         "token-id": token_id,
         "token-secret": secret,
@@ -206,8 +214,8 @@ def token_secret(token_id: str, secret: str, options: TokenOptions, now: datetim
     }
     data.update({"usage-bootstrap-{0}".format(usage): "true" for usage in options.usages})
     metadata: Dict[str, Any] = {"name": "bootstrap-token-{0}".format(token_id), "namespace": "kube-system"}
-    if options.nodes:
-        metadata["annotations"] = {NODES_ANNOTATION: ",".join(sorted(options.nodes))}
+    if bearer:
+        metadata["annotations"] = {NODES_ANNOTATION: bearer}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -220,40 +228,46 @@ def token_secret(token_id: str, secret: str, options: TokenOptions, now: datetim
 # -- Planning
 
 
-def reusable(state: TokenState, options: TokenOptions, now: datetime) -> Optional[Token]:
-    """The token to take instead of a new one: ours, for these nodes, signed, and good for half the time asked for."""
+def reusable(state: TokenState, options: TokenOptions, now: datetime) -> Dict[str, Token]:
+    """The tokens to take instead of new ones, by bearer: ours, theirs alone, and good for half the time asked for."""
     if not options.reuse:
-        return None
-    fitting = [
-        token
-        for token in state.tokens
-        if token.ours
-        and token.whole
-        and _same_work(token, options.nodes)
-        and token.seconds_left(now) >= options.ttl / 2
-        and set(options.usages) <= set(token.usages)
-        and set(token.groups) == set(options.groups)
-        and (not options.signing or token.token_id in state.signed)
-    ]
-    return max(fitting, key=lambda token: token.seconds_left(now)) if fitting else None
+        return {}
+    fitting: Dict[str, Token] = {}
+    for token in sorted(state.tokens, key=lambda token: token.seconds_left(now)):
+        if (
+            token.ours
+            and token.whole
+            and len(token.nodes) <= 1
+            and token.seconds_left(now) >= options.ttl / 2
+            and set(options.usages) <= set(token.usages)
+            and set(token.groups) == set(options.groups)
+            and (not options.signing or token.token_id in state.signed)
+        ):
+            fitting[token.nodes[0] if token.nodes else ANYBODY] = token
+    return {bearer: fitting[bearer] for bearer in options.bearers if bearer in fitting}
 
 
 def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> List[Step]:
-    """What makes a token ready: what is over removed, one created unless one can be reused, certificates uploaded."""
+    """What makes the tokens ready: those that are over removed, new ones where none can be reused, certificates."""
     kept = reusable(state, options, now)
+    keep = {token.token_id for token in kept.values()}
     steps = []
     for token in state.tokens:
-        if not token.ours or (kept and token.token_id == kept.token_id):
+        if not token.ours or token.token_id in keep:
             continue
         if token.seconds_left(now) <= 0:
-            steps.append(_delete_step(token.token_id, "expired at {0}".format(token.expires)))
-        elif token.nodes and _same_work(token, options.nodes):
-            steps.append(_delete_step(token.token_id, "left by a run for {0}".format(", ".join(token.nodes))))
-    if not kept:
+            steps.append(_delete_step(token, "expired at {0}".format(token.expires)))
+        elif set(token.nodes) & set(options.finished):
+            steps.append(_delete_step(token, "not needed any more"))
+        elif set(token.nodes) & set(options.nodes):
+            steps.append(_delete_step(token, "left by a run for {0}".format(", ".join(token.nodes))))
+    new = [bearer for bearer in options.bearers if bearer not in kept]
+    if new:
         reason = "none to reuse, good for {0}".format(_span(options.ttl))
         if options.nodes:
-            reason = "{0} to join, {1}".format(_some(options.nodes), reason)
-        steps.append(Step(COMPONENT, "create", "bootstrap token", reason))
+            reason = "{0} to join, {1}".format(_some(new), reason)
+        target = "bootstrap token" if len(new) == 1 else "bootstrap tokens"
+        steps.append(Step(COMPONENT, "create", target, reason, data={"bearers": new}))
     if options.control_plane and state.certificates:
         # They will be replaced; the token that ends them would stay for its two hours.
         steps.append(_delete_certificates_step(state, "uploaded before, with a key that is not known any more"))
@@ -263,14 +277,16 @@ def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> Lis
     return steps
 
 
-def plan_absent(state: TokenState, token_id: str, certificates: bool, now: datetime) -> List[Step]:
-    """What removes the token of an id (none: no particular one), ours that expired, and uploaded certificates."""
+def plan_absent(
+    state: TokenState, token_id: str, certificates: bool, now: datetime, nodes: Sequence[str] = ()
+) -> List[Step]:
+    """What removes tokens: the one of an id, those of ``nodes``, ours that expired; and uploaded certificates."""
     steps = []
     for token in state.tokens:
-        if token.token_id == token_id:
-            steps.append(_delete_step(token.token_id, "not needed any more"))
+        if (token_id and token.token_id == token_id) or (token.ours and set(token.nodes) & set(nodes)):
+            steps.append(_delete_step(token, "not needed any more"))
         elif token.ours and token.seconds_left(now) <= 0:
-            steps.append(_delete_step(token.token_id, "expired at {0}".format(token.expires)))
+            steps.append(_delete_step(token, "expired at {0}".format(token.expires)))
     if certificates and state.certificates:
         steps.append(_delete_certificates_step(state, "not needed any more"))
     return steps
@@ -283,16 +299,13 @@ def _delete_certificates_step(state: TokenState, reason: str) -> Step:
     return Step(COMPONENT, "delete", "control plane certificates", reason, data={"secrets": names})
 
 
-def _same_work(token: Token, nodes: List[str]) -> bool:
-    """True when a token was created for one of these nodes (two runs never join the same node), or both name none."""
-    if not token.nodes or not nodes:
-        return not token.nodes and not nodes
-    return bool(set(token.nodes) & set(nodes))
+def _delete_step(token: Token, reason: str) -> Step:
+    data = {"secrets": [_secret_name(token.token_id)]}
+    return Step(COMPONENT, "delete", "bootstrap token {0}".format(token.token_id), reason, data=data)
 
 
-def _delete_step(token_id: str, reason: str) -> Step:
-    data = {"secrets": ["bootstrap-token-{0}".format(token_id)]}
-    return Step(COMPONENT, "delete", "bootstrap token {0}".format(token_id), reason, data=data)
+def _secret_name(token_id: str) -> str:
+    return "bootstrap-token-{0}".format(token_id)
 
 
 def _some(names: List[str]) -> str:
@@ -325,88 +338,107 @@ class TokenManager:
         self.kubectl = kubectl
         self.options = options
         self.certificate_key = ""
-        self.token = ""
-        self.expires = ""
+        # By bearer: the token, and when it ends.
+        self.tokens: Dict[str, Tuple[str, str]] = {}
+        self._created: List[str] = []
         self._sign_timeout = sign_timeout
         self._now = now
         self._monotonic = clock
         self._sleep = sleep
 
-    def apply(self, step: Step) -> None:
-        """Carry one step out. Raises :class:`KubesteadError`, without secrets."""
-        if step.action == "delete":
-            for name in step.data["secrets"]:
-                self._delete(name)
-        elif step.action == "create":
-            self._create()
-        elif step.action == "upload":
-            self.certificate_key = secrets.token_hex(32)
-            upload_certificates(self.kubectl, self.certificate_key)
+    def apply_all(self, steps: Sequence[Step]) -> None:
+        """Carry the steps out, all deletions at once. Raises :class:`KubesteadError`, without secrets."""
+        # What is not needed any more goes first: it must not stay where what follows fails.
+        self._delete([name for step in steps if step.action == "delete" for name in step.data["secrets"]])
+        for step in steps:
+            if step.action == "create":
+                self._create(step.data["bearers"])
+            elif step.action == "upload":
+                self.certificate_key = secrets.token_hex(32)
+                upload_certificates(self.kubectl, self.certificate_key)
 
     def discard(self) -> None:
-        """Delete the token that was created, when what comes after it failed. Never raises."""
+        """Delete the tokens that were created, when what comes after them failed. Never raises."""
         with contextlib.suppress(KubesteadError):
-            self._delete("bootstrap-token-{0}".format(self.token.split(".")[0]))
+            self._delete([_secret_name(token_id) for token_id in self._created])
 
-    def reuse(self, token: Token) -> None:
-        """Take up a token that is there. Raises :class:`KubesteadError` when it has gone meanwhile."""
-        secret = _get(self.kubectl, "{0}/bootstrap-token-{1}".format(SECRETS, token.token_id))
-        text = _decoded(mapping((secret or {}).get("data")).get("token-secret"))
-        if not text:
-            raise KubesteadError("token {0} has just been deleted; run again".format(token.token_id))
-        self.token = "{0}.{1}".format(token.token_id, text)
-        self.expires = token.expires
+    def reuse(self, kept: Mapping[str, Token]) -> None:
+        """Take up tokens that are there. Raises :class:`KubesteadError` when one has gone meanwhile."""
+        for bearer, token in kept.items():
+            secret = _get(self.kubectl, "{0}/{1}".format(SECRETS, _secret_name(token.token_id)))
+            text = _decoded(mapping((secret or {}).get("data")).get("token-secret"))
+            if not text:
+                raise KubesteadError("token {0} has just been deleted; run again".format(token.token_id))
+            self.tokens[bearer] = ("{0}.{1}".format(token.token_id, text), token.expires)
 
-    def _create(self) -> None:
+    def _create(self, bearers: Sequence[str]) -> None:
+        """Create a token for each bearer with one process, whose standard input alone has them."""
+        left = list(bearers)
         for _attempt in range(5):
-            token_id, secret = _random(6), _random(16)
-            body = token_secret(token_id, secret, self.options, self._now())
-            done = self.kubectl.run(["create", "--raw", SECRETS, "-f", "-"], stdin=json.dumps(body))
-            if done.ok:
-                self.token = "{0}.{1}".format(token_id, secret)
-                self.expires = body["stringData"]["expiration"]
+            new = {bearer: (_random(6), _random(16)) for bearer in left}
+            bodies = {
+                bearer: token_secret(token_id, secret, bearer, self.options, self._now())
+                for bearer, (token_id, secret) in new.items()
+            }
+            listing = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(bodies.values())})
+            done = self.kubectl.run(["create", "--validate=false", "-f", "-", "-o", "name"], stdin=listing)
+            created = {line.strip() for line in done.stdout.splitlines()}
+            for bearer, (token_id, secret) in new.items():
+                if done.ok or "secret/" + _secret_name(token_id) in created:
+                    self._created.append(token_id)
+                    end = str(bodies[bearer]["stringData"]["expiration"])
+                    self.tokens[bearer] = ("{0}.{1}".format(token_id, secret), end)
+            left = [bearer for bearer in left if bearer not in self.tokens]
+            if not left:
                 if self.options.signing:
-                    self._wait_for_signature(token_id)
+                    self._wait_for_signature(self._created)
                 return
             if "AlreadyExists" not in done.stderr:
+                # What was interrupted may have created some of them.
+                self._created += [new[bearer][0] for bearer in left]
                 error = self.kubectl.error(["create", "the bootstrap token"], done)
-                raise type(error)(redact(error.message, secret))
+                raise type(error)(redact(error.message, *(secret for _token_id, secret in new.values())))
         raise CommandError("the bootstrap token can't be created: every id tried exists; delete old tokens")
 
-    def _wait_for_signature(self, token_id: str) -> None:
+    def _wait_for_signature(self, token_ids: Sequence[str]) -> None:
         """Nodes trust cluster-info once the controller manager signed it with the token: mostly within 0.1 s."""
 
         def is_signed() -> bool:
             config_map = _get(self.kubectl, cluster_info.PATH)
-            return bool(config_map and cluster_info.read(config_map).knows(token_id))
+            info = cluster_info.read(config_map) if config_map else None
+            return info is not None and all(info.knows(token_id) for token_id in token_ids)
 
         seconds = self._sign_timeout
         if poll(is_signed, seconds, pause=0.1, growth=1.5, longest=0.5, clock=self._monotonic, sleep=self._sleep):
             return
-        self._delete("bootstrap-token-{0}".format(token_id))
+        self.discard()
         raise KubesteadError(
-            "token {0} was not signed into cluster-info within {1:.0f} seconds; look at "
-            "kube-controller-manager on the control plane (its bootstrapsigner does that)".format(token_id, seconds)
+            "token {0} was not signed into cluster-info within {1:.0f} seconds; look at kube-controller-manager on "
+            "the control plane (its bootstrapsigner does that)".format(", ".join(token_ids[:3]), seconds)
         )
 
-    def _delete(self, name: str) -> None:
-        done = self.kubectl.run(["delete", "--raw", "{0}/{1}".format(SECRETS, name)])
-        if not done.ok and "(NotFound)" not in done.stderr:
-            raise self.kubectl.error(["delete", "secret", name], done)
+    def _delete(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        options = ["--ignore-not-found", "--wait=false"]
+        done = self.kubectl.run(["--namespace=kube-system", "delete", "secret", *options, *names])
+        if not done.ok:
+            raise self.kubectl.error(["delete", "secret", names[0]], done)
 
-    def command(self, state: TokenState) -> Optional[JoinCommand]:
-        """The join command, or None when nothing was created or taken."""
-        if not self.token:
-            return None
-        return JoinCommand(
-            endpoint=state.endpoint,
-            token=self.token,
-            ca_cert_hashes=list(state.ca_cert_hashes),
-            certificate_key=self.certificate_key,
-            control_plane=self.options.control_plane,
-            expires=self.expires,
-            ca_certificate=state.ca_certificate,
-        )
+    def commands(self, state: TokenState) -> Dict[str, JoinCommand]:
+        """The join commands by bearer; none where nothing was created or taken."""
+        return {
+            bearer: JoinCommand(
+                endpoint=state.endpoint,
+                token=token,
+                ca_cert_hashes=list(state.ca_cert_hashes),
+                certificate_key=self.certificate_key,
+                control_plane=self.options.control_plane,
+                expires=expires,
+                ca_certificate=state.ca_certificate,
+            )
+            for bearer, (token, expires) in sorted(self.tokens.items())
+        }
 
 
 def upload_certificates(kubectl: Kubectl, certificate_key: str) -> None:

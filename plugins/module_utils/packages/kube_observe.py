@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 from .kube_plan import deviating_member
 from .kube_state import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
 from .manager import installed, interrupted, lists_empty, version_key
+from .openpgp import proven
 from .signing_key import key_state
 from .sources import (
     CRI_TOOLS,
@@ -35,6 +36,9 @@ from .sources import (
     same_base,
     source_path,
 )
+
+# Characters of a file with signing keys: that of pkgs.k8s.io has 1 kB.
+_LARGEST_KEY = 256 * 1024
 
 # -- Observation
 
@@ -145,7 +149,8 @@ def _with_offered_key(state: KubePackagesState, fetch: Fetch, address: str, now:
     response = fetch(address, "GET")
     if not response.ok:
         return replace(state, key_error="{0}: {1}".format(redact(address), redact(response.error)))
-    text = response.body.decode("utf-8", "replace")
+    # Written as it was understood here, so that apt or rpm can't find another key in it.
+    text = proven(response.body[:_LARGEST_KEY].decode("utf-8", "replace"))
     offered = key_state(text, now)
     if not offered.fingerprints:
         return replace(state, key_error="{0} is not an OpenPGP public key".format(redact(address)))

@@ -18,9 +18,10 @@ from ..core.step import Step
 from ..core.system import System
 from ..host.os_release import SUPPORTED_FIX
 from . import transaction
-from .kube_state import COMPONENT, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
+from .kube_state import COMPONENT, FINGERPRINT_OPTION, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
 from .manager import finish_step, hold_steps, install_step, update_step
-from .signing_key import day, describe_key, key_state, public_keys
+from .openpgp import public_keys
+from .signing_key import day, describe_key, key_state
 from .sources import (
     APT_KEY,
     APT_SOURCE,
@@ -187,6 +188,17 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
     path = key_path(state.manager)
     if options.key:
         return []
+    offered = [key.fingerprint for key in public_keys(state.offered_key)]
+    if options.pin and set(offered) - {options.pin}:
+        return [
+            Problem(
+                check,
+                "the repository's signing key is {0}, not {1}".format(min(set(offered) - {options.pin}), options.pin),
+                "check the network and {0}, or give the right fingerprint in {1}".format(
+                    URL_OPTION, FINGERPRINT_OPTION
+                ),
+            )
+        ]
     if state.key is None or not state.key.fingerprints:
         if not state.offered_key:
             why = state.key_error or "it was not fetched"
@@ -194,19 +206,29 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
         if state.offered_key_ends == "over":
             return [Problem(check, "the repository's signing key is expired", _KEY_FIX)]
         return []
-    if state.offered_key:
-        offered = [key.fingerprint for key in public_keys(state.offered_key)]
-        if same_base(state.source, options.url.rstrip("/")) and not set(offered) & set(state.key.fingerprints):
+    if not state.offered_key and options.pin and set(state.key.fingerprints) - {options.pin}:
+        return [
+            Problem(
+                check,
+                "{0} holds the key {1}, not {2}".format(
+                    path, min(set(state.key.fingerprints) - {options.pin}), options.pin
+                ),
+                "remove that file, or correct {0}".format(FINGERPRINT_OPTION),
+            )
+        ]
+    if state.offered_key and not options.pin and same_base(state.source, options.url.rstrip("/")):
+        # A key beside the known one would be trusted as well.
+        others = [key for key in offered if key not in state.key.fingerprints]
+        if others:
             return [
                 Problem(
                     check,
-                    "the repository's signing key changed from {0} to {1}".format(
-                        state.key.fingerprints[0], offered[0]
-                    ),
+                    "the repository's signing key changed from {0} to {1}".format(state.key.fingerprints[0], others[0]),
                     "when that was announced, remove {0} or give the new key in kube_packages_key".format(path),
                 )
             ]
-    if state.key.ends and (not state.offered_key or state.offered_key_ends):
+    proven = bool(state.offered_key) and key_state(state.offered_key, 0).verified
+    if state.key.ends and (not state.offered_key or state.offered_key_ends or not proven):
         day = time.strftime("%Y-%m-%d", time.gmtime(state.key.expires))
         over = state.key.ends == "over"
         installing = over and bool(state.repository)
@@ -217,13 +239,22 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
                     path,
                     "expired" if over else "expires",
                     day,
-                    "the repository has no newer one" if state.offered_key else state.key_error or "no newer one came",
+                    _no_newer_one(state),
                 ),
                 _KEY_FIX,
                 "error" if installing else "warning",
             )
         ]
     return []
+
+
+def _no_newer_one(state: KubePackagesState) -> str:
+    """Why a key that ends is not replaced by what the repository offers."""
+    if not state.offered_key:
+        return state.key_error or "no newer one came"
+    if state.offered_key_ends:
+        return "the repository has no newer one"
+    return "the later end that the repository tells can't be verified"
 
 
 _KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION)
@@ -282,8 +313,9 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
         return []
     if old is None:
         reason = "not there"
-    elif not options.key and set(old.fingerprints) & set(new.fingerprints):
-        if not old.ends or (new.expires and new.expires <= old.expires):
+    elif not options.key and set(new.fingerprints) <= set(old.fingerprints):
+        # Anybody can write a later end into a file; only the key itself can sign it.
+        if not old.ends or not new.verified or (new.expires and new.expires <= old.expires):
             return []
         reason = "{0} {1}".format("expired" if old.ends == "over" else "expires", day(old.expires))
     elif not old.fingerprints:

@@ -21,22 +21,38 @@ from ..core.options import ADDRESS, var
 from ..core.redact import redact
 from ..core.releases import DEFAULT_KUBERNETES
 from .manager import Package
-from .signing_key import KeyState, public_keys
+from .openpgp import public_keys
+from .signing_key import KeyState
 from .sources import CRI_TOOLS, DEFAULT_URL, KUBE, NAMES, URL_OPTION, ConflictingSource, check_url
 
 COMPONENT = "kube_packages"
 VERSION_OPTION = "cluster_kubernetes_version"
+FINGERPRINT_OPTION = "kube_packages_key_fingerprint"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+# The key of pkgs.k8s.io (isv:kubernetes), the same for every minor.
+DEFAULT_FINGERPRINT = "DE15B14486CD377B9E876E1A234654DA9A296436"
 
 
 @dataclass(frozen=True)
 class KubePackagesOptions:
-    """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty."""
+    """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty.
+
+    ``key_fingerprint`` is the fingerprint that the key must have, empty for that of the default repository, and for any
+    key of another one.
+    """
 
     version: str = field(default=DEFAULT_KUBERNETES, metadata=var(VERSION_OPTION))
     url: str = field(default=DEFAULT_URL, metadata={**var(URL_OPTION), **ADDRESS})
     hold: bool = True
     key: str = ""
+    key_fingerprint: str = ""
+
+    @property
+    def pin(self) -> str:
+        """The only fingerprint that the signing key may have (40 hex digits, upper case); empty for any."""
+        given = re.sub(r"\s|^0[xX]", "", self.key_fingerprint).upper()
+        known = not self.key and self.url.rstrip("/") == DEFAULT_URL
+        return given or (DEFAULT_FINGERPRINT if known else "")
 
     @property
     def request(self) -> versions.Request:
@@ -47,9 +63,29 @@ class KubePackagesOptions:
         """Raise :class:`OptionError` for a value that can't be used."""
         versions.parse_request(self.version, VERSION_OPTION)
         check_url(self.url)
-        if self.key and not public_keys(self.key):
+        keys = [key.fingerprint for key in public_keys(self.key)]
+        if self.key and not keys:
             raise OptionError(
                 "kube_packages_key", "holds no OpenPGP public key in ASCII armour", "give the text of Release.key"
+            )
+        if self.key_fingerprint and not re.match(r"[0-9A-F]{40}\Z", self.pin):
+            raise OptionError(
+                FINGERPRINT_OPTION,
+                "is {0!r}, not a fingerprint".format(self.key_fingerprint),
+                "give the 40 hex digits that gpg --show-keys prints",
+            )
+        if self.pin and set(keys) - {self.pin}:
+            raise OptionError(
+                FINGERPRINT_OPTION,
+                "is {0}, but kube_packages_key holds {1}".format(self.pin, min(set(keys) - {self.pin})),
+                "give one of the two, or the fingerprint of that key",
+            )
+        if not self.url.lower().startswith("https://") and not self.key and not self.key_fingerprint:
+            # Whoever is on the way could send packages and a key of their own.
+            raise OptionError(
+                URL_OPTION,
+                "is not https, and nothing tells which signing key is the right one",
+                "give an https address, or kube_packages_key or {0}".format(FINGERPRINT_OPTION),
             )
 
 

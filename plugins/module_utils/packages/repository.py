@@ -24,14 +24,16 @@ import urllib.request
 import xml.etree.ElementTree
 import zlib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from ..core import untrusted
+from ..core.deadline import DeadlineExceeded, within
 from ..core.errors import KubesteadError
 from ..core.system import System
 
-# Seconds for one answer.
+# Seconds without a byte, and for one answer altogether.
 TIMEOUT = 10.0
+DEADLINE = 60.0
 _LARGEST = 64 * 1024 * 1024
 _LARGEST_UNPACKED = 4 * _LARGEST
 
@@ -63,20 +65,39 @@ class AvailablePackage:
     depends: str = ""
 
 
-def fetcher(proxies: Optional[Mapping[str, str]] = None) -> Fetch:
-    """A way to fetch pages through the environment's proxies, or these (``{"https": "http://proxy:3128"}``)."""
+class HttpsStays(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but none from https to anything else: what came from there could come from anybody."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """The request to follow with. Raises URLError."""
+        if req.type == "https" and urllib.parse.urlsplit(newurl).scheme.lower() != "https":
+            raise urllib.error.URLError("it redirects from https to an address without TLS")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def fetcher(proxies: Optional[Mapping[str, str]] = None, deadline: float = DEADLINE) -> Fetch:
+    """A way to fetch pages through the environment's proxies, or these (``{"https": "http://proxy:3128"}``).
+
+    ``deadline`` (seconds) is how long a page may take however it comes; one larger than 64 MiB is an error.
+    """
     settings = urllib.request.getproxies()
     for scheme, address in (proxies or {}).items():
         settings.setdefault(scheme, address)
     # One for all pages: to read the certificates that a machine trusts takes longer than to fetch one.
     trust = urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust, HttpsStays)
+
+    def read(address: str, method: str) -> Response:
+        request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
+        with opener.open(request, timeout=TIMEOUT) as answer:
+            body = answer.read(_LARGEST + 1)
+        if len(body) > _LARGEST:
+            return Response(0, error="it is larger than {0} MiB".format(_LARGEST >> 20))
+        return Response(answer.status, body)
 
     def fetch(address: str, method: str = "GET") -> Response:
         try:
-            request = urllib.request.Request(address, method=method, headers={"User-Agent": "kubestead.cluster"})
-            with opener.open(request, timeout=TIMEOUT) as answer:
-                return Response(answer.status, answer.read(_LARGEST))
+            return within(deadline, lambda: read(address, method))
         except urllib.error.HTTPError as err:
             err.close()
             return Response(err.code, error="{0} {1}".format(err.code, err.reason).strip())
@@ -91,6 +112,8 @@ def fetcher(proxies: Optional[Mapping[str, str]] = None) -> Fetch:
 def _why(reason: object) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return "its certificate is not trusted ({0})".format(reason.verify_message)
+    if isinstance(reason, DeadlineExceeded):
+        return str(reason)
     if isinstance(reason, socket.timeout):
         return "no answer within {0:.0f} seconds".format(TIMEOUT)
     if isinstance(reason, socket.gaierror):
@@ -157,6 +180,8 @@ def parse_packages(text: str, architecture: str, names: Sequence[str]) -> List[A
 
 _REPO = "{http://linux.duke.edu/metadata/repo}"
 _COMMON = "{http://linux.duke.edu/metadata/common}"
+# A path of names without a dot first: no address, no other folder, nothing that is encoded.
+_BELOW = re.compile(r"(?:[\w+~-][\w.+~-]*/)*[\w+~-][\w.+~-]*\Z", re.ASCII)
 _RPM = "{http://linux.duke.edu/metadata/rpm}"
 
 
@@ -188,13 +213,13 @@ def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str])
     if not response.ok:
         raise Unreachable(base, response)
     href = primary_href(_xml(address, response.body))
-    try:
-        address = urllib.parse.urljoin(base, href)
-    except ValueError:
-        address = ""
-    if not re.match("https?://", address):
-        # A mirror must not have files of this host read.
-        raise KubesteadError("repodata/repomd.xml names the metadata {0!r}; the repository is damaged".format(href))
+    if not _BELOW.match(href):
+        # A mirror must have neither files of this host read nor other hosts asked.
+        raise KubesteadError(
+            "repodata/repomd.xml names the metadata {0!r}, which is not below the repository; the repository is "
+            "damaged".format(untrusted.text(href, 100))
+        )
+    address = base + href
     response = fetch(address, "GET")
     if not response.ok:
         raise Unreachable(base, response)

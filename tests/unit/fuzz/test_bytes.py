@@ -24,6 +24,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     prepare,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
+    openpgp,
     repository,
     signing_key,
 )
@@ -135,7 +136,7 @@ def test_certificates(der: bytes) -> None:
 
 
 def _key_bytes(name: str) -> bytes:
-    (block,) = signing_key._blocks(fixture(name))
+    (block,) = openpgp._blocks(fixture(name))
     return block
 
 
@@ -146,17 +147,17 @@ def _key_bytes(name: str) -> bytes:
     )
 )
 def test_signing_keys(data: bytes) -> None:
-    text = "\n".join([signing_key.BEGIN, "", base64.b64encode(data).decode(), signing_key.END])
+    text = "\n".join([openpgp.BEGIN, "", base64.b64encode(data).decode(), openpgp.END])
     check(lambda armoured: signing_key.describe_key(signing_key.key_state(armoured, 1e9)), text, False)
 
 
 def test_a_life_of_more_than_four_bytes_is_no_time_beyond_the_calendar() -> None:
-    subpacket = bytes([1 + 9, signing_key._SUBPACKET_KEY_EXPIRES]) + b"\xff" * 9
+    subpacket = bytes([1 + 9, openpgp._SUBPACKET_KEY_EXPIRES]) + b"\xff" * 9
     signature = b"\x04\x13\x01\x02" + len(subpacket).to_bytes(2, "big") + subpacket + b"\x00\x00"
     key = b"\x04" + b"\x00" * 20
-    data = b"\x98" + bytes([len(key)]) + key + b"\x88" + bytes([len(signature)]) + signature
-    text = "\n".join([signing_key.BEGIN, "", base64.b64encode(data).decode(), signing_key.END])
-    (found,) = signing_key.public_keys(text)
+    data = b"\x98" + bytes([len(key)]) + key + b"\xb4\x01x" + b"\x88" + bytes([len(signature)]) + signature
+    text = "\n".join([openpgp.BEGIN, "", base64.b64encode(data).decode(), openpgp.END])
+    (found,) = openpgp.public_keys(text)
     assert found.expires is not None and signing_key.day(found.expires)
 
 

@@ -21,8 +21,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import s
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_state,
     manager,
+    openpgp,
     repository,
-    signing_key,
     sources,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.transaction import cause
@@ -36,7 +36,7 @@ _BASE, _URL = sources.DEFAULT_URL, sources.DEFAULT_URL + "/v1.36/deb/"
 READERS: dict[str, Callable[[str], Any]] = {
     "certificates": x509.ca_cert_hashes,
     "node certificate": x509.certificate_node_name,
-    "keys": signing_key.public_keys,
+    "keys": openpgp.public_keys,
     "Packages": lambda text: repository.parse_packages(text, "amd64", ["kubelet"]),
     "dpkg": manager.parse_dpkg,
     "rpm": manager.parse_rpm,
@@ -103,7 +103,7 @@ _UNITS += [
     "[ERROR a]: b\n",
 ]
 _UNITS += ["-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
-_UNITS += [f"{signing_key.BEGIN}\n", f"{signing_key.BEGIN}\n\nmQ==\n{signing_key.END}\n", "[certs] x\n", "token:"]
+_UNITS += [f"{openpgp.BEGIN}\n", f"{openpgp.BEGIN}\n\nmQ==\n{openpgp.END}\n", "[certs] x\n", "token:"]
 _UNITS += ["server: ", "  server: https://a\n", " certificate-authority-data: AAAA\n", "client-certificate: a\n"]
 _UNITS += ["kubeadm join ", "kubeadm join a:1\n", "abcdef.0123456789abcdef ", "0" * 64 + " ", "pass=x,", "a b swap\n"]
 _UNITS += ["Package: a{}\nVersion: 1\n\n", "URIs: https://a/{}\nSuites: /\n\n", "[a{}]\nbaseurl = x\n\n"]

@@ -40,6 +40,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import s
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_observe,
     manager,
+    openpgp,
     repository,
     signing_key,
     sources,
@@ -241,7 +242,7 @@ KNOWN = {
     "endpoint": ["a:²", f"a:{_NINES}", "[", "]", "[:1", ":", "a:"],
     "duration": ["²", _NINES, f"{_NINES}d", "999999999d"],
     "join command": [f"kubeadm join a:{port} --token abcdef.0123456789abcdef" for port in ("²", _NINES)],
-    "signing key": [f"{signing_key.BEGIN}\n\n²é\n{signing_key.END}\n"],
+    "signing key": [f"{openpgp.BEGIN}\n\n²é\n{openpgp.END}\n"],
     "kubeconfigs": ["x:x:²:1::/h:/s", f"x:x:{_NINES}:1::/h:/s"],
     "kubeadm": ["ActiveState=active\nActiveEnterTimestampMonotonic=²\n", "client-certificate: a\x00b\n"],
     "cluster configuration": ["{" * 1000, '{"a":' * 300 + "1" + "}" * 300, '"\n: x', 'a: "\ud800'],

@@ -246,9 +246,9 @@ def test_a_list_keeps_its_order(tmp_path: Path) -> None:
         ("nowhere", "which is not there; give a file or folder"),
         ("empty", "a folder without manifests; put"),
         ([], "holds no Kubernetes object"),
-        ([7], "has 7, neither a path nor an object"),
+        ([7], "manifests[0] is neither a path nor an object (int)"),
         ("blank.yaml", "holds no Kubernetes object"),
-        ("binary.yaml", "which is no text"),
+        ("binary.yaml", "which is not UTF-8 text"),
     ],
 )
 def test_what_is_no_manifest_is_told(tmp_path: Path, wanted: object, text: str) -> None:

@@ -57,18 +57,14 @@ class FakeApi:
         machine.answer("kubectl", self._answer)
 
     def _answer(self, argv: Sequence[str], stdin: str | None) -> Result:
-        verb = argv[4]
+        if "delete" in argv:
+            for name in argv[argv.index("--wait=false") + 1 :]:
+                self.secrets.pop(name, None)
+            return Result(0)
+        if "create" in argv:
+            return self._create(json.loads(stdin or "")["items"])
         path = argv[argv.index("--raw") + 1]
         name = path.rpartition("/")[2]
-        if verb == "create":
-            body = json.loads(stdin or "")
-            if body["metadata"]["name"] in self.secrets:
-                return Result(1, "", 'Error from server (AlreadyExists): secrets "x" already exists')
-            data = {key: base64.b64encode(value.encode()).decode() for key, value in body.pop("stringData").items()}
-            self.secrets[body["metadata"]["name"]] = dict(body, data=data)
-            return Result(0, json.dumps(body))
-        if verb == "delete":
-            return Result(0, "{}") if self.secrets.pop(name, None) else NOT_FOUND
         if path == cluster_info.PATH:
             self._signs_after -= 1 if self.secrets else 0
             if self._signs_after < 0:
@@ -81,6 +77,22 @@ class FakeApi:
             text = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.35.0\n"
             return Result(0, json.dumps({"data": {"ClusterConfiguration": text}}))
         return Result(0, json.dumps(self.secrets[name])) if name in self.secrets else NOT_FOUND
+
+    def _create(self, bodies: list[dict[str, Any]]) -> Result:
+        printed, refused = [], []
+        for body in bodies:
+            name = body["metadata"]["name"]
+            if name in self.secrets:
+                refused.append(f'Error from server (AlreadyExists): secrets "{name}" already exists')
+                continue
+            data = {key: base64.b64encode(value.encode()).decode() for key, value in body.pop("stringData").items()}
+            self.secrets[name] = dict(body, data=data)
+            printed.append(f"secret/{name}")
+        return Result(1 if refused else 0, "\n".join(printed), "\n".join(refused))
+
+
+def create(*bearers: str) -> Step:
+    return Step("join", "create", "bootstrap token", "", data={"bearers": list(bearers or [""])})
 
 
 def manager(machine: Machine, options: TokenOptions | None = None, sign_timeout: float = 60.0) -> TokenManager:
@@ -213,7 +225,7 @@ def test_no_api(machine: Machine) -> None:
 def test_one_is_minted_where_there_is_none() -> None:
     steps = plan_present(state(), TokenOptions(nodes=["w1", "w2"]), NOW)
     assert [step.summary() for step in steps] == [
-        "create bootstrap token (w1, w2 to join, none to reuse, good for 15 min)"
+        "create bootstrap tokens (w1, w2 to join, none to reuse, good for 15 min)"
     ]
 
 
@@ -221,14 +233,13 @@ def test_one_is_minted_where_there_is_none() -> None:
     "there, options",
     [
         (token(), TokenOptions(nodes=["w1"])),
-        (token(nodes=["w1", "w2"]), TokenOptions(nodes=["w2", "w3"])),
         (token(nodes=[]), TokenOptions()),
         (token(expires=_at(seconds=450)), TokenOptions(nodes=["w1"])),
         (token(expires=""), TokenOptions(nodes=["w1"])),
     ],
 )
 def test_tokens_that_are_reused(there: Token, options: TokenOptions) -> None:
-    assert reusable(state(there), options, NOW) == there
+    assert list(reusable(state(there), options, NOW).values()) == [there]
     assert plan_present(state(there), options, NOW) == []
 
 
@@ -241,6 +252,7 @@ def test_tokens_that_are_reused(there: Token, options: TokenOptions) -> None:
         token(expires="never"),
         token(nodes=["w9"]),
         token(nodes=[]),
+        token(nodes=["w1", "w2"]),
         token(usages=["authentication"]),
         token(groups=["system:bootstrappers:other"]),
         token(whole=False),
@@ -248,12 +260,12 @@ def test_tokens_that_are_reused(there: Token, options: TokenOptions) -> None:
 )
 def test_tokens_that_are_not_reused(there: Token) -> None:
     options = TokenOptions(nodes=["w1"])
-    assert reusable(state(there), options, NOW) is None
+    assert reusable(state(there), options, NOW) == {}
     assert plan_present(state(there), options, NOW)[-1].action == "create"
 
 
 def test_an_unsigned_token_is_not_reused() -> None:
-    assert reusable(replace(state(token()), signed=[]), TokenOptions(nodes=["w1"]), NOW) is None
+    assert reusable(replace(state(token()), signed=[]), TokenOptions(nodes=["w1"]), NOW) == {}
 
 
 def test_reuse_can_be_turned_off() -> None:
@@ -272,8 +284,7 @@ def test_the_longest_life_is_taken_and_the_rest_of_the_same_work_removed() -> No
     )
     there = state(token(), short, other_run, old, foreign)
     options = TokenOptions(nodes=["w1"])
-    kept = reusable(there, options, NOW)
-    assert kept is not None and kept.token_id == "aaaaaa"
+    assert {name: one.token_id for name, one in reusable(there, options, NOW).items()} == {"w1": "aaaaaa"}
     assert [step.target for step in plan_present(there, options, NOW)] == [
         "bootstrap token bbbbbb",
         "bootstrap token dddddd",
@@ -304,6 +315,63 @@ def test_deletion_is_by_id_and_happens_once() -> None:
     assert plan_absent(state(), "", True, NOW) == []
 
 
+def test_the_tokens_of_nodes_are_deleted_whatever_is_known_of_them() -> None:
+    left = token(token_id="bbbbbb", nodes=["w2"])
+    there = state(
+        token(), left, token(token_id="cccccc", nodes=["w3"]), token(token_id="dddddd", description="x", nodes=["w1"])
+    )
+    steps = plan_absent(there, "", False, NOW, ["w1", "w2"])
+    assert [step.target for step in steps] == ["bootstrap token aaaaaa", "bootstrap token bbbbbb"]
+    assert plan_absent(state(token(nodes=[])), "", False, NOW, ["w1"]) == []
+
+
+def test_each_node_gets_a_token_of_its_own() -> None:
+    options = TokenOptions(nodes=["w1", "w2", "w3"])
+    (step,) = plan_present(state(token(nodes=["w2"])), options, NOW)
+    assert step.data == {"bearers": ["w1", "w3"]}
+
+
+def test_tokens_of_nodes_that_have_joined_go_before_the_certificates_come(machine: Machine) -> None:
+    api = FakeApi(machine)
+    workers = manager(machine, TokenOptions(nodes=["w1", "w2"], wait=False))
+    workers.apply_all(plan_present(state(), workers.options, NOW))
+    there = state(*map(read_token, api.secrets.values()))
+    options = TokenOptions(nodes=["cp2"], finished=["w1", "w2"], control_plane=True, wait=False)
+    steps = plan_present(there, options, NOW)
+    assert [step.action for step in steps] == ["delete", "delete", "create", "upload"]
+    machine.answer("kubeadm version -o short", "v1.35.0\n")
+    left: list[list[str]] = []
+
+    def upload(_argv: Sequence[str], _stdin: str | None) -> Result:
+        left.append([name for secret in api.secrets.values() for name in read_token(secret).nodes])
+        return Result(1, "", "no")
+
+    machine.answer("kubeadm init phase upload-certs", upload)
+    (machine.folder / "run").mkdir(exist_ok=True)
+    work = manager(machine, options)
+    with pytest.raises(KubesteadError, match="upload-certs failed"):
+        work.apply_all(steps)
+    assert left == [["cp2"]]
+    work.discard()
+    assert api.secrets == {}
+
+
+def test_tokens_that_may_have_been_created_are_discarded(machine: Machine) -> None:
+    api = FakeApi(machine)
+
+    def interrupted(argv: Sequence[str], stdin: str | None) -> Result:
+        done = api._answer(argv, stdin)
+        return Result(124, "", "timed out") if "create" in argv else done
+
+    machine.answer("kubectl", interrupted)
+    work = manager(machine, TokenOptions(nodes=["w1", "w2"]))
+    with pytest.raises(KubesteadError):
+        work.apply_all([create("w1", "w2")])
+    assert len(api.secrets) == 2
+    work.discard()
+    assert api.secrets == {}
+
+
 def test_a_foreign_token_is_deleted_when_it_is_named_and_never_otherwise() -> None:
     foreign = token(description="x", expires=_at(hours=-1))
     assert [step.action for step in plan_absent(state(foreign), "aaaaaa", False, NOW)] == ["delete"]
@@ -325,36 +393,38 @@ def test_a_token_is_minted_through_standard_input_and_waited_for(machine: Machin
     api = FakeApi(machine, signs_after=3)
     options = TokenOptions(nodes=["w2", "w1"])
     work = manager(machine, options)
-    for step in plan_present(state(), options, NOW):
-        work.apply(step)
-    assert re.match(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", work.token)
-    assert work.expires == "2026-11-23T12:15:00Z"
-    token_id, secret = work.token.split(".")
-    made = read_token(api.secrets[f"bootstrap-token-{token_id}"])
-    assert made == Token(token_id, work.expires, DESCRIPTION, ["w1", "w2"], ["signing", "authentication"], GROUPS)
-    assert made.ours
-    assert not [argv for argv in machine.ran if secret in " ".join(argv)]
-    assert [text for text in machine.inputs if text and secret in text]
-    command = work.command(state())
-    assert command is not None
-    assert (command.token, command.endpoint, command.ca_cert_hashes) == (work.token, "10.0.0.1:6443", [CA])
-    assert secret not in repr(command)
+    work.apply_all(plan_present(state(), options, NOW))
+    assert sorted(work.tokens) == ["w1", "w2"]
+    assert len([argv for argv in machine.ran if "create" in argv]) == 1
+    commands = work.commands(state())
+    for name, (text, expires) in work.tokens.items():
+        assert re.match(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", text)
+        assert expires == "2026-11-23T12:15:00Z"
+        token_id, secret = text.split(".")
+        made = read_token(api.secrets[f"bootstrap-token-{token_id}"])
+        assert made == Token(token_id, expires, DESCRIPTION, [name], ["signing", "authentication"], GROUPS)
+        assert made.ours
+        assert not [argv for argv in machine.ran if secret in " ".join(argv)]
+        assert [given for given in machine.inputs if given and secret in given]
+        command = commands[name]
+        assert (command.token, command.endpoint, command.ca_cert_hashes) == (text, "10.0.0.1:6443", [CA])
+        assert secret not in repr(command)
+    assert len({text for text, _expires in work.tokens.values()}) == 2
 
 
 def test_two_tokens_differ(machine: Machine) -> None:
     FakeApi(machine)
     first, second = manager(machine), manager(machine)
-    step = Step("join", "create", "bootstrap token", "")
-    first.apply(step)
-    second.apply(step)
-    assert first.token.split(".")[0] != second.token.split(".")[0]
-    assert first.token.split(".")[1] != second.token.split(".")[1]
+    first.apply_all([create()])
+    second.apply_all([create()])
+    assert first.tokens[""][0].split(".")[0] != second.tokens[""][0].split(".")[0]
+    assert first.tokens[""][0].split(".")[1] != second.tokens[""][0].split(".")[1]
 
 
 def test_a_token_that_nobody_signs_is_deleted_again(machine: Machine) -> None:
     api = FakeApi(machine, signs_after=10**6)
     with pytest.raises(KubesteadError, match="was not signed into cluster-info within 5 seconds; look at") as caught:
-        manager(machine, sign_timeout=5.0).apply(Step("join", "create", "bootstrap token", ""))
+        manager(machine, sign_timeout=5.0).apply_all([create("w1", "w2")])
     assert api.secrets == {}
     assert not re.search(r"[a-z0-9]{6}\.[a-z0-9]{16}", caught.value.message)
 
@@ -363,21 +433,22 @@ def test_an_id_that_exists_is_not_overwritten(machine: Machine, monkeypatch: pyt
     api = FakeApi(machine)
     ids = iter(["aaaaaa", "s" * 16, "aaaaaa", "t" * 16, "bbbbbb", "u" * 16])
     monkeypatch.setattr(bootstrap_token, "_random", lambda _length: next(ids))
-    manager(machine).apply(Step("join", "create", "bootstrap token", ""))
+    manager(machine).apply_all([create()])
     work = manager(machine)
-    work.apply(Step("join", "create", "bootstrap token", ""))
-    assert work.token == "bbbbbb." + "u" * 16
+    work.apply_all([create()])
+    assert work.tokens[""][0] == "bbbbbb." + "u" * 16
     assert base64.b64decode(api.secrets["bootstrap-token-aaaaaa"]["data"]["token-secret"]).decode() == "s" * 16
 
 
 def test_a_refusal_of_the_api_has_no_secret(machine: Machine) -> None:
     def refuse(argv: Sequence[str], stdin: str | None) -> Result:
-        secret = json.loads(stdin or "{}")["stringData"]["token-secret"]
+        (item,) = json.loads(stdin or "{}")["items"]
+        secret = item["stringData"]["token-secret"]
         return Result(1, "", f"Error from server (Forbidden): secrets is forbidden: {secret}")
 
     machine.answer("kubectl", refuse)
     with pytest.raises(KubesteadError, match="is forbidden: <hidden>"):
-        manager(machine).apply(Step("join", "create", "bootstrap token", ""))
+        manager(machine).apply_all([create()])
 
 
 def test_reuse_reads_the_secret_and_says_when_it_has_gone(machine: Machine) -> None:
@@ -387,20 +458,18 @@ def test_reuse_reads_the_secret_and_says_when_it_has_gone(machine: Machine) -> N
         "data": {"token-secret": base64.b64encode(b"0123456789abcdef").decode()},
     }
     work = manager(machine, options)
-    work.reuse(token())
-    assert work.token == "aaaaaa.0123456789abcdef"
+    work.reuse({"w1": token()})
+    assert work.tokens == {"w1": ("aaaaaa.0123456789abcdef", token().expires)}
     with pytest.raises(KubesteadError, match="token bbbbbb has just been deleted; run again"):
-        work.reuse(token(token_id="bbbbbb"))
+        work.reuse({"w1": token(token_id="bbbbbb")})
 
 
 def test_deletion_of_what_has_gone_meanwhile_is_no_failure(machine: Machine) -> None:
     FakeApi(machine)
-    for step in plan_absent(state(token()), "aaaaaa", False, NOW):
-        manager(machine).apply(step)
+    manager(machine).apply_all(plan_absent(state(token()), "aaaaaa", False, NOW))
     machine.answer("kubectl", Result(1, "", "Error from server (Forbidden): no"))
     with pytest.raises(KubesteadError, match="kubectl delete secret bootstrap-token-aaaaaa failed: .*Forbidden"):
-        for step in plan_absent(state(token()), "aaaaaa", False, NOW):
-            manager(machine).apply(step)
+        manager(machine).apply_all(plan_absent(state(token()), "aaaaaa", False, NOW))
 
 
 def test_deleting_removes_the_certificates_and_the_token_that_owns_them(machine: Machine) -> None:
@@ -408,8 +477,7 @@ def test_deleting_removes_the_certificates_and_the_token_that_owns_them(machine:
     api.secrets = {"kubeadm-certs": {}, "bootstrap-token-pl7mui": {}, "bootstrap-token-aaaaaa": {}}
     api.secrets = {name: {"data": {}, "metadata": {"name": name}} for name in api.secrets}
     there = replace(state(), certificates=True, certificates_owner="bootstrap-token-pl7mui")
-    for step in plan_absent(there, "", True, NOW):
-        manager(machine).apply(step)
+    manager(machine).apply_all(plan_absent(there, "", True, NOW))
     assert list(api.secrets) == ["bootstrap-token-aaaaaa"]
 
 
@@ -427,7 +495,7 @@ def test_certificates_pass_in_a_file_that_only_root_reads(machine: Machine, tmp_
 
     machine.answer("kubeadm init phase upload-certs", upload)
     work = manager(machine, TokenOptions(control_plane=True))
-    work.apply(Step("join", "upload", "control plane certificates", ""))
+    work.apply_all([Step("join", "upload", "control plane certificates", "")])
     first, second = seen["text"].split("\n---\n")
     assert re.match(r"^[0-9a-f]{64}$", work.certificate_key)
     assert json.loads(first)["certificateKey"] == work.certificate_key
@@ -451,7 +519,7 @@ def test_a_failed_upload_hides_the_key_and_leaves_no_file(machine: Machine, tmp_
     )
     work = manager(machine, TokenOptions(control_plane=True))
     with pytest.raises(KubesteadError, match="upload-certs failed: error: bad key <hidden>") as caught:
-        work.apply(Step("join", "upload", "control plane certificates", ""))
+        work.apply_all([Step("join", "upload", "control plane certificates", "")])
     assert work.certificate_key not in json.dumps(caught.value.details)
     assert list((tmp_path / "run").iterdir()) == []
 
@@ -463,9 +531,9 @@ def test_no_secret_in_steps() -> None:
 
 
 def test_the_secret_is_one_that_the_api_takes() -> None:
-    secret = token_secret("aaaaaa", "s" * 16, TokenOptions(ttl=600, nodes=["w2", "w1"]), NOW)
+    secret = token_secret("aaaaaa", "s" * 16, "w1", TokenOptions(ttl=600, nodes=["w2", "w1"]), NOW)
     assert secret["metadata"]["name"] == "bootstrap-token-aaaaaa"
     assert secret["type"] == "bootstrap.kubernetes.io/token"
     assert secret["stringData"]["expiration"] == "2026-11-23T12:10:00Z"
     assert secret["stringData"]["usage-bootstrap-signing"] == "true"
-    assert secret["metadata"]["annotations"] == {"kubestead.cluster/nodes": "w1,w2"}
+    assert secret["metadata"]["annotations"] == {"kubestead.cluster/nodes": "w1"}

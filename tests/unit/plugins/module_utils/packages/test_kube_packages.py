@@ -23,11 +23,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_observe,
     kube_plan,
+    openpgp,
     repository,
     sources,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_state as kube_packages
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages import signing_key as openpgp
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import (
     KubePackagesOptions,
     KubePackagesState,
@@ -43,6 +43,7 @@ OTHER_FINGERPRINT = "686CF238594440A68C1CBCAD459517D1F2D3EB25"
 ENDS = 1798545600  # 2026-12-29, as gpg prints it
 ENDS_RENEWED = 1867060800  # 2029-03-01
 DAY = 86400
+MIRROR = "https://mirror.example.org/kubernetes"
 NOW = ENDS - 36 * DAY
 DISTRIBUTION_LIST = "/var/lib/apt/lists/mirror.example.org_debian_dists_bookworm_main_binary-amd64_Packages"
 
@@ -88,8 +89,13 @@ def rpm_web() -> Web:
     )
 
 
-def options(version: str = "1.36", hold: bool = True, key: str = "", url: str = BASE) -> KubePackagesOptions:
-    return KubePackagesOptions(version, url, hold, key)
+def options(
+    version: str = "1.36", hold: bool = True, key: str = "", url: str = BASE, fingerprint: str | None = None
+) -> KubePackagesOptions:
+    if fingerprint is None:
+        # The fixtures are signed with a key of their own in the name of pkgs.k8s.io.
+        fingerprint = FINGERPRINT if url == BASE and not key else ""
+    return KubePackagesOptions(version, url, hold, key, fingerprint)
 
 
 def observe(
@@ -173,6 +179,16 @@ def test_addresses() -> None:
         (options(version="latest"), "cluster_kubernetes_version is 'latest', not a Kubernetes version"),
         (options(url="ftp://x"), "cluster_packages_url is 'ftp://x', not an http(s) address"),
         (options(url="https://a b"), "cluster_packages_url is 'https://a b', not an http(s) address"),
+        (
+            options(url="http://mirror.example.org/k8s"),
+            "cluster_packages_url is not https, and nothing tells which signing key is the right one",
+        ),
+        (options(url="HTTP://pkgs.k8s.io/core:/stable:"), "cluster_packages_url is"),
+        (options(fingerprint="F92BC115"), "kube_packages_key_fingerprint is 'F92BC115', not a fingerprint"),
+        (
+            options(key=OTHER, fingerprint=FINGERPRINT),
+            f"kube_packages_key_fingerprint is {FINGERPRINT}, but kube_packages_key holds {OTHER_FINGERPRINT}",
+        ),
         (options(key="no key"), "kube_packages_key holds no OpenPGP public key in ASCII armour"),
     ],
 )
@@ -190,10 +206,10 @@ def test_options_that_cant_be_used(asked: KubePackagesOptions, expected: str) ->
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (KEY, [openpgp.PublicKey(FINGERPRINT, ENDS)]),
-        (RENEWED, [openpgp.PublicKey(FINGERPRINT, ENDS_RENEWED)]),
+        (KEY, [openpgp.PublicKey(FINGERPRINT, ENDS, True)]),
+        (RENEWED, [openpgp.PublicKey(FINGERPRINT, ENDS_RENEWED, True)]),
         (OTHER, [openpgp.PublicKey(OTHER_FINGERPRINT, None)]),
-        (KEY + OTHER, [openpgp.PublicKey(FINGERPRINT, ENDS), openpgp.PublicKey(OTHER_FINGERPRINT, None)]),
+        (KEY + OTHER, [openpgp.PublicKey(FINGERPRINT, ENDS, True), openpgp.PublicKey(OTHER_FINGERPRINT, None)]),
         ("<html>sign in</html>", []),
         (KEY.replace("mQENB", "AAAAA"), []),
         (KEY[:400], []),
@@ -493,13 +509,25 @@ def test_an_expired_key_stops_an_installation(bare: Machine) -> None:
     assert messages(state, options())[0].startswith("the repository's signing key is expired")
 
 
-def test_another_key_of_the_same_repository_is_refused(done: Machine) -> None:
-    state = observe(done, deb_web(key=OTHER), now=ENDS - DAY)
-    assert messages(state, options()) == [
+def mirror_web(key: str) -> Web:
+    """The repository at another address, with a signing key that nothing pins."""
+    return Web({address.replace(BASE, MIRROR): page for address, page in deb_web(key=key).pages.items()})
+
+
+@pytest.fixture
+def mirrored(done: Machine) -> Machine:
+    """The host that is done, with its packages from the mirror."""
+    done.put(sources.APT_SOURCE, sources.render_source("apt", MIRROR + "/v1.36/deb/", True))
+    return done
+
+
+def test_another_key_of_the_same_repository_is_refused(mirrored: Machine) -> None:
+    state = observe(mirrored, mirror_web(OTHER), options(url=MIRROR), now=ENDS - DAY)
+    assert messages(state, options(url=MIRROR)) == [
         f"the repository's signing key changed from {FINGERPRINT} to {OTHER_FINGERPRINT}; when that was announced, "
         "remove /etc/apt/keyrings/kubernetes.asc or give the new key in kube_packages_key"
     ]
-    (step,) = kube_plan.plan(state, options(key=OTHER))
+    (step,) = kube_plan.plan(state, options(key=OTHER, url=MIRROR))
     assert step.reason == "another key"
 
 
@@ -761,7 +789,7 @@ def test_packed_index_is_read_where_there_is_no_plain_one(
 def test_damaged_index(server: tuple[str, dict[str, bytes], list[str]], bare: Machine) -> None:
     base, pages, _requests = server
     pages["/v1.36/deb/Packages.gz"] = b"not gzip"
-    asked = options(url=base)
+    asked = options(url=base, fingerprint=FINGERPRINT)
     state = kube_observe.observe(bare, base, asked.request)
     (message,) = messages(state, asked)
     assert "Packages.gz can't be unpacked" in message
@@ -805,4 +833,8 @@ def test_defaults_of_role_and_options_agree() -> None:
     root = Path(__file__).resolve().parents[5]
     role = yaml.safe_load((root / "roles/kube_packages/defaults/main.yml").read_text())
     defaults = KubePackagesOptions()
-    assert role == {"kube_packages_hold": defaults.hold, "kube_packages_key": defaults.key}
+    assert role == {
+        "kube_packages_hold": defaults.hold,
+        "kube_packages_key": defaults.key,
+        "kube_packages_key_fingerprint": defaults.key_fingerprint,
+    }

@@ -58,6 +58,9 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
 )
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
+# What signed the packages of the recorded repository.
+SIGNER = "D74F5542990591D3743FFF20D4EEA38A7A3E2331"
+
 
 def lines(steps: list[Step], component: str) -> list[str]:
     return [step.summary() for step in steps if step.component == component]
@@ -317,10 +320,11 @@ def test_no_temporary_folder_is_made_on_a_host_for_a_kubeconfig() -> None:
 def test_the_kubeadm_to_come_is_the_one_the_repository_has() -> None:
     facts = recorded("newcomer")["kube_packages"]
     state = from_dict(KubePackagesState, facts)
-    assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.35.0"))["kubeadm"].startswith("1.35.0-")
-    assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.34.9")) == {}
+    asked = KubePackagesOptions(version="1.35.0", key_fingerprint=SIGNER)
+    assert kube_plan.planned_packages(state, asked)["kubeadm"].startswith("1.35.0-")
+    assert kube_plan.planned_packages(state, KubePackagesOptions(version="1.34.9", key_fingerprint=SIGNER)) == {}
     there = from_dict(KubePackagesState, recorded("worker")["kube_packages"])
-    assert kube_plan.planned_packages(there, KubePackagesOptions(version="1.35.0")) == {}
+    assert kube_plan.planned_packages(there, KubePackagesOptions(version="1.35.0", key_fingerprint=SIGNER)) == {}
     coming = kubeadm.assume_version(KubeadmState(installed_version="1.20.2", config_api="v1beta2"), "1.35.0")
     assert (coming.installed_version, coming.config_api) == ("1.35.0", "v1beta4")
     assert kubeadm.assume_version(coming, "") == coming
