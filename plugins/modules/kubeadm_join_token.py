@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_join_token
-short_description: Create and delete the tokens that nodes join a cluster with
+short_description: Create and delete bootstrap tokens for joining nodes
 version_added: 0.1.0
 description:
-  - Runs on a live control plane. Mints a bootstrap token that is good for minutes and returns the parsed join command,
-    or deletes it again.
-  - The token is written through the API from standard input, never as an argument of a process.
-  - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to other hosts
-    with the lookup P(kubestead.cluster.join_command#lookup). Failures, dry runs and deletions stay readable.
-  - Tokens that this collection created and that have expired are removed on the way.
+  - Runs on a live control plane. Creates a short-lived bootstrap token and returns the parts of the join command, or
+    deletes the token.
+  - The token is passed to the API through standard input, never as an argument of a process.
+  - A result with a token is never shown, at any verbosity; only the registered variable contains it. Pass it to
+    M(kubestead.cluster.kubeadm_join) on other hosts. The results of failures, check mode and deletions are shown.
+  - Expired tokens of this collection are deleted as well.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -23,64 +23,64 @@ author:
 options:
   state:
     description:
-      - V(present) makes a token ready, V(absent) deletes the one of O(token_id).
+      - V(present) creates or reuses a token, V(absent) deletes the token O(token_id).
     type: str
     choices: [present, absent]
     default: present
   ttl:
-    description: How long a new token is good for, between 1m and 24h, like V(15m), V(1h30m) or V(900) (seconds).
+    description: The lifetime of a new token, from 1m to 24h, for example V(15m), V(1h30m) or V(900) (seconds).
     type: str
     default: 15m
   reuse:
     description:
-      - Take a token that this collection created before, if it is good for at least half of O(ttl), has the same
-        O(usages) and O(groups), and was created for at least one of the same O(nodes) (or both name none).
+      - Use an existing token of this collection if it is valid for at least half of O(ttl), has the same O(usages) and
+        O(groups), and was created for at least one of the same O(nodes) (or both have no nodes).
     type: bool
     default: true
   nodes:
     description:
-      - Who will join with it, by name. It is kept with the token, so that what a run that was killed left behind is
-        taken up, or removed, by the next run for the same nodes, and a token in use by another run is left alone.
+      - The names of the hosts that join with the token. They are stored with the token. The next run for the same hosts
+        can then reuse or delete a token that a killed run left, and does not touch the token of another run.
     type: list
     elements: str
     default: []
   usages:
-    description: What the token may be used for. A join needs both.
+    description: The permitted uses of the token. A join requires both.
     type: list
     elements: str
     choices: [signing, authentication]
     default: [signing, authentication]
   groups:
-    description: The groups that the token's bearer belongs to.
+    description: The groups that the token authenticates as.
     type: list
     elements: str
     default: ["system:bootstrappers:kubeadm:default-node-token"]
   control_plane:
     description:
-      - With O(state=present), also upload the control plane's certificates, encrypted with a new key, for further
-        control planes to fetch. The cluster drops them after two hours.
-      - With O(state=absent), delete them.
+      - With O(state=present), also upload the control plane's certificates for further control planes, encrypted with a
+        new key. The cluster deletes them after two hours.
+      - With O(state=absent), delete the uploaded certificates.
     type: bool
     default: false
   token_id:
     description:
-      - With O(state=absent), the public first half of the token, RV(token_id) of an earlier result. Without it, only
-        expired tokens of this collection are removed.
+      - With O(state=absent), the public ID of the token, RV(token_id) of an earlier result. Without it, only expired
+        tokens of this collection are deleted.
     type: str
     default: ""
   kubeconfig:
-    description: The kubeconfig to use, one that may write Secrets in C(kube-system).
+    description: The path of a kubeconfig that may write Secrets in C(kube-system).
     type: path
     default: /etc/kubernetes/admin.conf
   wait:
     description:
-      - Wait until the cluster has signed C(cluster-info) with the token, which C(kubeadm join) checks with the CA's
-        hash. V(false) is for nodes that get RV(ca_certificate) and need no signature; a cluster that has just been made
-        takes some seconds to sign.
+      - Wait until the cluster has signed C(cluster-info) with the token, because C(kubeadm join) checks the signature
+        along with the CA hash. Use V(false) for nodes that get RV(ca_certificate) and do not need the signature. A new
+        cluster takes some seconds to sign.
     type: bool
     default: true
   timeout:
-    description: Seconds to wait for the cluster to sign C(cluster-info) with a new token. It mostly takes 0.1.
+    description: The time to wait for the cluster to sign C(cluster-info), in seconds. It usually takes 0.1 seconds.
     type: int
     default: 60
 seealso:
@@ -90,14 +90,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Mint a token on the control plane
+- name: Create a token on the control plane
   kubestead.cluster.kubeadm_join_token:
     ttl: 15m
   register: join_token
   delegate_to: cp1
   run_once: true
 
-- name: Mint a token for further control planes, and upload the certificates
+- name: Create a token for further control planes and upload the certificates
   kubestead.cluster.kubeadm_join_token:
     control_plane: true
   register: join_token
@@ -114,37 +114,37 @@ EXAMPLES = r"""
 
 RETURN = r"""
 endpoint:
-  description: Host and port of the API as the cluster tells its nodes; an IPv6 address is in brackets.
-  returned: when the cluster can be asked
+  description: The host and port of the API in the cluster's configuration. An IPv6 address is in brackets.
+  returned: when the cluster answers
   type: str
   sample: 192.168.1.10:6443
 token:
-  description: The token. A result that has one is never shown.
-  returned: with O(state=present), not in a dry run that would create one
+  description: The token. A result with a token is never shown.
+  returned: with O(state=present), except in check mode if the token would be created
   type: str
   sample: "******.****************"
 token_id:
-  description: The public first half of the token, which names it.
+  description: The public ID of the token.
   returned: when there is a token
   type: str
   sample: k3x9q0
 ca_cert_hashes:
-  description: The pins of the cluster's CA, V(sha256:) and 64 hexadecimal digits each.
-  returned: when the cluster can be asked
+  description: The hashes of the cluster's CA, each V(sha256:) and 64 hexadecimal digits.
+  returned: when the cluster answers
   type: list
   elements: str
   sample: ["sha256:66c9aa2a619dca5c6152038388e94445aa11a6d0231eccf1da58b8688db00119"]
 ca_certificate:
-  description: The certificate of the cluster's CA, PEM. It is public.
-  returned: when the cluster can be asked
+  description: The certificate of the cluster's CA (PEM). It is public.
+  returned: when the cluster answers
   type: str
   sample: |-
     -----BEGIN CERTIFICATE-----
     ...
     -----END CERTIFICATE-----
 certificate_key:
-  description: The key that the uploaded certificates are encrypted with. A result that has one is never shown.
-  returned: with O(control_plane=true) and O(state=present), not in a dry run
+  description: The key that the uploaded certificates are encrypted with. A result with a key is never shown.
+  returned: with O(control_plane=true) and O(state=present), except in check mode
   type: str
   sample: "****************************************************************"
 control_plane:
@@ -153,22 +153,25 @@ control_plane:
   type: bool
   sample: false
 expires:
-  description: When the token ends, ISO 8601 in UTC.
+  description: The expiration time of the token, in ISO 8601 and UTC.
   returned: when there is a token
   type: str
   sample: "2026-11-23T12:15:00Z"
 reused:
-  description: Whether the token was there already.
+  description: Whether an existing token was reused.
   returned: with O(state=present)
   type: bool
   sample: false
 steps:
-  description: What was (or would be) done, and why.
+  description: The steps that were taken, or would be taken in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
   sample:
-    - {component: join, action: create, target: bootstrap token, reason: "w1 to join, none to reuse, good for 15 min"}
+    - component: join
+      action: create
+      target: bootstrap token
+      reason: w1 joins, no token to reuse, valid for 15 min
 """
 
 from datetime import datetime, timezone
