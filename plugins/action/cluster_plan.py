@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
         operation = str(self._task.args.get("operation") or planners.DEFAULT)
         if operation not in planners.PLANNERS:
             known = ", ".join(planners.PLANNERS)
-            raise AnsibleActionFail(f"operation is {operation!r}, which is not an operation; give one of {known}")
+            raise AnsibleActionFail(f"operation is {operation!r}, which is not an operation; use one of {known}")
         return operation
 
     def _components(self) -> list[str]:
@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
         unknown = sorted(set(components) - set(registry.NAMES))
         if unknown:
             known = ", ".join(registry.NAMES)
-            raise AnsibleActionFail(f"components names {unknown[0]!r}, which is not a component; give some of {known}")
+            raise AnsibleActionFail(f"components has {unknown[0]!r}, which is not a component; use some of {known}")
         return components
 
     def _skipped(self) -> list[str]:

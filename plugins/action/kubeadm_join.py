@@ -29,7 +29,7 @@ class ActionModule(NodeAction):
         join = arguments.pop("join", None)
         if join is not None and not isinstance(join, Mapping):
             raise AnsibleActionFail(
-                "join is not a dictionary; give what kubeadm_join_token registered, or the lookup join_command"
+                "join is not a dictionary; use the registered result of kubeadm_join_token, or the lookup join_command"
             )
         for name in PARTS:
             # Whether the token is still good is asked of the cluster; the clock of the control machine may differ.

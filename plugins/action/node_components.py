@@ -58,8 +58,8 @@ class ActionModule(NodeAction):
         names = [given] if isinstance(given, str) else list(given or [])
         unknown = [str(name) for name in names if name not in CHOICES]
         if unknown or not names:
-            wrong = f"names {unknown[0]!r}" if unknown else "is empty"
-            raise AnsibleActionFail(f"components {wrong}; give some of {', '.join(CHOICES)} (nothing was changed)")
+            wrong = f"has {unknown[0]!r}" if unknown else "is empty"
+            raise AnsibleActionFail(f"components {wrong}; use some of {', '.join(CHOICES)} (nothing was changed)")
         return names
 
     def _prepare(

@@ -105,6 +105,6 @@ def _address(host: Mapping[str, Any], name: str) -> str:
 
 
 def _port(value: Any) -> int:
-    """The API server's port; what is no port is for the plan to report."""
+    """The API server's port. The plan reports an invalid port."""
     text = str(value or "")
     return int(text) if text.isdigit() else ports.API_PORT

@@ -116,7 +116,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         state = replace(state, missing_plugins=[])
     node = bridge.this_node(state, options)
     if node is None and module.check_mode and not options.members_only:
-        steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+        steps = [Step("cni", "configure", bridge.CONFLIST, "the host has not joined the cluster yet")]
     else:
         steps = bridge.plan(state, options)
     result = _edge.carry_out(module, steps, lambda step: bridge.apply(step, system))

@@ -103,7 +103,7 @@ steps:
     - component: control_plane
       action: write_kubeconfig
       target: /home/admin/.kube/config
-      reason: no kubeconfig yet
+      reason: the kubeconfig does not exist
 """
 
 import dataclasses

@@ -49,16 +49,16 @@ def checksum(options: CniOptions) -> str:
     if text and not re.match(r"^[0-9a-f]{64}\Z", text):
         raise OptionError(
             "cni_calico_checksum",
-            "is {0!r}, not a sha256".format(options.calico_checksum),
-            "give the 64 hex digits sha256sum prints",
+            "is {0!r}, not a SHA-256 checksum".format(options.calico_checksum),
+            "use the 64 hexadecimal digits that sha256sum prints",
         )
     if not text and not options.calico_manifest.strip():
         text = CALICO_CHECKSUMS.get(options.calico_version, "")
     if not text and is_url(source(options)):
         raise OptionError(
             "cni_calico_checksum",
-            "is empty, and {0} is only taken with a checksum".format(source(options)),
-            "give the sha256 of that file",
+            "is empty, but {0} requires a checksum".format(source(options)),
+            "set it to the SHA-256 checksum of that file",
         )
     return text
 
@@ -78,7 +78,7 @@ def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Op
         _prove(wanted, text.encode("utf-8"), path)
         return text
     if not where.lower().startswith(("https://", "http://")):
-        raise OptionError("cni_calico_manifest", "is {0!r}".format(where), "give a path, or an https URL")
+        raise OptionError("cni_calico_manifest", "is {0!r}".format(where), "use a path or an https URL")
     folder = _cache_folder() if cache is None else cache
     kept = _kept(folder, wanted)
     if kept is not None:
@@ -88,7 +88,7 @@ def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Op
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise OptionError("cni_calico_manifest", "({0}) is no text".format(where), "give a YAML manifest") from None
+        raise OptionError("cni_calico_manifest", "({0}) is not text".format(where), "use a YAML manifest") from None
     _keep(folder, wanted, data)
     return text
 
@@ -126,12 +126,12 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
         raise OptionError(
             "cni_calico_checksum",
             "is {0}, but {1} has {2}".format(wanted, where, found),
-            "check where the file comes from, then give its sha256",
+            "check where the file comes from, then set its SHA-256 checksum",
         )
 
 
 def _download(url: str) -> bytes:
-    fix = "check the network and proxy of this machine, or give a path"
+    fix = "check the network and proxy of this machine, or use a path"
     try:
         with urls.open_url(url, timeout=DOWNLOAD_TIMEOUT, use_netrc=False) as answer:  # the scheme was checked
             data: bytes = answer.read(_LIMIT + 1)
@@ -139,13 +139,15 @@ def _download(url: str) -> bytes:
         raise OptionError(
             "cni_calico_manifest",
             "can't be fetched: {0} answers {1} {2}".format(url, err.code, err.reason),
-            "correct the URL or cni_calico_version, or give a path",
+            "correct the URL or cni_calico_version, or use a path",
         ) from None
     except (OSError, ValueError, http.client.HTTPException, urls.ConnectionError) as err:
         why = getattr(err, "reason", None) or err
         raise OptionError("cni_calico_manifest", "can't be fetched: {0}: {1}".format(url, why), fix) from None
     if len(data) > _LIMIT:
-        raise OptionError("cni_calico_manifest", "({0}) is larger than 16 MiB".format(url), "give Calico's calico.yaml")
+        raise OptionError(
+            "cni_calico_manifest", "({0}) is larger than 16 MiB".format(url), "use calico.yaml of a Calico release"
+        )
     return data
 
 

@@ -33,8 +33,8 @@ class BrokenFacts(KubesteadError):
 
     def finding(self, host: str) -> Finding:
         """The finding about that host: nothing can be planned for it."""
-        text = f"what this host reported can't be used: {self.message}"
-        fix = "check that the host is what it should be, or leave it out with --limit"
+        text = f"the facts of this host are invalid: {self.message}"
+        fix = "check that the host is the expected machine, or exclude it with --limit"
         return Finding(host, "cluster", Problem("broken_facts", text, fix))
 
 
@@ -102,7 +102,7 @@ def _scalar(hint: Any, value: Any, path: str) -> Any:
         return int(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    words = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}
+    words = {bool: "true or false", str: "text", int: "an integer", float: "a number"}
     raise _wrong(path, value, words[hint])
 
 

@@ -43,7 +43,7 @@ def _loader() -> Any:
                 value = self.construct_object(name, deep=True)
                 if isinstance(value, (str, int)) and value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, "{0!r} is given twice".format(value), name.start_mark
+                        None, None, "{0!r} is defined twice".format(value), name.start_mark
                     )
                 if isinstance(value, (str, int)):
                     seen.add(value)
@@ -124,10 +124,10 @@ def read_text(option: str, path: str) -> str:
             return handle.read().decode("utf-8")
     except OSError as err:
         raise OptionError(
-            option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "give a file of this machine"
+            option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "use a file on this machine"
         ) from None
     except UnicodeDecodeError:
-        raise OptionError(option, "is {0!r}, which is no text (UTF-8)".format(path), "give a YAML file") from None
+        raise OptionError(option, "is {0!r}, which is not UTF-8 text".format(path), "use a YAML file") from None
 
 
 def files(option: str, path: str) -> List[str]:
@@ -140,16 +140,20 @@ def files(option: str, path: str) -> List[str]:
             names = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES) and not name.startswith("."))
         except OSError as err:
             raise OptionError(
-                option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "give another folder"
+                option, "is {0!r}, which can't be read ({1})".format(path, err.strerror), "use another directory"
             ) from None
         found = [os.path.join(path, name) for name in names if os.path.isfile(os.path.join(path, name))]
         if not found:
             raise OptionError(
-                option, "is {0!r}, a folder without manifests".format(path), "put *.yaml, *.yml or *.json files there"
+                option,
+                "is {0!r}, a directory without manifests".format(path),
+                "add *.yaml, *.yml or *.json files to it",
             )
         return found
     if not os.path.exists(path):
-        raise OptionError(option, "is {0!r}, which is not there".format(path), "give a file or folder of this machine")
+        raise OptionError(
+            option, "is {0!r}, which does not exist".format(path), "use a file or directory on this machine"
+        )
     return [path]
 
 
@@ -169,8 +173,10 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
                 found.extend((name, item) for item in parse(read_text(option, path), option, name))
         else:
             raise OptionError(
-                option, "has {0!r}, neither a path nor an object".format(entry), "give folders, files or objects"
+                option,
+                "has {0!r}, which is neither a path nor an object".format(entry),
+                "use directories, files or objects",
             )
     if not found:
-        raise OptionError(option, "holds no Kubernetes object", "give a folder, files or objects")
+        raise OptionError(option, "does not contain a Kubernetes object", "use a directory, files or objects")
     return found

@@ -112,14 +112,17 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     An answer of another shape becomes a failure of the task, in one line.
     """
     if not isinstance(answer, Mapping):
-        return {"failed": True, "msg": "the host's answer is not a result; check Python and the login on this host"}
+        return {
+            "failed": True,
+            "msg": "the answer of the host is not a result; check Python and the login on this host",
+        }
     own = {key: answer[key] for key in _OWN if key in answer}
     try:
         if answer.get("failed"):
             allowed = allowed | DETAILS
         said = {str(key): clean(value) for key, value in answer.items() if key in allowed}
     except ValueError as err:
-        return {**own, "failed": True, "msg": f"the host's answer was refused: {err}"}
+        return {**own, "failed": True, "msg": f"the answer of the host was refused: {err}"}
     for key in ("changed", "failed", "unreachable", "skipped"):
         if key in said:
             said[key] = said[key] is True
@@ -136,7 +139,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
 def clean(value: Any, depth: int = 0) -> Any:
     """Plain data without control characters. Raises :class:`ValueError` for what is too large or too deep."""
     if depth > MAX_DEPTH:
-        raise ValueError("it is nested too deep")
+        raise ValueError("it is nested too deeply")
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise ValueError(f"a text in it is longer than {MAX_TEXT} characters")

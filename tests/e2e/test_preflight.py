@@ -248,7 +248,7 @@ def test_a_foreign_ca_and_a_filtered_way(pair: Lab) -> None:
 def test_a_name_that_is_no_check_is_an_error_in_one_line(pair: Lab) -> None:
     run, _findings = preflight(pair, "-e", '{"preflight_skip_checks": ["port_takn"]}')
     assert run.code != 0
-    assert "preflight_skip_checks has 'port_takn', which is no check; did you mean port_taken?" in run.output
+    assert "preflight_skip_checks has 'port_takn', which is not a check; did you mean port_taken?" in run.output
 
 
 def test_nothing_is_left_of_the_provocations(pair: Lab, tmp_path: Path) -> None:

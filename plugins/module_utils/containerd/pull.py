@@ -60,7 +60,7 @@ def observe(system: System, images: Sequence[str]) -> List[str]:
 
 def plan(missing: Sequence[str]) -> List[Step]:
     """One step for what is missing."""
-    return [Step(COMPONENT, "pull", " ".join(missing), "not there")] if missing else []
+    return [Step(COMPONENT, "pull", " ".join(missing), "missing")] if missing else []
 
 
 def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:

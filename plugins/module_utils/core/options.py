@@ -127,25 +127,25 @@ def _checked(name: str, hint: Any, value: Any) -> Any:
             return True
         if str(value).lower() in ("false", "no", "off", "0"):
             return False
-        raise OptionError(name, "is {0!r}, not a boolean".format(value), "give true or false")
+        raise OptionError(name, "is {0!r}, not a boolean".format(value), "use true or false")
     if hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         try:
             return int(str(value))
         except ValueError:
-            raise OptionError(name, "is {0!r}, not a whole number".format(value), "give a number") from None
+            raise OptionError(name, "is {0!r}, not an integer".format(value), "use a number") from None
     if hint is str:
         if isinstance(value, (dict, list, bool)):
-            raise OptionError(name, "is a {0}, not text".format(type(value).__name__), "give it in quotes")
+            raise OptionError(name, "is a {0}, not text".format(type(value).__name__), "put it in quotes")
         return str(value)
     if origin is list:
         if not isinstance(value, (list, tuple)):
-            raise OptionError(name, "is {0!r}, not a list".format(value), "give a YAML list")
+            raise OptionError(name, "is {0!r}, not a list".format(value), "use a YAML list")
         return _convert(hint, value)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise OptionError(name, "is {0!r}, not a dictionary".format(value), "give a YAML dictionary")
+            raise OptionError(name, "is {0!r}, not a dictionary".format(value), "use a YAML dictionary")
         return _convert(hint, value)
     return value
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that stands in the way of a run.
+    """A problem that prevents a run.
 
     ``check`` is a short name for tools (``kube_packages.version``), ``message`` says what is wrong, ``fix`` what to do
     about it; ``level`` is ``error`` (the run must not start), ``warning``, or ``skipped`` (the user wants no word of

@@ -38,7 +38,7 @@ def private_file(system: System, text: str, name: str = "kubeadm.yaml") -> Itera
 
 
 def remove_abandoned(system: System) -> None:
-    """Remove the folders of processes that are no more."""
+    """Remove the folders of processes that have ended."""
     for name in system.names("/run"):
         match = _NAME.match(name)
         if match and not os.path.exists("/proc/{0}".format(match.group(1))):

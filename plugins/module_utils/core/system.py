@@ -73,7 +73,7 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
             check=False,
         )
     except FileNotFoundError:
-        return Result(127, "", "{0}: no such command".format(argv[0]))
+        return Result(127, "", "{0}: command not found".format(argv[0]))
     except OSError as err:
         return Result(126, "", "{0}: {1}".format(argv[0], err.strerror))
     except ValueError as err:
@@ -81,7 +81,7 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
         return Result(126, "", "{0}: {1}".format(argv[0], err))
     except subprocess.TimeoutExpired as err:
         out = err.stdout.decode("utf-8", "replace") if isinstance(err.stdout, bytes) else (err.stdout or "")
-        return Result(124, out, "{0}: did not end within {1:.0f} seconds".format(argv[0], timeout))
+        return Result(124, out, "{0}: did not finish within {1:.0f} seconds".format(argv[0], timeout))
     return Result(done.returncode, done.stdout, done.stderr)
 
 

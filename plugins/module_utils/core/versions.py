@@ -67,7 +67,7 @@ def parse_request(text: str, option: str = "cluster_kubernetes_version") -> Requ
         raise OptionError(
             option,
             "is {0!r}, not a Kubernetes version".format(text),
-            'give a minor like "1.36" or an exact version like "1.36.2" (in quotes)',
+            'use a minor version like "1.36" or an exact version like "1.36.2" (in quotes)',
         )
     major, minor, patch = match.groups()
     return Request(int(major), int(minor), None if patch is None else int(patch))

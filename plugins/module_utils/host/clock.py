@@ -15,7 +15,7 @@ from typing import Optional
 
 from ..core.system import System
 
-# What adjtimex returns when nothing keeps the clock in step (TIME_ERROR of <sys/timex.h>).
+# What adjtimex returns if the clock is not synchronized (TIME_ERROR of <sys/timex.h>).
 _UNSYNCHRONIZED = 5
 # Larger than struct timex anywhere; zeros mean "change nothing".
 _TIMEX_BYTES = 1024
@@ -23,7 +23,7 @@ _TIMEX_BYTES = 1024
 
 @dataclass(frozen=True)
 class ClockState:
-    """``synchronized`` is the kernel's word on whether something keeps the clock in step, None where it is unknown."""
+    """``synchronized`` is whether the clock is synchronized according to the kernel, None if it is unknown."""
 
     synchronized: Optional[bool] = None
 

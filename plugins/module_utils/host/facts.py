@@ -39,7 +39,7 @@ class Disk:
 
     @property
     def free_percent(self) -> int:
-        """What is free, in percent of the whole."""
+        """The free space in percent."""
         return self.free_mb * 100 // self.size_mb if self.size_mb else 100
 
 

@@ -28,7 +28,7 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True)
 class PortsState:
-    """TCP ports somebody listens on; ``processes`` maps those that Kubernetes wants to the program that has them."""
+    """The TCP ports in use; ``processes`` maps the ports that Kubernetes needs to the programs that use them."""
 
     listening: List[int] = field(default_factory=list)
     processes: Dict[str, str] = field(default_factory=dict)

@@ -34,7 +34,7 @@ class Api:
     def get(self, *paths: str) -> List[Answer]:
         """What the API answers for these paths. Never raises."""
         if not self.server:
-            return [Answer(error="no server in it")] * len(paths)
+            return [Answer(error="it does not name a server")] * len(paths)
         return self.system.get(self.server, paths, self.credentials)
 
     def ok(self, path: str) -> bool:

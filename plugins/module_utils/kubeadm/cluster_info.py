@@ -69,7 +69,7 @@ def read(config_map: Mapping[str, Any]) -> ClusterInfo:
     hashes = ca_cert_hashes(certificate)
     if not server or not hashes:
         raise KubesteadError(
-            "cluster-info has no {0}; run `kubeadm init phase bootstrap-token` on a control plane".format(
+            "cluster-info does not have a {0}; run `kubeadm init phase bootstrap-token` on a control plane".format(
                 "CA certificate" if server else "server"
             )
         )

@@ -106,8 +106,8 @@ def parse_taint(option: str, text: Union[str, Mapping[str, Any]]) -> Dict[str, s
     if not colon or not key or effect not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
         raise OptionError(
             option,
-            "has {0!r}, not a taint".format(text),
-            "give key[=value]:Effect with the effect NoSchedule, PreferNoSchedule or NoExecute",
+            "has {0!r}, which is not a taint".format(text),
+            "use key[=value]:Effect with the effect NoSchedule, PreferNoSchedule or NoExecute",
         )
     taint = {"key": key, "effect": effect}
     if equals:
@@ -116,11 +116,13 @@ def parse_taint(option: str, text: Union[str, Mapping[str, Any]]) -> Dict[str, s
 
 
 def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[str]) -> None:
-    """Raise :class:`OptionError` for a pass-through that is no mapping of known kinds to fields."""
+    """Raise :class:`OptionError` for a pass-through that is not a mapping of known kinds to fields."""
     for kind, fields in config.items():
         if kind not in kinds:
             raise OptionError(
-                option, "has {0!r}, not a kind it can pass on".format(kind), "give one of {0}".format(", ".join(kinds))
+                option,
+                "has {0!r}, which is not a supported kind".format(kind),
+                "use one of {0}".format(", ".join(kinds)),
             )
         if not isinstance(fields, Mapping):
             raise OptionError(
@@ -163,8 +165,10 @@ def merge_pass_through(
             if mappings.get(wanted.get(kind), path.split(".")) is not None:
                 raise OptionError(
                     "{0}.{1}.{2}".format(option, kind, path),
-                    "needs kubeadm {0} or newer, here it speaks {1}".format(first_kubeadm(newer), api),
-                    "leave it out, or install a newer Kubernetes",
+                    "requires kubeadm {0} or newer, but the installed kubeadm supports {1}".format(
+                        first_kubeadm(newer), api
+                    ),
+                    "remove it, or install a newer Kubernetes version",
                 )
     by_kind = {str(one["kind"]): dict(one) for one in documents}
     for kind, fields in wanted.items():

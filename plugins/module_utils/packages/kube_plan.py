@@ -96,7 +96,7 @@ def _target_version(state: KubePackagesState, request: versions.Request) -> Opti
 
 
 def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Problem]:
-    """What stands in the way of the plan, from the state alone: errors, and warnings about the signing key."""
+    """The problems of the plan, from the state alone: errors, and warnings about the signing key."""
     try:
         options.validate()
         request = options.request
@@ -138,27 +138,27 @@ def _repository_problems(
     check = "kube_packages.repository"
     answer = state.repository
     if answer is None:
-        return [Problem(check, "the repository was not asked what it has", "observe the host for this version")]
+        return [Problem(check, "the repository was not read", "observe the host again with this version")]
     answer = replace(answer, url=redact(answer.url), error=redact(answer.error))
     if not answer.reachable and answer.status in (403, 404, 410):
         message = "{0} {1}: repository {2} does not exist ({3})".format(
             VERSION_OPTION, options.version, answer.url, answer.status
         )
         if answer.minors:
-            return [Problem(check, message, "give one of {0}".format(", ".join(answer.minors[-6:])))]
-        return [Problem(check, message, "give another minor, or correct {0}".format(URL_OPTION))]
+            return [Problem(check, message, "use one of {0}".format(", ".join(answer.minors[-6:])))]
+        return [Problem(check, message, "use another minor version, or correct {0}".format(URL_OPTION))]
     if not answer.reachable:
         fix = "check the network, proxies and {0}".format(URL_OPTION)
         if "not trusted" in answer.error:
-            fix = "install ca-certificates or the mirror's own CA on the host, or correct {0}".format(URL_OPTION)
+            fix = "install ca-certificates or the CA of the mirror on the host, or correct {0}".format(URL_OPTION)
         return [Problem(check, "repository {0} can't be read: {1}".format(answer.url, answer.error), fix)]
     absent = [name for name in targets(state, request) if not answer.offers.get(name)]
     if absent:
         return [
             Problem(
                 check,
-                "repository {0} has no {1} for {2}".format(answer.url, ", ".join(absent), state.architecture),
-                "use a host of another architecture, or a repository that has it ({0})".format(URL_OPTION),
+                "repository {0} does not have {1} for {2}".format(answer.url, ", ".join(absent), state.architecture),
+                "use a host with another architecture, or a repository that has them ({0})".format(URL_OPTION),
             )
         ]
     lost = [name for name, version in targets(state, request).items() if not version]
@@ -170,9 +170,9 @@ def _repository_problems(
                 "{0} {1}: {2} {1} is not in the repository {3}".format(
                     VERSION_OPTION, options.version, lost[0], answer.url
                 ),
-                "give one of {0}, or {1} for the newest".format(", ".join(there[-6:]), request.series)
+                "use one of {0}, or {1} for the newest".format(", ".join(there[-6:]), request.series)
                 if there
-                else "give another version",
+                else "use another version",
             )
         ]
     return []
@@ -190,9 +190,9 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
     if state.key is None or not state.key.fingerprints:
         if not state.offered_key:
             why = state.key_error or "it was not fetched"
-            return [Problem(check, "the repository's signing key can't be had: {0}".format(why), _KEY_FIX)]
+            return [Problem(check, "the repository's signing key could not be fetched: {0}".format(why), _KEY_FIX)]
         if state.offered_key_ends == "over":
-            return [Problem(check, "the repository's signing key is expired", _KEY_FIX)]
+            return [Problem(check, "the repository's signing key has expired", _KEY_FIX)]
         return []
     if state.offered_key:
         offered = [key.fingerprint for key in public_keys(state.offered_key)]
@@ -203,7 +203,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
                     "the repository's signing key changed from {0} to {1}".format(
                         state.key.fingerprints[0], offered[0]
                     ),
-                    "when that was announced, remove {0} or give the new key in kube_packages_key".format(path),
+                    "if the change was announced, remove {0} or set the new key in kube_packages_key".format(path),
                 )
             ]
     if state.key.ends and (not state.offered_key or state.offered_key_ends):
@@ -213,11 +213,13 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
         return [
             Problem(
                 check,
-                "the repository's signing key in {0} {1} on {2}, and {3}".format(
+                "the repository's signing key in {0} {1} on {2}; {3}".format(
                     path,
                     "expired" if over else "expires",
                     day,
-                    "the repository has no newer one" if state.offered_key else state.key_error or "no newer one came",
+                    "the repository does not have a newer key"
+                    if state.offered_key
+                    else state.key_error or "no newer key was offered",
                 ),
                 _KEY_FIX,
                 "error" if installing else "warning",
@@ -226,7 +228,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
     return []
 
 
-_KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION)
+_KEY_FIX = "set the key in kube_packages_key, or correct {0}".format(URL_OPTION)
 
 
 def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages: Sequence[str] = ()) -> List[Step]:
@@ -251,13 +253,13 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages:
         steps.append(_write(clash.path, clash.reason, clash.before, after, action))
     text = render_source(manager, url, options.hold)
     if state.source != text:
-        reason = "not there" if state.source is None else source_difference(state.source, text)
+        reason = "missing" if state.source is None else source_difference(state.source, text)
         steps.append(_write(source_path(manager), reason, state.source or "", text))
     if chosen:
         if manager == "apt" and state.lists_empty:
             steps.append(update_step(COMPONENT))
         elif manager == "apt":
-            steps.append(update_step(COMPONENT, "packages are to be installed", APT_SOURCE))
+            steps.append(update_step(COMPONENT, "packages will be installed", APT_SOURCE))
         extra = DNF_OPTIONS if manager == "dnf" else ()
         all_of_them = {**chosen, **dict.fromkeys(extra_packages, "")}
         install = install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url)
@@ -281,15 +283,15 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
     if old is not None and old.sha256 == new.sha256:
         return []
     if old is None:
-        reason = "not there"
+        reason = "missing"
     elif not options.key and set(old.fingerprints) & set(new.fingerprints):
         if not old.ends or (new.expires and new.expires <= old.expires):
             return []
         reason = "{0} {1}".format("expired" if old.ends == "over" else "expires", day(old.expires))
     elif not old.fingerprints:
-        reason = "holds no key"
+        reason = "contains no key"
     else:
-        reason = "another key"
+        reason = "different key"
     step = _write(path, reason, describe_key(old) if old else "", describe_key(new))
     return [Step(step.component, step.action, path, reason, step.before, step.after, {"text": text, "mode": 0o644})]
 
@@ -317,7 +319,7 @@ def apply(step: Step, system: System) -> None:
         except OSError as err:
             raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err
     elif step.action == "enable":
-        # It is for the next boot; kubeadm reads the units anew before it starts the kubelet.
+        # This is for the next boot. kubeadm reloads the units before it starts the kubelet.
         system.run(["systemctl", "enable", "--quiet", "--no-reload", step.target], check=True)
     else:
         transaction.apply(step, system)

@@ -49,7 +49,9 @@ class KubePackagesOptions:
         check_url(self.url)
         if self.key and not public_keys(self.key):
             raise OptionError(
-                "kube_packages_key", "holds no OpenPGP public key in ASCII armour", "give the text of Release.key"
+                "kube_packages_key",
+                "does not contain an OpenPGP public key in ASCII armor",
+                "use the text of Release.key",
             )
 
 

@@ -194,14 +194,16 @@ def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str])
         address = ""
     if not re.match("https?://", address):
         # A mirror must not have files of this host read.
-        raise KubesteadError("repodata/repomd.xml names the metadata {0!r}; the repository is damaged".format(href))
+        raise KubesteadError("repodata/repomd.xml refers to the metadata {0!r}; the repository is damaged".format(href))
     response = fetch(address, "GET")
     if not response.ok:
         raise Unreachable(base, response)
     extension = os.path.splitext(href)[1]
     if extension not in _UNPACK:
         raise KubesteadError(
-            "{0} is packed as {1}, which Python can't unpack here".format(address, untrusted.text(extension[1:], 20))
+            "{0} is compressed as {1}, which Python on this host can't decompress".format(
+                address, untrusted.text(extension[1:], 20)
+            )
         )
     return parse_primary(_xml(address, _unpack_bytes(address, response.body, _UNPACK[extension])), architecture, names)
 
@@ -212,7 +214,7 @@ def primary_href(repomd: xml.etree.ElementTree.Element) -> str:
         location = data.find(_REPO + "location")
         if data.get("type") == "primary" and location is not None:
             return location.get("href", "")
-    raise KubesteadError("repodata/repomd.xml names no primary metadata; the repository is damaged")
+    raise KubesteadError("repodata/repomd.xml does not have primary metadata; the repository is damaged")
 
 
 def parse_primary(
@@ -249,7 +251,7 @@ def _unpack_bytes(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -
     try:
         return unpack(data)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as err:
-        raise KubesteadError("{0} can't be unpacked: {1}".format(address, err)) from err
+        raise KubesteadError("{0} can't be decompressed: {1}".format(address, err)) from err
 
 
 def _unpacked(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -> str:

@@ -109,7 +109,7 @@ def _packets(data: bytes) -> Iterator[Tuple[int, bytes]]:
     while position < len(data):
         head = data[position]
         if not head & 0x80:
-            raise ValueError("no packet")
+            raise ValueError("not a packet")
         position += 1
         if head & 0x40:
             tag = head & 0x3F

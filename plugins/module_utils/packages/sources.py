@@ -209,7 +209,7 @@ def source_difference(before: str, after: str) -> str:
     for line in after.splitlines():
         if line not in old and re.match(r"(URIs: |baseurl=)", line):
             was = re.search(r"(?m)^(?:URIs:|baseurl[ \t]*=)(.*)$", before)
-            address = was.group(1).strip() if was else "no address"
+            address = was.group(1).strip() if was else "no URL"
             return redact("{0} -> {1}".format(address, re.split("[ =]", line, maxsplit=1)[1]))
     holds = [any(re.match(r"exclude\s*=", line) for line in lines) for lines in (old, new)]
     if holds[0] != holds[1]:

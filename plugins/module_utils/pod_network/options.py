@@ -54,25 +54,27 @@ class CniOptions:
         refuse_credentials("cni_calico_manifest", self.calico_manifest, str(PATH_OR_ADDRESS["credentials"]))
         refuse_credentials("cni_image_registry", self.image_registry, str(ADDRESS["credentials"]))
         if self.plugin not in PLUGINS:
-            raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "give one of " + ", ".join(PLUGINS))
+            raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "use one of " + ", ".join(PLUGINS))
         if self.encapsulation not in ENCAPSULATIONS:
             raise OptionError(
-                "cni_encapsulation", "is {0!r}".format(self.encapsulation), "give one of " + ", ".join(ENCAPSULATIONS)
+                "cni_encapsulation", "is {0!r}".format(self.encapsulation), "use one of " + ", ".join(ENCAPSULATIONS)
             )
         if self.mtu and not 576 <= self.mtu <= 65535:
-            raise OptionError("cni_mtu", "is {0}".format(self.mtu), "give bytes from 576 to 65535, or 0 for automatic")
+            raise OptionError(
+                "cni_mtu", "is {0}".format(self.mtu), "use a number of bytes from 576 to 65535, or 0 for automatic"
+            )
         if self.timeout < 1:
-            raise OptionError("cni_timeout", "is {0}".format(self.timeout), "give seconds, like 300")
+            raise OptionError("cni_timeout", "is {0}".format(self.timeout), "use seconds, like 300")
         pools = self.pools()
         if self.block_size and not 20 <= self.block_size <= 32:
-            raise OptionError("cni_block_size", "is {0}".format(self.block_size), "give a prefix length from 20 to 32")
+            raise OptionError("cni_block_size", "is {0}".format(self.block_size), "use a prefix length from 20 to 32")
         block = self.block_size or 26
         for pool in pools:
             if self.plugin == "calico" and pool.version == 4 and pool.prefixlen > block:
                 raise OptionError(
                     "cluster_pod_cidr",
-                    "is {0}, smaller than one Calico block (/{1})".format(pool, block),
-                    "give a larger range, or a longer cni_block_size",
+                    "is {0}, which is smaller than one Calico block (/{1})".format(pool, block),
+                    "use a larger range, or a longer cni_block_size",
                 )
 
     def pools(self) -> List[Network]:
@@ -101,16 +103,16 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = Non
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
     ``nodes`` are the cluster's, as the API tells them; without them (no cluster yet) the plan only says that the
-    network is to be set up. What stands in the way is for :func:`problems`.
+    network must be set up. :func:`problems` returns the problems.
     """
     if options.plugin != "bridge":
         return []
     seen, wanted = _bridge(state, options, nodes)
     node = bridge.this_node(seen, wanted)
     if node is None:
-        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the host has not joined the cluster yet")]
     if _awaits_range(node, options):
-        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node has no pod range yet")]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node does not have a pod range yet")]
     try:
         return bridge.plan(seen, wanted)
     except KubesteadError as err:
@@ -118,7 +120,7 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = Non
 
 
 def problems(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None) -> List[Problem]:
-    """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
+    """The problems of the node's pod network, for a host that has joined."""
     found: List[Problem] = []
     seen, wanted = _bridge(state, options, nodes)
     node = bridge.this_node(seen, wanted)
@@ -130,7 +132,7 @@ def problems(state: CniState, options: CniOptions, nodes: Optional[List[Node]] =
             found.append(Problem("cni.bridge", what, fix))
     if options.plugin == "calico" and seen.conflist is not None:
         text = "cni_plugin is calico, but this node runs the bridge network ({0})".format(bridge.CONFLIST)
-        fix = "set cni_plugin to bridge: the pod network of a running cluster can't be exchanged"
+        fix = "set cni_plugin to bridge: the pod network of a running cluster can't be replaced"
         found.append(Problem("cni.plugin", text, fix))
     return found
 

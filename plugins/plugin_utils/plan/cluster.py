@@ -62,7 +62,7 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
             text = "no default pod range is free: hosts have addresses in all of {0}".format(
                 ", ".join(POD_CIDR_CHOICES)
             )
-            fix = "set cluster_pod_cidr to a range that none of your hosts uses"
+            fix = "set cluster_pod_cidr to a range that no host uses"
             findings.append(Finding("all", COMPONENT, Problem("pod_cidr_default", text, fix)))
     cluster = Cluster(
         version=options.kubernetes_version,

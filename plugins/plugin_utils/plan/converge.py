@@ -193,7 +193,9 @@ def _join_steps(host: Host, cluster: Cluster) -> List[Step]:
     steps = join.plan(host.kubeadm, host.options.join, join_command(host, cluster))
     known = cluster.node(host.kubeadm.node_name) is not None
     target = "as {0}".format("control plane" if host.control_plane else "worker")
-    reason = "no kubelet.conf; {0}".format("its name is in the API, not ready" if known else "not in the API")
+    reason = "no kubelet.conf; {0}".format(
+        "a Node with its name exists and is not ready" if known else "not in the API"
+    )
     return [replace(step, target=target, reason=reason) if step.action == "join" else step for step in steps]
 
 

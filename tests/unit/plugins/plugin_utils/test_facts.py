@@ -43,8 +43,8 @@ def test_unknown_keys_are_ignored() -> None:
     ("path", "value", "text"),
     [
         ("node", [], "node is list, not a dictionary"),
-        ("node.cpus", "4", "node.cpus is str, not a whole number"),
-        ("node.cpus", True, "node.cpus is bool, not a whole number"),
+        ("node.cpus", "4", "node.cpus is str, not an integer"),
+        ("node.cpus", True, "node.cpus is bool, not an integer"),
         ("node.epoch", float("nan"), "node.epoch is float, not a number"),
         ("node.hostname", {}, "node.hostname is dict, not text"),
         ("host.container", "no", "host.container is str, not true or false"),
@@ -63,7 +63,7 @@ def test_a_value_of_another_type_is_named_with_its_place(path: str, value: Any, 
         read_facts(changed(recorded("control-plane"), {path: value}))
     assert caught.value.message == text
     finding = caught.value.finding("w1")
-    assert finding.line().startswith(f"w1: what this host reported can't be used: {text}; check that the host")
+    assert finding.line().startswith(f"w1: the facts of this host are invalid: {text}; check that the host")
 
 
 def planned(facts: dict[str, Any]) -> None:
