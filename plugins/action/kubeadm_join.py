@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of kubeadm_join that runs on the control machine: it takes the parts of a join out of what is registered."""
+"""The part of kubeadm_join on the control machine: it reads the parts of a join from the registered result."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
-#: What a node needs of the result of kubeadm_join_token, or of the lookup join_command.
+#: The keys of the result of kubeadm_join_token, or of the lookup join_command, that a node needs.
 PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_key", "expires")
 
 
 class ActionModule(NodeAction):
-    """Runs the module with the parts of ``join``; options that are given beside it win."""
+    """Runs the module with the parts of ``join``. Options that are set explicitly take precedence."""
 
     RETURNS = frozenset(("node_name", "endpoint", "phase", "control_plane", "ca_cert_hash"))
 

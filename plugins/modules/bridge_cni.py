@@ -112,7 +112,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     )
     state = bridge.observe(system)
     if module.check_mode:
-        # The plugins come with a package that a run would have installed by now.
+        # A run would have installed the package with the plugins by now.
         state = replace(state, missing_plugins=[])
     node = bridge.this_node(state, options)
     if node is None and module.check_mode and not options.members_only:
@@ -125,7 +125,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -173,13 +173,13 @@ def argument_spec() -> Dict[str, Any]:
         "wait_rollout": {"type": "bool", "default": defaults.wait_rollout},
         "failed_nodes": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": defaults.timeout},
-        # No secret; but 350 kB of it would be logged and returned as the task's arguments.
+        # Not a secret, but 350 kB that would be logged and returned as arguments of the task.
         "objects": {"type": "str", "no_log": True},
     }
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out, wait, compare."""
+    """Observe, plan, apply, wait, compare."""
     params = module.params
     if not params["objects"]:
         raise KubesteadError("the module calico_apply has no objects; run it as a task, by its full name")
@@ -247,7 +247,7 @@ def _require_pools(pools: List[Mapping[str, Any]], wanted: List[calico.Pool], mi
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

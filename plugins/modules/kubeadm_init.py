@@ -263,8 +263,8 @@ def argument_spec() -> Dict[str, Any]:
 def carry_out(
     module: AnsibleModule, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
 ) -> Dict[str, Any]:
-    """Let kubeadm read the configuration first, where there is one, then apply the steps unless this is a dry run."""
-    # In a dry run the kubeadm that is going to read it may not be there yet.
+    """Let kubeadm validate the configuration if it is installed, then apply the steps except in check mode."""
+    # In check mode, the kubeadm that will read it may not be installed yet.
     readers = kubeadm.installed_version(system) if steps and module.check_mode else state.installed_version
     for step in steps:
         if readers and readers == state.installed_version and step.action == "init":
@@ -273,7 +273,7 @@ def carry_out(
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out, and describe what is there then."""
+    """Observe, plan, apply, and describe the result."""
     options = init.options_from_module(module.params)
 
     def look(installed: str = "") -> Tuple[KubeadmState, List[Step]]:
@@ -294,7 +294,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
     if steps and not module.check_mode:
         with kubeadm_lock(system, options.timeout):
-            # What is there may be another by now: the run that was waited for has ended.
+            # The state may have changed: another run has just finished.
             state, steps = look(state.installed_version)
             result = carry_out(module, system, state, steps, apply)
         state = kubeadm.observe(system, state.installed_version)
@@ -310,7 +310,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -219,7 +219,7 @@ def argument_spec() -> Dict[str, Any]:
     """The module's options; the defaults are those of the component."""
     defaults = join.JoinOptions()
     spec: Dict[str, Any] = {
-        # Read by the action plugin, which hands on its parts.
+        # Read by the action plugin, which passes on its parts.
         "join": {"type": "dict", "no_log": True},
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "default": "", "no_log": True},
@@ -250,7 +250,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, ask the endpoint, carry out, and describe what is there then."""
+    """Observe, plan, check the endpoint, apply, and describe the result."""
     params = module.params
     options = from_parameters(join.JoinOptions, params)
     command = JoinCommand(
@@ -272,7 +272,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     state, checked, steps = look()
     if steps and not module.check_mode:
         with kubeadm_lock(system, options.timeout):
-            # What is there may be another by now: the run that was waited for has ended.
+            # The state may have changed: another run has just finished.
             state, checked, steps = look(state.installed_version)
             if steps and checked.token and params["precheck"]:
                 join_precheck.precheck(checked)
@@ -294,7 +294,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

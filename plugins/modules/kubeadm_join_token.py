@@ -212,7 +212,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Make a token ready, or delete one."""
+    """Create or reuse a token, or delete one."""
     params = module.params
     options = bootstrap_token.TokenOptions(
         ttl=bootstrap_token.parse_duration(params["ttl"]),
@@ -233,7 +233,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
             raise KubesteadError(
                 "kubeconfig {0} is not on this host; run this on a control plane".format(params["kubeconfig"])
             )
-        # The control plane itself is still to be made by the run that this one predicts.
+        # The run that check mode predicts creates this control plane first.
         nothing = bootstrap_token.TokenState()
         steps = bootstrap_token.plan_present(nothing, options, now) if present else []
         result = _edge.carry_out(module, steps, manager.apply)
@@ -269,7 +269,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -147,7 +147,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     spec = {
         "install": {"type": "bool", "default": True},
         "user": {"type": "str", "default": ""},

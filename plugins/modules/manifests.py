@@ -150,7 +150,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out, wait, describe."""
+    """Observe, plan, apply, wait, describe."""
     params = module.params
     if not params["objects"]:
         raise KubesteadError("the module manifests has no objects; run it as a task, by its full name")
@@ -191,14 +191,14 @@ def _services(kubectl: Kubectl, manifests: Manifests, wanted: List[Mapping[str, 
     found = manifests.fetch(wanted)
     addresses: List[str] = []
     if any((item.get("spec") or {}).get("type") in ("NodePort", "LoadBalancer") for item in found):
-        # Who may not list nodes gets node ports without addresses.
+        # A user who may not list nodes gets node ports without addresses.
         nodes = kubectl.run(["get", "nodes", "-o", "json"])
         addresses = services.node_addresses(json.loads(nodes.stdout).get("items") or []) if nodes.ok else []
     return services.describe(found, addresses)
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

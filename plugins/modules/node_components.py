@@ -165,7 +165,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     ansible_module.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -232,13 +232,13 @@ DRIFT = {
     "routes lost": (
         "w2",
         "ip route flush proto 107",
-        r"^add route 10\.\S+ \(not there\)",
+        r"^add route 10\.\S+ \(missing\)",
     ),
     "kubelet not enabled": ("w1", "systemctl disable kubelet", r"^enable kubelet.service \(not enabled\)"),
     "the pod network's unit removed": (
         "cp1",
         "systemctl disable kubestead-routes; rm /etc/systemd/system/kubestead-routes.service; systemctl daemon-reload",
-        r"^write /etc/systemd/system/kubestead-routes.service \(not there\)",
+        r"^write /etc/systemd/system/kubestead-routes.service \(missing\)",
     ),
     "containerd not enabled": ("w2", "systemctl disable containerd", r"^enable containerd.service \(not enabled\)"),
 }
@@ -303,7 +303,7 @@ def test_a_node_that_was_reset_but_is_in_the_api(plain_lab: Lab) -> None:
     # A node of that name that is ready would be another machine.
     assert eventually(lambda: "NotReady" in plain_lab.kubectl("get node w1 --no-headers"), 120)
     told = tell(plain_lab, "node reset, not deleted")
-    has(told["w1"], r"^join as worker \(no kubelet.conf; its name is in the API")
+    has(told["w1"], r"^join as worker \(no kubelet.conf; a Node with its name exists")
     assert told["cp1"] == told["w2"] == ["nothing to do"]
 
 
@@ -366,7 +366,7 @@ def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab) -> None:
     lab.ssh("w2", OTHER_VERSION.format("hold"))
     for arguments in (("--check", "--diff"), ()):
         run = lab.site(*arguments)
-        assert run.code != 0 and "the node runs kubectl 1.19.9 and is part of a cluster" in run.output
+        assert run.code != 0 and "the node runs kubectl 1.19.9 and is a member of a cluster" in run.output
         assert not run.changed()
     leave(lab, "w2")
     tell(lab, "another version, taken out")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A machine's clock: how far it is off, as far as that can be told from a control machine, and whether it is kept.
+"""The clock of a machine: its offset, as seen from the control machine, and whether it is synchronized.
 
 Hosts are observed at different moments. What is known of a host is when the control machine asked it and when it had
 the answer; in between the host read its clock. That bounds the host's difference from the control machine's clock.

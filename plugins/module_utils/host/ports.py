@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ports of a machine: which are taken, and by whom."""
+"""The ports of a machine that are in use, and the programs that use them."""
 
 from __future__ import annotations
 

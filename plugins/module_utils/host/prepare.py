@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every node needs of its system: swap off, kernel features there, sysctls set. Now, and after a reboot."""
+"""Prepares the operating system for a node: swap off, kernel modules, sysctls, now and after a reboot."""
 
 from __future__ import annotations
 

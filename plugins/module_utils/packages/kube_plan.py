@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to change so that the kube packages are installed and held at the requested version."""
+"""Plans the changes that install and hold the Kubernetes packages at the requested version."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Pro
         return [
             Problem(
                 "kube_packages.member",
-                "the node runs {0} {1} and is part of a cluster, {2} asks for {3}".format(
+                "the node runs {0} {1} and is a member of a cluster, but {2} is {3}".format(
                     name, version, VERSION_OPTION, options.version
                 ),
                 "set {0} to {1}; nodes of a cluster are not upgraded or downgraded by this role".format(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a package repository offers, read over HTTPS before anything on the host is changed.
+"""The content of a package repository, read over HTTPS before anything on the host is changed.
 
 Only names and versions are taken from here. What is installed is verified by apt or dnf against the signing key.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The little of OpenPGP (RFC 4880) that tells a signing key's fingerprint and when it ends.
+"""The part of OpenPGP (RFC 4880) that is needed for a signing key's fingerprint and expiration time.
 
 Hosts have ``gpgv`` at most, which can't show a key; and ``gpg`` would leave a home folder behind. Signatures are not
 verified here: apt and dnf do that with the same file.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The package repository of Kubernetes as apt and dnf know it: addresses, files, and other definitions of it."""
+"""The package repository of Kubernetes in apt and dnf: URLs, files, and conflicting definitions."""
 
 from __future__ import annotations
 

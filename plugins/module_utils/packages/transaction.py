@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs apt and dnf: waits for locks, finishes interrupted work, and says why a transaction failed."""
+"""Runs apt and dnf: waits for locks, finishes interrupted transactions, and reports why a transaction failed."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Calico's own manifest, given the shape this cluster asks for. Pure: objects in, objects out."""
+"""Adapts Calico's manifest to the cluster. Pure: objects in, objects out."""
 
 from __future__ import annotations
 

@@ -330,10 +330,10 @@ def test_member_never_gets_another_version(done: Machine) -> None:
         state = observe(done, web, asked)
         assert web.asked == []
         assert messages(state, asked) == [
-            f"the node runs kubelet 1.36.10 and is part of a cluster, cluster_kubernetes_version asks for {version}; "
+            f"the node runs kubelet 1.36.10 and is a member of a cluster, but cluster_kubernetes_version is {version}; "
             "set cluster_kubernetes_version to 1.36.10; nodes of a cluster are not upgraded or downgraded by this role"
         ]
-        with pytest.raises(KubesteadError, match="is part of a cluster"):
+        with pytest.raises(KubesteadError, match="is a member of a cluster"):
             kube_plan.plan(state, asked)
     assert kube_plan.plan(observe(done, deb_web()), options()) == []
 

@@ -727,7 +727,7 @@ CASES = [
         LIVE,
         "c2",
         {"options.kube_packages.version": "1.34"},
-        "kubelet 1.35.0 and is part of a cluster",
+        "kubelet 1.35.0 and is a member of a cluster",
     ),
     Case(
         "kube_packages.repository",
