@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where Calico's manifest comes from. Runs on the control machine: a path there, or a URL pinned by its checksum."""
+"""Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host answered, as the types that planners work with: strictly read, for a host may answer anything.
+"""Converts the facts of a host to the types of the planners, strictly, because a host may return anything.
 
 A planner computes with addresses and numbers of all hosts. One that answers with something else must get a finding of
 its own, and must not end the plan of the others with an exception.

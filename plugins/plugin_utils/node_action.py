@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The base of every action plugin that talks to a node: what a node answers is data, and nothing else."""
+"""The base class of action plugins that run a module on a node: the answer of a node is only data."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes containerd's files and restarts it."""
+"""Writes the files of containerd and restarts it."""
 
 from __future__ import annotations
 

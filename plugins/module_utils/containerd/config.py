@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration that Kubernetes needs, laid over what the file says, and the drop-in of the user."""
+"""Merges the configuration that Kubernetes needs into the existing file, and handles the drop-in of the user."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to change so that containerd is configured for Kubernetes, and why. Pure."""
+"""Plans the changes that configure containerd for Kubernetes, with their reasons. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Images that a node will run, pulled before it is one: what its kubelet would begin with only then."""
+"""Pulls the images that a node will run before it joins, so that its kubelet does not have to wait for them."""
 
 from __future__ import annotations
 

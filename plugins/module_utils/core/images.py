@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Images in Kubernetes objects: finding them, and putting others in their place. Pure."""
+"""Finds and replaces images in Kubernetes objects. Pure."""
 
 from __future__ import annotations
 

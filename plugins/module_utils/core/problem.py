@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is wrong before anything is changed: the findings of a preflight."""
+"""The findings of the preflight checks."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one filter that takes secrets out of text and data before anybody sees them.
+"""The filter that removes secrets from text and data before they are shown.
 
 What stays readable is public: the id of a bootstrap token, the hash of a CA, an image's digest, certificates. Every
 pattern works in time linear to the text, since a node decides what is in its logs.

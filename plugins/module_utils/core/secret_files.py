@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files for kubeadm that hold secrets: of root alone, in memory, and gone as soon as they were read."""
+"""Files with secrets for kubeadm: readable only by root, in memory, and deleted after use."""
 
 from __future__ import annotations
 

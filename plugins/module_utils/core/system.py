@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Access to the commands and files of one machine, and to the HTTPS servers it reaches.
+"""Access to the commands and files of a machine, and to HTTPS servers.
 
 Everything in the collection that touches a machine goes through a :class:`System`, so that tests can hand in recorded
 commands and a folder that stands for ``/``.

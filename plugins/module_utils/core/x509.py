@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Just enough DER to read certificates: the pin of a public key, and the name of a node."""
+"""A minimal DER reader for certificates: the hash of a public key and the name of a node."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Taking a machine out of the cluster's etcd before what it has of it is removed.
+"""Removes a machine from the cluster's etcd before its files are deleted.
 
 A member that never comes back still counts for the majority: of two, one that is gone stops the cluster. kubeadm
 reset only warns where it did not take the member out, so it is done here, and seen to be done.

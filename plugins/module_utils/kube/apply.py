@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes objects applied server-side: what would change, the change, and waiting until it has taken effect.
+"""Applies Kubernetes objects server-side: predicts the changes, makes them, and waits for their rollout.
 
 The prediction is the API server's own: a server-side dry run, compared with the live object. Whatever the number of
 objects, looking takes three calls of kubectl and applying two or three.

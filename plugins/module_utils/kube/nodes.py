@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The cluster's nodes as its API describes them, and waiting for them."""
+"""The nodes of the cluster in its API, and waiting for them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the state of workloads, pods and events means: rolled out, still at it, or failed and why. Pure."""
+"""Evaluates the state of workloads, pods and events: rolled out, in progress, or failed with a reason. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""kubeadm's configuration documents, rendered for the configuration API that the installed kubeadm speaks.
+"""The configuration documents of kubeadm, in the newest API version that the installed kubeadm supports.
 
 Documents are JSON, which is YAML: machines need no YAML library. What a user passes through is written in the words of
 v1beta4 and translated for older APIs.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Why a run of kubeadm failed: what it printed, what the machine's journals and containers say, what is known of that.
+"""Diagnoses a failed kubeadm run from its output, the journals and the containers of the machine.
 
 Everything is read without secrets, and only what was written since the run began.
 """

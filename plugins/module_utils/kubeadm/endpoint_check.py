@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asking a cluster's endpoint before a node joins it.
+"""Checks the endpoint of a cluster before a node joins.
 
 kubeadm polls for five minutes when a token is wrong or an endpoint is silent. The question it waits for an answer to is
 asked here beforehand, so that such a join fails within seconds, in one line, before anything is changed.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The first control plane: ``kubeadm init`` with a configuration file, once, without a token left behind."""
+"""Initializes the first control plane: ``kubeadm init`` with a configuration file, without leaving a token."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Joining a node: ``kubeadm join`` with a configuration file that holds the secrets."""
+"""Joins a node: ``kubeadm join`` with a configuration file that contains the secrets."""
 
 from __future__ import annotations
 

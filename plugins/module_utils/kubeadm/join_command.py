@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The join command: what a node needs to know to join a cluster, and the text kubeadm prints of it.
+"""The join command: the data that a node needs to join, and its text form as printed by kubeadm.
 
 ``kubeadm token create --print-join-command`` prints one line with a space at its end, ``kubeadm init`` prints lines
 that end in a backslash, once for workers and, where the cluster has an endpoint, once more for control planes.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What kubeadm made of a machine: what is on disk, how its own servers are, and what the cluster's API says.
+"""The state of kubeadm on a machine: files, health of the local servers, and the cluster's API.
 
 Nothing here changes a machine.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of the pod network, whichever plugin makes it, and what a node shows of it."""
+"""The options of the pod network for all plugins, and its observed state on a node."""
 
 from __future__ import annotations
 

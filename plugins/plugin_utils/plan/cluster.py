@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decides what the cluster is, or will be: once, before anything is planned with it."""
+"""Determines the existing or future cluster once, before the steps are planned."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The planner of ``site.yml``: hosts become what their variables say, and members of one cluster.
+"""The planner of ``site.yml``: brings hosts to the state in their variables, as members of one cluster.
 
 Everything here is pure: it decides from what ``node_info`` observed of each host and the options beside it.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The inventory's groups, and what can be said of them alone."""
+"""The groups of the inventory and their validation."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What each host needs for itself: the steps of the components that concern one machine alone."""
+"""Plans the steps of the components that concern a single machine."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who does what for the cluster: the control plane that answers for it, the one that initializes, the hosts that join.
+"""The membership of the cluster: the API host, the host that initializes, and the hosts that join.
 
-A cluster is made only where none was: never beside one that is merely down.
+A cluster is created only if there is none, never next to one that is down.
 """
 
 from __future__ import annotations

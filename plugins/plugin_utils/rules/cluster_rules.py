@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is wrong between hosts: who they are, their clocks, their networks and the ways between them. Pure.
+"""The rules between hosts: identities, clocks, networks and reachability. Pure.
 
 What one host must have for itself is in :mod:`host_rules`; both are asked here, so that a plan needs one call.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What one machine must have and be to become (or stay) a node. Pure: no rule here looks at another host."""
+"""The rules for one machine that becomes or stays a node. Pure: no rule reads another host."""
 
 from __future__ import annotations
 
