@@ -121,7 +121,7 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         url = str(fields.get("url", "")).rstrip("/")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise OptionError(name, "has {0!r}, not an address".format(url), fix)
+            raise OptionError(name, "has {0!r}, which is not a URL".format(url), fix)
         ca = str(fields.get("ca", ""))
         if ca and not ca.startswith("/") and "-----BEGIN CERTIFICATE-----" not in ca:
             raise OptionError(

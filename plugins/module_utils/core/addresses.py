@@ -61,7 +61,7 @@ def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[st
 
     Raises :class:`OptionError` naming ``option``.
     """
-    fix = "give a DNS name or address with an optional port, like k8s.example.org:6443"
+    fix = "use a DNS name or address with an optional port, like k8s.example.org:6443"
     if "@" in text:
         raise OptionError(option, "has a user name or password in an address", fix)
     host, port = text.strip(), str(default_port)

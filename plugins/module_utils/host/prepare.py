@@ -351,9 +351,9 @@ def _plan_swap(state: HostState) -> List[Step]:
     steps = []
     entries = fstab_swaps(state.fstab)
     if entries:
-        reason = "it switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
+        reason = "switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
         numbers = [number for number, _device in entries]
-        step = _comment_out(FSTAB, reason, state.fstab, numbers, "the kubelet needs swap off")
+        step = _comment_out(FSTAB, reason, state.fstab, numbers, "the kubelet requires swap to be off")
         steps.append(replace(step, before=_filled(step.before), after=_filled(step.after)))
     for name in state.swap_units:
         steps.append(Step(COMPONENT, "mask", name, "switches swap on"))

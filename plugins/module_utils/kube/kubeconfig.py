@@ -135,7 +135,9 @@ def observe(system: System, user: str = "") -> KubeconfigState:
     uid, gid, home = entry
     path = "{0}/.kube/config".format(home.rstrip("/"))
     if not os.path.isdir(system.path(home)):
-        return KubeconfigState(user=name, source=source, problem="{0} has no home {1}".format(name, home))
+        return KubeconfigState(
+            user=name, source=source, problem="the home directory of {0}, {1}, does not exist".format(name, home)
+        )
     found = home_files.look(system, _place(path, uid, gid))
     return KubeconfigState(
         user=name,
@@ -235,11 +237,11 @@ def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
-    """What the user should know that is no failure: a kubeconfig of his that was left alone."""
+    """Warnings for the user: a kubeconfig that was not changed."""
     if not options.install:
         return []
     if state.problem and state.path:
-        return ["{0}; replace it by a file, or set control_plane_kubeconfig to false".format(state.problem)]
+        return ["{0}; replace it with a file, or set control_plane_kubeconfig to false".format(state.problem)]
     if state.problem:
         return ["~/.kube/config was not written: {0}; set control_plane_kubeconfig_user".format(state.problem)]
     verdict, reason = classify(state.existing, state.source, options.overwrite)
@@ -260,7 +262,7 @@ def apply(step: Step, system: System) -> None:
         return
     text = system.read(ADMIN_KUBECONFIG)
     if text is None:
-        raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
+        raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     home_files.write(system, place, text, backup=bool(step.data["backup"]))
 
 

@@ -127,8 +127,8 @@ def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[s
         if not isinstance(fields, Mapping):
             raise OptionError(
                 option,
-                "has a {0} for {1}, not fields".format(type(fields).__name__, kind),
-                "give a dictionary of the kind's fields",
+                "has a {0} for {1}, which is not a dictionary".format(type(fields).__name__, kind),
+                "use a dictionary of the fields of this kind",
             )
 
 
@@ -142,8 +142,8 @@ def refuse_secrets(option: str, value: Any) -> None:
         if re.sub(r"[-_]", "", str(name)).lower() in _SECRET_FIELDS:
             raise OptionError(
                 where,
-                "can't be passed through, since it holds a secret that would show in output",
-                "leave it out: the collection makes tokens and certificate keys where they are needed",
+                "is refused, because it contains a secret that would be shown in output",
+                "remove it; the collection creates tokens and certificate keys itself",
             )
         refuse_secrets(where, item)
 

@@ -72,8 +72,8 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
     if command.ca_certificate and not pinned:
         raise OptionError(
             "ca_certificate",
-            "is not a PEM certificate that ca_cert_hashes has the hash of, or has others beside it",
-            "give both as kubeadm_join_token returns them",
+            "is not a PEM certificate whose hash is in ca_cert_hashes, or contains other certificates",
+            "use both as kubeadm_join_token returns them",
         )
     if required and state.phase != DONE:
         for name, given in (("endpoint", endpoint), ("token", command.token), ("ca_cert_hashes", ",".join(hashes))):

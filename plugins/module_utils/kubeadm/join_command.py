@@ -205,7 +205,7 @@ def check_certificate_key(key: str, subject: str = "certificate key") -> None:
             "{0} is malformed: it has {1} characters{2}; a certificate key is 64 hexadecimal digits; {3}".format(
                 subject,
                 len(key),
-                "" if re.match(r"^[0-9a-fA-F]*\Z", key) else " and not all are hexadecimal",
+                "" if re.match(r"^[0-9a-fA-F]*\Z", key) else ", not all of them hexadecimal",
                 "upload the certificates again with kubeadm_join_token (control_plane: true)",
             )
         )

@@ -52,10 +52,10 @@ class ConflictingSource:
 
 
 def check_url(url: str) -> None:
-    """Raise :class:`OptionError` for an address that is no base of package repositories."""
+    """Raise :class:`OptionError` for a URL that is not the base of package repositories."""
     refuse_credentials(URL_OPTION, url, "@")
     if not re.match(r"^https?://[^/\s]+(/\S*)?\Z", url):
-        raise OptionError(URL_OPTION, "is {0!r}, not an http(s) address".format(url), "give one like " + DEFAULT_URL)
+        raise OptionError(URL_OPTION, "is {0!r}, not an http(s) URL".format(url), "use a URL like " + DEFAULT_URL)
 
 
 def repository_url(base: str, series: str, manager: str) -> str:
@@ -143,7 +143,7 @@ def _conflict(line: str, base: str, url: str) -> str:
         return "defines the same repository with another key"
     for address in addresses:
         if re.match(re.escape(base) + r"/v\d+\.\d+/(deb|rpm)\Z", address):
-            return "defines the repository of another minor ({0})".format(address.rsplit("/", 2)[1])
+            return "defines the repository of another minor version ({0})".format(address.rsplit("/", 2)[1])
     return ""
 
 

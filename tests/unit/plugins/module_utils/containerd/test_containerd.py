@@ -277,7 +277,7 @@ def test_the_sandbox_image_without_kubeadm(machine: Machine) -> None:
         (fixture("containerd/plugins-1.6.20.txt"), "ok"),
         (fixture("containerd/plugins-2.3.7.txt"), "ok"),
         ("io.containerd.grpc.v1  cri  linux/amd64  error\n", "its plugin is in state error"),
-        ("io.containerd.grpc.v1  images  -  ok\n", "its plugin is not loaded"),
+        ("io.containerd.grpc.v1  images  -  ok\n", "the plugin is not loaded"),
     ],
 )
 def test_the_state_of_cri(text: str, status: str) -> None:
@@ -700,15 +700,18 @@ def test_open_files_with_credentials_are_closed(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"registry_mirrors": {"docker.io": []}}, "containerd_registry_mirrors['docker.io'] is no list of addresses"),
-        ({"registry_mirrors": {"docker.io": ["m.example"]}}, "has 'm.example', not an address"),
+        ({"registry_mirrors": {"docker.io": []}}, "containerd_registry_mirrors['docker.io'] is not a list of URLs"),
+        ({"registry_mirrors": {"docker.io": ["m.example"]}}, "has 'm.example', which is not a URL"),
         ({"registry_mirrors": {"docker.io": ["https://a:b@m.example"]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"docker.io": ["htps://a:b@m.example"]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"docker.io": [{"url": "a:b@m"}]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"a:b@docker.io": ["https://m"]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"docker.io\n": ["https://m"]}}, "not a registry"),
-        ({"registry_mirrors": {"https://docker.io": ["https://m"]}}, "names 'https://docker.io', not a registry"),
-        ({"registry_mirrors": {"../x": ["https://m"]}}, "names '../x', not a registry"),
+        (
+            {"registry_mirrors": {"https://docker.io": ["https://m"]}},
+            "has 'https://docker.io', which is not a registry",
+        ),
+        ({"registry_mirrors": {"../x": ["https://m"]}}, "has '../x', which is not a registry"),
         ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca_file": "x"}]}}, "has an unknown key 'ca_file'"),
         ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca": "x"}]}}, "neither a path nor a certificate"),
         (

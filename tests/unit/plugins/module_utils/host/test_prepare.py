@@ -112,7 +112,7 @@ def test_fstab_entries_become_comments(machine: Machine) -> None:
     text = fixture("host/fstab.txt")
     machine.put(FSTAB, text, mode=0o640)
     steps = carry_out(machine)
-    assert lines(steps)[0] == "comment out /etc/fstab (it switches swap UUID=0c8a3c6e, /swap file on at boot)"
+    assert lines(steps)[0] == "comment out /etc/fstab (switches swap UUID=0c8a3c6e, /swap file on at boot)"
     # The lines about swap alone are shown, and all others stay.
     assert steps[0].before == "".join(text.splitlines(True)[2:4])
     assert machine.read(FSTAB) == fixture("host/fstab-after.txt")
@@ -373,7 +373,7 @@ def test_a_sysctl_that_is_not_below_proc_sys_is_neither_taken_read_nor_written(m
     node(machine)
     machine.put("/proc/sys/kernel/hostname", "a")
     machine.put("/tmp/x", "untouched")
-    with pytest.raises(OptionError, match=r"host_sysctls has .*, not a sysctl's name"):
+    with pytest.raises(OptionError, match=r"host_sysctls has .*, which is not a sysctl name"):
         HostOptions(sysctls={key: "evil"}).validate()
     machine.put(SYSCTL_FILE, f"{key} = evil\n")
     assert "untouched" not in host.observe(machine, sysctls=[key]).sysctls.values()

@@ -398,7 +398,7 @@ def test_a_foreign_file_on_the_control_machine_is_kept(tmp_path: Path) -> None:
     task = Task(tmp_path, answered())
     result = task.run()
     assert not result["changed"] and task.calls == [MODULE] and (tmp_path / "k" / "config").read_text() == OTHER
-    assert "is of another cluster (https://10.213.0.60:6443) and was left alone" in result["warnings"][0]
+    assert "is for another cluster (https://10.213.0.60:6443) and was not changed" in result["warnings"][0]
 
 
 # -- a control plane against the machine of the operator
