@@ -61,7 +61,7 @@ class Placement:
     def share_quota(self, container: str, hosts: int) -> None:
         """Let a container use the quotas of all ``hosts`` in it: itself and its endpoints."""
         if self.quota:
-            # More than there are CPUs is no limit.
+            # A quota above the number of CPUs does not limit anything.
             podman("update", f"--cpus={min(self.quota * hosts, os.cpu_count() or 1):g}", container)
 
 

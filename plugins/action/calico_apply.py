@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of calico_apply that runs on the control machine: it reads the manifest and gives it its shape."""
+"""The part of calico_apply that runs on the control machine: it reads the manifest and adapts it to the options."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ VARIABLES = {
 
 
 class ActionModule(NodeAction):
-    """Reads Calico's manifest where Ansible runs; targets need neither PyYAML nor the way to the manifest."""
+    """Reads Calico's manifest on the control machine, so the targets need neither PyYAML nor access to the manifest."""
 
     RETURNS = frozenset(("images", "pool", "nodes_ready", "seconds"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result; raise with one line naming the option before anything is sent to the host."""
+        """Return the module's result. Raises with a line that names the option, before anything is sent to the host."""
         super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         given = {variable: arguments.get(name) for variable, name in VARIABLES.items()}

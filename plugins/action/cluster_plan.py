@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""cluster_plan: everything it does happens on the control machine, without a connection."""
+"""cluster_plan: it runs on the control machine, without a connection."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """Reads what every host of the play registered, plans, shows findings and steps, and fails when one is an error."""
+    """Reads the observations of all hosts, plans, shows findings and steps, and fails if a finding is an error."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
     _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "rolling", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the plan; raise with one line a finding when a finding is an error."""
+        """Return the plan. Raises with one line per finding if a finding is an error."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         refused = refusal(variables)
@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
         operation = str(self._task.args.get("operation") or planners.DEFAULT)
         if operation not in planners.PLANNERS:
             known = ", ".join(planners.PLANNERS)
-            raise AnsibleActionFail(f"operation is {operation!r}, which is not an operation; give one of {known}")
+            raise AnsibleActionFail(f"operation is {operation!r}, which is not an operation; use one of {known}")
         return operation
 
     def _components(self) -> list[str]:
@@ -83,11 +83,11 @@ class ActionModule(ActionBase):
         unknown = sorted(set(components) - set(registry.NAMES))
         if unknown:
             known = ", ".join(registry.NAMES)
-            raise AnsibleActionFail(f"components names {unknown[0]!r}, which is not a component; give some of {known}")
+            raise AnsibleActionFail(f"components has {unknown[0]!r}, which is not a component; use some of {known}")
         return components
 
     def _skipped(self) -> list[str]:
-        """The checks to skip, each of which exists and can be skipped."""
+        """The checks to skip. All of them exist and can be skipped."""
         given = self._task.args.get("skip_checks") or []
         skip = [given] if isinstance(given, str) else [str(name) for name in given]
         try:
@@ -96,7 +96,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(err.message) from err
         return skip
 
-    # -- what is planned for
+    # -- the request
 
     def _request(self, variables: dict[str, Any], components: list[str], skip: list[str]) -> Request:
         groups, hostvars = variables["groups"], variables["hostvars"]
@@ -117,13 +117,13 @@ class ActionModule(ActionBase):
         return Request(inventory, hosts, components, others, skip, findings, images)
 
     def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:
-        """Whether Calico's manifest can be read, which happens on this machine; and its images."""
+        """The finding if Calico's manifest can't be read on this machine, and the images of the manifest."""
         folders = [os.getcwd(), self._loader.get_basedir()]
         problem, images = calico_manifest.check(host.options.cni, folders)
         return [Finding("all", "cni", problem)] if problem else [], images
 
     def _network(self, plan: Plan, hosts: Sequence[Host], hostvars: Any) -> CniOptions:
-        """The options of the pod network in the variables of the control plane that answers for the cluster."""
+        """The options of the pod network in the variables of the control plane whose API server is used."""
         own = next((host.options.cni for host in hosts if host.name == plan.api_host), None)
         if own is not None or not plan.api_host:
             return own or CniOptions()
@@ -136,9 +136,9 @@ class ActionModule(ActionBase):
 
 
 def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> tuple[list[Host], list[Finding]]:
-    """The host that registered these facts, or what is wrong with them; neither where nothing was registered.
+    """The host with these facts, or the findings about them. Both are empty if nothing was registered.
 
-    A host that was not observed because of its variables has no more than them.
+    A host that was not observed because its variables are invalid has only its options.
     """
     if not isinstance(facts, Mapping) or not isinstance(facts.get("options"), Mapping):
         return [], []
@@ -151,14 +151,14 @@ def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> 
 
 
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    """What control planes outside of the play registered, in a loop over their names."""
+    """The observations of control planes outside the play, registered in a loop over their names."""
     results = outside.get("results") if isinstance(outside, Mapping) else None
     answers = results if isinstance(results, (list, tuple)) else []
     return [(str(one["item"]), one) for one in answers if isinstance(one, Mapping) and one.get("kubeadm")]
 
 
 def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
-    """The plan with the copy on this machine, and with what the module kubeconfig is given on each control plane."""
+    """The plan with the copy on this machine and with the arguments of the module kubeconfig on each control plane."""
     if "control_plane" not in plan.components:
         return plan
     for host in hosts:
@@ -182,7 +182,7 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     return plan
 
 
-# -- what is shown
+# -- output
 
 
 def _show(plan: Plan) -> None:
@@ -201,7 +201,7 @@ def _show(plan: Plan) -> None:
 
 
 def _lines(findings: list[Finding]) -> list[str]:
-    """One line for each problem, with all the hosts that have it."""
+    """One line per problem, with all hosts that have it."""
     hosts_of: dict[Any, list[str]] = {}
     for finding in findings:
         names = hosts_of.setdefault(finding.problem, [])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of kubeadm_init that runs on the control machine: it hands on only what the module may say."""
+"""The part of kubeadm_init on the control machine: it passes on only the results that the module documents."""
 
 from __future__ import annotations
 

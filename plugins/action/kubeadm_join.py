@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
-#: What a node needs of the result of kubeadm_join_token, or of the lookup join_command.
+#: The keys of the result of kubeadm_join_token, or of the lookup join_command, that a node needs.
 PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_key", "expires")
 
 
@@ -32,7 +32,7 @@ class ActionModule(NodeAction):
         join = arguments.pop("join", None)
         if join is not None and not isinstance(join, Mapping):
             raise AnsibleActionFail(
-                "join is not a dictionary; give what kubeadm_join_token registered, or the lookup join_command"
+                "join is not a dictionary; use the registered result of kubeadm_join_token, or the lookup join_command"
             )
         join = self._own(join or {}, str((task_vars or {}).get("inventory_hostname") or ""))
         for name in PARTS:

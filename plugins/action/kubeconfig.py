@@ -42,7 +42,7 @@ class ActionModule(NodeAction):
         if step.action == kubeconfig.SAME:
             return result
         if step.action == kubeconfig.KEEP:
-            warning = f"{path} on the control machine is {step.reason} and was left alone; give copy_to another path"
+            warning = f"{path} on the control machine is {step.reason} and was not changed; set copy_to to another path"
             result.setdefault("warnings", []).append(warning)
             return result
         if not self._task.check_mode:
@@ -61,7 +61,7 @@ class ActionModule(NodeAction):
             else:
                 kubeconfig_copy.apply_copy(step, here, self._fetch(wanted, task_vars))
         except OSError as err:
-            problem = f"copy_to {step.target} can't be written: {err.strerror}; give a path that you may write"
+            problem = f"copy_to {step.target} can't be written: {err.strerror}; use a path that you may write"
             raise AnsibleActionFail(problem) from err
 
     def _fetch(self, wanted: KubeconfigSummary | None, task_vars: dict[str, Any] | None) -> str:

@@ -25,7 +25,7 @@ class ActionModule(NodeAction):
     RETURNS = frozenset(("objects", "services", "summary", "seconds"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result; raise with one line naming file and line before anything is sent to the host."""
+        """Return the module's result. Raises with a line that names file and line, before anything is sent to it."""
         super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         wanted = arguments.get("manifests")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""node_components: prepares a machine from its variables, and initializes the cluster where the plan says so."""
+"""node_components: prepares a machine from its variables and, if the plan says so, initializes the cluster."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ WITHOUT_OPTIONS = ("images", CONTROL_PLANE)
 
 
 class ActionModule(NodeAction):
-    """One task for all that a machine needs, so that each host proceeds at its own pace under any strategy."""
+    """One task prepares a machine completely, so that each host proceeds at its own pace with any strategy."""
 
     RETURNS = frozenset(("seconds", "component"))
     _VALID_ARGS = frozenset(("components", "plan"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Apply the components; the result has the steps of all of them."""
+        """Apply the components. The result contains the steps of all of them."""
         super(NodeAction, self).run(tmp, task_vars)
         variables = task_vars or {}
         plan = self._task.args.get("plan") or {}
@@ -58,17 +58,17 @@ class ActionModule(NodeAction):
         names = [given] if isinstance(given, str) else list(given or [])
         unknown = [str(name) for name in names if name not in CHOICES]
         if unknown or not names:
-            wrong = f"names {unknown[0]!r}" if unknown else "is empty"
-            raise AnsibleActionFail(f"components {wrong}; give some of {', '.join(CHOICES)} (nothing was changed)")
+            wrong = f"has {unknown[0]!r}" if unknown else "is empty"
+            raise AnsibleActionFail(f"components {wrong}; use some of {', '.join(CHOICES)} (nothing was changed)")
         return names
 
     def _prepare(
         self, result: dict[str, Any], components: list[str], plan: Mapping[str, Any], variables: dict[str, Any]
     ) -> None:
-        """Let the module apply what concerns the machine alone."""
+        """Let the module apply the components of the machine itself."""
         own = [name for name in components if name in preparation.COMPONENTS]
         if plan:
-            # The plan knows which of them have something to do; the others need not look again.
+            # The plan knows which components have steps; the others are not observed again.
             own = [name for name in own if (plan.get("images") if name == "images" else plan["todo"].get(name))]
         if not own:
             return
@@ -121,7 +121,7 @@ class ActionModule(NodeAction):
                 result[key] = value
 
     def _tell(self, variables: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-        """Show what was done, a line for each component."""
+        """Show the steps, one line per component."""
         host = str(variables.get("inventory_hostname", ""))
         counts: dict[str, int] = {}
         for step in answer.get("steps") or []:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of node_info that runs on the control machine: it lays the wanted options beside what was observed."""
+"""The part of node_info that runs on the control machine: it adds the requested options to the observation."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ display = Display()
 
 
 class ActionModule(NodeAction):
-    """Reads the host's variables, asks the node once, returns both.
+    """Reads the host's variables, observes the node once, and returns both.
 
-    Role defaults are seen only by tasks of the host itself, never through hostvars; so this is where the options of a
-    host are read, for the plan to use them. Options that are secret are left out; only their names are kept.
+    Role defaults are visible only to tasks of the host itself, not through hostvars. So the options of a host are
+    read here, for the plan. Secret options are omitted; only their names are kept.
     """
 
     # The clock around the observation is added here.
@@ -69,11 +69,11 @@ class ActionModule(NodeAction):
         except OptionError as err:
             raise AnsibleActionFail(err.message) from None
         wanted = given.pop("components", None) or registry.NAMES
-        # A host that is asked for another one's sake has that one's options.
+        # A host that is observed on behalf of another one has the options of that one.
         witness = bool(self._task.delegate_to)
         if not witness and registry.option_findings(name, judged, wanted):
             return dict(judged, changed=False)
-        # Nor does it try any ways: they would be the other one's.
+        # It does not test connections either: they would be those of the other host.
         peers = [] if witness else _peers(task_vars or {})
         arguments = {**registry.observation_arguments(options, peers), **given}
         asked = time.time()
@@ -91,10 +91,10 @@ class ActionModule(NodeAction):
 
 
 def _peers(variables: Mapping[str, Any]) -> list[str]:
-    """The ports of other hosts of the inventory that this host tries."""
+    """The ports of other hosts of the inventory that this host connects to."""
     name, groups = variables["inventory_hostname"], variables["groups"]
     controls = list(groups.get("control_plane", []))
-    # Workers' kubelets are a control plane's business alone.
+    # Only control planes connect to the kubelets of workers.
     workers = [host for host in groups.get("workers", []) if name in controls]
     hostvars = variables["hostvars"]
     return reachability.peers(
@@ -124,6 +124,6 @@ def _of_inventory(host: Mapping[str, Any], name: str) -> Any:
 
 
 def _port(value: Any) -> int:
-    """The API server's port; what is no port is for the plan to report."""
+    """The API server's port. The plan reports an invalid port."""
     text = str(value or "")
     return int(text) if text.isdigit() else ports.API_PORT

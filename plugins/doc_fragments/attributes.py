@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every module of the collection says of check mode and diff mode."""
+"""The documentation of check mode and diff mode that all modules share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class ModuleDocFragment:
 options: {}
 attributes:
   check_mode:
-    description: Predicts what a run would change, and changes nothing.
+    description: Predicts the changes of a run without making them.
     support: full
   diff_mode:
-    description: Returns what was, or would be, different; never a secret.
+    description: Returns the differences that were made, or would be made in check mode. They never contain a secret.
     support: full
   platform:
-    description: Systems the module runs on.
+    description: The platforms that the module supports.
     support: full
     platforms: posix
 """

@@ -6,39 +6,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: join_command
-short_description: The parts of a join command, from a minted token or from kubeadm's text
+short_description: Parse a join command of kubeadm or the result of kubeadm_join_token
 version_added: 0.1.0
 description:
-  - Takes what M(kubestead.cluster.kubeadm_join_token) returned, or the text that C(kubeadm token create
-    --print-join-command) or C(kubeadm init) printed, and returns its parts for M(kubestead.cluster.kubeadm_join).
-  - Understands one line and lines that end in a backslash, several CA hashes, the form for control planes, and the
-    whole output of C(kubeadm init), which has both forms. Anything else fails with the precise reason; no secret is
-    ever in it.
+  - Reads the result of M(kubestead.cluster.kubeadm_join_token), or the output of C(kubeadm token create
+    --print-join-command) or C(kubeadm init), and returns the parts for M(kubestead.cluster.kubeadm_join).
+  - Accepts a single line, lines that end in a backslash, several CA hashes, the command for control planes, and the
+    complete output of C(kubeadm init), which contains both commands. Any other text fails with the exact reason, which
+    never contains a secret.
 author:
   - the kubestead authors (@kubestead)
 options:
   _terms:
     description:
       - Registered results of M(kubestead.cluster.kubeadm_join_token), results of a command that printed a join command,
-        or texts.
+        or strings.
     type: list
     elements: raw
     required: true
   control_plane:
     description:
-      - V(true) asks for the form of control planes, V(false) for that of workers, without the certificate key.
-      - Unset, it is the form that is given; that of workers where both are.
+      - V(true) selects the command for control planes, V(false) the command for workers, without the certificate key.
+      - If it is not set, the command in the input is used. If there are both, it is the command for workers.
     type: bool
   allow_missing:
     description:
-      - Let a result without a token pass, as a dry run returns it, with the parts there are. Set it to
+      - Accept a result without a token, as check mode returns it, and return the available parts. Set it to
         C(ansible_check_mode).
     type: bool
     default: false
   check_expiry:
     description:
-      - Refuse a token whose end is known and past by the clock of the control machine. V(false) leaves that to the
-        join, which asks the cluster itself.
+      - Refuse a token that has expired according to the clock of the control machine, if the expiration time is known.
+        With V(false), only the join checks it, with the cluster.
     type: bool
     default: true
 seealso:
@@ -47,7 +47,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Join with a token that was minted on a control plane
+- name: Join with a token that was created on a control plane
   kubestead.cluster.kubeadm_join:
     endpoint: "{{ join.endpoint }}"
     token: "{{ join.token }}"
@@ -55,7 +55,7 @@ EXAMPLES = r"""
   vars:
     join: "{{ lookup('kubestead.cluster.join_command', join_token) }}"
 
-- name: Join with what kubeadm printed
+- name: Join with a command that kubeadm printed
   kubestead.cluster.kubeadm_join:
     endpoint: "{{ join.endpoint }}"
     token: "{{ join.token }}"
@@ -69,9 +69,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - One dictionary a term, with C(endpoint) (V(host:port)), C(token), C(ca_cert_hashes) (a list), C(ca_certificate)
-      (PEM, empty where a text has only its hash), C(certificate_key) (empty where there is none), C(control_plane) (a
-      boolean) and C(expires) (ISO 8601, empty where it is not known).
+    - One dictionary per term, with C(endpoint) (V(host:port)), C(token), C(ca_cert_hashes) (a list), C(ca_certificate)
+      (PEM, empty if the input has only its hash), C(certificate_key) (empty if there is none), C(control_plane) (a
+      boolean) and C(expires) (ISO 8601, empty if it is not known).
   type: list
   elements: dict
 """
@@ -87,10 +87,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import j
 
 
 class LookupModule(LookupBase):
-    """The lookup; it shares the parser with the modules."""
+    """The lookup plugin. It shares its parser with the modules."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
-        """One dictionary for each term. Raises AnsibleLookupError with the precise reason."""
+        """One dictionary for each term. Raises AnsibleLookupError with the exact reason."""
         self.set_options(var_options=variables, direct=kwargs)
         try:
             return [self._parts(term) for term in terms]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one observation of a node: every component's look at it, as plain data."""
+"""The observation of a node by all components, as plain data."""
 
 from __future__ import annotations
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bridge_cni
-short_description: Make the pod network of a node from the CNI plugins on disk and routes
+short_description: Set up the pod network of a node with the CNI plugins on disk and routes
 version_added: 0.1.0
 description:
   - Writes C(/etc/cni/net.d/10-kubestead.conflist) with the plugins C(bridge), C(host-local) and C(portmap) and the
-    node's own pod range, and sets routes to the pod ranges of the other nodes through their addresses, at once and, by
-    the unit C(kubestead-routes.service), after a reboot. Routes that it made for nodes that are gone are removed.
-  - Pods' packets are forwarded whatever the policy of the chain C(FORWARD) is, and get the node's address where they
-    leave the pod network.
-  - Needs no image. All nodes have to be on one network.
+    node's own pod range. Sets routes to the pod ranges of the other nodes through their addresses, immediately and
+    after a reboot (C(kubestead-routes.service)). Removes the routes that it created for nodes that no longer exist.
+  - Forwards the packets of pods regardless of the policy of the chain C(FORWARD), and translates their source address
+    to that of the node when they leave the pod network.
+  - Needs no images. All nodes must be in one network.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -23,14 +23,14 @@ author:
 options:
   nodes:
     description:
-      - All nodes of the cluster, as M(kubestead.cluster.cluster_nodes_info) returns them, best in C(pod_network). Each
-        needs a C(name); C(pod_cidrs), C(addresses) and, for a node that joins later in a dry run, C(expected) are read
-        as well.
+      - All nodes of the cluster, preferably C(pod_network) as M(kubestead.cluster.cluster_nodes_info) returns it. Each
+        node requires C(name). The module also reads C(pod_cidrs), C(addresses), and in check mode C(expected), which
+        marks a node that joins later.
     type: list
     elements: dict
     required: true
   pod_cidr:
-    description: The range of all pods, or one of each family separated by a comma.
+    description: The range of pod addresses, or an IPv4 and an IPv6 range separated by a comma.
     type: str
     required: true
   node_name:
@@ -38,24 +38,24 @@ options:
     type: str
     default: ""
   mtu:
-    description: The MTU of the pods' interfaces in bytes; V(0) takes that of the interface with the node's address.
+    description: The MTU of the pods' interfaces in bytes. V(0) uses the MTU of the interface with the node's address.
     type: int
     default: 0
   members_only:
-    description: Leave a host alone that is none of the nodes, instead of failing.
+    description: Do nothing on a host that is not one of the nodes, instead of failing.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Look at the nodes
+- name: List the nodes
   kubestead.cluster.cluster_nodes_info:
     wait_for: pod_cidrs
   delegate_to: "{{ groups['control_plane'] | first }}"
   run_once: true
   register: cluster
 
-- name: Pod network
+- name: Set up the pod network
   kubestead.cluster.bridge_cni:
     nodes: "{{ cluster.pod_network }}"
     pod_cidr: 10.244.0.0/16
@@ -63,13 +63,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was (or would be) changed, and why.
+  description: The changes that were made, or would be made in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
-  sample: [{component: cni, action: add_route, target: 10.244.1.0/24, reason: not there}]
+  sample: [{component: cni, action: add_route, target: 10.244.1.0/24, reason: missing}]
 node:
-  description: The node that this host is; empty where it is none.
+  description: The name of this host's Node. It is empty if the host is not a node.
   returned: success
   type: str
   sample: w1
@@ -112,11 +112,11 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     )
     state = bridge.observe(system)
     if module.check_mode:
-        # The plugins come with a package that a run would have installed by now.
+        # A run would have installed the package with the plugins by now.
         state = replace(state, missing_plugins=[])
     node = bridge.this_node(state, options)
     if node is None and module.check_mode and not options.members_only:
-        steps = [Step("cni", "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+        steps = [Step("cni", "configure", bridge.CONFLIST, "the host has not joined the cluster yet")]
     else:
         steps = bridge.plan(state, options)
     for text in bridge.refusals(state, options):
@@ -141,7 +141,7 @@ def _checked(node: kube_nodes.Node) -> kube_nodes.Node:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

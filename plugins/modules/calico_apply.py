@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: calico_apply
-short_description: Install Calico from its own manifest, and see that it does what was asked
+short_description: Install Calico from its manifest and verify its IP pools
 version_added: 0.1.0
 description:
-  - Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum, and gives it the
-    shape that the options ask for. Every image in it can be taken from another registry.
-  - Applies it server-side from the host the task runs on (a control plane, or any host with C(kubectl) and a
+  - Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum, and adapts it to
+    the options. All images can be pulled from another registry.
+  - Applies it server-side from the host that the task runs on (a control plane, or any host with C(kubectl) and a
     kubeconfig), waits for the rollout and for every node to be ready, and compares the live IPPools with the options.
-    Calico reads its pool settings only once, so a difference fails, before anything is changed where the pools exist
-    already.
-  - Applying it again changes nothing and says so.
+    Calico reads its pool settings only once, so the module fails if they differ. If the pools already exist, it fails
+    before anything is changed.
+  - Applying the same manifest again changes nothing.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -24,78 +24,80 @@ author:
 options:
   manifest:
     description:
-      - Path on the control machine, or URL, of a release's C(manifests/calico.yaml).
-      - Empty takes the one of O(version) from Calico's repository.
+      - The path on the control machine, or the URL, of a release's C(manifests/calico.yaml).
+      - If it is empty, the manifest of O(version) is read from Calico's repository.
     type: str
     default: ""
   checksum:
     description:
-      - The sha256 of the manifest. Required for a URL; known for the default O(manifest) of V(v3.32.1) and V(v3.31.6).
+      - The SHA-256 checksum of the manifest. Required for a URL. The checksums of the default O(manifest) of V(v3.32.1)
+        and V(v3.31.6) are known.
     type: str
     default: ""
   version:
-    description: The Calico release whose manifest is taken when O(manifest) is empty.
+    description: The Calico release whose manifest is used if O(manifest) is empty.
     type: str
     default: v3.32.1
   pod_cidr:
     description:
-      - The range of the pods, or an IPv4 and an IPv6 range separated by a comma.
-      - Empty leaves it to Calico, which takes the range that kubeadm was given.
+      - The range of pod addresses, or an IPv4 and an IPv6 range separated by a comma.
+      - If it is empty, Calico uses the range from the configuration of kubeadm.
     type: str
     default: ""
   encapsulation:
-    description: How packets travel between nodes. With VXLAN, BGP is switched off.
+    description: How Calico encapsulates packets between nodes. With VXLAN, BGP is disabled.
     type: str
     choices: [VXLAN, VXLANCrossSubnet, IPIP, IPIPCrossSubnet, None]
     default: VXLAN
   mtu:
-    description: The MTU of the pods' interfaces in bytes; V(0) leaves it to Calico.
+    description: The MTU of the pods' interfaces in bytes. With V(0), Calico detects it.
     type: int
     default: 0
   autodetection:
-    description: How a node finds its own address (C(IP_AUTODETECTION_METHOD)).
+    description: How Calico finds a node's address (C(IP_AUTODETECTION_METHOD)).
     type: str
     default: kubernetes-internal-ip
   image_registry:
-    description: The registry (and path) that takes the place of the images' own; empty leaves them.
+    description: The registry, optionally with a path, that replaces the registry of the images. If it is empty, the
+      images stay as they are.
     type: str
     default: ""
   block_size:
-    description: The prefix length of the ranges that nodes take at a time; V(0) leaves it to Calico (26).
+    description: The prefix length of the blocks that Calico assigns to nodes. With V(0), Calico's default (26) applies.
     type: int
     default: 0
   felix:
-    description: Felix settings, name (with or without C(FELIX_)) to value.
+    description: Settings of Felix, as a dictionary of names (with or without C(FELIX_)) and values.
     type: dict
     default: {}
   kubeconfig:
-    description: The kubeconfig, on the host the task runs on.
+    description: The path of the kubeconfig on the host that the task runs on.
     type: path
     default: /etc/kubernetes/admin.conf
   wait_rollout:
-    description: Wait until Calico runs everywhere and every node is ready.
+    description: Wait until Calico runs on all nodes and every node is ready.
     type: bool
     default: true
   failed_nodes:
-    description: Names of nodes that are not waited for, because something has failed on them already.
+    description: Names of nodes on which a task has failed. The module does not wait for them.
     type: list
     elements: str
     default: []
   timeout:
-    description: Seconds to wait for the rollout and the nodes together.
+    description: The time to wait for the rollout and the nodes together, in seconds.
     type: int
     default: 300
   objects:
-    description: Calico's objects as JSON. Set by the part of the module that runs on the control machine.
+    description: The objects of Calico as JSON. Set by the action plugin.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Calico with VXLAN, its manifest pinned
+- name: Install Calico with VXLAN from the pinned manifest
   kubestead.cluster.calico_apply:
     pod_cidr: 10.244.0.0/16
 
-- name: Calico from a file, its images from a mirror
+- name: Install Calico from a file, with images from a mirror
   kubestead.cluster.calico_apply:
     manifest: files/calico.yaml
     image_registry: registry.example.org/quay
@@ -106,7 +108,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: The objects that were (or would be) created or changed, and why.
+  description: The objects that were created or changed, or would be in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
@@ -118,7 +120,7 @@ images:
   type: list
   elements: str
 pool:
-  description: The live IPPools; empty while Calico has not made them.
+  description: The live IPPools. The list is empty until Calico has created them.
   returned: success
   type: list
   elements: dict
@@ -129,7 +131,7 @@ nodes_ready:
   type: list
   elements: str
 seconds:
-  description: How long applying and waiting took.
+  description: The durations of applying and waiting, in seconds.
   returned: when something was applied or waited for
   type: dict
   sample: {apply: 5.6, rollout: 31.0, nodes: 2.1}
@@ -171,16 +173,16 @@ def argument_spec() -> Dict[str, Any]:
         "wait_rollout": {"type": "bool", "default": defaults.wait_rollout},
         "failed_nodes": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": defaults.timeout},
-        # No secret; but 350 kB of it would be logged and returned as the task's arguments.
+        # Not a secret, but 350 kB that would be logged and returned as arguments of the task.
         "objects": {"type": "str", "no_log": True},
     }
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out, wait, compare."""
+    """Observe, plan, apply, wait, compare."""
     params = module.params
     if not params["objects"]:
-        raise KubesteadError("calico_apply has no objects; call it as a task of a play, by its full name")
+        raise KubesteadError("the module calico_apply has no objects; run it as a task, by its full name")
     objects = json.loads(params["objects"])
     kubectl = Kubectl(system, params["kubeconfig"])
     manifests = Manifests(kubectl, objects, namespace=calico.NAMESPACE, component=calico.COMPONENT, lines=0)
@@ -245,7 +247,7 @@ def _require_pools(pools: List[Mapping[str, Any]], wanted: List[calico.Pool], mi
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -10,38 +10,38 @@ module: cluster_nodes_info
 short_description: List cluster nodes, optionally waiting for a condition
 version_added: 0.1.0
 description:
-  - Asks the API for the nodes, their pod ranges and addresses, and can wait until all of them have a pod range or
-    are ready.
-    Nodes whose kubelet is silent are reported and not waited for.
-  - Changes nothing. In a dry run nothing is waited for, and a cluster that does not exist yet has the nodes that are
-    expected.
+  - Lists the nodes with their pod ranges and addresses. Optionally waits until all nodes have a pod range or are ready.
+    Nodes whose kubelet does not report are listed, but the module does not wait for them.
+  - Changes nothing. In check mode, the module does not wait, and for a cluster that does not exist yet it returns the
+    expected nodes.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
   - the kubestead authors (@kubestead)
 options:
   wait_for:
-    description: What to wait for, V(pod_cidrs) for a pod range on every node, V(ready) for every node to be ready.
+    description: The condition to wait for. V(pod_cidrs) waits until every node has a pod range, V(ready) until every
+      node is ready.
     type: str
     choices: [nothing, pod_cidrs, ready]
     default: nothing
   timeout:
-    description: Seconds to wait.
+    description: The time to wait, in seconds.
     type: int
     default: 300
   failed:
-    description: Names of nodes that are not waited for, because something has failed on them already.
+    description: Names of nodes on which a task has failed. The module does not wait for them.
     type: list
     elements: str
     default: []
   expected:
-    description: Nodes that are to join before this. In a dry run, those that the API does not know are listed too.
+    description: Nodes that join before this task. In check mode, those that do not exist yet are listed too.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: The node's name.
+        description: The name of the Node.
         type: str
         required: true
       addresses:
@@ -50,7 +50,7 @@ options:
         elements: str
         default: []
   kubeconfig:
-    description: The kubeconfig, on the host the task runs on.
+    description: The path of the kubeconfig on the host that the task runs on.
     type: path
     default: /etc/kubernetes/admin.conf
 """
@@ -83,7 +83,7 @@ nodes:
       kubelet_version: 1.36.2
       machine_id: 5a8d8929aa5749b2ba7ae4779cfcc10c
 pod_network:
-  description: The same nodes with no more than what M(kubestead.cluster.bridge_cni) needs to know of them.
+  description: The same nodes, with only the keys that M(kubestead.cluster.bridge_cni) needs.
   returned: success
   type: list
   elements: dict
@@ -156,7 +156,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

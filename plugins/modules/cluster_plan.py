@@ -7,36 +7,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_plan
-short_description: Judges what was observed of all hosts and plans what each of them needs
+short_description: Validate the observed hosts and plan each one's steps
 version_added: 0.1.0
 description:
-  - Runs on the control machine, without a connection, once for all hosts of a play. Reads what
-    M(kubestead.cluster.node_info) registered on each of them.
-  - Fails before anything is changed when something is wrong, with one line for each finding - host, option or thing,
-    what is wrong, fix.
-  - Says for every host which steps a run will take and why; the roles of the collection run only what it asks for.
+  - Runs on the control machine, without a connection, once for all hosts of a play. Reads the results of
+    M(kubestead.cluster.node_info) that each host registered.
+  - Fails before anything is changed if there is a problem, with one line for each finding - the host, what is wrong,
+    and the fix.
+  - Returns the steps of every host with their reasons. The roles of the collection run only these steps.
 options:
   operation:
-    description: What to plan. V(converge) makes the hosts what their variables say, and members of one cluster.
+    description: The operation to plan. V(converge) brings the hosts to the state that their variables describe, as
+      members of one cluster.
     type: str
     choices: [converge]
     default: converge
   components:
-    description: The components (roles) to plan for; all of them where it is not given.
+    description: The components (roles) to plan. By default, all components are planned.
     type: list
     elements: str
     choices: [host, kube_packages, containerd, control_plane, join, cni]
   observed:
-    description: The name of the variable each host registered its observation in.
+    description: The name of the variable in which each host registered its observation.
     type: str
     default: preflight_observed
   outside:
-    description: The name of the variable that holds what control planes outside the play answered.
+    description: The name of the variable with the observations of control planes outside the play.
     type: str
     default: preflight_outside
   skip_checks:
     description:
-      - Names of checks (see docs/preflight.md) whose findings stop nothing; they are returned as V(skipped).
+      - Names of checks (see docs/preflight.md) whose findings do not stop the run; they are returned as V(skipped).
     type: list
     elements: str
     default: []
@@ -59,7 +60,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Observe every node
+- name: Observe every host
   kubestead.cluster.node_info:
   register: preflight_observed
 
@@ -81,13 +82,13 @@ operation:
   type: str
   sample: converge
 findings:
-  description: Problems, with those that O(skip_checks) names.
+  description: The problems, including those that O(skip_checks) names.
   returned: always
   type: list
   elements: dict
   contains:
     host:
-      description: The host; V(all) if the inventory itself is meant.
+      description: The host, or V(all) for a problem of the inventory.
       returned: always
       type: str
     component:
@@ -111,12 +112,12 @@ findings:
       returned: always
       type: str
 hosts:
-  description: What each host has to do. The keys are the names of the hosts of the play.
+  description: The plan of each host. The keys are the names of the hosts of the play.
   returned: success
   type: dict
   contains:
     todo:
-      description: For each component whether it has a step.
+      description: For each component, whether it has a step.
       returned: always
       type: dict
       sample: {"host": true, "containerd": false}
@@ -208,7 +209,7 @@ init_host:
   returned: success
   type: str
 api_host:
-  description: The control plane whose API server is asked; empty if none answers.
+  description: The control plane whose API server is used. It is empty if none answers.
   returned: success
   type: str
 pod_network:

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_init
-short_description: Make the first control plane of a cluster with kubeadm
+short_description: Initialize the first control plane with kubeadm
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm init) on a host on which nothing of kubeadm's is, from a configuration file that only root can read
-    and that is deleted right after. On a control plane that is done it changes nothing and returns the same values.
-  - Where an init of this module was cut off, it is continued if its control plane answers (or once was complete), else
-    what it left is removed and it begins anew; a CA of your own that lay there before stays. A host on which somebody
-    else's run stopped half way is never touched; the module fails and says what it found.
-  - When kubeadm is at work on the host already, say for a run whose connection broke, the module waits for it first.
-  - The configuration API (v1beta4, v1beta3, v1beta2) is the one that the installed kubeadm speaks.
-  - No bootstrap token is left behind; the one that kubeadm insists on making is void from the beginning and deleted.
-    Make tokens with M(kubestead.cluster.kubeadm_join_token).
-  - The controller manager may make 50 requests a second, 100 at once (C(kube-api-qps), C(kube-api-burst)), like the
-    kubelet and the scheduler. With its own 20 and 30 it takes seconds longer to start in a new cluster, and so do the
-    first joins. O(config) can set others.
+  - Runs C(kubeadm init) on a host without files of kubeadm. The configuration file can only be read by root and is
+    deleted afterwards. On a complete control plane, the module changes nothing and returns the same values.
+  - Continues an interrupted init of this module if its control plane answers or was complete before. Otherwise it
+    removes the leftovers and starts again. A CA that existed before the first init is kept. If the host has leftovers
+    that were not created by this collection, the module changes nothing, fails and reports what it found.
+  - If kubeadm is already running on the host, for example from a run that lost its connection, the module waits for it
+    first.
+  - Uses the newest configuration API (v1beta4, v1beta3 or v1beta2) that the installed kubeadm supports.
+  - Leaves no bootstrap token. The token that kubeadm always creates has already expired and is deleted. Create tokens
+    with M(kubestead.cluster.kubeadm_join_token).
+  - Allows the controller manager 50 requests per second with a burst of 100 (C(kube-api-qps), C(kube-api-burst)), as
+    for the kubelet and the scheduler. With the defaults of 20 and 30, its start in a new cluster takes some seconds
+    longer, and so do the first joins. O(config) can set other values.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -29,25 +30,27 @@ author:
 options:
   kubernetes_version:
     description:
-      - The version to make. With a minor (V(1.36)) it is that of the installed kubeadm, which must be of this minor.
-      - An exact version (V(1.36.2)) may be of kubeadm's minor or of the one before.
+      - The version of the control plane. For a minor version (V(1.36)), it is the version of the installed kubeadm,
+        which must be of this minor version.
+      - An exact version (V(1.36.2)) must be of the minor version of kubeadm or the one before.
     type: str
     default: "1.36"
   kubeadm_version:
     description:
-      - The version of kubeadm that is there once the host's packages are, as M(kubestead.cluster.cluster_plan) tells.
-        Used in check mode, where it need not be installed yet.
+      - The version of kubeadm after the packages are installed, as M(kubestead.cluster.cluster_plan) returns it. It is
+        used in check mode, when kubeadm may not be installed yet.
     type: str
     default: ""
   control_plane_endpoint:
     description:
-      - DNS name or address, with an optional port, that leads to all control planes. Needed for more than one.
+      - The DNS name or address, optionally with a port, at which all control planes are reached. Required for more than
+        one control plane.
     type: str
     default: ""
   node_address:
     description:
-      - The address of this host at which the others reach its API server; also the kubelet's C(--node-ip), unless
-        O(kubelet_extra_args) has one. Empty leaves both to the default route.
+      - The address at which the other hosts reach the API server of this host. It is also the kubelet's C(--node-ip),
+        unless O(kubelet_extra_args) sets one. If it is empty, both use the address of the default route.
     type: str
     default: ""
   bind_port:
@@ -55,32 +58,33 @@ options:
     type: int
     default: 6443
   pod_cidr:
-    description: The range of pod addresses, or one of each family separated by a comma. Empty gives nodes no ranges.
+    description: The range of pod addresses, or an IPv4 and an IPv6 range separated by a comma. If it is empty, nodes
+      get no pod ranges.
     type: str
     default: 10.244.0.0/16
   service_cidr:
-    description: The range of service addresses, or one of each family separated by a comma.
+    description: The range of Service addresses, or an IPv4 and an IPv6 range separated by a comma.
     type: str
     default: 10.96.0.0/12
   dns_domain:
-    description: The domain of the cluster's services.
+    description: The DNS domain of the cluster.
     type: str
     default: cluster.local
   image_repository:
-    description: Where the images of the control plane come from, without a scheme.
+    description: The registry, optionally with a path, of the control plane images, without a scheme.
     type: str
     default: registry.k8s.io
   cert_sans:
-    description: More names and addresses for the API server's certificate.
+    description: Additional names and addresses for the API server's certificate.
     type: list
     elements: str
     default: []
   feature_gates:
-    description: kubeadm's own feature gates, name to boolean.
+    description: Feature gates of kubeadm, as a dictionary of names and booleans.
     type: dict
     default: {}
   kubelet_config:
-    description: Fields of the cluster's KubeletConfiguration; nodes that join get it too.
+    description: Fields of the cluster's KubeletConfiguration. Joining nodes get them too.
     type: dict
     default: {}
   kube_proxy_config:
@@ -88,42 +92,42 @@ options:
     type: dict
     default: {}
   skip_phases:
-    description: Phases of C(kubeadm init) to leave out, like V(addon/kube-proxy).
+    description: Phases of C(kubeadm init) to skip, for example V(addon/kube-proxy).
     type: list
     elements: str
     default: []
   ignore_preflight_errors:
     description:
-      - Preflight checks of kubeadm whose errors become warnings, by name, like V(Swap).
+      - Names of kubeadm preflight checks whose errors are treated as warnings, for example V(Swap).
       - V(all) is refused.
     type: list
     elements: str
     default: []
   config:
     description:
-      - Fields for kubeadm's configuration that have no option here, laid over what the options make. The keys are
+      - Additional fields of the kubeadm configuration. They override the other options. The keys are
         V(InitConfiguration), V(ClusterConfiguration), V(KubeletConfiguration) and V(KubeProxyConfiguration)
-        (V(JoinConfiguration) is left to M(kubestead.cluster.kubeadm_join)).
-      - Written as in v1beta4 and translated for an older kubeadm. Dictionaries merge, arguments of components merge by
-        name, anything else is replaced. Fields that hold secrets are refused.
+        (V(JoinConfiguration) belongs to M(kubestead.cluster.kubeadm_join)).
+      - Write the fields as in v1beta4; they are converted for an older kubeadm. Dictionaries are merged, arguments of
+        components are merged by name, and all other values are replaced. Fields that hold secrets are refused.
     type: dict
     default: {}
   node_name:
-    description: The name of the Node. Empty takes the host's name.
+    description: The name of the Node. If it is empty, it is the host name.
     type: str
     default: ""
   node_labels:
-    description: Labels that the Node is created with, name to value.
+    description: Labels to create the Node with, as a dictionary of names and values.
     type: dict
     default: {}
   taints:
     description:
-      - Taints of the Node as C(key[=value]:Effect). Left out, it gets the usual one of control planes; an empty list
-        lets it run any pod.
+      - Taints of the Node as C(key[=value]:Effect). If it is not set, the Node gets the usual taint of control planes.
+        With an empty list, the node runs any pod.
     type: list
     elements: str
   kubelet_extra_args:
-    description: Arguments of this host's kubelet, name without dashes to value.
+    description: Additional arguments of the kubelet, as a dictionary of names without dashes and values.
     type: dict
     default: {}
   cri_socket:
@@ -131,7 +135,7 @@ options:
     type: str
     default: unix:///run/containerd/containerd.sock
   timeout:
-    description: Seconds that C(kubeadm init) may take, pulling images included.
+    description: The time limit of C(kubeadm init) in seconds, including image pulls.
     type: int
     default: 900
 seealso:
@@ -141,13 +145,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make the cluster
+- name: Create a cluster
   kubestead.cluster.kubeadm_init:
     kubernetes_version: "1.36"
     control_plane_endpoint: k8s.example.org:6443
     pod_cidr: 10.244.0.0/16
 
-- name: Make a cluster of one node, with an audit log
+- name: Create a cluster of one node with an audit log
   kubestead.cluster.kubeadm_init:
     kubernetes_version: "1.36"
     taints: []
@@ -161,17 +165,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 kubernetes_version:
-  description: The version of the control plane; empty in a dry run on a host that has no kubeadm yet.
+  description: The version of the control plane. It is empty in check mode if kubeadm is not installed yet.
   returned: success
   type: str
   sample: 1.36.2
 endpoint:
-  description: Host and port at which the API is reached; empty in a dry run where nobody named one.
+  description: The host and port at which the API is reached. It is empty in check mode if no endpoint is set.
   returned: success
   type: str
   sample: 192.168.1.10:6443
 ca_cert_hash:
-  description: The pin of the cluster's CA as a join takes it; empty in a dry run.
+  description: The hash of the cluster's CA for joins. It is empty in check mode.
   returned: success
   type: str
   sample: sha256:66c9aa2a619dca5c6152038388e94445aa11a6d0231eccf1da58b8688db00119
@@ -181,18 +185,18 @@ node_name:
   type: str
   sample: cp1
 phase:
-  description: What is on the host now, V(none), V(partial) or V(done).
+  description: The state of the host now - V(none), V(partial) or V(done).
   returned: success
   type: str
   sample: done
 actions:
-  description: The phases that kubeadm went through in this run.
+  description: The phases that kubeadm ran.
   returned: success
   type: list
   elements: str
   sample: [preflight, certs, kubeconfig, etcd, control-plane]
 steps:
-  description: What was (or would be) done, and why.
+  description: The steps that were taken, or would be taken in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
@@ -200,9 +204,9 @@ steps:
     - component: control_plane
       action: init
       target: cp1
-      reason: no cluster here; version 1.36.2, pods 10.244.0.0/16, services 10.96.0.0/12
+      reason: no cluster on this host; version 1.36.2, pods 10.244.0.0/16, services 10.96.0.0/12
 stdout_lines:
-  description: What kubeadm printed, without tokens and keys.
+  description: The output of kubeadm, without tokens and keys.
   returned: when kubeadm ran
   type: list
   elements: str
@@ -259,8 +263,8 @@ def argument_spec() -> Dict[str, Any]:
 def carry_out(
     module: AnsibleModule, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
 ) -> Dict[str, Any]:
-    """Let kubeadm read the configuration first, where there is one, then apply the steps unless this is a dry run."""
-    # In a dry run the kubeadm that is going to read it may not be there yet.
+    """Let kubeadm validate the configuration if it is installed, then apply the steps except in check mode."""
+    # In check mode, the kubeadm that will read it may not be installed yet.
     readers = kubeadm.installed_version(system) if steps and module.check_mode else state.installed_version
     for step in steps:
         if readers and readers == state.installed_version and step.action == "init":
@@ -269,7 +273,7 @@ def carry_out(
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out, and describe what is there then."""
+    """Observe, plan, apply, and describe the result."""
     options = init.options_from_module(module.params)
 
     def look(installed: str = "") -> Tuple[KubeadmState, List[Step]]:
@@ -290,7 +294,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
     if steps and not module.check_mode:
         with kubeadm_lock(system, options.timeout):
-            # What is there may be another by now: the run that was waited for has ended.
+            # The state may have changed: another run has just finished.
             state, steps = look(state.installed_version)
             result = carry_out(module, system, state, steps, apply)
         state = kubeadm.observe(system, state.installed_version)
@@ -306,7 +310,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

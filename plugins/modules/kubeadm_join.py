@@ -10,13 +10,13 @@ module: kubeadm_join
 short_description: Join a node to a cluster with kubeadm
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm join) from a configuration file that only root can read and that is deleted right after; no secret is
-    ever an argument of a process. On a node that has joined it changes nothing.
-  - Before anything is changed the endpoint is asked whether it answers, knows the token and has the expected CA, so
-    that a wrong or expired token, a wrong CA hash or an endpoint out of reach fails within seconds and in one line.
-  - A node of another cluster, or one that holds part of a cluster which this module did not put there, is never
-    touched; the module fails and says what it found. What its own failed join left is removed before the next.
-  - The configuration API (v1beta4, v1beta3, v1beta2) is the one that the installed kubeadm speaks.
+  - Runs C(kubeadm join) with a configuration file that only root can read and that is deleted afterwards. No secret is
+    passed as an argument of a process. On a node that has joined, the module changes nothing.
+  - Before anything is changed, the module checks that the endpoint answers, knows the token and has the expected CA. A
+    wrong or expired token, a wrong CA hash or an unreachable endpoint fails within seconds, in one line.
+  - If the host is a node of another cluster, or has leftovers that were not created by this collection, the module
+    changes nothing, fails and reports what it found. Leftovers of its own failed join are removed before the next join.
+  - Uses the newest configuration API (v1beta4, v1beta3 or v1beta2) that the installed kubeadm supports.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -24,14 +24,14 @@ author:
 options:
   join:
     description:
-      - What the node needs to join, as M(kubestead.cluster.kubeadm_join_token) registers it or the lookup
-        P(kubestead.cluster.join_command#lookup) reads it from a pasted command. It stands for O(endpoint), O(token),
-        O(ca_cert_hashes), O(ca_certificate) and O(certificate_key), of which those given beside it win.
-      - The certificate key is used with O(control_plane=true) alone.
+      - The registered result of M(kubestead.cluster.kubeadm_join_token), or the result of the lookup
+        P(kubestead.cluster.join_command#lookup) for a pasted command. It sets O(endpoint), O(token),
+        O(ca_cert_hashes), O(ca_certificate) and O(certificate_key), unless they are set themselves.
+      - The certificate key is used only with O(control_plane=true).
     type: dict
   endpoint:
     description:
-      - Host and port of the cluster's API. Needed, like O(token) and O(ca_cert_hashes), when the node is to join.
+      - The host and port of the cluster's API. Required for a join, like O(token) and O(ca_cert_hashes).
     type: str
     default: ""
   token:
@@ -39,68 +39,68 @@ options:
     type: str
     default: ""
   ca_cert_hashes:
-    description: The pins of the cluster's CA, V(sha256:) and 64 hexadecimal digits each.
+    description: The hashes of the cluster's CA, each V(sha256:) and 64 hexadecimal digits.
     type: list
     elements: str
     default: []
   ca_certificate:
     description:
-      - The certificates of the cluster's CA (PEM); O(ca_cert_hashes) has the pin of each of them. With it the node
-        trusts the cluster by the certificate itself, and whether the cluster has signed C(cluster-info) with the token
-        does not matter; in a cluster that was just made that is waited for, since certificates are not signed before
-        either.
+      - The certificates of the cluster's CA (PEM); the hash of each is in O(ca_cert_hashes). With them, the node trusts
+        the certificates themselves and does not need a C(cluster-info) that is signed with the token. In a new cluster,
+        the module still waits for the signature, because the cluster does not sign node certificates earlier either.
     type: str
     default: ""
   certificate_key:
     description:
-      - The key that the uploaded certificates are encrypted with. Needed with O(control_plane=true), unless the
-        certificates are in C(/etc/kubernetes/pki) already.
+      - The key that the uploaded certificates are encrypted with. Required with O(control_plane=true), unless the
+        certificates are already in C(/etc/kubernetes/pki).
     type: str
     default: ""
   control_plane:
-    description: Become a control plane.
+    description: Join as a control plane.
     type: bool
     default: false
   expires:
-    description: When the token ends, ISO 8601, where it is known. A token that has ended fails at once.
+    description: The expiration time of the token in ISO 8601, if it is known. An expired token fails immediately.
     type: str
     default: ""
   node_name:
-    description: The name of the Node. Empty takes the host's name.
+    description: The name of the Node. If it is empty, it is the host name.
     type: str
     default: ""
   node_address:
     description:
-      - The address of this host that the other nodes reach it at; the kubelet's C(--node-ip) (unless
-        O(kubelet_extra_args) has one) and what a control plane advertises. Empty leaves both to the default route.
+      - The address at which the other nodes reach this host. It is the kubelet's C(--node-ip), unless
+        O(kubelet_extra_args) sets one, and the address that a control plane advertises. If it is empty, both use the
+        address of the default route.
     type: str
     default: ""
   bind_port:
-    description: The port of the API server on this host, for a control plane.
+    description: The port of the API server on a control plane.
     type: int
     default: 6443
   node_labels:
-    description: Labels that the Node is born with, name to value.
+    description: Labels to create the Node with, as a dictionary of names and values.
     type: dict
     default: {}
   taints:
     description:
-      - Taints that the Node is born with, as C(key[=value]:Effect). Left out, control planes get their usual one and
-        workers none; an empty list means none at all.
+      - Taints to create the Node with, as C(key[=value]:Effect). If it is not set, control planes get the usual taint
+        and workers get none. With an empty list, the Node gets no taints.
     type: list
     elements: str
   kubelet_extra_args:
-    description: Arguments of this host's kubelet, name without dashes to value.
+    description: Additional arguments of the kubelet, as a dictionary of names without dashes and values.
     type: dict
     default: {}
   skip_phases:
-    description: Phases of C(kubeadm join) to leave out.
+    description: Phases of C(kubeadm join) to skip.
     type: list
     elements: str
     default: []
   ignore_preflight_errors:
     description:
-      - Preflight checks of kubeadm whose errors become warnings, by name, like V(Swap).
+      - Names of kubeadm preflight checks whose errors are treated as warnings, for example V(Swap).
       - V(all) is refused.
     type: list
     elements: str
@@ -110,27 +110,27 @@ options:
     type: str
     default: unix:///run/containerd/containerd.sock
   timeout:
-    description: Seconds that C(kubeadm join) may take, pulling images included.
+    description: The time limit of C(kubeadm join) in seconds, including image pulls.
     type: int
     default: 600
   config:
     description:
-      - Fields for kubeadm's configuration that have no option here, laid over what the options make. The key is
-        V(JoinConfiguration); the other kinds are left to M(kubestead.cluster.kubeadm_init).
-      - Written as in v1beta4 and translated for an older kubeadm. Dictionaries merge, arguments of the kubelet merge by
-        name, anything else is replaced. Fields that hold secrets are refused.
+      - Additional fields of the kubeadm configuration. They override the other options. The key is
+        V(JoinConfiguration); the other kinds belong to M(kubestead.cluster.kubeadm_init).
+      - Write the fields as in v1beta4; they are converted for an older kubeadm. Dictionaries are merged, arguments of
+        the kubelet are merged by name, and all other values are replaced. Fields that hold secrets are refused.
     type: dict
     default: {}
   kubeadm_version:
     description:
-      - The version of kubeadm that is there once the host's packages are, as M(kubestead.cluster.cluster_plan) tells.
-        Used in check mode, where it need not be installed yet.
+      - The version of kubeadm after the packages are installed, as M(kubestead.cluster.cluster_plan) returns it. It is
+        used in check mode, when kubeadm may not be installed yet.
     type: str
     default: ""
   precheck:
     description:
-      - Ask the endpoint before anything is changed. V(false) leaves finding out to kubeadm, for a node that reaches the
-        endpoint through a proxy only.
+      - Check the endpoint before anything is changed. With V(false), only kubeadm checks it. Use this for a node that
+        reaches the endpoint only through a proxy.
     type: bool
     default: true
 seealso:
@@ -170,27 +170,27 @@ node_name:
   type: str
   sample: w1
 endpoint:
-  description: Host and port at which this node reaches the API.
+  description: The host and port at which this node reaches the API.
   returned: success
   type: str
   sample: 192.168.1.10:6443
 phase:
-  description: What is on the host now, V(none) or V(done) (V(partial) only in a dry run).
+  description: The state of the host now - V(none) or V(done), in check mode also V(partial).
   returned: success
   type: str
   sample: done
 control_plane:
-  description: Whether the node is (in a dry run, would be) a control plane.
+  description: Whether the node is a control plane, or would be in check mode.
   returned: success
   type: bool
   sample: false
 ca_cert_hash:
-  description: The pin of the CA that the node trusts; empty in a dry run of a join.
+  description: The hash of the CA that the node trusts. It is empty for a join in check mode.
   returned: success
   type: str
   sample: sha256:66c9aa2a619dca5c6152038388e94445aa11a6d0231eccf1da58b8688db00119
 steps:
-  description: What was (or would be) done, and why.
+  description: The steps that were taken, or would be taken in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
@@ -219,7 +219,7 @@ def argument_spec() -> Dict[str, Any]:
     """The module's options; the defaults are those of the component."""
     defaults = join.JoinOptions()
     spec: Dict[str, Any] = {
-        # Read by the action plugin, which hands on its parts.
+        # Read by the action plugin, which passes on its parts.
         "join": {"type": "dict", "no_log": True},
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "default": "", "no_log": True},
@@ -250,7 +250,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, ask the endpoint, carry out, and describe what is there then."""
+    """Observe, plan, check the endpoint, apply, and describe the result."""
     params = module.params
     options = from_parameters(join.JoinOptions, params)
     command = JoinCommand(
@@ -272,7 +272,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     state, checked, steps = look()
     if steps and not module.check_mode:
         with kubeadm_lock(system, options.timeout):
-            # What is there may be another by now: the run that was waited for has ended.
+            # The state may have changed: another run has just finished.
             state, checked, steps = look(state.installed_version)
             if steps and checked.token and params["precheck"]:
                 join_precheck.precheck(checked)
@@ -294,7 +294,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_join_token
-short_description: Create and delete the tokens that nodes join a cluster with
+short_description: Create and delete bootstrap tokens for joining nodes
 version_added: 0.1.0
 description:
   - Runs on a live control plane. Creates bootstrap tokens that are good for minutes, one for each node that joins, and
@@ -29,7 +29,7 @@ options:
     choices: [present, absent]
     default: present
   ttl:
-    description: How long a new token is good for, between 1m and 24h, like V(15m), V(1h30m) or V(900) (seconds).
+    description: The lifetime of a new token, from 1m to 24h, for example V(15m), V(1h30m) or V(900) (seconds).
     type: str
     default: 15m
   reuse:
@@ -53,21 +53,21 @@ options:
     elements: str
     default: []
   usages:
-    description: What the token may be used for. A join needs both.
+    description: The permitted uses of the token. A join requires both.
     type: list
     elements: str
     choices: [signing, authentication]
     default: [signing, authentication]
   groups:
-    description: The groups that the token's bearer belongs to.
+    description: The groups that the token authenticates as.
     type: list
     elements: str
     default: ["system:bootstrappers:kubeadm:default-node-token"]
   control_plane:
     description:
-      - With O(state=present), also upload the control plane's certificates, encrypted with a new key, for further
-        control planes to fetch. The cluster drops them after two hours.
-      - With O(state=absent), delete them.
+      - With O(state=present), also upload the control plane's certificates for further control planes, encrypted with a
+        new key. The cluster deletes them after two hours.
+      - With O(state=absent), delete the uploaded certificates.
     type: bool
     default: false
   token_id:
@@ -77,18 +77,18 @@ options:
     type: str
     default: ""
   kubeconfig:
-    description: The kubeconfig to use, one that may write Secrets in C(kube-system).
+    description: The path of a kubeconfig that may write Secrets in C(kube-system).
     type: path
     default: /etc/kubernetes/admin.conf
   wait:
     description:
-      - Wait until the cluster has signed C(cluster-info) with the token, which C(kubeadm join) checks with the CA's
-        hash. V(false) is for nodes that get RV(ca_certificate) and need no signature; a cluster that has just been made
-        takes some seconds to sign.
+      - Wait until the cluster has signed C(cluster-info) with the token, because C(kubeadm join) checks the signature
+        along with the CA hash. Use V(false) for nodes that get RV(ca_certificate) and do not need the signature. A new
+        cluster takes some seconds to sign.
     type: bool
     default: true
   timeout:
-    description: Seconds to wait for the cluster to sign C(cluster-info) with a new token. It mostly takes 0.1.
+    description: The time to wait for the cluster to sign C(cluster-info), in seconds. It usually takes 0.1 seconds.
     type: int
     default: 60
 seealso:
@@ -128,8 +128,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 endpoint:
-  description: Host and port of the API as the cluster tells its nodes; an IPv6 address is in brackets.
-  returned: when the cluster can be asked
+  description: The host and port of the API in the cluster's configuration. An IPv6 address is in brackets.
+  returned: when the cluster answers
   type: str
   sample: 192.168.1.10:6443
 tokens:
@@ -151,14 +151,14 @@ token_id:
   type: str
   sample: k3x9q0
 ca_cert_hashes:
-  description: The pins of the cluster's CA, V(sha256:) and 64 hexadecimal digits each.
-  returned: when the cluster can be asked
+  description: The hashes of the cluster's CA, each V(sha256:) and 64 hexadecimal digits.
+  returned: when the cluster answers
   type: list
   elements: str
   sample: ["sha256:66c9aa2a619dca5c6152038388e94445aa11a6d0231eccf1da58b8688db00119"]
 ca_certificate:
-  description: The certificate of the cluster's CA, PEM. It is public.
-  returned: when the cluster can be asked
+  description: The certificate of the cluster's CA (PEM). It is public.
+  returned: when the cluster answers
   type: str
   sample: |-
     -----BEGIN CERTIFICATE-----
@@ -185,12 +185,15 @@ reused:
   type: bool
   sample: false
 steps:
-  description: What was (or would be) done, and why.
+  description: The steps that were taken, or would be taken in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
   sample:
-    - {component: join, action: create, target: bootstrap token, reason: "w1 to join, none to reuse, good for 15 min"}
+    - component: join
+      action: create
+      target: bootstrap token
+      reason: w1 joins, no token to reuse, valid for 15 min
 """
 
 from datetime import datetime, timezone
@@ -234,7 +237,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Make a token ready, or delete one."""
+    """Create or reuse a token, or delete one."""
     params = module.params
     options = bootstrap_token.TokenOptions(
         ttl=bootstrap_token.parse_duration(params["ttl"]),
@@ -257,7 +260,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
             raise KubesteadError(
                 "kubeconfig {0} is not on this host; run this on a control plane".format(params["kubeconfig"])
             )
-        # The control plane itself is still to be made by the run that this one predicts.
+        # The run that check mode predicts creates this control plane first.
         nothing = bootstrap_token.TokenState()
         steps = bootstrap_token.plan_present(nothing, options, now) if present else []
         result = _edge.carry_out(module, steps, chosen.append)
@@ -301,7 +304,7 @@ def _entry(command: JoinCommand) -> Dict[str, str]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeconfig
-short_description: Give the login user of a control plane, and the control machine, the admin's kubeconfig
+short_description: Install the admin kubeconfig for a user and copy it to the control machine
 version_added: 0.1.0
 description:
-  - Makes C(~/.kube/config) of a user of a control plane a copy of C(/etc/kubernetes/admin.conf), readable by that user
-    alone, and on demand a file on the control machine too.
-  - A kubeconfig of another cluster is left alone with a warning. One of an earlier cluster at the same address is
-    replaced, and kept beside with C(.before-kubestead) at its name.
-  - Links are not followed in the user's home. A link in place of the file or its folder is left alone with a warning.
-  - The file on the control machine is made again from the server, the CA, the client certificate and its key alone. A
+  - Copies C(/etc/kubernetes/admin.conf) of a control plane to C(~/.kube/config) of a user, readable only by that user,
+    and optionally to a file on the control machine.
+  - A kubeconfig of another cluster is kept, with a warning. A kubeconfig of an earlier cluster at the same address is
+    replaced. A backup with the suffix C(.before-kubestead) is kept.
+  - Links in the user's home directory are not followed. A link in place of the file or its directory is kept, with a
+    warning.
+  - The file on the control machine is created only from the server, the CA, the client certificate and its key. A
     kubeconfig that names programs to run, files, or a proxy is refused there.
-  - The kubeconfig is never part of the result. It is read from the host with output censored, and only when the file on
+  - The kubeconfig is never part of the result. It is read from the host with censored output, and only if the file on
     the control machine differs.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -26,75 +27,75 @@ author:
 options:
   install:
     description:
-      - Whether the user gets C(~/.kube/config). V(false) leaves the users of the host without the rights of the
-        cluster's admin; one that is there already stays.
+      - Install C(~/.kube/config) for the user. With V(false), no user of the host gets the rights of the cluster's admin;
+        an existing file is kept.
     type: bool
     default: true
   user:
     description:
-      - Whose C(~/.kube/config) it is. Empty takes the user who logged in and became root, or root who logged in.
+      - The user who gets the kubeconfig. If it is empty, it is the user who ran sudo, or root for a direct root login.
     type: str
     default: ""
   overwrite:
-    description: Replace the user's kubeconfig also when it is of another cluster; a copy is kept beside it.
+    description: Replace the user's kubeconfig even if it belongs to another cluster. A backup copy is kept.
     type: bool
     default: false
   copy_to:
     description:
-      - A file on the control machine to be made a copy as well, readable by its owner alone. C(~) is your home there.
-      - A kubeconfig of another cluster in its place is left alone with a warning.
+      - The path of a copy on the control machine, readable only by its owner. C(~) is your home directory there.
+      - A kubeconfig of another cluster at this path is kept, with a warning.
     type: str
     default: ""
   endpoint:
     description:
-      - Where the API of a cluster will be that is not there yet, C(host[:port]). It lets a dry run predict what becomes
-        of a kubeconfig of an earlier cluster.
+      - The endpoint of a cluster that does not exist yet, as C(host[:port]). Check mode uses it to predict whether a
+        kubeconfig of an earlier cluster is replaced.
     type: str
     default: ""
   bind_port:
-    description: The port of that API where O(endpoint) has none.
+    description: The port of the API if O(endpoint) has none.
     type: int
     default: 6443
 attributes:
   action:
-    description: Runs in part on the control machine.
+    description: Runs partly on the control machine.
     support: full
 seealso:
   - module: kubestead.cluster.kubeadm_init
 """
 
 EXAMPLES = r"""
-- name: Let the login user run kubectl
+- name: Install the admin kubeconfig for the login user
   kubestead.cluster.kubeconfig:
 
-- name: Let me run kubectl here as well
+- name: Copy the admin kubeconfig to the control machine as well
   kubestead.cluster.kubeconfig:
     copy_to: ~/.kube/home-cluster.conf
 """
 
 RETURN = r"""
 user:
-  description: The user whose kubeconfig was looked at.
+  description: The user of the kubeconfig.
   returned: success
   type: str
   sample: admin
 kubeconfig:
-  description: The kubeconfig on the host; empty when the user has no home there.
+  description: The path of the kubeconfig on the host. It is empty if the user has no home directory.
   returned: success
   type: str
   sample: /home/admin/.kube/config
 local_kubeconfig:
-  description: The kubeconfig on the control machine; empty when none was asked for.
+  description: The path of the kubeconfig on the control machine. It is empty if no copy is requested.
   returned: success
   type: str
   sample: /home/me/.kube/home-cluster.conf
 server:
-  description: The URL of the API that the admin's kubeconfig names; empty in a dry run before there is one.
+  description: The URL of the API in the admin kubeconfig. It is empty in check mode if there is no cluster yet.
   returned: success
   type: str
   sample: https://192.168.1.10:6443
 steps:
-  description: What was (or would be) done, and why.
+  description: The steps that were taken, or would be taken in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
@@ -102,7 +103,7 @@ steps:
     - component: control_plane
       action: write_kubeconfig
       target: /home/admin/.kube/config
-      reason: no kubeconfig yet
+      reason: the kubeconfig does not exist
 """
 
 import dataclasses
@@ -125,7 +126,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     )
     state = kubeconfig.observe(system, options.user)
     if state.source is None and not module.check_mode:
-        raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
+        raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     source = state.source
     if source is None:
         state = dataclasses.replace(
@@ -146,7 +147,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     spec = {
         "install": {"type": "bool", "default": True},
         "user": {"type": "str", "default": ""},

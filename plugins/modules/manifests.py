@@ -7,16 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: manifests
-short_description: Apply Kubernetes manifests in order, wait for their rollout, and tell how to reach them
+short_description: Apply Kubernetes manifests in order, wait for their rollout, and list the Service URLs
 version_added: 0.1.0
 description:
-  - Reads manifests on the control machine and applies them server-side, in order, to the cluster that a kubeconfig
-    of the
-    host the task runs on leads to. Works with any cluster, needs only C(kubectl) there.
-  - What would change is found out by the API server itself (a dry run on the server), so check mode is exact and a
-    manifest
-    that the server refuses is refused before anything is changed. Contents of Secrets are not shown.
-  - Objects that are left out of the manifests later are not deleted.
+  - Reads manifests on the control machine and applies them server-side and in order to a cluster, with a kubeconfig of
+    the host that the task runs on. Works with any cluster. The host needs only C(kubectl).
+  - The API server determines the changes with a server-side dry run. Check mode is therefore exact, and a manifest that
+    the server refuses fails before anything is changed. The contents of Secrets are not shown.
+  - Objects that are removed from the manifests later are not deleted from the cluster.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -24,29 +22,29 @@ author:
 options:
   manifests:
     description:
-      - A folder, a file, or a list of folders, files and objects. The files of a folder (C(.yaml), C(.yml),
-        C(.json)) are
-        taken by name.
-      - Paths are those of the control machine, relative ones below the working folder or the playbook's.
+      - A directory, a file, or a list of directories, files and objects. The files of a directory (C(.yaml), C(.yml),
+        C(.json)) are applied in the order of their names.
+      - Paths are on the control machine. Relative paths start at the working directory or at the playbook's directory.
     type: raw
     required: true
   images:
     description:
-      - Images to take the place of others in the manifests. A key is an image with its tag, or a name, which stands
-        for all
-        of its tags; the value replaces it (the tag stays when the value has none).
+      - Images to replace in the manifests. A key is an image with its tag, or a name without a tag, which matches all
+        tags. The value replaces it. If the value has no tag, the tag is kept.
     type: dict
     default: {}
   namespace:
-    description: The namespace of objects that name none. It is created. Empty takes the kubeconfig's.
+    description: The namespace of objects that do not set one. It is created if it does not exist. If it is empty, the
+      namespace of the kubeconfig is used.
     type: str
     default: ""
   kubeconfig:
-    description: The kubeconfig, on the host the task runs on. Empty takes kubectl's own default.
+    description: The path of the kubeconfig on the host that the task runs on. If it is empty, kubectl's default is
+      used.
     type: path
     default: ""
   context:
-    description: The kubeconfig's context to use; empty for its current one.
+    description: The context of the kubeconfig to use. If it is empty, its current context is used.
     type: str
     default: ""
   wait:
@@ -54,16 +52,16 @@ options:
     type: bool
     default: true
   timeout:
-    description: Seconds to wait.
+    description: The time to wait, in seconds.
     type: int
     default: 300
   objects:
-    description: The objects as JSON. Set by the part of the module that runs on the control machine.
+    description: The objects as JSON. Set by the action plugin.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Apply a folder
+- name: Apply a directory
   kubestead.cluster.manifests:
     manifests: examples/webapp
     namespace: shop
@@ -85,7 +83,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: The objects that were (or would be) created or changed, and why.
+  description: The objects that were created or changed, or would be in check mode, with their reasons.
   returned: success
   type: list
   elements: dict
@@ -97,7 +95,7 @@ objects:
   elements: str
   sample: [Namespace shop, Deployment shop/web, Service shop/web]
 services:
-  description: The Services of the manifests as the cluster has them; empty where there is no cluster yet.
+  description: The Services of the manifests, as they are in the cluster. The list is empty if there is no cluster yet.
   returned: success
   type: list
   elements: dict
@@ -111,13 +109,13 @@ services:
       urls: ["http://192.168.1.11:30080/"]
       inside: ["web.shop.svc:80"]
 summary:
-  description: The same as lines to print.
+  description: The Services and their URLs as lines of text.
   returned: success
   type: list
   elements: str
 seconds:
-  description: How long the rollout took.
-  returned: when it was waited for
+  description: The duration of the rollout, in seconds.
+  returned: when the module waited for the rollout
   type: float
 """
 
@@ -152,10 +150,10 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out, wait, describe."""
+    """Observe, plan, apply, wait, describe."""
     params = module.params
     if not params["objects"]:
-        raise KubesteadError("manifests has no objects; call it as a task of a play, by its full name")
+        raise KubesteadError("the module manifests has no objects; run it as a task, by its full name")
     entries = json.loads(params["objects"])
     objects = [entry["object"] for entry in entries]
     sources = {index: str(entry["source"]) for index, entry in enumerate(entries)}
@@ -168,7 +166,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     except ClusterAbsent as err:
         if not module.check_mode:
             raise
-        module.warn("{0} (dry run: taken as an empty cluster)".format(err.message))
+        module.warn("{0} (check mode: treated as an empty cluster)".format(err.message))
         result.update(_edge.carry_out(module, manifests.plan_absent(), applied.append))
         return result
     result["objects"] = [title(obj) for obj in live.objects]
@@ -193,14 +191,14 @@ def _services(kubectl: Kubectl, manifests: Manifests, wanted: List[Mapping[str, 
     found = manifests.fetch(wanted)
     addresses: List[str] = []
     if any((item.get("spec") or {}).get("type") in ("NodePort", "LoadBalancer") for item in found):
-        # Who may not list nodes gets node ports without addresses.
+        # A user who may not list nodes gets node ports without addresses.
         nodes = kubectl.run(["get", "nodes", "-o", "json"])
         addresses = services.node_addresses(json.loads(nodes.stdout).get("items") or []) if nodes.ok else []
     return services.describe(found, addresses)
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

@@ -10,19 +10,19 @@ module: node_components
 short_description: Bring the components of a node to the desired state
 version_added: 0.1.0
 description:
-  - Prepares a machine to be a Kubernetes node, in one task and one round trip, so that each machine proceeds at its own
-    pace. Each component observes the machine, plans, and applies what differs.
+  - Prepares a machine to run as a Kubernetes node, in one task and one round trip, so that each machine proceeds at its
+    own pace. Each component observes the machine, plans, and applies the differences.
   - The options of a component are the variables of the role with its name (C(host_*), C(kube_packages_*),
     C(containerd_*), C(control_plane_*)) and those of the role P(kubestead.cluster.cluster#role) (C(cluster_*)).
-  - V(host) switches swap off and keeps it off, provides the kernel features that Kubernetes needs, and sets sysctls.
-    Entries of C(/etc/fstab) and lines of other sysctl files that contradict become comments.
+  - V(host) switches swap off and keeps it off, loads the kernel modules that Kubernetes needs, and sets sysctls.
+    Contradicting entries of C(/etc/fstab) and lines of other sysctl files become comments.
   - V(kube_packages) defines the signed package repository of one minor version, installs and holds C(kubelet),
     C(kubeadm), C(kubectl) and C(kubernetes-cni) at one version, and enables the kubelet. An installed version that
-    satisfies the request stays. On a member of a cluster another version is refused.
-  - V(containerd) installs containerd and configures it for the configuration version that the binary supports. Other
-    settings stay. It is restarted only when the meaning of its configuration has changed.
-  - V(images) pulls the images that the plan names, while the cluster is being created elsewhere.
-  - V(control_plane) runs M(kubestead.cluster.kubeadm_init) on the host that the plan chose, and installs the admin
+    satisfies the request is kept. On a member of a cluster, a different version is refused.
+  - V(containerd) installs containerd and configures it, in the configuration version that the binary supports. Other
+    settings are kept. containerd is restarted only if the meaning of its configuration has changed.
+  - V(images) pulls the images that the plan names while the cluster is created on another host.
+  - V(control_plane) runs M(kubestead.cluster.kubeadm_init) on the host that the plan selects, and installs the admin
     kubeconfig as M(kubestead.cluster.kubeconfig) does.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -30,15 +30,15 @@ options:
   components:
     description:
       - The components to apply. Their order is fixed; the order in this list does not matter.
-      - With tags given to the run (C(--tags), C(--skip-tags)), only the components whose names they select are applied.
+      - If the run has tags (C(--tags), C(--skip-tags)), only the components that the tags select are applied.
     type: list
     elements: str
     required: true
     choices: [host, kube_packages, containerd, images, control_plane]
   plan:
     description:
-      - The entry of this host in RV(kubestead.cluster.cluster_plan#module:hosts). Without it the components are applied
-        from the variables alone, and V(images) and V(control_plane) do nothing.
+      - The entry of this host in RV(kubestead.cluster.cluster_plan#module:hosts). Without it, the components are
+        applied from the variables alone, and V(images) and V(control_plane) do nothing.
     type: dict
     default: {}
   options:
@@ -57,7 +57,7 @@ options:
     default: ""
 attributes:
   action:
-    description: Runs in part on the control machine, where it reads the host's variables.
+    description: Runs partly on the control machine, where it reads the host's variables.
     support: full
 author:
   - The kubestead authors (@kubestead)
@@ -84,7 +84,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was done, or would be in check mode, in order, with its reason.
+  description: The steps that were taken, or would be taken in check mode, in order and with their reasons.
   returned: always
   type: list
   elements: dict
@@ -94,7 +94,7 @@ steps:
       target: containerd.service
       reason: SystemdCgroup false -> true
 seconds:
-  description: The time that each component took, in seconds.
+  description: The duration of each component, in seconds.
   returned: success
   type: dict
   sample: {"host": 0.3, "kube_packages": 7.2, "containerd": 1.4}
@@ -165,7 +165,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """The module's entry."""
+    """Run the module."""
     ansible_module.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
 
 

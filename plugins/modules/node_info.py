@@ -10,45 +10,45 @@ module: node_info
 short_description: Gather information about a node in one round trip
 version_added: 0.1.0
 description:
-  - Looks at everything the collection cares about on a node, changes nothing, and returns it - swap, kernel features
-    and sysctls; containerd and its configuration; the kube packages and their repository; what kubeadm made; addresses,
-    routes and names. On a control plane it also asks the API server for the cluster and its nodes.
-  - The result is what M(kubestead.cluster.cluster_plan) plans from. The variables of the collection that the host has
-    are laid beside it as RV(options), except secret ones.
+  - Returns the state of a host and changes nothing - swap, kernel modules and sysctls; containerd and its
+    configuration; the Kubernetes packages and their repository; the files of kubeadm; addresses, routes and names. On a
+    control plane, the module also queries the API server for the cluster and its nodes.
+  - M(kubestead.cluster.cluster_plan) plans from the result. RV(options) contains the variables of the collection that
+    are set for the host, except secrets.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:
   diff_mode:
     support: none
-    description: It never changes anything.
+    description: The module never changes anything.
 options:
   components:
     description:
-      - The components (roles) whose options are checked before the host is observed. Where its variables are wrong,
-        nothing is observed, and the result has no more than RV(options).
+      - The components (roles) whose options are checked before the host is observed. If variables of the host are
+        invalid, the host is not observed, and the result contains RV(options), RV(secrets) and RV(problems).
     type: list
     elements: str
     choices: [host, kube_packages, containerd, control_plane, join, cni]
   packages_url:
-    description: Where the package repositories of Kubernetes are; looked at only when packages are to be installed.
+    description: The base URL of the Kubernetes package repositories. It is read only if packages must be installed.
     type: str
     default: ""
   kubernetes_version:
-    description: The version that is asked for, to see whether the repository has it.
+    description: The requested version, to check whether the repository has it.
     type: str
     default: ""
   image_repository:
-    description: The repository of Kubernetes' own images, for kubeadm to name its sandbox image in.
+    description: The registry of the Kubernetes images, for the name of kubeadm's sandbox image.
     type: str
     default: ""
   kubeconfig_user:
-    description: The user whose kubeconfig is looked at; the login user where it is empty.
+    description: The user whose kubeconfig is read. If it is empty, it is the login user.
     type: str
     default: ""
   reach:
     description:
-      - Targets like V(192.0.2.10:6443) that a host which is no node yet connects to, to see whether the way is free.
-        Of more than 24 the first ones are taken.
+      - Targets such as V(192.0.2.10:6443) that a host which has not joined connects to, to check that they can be
+        reached. Only the first 24 are used.
     type: list
     elements: str
     default: []
@@ -64,7 +64,7 @@ EXAMPLES = r"""
 - name: Show the hosts that are nodes of a cluster
   ansible.builtin.debug:
     msg: "{{ observed.kubeadm.role }} with kubeadm {{ observed.kubeadm.installed_version }}"
-  # Nothing is observed on a host whose variables are wrong.
+  # A host with invalid variables is not observed.
   when: observed.kubeadm.phase | default('') == 'done'
 """
 
@@ -80,7 +80,8 @@ host:
   returned: when the variables are valid
   type: dict
 kube_packages:
-  description: The installed packages, their holds, the definition of the repository, and what the repository offers.
+  description: The installed packages, their holds, the definition of the repository, and the versions in the
+    repository.
   returned: when the variables are valid
   type: dict
 containerd:
@@ -88,11 +89,11 @@ containerd:
   returned: when the variables are valid
   type: dict
 cni:
-  description: What the pod network V(bridge) needs and has on the host. Calico is observed through the API.
+  description: The state of the pod network V(bridge) on the host. Calico is observed through the API.
   returned: when the variables are valid
   type: dict
 kubeadm:
-  description: What kubeadm has created on the host, and the cluster as the API server describes it.
+  description: The files of kubeadm on the host, and the cluster as the API server describes it.
   returned: when the variables are valid
   type: dict
   contains:
@@ -119,26 +120,26 @@ kubeadm:
       type: str
     api:
       description: On a control plane, whether the API server answers (C(live), C(reason)), and the cluster's version,
-        configuration and nodes. It is asked at the address in the admin's kubeconfig, where another control plane may
+        configuration and nodes. The query uses the address in the admin kubeconfig, where another control plane may
         answer.
       returned: always
       type: dict
     local_api:
-      description: The health of the API server on this machine itself (C(healthy), C(reason), and C(url), which is
-        empty without one).
+      description: The health of the API server on this machine (C(healthy), C(reason), and C(url), which is empty if
+        there is none).
       returned: always
       type: dict
     etcd:
-      description: The same of the member of etcd on this machine.
+      description: The health of the etcd member on this machine, with the same keys.
       returned: always
       type: dict
     static_pods:
-      description: The static pods of a control plane, and the versions of their images.
+      description: The static pods of a control plane with the versions of their images.
       returned: always
       type: dict
       sample: {"etcd": 3.6.6-0, "kube-apiserver": 1.36.2}
 kubeconfig:
-  description: The user's kubeconfig and the one of the admin, by digest, server and pinned CA, without credentials.
+  description: The kubeconfig of the user and that of the admin - digest, server and CA hash, without credentials.
   returned: when the variables are valid
   type: dict
 clock:
@@ -146,30 +147,30 @@ clock:
   returned: when the variables are valid
   type: dict
 ports:
-  description: TCP ports in use, and which program has those that Kubernetes needs.
+  description: The TCP ports in use, and the programs that use the ports that Kubernetes needs.
   returned: when the variables are valid
   type: dict
 environment:
-  description: Active firewalls, time services, NetworkManager; whether a proxy is set, but never its address.
+  description: Active firewalls, time services and NetworkManager, and whether a proxy is set, but never its address.
   returned: when the variables are valid
   type: dict
 reach:
   description:
-    - The outcome of connecting, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name). Empty
-      on a node of a cluster.
+    - The results of the connections, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name).
+      Empty on a node of a cluster.
   returned: when the variables are valid
   type: dict
   sample: {"192.0.2.10:6443": open}
 asked:
-  description: The control machine's clock before the host was observed, in seconds since 1970.
+  description: The clock of the control machine before the host was observed, in seconds since 1970.
   returned: when the variables are valid
   type: float
 answered:
-  description: The control machine's clock after the host was observed.
+  description: The clock of the control machine after the host was observed.
   returned: when the variables are valid
   type: float
 options:
-  description: The collection's options as the host's variables set them, by component, without secret ones.
+  description: The options of the collection that the host's variables set, by component, without secrets.
   returned: always
   type: dict
 secrets:
@@ -178,7 +179,7 @@ secrets:
   type: dict
   sample: {"containerd": ["registry_credentials"]}
 problems:
-  description: The variables whose type is wrong.
+  description: The variables that have the wrong type.
   returned: always
   type: list
   elements: dict

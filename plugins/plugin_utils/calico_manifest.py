@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where Calico's manifest comes from. Runs on the control machine: a path there, or a URL pinned by its checksum."""
+"""Reads Calico's manifest on the control machine, from a path or from a URL pinned by its checksum."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def checksum(options: CniOptions) -> str:
     if text and not re.match(r"^[0-9a-f]{64}\Z", text):
         raise OptionError(
             "cni_calico_checksum",
-            "is {0!r}, not a sha256".format(options.calico_checksum),
-            "give the 64 hex digits sha256sum prints",
+            "is {0!r}, not a SHA-256 checksum".format(options.calico_checksum),
+            "use the 64 hexadecimal digits that sha256sum prints",
         )
     if not text and not options.calico_manifest.strip():
         text = CALICO_CHECKSUMS.get(options.calico_version, "")
@@ -132,7 +132,7 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
         raise OptionError(
             "cni_calico_checksum",
             "is {0}, but {1} has {2}".format(wanted, where, found),
-            "check where the file comes from, then give its sha256",
+            "check where the file comes from, then set its SHA-256 checksum",
         )
 
 

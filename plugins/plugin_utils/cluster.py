@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The cluster that exists or will be made, as rules and planners see it."""
+"""The existing or future cluster, as rules and planners see it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a host answered, as the types that planners work with: strictly read, for a host may answer anything.
+"""Converts the facts of a host to the types of the planners, strictly, because a host may return anything.
 
 A planner computes with addresses and numbers of all hosts. One that answers with something else must get a finding of
 its own, and must not end the plan of the others with an exception.
@@ -36,8 +36,8 @@ class BrokenFacts(KubesteadError):
 
     def finding(self, host: str) -> Finding:
         """The finding about that host: nothing can be planned for it."""
-        text = f"what this host reported can't be used: {self.message}"
-        fix = "check that the host is what it should be, or leave it out with --limit"
+        text = f"the facts of this host are invalid: {self.message}"
+        fix = "check that the host is the expected machine, or exclude it with --limit"
         return Finding(host, "cluster", Problem("broken_facts", text, fix))
 
 
@@ -109,7 +109,7 @@ def _scalar(hint: Any, value: Any, path: str) -> Any:
         return int(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    words = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}
+    words = {bool: "true or false", str: "text", int: "an integer", float: "a number"}
     raise _wrong(path, value, words[hint])
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host of the play as rules and planners see it: what was observed of it, and the options its variables set."""
+"""A host of the play, as rules and planners see it: its observation, and the options that its variables set."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) ->
     verdict, reason = classify(existing, wanted)
     if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
         # The copy has these in common with the file that it was made of, and not the rest.
-        verdict, reason = SAME, "it is the admin's kubeconfig"
+        verdict, reason = SAME, "it is the admin kubeconfig"
     if verdict == WRITE:
         return Step(COMPONENT, "write_kubeconfig", path, reason, data={"backup": backed_up(existing, wanted)})
     if verdict == SAME and mode is not None and mode & 0o077:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes manifests as YAML text: read on the control machine, where PyYAML is at hand.
+"""Reads Kubernetes manifests from YAML on the control machine, which has PyYAML.
 
 Values are read the way kubectl reads them: ``12:30`` is text, not a number in base sixty, and a date stays text.
 """
@@ -201,5 +201,5 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
                 "give folders, files or objects",
             )
     if not found:
-        raise OptionError(option, "holds no Kubernetes object", "give a folder, files or objects")
+        raise OptionError(option, "does not contain a Kubernetes object", "use a directory, files or objects")
     return found

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The base of every action plugin that talks to a node: what a node answers is data, and nothing else."""
+"""The base class of action plugins that run a module on a node: the answer of a node is only data."""
 
 from __future__ import annotations
 
@@ -171,7 +171,10 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     An answer of another shape becomes a failure of the task, in one line.
     """
     if not isinstance(answer, Mapping):
-        return {"failed": True, "msg": "the host's answer is not a result; check Python and the login on this host"}
+        return {
+            "failed": True,
+            "msg": "the answer of the host is not a result; check Python and the login on this host",
+        }
     own = {key: answer[key] for key in _OWN if key in answer}
     try:
         if answer.get("failed"):
@@ -182,7 +185,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
             if key in allowed or (key == "invocation" and isinstance(value, Mapping))
         }
     except ValueError as err:
-        return {**own, "failed": True, "msg": f"the host's answer was refused: {err}"}
+        return {**own, "failed": True, "msg": f"the answer of the host was refused: {err}"}
     for key in ("changed", "failed", "unreachable", "skipped"):
         if key in said:
             said[key] = said[key] is True
@@ -227,7 +230,7 @@ def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
 def clean(value: Any, depth: int = 0) -> Any:
     """Plain data without control characters. Raises :class:`ValueError` for what is too large or too deep."""
     if depth > MAX_DEPTH:
-        raise ValueError("it is nested too deep")
+        raise ValueError("it is nested too deeply")
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise ValueError(f"a text in it is longer than {MAX_TEXT} characters")

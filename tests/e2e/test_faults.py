@@ -239,7 +239,10 @@ WRONG = {
         {"token": "aaaaaa.bbbbbbbbbbbbbbbb", "ca_certificate": "{ca}"},
         "token aaaaaa is unknown at",
     ),
-    "wrong secret": ({"token": "{id}.bbbbbbbbbbbbbbbb"}, "token {id} is known at {host}:6443, but its secret part"),
+    "wrong secret": (
+        {"token": "{id}.bbbbbbbbbbbbbbbb"},
+        "token {id} is known at {host}:6443, but has a different secret part",
+    ),
     "wrong CA": ({"ca_cert_hashes": ["sha256:" + "0" * 64]}, "ca_cert_hashes has sha256:000"),
     "wrong endpoint": ({"endpoint": "{host}:6444"}, "endpoint {host}:6444 does not answer"),
 }

@@ -25,12 +25,12 @@ BAD_INPUT = [
         ["-e", "cluster_kubernetes_version=newest"],
         r"cluster_kubernetes_version is 'newest', not a Kubernetes version; give",
     ),
-    (["-e", "cluster_pod_cidr=10.244.0.0/33"], r"cluster_pod_cidr is '10.244.0.0/33', not a CIDR range .*; give"),
+    (["-e", "cluster_pod_cidr=10.244.0.0/33"], r"cluster_pod_cidr is '10.244.0.0/33', not a CIDR range .*; use"),
     (
         ["-e", "cluster_pod_cidr=10.100.0.0/16"],
-        r"cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr .*; give",
+        r"cluster_pod_cidr 10.100.0.0/16 overlaps with cluster_service_cidr .*; use",
     ),
-    (["-e", "cni_plugin=flannel"], r"cni_plugin is 'flannel'; give one of"),
+    (["-e", "cni_plugin=flannel"], r"cni_plugin is 'flannel'; use one of"),
     (["-e", "cni_plugin=calico", "-e", "cni_calico_manifest=/nowhere/calico.yaml"], r"cni_calico_manifest"),
 ]
 
@@ -53,7 +53,7 @@ def test_a_host_whose_variables_are_wrong_is_not_asked_anything(lab: Lab, tmp_pa
     wrong = {"cni_plugin": "flannel", "ansible_host": "192.0.2.1"}
     more.write_text(json.dumps({"all": {"hosts": {"w1": wrong}}}))
     run = lab.site("-i", str(more))
-    assert run.code != 0 and re.search(r"w1: cni_plugin is 'flannel'; give one of", run.output)
+    assert run.code != 0 and re.search(r"w1: cni_plugin is 'flannel'; use one of", run.output)
     assert "UNREACHABLE" not in run.output and not run.changed()
 
 
@@ -70,11 +70,11 @@ def test_groups_and_endpoints_are_judged_first(lab: Lab, tmp_path: Path) -> None
     empty = tmp_path / "empty.json"
     empty.write_text(json.dumps({"workers": {"hosts": {"w1": {"ansible_host": "192.0.2.1"}}}}))
     run = Lab(empty, tmp_path).site()
-    assert run.code != 0 and "the group control_plane is empty; put at least one host" in run.output
+    assert run.code != 0 and "the group control_plane is empty; add at least one host" in run.output
     nobody = tmp_path / "nobody.json"
     nobody.write_text("{}")
     run = Lab(nobody, tmp_path).site()
-    assert run.code != 0 and "the group control_plane is empty; put at least one host" in run.output
+    assert run.code != 0 and "the group control_plane is empty; add at least one host" in run.output
     two = tmp_path / "two.json"
     groups = {
         "control_plane": {"hosts": {name: inventory[name] for name in ("cp1", "w1")}},
@@ -84,7 +84,7 @@ def test_groups_and_endpoints_are_judged_first(lab: Lab, tmp_path: Path) -> None
     run = Lab(two, tmp_path).site()
     assert (
         run.code != 0
-        and "cluster_endpoint is not set, and there are 2 control planes; set cluster_endpoint" in run.output
+        and "cluster_endpoint is not set, but there are 2 control planes; set cluster_endpoint" in run.output
     )
     assert not run.changed()
 

@@ -179,16 +179,16 @@ def has(steps: list[str], *patterns: str) -> None:
 
 
 def test_bare_machines(plain_lab: Lab) -> None:
-    # One of an earlier cluster of the same nodes would be left alone.
+    # One for an earlier cluster of the same nodes would be left alone.
     (plain_lab.inventory.parent / "kubeconfig").unlink(missing_ok=True)
     told = tell(plain_lab, "bare", "--limit", "cp1,w1")
     has(
         told["cp1"],
         r"^install kubelet .* containerd \(.*not installed -> .*containerd not installed\)",
         r"^write config /etc/containerd/config.toml ",
-        r"^init cp1 \(no cluster here; version \d+\.\d+\.\d+, pods 10",
-        r"^write kubeconfig /home/admin/.kube/config \(no kubeconfig yet\)",
-        r"^write kubeconfig \S+/kubeconfig \(no kubeconfig yet\)",
+        r"^init cp1 \(no cluster on this host; version \d+\.\d+\.\d+, pods 10",
+        r"^write kubeconfig /home/admin/.kube/config \(the kubeconfig does not exist\)",
+        r"^write kubeconfig \S+/kubeconfig \(the kubeconfig does not exist\)",
         r"^configure /etc/cni/net.d/10-kubestead.conflist ",
     )
     has(told["w1"], r"^join as worker \(no kubelet.conf; not in the API\)", r"^configure .*conflist ")
@@ -215,30 +215,30 @@ DRIFT = {
         "w1",
         "echo '//nas/share /mnt cifs noauto,user=me,password=geheim 0 0' >> /etc/fstab; "
         "echo '/swap.img none swap sw 0 0' >> /etc/fstab",
-        r"^comment out /etc/fstab \(it switches swap /swap.img on at boot\)",
+        r"^comment out /etc/fstab \(switches swap /swap.img on at boot\)",
     ),
     "packages not held": ("w1", "apt-mark unhold kubelet kubectl", r"^hold kubelet kubectl \(not held\)"),
     "a sysctl": ("w2", "sysctl -w net.ipv4.ip_forward=0", r"^set net.ipv4.ip_forward \(0 -> 1\)"),
     "a sysctl of another file": (
         "w2",
         "echo net.ipv4.ip_forward=0 > /etc/sysctl.d/zz-mine.conf",
-        r"^comment out /etc/sysctl.d/zz-mine.conf \(it is read later, and sets net.ipv4.ip_forward = 0\)",
+        r"^comment out /etc/sysctl.d/zz-mine.conf \(is read later and sets net.ipv4.ip_forward = 0\)",
     ),
     "the user's kubeconfig deleted": (
         "cp1",
         "rm -r /home/admin/.kube",
-        r"^write kubeconfig /home/admin/.kube/config \(no kubeconfig yet\)",
+        r"^write kubeconfig /home/admin/.kube/config \(the kubeconfig does not exist\)",
     ),
     "routes lost": (
         "w2",
         "ip route flush proto 107",
-        r"^add route 10\.\S+ \(not there\)",
+        r"^add route 10\.\S+ \(missing\)",
     ),
     "kubelet not enabled": ("w1", "systemctl disable kubelet", r"^enable kubelet.service \(not enabled\)"),
     "the pod network's unit removed": (
         "cp1",
         "systemctl disable kubestead-routes; rm /etc/systemd/system/kubestead-routes.service; systemctl daemon-reload",
-        r"^write /etc/systemd/system/kubestead-routes.service \(not there\)",
+        r"^write /etc/systemd/system/kubestead-routes.service \(missing\)",
     ),
     "containerd not enabled": ("w2", "systemctl disable containerd", r"^enable containerd.service \(not enabled\)"),
 }
@@ -252,7 +252,7 @@ def test_everything_that_can_drift_at_once(plain_lab: Lab) -> None:
     told = tell(lab, "all drift at once")
     for host, _command, says in DRIFT.values():
         has(told[host], says)
-    has(told["cp1"], r"^write kubeconfig \S+/kubeconfig \(no kubeconfig yet\)")
+    has(told["cp1"], r"^write kubeconfig \S+/kubeconfig \(the kubeconfig does not exist\)")
 
 
 def leave(lab: Lab, host: str) -> None:
@@ -303,7 +303,7 @@ def test_a_node_that_was_reset_but_is_in_the_api(plain_lab: Lab) -> None:
     # A node of that name that is ready would be another machine.
     assert eventually(lambda: "NotReady" in plain_lab.kubectl("get node w1 --no-headers"), 120)
     told = tell(plain_lab, "node reset, not deleted")
-    has(told["w1"], r"^join as worker \(no kubelet.conf; its name is in the API")
+    has(told["w1"], r"^join as worker \(no kubelet.conf; a Node with its name exists")
     assert told["cp1"] == told["w2"] == ["nothing to do"]
 
 
@@ -366,7 +366,7 @@ def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab) -> None:
     lab.ssh("w2", OTHER_VERSION.format("hold"))
     for arguments in (("--check", "--diff"), ()):
         run = lab.site(*arguments)
-        assert run.code != 0 and "the node runs kubectl 1.19.9 and is part of a cluster" in run.output
+        assert run.code != 0 and "the node runs kubectl 1.19.9 and is a member of a cluster" in run.output
         assert not run.changed()
     leave(lab, "w2")
     tell(lab, "another version, taken out")
@@ -392,7 +392,7 @@ def test_machines_that_have_the_packages_alone(plain_lab: Lab) -> None:
         "install -o admin -g admin -m 600 /tmp/k /home/admin/.kube/config; rm /tmp/k",
     )
     told = tell(lab, "packages alone, to a control plane", "--limit", "cp1")
-    has(told["cp1"], r"^write kubeconfig /home/admin/.kube/config \(of an earlier cluster at ")
+    has(told["cp1"], r"^write kubeconfig /home/admin/.kube/config \(for an earlier cluster at ")
     told = tell(lab, "control plane alone")
     has(told["w1"], r"^join as worker")
     has(told["cp1"], r"^add route to the pods of w1", r"^add route to the pods of w2")
@@ -407,7 +407,7 @@ def test_a_second_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Non
         has(
             told["cp2"],
             r"^join as control plane \(no kubelet.conf; not in the API\)",
-            r"^write kubeconfig /home/admin/.kube/config \(no kubeconfig yet\)",
+            r"^write kubeconfig /home/admin/.kube/config \(the kubeconfig does not exist\)",
         )
         lab.ssh("cp2", "rm -r /home/admin/.kube")
         told = tell(lab, "two control planes, complete but for a kubeconfig", *endpoint)

@@ -222,11 +222,11 @@ def test_all_that_is_wrong_is_found_at_once_and_can_be_skipped(pair: Lab) -> Non
     for one in findings:
         where = "cp1, w1" if one["check"] == "kernel_feature" else one["host"]
         assert any(f"{where}: {one['message']}; {one['fix']}" in line for line in lines), one
-    assert "port 10250 of the kubelet is taken by python3 (process " in run.output
+    assert "port 10250 of the kubelet is in use by python3 (process " in run.output
     assert "geheim" not in run.output + json.dumps(findings)
     assert skipped.code == 0, skipped.output
     assert said(still) == {(host, check, "skipped") for host, check, _level in EXPECTED}
-    assert "skipped  w1: has the host name cp1" in skipped.output
+    assert "skipped  w1: has the same host name as cp1" in skipped.output
 
 
 def test_a_foreign_ca_and_a_filtered_way(pair: Lab) -> None:
@@ -248,7 +248,7 @@ def test_a_foreign_ca_and_a_filtered_way(pair: Lab) -> None:
 def test_a_name_that_is_no_check_is_an_error_in_one_line(pair: Lab) -> None:
     run, _findings = preflight(pair, "-e", '{"preflight_skip_checks": ["port_takn"]}')
     assert run.code != 0
-    assert "preflight_skip_checks has 'port_takn', which is no check; did you mean port_taken?" in run.output
+    assert "preflight_skip_checks has 'port_takn', which is not a check; did you mean port_taken?" in run.output
 
 
 def test_nothing_is_left_of_the_provocations(pair: Lab, tmp_path: Path) -> None:

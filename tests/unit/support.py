@@ -93,7 +93,7 @@ class Machine(System):
             found = self._answers.get(tuple(argv[:length]))
             if found is not None:
                 return found(argv, stdin) if callable(found) else found
-        return Result(127, "", f"{argv[0]}: no such command")
+        return Result(127, "", f"{argv[0]}: command not found")
 
 
 def fixture(name: str) -> str:

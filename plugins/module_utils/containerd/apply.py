@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes containerd's files and restarts it."""
+"""Writes the files of containerd and restarts it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def apply(step: Step, system: System) -> None:
     if step.action == "install" or (step.action == "write_config" and "state" not in data):
         # Steps that were planned for a host without containerd only say what will happen.
         package = "the package {0}".format(step.target) if step.action == "install" else "its package"
-        raise KubesteadError("containerd is not installed here; install {0} first, then plan again".format(package))
+        raise KubesteadError("containerd is not installed; install {0} first".format(package))
     if step.action == "write_ca":
         system.write(step.target, str(data["text"]))
     elif step.action == "write_hosts":
@@ -81,7 +81,7 @@ def _validate_with_containerd(system: System, text: str, name: str) -> None:
     result = system.run(["containerd", "--config", "/dev/stdin", "config", "dump"], stdin=text)
     if not result.ok:
         raise CommandError(
-            "{0} is refused by containerd: {1}; nothing was changed in it".format(name, result.last_line),
+            "containerd refuses {0}: {1}; the file was not changed".format(name, result.last_line),
             {"rc": result.rc, "stderr": redact(result.stderr)},
         )
 
@@ -105,7 +105,7 @@ def _restart(system: System) -> None:
     journal = redact(output).splitlines()
     said = next((line for line in reversed(journal) if _tells(line)), "")
     raise CommandError(
-        "containerd does not serve CRI after its restart: {0}{1}; see 'journalctl -u containerd'".format(
+        "containerd does not serve CRI after the restart: {0}{1}; see 'journalctl -u containerd'".format(
             status, " ({0})".format(said[:300]) if said else ""
         ),
         {"journal": journal},

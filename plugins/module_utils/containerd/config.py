@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration that Kubernetes needs, laid over what the file says, and the drop-in of the user."""
+"""Merges the configuration that Kubernetes needs into the existing file, and handles the drop-in of the user."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ def _config_host(registry: str) -> str:
 
 def render_config(config: Mapping[str, Any]) -> str:
     """The file's text."""
-    head = "{0}: what Kubernetes needs is set here, other settings stay as they are.\n".format(MANAGED)
+    head = "{0}: sets what Kubernetes needs; other settings are kept.\n".format(MANAGED)
     return (
         head
-        + "# Your own settings: the variable containerd_config_dropin, or files in {0}.\n".format(CONF_D)
+        + "# For your own settings, use the variable containerd_config_dropin, or files in {0}.\n".format(CONF_D)
         + toml.dumps(config)
     )
 
@@ -118,7 +118,7 @@ def desired_dropin(
 ) -> Optional[Dict[str, Any]]:
     """What the drop-in with the user's own TOML is to say, None where there is to be none.
 
-    containerd 1.x replaces a plugin's whole section by an imported one, so there the rest of the section is repeated.
+    containerd 1.x replaces the complete section of a plugin by an imported one, so the rest of the section is repeated.
     """
     if not options.config_dropin.strip():
         return None
@@ -131,8 +131,10 @@ def desired_dropin(
     if state.schema and result["version"] > state.schema:
         raise OptionError(
             "containerd_config_dropin",
-            "is of version {0}, containerd {1} reads up to {2}".format(result["version"], state.version, state.schema),
-            "write it for version {0}".format(state.schema),
+            "has version {0}, but containerd {1} supports at most {2}".format(
+                result["version"], state.version, state.schema
+            ),
+            "write it in version {0}".format(state.schema),
         )
     if state.schema == 2 and (CRI_RUNTIME in plugins or CRI_IMAGES in plugins):
         raise OptionError(
@@ -140,7 +142,7 @@ def desired_dropin(
             "sets {0}, which containerd {1} does not have".format(
                 CRI_RUNTIME if CRI_RUNTIME in plugins else CRI_IMAGES, state.version
             ),
-            "set {0} there".format(CRI),
+            "set {0} instead".format(CRI),
         )
     result = mappings.merged(result, {key: value for key, value in own.items() if key != "version"})
     if state.schema == 2:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The variables of the role containerd, and what is wrong with them by themselves."""
+"""The variables of the role containerd and their validation."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ class ContainerdOptions:
             parse_dropin(self.config_dropin)
         if not self.cni_bin_dir.startswith("/"):
             raise OptionError(
-                "containerd_cni_bin_dir", "is {0!r}, not an absolute path".format(self.cni_bin_dir), "give a folder"
+                "containerd_cni_bin_dir",
+                "is {0!r}, not an absolute path".format(self.cni_bin_dir),
+                "use an absolute path",
             )
 
     def mirrors(self) -> Dict[str, Mirrors]:
@@ -90,7 +92,7 @@ def parse_dropin(text: str) -> Dict[str, Any]:
         return toml.loads(text)
     except toml.TomlError as err:
         raise OptionError(
-            "containerd_config_dropin", "is not TOML: {0}".format(err.message), "correct that line"
+            "containerd_config_dropin", "is not TOML: {0}".format(err.message), "correct this line"
         ) from None
 
 
@@ -98,25 +100,25 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
     """The mirrors of one registry in their full form. Raises :class:`OptionError` naming the entry."""
     refuse_credentials("containerd_registry_mirrors", {registry: value}, "@")
     name = "containerd_registry_mirrors[{0!r}]".format(registry)
-    fix = "give a list of addresses like https://mirror.example.com"
+    fix = "use a list of URLs like https://mirror.example.com"
     if registry != "_default":
         check_registry(name, registry)
     fallback = True
     if isinstance(value, Mapping):
         unknown = sorted(set(value) - {"mirrors", "fallback"})
         if unknown:
-            raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), "it takes mirrors and fallback")
+            raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), "the keys are mirrors and fallback")
         fallback, value = bool(value.get("fallback", True)), value.get("mirrors")
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list) or not value:
-        raise OptionError(name, "is no list of addresses", fix)
+        raise OptionError(name, "is not a list of URLs", fix)
     mirrors = []
     for item in value:
         fields = dict(item) if isinstance(item, Mapping) else {"url": item}
         unknown = sorted(set(fields) - {"url", "ca", "skip_verify", "override_path", "capabilities"})
         if unknown:
-            known = "a mirror takes url, ca, skip_verify, override_path and capabilities"
+            known = "the keys of a mirror are url, ca, skip_verify, override_path and capabilities"
             raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), known)
         url = str(fields.get("url", "")).rstrip("/")
         try:
@@ -129,11 +131,11 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         ca = str(fields.get("ca", ""))
         if ca and not ca.startswith("/") and "-----BEGIN CERTIFICATE-----" not in ca:
             raise OptionError(
-                name, "has a ca that is neither a path nor a certificate", "give a path on the node or PEM text"
+                name, "has a ca that is neither a path nor a certificate", "use a path on the node or PEM text"
             )
         capabilities = [str(word) for word in fields.get("capabilities", ["pull", "resolve"])]
         if set(capabilities) - {"pull", "resolve", "push"} or not capabilities:
-            raise OptionError(name, "has unknown capabilities", "it takes pull, resolve and push")
+            raise OptionError(name, "has unknown capabilities", "the capabilities are pull, resolve and push")
         mirrors.append(
             Mirror(url, ca, bool(fields.get("skip_verify")), bool(fields.get("override_path")), capabilities)
         )
@@ -145,7 +147,7 @@ def check_registry(name: str, registry: str) -> None:
     refuse_credentials(name, registry, "@")
     if not is_registry(registry):
         raise OptionError(
-            name, "names {0!r}, not a registry".format(registry), "give its host, like registry.example.com:5000"
+            name, "has {0!r}, which is not a registry".format(registry), "use its host, like registry.example.com:5000"
         )
 
 

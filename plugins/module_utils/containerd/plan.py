@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to change so that containerd is configured for Kubernetes, and why. Pure."""
+"""Plans the changes that configure containerd for Kubernetes, with their reasons. Pure."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem
     except OptionError as err:
         return [Problem("options", "{0} {1}".format(err.option, err.problem), err.fix)]
     if not state.packages and not state.version and not state.candidate_known and not options.package:
-        text = "no repository of this host is known to have containerd"
-        fix = "add Docker's repository (docker-ce.repo), or name a package of yours in containerd_package"
+        text = "no known repository of this host has containerd"
+        fix = "add Docker's repository (docker-ce.repo), or set containerd_package to a package of your own"
         found.append(Problem("containerd_package", text, fix, "warning"))
     overridden = _overridden(state, options)
     if overridden:
@@ -105,11 +105,13 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
         return None
     files = ", ".join(conf_d_path(name) for name in state.other_dropins)
     if state.effective_cri_disabled:
-        return Problem("containerd_dropin", "{0} disables the cri plugin".format(files), "take that out of the file")
+        return Problem(
+            "containerd_dropin", "{0} disables the cri plugin".format(files), "remove this setting from the file"
+        )
     own = mappings.get(desired_dropin(state, options, {}) or {}, ["plugins"]) or {}
     if state.effective_systemd_cgroup is False and not (set(own) & {CRI, CRI_RUNTIME}):
-        fix = "set SystemdCgroup = true there, or remove the file"
-        return Problem("containerd_dropin", "{0} takes SystemdCgroup = true away again".format(files), fix)
+        fix = "set SystemdCgroup = true in it, or remove the file"
+        return Problem("containerd_dropin", "{0} overrides SystemdCgroup = true".format(files), fix)
     return None
 
 
@@ -128,7 +130,7 @@ def plan(
     unknown = "registry_credentials" in secret_options
     files, leftovers = _plan_hosts(state, options, unknown)
     if unknown:
-        files.append(Step(COMPONENT, "compare", CERTS_D, "credentials can be compared on the node alone"))
+        files.append(Step(COMPONENT, "compare", CERTS_D, "credentials can only be compared on the node"))
     missing = [] if package_planned_elsewhere else planned_packages(state, options)
     steps = [Step(COMPONENT, "install", name, "not installed", disruptive=state.active) for name in missing]
     running = state.active
@@ -176,11 +178,11 @@ def _plan_service(state: ContainerdState, causes: Sequence[str], running: bool) 
     steps = [] if state.enabled else [Step(COMPONENT, "enable", UNIT, "not enabled")]
     reason = ", ".join(causes)
     if not reason and state.restart_pending:
-        reason = "a run that was stopped changed its configuration"
+        reason = "an interrupted run changed the configuration"
     elif not reason and not state.active:
         reason = "not running"
     elif not reason and state.cri != "ok":
-        reason = "the CRI service {0}".format(state.cri)
+        reason = "the CRI service fails: {0}".format(state.cri)
     if reason:
         steps.append(Step(COMPONENT, "restart", UNIT, reason, disruptive=running))
     return steps
@@ -189,7 +191,7 @@ def _plan_service(state: ContainerdState, causes: Sequence[str], running: bool) 
 def config_reasons(state: ContainerdState, config: Mapping[str, Any]) -> List[str]:
     """The differences in meaning between the file and ``config``, each in a few words."""
     if state.config_error:
-        return ["the file can't be used ({0})".format(state.config_error)]
+        return ["the file is invalid ({0})".format(state.config_error)]
     if not state.config_version:
         return ["no configuration -> version {0}, SystemdCgroup true".format(state.schema)]
     reasons = []
@@ -255,15 +257,15 @@ def shown_value(value: Any) -> str:
 def _plan_bare() -> List[Step]:
     return [
         # Which schema it will be is known only once the package is there.
-        Step(COMPONENT, "write_config", CONFIG, "for the version that gets installed: SystemdCgroup true"),
-        Step(COMPONENT, "restart", UNIT, "its configuration is written"),
+        Step(COMPONENT, "write_config", CONFIG, "for the version to be installed: SystemdCgroup true"),
+        Step(COMPONENT, "restart", UNIT, "the configuration is written"),
     ]
 
 
 def _dropin_reason(state: ContainerdState) -> str:
     if state.dropin_error:
-        return "the file can't be used ({0})".format(state.dropin_error)
-    return "not there" if state.dropin is None else "says something else than containerd_config_dropin"
+        return "the file is invalid ({0})".format(state.dropin_error)
+    return "missing" if state.dropin is None else "differs from containerd_config_dropin"
 
 
 def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool) -> Tuple[List[Step], List[Step]]:
@@ -274,7 +276,7 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
     authorities = desired_ca_files(options)
     for path, text in sorted(authorities.items()):
         if state.ca_files.get(path) != text:
-            reason = "not there" if path not in state.ca_files else "another certificate"
+            reason = "missing" if path not in state.ca_files else "different certificate"
             steps.append(Step(COMPONENT, "write_ca", path, reason, state.ca_files.get(path, ""), text, {"text": text}))
     for name, data in wanted.items():
         there = present.get(name)
@@ -291,7 +293,7 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
     for name, entry in present.items():
         if name not in wanted and entry.ours and not (hidden and has_secret(entry.data)):
             before = render_hosts(redact_data(entry.data))
-            reason = "neither a mirror nor credentials are set for it"
+            reason = "no mirror or credentials are set for it"
             leftovers.append(Step(COMPONENT, "remove_hosts", hosts_path(name), reason, before, ""))
     for path in sorted(set(state.ca_files) - set(authorities)):
         leftovers.append(Step(COMPONENT, "remove_ca", path, "no mirror uses it", state.ca_files[path], ""))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Images that a node will run, pulled before it is one: what its kubelet would begin with only then."""
+"""Pulls the images that a node will run before it joins, so that its kubelet does not have to wait for them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def observe(system: System, images: Sequence[str]) -> List[str]:
 
 def plan(missing: Sequence[str]) -> List[Step]:
     """One step for what is missing."""
-    return [Step(COMPONENT, "pull", " ".join(missing), "not there")] if missing else []
+    return [Step(COMPONENT, "pull", " ".join(missing), "missing")] if missing else []
 
 
 def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:

@@ -119,13 +119,13 @@ def has_secret(data: Mapping[str, Any]) -> bool:
 def hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:
     """Why a hosts.toml has to be written; empty where it is as desired."""
     if there is None:
-        return "not there"
+        return "missing"
     if there.error:
-        return "the file can't be used ({0})".format(there.error)
+        return "the file is invalid ({0})".format(there.error)
     if redact_data(there.data) != redact_data(data) or there.order != list(data.get("host", {})):
-        return "other mirrors" if there.ours else "replaces a file that somebody else wrote"
+        return "different mirrors" if there.ours else "replaces a file that was not created by this collection"
     if there.data != data:
-        return "other credentials"
+        return "different credentials"
     if has_secret(data) and there.mode != 0o600:
         return "mode {0:04o} -> 0600".format(there.mode)
     return ""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""containerd's configuration by its version (1 to 4): where each version keeps what Kubernetes needs."""
+"""The versions of containerd's configuration (1 to 4): where each keeps the settings that Kubernetes needs."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is observed of containerd, and the files it is about."""
+"""The observed state of containerd, and the paths of its files."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class _Reader:
             self._skip(_SPACE)
             self._skip(_COMMENT)
             if self.at < len(self.text) and not self._peek("\n"):
-                raise self._error("the line should end here")
+                raise self._error("the end of the line is expected")
 
     # -- tables
 
@@ -217,7 +217,7 @@ class _Reader:
             self._require_open(rules, header + path)
         table = self._descend(self.root, header + path[:-1])
         if path[-1] in table:
-            raise self._error("key {0} is given twice".format(key_text(header + path)))
+            raise self._error("key {0} is defined twice".format(key_text(header + path)))
         table[path[-1]] = value
         if isinstance(value, (dict, list)):
             rules.at(path[-1]).frozen = True
@@ -279,7 +279,7 @@ class _Reader:
 
     def _require_shallow(self, depth: int) -> None:
         if depth > DEEPEST:
-            raise self._error("it is nested deeper than {0} levels".format(DEEPEST))
+            raise self._error("nested deeper than {0} levels".format(DEEPEST))
 
     def _scalar(self) -> Any:
         for word, value in (("true", True), ("false", False)):
@@ -362,7 +362,7 @@ class _Reader:
                 if id(table) not in open_tables:
                     raise self._error("{0} has a complete value already".format(key_text(path)))
             if path[-1] in table:
-                raise self._error("key {0} is given twice".format(key_text(path)))
+                raise self._error("key {0} is defined twice".format(key_text(path)))
             table[path[-1]] = value
             self._skip(_SPACE)
             if self._peek("}"):

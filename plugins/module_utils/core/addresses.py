@@ -51,14 +51,14 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
             raise OptionError(
                 option,
                 "is {0!r}, not a CIDR range ({1})".format(text, err),
-                "give a network address and its length, like 10.244.0.0/16",
+                "use a network address with its prefix length, like 10.244.0.0/16",
             ) from None
     families = [network.version for network in networks]
     if len(set(families)) != len(families):
         raise OptionError(
             option,
-            "is {0!r}, two ranges of one family".format(text),
-            "give one range, or one IPv4 and one IPv6 range",
+            "is {0!r}; both ranges are of the same family".format(text),
+            "use one range, or one IPv4 and one IPv6 range",
         )
     return networks
 
@@ -73,7 +73,7 @@ def parse_address(option: str, text: str) -> Address:
     try:
         return plain_address(text.strip())
     except ValueError:
-        raise OptionError(option, "is {0!r}, not an IP address".format(text), "give an address of this host") from None
+        raise OptionError(option, "is {0!r}, not an IP address".format(text), "use an address of this host") from None
 
 
 def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[str, int]:
@@ -81,7 +81,7 @@ def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[st
 
     Raises :class:`OptionError` naming ``option``.
     """
-    fix = "give a DNS name or address with an optional port, like k8s.example.org:6443"
+    fix = "use a DNS name or address with an optional port, like k8s.example.org:6443"
     if "@" in text:
         raise OptionError(option, "has a user name or password in an address", fix)
     host, port = text.strip(), str(default_port)
@@ -92,7 +92,7 @@ def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[st
     elif host.count(":") == 1:
         host, port = host.split(":")
     if not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
-        raise OptionError(option, "is {0!r}; its port must be a number from 1 to 65535".format(text), fix)
+        raise OptionError(option, "is {0!r}; the port must be a number from 1 to 65535".format(text), fix)
     if not host or "/" in host or " " in host:
         raise OptionError(option, "is {0!r}, not a host name or address".format(text), fix)
     return host, int(port)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one exception type of the collection, and how its messages read."""
+"""The exception type of the collection and the format of its messages."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asking an HTTPS server with a client certificate, with the standard library alone.
+"""An HTTPS client with a client certificate that uses only the standard library.
 
 A process of kubectl takes 50 ms and more; a request on a connection that is open takes one or two.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Images in Kubernetes objects: finding them, and putting others in their place. Pure."""
+"""Finds and replaces images in Kubernetes objects. Pure."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse(image: str) -> Reference:
 
 
 def registry_of(repository: str) -> str:
-    """The registry of a repository (``registry.example.org:5000/k8s``), docker.io where its first part is no host."""
+    """The registry of a repository (``registry.example.org:5000/k8s``), docker.io if its first part is not a host."""
     first = repository.partition("/")[0]
     return first if "." in first or ":" in first or first == "localhost" else DOCKER_HUB
 

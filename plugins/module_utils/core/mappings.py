@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mappings within mappings: laid over each other, and read by a path of keys. Pure."""
+"""Nested mappings: merging, and reading by a path of keys. Pure."""
 
 from __future__ import annotations
 

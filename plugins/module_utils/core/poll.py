@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one loop that asks again until an answer is good or time is up."""
+"""The polling loop: repeats a query until the result is good or the time is over."""
 
 from __future__ import annotations
 

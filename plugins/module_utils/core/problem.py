@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is wrong before anything is changed: the findings of a preflight."""
+"""The findings of the preflight checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import untrusted
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that stands in the way of a run.
+    """A problem that prevents a run.
 
     ``check`` is a short name for tools (``kube_packages.version``), ``message`` says what is wrong, ``fix`` what to do
     about it; ``level`` is ``error`` (the run must not start), ``warning``, or ``skipped`` (the user wants no word of

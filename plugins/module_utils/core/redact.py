@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one filter that takes secrets out of text and data before anybody sees them.
+"""The filter that removes secrets from text and data before they are shown.
 
 What stays readable is public: the id of a bootstrap token, the hash of a CA, an image's digest, certificates. Every
 pattern works in time linear to the text, since a node decides what is in its logs.
@@ -150,7 +150,7 @@ def _value(match: Match[str]) -> str:
 
 
 def _credentials(match: Match[str]) -> str:
-    """Prose speaks of basic authentication too: a single word of letters is no credential."""
+    """Prose speaks of basic authentication too: a single word of letters is not a credential."""
     value = match.group(3)
     if len(value) < 20 and not re.search(r"[0-9=+/_~]", value):
         return match.group(0)
@@ -179,7 +179,7 @@ def _without_password(text: str) -> str:
     authority = text[: end.start()] if end else text
     at = authority.rfind("@")
     if at < 0:
-        # A password with a slash in it that somebody did not escape; a port is no password.
+        # A password with an unescaped slash. A port is not a password.
         user, colon, tail = authority.partition(":")
         at = text.rfind("@") if colon and not tail.isdigit() and not user.startswith("[") else -1
     if at < 0:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What changes with a release of Kubernetes: every such fact once, each with its source.
+"""The facts that change with a Kubernetes release, each with its source.
 
 Facts are rows of tables, each true from a minor on until the next row. A new release means new rows here, and nothing
 else: the defaults of options and roles are checked against this file.

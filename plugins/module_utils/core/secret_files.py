@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files for kubeadm that hold secrets: of root alone, in memory, and gone as soon as they were read."""
+"""Files with secrets for kubeadm: readable only by root, in memory, and deleted after use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def private_file(system: System, text: str, name: str = "kubeadm.yaml") -> Itera
 
 
 def remove_abandoned(system: System) -> None:
-    """Remove the folders of processes that are no more."""
+    """Remove the folders of processes that have ended."""
     for name in system.names("/run"):
         match = _NAME.match(name)
         if match and not os.path.exists("/proc/{0}".format(match.group(1))):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is to be done to a machine, and why: the steps of a plan."""
+"""The steps of a plan: changes to a machine with their reasons."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Access to the commands and files of one machine, and to the HTTPS servers it reaches.
+"""Access to the commands and files of a machine, and to HTTPS servers.
 
 Everything in the collection that touches a machine goes through a :class:`System`, so that tests can hand in recorded
 commands and a folder that stands for ``/``.
@@ -73,7 +73,7 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
             check=False,
         )
     except FileNotFoundError:
-        return Result(127, "", "{0}: no such command".format(argv[0]))
+        return Result(127, "", "{0}: command not found".format(argv[0]))
     except OSError as err:
         return Result(126, "", "{0}: {1}".format(argv[0], err.strerror))
     except ValueError as err:
@@ -81,7 +81,7 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
         return Result(126, "", "{0}: {1}".format(argv[0], err))
     except subprocess.TimeoutExpired as err:
         out = err.stdout.decode("utf-8", "replace") if isinstance(err.stdout, bytes) else (err.stdout or "")
-        return Result(124, out, "{0}: did not end within {1:.0f} seconds".format(argv[0], timeout))
+        return Result(124, out, "{0}: did not finish within {1:.0f} seconds".format(argv[0], timeout))
     return Result(done.returncode, done.stdout, done.stderr)
 
 

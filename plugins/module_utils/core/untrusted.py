@@ -25,7 +25,7 @@ _DEEPEST = 200
 
 
 def text(value: Any, limit: int = 253) -> str:
-    """The text on one line, cut off after ``limit`` characters; empty for anything but text."""
+    """The text on one line, truncated to ``limit`` characters; empty for a value that is not text."""
     if not isinstance(value, str):
         return ""
     clean = _CONTROL.sub(" ", value[: 4 * limit]).strip()
@@ -87,7 +87,7 @@ def number(text: str) -> int:
 
 
 def whole(value: Any) -> int:
-    """A number in JSON as a whole one; 0 for what is no number, not finite, or beyond 64 bits."""
+    """A number in JSON as an integer; 0 for a value that is not a number, not finite, or beyond 64 bits."""
     if isinstance(value, float) and abs(value) < 2**63:
         return int(value)
     return value if isinstance(value, int) and abs(value) < 2**63 else 0

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes versions: what a user asks for, what packages are called, and what goes with which minor."""
+"""Kubernetes versions: the request of a user, the names of packages, and what belongs to which minor version."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Request:
 
 
 def parse_request(text: str, option: str = "cluster_kubernetes_version") -> Request:
-    """What the user asks for. Raises :class:`OptionError` naming ``option`` for anything but X.Y or X.Y.Z."""
+    """The request of the user. Raises :class:`OptionError` naming ``option`` for anything but X.Y or X.Y.Z."""
     match = _REQUEST.match(str(text).strip())
     if not match:
         raise OptionError(
             option,
             "is {0!r}, not a Kubernetes version".format(text),
-            'give a minor like "1.36" or an exact version like "1.36.2" (in quotes)',
+            'use a minor version like "1.36" or an exact version like "1.36.2" (in quotes)',
         )
     major, minor, patch = match.groups()
     return Request(int(major), int(minor), None if patch is None else int(patch))

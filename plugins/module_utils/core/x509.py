@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Just enough DER to read certificates: the pin of a public key, and the name of a node."""
+"""A minimal DER reader for certificates: the hash of a public key and the name of a node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ca_cert_hashes(pem: str) -> List[str]:
     """The pins of the certificates in a PEM text, as ``kubeadm join`` takes them.
 
     A pin is ``sha256:`` and 64 hexadecimal digits: the SHA-256 of the certificate's DER SubjectPublicKeyInfo
-    (RFC 7469). Text that is no certificate gives none.
+    (RFC 7469). Text that is not a certificate gives none.
     """
     hashes: List[str] = []
     for der in _certificates(pem):
@@ -108,5 +108,5 @@ def _content(der: bytes, at: int) -> Tuple[bytes, int]:
         length = int.from_bytes(der[start : start + octets], "big")
         start += octets
     if start + length > len(der):
-        raise IndexError("element ends behind the data")
+        raise IndexError("an element extends beyond the data")
     return der[start : start + length], start + length

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Taking a machine out of the cluster's etcd before what it has of it is removed.
+"""Removes a machine from the cluster's etcd before its files are deleted.
 
-A member that never comes back still counts for the majority: of two, one that is gone stops the whole cluster. kubeadm
+A member that never comes back still counts for the majority: of two, one that is gone stops the cluster. kubeadm
 reset only warns where it did not take the member out, so it is done here, and seen to be done.
 """
 
@@ -117,7 +117,7 @@ def leave(
 
     if not poll(is_gone, patience, pause=2.0, clock=clock, sleep=sleep):
         raise KubesteadError(
-            "this host can't be taken out of the cluster's etcd ({0}); nothing was removed here, run again "
+            "this host can't be removed from the cluster's etcd ({0}); nothing was changed on this host; run again "
             "once the other control planes are healthy".format(getattr(failure, "message", "") or failure)
         )
     return removed
@@ -142,13 +142,13 @@ def _list(answer: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
     """The list of that name. Raises OSError for an answer without one."""
     found = mappings(answer.get(name))
     if not isinstance(answer.get(name), list) or len(found) < len(answer[name]):
-        raise OSError("the answer has no list of {0}".format(name))
+        raise OSError("the answer does not have a list of {0}".format(name))
     return found
 
 
 def _any(others: Sequence[str], path: str, question: Mapping[str, Any], request: Client) -> Dict[str, Any]:
     """The answer of the first that gives one: another control plane may be down."""
-    failure = OSError("the API knows no other etcd")
+    failure = OSError("the API does not list another etcd member")
     for url in others:
         try:
             return request(url, path, question)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A machine's clock: how far it is off, as far as that can be told from a control machine, and whether it is kept.
+"""The clock of a machine: its offset, as seen from the control machine, and whether it is synchronized.
 
 Hosts are observed at different moments. What is known of a host is when the control machine asked it and when it had
 the answer; in between the host read its clock. That bounds the host's difference from the control machine's clock.
@@ -15,7 +15,7 @@ from typing import Optional
 
 from ..core.system import System
 
-# What adjtimex returns when nothing keeps the clock in step (TIME_ERROR of <sys/timex.h>).
+# What adjtimex returns if the clock is not synchronized (TIME_ERROR of <sys/timex.h>).
 _UNSYNCHRONIZED = 5
 # Larger than struct timex anywhere; zeros mean "change nothing".
 _TIMEX_BYTES = 1024
@@ -23,7 +23,7 @@ _TIMEX_BYTES = 1024
 
 @dataclass(frozen=True)
 class ClockState:
-    """``synchronized`` is the kernel's word on whether something keeps the clock in step, None where it is unknown."""
+    """``synchronized`` is whether the clock is synchronized according to the kernel, None if it is unknown."""
 
     synchronized: Optional[bool] = None
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a machine reaches others: it really connects, and what comes back tells a filter from a closed port.
+"""Whether a machine can reach others. It connects to them, and the error distinguishes a filter from a closed port.
 
-``open`` and ``refused`` both prove the way: somebody answered. ``timeout`` is what a filter that drops looks like,
+``open`` and ``refused`` both prove that the host can be reached. ``timeout`` is what a filter that drops looks like,
 ``unreachable`` one that rejects, or a missing route.
 """
 
@@ -71,7 +71,7 @@ def connect(text: str) -> str:
     except socket.timeout:
         return TIMEOUT
     except (socket.gaierror, ValueError, OverflowError):
-        # What is no host and port has no name either.
+        # The target is not a host and a port.
         return NO_NAME
     except OSError as err:
         return TIMEOUT if err.errno == errno.ETIMEDOUT else UNREACHABLE

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What else runs on a machine and can get in a cluster's way: firewalls, NetworkManager, proxies, time services."""
+"""The environment of a cluster on a machine: firewalls, NetworkManager, proxies, time services."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a machine is: system, names, addresses, routes. The facts that the rules across hosts are made of."""
+"""The facts of a machine: operating system, names, addresses, routes. The rules between hosts use them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Disk:
 
     @property
     def free_percent(self) -> int:
-        """What is free, in percent of the whole."""
+        """The free space in percent."""
         return self.free_mb * 100 // self.size_mb if self.size_mb else 100
 
 

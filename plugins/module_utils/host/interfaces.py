@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Network interfaces, addresses and routes, as ``ip -j`` prints them: read once for all that ask."""
+"""Network interfaces, addresses and routes, as ``ip -j`` prints them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What operating system a machine has, as os-release(5) tells it: read once for all that ask."""
+"""The operating system of a machine, from os-release(5)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ports of a machine: which are taken, and by whom."""
+"""The ports of a machine that are in use, and the programs that use them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True)
 class PortsState:
-    """TCP ports somebody listens on; ``processes`` maps those that Kubernetes wants to the program that has them."""
+    """The TCP ports in use; ``processes`` maps the ports that Kubernetes needs to the programs that use them."""
 
     listening: List[int] = field(default_factory=list)
     processes: Dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every node needs of its system: swap off, kernel features there, sysctls set. Now, and after a reboot."""
+"""Prepares the operating system for a node: swap off, kernel modules, sysctls, now and after a reboot."""
 
 from __future__ import annotations
 
@@ -64,16 +64,20 @@ class HostOptions:
         for name in self.kernel_modules:
             if not re.match(r"[A-Za-z0-9_-]+\Z", str(name)):
                 raise OptionError(
-                    "host_kernel_modules", "has {0!r}, not a module's name".format(name), "give names like overlay"
+                    "host_kernel_modules",
+                    "has {0!r}, which is not a module name".format(name),
+                    "use names like overlay",
                 )
         for key, value in self.sysctls.items():
             if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+\Z", str(key)) or not _is_sysctl(str(key)):
                 raise OptionError(
-                    "host_sysctls", "has {0!r}, not a sysctl's name".format(key), "give names like vm.max_map_count"
+                    "host_sysctls",
+                    "has {0!r}, which is not a sysctl name".format(key),
+                    "use names like vm.max_map_count",
                 )
             if isinstance(value, (dict, list, bool)) or value is None or "\n" in str(value) or not str(value).strip():
                 raise OptionError(
-                    "host_sysctls", "gives {0} the value {1!r}".format(key, value), "give a number or text in quotes"
+                    "host_sysctls", "sets {0} to {1!r}".format(key, value), "use a number, or text in quotes"
                 )
 
     def wanted_sysctls(self) -> Dict[str, str]:
@@ -309,13 +313,13 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
         if _lacks(state, name):
             found.append(Problem("kernel_feature", *_missing(state, name)))
     if options.disable_swap and state.container and state.swaps:
-        text = "swap {0} is on, and belongs to the machine this container runs on".format(", ".join(state.swaps))
-        fix = "switch it off there, or set failSwapOn: false in cluster_kubelet_config"
+        text = "swap {0} is on; it belongs to the machine that this container runs on".format(", ".join(state.swaps))
+        fix = "switch it off on that machine, or set failSwapOn: false in cluster_kubelet_config"
         found.append(Problem("swap", text, fix, "warning"))
     for line in _overrides(state, options):
         if not line.path.startswith("/etc/"):
-            text = "{0} sets {1} = {2}, and is read after {3}".format(line.path, line.key, line.value, SYSCTL_FILE)
-            fix = "put an empty file of its name into /etc/sysctl.d"
+            text = "{0} sets {1} = {2} and is read after {3}".format(line.path, line.key, line.value, SYSCTL_FILE)
+            fix = "create an empty file with the same name in /etc/sysctl.d"
             found.append(Problem("sysctl_override", text, fix, "warning"))
     return found
 
@@ -327,11 +331,13 @@ def _lacks(state: HostState, name: str) -> bool:
 
 
 def _missing(state: HostState, name: str) -> Tuple[str, str]:
-    text = "kernel feature {0} is missing: neither built in nor a module of kernel {1}".format(name, state.kernel)
+    text = "kernel feature {0} is missing: it is neither built into kernel {1} nor available as a module".format(
+        name, state.kernel
+    )
     if state.container:
-        return text, "load it on the machine this container runs on (modprobe {0})".format(name)
+        return text, "load it on the machine that this container runs on (modprobe {0})".format(name)
     packages = "kernel-modules-extra on the RHEL family, linux-modules-extra-{0} on Ubuntu".format(state.kernel)
-    return text, "install the kernel's modules ({0}), or reboot into the kernel that is installed".format(packages)
+    return text, "install the kernel modules ({0}), or reboot into the installed kernel".format(packages)
 
 
 def plan(state: HostState, options: HostOptions) -> List[Step]:
@@ -345,12 +351,12 @@ def _plan_swap(state: HostState) -> List[Step]:
     steps = []
     entries = fstab_swaps(state.fstab)
     if entries:
-        reason = "it switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
+        reason = "switches swap {0} on at boot".format(", ".join(device for _number, device in entries))
         numbers = [number for number, _device in entries]
-        step = _comment_out(FSTAB, reason, state.fstab, numbers, "the kubelet needs swap off")
+        step = _comment_out(FSTAB, reason, state.fstab, numbers, "the kubelet requires swap to be off")
         steps.append(replace(step, before=_filled(step.before), after=_filled(step.after)))
     for name in state.swap_units:
-        steps.append(Step(COMPONENT, "mask", name, "it switches swap on"))
+        steps.append(Step(COMPONENT, "mask", name, "switches swap on"))
     if not state.container:
         for device in state.swaps:
             steps.append(Step(COMPONENT, "swap_off", device, "swap {0} is on".format(device)))
@@ -374,10 +380,10 @@ def _plan_modules(state: HostState, options: HostOptions) -> List[Step]:
             keep.append(name)
     wanted = managed_header() + "".join("{0}\n".format(name) for name in keep) if keep else None
     if wanted is not None and state.modules_file != wanted:
-        reason = "{0} to be loaded at boot".format(", ".join(keep))
+        reason = "load {0} at boot".format(", ".join(keep))
         steps.append(Step(COMPONENT, "write", MODULES_FILE, reason, state.modules_file or "", wanted))
     elif wanted is None and state.modules_file is not None:
-        steps.append(Step(COMPONENT, "remove", MODULES_FILE, "nothing to load at boot", state.modules_file, ""))
+        steps.append(Step(COMPONENT, "remove", MODULES_FILE, "no modules to load at boot", state.modules_file, ""))
     return steps
 
 
@@ -391,11 +397,11 @@ def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
     overrides = [line for line in _overrides(state, options) if line.path in state.later_files]
     for path in sorted({line.path for line in overrides}):
         lines = [line for line in overrides if line.path == path]
-        reason = "it is read later, and sets {0}".format(
+        reason = "is read later and sets {0}".format(
             ", ".join("{0} = {1}".format(line.key, line.value) for line in lines)
         )
         numbers = [line.number - 1 for line in lines]
-        why = "{0} says otherwise".format(SYSCTL_FILE)
+        why = "contradicts {0}".format(SYSCTL_FILE)
         steps.append(_comment_out(path, reason, state.later_files[path], numbers, why))
     for key, value in sorted(wanted.items()):
         live = state.sysctls.get(key)
@@ -410,10 +416,10 @@ def _plan_sysctls(state: HostState, options: HostOptions) -> List[Step]:
 
 def _file_reason(text: Optional[str], wanted: Mapping[str, str]) -> str:
     if text is None:
-        return "not there"
+        return "missing"
     present = {line.key: line.value for line in parse_sysctls(SYSCTL_FILE, text)}
     differences = [
-        "{0} {1} -> {2}".format(key, present.get(key, "not there"), wanted.get(key, "not there"))
+        "{0} {1} -> {2}".format(key, present.get(key, "missing"), wanted.get(key, "missing"))
         for key in sorted(set(present) | set(wanted))
         if present.get(key) != wanted.get(key)
     ]
@@ -535,6 +541,6 @@ def _set_sysctl(system: System, key: str, value: str) -> None:
     except OSError as err:
         raise KubesteadError(
             "sysctl {0} can't be set to {1}: {2}; {3}".format(
-                key, value, err.strerror, "check host_sysctls and that the kernel has the feature"
+                key, value, err.strerror, "check host_sysctls and whether the kernel has this sysctl"
             )
         ) from None

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The API of a cluster, read with a kubeconfig over one connection; kubectl does what changes something."""
+"""Reads the API of a cluster with a kubeconfig over one connection. kubectl makes the changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Api:
     def get(self, *paths: str) -> List[Answer]:
         """What the API answers for these paths. Never raises."""
         if not self.server:
-            return [Answer(error="no server in it")] * len(paths)
+            return [Answer(error="it does not name a server")] * len(paths)
         return self.system.get(self.server, paths, self.credentials)
 
     def ok(self, path: str) -> bool:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes objects applied server-side: what would change, the change, and waiting until it has taken effect.
+"""Applies Kubernetes objects server-side: predicts the changes, makes them, and waits for their rollout.
 
 The prediction is the API server's own: a server-side dry run, compared with the live object. Whatever the number of
 objects, looking takes three calls of kubectl and applying two or three.
@@ -190,7 +190,7 @@ class Manifests:
         pending: List[Tuple[Object, str]] = []
         for obj in objects:
             present = found.get(key(obj))
-            state = "it is not there" if present is None else rollout_problem(present, dead_nodes)
+            state = "missing" if present is None else rollout_problem(present, dead_nodes)
             if state is None:
                 continue
             if present is not None and failed_for_good(present):
@@ -210,7 +210,7 @@ class Manifests:
 
     def _create(self, obj: Object, result: Object) -> Step:
         after = render(result, self.lines) if self.lines else ""
-        return Step(self.component, "create", title(obj), "not there", "", after, {"object": obj})
+        return Step(self.component, "create", title(obj), "missing", "", after, {"object": obj})
 
     def _update(self, obj: Object, changes: List[Tuple[str, Optional[str], Optional[str]]]) -> Step:
         limit = self.lines or 30
@@ -235,9 +235,9 @@ class Manifests:
     def _absent(self, result: Result) -> KubesteadError:
         where = self.kubectl.kubeconfig or "the default kubeconfig"
         if result.rc == 127:
-            return ClusterAbsent("kubectl is not on this host; install it, or run this where it is")
+            return ClusterAbsent("kubectl is not installed on this host; install it, or run this on another host")
         if "no such file or directory" in result.stderr:
-            return ClusterAbsent("kubeconfig {0} is not there; give the path of a kubeconfig".format(where))
+            return ClusterAbsent("kubeconfig {0} does not exist; use the path of a kubeconfig".format(where))
         # Some kubectl crash in api-resources when nothing answers: the cause is in the first line then.
         first = next((line for line in result.stderr.splitlines() if line.strip()), "")
         error = self.kubectl.error(["api-resources"], result)
@@ -280,8 +280,8 @@ class Manifests:
             kind = (str(obj["apiVersion"]), str(obj["kind"]))
             if kind in live.unknown and kind not in defined:
                 raise KubesteadError(
-                    "{0}{1}: the cluster knows no kind {2} of {3}; correct it, or apply its CustomResourceDefinition "
-                    "first".format(title(obj), self._origin(index), kind[1], kind[0])
+                    "{0}{1}: the cluster does not have the kind {2} of {3}; correct it, or apply its "
+                    "CustomResourceDefinition first".format(title(obj), self._origin(index), kind[1], kind[0])
                 )
 
     def _origin(self, index: int) -> str:
@@ -339,8 +339,8 @@ class Manifests:
                     origin = "{0}: ".format(self.sources[index])
                     break
         more = " (and {0} more)".format(len(entries) - 1) if len(entries) > 1 else ""
-        when = "nothing was changed" if dry_run else "what came before it is applied"
-        return "{0}the API server refuses: {1}{2}; correct the manifest ({3})".format(origin, text, more, when)
+        when = "nothing was changed" if dry_run else "the objects before it were applied"
+        return "{0}the API server refused it: {1}{2}; correct the manifest ({3})".format(origin, text, more, when)
 
     def _clean(self, text: str) -> str:
         """A message without what stands in a Secret."""
@@ -429,7 +429,7 @@ def _items(text: str) -> List[Object]:
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise CommandError("kubectl printed no JSON object: {0}".format(shortened(text, 100)))
+        raise CommandError("kubectl did not print a JSON object: {0}".format(shortened(text, 100)))
     if str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
         return [copy.copy(item) for item in mappings(data["items"])]
     return [data]

@@ -4,7 +4,7 @@
 
 """The kubeconfig of a cluster's admin where its user looks for it: ``~/.kube/config`` of a login user, or any file.
 
-A kubeconfig that somebody else made is never replaced without being asked to. What is observed holds no key: a file is
+A kubeconfig that was not created by this collection is only replaced on request. The state contains no key: a file is
 known by its digest, the servers in it and the pins of their CAs.
 """
 
@@ -131,11 +131,13 @@ def observe(system: System, user: str = "") -> KubeconfigState:
     source = None if admin is None else summarize(admin)
     entry = _passwd(system, name)
     if entry is None:
-        return KubeconfigState(user=name, source=source, problem="there is no user {0} here".format(name))
+        return KubeconfigState(user=name, source=source, problem="user {0} does not exist on this host".format(name))
     uid, gid, home = entry
     path = "{0}/.kube/config".format(home.rstrip("/"))
     if not os.path.isdir(system.path(home)):
-        return KubeconfigState(user=name, source=source, problem="{0} has no home {1}".format(name, home))
+        return KubeconfigState(
+            user=name, source=source, problem="the home directory of {0}, {1}, does not exist".format(name, home)
+        )
     found = home_files.look(system, _place(path, uid, gid))
     return KubeconfigState(
         user=name,
@@ -178,30 +180,30 @@ def _passwd(system: System, name: str) -> Optional[Tuple[int, int, str]]:
 def classify(
     existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], overwrite: bool = False
 ) -> Tuple[str, str]:
-    """What becomes of a kubeconfig: ``write``, ``keep`` (somebody else's) or ``same``, and the reason.
+    """What becomes of a kubeconfig: ``write``, ``keep`` (not created by this collection) or ``same``, and the reason.
 
     ``wanted`` is None when the cluster is not there yet, and has nothing but the server when that is known already. A
     file with several clusters is its user's own work: it is fine when the wanted
     cluster is among them, and kept otherwise.
     """
     if existing is None:
-        return WRITE, "no kubeconfig yet"
+        return WRITE, "the kubeconfig does not exist"
     if wanted is not None and existing.digest == wanted.digest:
-        return SAME, "it is the admin's kubeconfig"
+        return SAME, "it is the admin kubeconfig"
     if wanted is None:
-        return (WRITE, "of an earlier cluster") if overwrite else (KEEP, _told(existing))
+        return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _told(existing))
     known = set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
     if known and len(existing.servers) > 1:
-        return SAME, "it knows the cluster among others"
+        return SAME, "it contains this cluster and others"
     if known:
-        return WRITE, "of this cluster, but other than admin.conf"
+        return WRITE, "for this cluster, but it differs from admin.conf"
     if existing.servers == wanted.servers:
-        return WRITE, "of an earlier cluster at {0}".format(wanted.servers[0])
+        return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _told(existing)) if overwrite else (KEEP, _told(existing))
 
 
 def _told(existing: KubeconfigSummary) -> str:
-    return "of another cluster ({0})".format(", ".join(existing.servers) or "no server in it")
+    return "for another cluster ({0})".format(", ".join(existing.servers) or "it does not name a server")
 
 
 def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
@@ -235,18 +237,18 @@ def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
-    """What the user should know that is no failure: a kubeconfig of his that was left alone."""
+    """Warnings for the user: a kubeconfig that was not changed."""
     if not options.install:
         return []
     if state.problem and state.path:
-        return ["{0}; replace it by a file, or set control_plane_kubeconfig to false".format(state.problem)]
+        return ["{0}; replace it with a file, or set control_plane_kubeconfig to false".format(state.problem)]
     if state.problem:
-        return ["no ~/.kube/config was written: {0}; give control_plane_kubeconfig_user".format(state.problem)]
+        return ["~/.kube/config was not written: {0}; set control_plane_kubeconfig_user".format(state.problem)]
     verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict != KEEP:
         return []
-    fix = "take {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
-    return ["{0} is {1} and was left alone; {2}".format(state.path, reason, fix)]
+    fix = "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
+    return ["{0} is {1} and was not changed; {2}".format(state.path, reason, fix)]
 
 
 # -- Application
@@ -260,7 +262,7 @@ def apply(step: Step, system: System) -> None:
         return
     text = system.read(ADMIN_KUBECONFIG)
     if text is None:
-        raise KubesteadError("{0} is not there; initialise or join this control plane first".format(ADMIN_KUBECONFIG))
+        raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     home_files.write(system, place, text, backup=bool(step.data["backup"]))
 
 

@@ -86,7 +86,7 @@ class Kubectl:
             found = None
         if not isinstance(found, dict):
             raise CommandError(
-                "kubectl {0} printed no JSON object: {1}".format(" ".join(arguments[:3]), result.last_line[:200])
+                "kubectl {0} did not print a JSON object: {1}".format(" ".join(arguments[:3]), result.last_line[:200])
             )
         return found
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The cluster's nodes as its API describes them, and waiting for them."""
+"""The nodes of the cluster in its API, and waiting for them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_nodes(data: Any) -> List[Node]:
     """The nodes of a NodeList, sorted by name.
 
     A kubelet writes most of its own Node, so nothing in it is trusted: what has the wrong type is read as its default,
-    an address or range that is not one is left out, and an entry without a name is no node. Never raises.
+    an address or range that is not one is left out, and an entry without a name is not a node. Never raises.
     """
     nodes = [_node(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
     return sorted((node for node in nodes if node.name), key=lambda node: node.name)
@@ -194,14 +194,14 @@ def silent_warning(nodes: List[Node]) -> str:
     silent = [node.name for node in nodes if node.silent]
     if not silent:
         return ""
-    return "not waited for, their kubelet is silent: {0}".format(", ".join(silent))
+    return "did not wait for nodes whose kubelet does not report: {0}".format(", ".join(silent))
 
 
 def _failure(nodes: List[Node], bad: List[Node], what: str, timeout: float) -> str:
     if not nodes:
-        return "the cluster has no node after {0:.0f} s; see journalctl -u kubelet".format(timeout)
+        return "the cluster does not have a node after {0:.0f} s; see journalctl -u kubelet".format(timeout)
     shown = ", ".join("{0} ({1})".format(node.name, node.not_ready_reason or "no reason given") for node in bad[:3])
     more = " and {0} more".format(len(bad) - 3) if len(bad) > 3 else ""
-    return "{0} of {1} nodes are not {2} after {3:.0f} s: {4}{5}; see journalctl -u kubelet there".format(
+    return "{0} of {1} nodes are not {2} after {3:.0f} s: {4}{5}; see journalctl -u kubelet on these nodes".format(
         len(bad), len(nodes), what, timeout, shown, more
     )

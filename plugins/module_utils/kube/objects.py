@@ -46,7 +46,7 @@ def title(obj: Object) -> str:
 
 
 def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -> None:
-    """Raise :class:`KubesteadError` for what is no Kubernetes object, and for an object that comes twice.
+    """Raise :class:`KubesteadError` for a value that is not a Kubernetes object, and for a duplicate object.
 
     ``sources`` tells where an object (by its index) comes from, for the message.
     """
@@ -56,7 +56,7 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
         origin = where.get(index, "object {0}".format(index + 1))
         if not isinstance(obj, Mapping):
             raise KubesteadError(
-                "{0} is a {1}, not a Kubernetes object; give apiVersion, kind and metadata.name".format(
+                "{0} is a {1}, not a Kubernetes object; set apiVersion, kind and metadata.name".format(
                     origin, type(obj).__name__
                 )
             )
@@ -66,14 +66,14 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
             missing.append("metadata.name")
         if missing:
             raise KubesteadError(
-                "{0} has no {1}: not a Kubernetes object; give it".format(origin, " and no ".join(missing))
+                "{0} does not have {1}, so it is not a Kubernetes object; add it".format(origin, " or ".join(missing))
             )
         if str(obj["kind"]).lower() == "secret":
             _check_secret(obj, origin)
         if key(obj) in seen:
             first = where.get(seen[key(obj)], "object {0}".format(seen[key(obj)] + 1))
             raise KubesteadError(
-                "{0} of {1} is already in {2}: it would be applied twice; keep one of the two".format(
+                "{0} of {1} is also in {2} and would be applied twice; keep one of them".format(
                     title(obj), origin, first
                 )
             )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the state of workloads, pods and events means: rolled out, still at it, or failed and why. Pure."""
+"""Evaluates the state of workloads, pods and events: rolled out, in progress, or failed with a reason. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)
     if whole(status.get("observedGeneration")) < generation:
-        return "the controller has not seen the change yet"
+        return "the controller has not processed the change yet"
     if kind == "DaemonSet":
         wanted = max(0, whole(status.get("desiredNumberScheduled")) - dead_nodes)
         updated = whole(status.get("updatedNumberScheduled"))
@@ -60,7 +60,7 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
                 updated = whole(status.get("currentReplicas")) or updated
             available = min(available, whole(status.get("readyReplicas")))
         elif whole(status.get("replicas")) > updated:
-            return "{0} old pods are still there".format(whole(status.get("replicas")) - updated)
+            return "{0} old pods still exist".format(whole(status.get("replicas")) - updated)
     if updated < wanted:
         return "{0} of {1} pods are updated".format(updated, wanted)
     if available < wanted:
@@ -97,7 +97,7 @@ def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
                 fix = "see kubectl -n {0} logs {1} -c {2} --previous".format(namespace, name, container.get("name"))
             elif reason in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"):
                 message = shortened(message or str(container.get("image", "")), 200)
-                fix = "check the image's name and that the node can pull it"
+                fix = "check the image name and whether the node can pull it"
             else:
                 fix = ""
             text = "{0}, container {1}: {2}".format(where, container.get("name"), reason)
@@ -110,7 +110,7 @@ def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
     for pod in pods:
         for container in mappings(mapping(pod.get("status")).get("containerStatuses")):
             if "running" in mapping(container.get("state")) and not container.get("ready"):
-                text = "pod {0}, container {1} runs and is not ready".format(key(pod)[3], container.get("name"))
+                text = "pod {0}, container {1} runs but is not ready".format(key(pod)[3], container.get("name"))
                 return text, ""
     return None
 

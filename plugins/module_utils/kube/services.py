@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How an application is reached: its Services as people want to read them. Pure."""
+"""Describes the Services of an application and their URLs. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The ConfigMap kube-public/cluster-info: what anybody may read of a cluster, signed for each bootstrap token.
+"""The public ConfigMap kube-public/cluster-info, signed for each bootstrap token.
 
 It holds a kubeconfig with the server and its CA, and for every token that signs a key ``jws-kubeconfig-<token id>``: a
 detached JWS (RFC 7515, HS256 with the token's secret). A node trusts the CA because it holds the same token.
@@ -69,7 +69,7 @@ def read(config_map: Mapping[str, Any]) -> ClusterInfo:
     hashes = ca_cert_hashes(certificate)
     if not server or not hashes:
         raise KubesteadError(
-            "cluster-info has no {0}; run `kubeadm init phase bootstrap-token` on a control plane".format(
+            "cluster-info does not have a {0}; run `kubeadm init phase bootstrap-token` on a control plane".format(
                 "CA certificate" if server else "server"
             )
         )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""kubeadm's configuration documents, rendered for the configuration API that the installed kubeadm speaks.
+"""The configuration documents of kubeadm, in the newest API version that the installed kubeadm supports.
 
 Documents are JSON, which is YAML: machines need no YAML library. What a user passes through is written in the words of
 v1beta4 and translated for older APIs.
@@ -106,8 +106,8 @@ def parse_taint(option: str, text: Union[str, Mapping[str, Any]]) -> Dict[str, s
     if not colon or not key or effect not in ("NoSchedule", "PreferNoSchedule", "NoExecute"):
         raise OptionError(
             option,
-            "has {0!r}, not a taint".format(text),
-            "give key[=value]:Effect with the effect NoSchedule, PreferNoSchedule or NoExecute",
+            "has {0!r}, which is not a taint".format(text),
+            "use key[=value]:Effect with the effect NoSchedule, PreferNoSchedule or NoExecute",
         )
     taint = {"key": key, "effect": effect}
     if equals:
@@ -116,17 +116,19 @@ def parse_taint(option: str, text: Union[str, Mapping[str, Any]]) -> Dict[str, s
 
 
 def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[str]) -> None:
-    """Raise :class:`OptionError` for a pass-through that is no mapping of known kinds to fields."""
+    """Raise :class:`OptionError` for a pass-through that is not a mapping of known kinds to fields."""
     for kind, fields in config.items():
         if kind not in kinds:
             raise OptionError(
-                option, "has {0!r}, not a kind it can pass on".format(kind), "give one of {0}".format(", ".join(kinds))
+                option,
+                "has {0!r}, which is not a supported kind".format(kind),
+                "use one of {0}".format(", ".join(kinds)),
             )
         if not isinstance(fields, Mapping):
             raise OptionError(
                 option,
-                "has a {0} for {1}, not fields".format(type(fields).__name__, kind),
-                "give a dictionary of the kind's fields",
+                "has a {0} for {1}, which is not a dictionary".format(type(fields).__name__, kind),
+                "use a dictionary of the fields of this kind",
             )
 
 
@@ -140,8 +142,8 @@ def refuse_secrets(option: str, value: Any) -> None:
         if re.sub(r"[-_]", "", str(name)).lower() in _SECRET_FIELDS:
             raise OptionError(
                 where,
-                "can't be passed through, since it holds a secret that would show in output",
-                "leave it out: the collection makes tokens and certificate keys where they are needed",
+                "is refused, because it contains a secret that would be shown in output",
+                "remove it; the collection creates tokens and certificate keys itself",
             )
         refuse_secrets(where, item)
 
@@ -163,8 +165,10 @@ def merge_pass_through(
             if mappings.get(wanted.get(kind), path.split(".")) is not None:
                 raise OptionError(
                     "{0}.{1}.{2}".format(option, kind, path),
-                    "needs kubeadm {0} or newer, here it speaks {1}".format(first_kubeadm(newer), api),
-                    "leave it out, or install a newer Kubernetes",
+                    "requires kubeadm {0} or newer, but the installed kubeadm supports {1}".format(
+                        first_kubeadm(newer), api
+                    ),
+                    "remove it, or install a newer Kubernetes version",
                 )
     by_kind = {str(one["kind"]): dict(one) for one in documents}
     for kind, fields in wanted.items():

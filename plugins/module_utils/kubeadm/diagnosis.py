@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Why a run of kubeadm failed: what it printed, what the machine's journals and containers say, what is known of that.
+"""Diagnoses a failed kubeadm run from its output, the journals and the containers of the machine.
 
 Everything is read without secrets, and only what was written since the run began.
 """
@@ -75,12 +75,12 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     if result.rc == 127:
         return KubesteadError("kubeadm is not installed; use the role kube_packages first", details)
     if result.rc == 124:
-        causes = ["it did not end within {0} seconds".format(timeout)] + causes
+        causes = ["it did not finish within {0} seconds".format(timeout)] + causes
     if result.rc < 0:
         causes = ["it was killed by signal {0}".format(-result.rc)] + causes
     hint = "see its output in stdout_lines and stderr_lines"
     if phase == "preflight":
-        hint = "mend it, or name the check in cluster_ignore_preflight_errors if you know better"
+        hint = "fix it, or add the check to cluster_ignore_preflight_errors"
     elif phase:
         details.update(logs(system, began))
         # Before 1.31 kubeadm does not say which component it waited for in vain.
@@ -99,30 +99,30 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
 # What is known by its text: what it is written in, and what to do.
 _KNOWN = (
     (r"no space left on device", "a disk is full; free some space (df -h) and run again"),
-    (r"running with swap on is not supported", "swap is on; use the role host, or swapoff -a"),
+    (r"running with swap on is not supported", "swap is on; use the role host, or run 'swapoff -a'"),
     (
         r"certificate has expired or is not yet valid",
-        "a certificate does not fit this host's clock; compare the clocks (timedatectl) and run again",
+        "a certificate is not valid at the time of this host's clock; compare the clocks (timedatectl) and run again",
     ),
     (
         r"misconfiguration: kubelet cgroup driver|cgroup driver.{0,40} is different from",
-        "kubelet and containerd disagree on the cgroup driver; use the role containerd, leave cgroupDriver at systemd",
+        "the kubelet and containerd use different cgroup drivers; use the role containerd and cgroupDriver: systemd",
     ),
     (
         r"could not find a JWS signature|invalid bootstrap token|token .{0,20}expired",
-        "the token has ended or was revoked; run again, which makes a new one",
+        "the token has expired or was revoked; run again to create a new one",
     ),
     (
         r"bind: address already in use",
-        "another program has a port that Kubernetes needs; see 'ss -ltnp', stop it and run again",
+        "another program uses a port that Kubernetes needs; find it with 'ss -ltnp', stop it and run again",
     ),
     (
         r"[Nn]etwork plugin (is )?not ready.{0,80}failed to load|cni config .{0,40}invalid",
-        "a file in /etc/cni/net.d can't be used; see 'ls /etc/cni/net.d'",
+        "a file in /etc/cni/net.d is invalid; see 'ls /etc/cni/net.d'",
     ),
     (
         r"etcd cluster is not healthy|too many learner members|etcdserver: (unhealthy cluster|no leader)",
-        "etcd of the cluster is not healthy; see its members on a live control plane before more join",
+        "the cluster's etcd is not healthy; check its members on a live control plane before you join more",
     ),
 )
 # Where Kubernetes writes; less than this many bytes free is a full disk.
@@ -141,10 +141,12 @@ def diagnose(system: System, details: Mapping[str, Any]) -> List[str]:
         state = system.run(["systemctl", "is-active", unit], timeout=10.0).stdout.strip()
         # The kubelet has nothing to run with before kubeadm wrote its configuration.
         if state in ("inactive", "failed") and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
-            found.append("{0} is not running ({1}); see 'journalctl -u {0}' there and run again".format(unit, state))
+            found.append(
+                "{0} is not running ({1}); see 'journalctl -u {0}' on this host and run again".format(unit, state)
+            )
     full = [path for path in _WRITTEN if _free(system, path) < _FULL]
     if full:
-        found.append("no space is left in {0}; free some (df -h) and run again".format(", ".join(full)))
+        found.append("no space is left in {0}; free some space (df -h) and run again".format(", ".join(full)))
     text = "\n".join(_texts(details))
     for pattern, says in _KNOWN:
         if re.search(pattern, text) and not (full and "disk is full" in says):
@@ -153,7 +155,7 @@ def diagnose(system: System, details: Mapping[str, Any]) -> List[str]:
 
 
 def _free(system: System, path: str) -> float:
-    """Bytes that root can still write there; without end for a folder that is not there."""
+    """The free space for root, in bytes; infinity for a folder that does not exist."""
     try:
         about = os.statvfs(system.path(path))
     except OSError:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asking a cluster's endpoint before a node joins it.
+"""Checks the endpoint of a cluster before a node joins.
 
 kubeadm polls for five minutes when a token is wrong or an endpoint is silent. The question it waits for an answer to is
 asked here beforehand, so that such a join fails within seconds, in one line, before anything is changed.
@@ -88,8 +88,8 @@ def precheck(
     unknown = [value for value in info.ca_cert_hashes if value not in command.ca_cert_hashes]
     if unknown:
         raise KubesteadError(
-            "ca_cert_hashes has {0}, but the cluster at {1} has the CA {2}; give the hash of that "
-            "cluster's CA, if it is the right cluster".format(
+            "ca_cert_hashes has {0}, but the cluster at {1} has the CA {2}; if it is the right "
+            "cluster, use the hash of its CA".format(
                 ", ".join(command.ca_cert_hashes), command.endpoint, ", ".join(unknown)
             )
         )
@@ -100,8 +100,8 @@ def precheck(
         _await_signature(command, client, clock, sleep)
     elif not info.signed_by(command.token):
         raise KubesteadError(
-            "token {0} is known at {1}, but its secret part is another; make a new token with "
-            "kubeadm_join_token".format(command.token_id, command.endpoint)
+            "token {0} is known at {1}, but has a different secret part; create a new token "
+            "with kubeadm_join_token".format(command.token_id, command.endpoint)
         )
 
 
@@ -133,7 +133,7 @@ class _Unready(KubesteadError):
 
 def _unknown_token(command: JoinCommand, may_change: bool = False) -> _Unready:
     text = "token {0} is unknown at {1}: it has expired, was deleted or belongs to another cluster; {2}"
-    make = "make a new one with kubeadm_join_token"
+    make = "create a new one with kubeadm_join_token"
     return _Unready(text.format(command.token_id, command.endpoint, make), may_change)
 
 
@@ -144,18 +144,18 @@ def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int,
     try:
         return client(host, port, REQUEST_TIMEOUT, token, command.ca_certificate)
     except socket.gaierror as err:
-        text = "endpoint {0} can't be found: {1} has no address here ({2}); check the name and this node's DNS"
+        text = "endpoint {0}: this host can't resolve {1} ({2}); check the name and the DNS of this host"
         raise _Unready(text.format(endpoint, host, err.strerror), False) from None
     except ssl.SSLCertVerificationError as err:
-        text = "endpoint {0} shows a certificate that does not hold with the cluster's CA: {1}; {2}"
-        fix = "give an endpoint that the certificate names (cluster_cert_sans)"
+        text = "endpoint {0} has a certificate that the cluster's CA does not verify: {1}; {2}"
+        fix = "use an endpoint that is in the certificate (cluster_cert_sans)"
         raise _Unready(text.format(endpoint, err.verify_message, fix), False) from None
     except ssl.SSLError as err:
-        text = "endpoint {0} speaks no TLS ({1}); give the address and port of the API server"
+        text = "endpoint {0} does not use TLS ({1}); use the address and port of the API server"
         raise _Unready(text.format(endpoint, getattr(err, "reason", "") or "handshake failed"), False) from None
     except OSError as err:
         why = err.strerror or str(err) or type(err).__name__
-        text = "endpoint {0} does not answer ({1}); check that the API server runs and that this node reaches it"
+        text = "endpoint {0} does not answer ({1}); check that the API server runs and that this host can reach it"
         raise _Unready(text.format(endpoint, why), True) from None
 
 
@@ -171,7 +171,7 @@ def _await_signature(command: JoinCommand, client: Client, clock: Optional[Clock
     """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
 
     A kubelet that starts earlier asks for its node in longer and longer intervals. One that starts late gains nothing,
-    and without a signature the join succeeds as well, so none in a few seconds is no failure.
+    and without a signature the join succeeds as well, so a missing signature after a few seconds is not a failure.
     """
 
     def is_signed() -> bool:
@@ -187,10 +187,10 @@ def _ask_once(command: JoinCommand, client: Client) -> ClusterInfo:
     endpoint = command.endpoint
     status, body = _answer(command, client)
     if status in (401, 403):
-        text = "endpoint {0} refuses to show cluster-info (HTTP {1}); run `kubeadm init phase bootstrap-token` there"
+        text = "endpoint {0} refuses access to cluster-info (HTTP {1}); run `kubeadm init phase bootstrap-token` there"
         raise _Unready(text.format(endpoint, status), False)
     if status == 404:
-        text = "endpoint {0} has no cluster-info (HTTP 404): no cluster of kubeadm's, or one that is not finished; {1}"
+        text = "endpoint {0} has no cluster-info (HTTP 404): kubeadm did not create the cluster, or did not finish; {1}"
         raise _Unready(text.format(endpoint, "run `kubeadm init phase bootstrap-token` there"), False)
     if status != 200:
         text = "endpoint {0} answers with HTTP {1}; check that the API server is healthy"
@@ -201,5 +201,5 @@ def _ask_once(command: JoinCommand, client: Client) -> ClusterInfo:
             raise ValueError("it is not an object")
         return cluster_info.read(config_map)
     except ValueError:
-        text = "endpoint {0} answers, but is no API server; give the address and port of the API server"
+        text = "endpoint {0} answers, but is not an API server; use the address and port of the API server"
         raise _Unready(text.format(endpoint), False) from None

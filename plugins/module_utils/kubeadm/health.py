@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether the parts of a control plane on this machine are well, each asked by its own address.
+"""The health of the control plane components on this machine, each queried at its own address.
 
 The address of the cluster may lead to another control plane, which says nothing about this one.
 """

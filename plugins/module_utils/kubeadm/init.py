@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The first control plane: ``kubeadm init`` with a configuration file, once, without a token left behind."""
+"""Initializes the first control plane: ``kubeadm init`` with a configuration file, without leaving a token."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from .state import DONE, PARTIAL, KubeadmState, local_api_url
 
 COMPONENT = "control_plane"
 
-# kubeadm insists on making a bootstrap token. One nanosecond is cut off when the end of its life is written, so that it
+# kubeadm always creates a bootstrap token. One nanosecond is dropped when its expiration time is written, so that it
 # is expired when it comes up; its group has no rights either, and its Secret is deleted at the end besides.
 _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
 
@@ -53,7 +53,7 @@ _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
 @dataclass(frozen=True)
 class ControlPlaneOptions(NodeOptions):
-    """What ``kubeadm init`` is told: the variables of the whole cluster, and those of the first node.
+    """What ``kubeadm init`` is told: the variables of the cluster, and those of the first node.
 
     Empty text leaves a value to kubeadm. ``timeout`` is in seconds and covers the complete run.
     """
@@ -81,7 +81,7 @@ class ControlPlaneOptions(NodeOptions):
             raise OptionError(
                 "control_plane_timeout",
                 "is {0}; must be at least 1 second".format(self.timeout),
-                "give seconds, like 900",
+                "use seconds, like 900",
             )
         self._validate_ranges()
         if self.dns_domain:
@@ -90,8 +90,8 @@ class ControlPlaneOptions(NodeOptions):
         if "://" in self.image_repository or self.image_repository.endswith("/"):
             raise OptionError(
                 "cluster_image_repository",
-                "is {0!r}, not a registry and path".format(self.image_repository),
-                "give it without a scheme and a slash at the end, like registry.example.org/k8s",
+                "is {0!r}, not a registry with an optional path".format(self.image_repository),
+                "remove the scheme and the trailing slash, as in registry.example.org/k8s",
             )
 
     def _validate_ranges(self) -> None:
@@ -102,7 +102,7 @@ class ControlPlaneOptions(NodeOptions):
             raise OptionError(
                 "cluster_pod_cidr",
                 "{0} overlaps with cluster_service_cidr {1}".format(pods, other),
-                "give two ranges that have no address in common",
+                "use two ranges that do not overlap",
             )
 
 
@@ -110,23 +110,27 @@ class ControlPlaneOptions(NodeOptions):
 
 
 def problems(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]:
-    """What stands in the way of an init here, and what of a live cluster differs from the options (warnings)."""
+    """The problems that prevent an init here, and the differences of a live cluster from the options (warnings)."""
     unknown = operations.problems(state.operation)
     if unknown:
         return unknown
     if state.phase == DONE and state.role == "worker":
         text = "this host is a worker of {0}".format(state.server or "another cluster")
-        fix = "initialise another host, or run 'kubeadm reset' on {0} if it shall leave".format(_here(state))
+        fix = "initialize another host, or run 'kubeadm reset' on {0} to remove it from that cluster first".format(
+            _here(state)
+        )
         return [Problem("control_plane.worker", text, fix)]
     if state.phase == DONE:
         return _differences(state, options)
     if state.phase == PARTIAL and not state.own_ca and not state.unfinished_init:
         if state.finished and state.role == "control_plane":
-            text = "{0} is a control plane that is down: {1}".format(_here(state), state.reason)
-            fix = "see 'journalctl -u kubelet' and 'crictl ps -a' there; nothing was changed"
+            text = "the control plane on {0} is down: {1}".format(_here(state), state.reason)
+            fix = "see 'journalctl -u kubelet' and 'crictl ps -a' on it; nothing was changed"
             return [Problem("control_plane.api_down", text, fix)]
-        text = "a kubeadm run stopped half way on {0}: {1}".format(_here(state), state.reason)
-        fix = "look at it, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(_here(state))
+        text = "a kubeadm run on {0} was interrupted: {1}".format(_here(state), state.reason)
+        fix = "check the host, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(
+            _here(state)
+        )
         return [Problem("control_plane.partial", text, fix)]
     version = parse(state.installed_version)
     return _version_problems(version, options) if version else []
@@ -141,9 +145,9 @@ def _version_problems(installed: Version, options: ControlPlaneOptions) -> List[
     exact_older = wanted.patch is not None and (wanted.major, wanted.minor + 1) == (installed.major, installed.minor)
     if (wanted.major, wanted.minor) == (installed.major, installed.minor) or exact_older:
         return []
-    text = "cluster_kubernetes_version is {0}, but kubeadm here is {1}".format(wanted, installed)
+    text = "cluster_kubernetes_version is {0}, but the installed kubeadm is {1}".format(wanted, installed)
     return [
-        Problem("control_plane.version", text, "install kubeadm {0} or ask for {1}".format(wanted, installed.series))
+        Problem("control_plane.version", text, "install kubeadm {0}, or set it to {1}".format(wanted, installed.series))
     ]
 
 
@@ -163,8 +167,15 @@ def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Prob
         ),
     ):
         if wanted and wanted != live:
-            text = "{0} is {1}, but the cluster was made with {2}".format(variable, wanted, live or "none")
-            found.append(Problem("control_plane.differs", text, "set it so; a live cluster keeps its own", "warning"))
+            text = "{0} is {1}, but the cluster was created with {2}".format(variable, wanted, live or "none")
+            found.append(
+                Problem(
+                    "control_plane.differs",
+                    text,
+                    "set it to the value of the cluster; it can't be changed in a live cluster",
+                    "warning",
+                )
+            )
     return found
 
 
@@ -180,7 +191,7 @@ def target_version(installed_version: str, requested: str) -> str:
 def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
     """The steps of an init; none where the control plane is done (or where :func:`problems` has errors).
 
-    One step ``init`` on a host without a cluster. Where an init of ours was cut off: one step ``continue`` if its
+    One step ``init`` on a host without a cluster. After an interrupted init of our own: one step ``continue`` if its
     control plane answers or once did, else ``clean`` (what it left is removed) and ``init``.
     """
     if state.phase == DONE or [one for one in problems(state, options) if one.level == "error"]:
@@ -199,17 +210,17 @@ def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
     target = options.node_name or state.node_name or "control plane"
     steps = []
     if begun and state.phase == PARTIAL and not state.own_ca:
-        stopped = "the init begun at {0} stopped after phase {1}".format(begun.began, state.reached)
+        stopped = "the init started at {0} was interrupted after phase {1}".format(begun.began, state.reached)
         if resumable(state):
             data["skip_phases"] += [phase for phase in _BEFORE_API if phase not in data["skip_phases"]]
             return [Step(COMPONENT, "continue", target, stopped, data=data)]
         undo = {"preexisting_pki": list(begun.preexisting_pki), "cri_socket": options.cri_socket}
         steps.append(Step(COMPONENT, "clean", target, stopped, data=undo))
-    reason = "no cluster here; version {0}, pods {1}, services {2}".format(
+    reason = "no cluster on this host; version {0}, pods {1}, services {2}".format(
         version or options.kubernetes_version, options.pod_cidr or "unset", options.service_cidr
     )
     if state.own_ca:
-        reason = "{0}; with the CA that is in /etc/kubernetes/pki".format(reason)
+        reason = "{0}; with the CA in /etc/kubernetes/pki".format(reason)
     return steps + [Step(COMPONENT, "init", target, reason, after=render_documents(rendered), data=data)]
 
 
@@ -218,10 +229,10 @@ _BEFORE_API = ("preflight", "certs", "kubeconfig", "kubelet-start", "control-pla
 
 
 def resumable(state: KubeadmState) -> bool:
-    """True when an init that was cut off is to be continued, never begun anew.
+    """True if an interrupted init must be continued and never started again.
 
     Its API server answers, or kubeadm had come so far (the kubelet's own certificate, the last phase but one) that
-    somebody may have used the cluster since.
+    the cluster may have been used since.
     """
     whole = state.kubelet_conf and not [name for name in COMPONENTS[1:] if name not in state.manifests]
     return state.finished or (state.api.live and whole)
@@ -284,7 +295,7 @@ def check_with_kubeadm(step: Step, system: System) -> None:
         return
     said = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
     said = re.sub(r'^\{Group:"[^"]*", Version:"([^"]*)", Kind:"([^"]*)"\}', r"\2 (\1)", said)
-    fix = "mend cluster_kubeadm_config, cluster_kubelet_config or whatever set it; nothing was changed"
+    fix = "correct cluster_kubeadm_config or cluster_kubelet_config; nothing was changed"
     raise KubesteadError("kubeadm refuses the configuration: {0}; {1}".format(said, fix))
 
 
@@ -309,11 +320,11 @@ def apply(step: Step, system: System) -> Optional[InitRun]:
         return None
     if step.action == "continue":
         _bring_up(system)
-    return initialise(step, system)
+    return initialize(step, system)
 
 
 def _bring_up(system: System) -> None:
-    """Wait for the API server of a control plane that is complete; its kubelet starts it anew when it is down.
+    """Wait for the API server of a control plane that is complete; its kubelet starts it again if it is down.
 
     A container that failed often is held back for minutes by the kubelet; one that was restarted begins afresh.
     """
@@ -327,17 +338,17 @@ def _bring_up(system: System) -> None:
         details = diagnosis.logs(system, began)
         known = diagnosis.diagnose(system, details)
         raise KubesteadError(
-            "the control plane of an init that was cut off does not come up: {0}; {1}".format(
-                api.reason, "; ".join(known) or "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+            "the control plane of an interrupted kubeadm init did not start: {0}; {1}".format(
+                api.reason, "; ".join(known) or "see 'journalctl -u kubelet' and 'crictl ps -a' on it"
             ),
             details,
         )
 
 
-def initialise(step: Step, system: System) -> InitRun:
+def initialize(step: Step, system: System) -> InitRun:
     """Run ``kubeadm init`` from a 0600 file that is deleted at once after it, and delete the token it had to make.
 
-    The marker is there from before the beginning until all of it has ended well.
+    The marker exists from before the start until everything has succeeded.
     """
     data = step.data
     operation = Operation(INIT, began=operations.now(), preexisting_pki=list(data["preexisting_pki"]))
@@ -355,7 +366,7 @@ def initialise(step: Step, system: System) -> InitRun:
     phases = diagnosis.phases_of(result.stdout)
     if "bootstrap-token" in phases:
         secret = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-{0}".format(token_id)
-        # The controller manager deletes expired tokens as well, so it is no failure when this one is gone.
+        # The controller manager also deletes expired tokens, so it is not an error if this token is gone.
         Kubectl(system).run(["delete", "--raw", secret], timeout=30.0)
     if not result.ok:
         raise diagnosis.failure("init", result, system, int(data["timeout"]), began)

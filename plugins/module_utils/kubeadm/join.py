@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Joining a node: ``kubeadm join`` with a configuration file that holds the secrets."""
+"""Joins a node: ``kubeadm join`` with a configuration file that contains the secrets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class JoinOptions(NodeOptions):
         super().validate()
         if self.timeout < 1:
             raise OptionError(
-                "join_timeout", "is {0}; must be at least 1 second".format(self.timeout), "give seconds, like 600"
+                "join_timeout", "is {0}; must be at least 1 second".format(self.timeout), "use seconds, like 600"
             )
 
 
@@ -72,18 +72,18 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
     if command.ca_certificate and not pinned:
         raise OptionError(
             "ca_certificate",
-            "is not a PEM certificate that ca_cert_hashes has the hash of, or has others beside it",
-            "give both as kubeadm_join_token returns them",
+            "is not a PEM certificate whose hash is in ca_cert_hashes, or contains other certificates",
+            "use both as kubeadm_join_token returns them",
         )
     if required and state.phase != DONE:
         for name, given in (("endpoint", endpoint), ("token", command.token), ("ca_cert_hashes", ",".join(hashes))):
             if not given:
-                raise OptionError(name, "is not set", "give it as kubeadm_join_token returns it")
+                raise OptionError(name, "is not set", "use it as kubeadm_join_token returns it")
         if command.control_plane and not command.certificate_key and not state.own_ca:
             raise OptionError(
                 "certificate_key",
-                "is not set, and a control plane needs the cluster's certificates",
-                "mint the token with kubeadm_join_token and control_plane: true",
+                "is not set, but a control plane requires the cluster's certificates",
+                "create the token with kubeadm_join_token and control_plane: true",
             )
     return replace(command, endpoint=endpoint, ca_cert_hashes=hashes, ca_certificate=pinned)
 
@@ -92,7 +92,7 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
 
 
 def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Problem]:
-    """What stands in the way of joining this node. ``command`` tells the cluster; None where it is not known yet."""
+    """The problems that prevent a join of this host. ``command`` names the cluster; None if it is not known yet."""
     unknown = operations.problems(state.operation)
     if unknown:
         return unknown
@@ -100,15 +100,15 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
     name = there.node_name or "this node"
     hashes = list(command.ca_cert_hashes) if command else []
     foreign = bool(hashes and there.ca_cert_hash and there.ca_cert_hash not in hashes)
-    reset = "run 'kubeadm reset' on {0} if it shall leave that cluster".format(name)
+    reset = "run 'kubeadm reset' on {0} to remove it from that cluster first".format(name)
     if there.phase == DONE and foreign:
-        text = "{0} is a node of another cluster ({1}): its CA is {2}, not {3}".format(
+        text = "{0} is a node of another cluster ({1}): the CA is {2}, not {3}".format(
             name, there.server or "unknown endpoint", _short(there.ca_cert_hash), " or ".join(map(_short, hashes))
         )
         return [Problem("join.foreign_node", text, reset)]
     if there.phase == DONE and command and command.control_plane and there.role == "worker":
-        text = "{0} is a worker of this cluster, and shall be a control plane".format(name)
-        return [Problem("join.is_worker", text, "run 'kubeadm reset' on {0}, then join it anew".format(name))]
+        text = "{0} is a worker, but the inventory lists it as a control plane".format(name)
+        return [Problem("join.is_worker", text, "run 'kubeadm reset' on {0}, then run again to join it".format(name))]
     if there.phase in (DONE, NONE) or leftovers_reason(state, command):
         return []
     if foreign:
@@ -117,17 +117,17 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
     if there.own_ca and command and command.control_plane:
         return []
     if there.finished:
-        text = "{0} once joined, but is not whole: {1}".format(name, there.reason)
-        return [Problem("join.broken", text, "see 'journalctl -u kubelet' there; nothing was changed")]
-    text = "{0} holds part of a cluster that this collection did not put there: {1}".format(name, there.reason)
-    fix = "look at it, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(name)
+        text = "{0} joined earlier, but its configuration is incomplete: {1}".format(name, there.reason)
+        return [Problem("join.broken", text, "see 'journalctl -u kubelet' on it; nothing was changed")]
+    text = "{0} has leftovers of a cluster that was not created by this collection: {1}".format(name, there.reason)
+    fix = "check the host, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(name)
     return [Problem("join.partial", text, fix)]
 
 
 def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None) -> str:
     """Why what is left on the node may be removed, as text; empty where there is nothing to remove or it may not be.
 
-    It may when an init or join of ours was cut off here (its marker is there, and a join was for the same cluster), or
+    It may if an init or join of our own was interrupted (its marker exists, and a join was for this cluster), or
     when there is no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap
     kubeconfig. An init whose control plane answers, or once was complete, is not removed for a join.
     """
@@ -137,7 +137,9 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
     init = state.unfinished_init
     if init:
         own = set(state.pki) <= set(init.preexisting_pki) or state.finished or state.api.live
-        return "" if own else "the init begun at {0} stopped after phase {1}".format(init.began, state.reached)
+        return (
+            "" if own else "the init started at {0} was interrupted after phase {1}".format(init.began, state.reached)
+        )
     if state.ca_cert_hash and hashes and state.ca_cert_hash not in hashes:
         return ""
     begun = state.unfinished_join
@@ -145,7 +147,7 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
         # The last phase: this is a member of the cluster that is not healthy now.
         return ""
     if begun and (not hashes or set(hashes) & set(begun.ca_cert_hashes)):
-        return "the join begun at {0} did not end: {1}".format(begun.began, state.reason)
+        return "the join started at {0} was interrupted: {1}".format(begun.began, state.reason)
     only_a_worker = state.role == "worker" and not state.kubelet_conf and set(state.pki) <= {"ca.crt"}
     if only_a_worker and state.ca_cert_hash in hashes:
         return "an earlier join to this cluster failed: {0}".format(state.reason)
@@ -153,7 +155,7 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
 
 
 def join_left_marker(state: KubeadmState) -> bool:
-    """True on a node whose join ended well, but was interrupted before its marker was removed."""
+    """True on a node whose join succeeded, but was interrupted before its marker was removed."""
     return state.phase == DONE and state.unfinished_join is not None
 
 
@@ -166,7 +168,7 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
         raise KubesteadError(problem.line, {"check": problem.check})
     target = options.node_name or state.node_name or "node"
     if join_left_marker(state) and state.unfinished_join:
-        reason = "the join begun at {0} has ended".format(state.unfinished_join.began)
+        reason = "the join started at {0} has finished".format(state.unfinished_join.began)
         return [Step(COMPONENT, "finish", target, reason)]
     if state.phase == DONE:
         return []
@@ -192,7 +194,7 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
             COMPONENT,
             "join",
             target,
-            "no kubelet.conf; becomes a {0}{1}".format(as_what, where),
+            "no kubelet.conf; joins as a {0}{1}".format(as_what, where),
             after=render_documents(public),
             data={"options": options, "command": command, "api": state.config_api, "preexisting_pki": preexisting_pki},
         )
@@ -277,7 +279,7 @@ def apply(step: Step, system: System) -> None:
 
 
 def finish(system: System) -> None:
-    """End a join that lacked only its end: wait for the Node, with the kubelet started anew where there is none yet.
+    """Finish a join: wait for the Node, and restart the kubelet if there is no Node yet.
 
     A kubelet registers its Node when it starts; one whose Node was deleted meanwhile does not do it again. Raises
     :class:`KubesteadError` when it has none after a minute and a half.
@@ -305,9 +307,9 @@ def _wait_for_node(system: System, began: float) -> None:
     while not _registered(system):
         if time.monotonic() > deadline:
             details = diagnosis.logs(system, began)
-            known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' there"
+            known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' on it"
             raise KubesteadError(
-                "the kubelet has joined, but its node does not show in the API: {0}".format(known), details
+                "the kubelet has joined, but its Node does not appear in the API: {0}".format(known), details
             )
         time.sleep(0.3)
 
@@ -362,14 +364,14 @@ def _left_etcd(
 ) -> KubesteadError:
     """The same failure, after what a control plane's join made is removed again where it may be a member of etcd.
 
-    A member that never starts counts for etcd's majority: of two, one that is missing stops the whole cluster.
+    A member that never starts counts for etcd's majority: of two, one that is missing stops the cluster.
     """
     if system.exists(ETCD_MANIFEST):
         try:
             cleanup.leave_cluster(system, options.node_name)
             cleanup.reset(system, options.cri_socket, preexisting_pki)
         except KubesteadError as err:
-            text = "{0}; and it may still be a member of the cluster's etcd: {1}".format(failed.message, err.message)
+            text = "{0}; the host may still be a member of the cluster's etcd: {1}".format(failed.message, err.message)
             return KubesteadError(text, failed.details)
     return failed
 
@@ -381,7 +383,7 @@ def _wait_for_kubelet_conf(system: System) -> None:
             return
         time.sleep(0.5)
     raise KubesteadError(
-        "kubeadm join ended well, but the kubelet has no {0} after 30 seconds; see 'journalctl -u kubelet' there, and "
+        "kubeadm join succeeded, but the kubelet does not have {0} after 30 seconds; see 'journalctl -u kubelet' and "
         "join_skip_phases".format(KUBELET_KUBECONFIG)
     )
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The join command: what a node needs to know to join a cluster, and the text kubeadm prints of it.
+"""The join command: the data that a node needs to join, and its text form as printed by kubeadm.
 
 ``kubeadm token create --print-join-command`` prints one line with a space at its end, ``kubeadm init`` prints lines
 that end in a backslash, once for workers and, where the cluster has an endpoint, once more for control planes.
@@ -33,12 +33,12 @@ _ERROR_SIGN = re.compile(
     r"|expired|invalid",
     re.IGNORECASE,
 )
-_MINT = "give what `kubeadm token create --print-join-command` prints, or the result of kubeadm_join_token"
-_RENEW = "make a new one with `kubeadm token create --print-join-command` or kubeadm_join_token"
+_MINT = "use the output of `kubeadm token create --print-join-command`, or the result of kubeadm_join_token"
+_RENEW = "create a new one with `kubeadm token create --print-join-command` or kubeadm_join_token"
 
 
 class JoinCommandError(KubesteadError):
-    """A text or a result that is no join command."""
+    """A text or a result that is not a join command."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def parse(text: str, control_plane: Optional[bool] = None, subject: str = "join 
     identities = {(command.endpoint, command.token, tuple(sorted(command.ca_cert_hashes))) for command in found}
     if len(identities) > 1:
         raise JoinCommandError(
-            "{0} is {1} different commands in one text (for {2}); give one of them".format(
+            "{0} contains {1} different commands (for {2}); use one of them".format(
                 subject, len(identities), " and ".join(sorted({command.endpoint for command in found}))
             )
         )
@@ -99,12 +99,12 @@ def parse(text: str, control_plane: Optional[bool] = None, subject: str = "join 
         if not control_plane:
             return replace(found[0], control_plane=False, certificate_key="")
         raise JoinCommandError(
-            "{0} has no --control-plane form; give what kubeadm prints after `kubeadm init --upload-certs`".format(
+            "{0} does not have a command with --control-plane; use the output of `kubeadm init --upload-certs`".format(
                 subject
             )
         )
     if len(wanted) > 1:
-        raise JoinCommandError("{0} has {1} certificate keys; give one command".format(subject, len(wanted)))
+        raise JoinCommandError("{0} has {1} certificate keys; use one command".format(subject, len(wanted)))
     return wanted[0]
 
 
@@ -117,19 +117,17 @@ def from_result(
     """
     if result.get("failed"):
         raise JoinCommandError(
-            "{0} is the result of a task that failed: {1}; make that task succeed first".format(
+            "{0} is the result of a failed task: {1}; fix that task first".format(
                 subject, redact(str(result.get("msg") or "no message")).splitlines()[0]
             )
         )
     if result.get("skipped"):
-        raise JoinCommandError(
-            "{0} is the result of a task that was skipped; run that task, or give text".format(subject)
-        )
+        raise JoinCommandError("{0} is the result of a skipped task; run that task, or use text".format(subject))
     if not result.get("token") and isinstance(result.get("stdout"), str):
         return parse(result["stdout"], control_plane, subject)
     hashes = result.get("ca_cert_hashes") or []
     if not isinstance(hashes, (list, tuple)):
-        raise JoinCommandError("{0} has ca_cert_hashes that are no list; give a list".format(subject))
+        raise JoinCommandError("the ca_cert_hashes of {0} are not a list; use a list".format(subject))
     as_control_plane = bool(result.get("control_plane")) if control_plane is None else control_plane
     return _checked(
         JoinCommand(
@@ -152,12 +150,12 @@ def require_alive(command: JoinCommand, now: Optional[datetime] = None, subject:
     end = parse_time(command.expires)
     if end is None:
         raise JoinCommandError(
-            "{0} has expires {1!r}, not an ISO 8601 time; {2}".format(subject, command.expires, _RENEW)
+            "the expiration time of {0} is {1!r}, not an ISO 8601 time; {2}".format(subject, command.expires, _RENEW)
         )
     now = now or datetime.now(timezone.utc)
     if end <= now:
         raise JoinCommandError(
-            "{0} has token {1} that expired at {2} (it is {3} here); {4}".format(
+            "token {1} of {0} expired at {2} (the time on this machine is {3}); {4}".format(
                 subject, command.token_id, command.expires, now.strftime("%Y-%m-%dT%H:%M:%SZ"), _RENEW
             )
         )
@@ -183,7 +181,7 @@ def parse_time(text: str) -> Optional[datetime]:
 
 
 def check_token(token: str, subject: str = "token") -> None:
-    """Raise :class:`JoinCommandError` for a text that is no bootstrap token; the text itself is not shown."""
+    """Raise :class:`JoinCommandError` for a text that is not a bootstrap token; the text itself is not shown."""
     if TOKEN.match(token):
         return
     halves = token.split(".")
@@ -194,27 +192,27 @@ def check_token(token: str, subject: str = "token") -> None:
     else:
         problem = "has characters other than a-z and 0-9"
     raise JoinCommandError(
-        "{0} is malformed: it {1}, and a token is 6 + 16 of a-z and 0-9 with a dot between; {2}".format(
+        "{0} is malformed: it {1}; a token is 6 and 16 characters of a-z and 0-9, separated by a dot; {2}".format(
             subject, problem, _RENEW
         )
     )
 
 
 def check_certificate_key(key: str, subject: str = "certificate key") -> None:
-    """Raise :class:`JoinCommandError` for a text that is no certificate key; the text itself is not shown."""
+    """Raise :class:`JoinCommandError` for a text that is not a certificate key; the text itself is not shown."""
     if not CERTIFICATE_KEY.match(key):
         raise JoinCommandError(
-            "{0} is malformed: it has {1} characters{2}, and a certificate key is 64 hexadecimal digits; {3}".format(
+            "{0} is malformed: it has {1} characters{2}; a certificate key is 64 hexadecimal digits; {3}".format(
                 subject,
                 len(key),
-                "" if re.match(r"^[0-9a-fA-F]*\Z", key) else " and not all are hexadecimal",
+                "" if re.match(r"^[0-9a-fA-F]*\Z", key) else ", not all of them hexadecimal",
                 "upload the certificates again with kubeadm_join_token (control_plane: true)",
             )
         )
 
 
 def check_ca_cert_hash(value: str, subject: str = "CA certificate hash") -> None:
-    """Raise :class:`JoinCommandError` for a text that is no hash of a CA's public key."""
+    """Raise :class:`JoinCommandError` for a text that is not a hash of a CA's public key."""
     if not CA_CERT_HASH.match(value):
         raise JoinCommandError(
             "{0} is {1!r}, not sha256: and 64 hexadecimal digits; {2}".format(subject, redact(value), _MINT)
@@ -252,10 +250,10 @@ def _why_none(text: str, subject: str) -> str:
     lines = [line for line in lines if not line.startswith("To see the stack trace")] or lines
     for line in lines:
         if _tells_of_expiry(line):
-            return "{0} speaks of an expired or unknown token ({1}); {2}".format(subject, _short(line), _RENEW)
+            return "{0} reports an expired or unknown token ({1}); {2}".format(subject, _short(line), _RENEW)
     for line in lines:
         if _ERROR_SIGN.search(line):
-            return "{0} is the text of an error ({1}); {2}".format(subject, _short(line), _MINT)
+            return "{0} is an error message ({1}); {2}".format(subject, _short(line), _MINT)
     if len(lines) == 1 and TOKEN.match(lines[0]):
         return "{0} is a token alone, without endpoint and CA hash; {1}".format(subject, _MINT)
     # The text itself is not shown: it may be a token with a typing error.
@@ -284,11 +282,11 @@ def _short(line: str, width: int = 200) -> str:
 def _from_words(words: List[str], subject: str) -> JoinCommand:
     options, positional = _options(words, subject)
     if len(positional) != 1:
-        problem = "names no endpoint" if not positional else "has stray words after the endpoint"
+        problem = "does not name an endpoint" if not positional else "has unexpected words after the endpoint"
         raise JoinCommandError("{0} {1}; {2}".format(subject, problem, _MINT))
     tokens = {value for name, value in options if name in ("--token", "--discovery-token")}
     if len(tokens) > 1:
-        raise JoinCommandError("{0} has several tokens; give one command".format(subject))
+        raise JoinCommandError("{0} has several tokens; use one command".format(subject))
     keys = [value for name, value in options if name == "--certificate-key"]
     control_plane = any(name == "--control-plane" and value != "false" for name, value in options)
     if keys and not control_plane:
@@ -331,11 +329,11 @@ def _options(words: List[str], subject: str) -> Tuple[List[Tuple[str, str]], Lis
             options.extend((name, part) for part in value.split(","))
         elif name == "--discovery-token-unsafe-skip-ca-verification":
             raise JoinCommandError(
-                "{0} has {1}, which trusts any server; give --discovery-token-ca-cert-hash".format(subject, name)
+                "{0} has {1}, which trusts any server; use --discovery-token-ca-cert-hash".format(subject, name)
             )
         else:
             raise JoinCommandError(
-                "{0} has {1}, which kubeadm does not print; leave it out and set it where the node joins".format(
+                "{0} has {1}, which kubeadm does not print; remove it and set the option of kubeadm_join".format(
                     subject, redact(name)
                 )
             )
@@ -345,12 +343,12 @@ def _options(words: List[str], subject: str) -> Tuple[List[Tuple[str, str]], Lis
 def _checked(command: JoinCommand, subject: str) -> JoinCommand:
     """The command with its endpoint in full, when every part of it is well formed."""
     if not command.token:
-        raise JoinCommandError("{0} has no token; {1}".format(subject, _MINT))
+        raise JoinCommandError("{0} does not have a token; {1}".format(subject, _MINT))
     check_token(command.token, "{0}: token".format(subject))
     if not command.endpoint:
-        raise JoinCommandError("{0} names no endpoint; {1}".format(subject, _MINT))
+        raise JoinCommandError("{0} does not name an endpoint; {1}".format(subject, _MINT))
     if not command.ca_cert_hashes:
-        raise JoinCommandError("{0} has no --discovery-token-ca-cert-hash; {1}".format(subject, _MINT))
+        raise JoinCommandError("{0} does not have --discovery-token-ca-cert-hash; {1}".format(subject, _MINT))
     for value in command.ca_cert_hashes:
         check_ca_cert_hash(value, "{0}: CA certificate hash".format(subject))
     if command.certificate_key:

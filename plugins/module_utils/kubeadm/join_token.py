@@ -66,9 +66,9 @@ def parse_duration(text: str, option: str = "ttl") -> int:
         days, hours, minutes, rest = (int(part or 0) for part in match.groups())
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
     else:
-        raise OptionError(option, "is {0!r}, not a duration".format(text), "give something like 15m, 1h30m or 90s")
+        raise OptionError(option, "is {0!r}, not a duration".format(text), "use a duration like 15m, 1h30m or 90s")
     if not _SHORTEST <= seconds <= _LONGEST:
-        raise OptionError(option, "is {0!r}, not between 1m and 24h".format(text), "give something like 15m")
+        raise OptionError(option, "is {0!r}, not between 1m and 24h".format(text), "use a duration like 15m")
     return seconds
 
 
@@ -105,12 +105,12 @@ class TokenOptions:
         unknown = [usage for usage in self.usages if usage not in USAGES]
         if unknown or not self.usages:
             raise OptionError(
-                "usages", "has {0!r}".format(unknown or self.usages), "give signing, authentication or both"
+                "usages", "has {0!r}".format(unknown or self.usages), "use signing, authentication or both"
             )
         for group in self.groups:
             if not re.match(r"^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]\Z", group):
                 raise OptionError(
-                    "groups", "has {0!r}".format(group), "give groups that start with system:bootstrappers:"
+                    "groups", "has {0!r}".format(group), "use groups that start with system:bootstrappers:"
                 )
 
 
@@ -174,7 +174,7 @@ def observe(kubectl: Kubectl, joining: bool = True, certificates: bool = True) -
     config_map = answers[cluster_info.PATH]
     if config_map is None:
         raise KubesteadError(
-            "cluster-info is missing in namespace kube-public, nodes can't find the cluster; "
+            "cluster-info is missing in namespace kube-public, so nodes can't find the cluster; "
             "run `kubeadm init phase bootstrap-token` on a control plane"
         )
     info = cluster_info.read(config_map)
@@ -270,9 +270,9 @@ def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> Lis
         steps.append(Step(COMPONENT, "create", target, reason, data={"bearers": new}))
     if options.control_plane and state.certificates:
         # They will be replaced; the token that ends them would stay for its two hours.
-        steps.append(_delete_certificates_step(state, "uploaded before, with a key that is not known any more"))
+        steps.append(_delete_certificates_step(state, "uploaded earlier, with a key that is no longer known"))
     if options.control_plane:
-        reason = "a control plane joins; they are encrypted and leave the cluster after two hours"
+        reason = "a control plane joins; they are encrypted and the cluster deletes them after two hours"
         steps.append(Step(COMPONENT, "upload", "control plane certificates", reason))
     return steps
 
@@ -288,7 +288,7 @@ def plan_absent(
         elif token.ours and token.seconds_left(now) <= 0:
             steps.append(_delete_step(token, "expired at {0}".format(token.expires)))
     if certificates and state.certificates:
-        steps.append(_delete_certificates_step(state, "not needed any more"))
+        steps.append(_delete_certificates_step(state, "no longer needed"))
     return steps
 
 
@@ -451,12 +451,12 @@ def upload_certificates(kubectl: Kubectl, certificate_key: str) -> None:
     stored = str(mapping((config_map or {}).get("data")).get("ClusterConfiguration") or "")
     if not stored:
         raise KubesteadError(
-            "ConfigMap kube-system/kubeadm-config has no ClusterConfiguration; "
+            "ConfigMap kube-system/kubeadm-config does not have a ClusterConfiguration; "
             "run `kubeadm init phase upload-config kubeadm` on a control plane"
         )
     version = parse(system.run(["kubeadm", "version", "-o", "short"], check=True).stdout)
     if version is None:
-        raise CommandError("kubeadm version printed no version; install kubeadm on the control plane")
+        raise CommandError("kubeadm version did not print a version; install kubeadm on the control plane")
     with private_file(system, upload_config(config_api(version), stored, certificate_key)) as path:
         done = system.run(
             ["kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]

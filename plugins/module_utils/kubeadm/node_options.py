@@ -66,13 +66,15 @@ class NodeOptions:
             addresses.parse_address("cluster_node_address", self.node_address)
         if not 0 < self.bind_port < 65536:
             raise OptionError(
-                "cluster_node_bind_port", "is {0}; must be a port number".format(self.bind_port), "give 1 to 65535"
+                "cluster_node_bind_port",
+                "is {0}; must be a port number".format(self.bind_port),
+                "use a number from 1 to 65535",
             )
         if not self.cri_socket.startswith("unix:///"):
             raise OptionError(
                 "cluster_node_cri_socket",
                 "is {0!r}, not a socket".format(self.cri_socket),
-                "give unix:// and an absolute path",
+                "use unix:// with an absolute path",
             )
         for name, value in self.node_labels.items():
             check_label("cluster_node_labels", name, str(value))
@@ -133,11 +135,11 @@ def check_preflight_name(option_name: str, name: str) -> None:
     """Raise :class:`OptionError` for what is not the name of one of kubeadm's preflight checks."""
     if name.strip().lower() == "all":
         raise OptionError(
-            option_name, "has 'all', which would hide every problem", "name the checks, like [Swap, NumCPU]"
+            option_name, "has 'all', which would hide all problems", "list the checks, like [Swap, NumCPU]"
         )
     if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", name):
         raise OptionError(
-            option_name, "has {0!r}, which is not the name of a check".format(name), "give names like Swap, in a list"
+            option_name, "has {0!r}, which is not the name of a check".format(name), "use a list of names like Swap"
         )
 
 
@@ -148,14 +150,14 @@ def check_label(option_name: str, name: str, value: str) -> None:
     if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
         raise OptionError(
             option_name,
-            "has {0}={1!r}, not a label".format(name, value),
-            "give name: value, each of at most 63 letters, digits, dots, dashes",
+            "has {0}={1!r}, which is not a label".format(name, value),
+            "use name: value, each with at most 63 letters, digits, dots and dashes",
         )
     reserved = re.search(r"(^|\.)(kubernetes|k8s)\.io\Z", prefix)
     allowed = re.search(r"(^|\.)(kubelet|node)\.kubernetes\.io\Z", prefix) or name in _OWN_LABELS
     if reserved and not allowed:
         raise OptionError(
             option_name,
-            "has {0}, which a kubelet must not set on its own node".format(name),
+            "has {0}, which a kubelet may not set on its own Node".format(name),
             "set it with `kubectl label node` after the join",
         )

@@ -120,7 +120,7 @@ def problems(operation: Optional[Operation]) -> List[Problem]:
     text = "has an unfinished operation '{0}'{1}, started by a newer version of this collection".format(
         operation.kind, " of {0}".format(operation.began) if operation.began else ""
     )
-    return [Problem("operation", text, "finish it with that version, or update this one; nothing was changed")]
+    return [Problem("operation", text, "finish it with that version, or update the collection; nothing was changed")]
 
 
 # -- one at a time

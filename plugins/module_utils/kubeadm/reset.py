@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removing what an init or join of this collection left when it was cut off."""
+"""Removes the leftovers of an interrupted init or join of this collection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EMPTY_CERT_DIR = "/run/kubestead.no-certificates"
 def reset(system: System, cri_socket: str, preexisting_pki: Sequence[str] = ()) -> None:
     """``kubeadm reset``; the user's files stay. Its etcd must have left the cluster before (:func:`leave_cluster`).
 
-    ``preexisting_pki`` are paths below /etc/kubernetes/pki. Safe to run again when it was cut off itself. Raises
+    ``preexisting_pki`` are paths below /etc/kubernetes/pki. Safe to run again after an interruption. Raises
     :class:`KubesteadError` when kubeadm fails.
     """
     began = time.time()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What kubeadm made of a machine: what is on disk, how its own servers are, and what the cluster's API says.
+"""The state of kubeadm on a machine: files, health of the local servers, and the cluster's API.
 
 Nothing here changes a machine.
 """
@@ -44,7 +44,7 @@ from .health import Health
 from .operation import INIT, JOIN, Operation
 from .static_pods import StaticPod
 
-#: Certificates (and keys) a user may put in place for kubeadm to use; they are no sign of a run by themselves.
+#: Certificates (and keys) a user may put in place for kubeadm to use; they do not show that kubeadm has run.
 OWN_CA_FILES = frozenset(
     ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key"]
 )
@@ -225,7 +225,7 @@ def classify(state: KubeadmState) -> KubeadmState:
     # A worker has ca.crt alone; keys are there on control planes (or where the user put his own CA).
     is_control_plane = is_control_plane or bool(leaf_certificates) or (bool(state.pki) and state.pki != ["ca.crt"])
     if not found:
-        return replace(state, role="", phase=NONE, reason="nothing of kubeadm's is here", own_ca=False)
+        return replace(state, role="", phase=NONE, reason="there are no files of kubeadm", own_ca=False)
     if not is_control_plane:
         return _classify_worker(state, found)
     own_ca = state.pki != ["ca.crt"] and found == ["certificates"] and not leaf_certificates
@@ -233,21 +233,23 @@ def classify(state: KubeadmState) -> KubeadmState:
         own_ca = own_ca and set(state.pki) <= set(state.operation.preexisting_pki)
     lacking = missing_parts(state)
     if state.unfinished_init:
-        lacking.append("the end of the init begun at {0}".format(state.unfinished_init.began))
+        lacking.append("the completion of the init started at {0}".format(state.unfinished_init.began))
     if not lacking:
-        return replace(state, role="control_plane", phase=DONE, own_ca=False, reason=_joined(found) + "; API live")
+        return replace(
+            state, role="control_plane", phase=DONE, own_ca=False, reason=_joined(found) + "; the API server answers"
+        )
     return replace(
         state,
         role="control_plane",
         phase=PARTIAL,
         own_ca=own_ca,
         reached=reached(state),
-        reason="found {0}; lacking {1}".format(_joined(found), _joined(lacking)),
+        reason="found {0}; missing {1}".format(_joined(found), _joined(lacking)),
     )
 
 
 def reached(state: KubeadmState) -> str:
-    """The last phase of kubeadm whose traces are there; a phase that leaves none may have begun after it."""
+    """The last phase of kubeadm whose traces are there; a phase without traces may have started after it."""
     node = state.api.node(state.node_name)
     for there, phase in (
         (node is not None and node.control_plane, "mark-control-plane"),
@@ -286,8 +288,8 @@ def evidence(state: KubeadmState) -> List[str]:
 def _classify_worker(state: KubeadmState, found: List[str]) -> KubeadmState:
     if state.kubelet_conf and not state.bootstrap_kubelet_conf:
         return replace(state, role="worker", phase=DONE, own_ca=False, reason="joined to {0}".format(state.server))
-    lacking = ["the end of the kubelet's TLS bootstrap"] if state.kubelet_conf else ["kubelet.conf"]
-    reason = "found {0}; lacking {1}".format(_joined(found), _joined(lacking))
+    lacking = ["the completion of the kubelet's TLS bootstrap"] if state.kubelet_conf else ["kubelet.conf"]
+    reason = "found {0}; missing {1}".format(_joined(found), _joined(lacking))
     return replace(state, role="worker", phase=PARTIAL, own_ca=False, reason=reason)
 
 
@@ -304,18 +306,18 @@ def missing_parts(state: KubeadmState) -> List[str]:
     if not state.admin_conf:
         return lacking
     if not state.api.live:
-        lacking.append("a live API ({0})".format(state.api.reason))
+        lacking.append("an API server that answers ({0})".format(state.api.reason))
         return lacking
     if state.local_api.failed:
         reason = "{0} does not answer: {1}".format(state.local_api.url, state.local_api.reason)
-        lacking.append("a healthy API server of its own ({0})".format(reason))
+        lacking.append("a healthy API server on this host ({0})".format(reason))
     if state.api.config is None:
         lacking.append("the ConfigMap kubeadm-config")
     node = state.api.node(state.node_name)
     if node is None:
         lacking.append("a Node named {0}".format(state.node_name))
     elif not node.control_plane:
-        lacking.append("the control plane's label on Node {0}".format(state.node_name))
+        lacking.append("the control plane label on Node {0}".format(state.node_name))
     return lacking
 
 

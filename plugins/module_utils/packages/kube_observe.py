@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looks at the kube packages of a machine and asks their repository."""
+"""Observes the Kubernetes packages of a machine and reads their repository."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to change so that the kube packages are installed and held at the requested version."""
+"""Plans the changes that install and hold the Kubernetes packages at the requested version."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _target_version(state: KubePackagesState, request: versions.Request) -> Opti
 
 
 def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Problem]:
-    """What stands in the way of the plan, from the state alone: errors, and warnings about the signing key."""
+    """The problems of the plan, from the state alone: errors, and warnings about the signing key."""
     try:
         options.validate()
         request = options.request
@@ -117,7 +117,7 @@ def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Pro
         return [
             Problem(
                 "kube_packages.member",
-                "the node runs {0} {1} and is part of a cluster, {2} asks for {3}".format(
+                "the node runs {0} {1} and is a member of a cluster, but {2} is {3}".format(
                     name, version, VERSION_OPTION, options.version
                 ),
                 "set {0} to {1}; nodes of a cluster are not upgraded or downgraded by this role".format(
@@ -139,27 +139,27 @@ def _repository_problems(
     check = "kube_packages.repository"
     answer = state.repository
     if answer is None:
-        return [Problem(check, "the repository was not asked what it has", "observe the host for this version")]
+        return [Problem(check, "the repository was not read", "observe the host again with this version")]
     answer = replace(answer, url=redact(answer.url), error=redact(answer.error))
     if not answer.reachable and answer.status in (403, 404, 410):
         message = "{0} {1}: repository {2} does not exist ({3})".format(
             VERSION_OPTION, options.version, answer.url, answer.status
         )
         if answer.minors:
-            return [Problem(check, message, "give one of {0}".format(", ".join(answer.minors[-6:])))]
-        return [Problem(check, message, "give another minor, or correct {0}".format(URL_OPTION))]
+            return [Problem(check, message, "use one of {0}".format(", ".join(answer.minors[-6:])))]
+        return [Problem(check, message, "use another minor version, or correct {0}".format(URL_OPTION))]
     if not answer.reachable:
         fix = "check the network, proxies and {0}".format(URL_OPTION)
         if "not trusted" in answer.error:
-            fix = "install ca-certificates or the mirror's own CA on the host, or correct {0}".format(URL_OPTION)
+            fix = "install ca-certificates or the CA of the mirror on the host, or correct {0}".format(URL_OPTION)
         return [Problem(check, "repository {0} can't be read: {1}".format(answer.url, answer.error), fix)]
     absent = [name for name in targets(state, request) if not answer.offers.get(name)]
     if absent:
         return [
             Problem(
                 check,
-                "repository {0} has no {1} for {2}".format(answer.url, ", ".join(absent), state.architecture),
-                "use a host of another architecture, or a repository that has it ({0})".format(URL_OPTION),
+                "repository {0} does not have {1} for {2}".format(answer.url, ", ".join(absent), state.architecture),
+                "use a host with another architecture, or a repository that has them ({0})".format(URL_OPTION),
             )
         ]
     lost = [name for name, version in targets(state, request).items() if not version]
@@ -171,9 +171,9 @@ def _repository_problems(
                 "{0} {1}: {2} {1} is not in the repository {3}".format(
                     VERSION_OPTION, options.version, lost[0], answer.url
                 ),
-                "give one of {0}, or {1} for the newest".format(", ".join(there[-6:]), request.series)
+                "use one of {0}, or {1} for the newest".format(", ".join(there[-6:]), request.series)
                 if there
-                else "give another version",
+                else "use another version",
             )
         ]
     return []
@@ -202,9 +202,9 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
     if state.key is None or not state.key.fingerprints:
         if not state.offered_key:
             why = state.key_error or "it was not fetched"
-            return [Problem(check, "the repository's signing key can't be had: {0}".format(why), _KEY_FIX)]
+            return [Problem(check, "the repository's signing key could not be fetched: {0}".format(why), _KEY_FIX)]
         if state.offered_key_ends == "over":
-            return [Problem(check, "the repository's signing key is expired", _KEY_FIX)]
+            return [Problem(check, "the repository's signing key has expired", _KEY_FIX)]
         return []
     if not state.offered_key and options.pin and set(state.key.fingerprints) - {options.pin}:
         return [
@@ -235,7 +235,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
         return [
             Problem(
                 check,
-                "the repository's signing key in {0} {1} on {2}, and {3}".format(
+                "the repository's signing key in {0} {1} on {2}; {3}".format(
                     path,
                     "expired" if over else "expires",
                     day,
@@ -282,13 +282,13 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages:
         steps.append(_write(clash.path, clash.reason, clash.before, after, action))
     text = render_source(manager, url, options.hold)
     if state.source != text:
-        reason = "not there" if state.source is None else source_difference(state.source, text)
+        reason = "missing" if state.source is None else source_difference(state.source, text)
         steps.append(_write(source_path(manager), reason, state.source or "", text))
     if chosen:
         if manager == "apt" and state.lists_empty:
             steps.append(update_step(COMPONENT))
         elif manager == "apt":
-            steps.append(update_step(COMPONENT, "packages are to be installed", APT_SOURCE))
+            steps.append(update_step(COMPONENT, "packages will be installed", APT_SOURCE))
         extra = DNF_OPTIONS if manager == "dnf" else ()
         all_of_them = {**chosen, **dict.fromkeys(extra_packages, "")}
         install = install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url)
@@ -319,9 +319,9 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
             return []
         reason = "{0} {1}".format("expired" if old.ends == "over" else "expires", day(old.expires))
     elif not old.fingerprints:
-        reason = "holds no key"
+        reason = "contains no key"
     else:
-        reason = "another key"
+        reason = "different key"
     step = _write(path, reason, describe_key(old) if old else "", describe_key(new))
     return [Step(step.component, step.action, path, reason, step.before, step.after, {"text": text, "mode": 0o644})]
 
@@ -349,7 +349,7 @@ def apply(step: Step, system: System) -> None:
         except OSError as err:
             raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err
     elif step.action == "enable":
-        # It is for the next boot; kubeadm reads the units anew before it starts the kubelet.
+        # This is for the next boot. kubeadm reloads the units before it starts the kubelet.
         system.run(["systemctl", "enable", "--quiet", "--no-reload", step.target], check=True)
     else:
         transaction.apply(step, system)

@@ -4,9 +4,9 @@
 
 """kubelet, kubeadm, kubectl and kubernetes-cni from the signed repository of one minor version, pinned and held.
 
-A version that is installed and fulfils what is asked for stays: asking for ``1.36`` on a host with 1.36.1 is fulfilled
-also when 1.36.2 exists. Then nothing is fetched, and looking is two commands and a few files.
-A host that is a node of a cluster already (it has kubelet.conf) never gets another version here.
+An installed version that satisfies the request is kept: 1.36.1 satisfies the request ``1.36`` even if 1.36.2 exists.
+Then nothing is fetched, and the observation is two commands and a few files. A member of a cluster (with kubelet.conf)
+never gets a different version here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class KubePackagesOptions:
 
     @property
     def request(self) -> versions.Request:
-        """The version asked for. Raises :class:`OptionError`."""
+        """The requested version. Raises :class:`OptionError`."""
         return versions.parse_request(self.version, VERSION_OPTION)
 
     def validate(self) -> None:
@@ -66,7 +66,9 @@ class KubePackagesOptions:
         keys = [key.fingerprint for key in public_keys(self.key)]
         if self.key and not keys:
             raise OptionError(
-                "kube_packages_key", "holds no OpenPGP public key in ASCII armour", "give the text of Release.key"
+                "kube_packages_key",
+                "does not contain an OpenPGP public key in ASCII armor",
+                "use the text of Release.key",
             )
         if self.key_fingerprint and not re.match(r"[0-9A-F]{40}\Z", self.pin):
             raise OptionError(

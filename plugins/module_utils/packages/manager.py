@@ -254,7 +254,7 @@ def plan(
         absent = [_asked(state.manager, item) for item in missing if state.offers_known and not _offer(state, item)]
         if absent:
             raise KubesteadError(
-                "package {0} is in none of the host's repositories; check the name and version, or add the repository "
+                "package {0} is not in any repository of the host; check the name and version, or add the repository "
                 "that has it".format(", ".join(absent))
             )
         if state.interrupted:
@@ -304,7 +304,7 @@ def install_step(
     """One transaction for all of ``targets`` (name -> version, empty when not known).
 
     ``pinned`` (name -> version) are asked for by version; without it all targets that have one are. ``options`` go to
-    the package manager; ``source`` is named when a version is not to be had.
+    the package manager; ``source`` is named if a version is not available.
     """
     pins = {name: version for name, version in targets.items() if version} if pinned is None else pinned
     differences: Dict[str, List[str]] = {}
@@ -335,7 +335,7 @@ def _difference(present: Optional[Package], version: str) -> str:
     if present is None:
         return "not installed -> {0}".format(version) if version else "not installed"
     if not present.complete:
-        return "installed in part"
+        return "partially installed"
     return "{0} -> {1}".format(present.version, version)
 
 

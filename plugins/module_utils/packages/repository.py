@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a package repository offers, read over HTTPS before anything on the host is changed.
+"""The content of a package repository, read over HTTPS before anything on the host is changed.
 
 Only names and versions are taken from here. What is installed is verified by apt or dnf against the signing key.
 """
@@ -226,7 +226,9 @@ def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str])
     extension = os.path.splitext(href)[1]
     if extension not in _UNPACK:
         raise KubesteadError(
-            "{0} is packed as {1}, which Python can't unpack here".format(address, untrusted.text(extension[1:], 20))
+            "{0} is compressed as {1}, which Python on this host can't decompress".format(
+                address, untrusted.text(extension[1:], 20)
+            )
         )
     return parse_primary(_xml(address, _unpack_bytes(address, response.body, _UNPACK[extension])), architecture, names)
 
@@ -237,7 +239,7 @@ def primary_href(repomd: xml.etree.ElementTree.Element) -> str:
         location = data.find(_REPO + "location")
         if data.get("type") == "primary" and location is not None:
             return location.get("href", "")
-    raise KubesteadError("repodata/repomd.xml names no primary metadata; the repository is damaged")
+    raise KubesteadError("repodata/repomd.xml does not have primary metadata; the repository is damaged")
 
 
 def parse_primary(
@@ -274,7 +276,7 @@ def _unpack_bytes(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -
     try:
         return unpack(data)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as err:
-        raise KubesteadError("{0} can't be unpacked: {1}".format(address, err)) from err
+        raise KubesteadError("{0} can't be decompressed: {1}".format(address, err)) from err
 
 
 def _unpacked(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The package repository of Kubernetes as apt and dnf know it: addresses, files, and other definitions of it."""
+"""The package repository of Kubernetes in apt and dnf: URLs, files, and conflicting definitions."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class ConflictingSource:
 
 
 def check_url(url: str) -> None:
-    """Raise :class:`OptionError` for an address that is no base of package repositories."""
+    """Raise :class:`OptionError` for a URL that is not the base of package repositories."""
     refuse_credentials(URL_OPTION, url, "@")
     if not re.match(r"^https?://[^/\s]+(/\S*)?\Z", url):
-        raise OptionError(URL_OPTION, "is {0!r}, not an http(s) address".format(url), "give one like " + DEFAULT_URL)
+        raise OptionError(URL_OPTION, "is {0!r}, not an http(s) URL".format(url), "use a URL like " + DEFAULT_URL)
 
 
 def repository_url(base: str, series: str, manager: str) -> str:
@@ -143,7 +143,7 @@ def _conflict(line: str, base: str, url: str) -> str:
         return "defines the same repository with another key"
     for address in addresses:
         if re.match(re.escape(base) + r"/v\d+\.\d+/(deb|rpm)\Z", address):
-            return "defines the repository of another minor ({0})".format(address.rsplit("/", 2)[1])
+            return "defines the repository of another minor version ({0})".format(address.rsplit("/", 2)[1])
     return ""
 
 
@@ -209,7 +209,7 @@ def source_difference(before: str, after: str) -> str:
     for line in after.splitlines():
         if line not in old and re.match(r"(URIs: |baseurl=)", line):
             was = re.search(r"(?m)^(?:URIs:|baseurl[ \t]*=)(.*)$", before)
-            address = was.group(1).strip() if was else "no address"
+            address = was.group(1).strip() if was else "no URL"
             return redact("{0} -> {1}".format(address, re.split("[ =]", line, maxsplit=1)[1]))
     holds = [any(re.match(r"exclude\s*=", line) for line in lines) for lines in (old, new)]
     if holds[0] != holds[1]:

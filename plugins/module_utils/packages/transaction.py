@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs apt and dnf: waits for locks, finishes interrupted work, and says why a transaction failed."""
+"""Runs apt and dnf: waits for locks, finishes interrupted transactions, and reports why a transaction failed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def apply(step: Step, system: System) -> None:
     elif step.action in ("hold", "release"):
         set_hold(system, data["manager"], data["names"], step.action == "hold")
     else:
-        raise KubesteadError("packages can't {0}; this is a defect of the collection".format(step.action))
+        raise KubesteadError("the package manager can't {0}; this is a bug in the collection".format(step.action))
 
 
 def finish_interrupted(system: System) -> None:
@@ -90,7 +90,7 @@ def install(
 ) -> None:
     """Install ``specs`` in one transaction, to an older version too; packages ``held`` before are held again.
 
-    Lists that are out of date (a file is gone from the mirror, a dependency is not known) are fetched anew, once.
+    Outdated lists (a file is missing on the mirror, a dependency is unknown) are fetched again, once.
     """
     if found_manager == "dnf":
         argv = [dnf_program(system), "-q", "-y", "--setopt=install_weak_deps=False", *options, "install", *specs]
@@ -125,7 +125,7 @@ def set_hold(system: System, found_manager: str, names: Sequence[str], hold: boo
         result = system.run(argv, timeout=_UPDATE_TIMEOUT)
         if not result.ok and "versionlock" in result.stderr:
             raise CommandError(
-                "packages can't be held: dnf has no versionlock command here; install python3-dnf-plugin-versionlock"
+                "packages can't be held: dnf lacks the versionlock command; install python3-dnf-plugin-versionlock"
             )
     if not result.ok:
         raise failure(" ".join(argv[:3]), result)
@@ -159,7 +159,7 @@ def cause(result: Result, source: str = "") -> str:
     if result.rc in (124, 127):
         return result.last_line
     if result.rc < 0:
-        return "it was killed (signal {0}); the next run finishes what it left".format(-result.rc)
+        return "it was killed by signal {0}; the next run finishes the transaction".format(-result.rc)
     lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines() if line.strip()]
     text = "\n".join(lines)
     match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
@@ -170,7 +170,7 @@ def cause(result: Result, source: str = "") -> str:
         return _not_in_repository(match.group(1), source)
     match = re.search(r"E: Unable to locate package (\S+)", text)
     if match:
-        return "package {0} is in none of the host's repositories".format(match.group(1))
+        return "package {0} is not in any repository of the host".format(match.group(1))
     if "No space left on device" in text or "don't have enough free space" in text:
         return "the disk is full ({0})".format(_first(lines, ("No space left", "free space")) or "")
     for index, line in enumerate(lines):
@@ -180,11 +180,11 @@ def cause(result: Result, source: str = "") -> str:
     if unmet:
         return "; ".join(unmet[:3])
     found = _first(lines, ("GPG error", "E: ", "Error: ", "error: ", "Problem"))
-    return found or result.last_line or "it ended with code {0} and said nothing".format(result.rc)
+    return found or result.last_line or "it exited with code {0} and printed nothing".format(result.rc)
 
 
 def _not_in_repository(spec: str, source: str) -> str:
-    return "{0} is {1}".format(spec, "not in the repository " + source if source else "in none of the repositories")
+    return "{0} is {1}".format(spec, "not in the repository " + source if source else "not in any of the repositories")
 
 
 def _first(lines: Sequence[str], marks: Sequence[str]) -> Optional[str]:

@@ -48,7 +48,7 @@ class BridgeOptions:
     mtu: int = 0
     # The node this machine is; "" is what its kubelet is called.
     node_name: str = ""
-    # A machine that is none of the nodes is left alone.
+    # A machine that is not one of the nodes is not changed.
     members_only: bool = False
 
 
@@ -147,18 +147,18 @@ def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
 
 
 def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
-    """What is to be changed on the machine. Raises :class:`KubesteadError` for what stands in the way."""
+    """The changes to the machine. Raises :class:`KubesteadError` for a problem that prevents them."""
     node = this_node(state, options)
     if node is None and options.members_only:
         return []
     if node is None:
         raise KubesteadError(
-            "bridge network: none of the cluster's nodes ({0}) is this host; join it first".format(
+            "bridge network: this host is not one of the cluster's nodes ({0}); join it first".format(
                 ", ".join(item.name for item in options.nodes) or "none"
             )
         )
     if node.expected:
-        reason = "its pod range is known once it is in the cluster"
+        reason = "its pod range is known after it has joined"
         return [Step(COMPONENT, "configure", CONFLIST, reason, state.conflist or "", state.conflist or "")]
     _require(state, options, node)
     routes = wanted_routes(state, options, node)
@@ -166,7 +166,7 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     steps: List[Step] = []
     unit = render_unit(routes, rules)
     if state.unit != unit:
-        reason = "not there" if state.unit is None else "its routes or rules differ"
+        reason = "missing" if state.unit is None else "the routes or rules differ"
         steps.append(Step(COMPONENT, "write", UNIT, reason, state.unit or "", unit, {"text": unit}))
     elif not state.enabled:
         steps.append(Step(COMPONENT, "enable", UNIT_NAME, "not enabled"))
@@ -179,7 +179,7 @@ def plan(state: BridgeState, options: BridgeOptions) -> List[Step]:
     steps += _rule_steps(state.rules, rules)
     conflist = render_conflist(node, _mtu(state, options, node))
     if state.conflist != conflist:
-        reason = "not there" if state.conflist is None else "its content differs"
+        reason = "missing" if state.conflist is None else "the content differs"
         steps.append(Step(COMPONENT, "write", CONFLIST, reason, state.conflist or "", conflist, {"text": conflist}))
     return steps
 
@@ -242,7 +242,7 @@ def render_conflist(node: Node, mtu: int) -> str:
         "type": "bridge",
         "bridge": BRIDGE,
         "isGateway": True,
-        # A node that joined anew has another range: the bridge follows.
+        # A node that joined again has a different range; the bridge is changed.
         "forceAddress": True,
         # The unit masquerades what leaves the pod network; the plugin would do it between nodes as well.
         "ipMasq": False,
@@ -305,19 +305,19 @@ def _exec_line(program: str, words: Sequence[str]) -> str:
 def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
     if not node.pod_cidrs:
         raise KubesteadError(
-            "bridge network: node {0} has no pod range: the cluster was made without one (kubeadm's podSubnet) or "
-            "kube-controller-manager does not run; check spec.podCIDR of the node".format(node.name)
+            "bridge network: node {0} does not have a pod range: the cluster was created without one (podSubnet of "
+            "kubeadm) or kube-controller-manager does not run; check spec.podCIDR of the node".format(node.name)
         )
     pods = parse_cidrs("cluster_pod_cidr", options.pod_cidr)
     for cidr in node.pod_cidrs:
         if not any(within(plain_network(cidr), pod) for pod in pods):
             raise KubesteadError(
-                "cluster_pod_cidr is {0}, but node {1} has the pod range {2}; set it to the range the cluster was "
-                "made with".format(options.pod_cidr, node.name, cidr)
+                "cluster_pod_cidr is {0}, but node {1} has the pod range {2}; set it to the range of the "
+                "cluster".format(options.pod_cidr, node.name, cidr)
             )
     if state.missing_plugins:
         raise KubesteadError(
-            "bridge network: {0} lacks the CNI plugins {1}; install the package kubernetes-cni".format(
+            "bridge network: the CNI plugins {1} are missing in {0}; install the package kubernetes-cni".format(
                 BIN_FOLDER, ", ".join(state.missing_plugins)
             )
         )
@@ -325,7 +325,7 @@ def _require(state: BridgeState, options: BridgeOptions, node: Node) -> None:
     if before:
         raise KubesteadError(
             "bridge network: the container runtime takes {0}/{1}, which comes before {2}; remove it, or set cni_plugin "
-            "to what it belongs to".format(CNI_FOLDER, before[0], CONFLIST.rsplit("/", 1)[1])
+            "to the network that it belongs to".format(CNI_FOLDER, before[0], CONFLIST.rsplit("/", 1)[1])
         )
 
 
@@ -342,7 +342,7 @@ def _route_steps(present: Sequence[Route], wanted: Sequence[Route]) -> List[Step
     for route in wanted:
         via = now.get(route.destination)
         if via != route.gateway:
-            reason = "not there" if via is None else "via {0} -> {1}".format(via, route.gateway)
+            reason = "missing" if via is None else "via {0} -> {1}".format(via, route.gateway)
             after = "via {0}\n".format(route.gateway)
             before = "" if via is None else "via {0}\n".format(via)
             data = {"argv": _route_command(route)}
@@ -363,12 +363,12 @@ def _rule_steps(present: Sequence[Rule], wanted: Sequence[Rule]) -> List[Step]:
         if rule not in present:
             target = "{0} {1}".format(rule.command, rule.chain)
             data = {"rule": rule}
-            steps.append(Step(COMPONENT, "add_rule", target, "not there", "", rule.text + "\n", data))
+            steps.append(Step(COMPONENT, "add_rule", target, "missing", "", rule.text + "\n", data))
     for index, rule in enumerate(present):
         if rule not in wanted or rule in present[:index]:
             target = "{0} {1}".format(rule.command, rule.chain)
             argv = [rule.command, "-w", "-t", rule.table, "-D", rule.chain] + rule.text.split()
-            reason = "not wanted any more" if rule not in wanted else "there twice"
+            reason = "no longer needed" if rule not in wanted else "duplicate"
             steps.append(Step(COMPONENT, "remove_rule", target, reason, rule.text + "\n", "", {"argv": argv}))
     return steps
 
@@ -390,7 +390,7 @@ def apply(step: Step, system: System) -> None:
     if step.action == "write":
         system.write(step.target, step.data["text"])
         if step.target == UNIT:
-            # Enabling would read all units anew as well, which takes systemd a while.
+            # Enabling would also reload all units, which takes systemd some time.
             _enable(system, "--no-reload")
             system.run(["systemctl", "daemon-reload"], check=True)
             system.run(["systemctl", "restart", UNIT_NAME], check=True)
@@ -416,6 +416,6 @@ def _add_rule(rule: Rule, system: System) -> None:
     base = [rule.command, "-w", "-t", rule.table]
     known = system.run(base + ["-C", rule.chain] + words)
     if known.rc == 127:
-        raise KubesteadError("{0} is not on this host; install the package iptables".format(rule.command))
+        raise KubesteadError("{0} is not installed on this host; install the package iptables".format(rule.command))
     if not known.ok:
         system.run(base + ["-I", rule.chain] + words, check=True)

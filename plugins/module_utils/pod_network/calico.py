@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Calico's own manifest, given the shape this cluster asks for. Pure: objects in, objects out."""
+"""Adapts Calico's manifest to the cluster. Pure: objects in, objects out."""
 
 from __future__ import annotations
 
@@ -52,19 +52,23 @@ def require_calico(objects: Sequence[Any], origin: str) -> None:
     """Raise :class:`OptionError` unless the objects are Calico's manifest (the one without an operator)."""
     kinds = [(str(obj.get("kind")), str((obj.get("metadata") or {}).get("name"))) for obj in objects if _is_object(obj)]
     if len(kinds) != len(objects) or not objects:
-        raise OptionError(_OPTION, "({0}) holds something that is no Kubernetes object".format(origin), _FIX)
+        raise OptionError(_OPTION, "({0}) contains something that is not a Kubernetes object".format(origin), _FIX)
     if ("Deployment", "tigera-operator") in kinds or any(kind == "Installation" for kind, _name in kinds):
-        raise OptionError(_OPTION, "({0}) is the Tigera operator's, not Calico's own".format(origin), _FIX)
+        raise OptionError(_OPTION, "({0}) is the manifest of the Tigera operator, not of Calico".format(origin), _FIX)
     for wanted in (("DaemonSet", "calico-node"), ("ConfigMap", "calico-config")):
         if wanted not in kinds:
             raise OptionError(
-                _OPTION, "({0}) is not Calico's: it has no {1} {2}".format(origin, wanted[0], wanted[1]), _FIX
+                _OPTION,
+                "({0}) is not a manifest of Calico: it does not have {1} {2}".format(origin, wanted[0], wanted[1]),
+                _FIX,
             )
     if ("CustomResourceDefinition", POOL_RESOURCE) not in kinds:
-        raise OptionError(_OPTION, "({0}) is not Calico's: it does not define {1}".format(origin, POOL_RESOURCE), _FIX)
+        raise OptionError(
+            _OPTION, "({0}) is not a manifest of Calico: it does not define {1}".format(origin, POOL_RESOURCE), _FIX
+        )
 
 
-_FIX = "give the file calico.yaml of a Calico release (manifests/calico.yaml)"
+_FIX = "use the file manifests/calico.yaml of a Calico release"
 
 
 def _is_object(obj: Any) -> bool:
@@ -81,7 +85,7 @@ def shape(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str
         return _shaped(objects, options, origin)
     except (AttributeError, KeyError, TypeError, ValueError):
         # Calico's own objects have all that is set here.
-        raise OptionError(_OPTION, "({0}) has objects that are not in Calico's form".format(origin), _FIX) from None
+        raise OptionError(_OPTION, "({0}) has objects that differ from those of Calico".format(origin), _FIX) from None
 
 
 def _shaped(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str) -> List[Dict[str, Any]]:
@@ -187,7 +191,7 @@ def _network_config(text: str, pools: Sequence[Network], origin: str) -> str:
                 plugin["ipam"]["assign_ipv6"] = "true"
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise OptionError(
-            _OPTION, "({0}) has a cni_network_config that can't be read, which IPv6 needs".format(origin), _FIX
+            _OPTION, "({0}) has a cni_network_config that can't be read, but IPv6 requires it".format(origin), _FIX
         ) from None
     rendered = json.dumps(config, indent=2)
     for mark in marks:
@@ -223,7 +227,7 @@ def compare_pools(live: Sequence[Mapping[str, Any]], wanted: Sequence[Pool]) -> 
                 OptionError(
                     "cluster_pod_cidr",
                     "is {0}, but Calico's live IPPools are: {1}".format(pool.cidr, present),
-                    "set it to the live range, or move the cluster to a new pool by hand: Calico ignores a change",
+                    "set it to the live range, or move the cluster to a new pool manually: Calico ignores a change",
                 )
             )
             continue
@@ -236,7 +240,7 @@ def compare_pools(live: Sequence[Mapping[str, Any]], wanted: Sequence[Pool]) -> 
                     "is {0}, but the live IPPool {1} has {2}".format(
                         encapsulation_name(pool.ipip, pool.vxlan), _name(item), encapsulation_name(*modes)
                     ),
-                    "set cni_encapsulation to {0}, or change the pool by hand: Calico ignores a change".format(
+                    "set cni_encapsulation to {0}, or change the pool manually: Calico ignores a change".format(
                         encapsulation_name(*modes)
                     ),
                 )
@@ -247,7 +251,7 @@ def compare_pools(live: Sequence[Mapping[str, Any]], wanted: Sequence[Pool]) -> 
                 OptionError(
                     "cni_block_size",
                     "is {0}, but the live IPPool {1} has {2}".format(pool.block_size, _name(item), block),
-                    "set cni_block_size to {0}: it can't be changed in a pool".format(block),
+                    "set cni_block_size to {0}: the block size of a pool can't be changed".format(block),
                 )
             )
     return problems

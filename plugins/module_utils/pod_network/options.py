@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options of the pod network, whichever plugin makes it, and what a node shows of it."""
+"""The options of the pod network for all plugins, and its observed state on a node."""
 
 from __future__ import annotations
 
@@ -54,25 +54,27 @@ class CniOptions:
         refuse_credentials("cni_calico_manifest", self.calico_manifest, str(PATH_OR_ADDRESS["credentials"]))
         refuse_credentials("cni_image_registry", self.image_registry, str(ADDRESS["credentials"]))
         if self.plugin not in PLUGINS:
-            raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "give one of " + ", ".join(PLUGINS))
+            raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "use one of " + ", ".join(PLUGINS))
         if self.encapsulation not in ENCAPSULATIONS:
             raise OptionError(
-                "cni_encapsulation", "is {0!r}".format(self.encapsulation), "give one of " + ", ".join(ENCAPSULATIONS)
+                "cni_encapsulation", "is {0!r}".format(self.encapsulation), "use one of " + ", ".join(ENCAPSULATIONS)
             )
         if self.mtu and not 576 <= self.mtu <= 65535:
-            raise OptionError("cni_mtu", "is {0}".format(self.mtu), "give bytes from 576 to 65535, or 0 for automatic")
+            raise OptionError(
+                "cni_mtu", "is {0}".format(self.mtu), "use a number of bytes from 576 to 65535, or 0 for automatic"
+            )
         if self.timeout < 1:
-            raise OptionError("cni_timeout", "is {0}".format(self.timeout), "give seconds, like 300")
+            raise OptionError("cni_timeout", "is {0}".format(self.timeout), "use seconds, like 300")
         pools = self.pools()
         if self.block_size and not 20 <= self.block_size <= 32:
-            raise OptionError("cni_block_size", "is {0}".format(self.block_size), "give a prefix length from 20 to 32")
+            raise OptionError("cni_block_size", "is {0}".format(self.block_size), "use a prefix length from 20 to 32")
         block = self.block_size or 26
         for pool in pools:
             if self.plugin == "calico" and pool.version == 4 and pool.prefixlen > block:
                 raise OptionError(
                     "cluster_pod_cidr",
-                    "is {0}, smaller than one Calico block (/{1})".format(pool, block),
-                    "give a larger range, or a longer cni_block_size",
+                    "is {0}, which is smaller than one Calico block (/{1})".format(pool, block),
+                    "use a larger range, or a longer cni_block_size",
                 )
 
     def pools(self) -> List[Network]:
@@ -109,9 +111,9 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = Non
     seen, wanted = _bridge(state, options, nodes, node_name)
     node = bridge.this_node(seen, wanted)
     if node is None:
-        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node is not part of the cluster yet")]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the host has not joined the cluster yet")]
     if _awaits_range(node, options):
-        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node has no pod range yet")]
+        return [Step(COMPONENT, "configure", bridge.CONFLIST, "the node does not have a pod range yet")]
     try:
         return bridge.plan(seen, wanted)
     except KubesteadError as err:
@@ -136,7 +138,7 @@ def problems(
             found.append(Problem("cni.node", text, fix, "warning"))
     if options.plugin == "calico" and seen.conflist is not None:
         text = "cni_plugin is calico, but this node runs the bridge network ({0})".format(bridge.CONFLIST)
-        fix = "set cni_plugin to bridge: the pod network of a running cluster can't be exchanged"
+        fix = "set cni_plugin to bridge: the pod network of a running cluster can't be replaced"
         found.append(Problem("cni.plugin", text, fix))
     return found
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decides what the cluster is, or will be: once, before anything is planned with it."""
+"""Determines the existing or future cluster once, before the steps are planned."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
             text = "no default pod range is free: hosts have addresses in all of {0}".format(
                 ", ".join(POD_CIDR_CHOICES)
             )
-            fix = "set cluster_pod_cidr to a range that none of your hosts uses"
+            fix = "set cluster_pod_cidr to a range that no host uses"
             findings.append(Finding("all", COMPONENT, Problem("pod_cidr_default", text, fix)))
     cluster = Cluster(
         version=options.kubernetes_version,

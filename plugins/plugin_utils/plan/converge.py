@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The planner of ``site.yml``: hosts become what their variables say, and members of one cluster.
+"""The planner of ``site.yml``: brings hosts to the state in their variables, as members of one cluster.
 
 Everything here is pure: it decides from what ``node_info`` observed of each host and the options beside it.
 """
@@ -193,7 +193,9 @@ def _join_steps(host: Host, cluster: Cluster) -> List[Step]:
     steps = join.plan(host.kubeadm, host.options.join, join_command(host, cluster))
     known = cluster.node(host.kubeadm.node_name) is not None
     target = "as {0}".format("control plane" if host.control_plane else "worker")
-    reason = "no kubelet.conf; {0}".format("its name is in the API, not ready" if known else "not in the API")
+    reason = "no kubelet.conf; {0}".format(
+        "a Node with its name exists and is not ready" if known else "not in the API"
+    )
     return [replace(step, target=target, reason=reason) if step.action == "join" else step for step in steps]
 
 

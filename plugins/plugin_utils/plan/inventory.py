@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The inventory's groups, and what can be said of them alone."""
+"""The groups of the inventory and their validation."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def inventory_findings(inventory: Inventory) -> List[Finding]:
     """What is wrong with the groups."""
     found = []
     if not inventory.control_plane:
-        fix = "put at least one host into the group control_plane (see inventories/example)"
+        fix = "add at least one host to the group control_plane (see inventories/example)"
         found.append(Finding("all", COMPONENT, Problem("groups", "the group control_plane is empty", fix)))
     elif not inventory.workers and len(inventory.control_plane) == 1:
-        fix = "put a host into the group workers, or remove the control plane's taint with cluster_node_taints: []"
-        text = "the group workers is empty: applications find no node that takes them"
+        fix = "add a host to the group workers, or remove the taint of the control plane with cluster_node_taints: []"
+        text = "the group workers is empty, so no node runs applications"
         found.append(Finding("all", COMPONENT, Problem("groups", text, fix, "warning")))
     for name in sorted(set(inventory.control_plane) & set(inventory.workers)):
-        problem = Problem("groups", "is in both groups, control_plane and workers", "leave it in one of them")
+        problem = Problem("groups", "is in both groups control_plane and workers", "remove it from one of them")
         found.append(Finding(name, COMPONENT, problem))
     return found

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What each host needs for itself: the steps of the components that concern one machine alone."""
+"""Plans the steps of the components that concern a single machine."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def own_steps(
             if not any(problem.level == "error" for problem in found):
                 steps += _plan(component, host, coming)
         except KubesteadError as err:
-            found.append(Problem("component_plan", err.message, "nothing can be planned before that"))
+            found.append(Problem("component_plan", err.message, "correct it before the run can be planned"))
         except Exception as err:
             # A host may answer anything; that must not end the plan of the others.
             cause = BrokenFacts("{0} can't be planned from it ({1})".format(component.name, type(err).__name__))
@@ -108,10 +108,10 @@ def _replaced_runtime(host: Host) -> List[Problem]:
     if not containerd_plan.replaces_package(state, options):
         return []
     installed = ", ".join(sorted(state.packages))
-    text = "the node runs {0} and is part of a cluster, containerd_package asks for {1}".format(
+    text = "the node runs {0} and is a member of a cluster, but containerd_package is {1}".format(
         installed, options.package
     )
-    fix = "set containerd_package to {0}; drain the node and remove it from the cluster to exchange it".format(
+    fix = "set containerd_package to {0}; to replace the package, drain the node and remove it from the cluster".format(
         installed
     )
     return [Problem("containerd_member", text, fix)]

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who does what for the cluster: the control plane that answers for it, the one that initializes, the hosts that join.
+"""The membership of the cluster: the API host, the host that initializes, and the hosts that join.
 
-A cluster is made only where none was: never beside one that is merely down.
+A cluster is created only if there is none, never next to one that is down.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def is_down(host: Host, cluster_exists: bool) -> bool:
     state = host.kubeadm
     if state.role != "control_plane" or not state.finished or state.unfinished_init:
         return False
-    # The last phase of a join: it is a member, and whatever is wrong with it is no reason to remove it.
+    # The last phase of a join: the host is a member, and a problem does not justify removing it.
     if state.unfinished_join and cluster_exists and state.reached != "mark-control-plane":
         return False
     return state.local_api.failed or not state.api.live or _lacks_manifest(state)
@@ -95,7 +95,7 @@ def is_joining(host: Host, cluster_exists: bool) -> bool:
 def membership_findings(
     inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster
 ) -> List[Finding]:
-    """What is wrong with the membership of hosts, and what stands in the way of an init or a join."""
+    """The problems of the hosts' membership, and those that prevent an init or a join."""
     found = _unknown_operations(hosts) + _down(hosts, cluster) + _etcd(hosts, cluster)
     found += _removed(hosts, cluster) if cluster.exists else _without_cluster(inventory, hosts)
     for host in hosts:
@@ -118,16 +118,16 @@ def _down(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
     for host in hosts:
         if not is_down(host, cluster.exists):
             continue
-        fix = "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+        fix = "see 'journalctl -u kubelet' and 'crictl ps -a' on it"
         if not cluster.exists:
-            fix += "; a new cluster is not made beside an old one"
+            fix += "; a new cluster is not created next to an existing one"
         if host.kubeadm.local_api.failed or not host.kubeadm.local_api.url:
-            text = "is a control plane, but its API server does not answer: {0}".format(_cause(host.kubeadm))
+            text = "the API server of this control plane does not answer: {0}".format(_cause(host.kubeadm))
         else:
-            text = "its own API server is healthy, but the endpoint of the cluster fails: {0}".format(
+            text = "the API server of this host is healthy, but the endpoint of the cluster fails: {0}".format(
                 host.kubeadm.api.reason
             )
-            fix = "check the load balancer or virtual IP of cluster_endpoint, and how this host resolves the name"
+            fix = "check the load balancer or virtual IP of cluster_endpoint, and whether this host resolves its name"
         level = "warning" if cluster.exists else "error"
         found.append(Finding(host.name, "control_plane", Problem("api_down", text, fix, level)))
     return found
@@ -147,8 +147,8 @@ def _etcd(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
     found = []
     for host in hosts:
         if host.member and host.kubeadm.etcd.failed and not is_down(host, cluster.exists):
-            text = "its etcd member {0} is not healthy: {1}".format(host.kubeadm.etcd.url, host.kubeadm.etcd.reason)
-            fix = "see 'crictl logs' of its etcd container; without most of its members etcd stops"
+            text = "the etcd member {0} is not healthy: {1}".format(host.kubeadm.etcd.url, host.kubeadm.etcd.reason)
+            fix = "see 'crictl logs' of the etcd container; etcd stops if it loses the majority of its members"
             found.append(Finding(host.name, "control_plane", Problem("etcd_unhealthy", text, fix, "warning")))
     return found
 
@@ -159,9 +159,9 @@ def _removed(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
         state = host.kubeadm
         # The Node of an interrupted join may not be there yet.
         if state.phase == DONE and not state.operation and cluster.node(state.node_name) is None:
-            text = "has joined (kubelet.conf is there), but the cluster has no node {0}".format(state.node_name)
+            text = "has joined (kubelet.conf exists), but the cluster does not have a Node {0}".format(state.node_name)
             fix = (
-                "run 'kubeadm reset' on this host to let it join again, or 'systemctl restart kubelet' to bring it back"
+                "run 'kubeadm reset' on this host to join it again, or 'systemctl restart kubelet' to register it again"
             )
             found.append(Finding(host.name, "join", Problem("node_removed", text, fix)))
     return found
@@ -171,21 +171,21 @@ def _without_cluster(inventory: Inventory, hosts: Sequence[Host]) -> List[Findin
     """Without a control plane that answers, a cluster may be made only where there was none."""
     controls = [host for host in hosts if host.control_plane]
     if not controls:
-        text = "no control plane answers: asked {0}".format(", ".join(inventory.control_plane) or "none")
-        fix = "run site.yml without --limit first, or see why the API server is down"
+        text = "no control plane answers; tried {0}".format(", ".join(inventory.control_plane) or "none")
+        fix = "run site.yml without --limit first, or find out why the API server is down"
         return [Finding("all", "join", Problem("api_down", text, fix))]
     if any(is_down(host, False) for host in controls):
         return []
     found = []
     for host in hosts:
         if host.kubeadm.phase == DONE and not host.control_plane:
-            text = "is a node of another cluster ({0}) already".format(host.kubeadm.server or "unknown endpoint")
-            fix = "run 'kubeadm reset' on this host if that cluster is gone, or take the host out of the inventory"
+            text = "is already a node of another cluster ({0})".format(host.kubeadm.server or "unknown endpoint")
+            fix = "run 'kubeadm reset' on this host if that cluster is gone, or remove the host from the inventory"
             found.append(Finding(host.name, "join", Problem("foreign_node", text, fix)))
     missing = [name for name in inventory.control_plane if name not in names(controls)]
     if missing and inventory.control_plane[0] in missing:
-        text = "the first control plane {0} can't be reached or is left out".format(missing[0])
-        fix = "reach it or take it out of the group: it may hold the cluster already"
+        text = "the first control plane {0} is unreachable or excluded".format(missing[0])
+        fix = "make it reachable, or remove it from the group; it may already have a cluster"
         found.append(Finding("all", "control_plane", Problem("first_control_plane", text, fix)))
     return found
 
@@ -212,9 +212,9 @@ def _endpoint(inventory: Inventory, hosts: Sequence[Host], planned: Membership, 
     if len(inventory.control_plane) < 2 or not (planned.init_host or joins) or cluster.endpoint:
         return []
     if cluster.exists:
-        text = "this cluster was made without a shared endpoint and can't take a second control plane"
+        text = "this cluster was created without a shared endpoint, so a second control plane can't join"
         fix = "create the cluster again with cluster_endpoint set"
         return [Finding("all", "join", Problem("endpoint", text, fix))]
-    text = "cluster_endpoint is not set, and there are {0} control planes".format(len(inventory.control_plane))
-    fix = "set cluster_endpoint to a name or address that leads to all of them, like k8s.example.org:6443"
+    text = "cluster_endpoint is not set, but there are {0} control planes".format(len(inventory.control_plane))
+    fix = "set cluster_endpoint to a name or address at which all of them are reached, like k8s.example.org:6443"
     return [Finding("all", COMPONENT, Problem("endpoint", text, fix))]

@@ -187,7 +187,7 @@ def _option_problems(facts: Mapping[str, Any], options: Options) -> List[Tuple[s
     ]
     broken = {one["component"] for one in told}
     for component in COMPONENTS:
-        # Those of control_plane hold for the whole cluster; its rules validate them.
+        # Those of control_plane apply to the cluster; its rules validate them.
         if component.name in broken or component.name in ("control_plane", "kubeconfig"):
             continue
         try:

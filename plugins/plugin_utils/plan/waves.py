@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""In which order hosts are done, so that applications don't notice."""
+"""The order in which hosts are changed, so that applications are not disrupted."""
 
 from __future__ import annotations
 

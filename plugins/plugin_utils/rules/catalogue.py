@@ -110,16 +110,18 @@ NAMES: Dict[str, Tuple[str, ...]] = {**SKIPPABLE, **FIXED}
 
 
 def validate(skip: Sequence[str]) -> None:
-    """Raise :class:`OptionError` for the first name that is no check, or one that can't be skipped."""
+    """Raise :class:`OptionError` for the first name that is not a check, or that can't be skipped."""
     for name in skip:
         if name in SKIPPABLE:
             continue
         if name in FIXED:
-            fix = "take it out: nothing can be done before that is right"
-            raise OptionError(OPTION, "has {0!r}, a check that can't be skipped".format(name), fix)
+            fix = "remove it from the list; the run can't continue with this problem"
+            raise OptionError(OPTION, "has {0!r}, which can't be skipped".format(name), fix)
         near = difflib.get_close_matches(str(name), list(SKIPPABLE), 1, 0.5)
-        text = "has {0!r}, which is no check".format(name)
-        fix = "did you mean {0}? docs/preflight.md lists all".format(near[0]) if near else "see docs/preflight.md"
+        text = "has {0!r}, which is not a check".format(name)
+        fix = (
+            "did you mean {0}? docs/preflight.md lists all checks".format(near[0]) if near else "see docs/preflight.md"
+        )
         raise OptionError(OPTION, text, fix)
 
 

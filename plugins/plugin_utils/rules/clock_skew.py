@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether the clocks of hosts agree closely enough for certificates and leases."""
+"""Checks that the clocks of hosts agree closely enough for certificates and leases."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is wrong between hosts: who they are, their clocks, their networks and the ways between them. Pure.
+"""The rules between hosts: identities, clocks, networks and reachability. Pure.
 
 What one host must have for itself is in :mod:`host_rules`; both are asked here, so that a plan needs one call.
 """
@@ -58,7 +58,7 @@ class ClusterView:
 
     @property
     def unmatched_nodes(self) -> List[Node]:
-        """Nodes of the cluster that are none of the known hosts."""
+        """Nodes of the cluster that do not match a known host."""
         known = {host.kubeadm.node_name for host in self.all_hosts if host.kubeadm.phase == DONE}
         return [node for node in self.cluster.nodes if node.name not in known]
 
@@ -98,7 +98,7 @@ def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Tuple
             hits += [(pair[0], "its route to {0}".format(own)) for pair in addresses.overlapping(ranges, [own])]
     for server in host.node.dns_servers:
         own = ipaddress.ip_network(server)
-        hits += [(pair[0], "its DNS server {0}".format(server)) for pair in addresses.overlapping(ranges, [own])]
+        hits += [(pair[0], "the DNS server {0}".format(server)) for pair in addresses.overlapping(ranges, [own])]
     return hits
 
 
@@ -111,7 +111,7 @@ def _ranges(view: ClusterView) -> List[Finding]:
         for host in view.joining_hosts:
             for taken, where in host_overlaps(host, ranges)[:1]:
                 message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
-                fix = "set {0} to a range that none of your hosts uses".format(variable)
+                fix = "set {0} to a range that no host uses".format(variable)
                 found.append(Finding(host.name, COMPONENT, Problem(check, message, fix)))
     return found
 
@@ -134,40 +134,42 @@ def _names(view: ClusterView) -> List[Finding]:
     for host in view.joining_hosts:
         name = host.node_name
         if name in seen:
-            text = "has the host name {0}, as has {1}".format(name, seen[name])
-            found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a name of its own")))
+            text = "has the same host name as {1} ({0})".format(name, seen[name])
+            found.append(Finding(host.name, "join", Problem("hostname", text, "give each host a unique name")))
         seen.setdefault(name, host.name)
         member = view.cluster.node(name)
         if member is None or host.name == view.init_host:
             continue
         same = member.machine_id in ("", host.node.machine_id)
         if host.kubeadm.operation and same:
-            # Its own Node, of a join that was cut off.
+            # Its own Node, of an interrupted join.
             continue
-        fix = "give this host a name of its own, or 'kubectl delete node {0}' if that one is gone".format(name)
+        fix = "give this host a unique name, or run 'kubectl delete node {0}' if that machine no longer exists".format(
+            name
+        )
         if member.ready:
-            text = "would join as {0}, a node that is in the cluster and ready".format(name)
+            text = "would join as {0}, but the cluster has a ready node with this name".format(name)
             found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix)))
         elif member.machine_id and host.node.machine_id and member.machine_id != host.node.machine_id:
-            text = "would take the place of node {0}, which was another machine and is not ready".format(name)
+            text = "would replace node {0}, which is another machine and not ready".format(name)
             found.append(Finding(host.name, "join", Problem("node_name_taken", text, fix, "warning")))
     return found
 
 
 def _identities(view: ClusterView) -> List[Finding]:
     found = []
-    fix = "rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot"
-    machine_id = "has the machine ID {0}, as has {1}: one is a copy of the other"
+    fix = "run 'rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot'"
+    machine_id = "has the same machine ID as {1} ({0}); one is probably a clone"
     for host, other, value in _twins(view, lambda one: one.node.machine_id):
         problem = Problem("machine_id", machine_id.format(value, other.name), fix, _level(view, host, other))
         found.append(Finding(host.name, COMPONENT, problem))
     for host, other, value in _twins(view, lambda one: "" if one.container else one.node.product_uuid):
-        text = "has the product UUID {0}, as has {1}".format(value, other.name)
-        why = "give the virtual machines UUIDs of their own, if that is what they are"
+        text = "has the same product UUID as {1} ({0})".format(value, other.name)
+        why = "if they are virtual machines, give each a unique UUID"
         found.append(Finding(host.name, COMPONENT, Problem("product_uuid", text, why, "warning")))
     for host, other, value in _twins(view, lambda one: one.address):
-        text = "would be reached at {0}, the address of {1}".format(value, other.name)
-        why = "set cluster_node_address for each host to an address that it alone has"
+        text = "would be reached at {0}, which is the address of {1}".format(value, other.name)
+        why = "set cluster_node_address of each host to an address that no other host has"
         found.append(Finding(host.name, COMPONENT, Problem("address", text, why, _level(view, host, other))))
     return found + _same_as_members(view, machine_id, fix) + _secondary(view) + _macs(view)
 
@@ -186,8 +188,8 @@ def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Findi
                 problem = Problem("machine_id", machine_id.format(node.machine_id, name), fix, level)
                 found.append(Finding(host.name, COMPONENT, problem))
             if node.internal_ip and node.internal_ip == host.address:
-                text = "would be reached at {0}, the address of {1}".format(host.address, name)
-                why = "set cluster_node_address for each host to an address that it alone has"
+                text = "would be reached at {0}, which is the address of {1}".format(host.address, name)
+                why = "set cluster_node_address of each host to an address that no other host has"
                 found.append(Finding(host.name, COMPONENT, Problem("address", text, why, level)))
     return found
 
@@ -198,8 +200,8 @@ def _secondary(view: ClusterView) -> List[Finding]:
     for host in view.joining_hosts:
         for other in view.all_hosts:
             if other.name != host.name and host.address != other.address and other.node.at(host.address):
-                text = "would be reached at {0}, which {1} has as well".format(host.address, other.name)
-                why = "take the address away from one of them, or set cluster_node_address"
+                text = "node address {0} is also configured on {1}".format(host.address, other.name)
+                why = "remove the address from one of them, or set cluster_node_address"
                 found.append(Finding(host.name, COMPONENT, Problem("address", text, why, "warning")))
     return found
 
@@ -215,8 +217,8 @@ def _macs(view: ClusterView) -> List[Finding]:
             if other is host:
                 continue
             theirs = other.node.at(other.address)
-            text = "has the MAC address {0}, as has {1}".format(mac, other.name)
-            fix = "give its network interface an address of its own (a copied virtual machine keeps it)"
+            text = "has the same MAC address as {1} ({0})".format(mac, other.name)
+            fix = "give its network interface a unique MAC address (a cloned virtual machine keeps it)"
             # On a network of its own, like the one each virtual machine has to its host, it does no harm.
             level = _level(view, host, other) if mac == own == (theirs.mac if theirs else "") else "warning"
             found.append(Finding(host.name, COMPONENT, Problem("mac", text, fix, level)))
@@ -268,10 +270,10 @@ def _clocks(view: ClusterView) -> List[Finding]:
             continue
         # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
         broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in view.joining and len(skews) > 1
-        text = "its clock is {0:.0f} s {1} that of {2}".format(
+        text = "the clock is {0:.0f} s {1} that of {2}".format(
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
         )
-        fix = "set it and keep it in step (chrony, systemd-timesyncd): certificates and leases depend on it"
+        fix = "set the clock and synchronize it (chrony, systemd-timesyncd); certificates and leases depend on it"
         found.append(Finding(host.name, COMPONENT, Problem("clock_skew", text, fix, "error" if broken else "warning")))
     return found
 
@@ -293,10 +295,10 @@ def _mtus(view: ClusterView) -> List[Finding]:
         # A cni_mtu that fits the smallest interface with VXLAN's 50 bytes around it is right for all.
         settled = 0 < host.options.cni.mtu <= min(counts) - 50
         if own and own.mtu != usual and not settled:
-            text = "{0} has an MTU of {1}, the other hosts have {2}: large packets of pods get lost".format(
+            text = "{0} has an MTU of {1}, but the other hosts have {2}; large packets of pods will be lost".format(
                 own.interface, own.mtu, usual
             )
-            fix = "give all the same, or set cni_mtu to {0}".format(min(counts) - 50)
+            fix = "use the same MTU on all hosts, or set cni_mtu to {0}".format(min(counts) - 50)
             found.append(Finding(host.name, COMPONENT, Problem("mtu", text, fix, "warning")))
     return found
 
@@ -315,7 +317,7 @@ def _reachability(view: ClusterView) -> List[Finding]:
 
 def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
-    fix = "open the port on the way there (firewall, security group, route)"
+    fix = "open the port between the hosts (firewall, security group, route)"
     endpoint = view.cluster.endpoint
     outcome = host.facts.reach.get(reachability.endpoint_target(endpoint), "")
     if view.cluster.exists:
@@ -331,8 +333,8 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
             return []
         return [_unreached("api_unreachable", "the API server", tried, fix)]
     if outcome == connect.NO_NAME:
-        text = "cluster_endpoint {0}: this host does not know the name".format(endpoint)
-        return [Problem("api_unreachable", text, "put it into DNS, or into /etc/hosts of all hosts")]
+        text = "cluster_endpoint {0}: this host can't resolve the name".format(endpoint)
+        return [Problem("api_unreachable", text, "add it to DNS, or to /etc/hosts of all hosts")]
     blocked = {
         "{0} ({1})".format(owner.name, text): said
         for text, said, owner in _owned(host, view, reachability.API)
@@ -346,8 +348,8 @@ def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """What else control planes reach: each other's etcd, and every kubelet."""
     found = []
     for kinds, what, lenient in (
-        (reachability.ETCD, "etcd's port", False),
-        (reachability.KUBELET, "the kubelet's port", True),
+        (reachability.ETCD, "the etcd port", False),
+        (reachability.KUBELET, "the kubelet port", True),
     ):
         blocked = {
             "{0} ({1})".format(owner.name, text): said
@@ -355,7 +357,7 @@ def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
             if said not in connect.PROVEN
         }
         if blocked and host.control_plane:
-            fix = "open it on the way there" + (": kubectl logs and exec need it" if lenient else "")
+            fix = "open it between the hosts" + ("; kubectl logs and exec need it" if lenient else "")
             found.append(_unreached("node_unreachable", what, blocked, fix, lenient))
     return found
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What one machine must have and be to become (or stay) a node. Pure: no rule here looks at another host."""
+"""The rules for one machine that becomes or stays a node. Pure: no rule reads another host."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def any_host_problems(host: Host) -> List[Problem]:
     found = []
     around = host.facts.environment
     if host.options.cni.plugin == "calico" and around.network_manager and not around.ignores_calico_interfaces:
-        text = "NetworkManager is active and not told to leave Calico's interfaces alone: it breaks pods' routes"
+        text = "NetworkManager is active and not configured to ignore Calico's interfaces; it breaks the routes of pods"
         fix = (
             "write [keyfile] and unmanaged-devices=interface-name:cali*;interface-name:tunl*;"
             "interface-name:vxlan.calico into /etc/NetworkManager/conf.d/calico.conf"
@@ -79,10 +79,10 @@ def any_host_problems(host: Host) -> List[Problem]:
     # In a container the clock is another machine's business.
     if not host.container and host.facts.clock.synchronized is False:
         services = ", ".join(around.time_services)
-        text = "its clock is not in step with a time server ({0})".format(
-            "{0} is active and has not reached one".format(services) if services else "no time service is active"
+        text = "the clock is not synchronized ({0})".format(
+            "{0} is active but has not synchronized".format(services) if services else "no time service is active"
         )
-        fix = "install chrony or systemd-timesyncd, and see that it reaches a server"
+        fix = "install chrony or systemd-timesyncd, and check that it reaches a time server"
         found.append(Problem("time_sync", text, fix, "warning"))
     return found
 
@@ -91,11 +91,11 @@ def node_name_problems(name: str) -> List[Problem]:
     """What is wrong with the name of a Node, which is a DNS name (RFC 1123)."""
     fix = "set another host name (hostnamectl set-hostname), or cluster_node_name"
     if len(name) > 253 or not all(_LABEL.match(part) for part in name.split(".")):
-        text = "its host name {0!r} can't be a node's: parts of at most 63 of a-z, 0-9 and dashes".format(name)
+        text = "the host name {0!r} is not a valid node name: parts of at most 63 of a-z, 0-9 and dashes".format(name)
         return [Problem("node_name", text, fix)]
     if name.split(".")[0] == "localhost":
         return [
-            Problem("node_name", "its host name is {0}: no other host finds it by that".format(name), fix, "warning")
+            Problem("node_name", "the host name is {0}, which other hosts can't resolve".format(name), fix, "warning")
         ]
     return []
 
@@ -103,7 +103,7 @@ def node_name_problems(name: str) -> List[Problem]:
 def _system(host: Host) -> List[Problem]:
     node, found = host.node, []
     if node.architecture and node.architecture not in ARCHITECTURES:
-        text = "its processor is {0}, which Kubernetes has no packages for".format(node.architecture)
+        text = "CPU architecture {0} is not supported by the Kubernetes packages".format(node.architecture)
         fix = "use a 64-bit system: {0}".format(", ".join(ARCHITECTURES))
         found.append(Problem("architecture", text, fix))
     family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if "rhel" in node.os_like else "")
@@ -112,7 +112,7 @@ def _system(host: Host) -> List[Problem]:
         least = ".".join(
             "{0:02d}".format(part) if part < 10 and at else str(part) for at, part in enumerate(_SYSTEMS[family])
         )
-        text = "its system is {0} {1}, older than this collection is made for".format(node.os_id, node.os_version)
+        text = "the operating system {0} {1} is older than the supported releases".format(node.os_id, node.os_version)
         found.append(Problem("system", text, "use {0} {1} or newer".format(family, least), "warning"))
     return found
 
@@ -121,16 +121,16 @@ def _resources(host: Host) -> List[Problem]:
     node, found = host.node, []
     ignored = [name.lower() for name in host.options.control_plane.ignore_preflight_errors]
     if host.control_plane and 0 < node.cpus < CONTROL_PLANE_CPUS:
-        text = "has {0} CPU, a control plane needs {1}".format(node.cpus, CONTROL_PLANE_CPUS)
-        fix = "give it more, or set cluster_ignore_preflight_errors: [NumCPU] for a trial"
+        text = "has {0} CPU, but a control plane needs {1}".format(node.cpus, CONTROL_PLANE_CPUS)
+        fix = "add CPUs, or set cluster_ignore_preflight_errors: [NumCPU] for a test"
         found.append(Problem("cpus", text, fix, "warning" if "numcpu" in ignored else "error"))
     least = CONTROL_PLANE_MB if host.control_plane else WORKER_MB
     if 0 < node.memory_mb < least:
         what = "a control plane needs" if host.control_plane else "a worker should have"
-        text = "has {0} MB of memory, {1} {2}".format(node.memory_mb, what, least)
-        fix = "give it more"
+        text = "has {0} MB of memory, but {1} {2}".format(node.memory_mb, what, least)
+        fix = "add memory"
         if host.control_plane:
-            fix += ", or set cluster_ignore_preflight_errors: [Mem] for a trial"
+            fix += ", or set cluster_ignore_preflight_errors: [Mem] for a test"
         lenient = "mem" in ignored or not host.control_plane
         found.append(Problem("memory", text, fix, "warning" if lenient else "error"))
     return found
@@ -149,10 +149,8 @@ def _disk(host: Host) -> List[Problem]:
     free, percent, folder = worst
     text = "{0} has {1} MB ({2} %) free".format(folder, free, percent)
     if free < LEAST_DISK_MB:
-        return [Problem("disk", text, "free at least {0} MB: images don't fit".format(LEAST_DISK_MB))]
-    fix = "free some: below {0} % the kubelet removes pods, unless evictionHard says otherwise".format(
-        LEAST_DISK_PERCENT
-    )
+        return [Problem("disk", text, "free at least {0} MB; images need the space".format(LEAST_DISK_MB))]
+    fix = "free some space; below {0} % the kubelet evicts pods, unless evictionHard is set".format(LEAST_DISK_PERCENT)
     has_own = "evictionHard" in host.options.control_plane.kubelet_config
     return [] if has_own else [Problem("disk", text, fix, "warning")]
 
@@ -166,13 +164,17 @@ def _versions(host: Host, cluster: Cluster) -> List[Problem]:
         newer = (wanted.major, minor) > (runs.major, runs.minor)
         text = "cluster_kubernetes_version is {0}, but the cluster runs {1}".format(wanted, runs)
         broken = newer or minor < runs.minor - allowed
-        text += ": a kubelet may not be newer" if newer else ": {0} minors between them".format(runs.minor - minor)
+        text += (
+            "; a kubelet may not be newer than the API server"
+            if newer
+            else "; the minor versions differ by {0}".format(runs.minor - minor)
+        )
         fix = "set it to {0}".format(runs.series)
         found.append(Problem("version_skew", text, fix, "error" if broken else "warning"))
     refused = at(CGROUP_V1_REFUSED, minor)
     accepted = host.options.control_plane.kubelet_config.get("failCgroupV1") is False
     if refused and host.node.cgroup_version == 1 and not accepted:
-        text = "its system has cgroup v1, with which a kubelet {0} does not start".format(wanted.series)
+        text = "the host uses cgroup v1, with which kubelet {0} does not start".format(wanted.series)
         fix = (
             "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
             "and cluster_ignore_preflight_errors: [SystemVerification]"
@@ -190,16 +192,16 @@ def _containerd_version(host: Host, minor: int) -> List[Problem]:
     if there and stays:
         has = "has containerd {0}".format(state.version)
         if there < needed:
-            text = "{0}, Kubernetes 1.{1} needs {2}.{3}".format(has, minor, *needed)
+            text = "{0}, but Kubernetes 1.{1} needs {2}.{3}".format(has, minor, *needed)
             return [Problem("containerd_version", text, _containerd_fix(CONTAINERD_NEEDED, there, minor))]
     else:
         own = _CONTAINERD_1.get((host.node.os_id, host.node.os_version), "")
         there = () if there or package != "containerd" else _numbers(own)
-        has = "would get containerd {0} of its distribution".format(own)
+        has = "would get containerd {0} from its distribution".format(own)
     if not there or there >= max(needed, tested):
         return []
     verb = "needs" if there < needed else "is tested with"
-    text = "{0}, Kubernetes 1.{1} {2} {3}.{4} or newer".format(has, minor, verb, *max(needed, tested))
+    text = "{0}, but Kubernetes 1.{1} {2} {3}.{4} or newer".format(has, minor, verb, *max(needed, tested))
     fix = _containerd_fix(CONTAINERD_TESTED, there, minor)
     return [Problem("containerd_version", text, fix, "warning")]
 
@@ -210,7 +212,7 @@ def _numbers(version: str) -> Tuple[int, ...]:
 
 
 def _containerd_fix(rows: Sequence[Since], there: Tuple[int, ...], minor: int) -> str:
-    fix = "set containerd_package to a newer one (containerd.io of Docker's repository)"
+    fix = "set containerd_package to a newer package (containerd.io from Docker's repository)"
     older = next((row.minor - 1 for row in rows if row.value > there and row.minor <= minor), 0)
     return "{0}, or cluster_kubernetes_version to 1.{1}".format(fix, older) if older >= OLDEST_SUPPORTED else fix
 
@@ -222,11 +224,11 @@ def _swap(host: Host, components: Sequence[str]) -> List[Problem]:
         return []
     fix = "set cluster_kubelet_config: {failSwapOn: false}, or let the role host switch it off (host_disable_swap)"
     if host.facts.host.swaps and not host.container:
-        text = "swap {0} is on, and stays so: the kubelet does not start".format(", ".join(host.facts.host.swaps))
+        text = "swap {0} stays enabled; the kubelet will refuse to start".format(", ".join(host.facts.host.swaps))
         return [Problem("swap", text, fix, "warning" if host.options.host.disable_swap else "error")]
     back = [device for _line, device in fstab_swaps(host.facts.host.fstab)] + host.facts.host.swap_units
     if back:
-        text = "swap {0} comes back at the next boot, and the kubelet won't start".format(", ".join(back))
+        text = "swap {0} is enabled again at the next boot; the kubelet will refuse to start".format(", ".join(back))
         return [Problem("swap", text, fix, "warning")]
     return []
 
@@ -240,10 +242,10 @@ def _ports(host: Host) -> List[Problem]:
     for port, what in sorted(ports.needed(host.control_plane, api).items()):
         if port in host.facts.ports.listening:
             holder = host.facts.ports.processes.get(str(port))
-            taken.append("port {0} of {1} is taken{2}".format(port, what, " by " + holder if holder else ""))
+            taken.append("port {0} of {1} is in use{2}".format(port, what, " by " + holder if holder else ""))
     if not taken:
         return []
-    fix = "stop that program (ss -ltnp), or run 'kubeadm reset' if it is left of an earlier cluster"
+    fix = "stop the program (ss -ltnp), or run 'kubeadm reset' if it is left over from an earlier cluster"
     return [Problem("port_taken", ", ".join(taken), fix)]
 
 
@@ -253,15 +255,15 @@ def _network(host: Host) -> List[Problem]:
     wanted = host.options.control_plane.node_address
     if wanted and node.at(wanted) is None:
         text = "cluster_node_address {0} is not an address of this host".format(wanted)
-        found.append(Problem("node_address", text, "give one of {0}".format(have)))
+        found.append(Problem("node_address", text, "use one of {0}".format(have)))
     if not wanted and not node.default_address:
-        text = "has no default route, so kubeadm can't choose an address"
+        text = "does not have a default route, so kubeadm can't choose an address"
         found.append(Problem("default_route", text, "set cluster_node_address to one of {0}".format(have)))
     if node.loopback_dns and not node.dns_servers and not host.options.control_plane.kubelet_config.get("resolvConf"):
-        text = "/etc/resolv.conf names only this machine ({0}): CoreDNS would ask itself".format(
+        text = "/etc/resolv.conf lists only loopback name servers ({0}); CoreDNS would forward to itself".format(
             ", ".join(node.loopback_dns)
         )
-        fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file that names the real servers"
+        fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file with the real name servers"
         found.append(Problem("dns_loop", text, fix, "warning"))
     return found
 
@@ -271,11 +273,11 @@ def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
     if "containerd" in components or "containerd" not in host.options.control_plane.cri_socket:
         return []
     if not host.facts.containerd.version:
-        text = "containerd is not installed, and this play does not install it"
-        return [Problem("cri", text, "use the role kubestead.cluster.containerd before", "warning")]
+        text = "containerd is not installed, and the play does not install it"
+        return [Problem("cri", text, "use the role kubestead.cluster.containerd first", "warning")]
     if host.facts.containerd.cri != "ok":
         text = "containerd's CRI service does not work: {0}".format(host.facts.containerd.cri)
-        fix = "use the role kubestead.cluster.containerd before; it enables the cri plugin"
+        fix = "use the role kubestead.cluster.containerd first; it enables the CRI plugin"
         return [Problem("cri", text, fix, "warning")]
     return []
 
@@ -287,8 +289,8 @@ def _leftovers(host: Host) -> List[Problem]:
     found = []
     left = host.kubeadm.leftovers
     if host.control_plane and "/var/lib/etcd" in left:
-        text = "/var/lib/etcd is not empty: kubeadm refuses to make etcd there"
-        found.append(Problem("etcd_leftovers", text, "see what it is, then empty it ('kubeadm reset' does)"))
+        text = "/var/lib/etcd is not empty; kubeadm refuses to create etcd in it"
+        found.append(Problem("etcd_leftovers", text, "check its content, then empty it ('kubeadm reset' does)"))
     seen = [path for path in left if path.startswith("/etc/cni/net.d/") and path != bridge.CONFLIST]
     seen += [path for path in left if path in ("/var/lib/cni", "/var/lib/calico")]
     names = host.node.pod_interfaces
@@ -297,8 +299,8 @@ def _leftovers(host: Host) -> List[Problem]:
         if len(names) > 4:
             seen[-1] += " and {0} more".format(len(names) - 4)
     if seen:
-        text = "another pod network left {0}: pods may get its addresses".format(", ".join(seen))
-        fix = "remove that (rm, ip link delete) unless another program of this host uses it"
+        text = "left over from another pod network: {0}; pods may get its addresses".format(", ".join(seen))
+        fix = "remove it (rm, ip link delete), unless another program on this host uses it"
         found.append(Problem("leftovers", text, fix, "warning"))
     return found
 
@@ -310,8 +312,8 @@ def _firewall(host: Host) -> List[Problem]:
     wanted = _HOST_PORTS[host.control_plane]
     if host.options.cni.plugin == "calico":
         wanted += ", " + _CALICO_PORTS
-    text = "{0} is active and may filter what nodes and pods say to each other".format(names)
-    fix = "open {0} to the other nodes and the pod range to all, or switch it off".format(wanted)
+    text = "{0} is active and may block traffic between nodes and pods".format(names)
+    fix = "open {0} for the other nodes and allow all traffic of the pod range, or disable it".format(wanted)
     return [Problem("firewall", text, fix, "warning")]
 
 
@@ -332,7 +334,7 @@ def _registries(host: Host) -> List[Problem]:
             "{0}: {1}".format(one, reachability.OUTCOME_TEXT.get(outcome, outcome)) for one, outcome in tried.items()
         )
         text = "can't reach registry {0} ({1})".format(name, said)
-        fix = "check network and proxy, name a mirror in containerd_registry_mirrors, or load the images beforehand"
+        fix = "check the network and proxy, set a mirror in containerd_registry_mirrors, or load the images beforehand"
         found.append(Problem("registry_unreachable", text, fix, "warning"))
     return found
 
@@ -344,6 +346,6 @@ def proxy_problems(host: Host, wanted: Sequence[str]) -> List[Problem]:
     missing = environment.uncovered(host.facts.environment.no_proxy, wanted)
     if not missing:
         return []
-    text = "a proxy is set for its programs, and no_proxy lacks {0}".format(", ".join(missing))
-    fix = "add {0} to no_proxy (CIDR ranges work)".format(",".join(missing))
+    text = "a proxy is set, but no_proxy does not contain {0}".format(", ".join(missing))
+    fix = "add {0} to no_proxy (CIDR ranges are allowed)".format(",".join(missing))
     return [Problem("no_proxy", text, fix, "warning")]

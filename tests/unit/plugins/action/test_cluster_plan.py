@@ -110,8 +110,8 @@ def test_all_errors_are_in_one_failure_with_the_findings_beside(shown: Shown) ->
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("2 problems, nothing was changed:")
     assert [line.split(";")[0] for line in lines[1:3]] == [
-        "  a1: has 1 CPU, a control plane needs 2",
-        "  a1: has 512 MB of memory, a control plane needs 1700",
+        "  a1: has 1 CPU, but a control plane needs 2",
+        "  a1: has 512 MB of memory, but a control plane needs 1700",
     ]
     assert {(one["host"], one["check"], one["level"]) for one in caught.value.result["findings"]} == {
         ("a1", "cpus", "error"),
@@ -139,9 +139,9 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
     [
         (
             {"components": ["host", "flannel"]},
-            "components names 'flannel', which is not a component; give some of host",
+            "components has 'flannel', which is not a component; use some of host",
         ),
-        ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; give one of converge"),
+        ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
         ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
     ],
 )
@@ -179,7 +179,7 @@ def test_a_host_that_reports_nonsense_gets_a_finding_and_the_others_are_planned(
         run(variables(facts))
     found = [(one["host"], one["check"]) for one in caught.value.result["findings"]]
     assert found == [("c2", "broken_facts"), ("c3", "broken_facts")]
-    assert "c2: what this host reported can't be used: node.addresses is str, not a list" in str(caught.value)
+    assert "c2: the facts of this host are invalid: node.addresses is str, not a list" in str(caught.value)
 
 
 @pytest.mark.parametrize("facts", [None, 7, "x", [], {}, {"options": 7}, {"failed": True, "msg": "x"}])
@@ -201,7 +201,7 @@ def test_the_copy_of_the_kubeconfig_is_a_step_of_the_host_that_answers(shown: Sh
     copy = tmp_path / "kubeconfig"
     wanted = {"options.kubeconfig.copy_to": str(copy)}
     result = run(variables(facts_of(BARE, a1=wanted, a2=wanted)))
-    assert f"a1: write kubeconfig {copy} (no kubeconfig yet)" in result["summary"]
+    assert f"a1: write kubeconfig {copy} (the kubeconfig does not exist)" in result["summary"]
     assert not [line for line in result["summary"] if line.startswith("a2: write kubeconfig")]
     assert result["hosts"]["a1"]["kubeconfig"]["copy_to"] == str(copy)
 

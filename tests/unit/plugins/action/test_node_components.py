@@ -102,7 +102,7 @@ def test_an_option_that_is_wrong_is_named_before_the_host_is_asked() -> None:
 
 @pytest.mark.parametrize("given", [[], None, ["docker"], "docker"])
 def test_unknown_components_are_refused(given: Any) -> None:
-    with pytest.raises(AnsibleActionFail, match="components .*give some of host, kube_packages"):
+    with pytest.raises(AnsibleActionFail, match="components .*use some of host, kube_packages"):
         run(Action({"components": given}))
 
 

@@ -127,5 +127,5 @@ def test_no_secret_of_kubeadm_is_passed_through_however_deep(config: dict[str, A
 def test_a_pass_through_of_another_type_is_not_shown() -> None:
     result = Task({"cluster_kubeadm_config": {"InitConfiguration": f"certificateKey: {SECRET}"}}).result()
     (problem,) = registry.option_findings("a1", result)[:1]
-    assert "has a str for InitConfiguration, not fields" in problem.problem.line
+    assert "has a str for InitConfiguration, which is not a dictionary" in problem.problem.line
     assert SECRET not in problem.problem.line

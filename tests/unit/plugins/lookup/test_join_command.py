@@ -70,7 +70,7 @@ def test_both_forms_of_init() -> None:
 
 def test_a_dry_run_has_no_token_and_that_may_be_allowed() -> None:
     dry = {"changed": True, "steps": [], "control_plane": True, "reused": False}
-    with pytest.raises(AnsibleLookupError, match="join command has no token"):
+    with pytest.raises(AnsibleLookupError, match="join command does not have a token"):
         look_up(dry)
     nothing = {"endpoint": "", "ca_cert_hashes": [], "ca_certificate": "", "control_plane": True}
     assert look_up(dry, allow_missing=True) == [nothing]
@@ -90,9 +90,9 @@ def test_the_control_machines_clock_can_be_left_out() -> None:
     "term, says",
     [
         ("", "join command is empty"),
-        (fixture("join/v1.35/refused-error.txt"), "join command is the text of an error"),
-        (dict(RESULT, expires="2020-01-01T00:00:00Z"), "has token abcdef that expired at 2020-01-01T00:00:00Z"),
-        (dict(RESULT, failed=True, msg="no API"), "is the result of a task that failed: no API"),
+        (fixture("join/v1.35/refused-error.txt"), "join command is an error message"),
+        (dict(RESULT, expires="2020-01-01T00:00:00Z"), "token abcdef of join command expired at 2020-01-01T00:00:00Z"),
+        (dict(RESULT, failed=True, msg="no API"), "is the result of a failed task: no API"),
         (["a list"], "is a list, not text"),
         (None, "is a NoneType, not text"),
     ],
@@ -147,5 +147,5 @@ def test_in_a_playbook_nothing_of_it_is_shown(tmp_path: Path) -> None:
     output = done.stdout + done.stderr
     assert done.returncode == 2, output
     assert "ok=2" in output and "failed=1" in output
-    assert "join command speaks of an expired or unknown token (error: token abcdef.<hidden> expired)" in output
+    assert "join command reports an expired or unknown token (error: token abcdef.<hidden> expired)" in output
     assert "0123456789abcdef" not in output.replace("abcdef.<hidden>", "")

@@ -69,7 +69,7 @@ def test_the_default_is_the_pinned_release() -> None:
 
 def test_a_release_whose_checksum_is_not_known_asks_for_it() -> None:
     with pytest.raises(
-        OptionError, match=r"cni_calico_checksum is empty, and https://.*v3.30.0.* with a checksum; give"
+        OptionError, match=r"cni_calico_checksum is empty, but https://.*v3.30.0.* requires a checksum; set"
     ):
         calico_source.checksum(CniOptions(calico_version="v3.30.0"))
 
@@ -93,9 +93,9 @@ def test_paths_below_the_given_folders() -> None:
             "can't be read (No such file or directory)",
         ),
         ({"calico_manifest": str(FIXTURES)}, "cni_calico_manifest", "can't be read (Is a directory)"),
-        ({"calico_manifest": str(SMALL), "calico_checksum": "12"}, "cni_calico_checksum", "not a sha256"),
+        ({"calico_manifest": str(SMALL), "calico_checksum": "12"}, "cni_calico_checksum", "not a SHA-256 checksum"),
         ({"calico_manifest": str(SMALL), "calico_checksum": "0" * 64}, "cni_calico_checksum", f"has {SMALL_SUM}"),
-        ({"calico_manifest": "https://h.example/c.yaml"}, "cni_calico_checksum", "only taken with a checksum"),
+        ({"calico_manifest": "https://h.example/c.yaml"}, "cni_calico_checksum", "requires a checksum"),
         (
             {"calico_manifest": "ftp://h.example/c", "calico_checksum": "0" * 64},
             "cni_calico_manifest",
@@ -121,7 +121,7 @@ def test_check_finds_what_is_not_calico(tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
     path.write_text("kind: ConfigMap\nmetadata: {name: x}\n")
     problem, _images = calico_source.check(options(calico_manifest=str(path)))
-    assert problem is not None and "is not Calico's" in problem.message
+    assert problem is not None and "is not a manifest of Calico" in problem.message
 
 
 def test_check_tells_the_line_of_broken_yaml(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_documents_and_lists_are_opened() -> None:
     ("text", "where"),
     [
         ("a: [1\nb: 2\n", "a.yaml, line 2"),
-        ("a: 1\na: 2\n", "a.yaml, line 2: 'a' is given twice"),
+        ("a: 1\na: 2\n", "a.yaml, line 2: 'a' is defined twice"),
         ("a: !!python/object:os.system x\n", "a.yaml, line 1"),
         ("a: \t1\n\tb: 2\n", "a.yaml, line 2"),
     ],

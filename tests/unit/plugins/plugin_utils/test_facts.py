@@ -43,19 +43,27 @@ def test_unknown_keys_are_ignored() -> None:
     ("path", "value", "text"),
     [
         ("node", [], "node is list, not a dictionary"),
-        ("node.cpus", "4", "node.cpus is str, not a whole number"),
-        ("node.cpus", True, "node.cpus is bool, not a whole number"),
+        ("node.cpus", "4", "node.cpus is str, not an integer"),
+        ("node.cpus", True, "node.cpus is bool, not an integer"),
         ("node.epoch", float("nan"), "node.epoch is float, not a number"),
         ("node.hostname", {}, "node.hostname is dict, not text"),
         ("host.container", "no", "host.container is str, not true or false"),
         ("node.addresses", "10.0.0.1", "node.addresses is str, not a list"),
-        ("node.addresses.0.address", "$(reboot)", "node.addresses[0].address is '$(reboot)', not an address or range"),
-        ("node.routes", ["10.0.0.0/99"], "node.routes[0] is '10.0.0.0/99', not an address or range"),
-        ("node.dns_servers", ["x"], "node.dns_servers[0] is 'x', not an address or range"),
-        ("node.default_address", "x", "node.default_address is 'x', not an address or range"),
+        (
+            "node.addresses.0.address",
+            "$(reboot)",
+            "node.addresses[0].address is '$(reboot)', which is not a URL or range",
+        ),
+        ("node.routes", ["10.0.0.0/99"], "node.routes[0] is '10.0.0.0/99', which is not a URL or range"),
+        ("node.dns_servers", ["x"], "node.dns_servers[0] is 'x', which is not a URL or range"),
+        ("node.default_address", "x", "node.default_address is 'x', which is not a URL or range"),
         ("kubeadm.api.nodes", [{"ready": True}], "kubeadm.api.nodes[0].name is missing"),
-        ("kubeadm.api.nodes.1.pod_cidrs", ["all"], "kubeadm.api.nodes[1].pod_cidrs is 'all', not an address or range"),
-        ("kubeadm.api.config.pod_cidr", "x", "kubeadm.api.config.pod_cidr is 'x', not an address or range"),
+        (
+            "kubeadm.api.nodes.1.pod_cidrs",
+            ["all"],
+            "kubeadm.api.nodes[1].pod_cidrs is 'all', which is not a URL or range",
+        ),
+        ("kubeadm.api.config.pod_cidr", "x", "kubeadm.api.config.pod_cidr is 'x', which is not a URL or range"),
     ],
 )
 def test_a_value_of_another_type_is_named_with_its_place(path: str, value: Any, text: str) -> None:
@@ -63,7 +71,7 @@ def test_a_value_of_another_type_is_named_with_its_place(path: str, value: Any, 
         read_facts(changed(recorded("control-plane"), {path: value}))
     assert caught.value.message == text
     finding = caught.value.finding("w1")
-    assert finding.line().startswith(f"w1: what this host reported can't be used: {text}; check that the host")
+    assert finding.line().startswith(f"w1: the facts of this host are invalid: {text}; check that the host")
 
 
 def planned(facts: dict[str, Any]) -> None:

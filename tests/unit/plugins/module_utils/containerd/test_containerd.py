@@ -140,12 +140,12 @@ def test_toml_reads_the_rest_of_the_language() -> None:
     ("text", "message"),
     [
         ("a = 1\nb = [1,\n", "line 2: the array is not closed"),
-        ("a = 1\na = 2", "line 2: key a is given twice"),
+        ("a = 1\na = 2", "line 2: key a is defined twice"),
         ("a = yes", "line 1: a value is expected; text needs quotes"),
         ("[a]\n[a]", "line 2: table a is defined twice"),
         ('\na = "x', "line 2: the text is not closed"),
         ("= 1", "line 1: a key is expected"),
-        ("a = 1 b = 2", "line 1: the line should end here"),
+        ("a = 1 b = 2", "line 1: the end of the line is expected"),
         ("a = 1\n[a.b]", "line 2: a.b is not a table"),
         ('a = "\\q"', "line 1: \\q is not an escape"),
     ],
@@ -179,9 +179,9 @@ def test_a_bare_machine(machine: Machine) -> None:
     assert (state.schema, state.version, state.packages, state.cri) == (0, "", {}, "not running")
     steps = containerd_plan.plan(state, ContainerdOptions())
     assert actions(steps) == ["install", "write_config", "restart"]
-    with pytest.raises(KubesteadError, match="not installed here; install the package containerd.io first"):
+    with pytest.raises(KubesteadError, match="not installed; install the package containerd.io first"):
         containerd_apply.apply(steps[0], machine)
-    with pytest.raises(KubesteadError, match="containerd is not installed here; install its package first"):
+    with pytest.raises(KubesteadError, match="containerd is not installed; install its package first"):
         containerd_apply.apply(steps[1], machine)
 
 
@@ -277,7 +277,7 @@ def test_the_sandbox_image_without_kubeadm(machine: Machine) -> None:
         (fixture("containerd/plugins-1.6.20.txt"), "ok"),
         (fixture("containerd/plugins-2.3.7.txt"), "ok"),
         ("io.containerd.grpc.v1  cri  linux/amd64  error\n", "its plugin is in state error"),
-        ("io.containerd.grpc.v1  images  -  ok\n", "its plugin is not loaded"),
+        ("io.containerd.grpc.v1  images  -  ok\n", "the plugin is not loaded"),
     ],
 )
 def test_the_state_of_cri(text: str, status: str) -> None:
@@ -409,7 +409,7 @@ def test_drift_is_seen(machine: Machine) -> None:
 def test_a_file_that_is_no_toml_is_replaced_and_kept_aside(machine: Machine) -> None:
     node(machine, config="version = 2\nfoo = [\n")
     steps = carry_out(machine)
-    assert reason(steps, "write_config") == "the file can't be used (line 2: the array is not closed)"
+    assert reason(steps, "write_config") == "the file is invalid (line 2: the array is not closed)"
     assert machine.read(CONFIG + ".broken") == "version = 2\nfoo = [\n"
     assert planned(machine) == []
 
@@ -417,7 +417,7 @@ def test_a_file_that_is_no_toml_is_replaced_and_kept_aside(machine: Machine) -> 
 def test_what_containerd_refuses_is_not_written(machine: Machine) -> None:
     node(machine)
     machine.answer("containerd --config /dev/stdin config dump", Result(1, "", "containerd: no such thing\n"))
-    with pytest.raises(KubesteadError, match="config.toml is refused by containerd: containerd: no such thing"):
+    with pytest.raises(KubesteadError, match="config.toml: containerd: no such thing"):
         carry_out(machine)
     assert machine.read(CONFIG) == DEBIAN
     assert machine.read(PENDING) is None
@@ -431,7 +431,7 @@ def test_what_containerd_refuses_is_not_written(machine: Machine) -> None:
         (
             "ActiveState=active\nUnitFileState=enabled\n",
             "io.containerd.grpc.v1 cri linux/amd64 error\n",
-            [("restart", "the CRI service its plugin is in state error")],
+            [("restart", "the CRI service fails: its plugin is in state error")],
         ),
     ],
 )
@@ -448,7 +448,7 @@ def test_a_run_that_was_killed_before_the_restart(machine: Machine) -> None:
     for step in planned(machine)[:-1]:
         containerd_apply.apply(step, machine)
     assert [(step.action, step.reason) for step in planned(machine)] == [
-        ("restart", "a run that was stopped changed its configuration")
+        ("restart", "an interrupted run changed the configuration")
     ]
     carry_out(machine)
     assert planned(machine) == []
@@ -462,7 +462,7 @@ def test_a_restart_that_fails_says_why(machine: Machine, monkeypatch: pytest.Mon
     with pytest.raises(KubesteadError) as caught:
         carry_out(machine)
     assert "\n" not in caught.value.message
-    assert "does not serve CRI after its restart: does not answer: ctr: failed to dial" in caught.value.message
+    assert "does not serve CRI after the restart: does not answer: ctr: failed to dial" in caught.value.message
     assert "(containerd: invalid plugin config); see 'journalctl -u containerd'" in caught.value.message
     assert machine.exists(PENDING)
 
@@ -475,7 +475,7 @@ def test_another_drop_in_that_takes_systemd_cgroups_away(machine: Machine) -> No
     machine.answer(["containerd", "--config", CONFIG, "config", "dump"], dump)
     problems = containerd_plan.problems(containerd.observe(machine), ContainerdOptions())
     assert [problem.message for problem in problems] == [
-        "/etc/containerd/conf.d/99-nvidia.toml takes SystemdCgroup = true away again"
+        "/etc/containerd/conf.d/99-nvidia.toml overrides SystemdCgroup = true"
     ]
     machine.answer(["containerd", "--config", CONFIG, "config", "dump"], f'disabled_plugins = ["{CRI}"]\n')
     problems = containerd_plan.problems(containerd.observe(machine), ContainerdOptions())
@@ -519,14 +519,14 @@ def test_the_drop_in_for_containerd_2(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a = [", "containerd_config_dropin is not TOML: line 1: the array is not closed; correct that line"),
+        ("a = [", "containerd_config_dropin is not TOML: line 1: the array is not closed; correct this line"),
         (
             "version = 3\n",
-            "containerd_config_dropin is of version 3, containerd 1.6.20 reads up to 2; write it for version 2",
+            "containerd_config_dropin has version 3, but containerd 1.6.20 supports at most 2; write it in version 2",
         ),
         (
             f'[plugins."{RUNTIME}"]\na = 1\n',
-            f"containerd_config_dropin sets {RUNTIME}, which containerd 1.6.20 does not have; set {CRI} there",
+            f"containerd_config_dropin sets {RUNTIME}, which containerd 1.6.20 does not have; set {CRI} instead",
         ),
     ],
 )
@@ -583,7 +583,7 @@ def test_mirrors(machine: Machine) -> None:
     assert planned(machine, registry_mirrors=mirrors) == []
     mirrors["docker.io"] = list(reversed(mirrors["docker.io"]))  # type: ignore[arg-type]
     steps = planned(machine, registry_mirrors=mirrors)
-    assert [(step.action, step.reason) for step in steps] == [("write_hosts", "other mirrors")]
+    assert [(step.action, step.reason) for step in steps] == [("write_hosts", "different mirrors")]
     gone = carry_out(machine)
     assert sorted(actions(gone)) == ["remove_ca"] + ["remove_hosts"] * 4
     assert machine.names(CERTS_D) == []
@@ -612,7 +612,7 @@ def test_files_of_others_stay_unless_asked_for(machine: Machine) -> None:
     machine.put(path, 'server = "https://x"\n')
     assert planned(machine) == []
     steps = carry_out(machine, registry_mirrors={"docker.io": ["https://m"]})
-    assert reason(steps, "write_hosts") == "replaces a file that somebody else wrote"
+    assert reason(steps, "write_hosts") == "replaces a file that was not created by this collection"
     assert machine.read(path + ".before-kubestead") == 'server = "https://x"\n'
 
 
@@ -647,7 +647,7 @@ def test_credentials(machine: Machine, binary: str) -> None:
         options, registry_credentials=[RegistryCredential("docker.io", "me", "new"), CREDENTIALS[0]]
     )
     changed = planned(machine, other)
-    assert reason(changed, "write_hosts") == "other credentials"
+    assert reason(changed, "write_hosts") == "different credentials"
     if binary == "1.6.20":
         assert reason(changed, "restart") == "registry.configs.registry-1.docker.io.auth.password changed"
     else:
@@ -683,7 +683,7 @@ def test_on_the_control_machine_credentials_are_not_known(machine: Machine) -> N
     public = dataclasses.replace(options, registry_credentials=[])
     steps = containerd_plan.plan(state, public, ["registry_credentials"])
     assert [(step.action, step.reason) for step in steps] == [
-        ("compare", "credentials can be compared on the node alone")
+        ("compare", "credentials can only be compared on the node")
     ]
     assert "remove_hosts" in actions(containerd_plan.plan(state, public))
 
@@ -700,20 +700,23 @@ def test_open_files_with_credentials_are_closed(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"registry_mirrors": {"docker.io": []}}, "containerd_registry_mirrors['docker.io'] is no list of addresses"),
-        ({"registry_mirrors": {"docker.io": ["m.example"]}}, "has 'm.example', not an address"),
+        ({"registry_mirrors": {"docker.io": []}}, "containerd_registry_mirrors['docker.io'] is not a list of URLs"),
+        ({"registry_mirrors": {"docker.io": ["m.example"]}}, "has 'm.example', which is not a URL"),
         ({"registry_mirrors": {"docker.io": ["https://a:b@m.example"]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"docker.io": ["htps://a:b@m.example"]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"docker.io": [{"url": "a:b@m"}]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"a:b@docker.io": ["https://m"]}}, "has a user name or password in an address"),
         ({"registry_mirrors": {"docker.io\n": ["https://m"]}}, "not a registry"),
-        ({"registry_mirrors": {"https://docker.io": ["https://m"]}}, "names 'https://docker.io', not a registry"),
-        ({"registry_mirrors": {"../x": ["https://m"]}}, "names '../x', not a registry"),
+        (
+            {"registry_mirrors": {"https://docker.io": ["https://m"]}},
+            "has 'https://docker.io', which is not a registry",
+        ),
+        ({"registry_mirrors": {"../x": ["https://m"]}}, "has '../x', which is not a registry"),
         ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca_file": "x"}]}}, "has an unknown key 'ca_file'"),
         ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca": "x"}]}}, "neither a path nor a certificate"),
         (
             {"registry_credentials": [RegistryCredential("r.example", "me", "")]},
-            "registry_credentials[0] lacks a value",
+            "registry_credentials[0] has an entry without a value",
         ),
         ({"cni_bin_dir": "bin"}, "containerd_cni_bin_dir is 'bin', not an absolute path"),
     ],

@@ -66,7 +66,7 @@ def test_what_is_there_is_not_pulled(machine: Machine) -> None:
 def test_without_containerd_everything_is_missing_once(machine: Machine) -> None:
     missing = node_images.observe(machine, [PROXY, PROXY])
     assert missing == [PROXY]
-    assert [step.summary() for step in node_images.plan(missing)] == [f"pull {PROXY} (not there)"]
+    assert [step.summary() for step in node_images.plan(missing)] == [f"pull {PROXY} (missing)"]
 
 
 def test_what_can_not_be_pulled_is_told_and_stops_nothing(machine: Machine) -> None:

@@ -25,7 +25,7 @@ def test_a_bad_range_names_the_option_and_the_fix(text: str) -> None:
     with pytest.raises(OptionError) as caught:
         network.parse_cidrs("cluster_pod_cidr", text)
     assert caught.value.message.startswith("cluster_pod_cidr ")
-    assert "; give " in caught.value.message
+    assert "; use " in caught.value.message
     assert "\n" not in caught.value.message
 
 

@@ -22,7 +22,7 @@ def test_a_minor_takes_its_newest_patch_and_an_exact_version_only_itself() -> No
 
 @pytest.mark.parametrize("text", ["1", "latest", "1.36.x", "1.36.2-1.1", "", "1.3.4.5"])
 def test_anything_else_is_refused_with_the_option_and_the_fix(text: str) -> None:
-    with pytest.raises(OptionError, match="^cluster_kubernetes_version is .*; give a minor"):
+    with pytest.raises(OptionError, match="^cluster_kubernetes_version is .*; use a minor"):
         versions.parse_request(text)
 
 

@@ -102,7 +102,8 @@ def test_where_it_can_not_be_taken_out_nothing_else_is_removed(second: Machine) 
     with pytest.raises(KubesteadError) as caught:
         etcd.leave(second, ask, **Clock().injected)
     assert caught.value.message == (
-        "this host can't be taken out of the cluster's etcd (etcdserver: unhealthy cluster); nothing was removed here, "
+        "this host can't be removed from the cluster's etcd (etcdserver: unhealthy cluster); "
+        "nothing was changed on this host; "
         "run again once the other control planes are healthy"
     )
 

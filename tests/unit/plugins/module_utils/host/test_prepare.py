@@ -66,7 +66,7 @@ def lines(steps: Sequence[Step]) -> list[str]:
 
 def test_a_first_run_and_a_second(machine: Machine) -> None:
     node(machine)
-    assert lines(carry_out(machine)) == [f"write {SYSCTL_FILE} (not there)", "set net.ipv4.ip_forward (0 -> 1)"]
+    assert lines(carry_out(machine)) == [f"write {SYSCTL_FILE} (missing)", "set net.ipv4.ip_forward (0 -> 1)"]
     assert machine.read(FORWARD) == "1\n"
     assert (machine.read(SYSCTL_FILE) or "").splitlines()[1:] == [
         "net.bridge.bridge-nf-call-ip6tables = 1",
@@ -112,7 +112,7 @@ def test_fstab_entries_become_comments(machine: Machine) -> None:
     text = fixture("host/fstab.txt")
     machine.put(FSTAB, text, mode=0o640)
     steps = carry_out(machine)
-    assert lines(steps)[0] == "comment out /etc/fstab (it switches swap UUID=0c8a3c6e, /swap file on at boot)"
+    assert lines(steps)[0] == "comment out /etc/fstab (switches swap UUID=0c8a3c6e, /swap file on at boot)"
     # The lines about swap alone are shown, and all others stay.
     assert steps[0].before == "".join(text.splitlines(True)[2:4])
     assert machine.read(FSTAB) == fixture("host/fstab-after.txt")
@@ -163,14 +163,14 @@ def test_swap_around_a_container_is_only_told(machine: Machine) -> None:
     assert "swap_off" not in [step.action for step in planned(machine)]
     problems = host.problems(host.observe(machine), HostOptions())
     assert [(problem.check, problem.level) for problem in problems] == [("swap", "warning")]
-    assert "swap /dev/sda2, /swap file is on, and belongs to the machine" in problems[0].message
+    assert "swap /dev/sda2, /swap file is on; it belongs to the machine" in problems[0].message
 
 
 def test_swap_may_stay(machine: Machine) -> None:
     node(machine, "1")
     machine.put("/proc/swaps", fixture("host/swaps.txt"))
     machine.put(FSTAB, fixture("host/fstab.txt"))
-    assert lines(planned(machine, disable_swap=False)) == [f"write {SYSCTL_FILE} (not there)"]
+    assert lines(planned(machine, disable_swap=False)) == [f"write {SYSCTL_FILE} (missing)"]
 
 
 # -- kernel features
@@ -197,7 +197,7 @@ def test_modules_are_loaded_and_kept(machine: Machine) -> None:
     assert lines(steps)[:3] == [
         "load overlay (not loaded)",
         "load br_netfilter (not loaded)",
-        f"write {MODULES_FILE} (overlay, br_netfilter to be loaded at boot)",
+        f"write {MODULES_FILE} (load overlay, br_netfilter at boot)",
     ]
     assert (machine.read(MODULES_FILE) or "").splitlines()[1:] == ["overlay", "br_netfilter"]
     assert machine.read(BRIDGE[0]) == machine.read(BRIDGE[1]) == "1\n"
@@ -214,7 +214,8 @@ def test_a_feature_that_is_missing_is_an_error_with_the_fix(machine: Machine) ->
     problems = host.problems(state, HostOptions())
     assert [(problem.check, problem.level) for problem in problems] == [("kernel_feature", "error")]
     assert problems[0].message == (
-        "kernel feature br_netfilter is missing: neither built in nor a module of kernel 6.1.0-38-amd64"
+        "kernel feature br_netfilter is missing: it is neither built into kernel 6.1.0-38-amd64 "
+        "nor available as a module"
     )
     assert "kernel-modules-extra on the RHEL family" in problems[0].fix
     step = next(step for step in host.plan(state, HostOptions()) if step.action == "load")
@@ -232,7 +233,7 @@ def test_in_a_container_a_module_is_loaded_outside(machine: Machine) -> None:
     for path in BRIDGE:
         (machine.folder / path.lstrip("/")).unlink()
     problems = host.problems(host.observe(machine), HostOptions())
-    assert problems[0].fix == "load it on the machine this container runs on (modprobe br_netfilter)"
+    assert problems[0].fix == "load it on the machine that this container runs on (modprobe br_netfilter)"
     # Nothing that this container could do at boot is written down.
     assert MODULES_FILE not in [step.target for step in planned(machine)]
 
@@ -298,11 +299,11 @@ def test_a_later_file_that_says_otherwise(machine: Machine) -> None:
     machine.put("/etc/sysctl.d/10-early.conf", "net.ipv4.ip_forward = 0\n")
     machine.put("/usr/lib/sysctl.d/99-z.conf", "net.bridge.bridge-nf-call-* = 0\n")
     steps = carry_out(machine)
-    assert lines(steps)[1] == "comment out /etc/sysctl.conf (it is read later, and sets net.ipv4.ip_forward = 0)"
+    assert lines(steps)[1] == "comment out /etc/sysctl.conf (is read later and sets net.ipv4.ip_forward = 0)"
     assert (machine.folder / "etc/sysctl.d/99-sysctl.conf").is_symlink()
     assert (machine.read("/etc/sysctl.conf") or "").splitlines() == [
         "# mine",
-        f"# Disabled by kubestead.cluster: {SYSCTL_FILE} says otherwise",
+        f"# Disabled by kubestead.cluster: contradicts {SYSCTL_FILE}",
         "#-net/ipv4/ip_forward=0",
         "net.ipv4.tcp_syncookies = 1",
     ]
@@ -319,11 +320,14 @@ def test_a_later_file_that_says_otherwise(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kernel_modules": ["over lay"]}, "host_kernel_modules has 'over lay', not a module's name"),
-        ({"sysctls": {"ip_forward": 1}}, "host_sysctls has 'ip_forward', not a sysctl's name"),
-        ({"sysctls": {"net/../../etc/passwd": 1}}, "host_sysctls has 'net/../../etc/passwd', not a sysctl's name"),
-        ({"sysctls": {"vm.overcommit_memory": True}}, "host_sysctls gives vm.overcommit_memory the value True"),
-        ({"sysctls": {"vm.overcommit_memory": "1\n2"}}, "host_sysctls gives vm.overcommit_memory the value"),
+        ({"kernel_modules": ["over lay"]}, "host_kernel_modules has 'over lay', which is not a module name"),
+        ({"sysctls": {"ip_forward": 1}}, "host_sysctls has 'ip_forward', which is not a sysctl name"),
+        (
+            {"sysctls": {"net/../../etc/passwd": 1}},
+            "host_sysctls has 'net/../../etc/passwd', which is not a sysctl name",
+        ),
+        ({"sysctls": {"vm.overcommit_memory": True}}, "host_sysctls sets vm.overcommit_memory to True"),
+        ({"sysctls": {"vm.overcommit_memory": "1\n2"}}, "host_sysctls sets vm.overcommit_memory to"),
     ],
 )
 def test_options_that_can_not_be(machine: Machine, options: dict[str, Any], message: str) -> None:
@@ -369,7 +373,7 @@ def test_a_sysctl_that_is_not_below_proc_sys_is_neither_taken_read_nor_written(m
     node(machine)
     machine.put("/proc/sys/kernel/hostname", "a")
     machine.put("/tmp/x", "untouched")
-    with pytest.raises(OptionError, match=r"host_sysctls has .*, not a sysctl's name"):
+    with pytest.raises(OptionError, match=r"host_sysctls has .*, which is not a sysctl name"):
         HostOptions(sysctls={key: "evil"}).validate()
     machine.put(SYSCTL_FILE, f"{key} = evil\n")
     assert "untouched" not in host.observe(machine, sysctls=[key]).sysctls.values()

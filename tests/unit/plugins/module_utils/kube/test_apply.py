@@ -107,7 +107,7 @@ def test_a_refused_manifest_names_the_file_and_changes_nothing(machine: Machine)
     with pytest.raises(CommandError) as caught:
         subject.plan(subject.observe())
     message = caught.value.message
-    assert message.startswith("02-web.yaml: the API server refuses: failed to create typed patch object (rec/web;")
+    assert message.startswith("02-web.yaml: the API server refused it: failed to create typed patch object (rec/web;")
     assert ".spec.portz: field not declared in schema (and 1 more)" in message
     assert "nothing was changed" in message and "\n" not in message
 
@@ -166,7 +166,9 @@ def test_a_kind_that_the_set_defines_is_created(machine: Machine) -> None:
 
 def test_a_kind_that_nobody_defines_is_an_error_that_names_it(machine: Machine) -> None:
     subject = set_of(machine, [CUSTOM], sources={0: "01-bar.yaml"})
-    with pytest.raises(KubesteadError, match=r"Bar x \(01-bar.yaml\): the cluster knows no kind Bar of foo.io/v1; "):
+    with pytest.raises(
+        KubesteadError, match=r"Bar x \(01-bar.yaml\): the cluster does not have the kind Bar of foo.io/v1; "
+    ):
         subject.observe()
 
 
@@ -174,8 +176,8 @@ def test_a_kind_that_nobody_defines_is_an_error_that_names_it(machine: Machine) 
     ("result", "text"),
     [
         (Result(1, "", fixture("manifests/unreachable.txt")), "/k does not answer: dial tcp 127.0.0.1:1: connect: "),
-        (Result(1, "", fixture("manifests/no-kubeconfig.txt")), "kubeconfig /k is not there; give "),
-        (Result(127, "", "kubectl: no such command"), "kubectl is not on this host; install it"),
+        (Result(1, "", fixture("manifests/no-kubeconfig.txt")), "kubeconfig /k does not exist; use "),
+        (Result(127, "", "kubectl: command not found"), "kubectl is not installed on this host; install it"),
     ],
 )
 def test_no_cluster_is_told_from_a_refusal(machine: Machine, result: Result, text: str) -> None:
@@ -205,9 +207,9 @@ def test_a_login_that_is_refused_is_not_taken_for_no_cluster(machine: Machine) -
     ("objects", "text"),
     [
         (["x"], "object 1 is a str, not a Kubernetes object"),
-        ([{"kind": "A", "metadata": {"name": "x"}}], "object 1 has no apiVersion"),
-        ([{"apiVersion": "v1", "kind": "A", "metadata": {}}], "object 1 has no metadata.name"),
-        ([of("A", "x"), of("A", "x")], "A x of object 2 is already in object 1"),
+        ([{"kind": "A", "metadata": {"name": "x"}}], "object 1 does not have apiVersion"),
+        ([{"apiVersion": "v1", "kind": "A", "metadata": {}}], "object 1 does not have metadata.name"),
+        ([of("A", "x"), of("A", "x")], "A x of object 2 is also in object 1"),
     ],
 )
 def test_what_is_no_object_is_refused(objects: list[Any], text: str) -> None:
@@ -263,14 +265,14 @@ def workload(kind: str, spec: dict[str, Any], status: dict[str, Any]) -> dict[st
         ),
         (
             workload("Deployment", {"replicas": 2}, {"replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}),
-            "1 old pods are still there",
+            "1 old pods still exist",
         ),
         (workload("Deployment", {"replicas": 2}, {"replicas": 1, "updatedReplicas": 1}), "1 of 2 pods are updated"),
         (workload("Deployment", {}, {"replicas": 1, "updatedReplicas": 1}), "0 of 1 pods are available"),
         (workload("Deployment", {"replicas": 0}, {}), None),
         (
             workload("Deployment", {"replicas": 0}, {"observedGeneration": 1}),
-            "the controller has not seen the change yet",
+            "the controller has not processed the change yet",
         ),
         (
             workload(
@@ -341,7 +343,7 @@ def test_a_timeout_names_pod_and_reason(machine: Machine) -> None:
         subject.wait(10, clock=clock, sleep=clock.sleep)
     message = caught.value.message
     assert message.startswith("Deployment rec/web is not ready after 10 s: 0 of 2 pods are available; pod web-")
-    assert "ImagePullBackOff" in message and message.endswith("check the image's name and that the node can pull it")
+    assert "ImagePullBackOff" in message and message.endswith("check the image name and whether the node can pull it")
     assert caught.value.details["not_ready"][0]["object"] == "Deployment rec/web"
 
 

@@ -60,7 +60,7 @@ def run(node: Machine, **options: Any) -> None:
 
 
 def test_a_login_user_gets_the_admins_kubeconfig_alone(node: Machine) -> None:
-    assert plan(node) == [("write_kubeconfig", "no kubeconfig yet")]
+    assert plan(node) == [("write_kubeconfig", "the kubeconfig does not exist")]
     run(node)
     assert node.read(PATH) == ADMIN
     assert (node.mode(PATH), node.mode("/home/anna/.kube")) == (0o600, 0o700)
@@ -88,7 +88,7 @@ def test_another_owner_or_mode_is_put_right(node: Machine) -> None:
 
 def test_renewed_certificates_are_taken_over_without_a_copy(node: Machine) -> None:
     node.put(PATH, ADMIN.replace("client-certificate-data: L", "client-certificate-data: M"))
-    assert plan(node) == [("write_kubeconfig", "of this cluster, but other than admin.conf")]
+    assert plan(node) == [("write_kubeconfig", "for this cluster, but it differs from admin.conf")]
     run(node)
     assert node.read(PATH) == ADMIN and node.names("/home/anna/.kube") == ["config"]
 
@@ -98,9 +98,9 @@ def test_a_foreign_kubeconfig_is_left_alone_and_told(node: Machine) -> None:
     assert plan(node) == []
     (warning,) = kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
     assert warning.startswith(
-        "/home/anna/.kube/config is of another cluster (https://10.213.0.60:6443) and was left alone; "
+        "/home/anna/.kube/config is for another cluster (https://10.213.0.60:6443) and was not changed; "
     )
-    assert plan(node, overwrite=True) == [("write_kubeconfig", "of another cluster (https://10.213.0.60:6443)")]
+    assert plan(node, overwrite=True) == [("write_kubeconfig", "for another cluster (https://10.213.0.60:6443)")]
     run(node, overwrite=True)
     assert node.read(PATH) == ADMIN and node.read(PATH + ".before-kubestead") == OTHER
     assert node.mode(PATH + ".before-kubestead") == 0o600
@@ -108,7 +108,7 @@ def test_a_foreign_kubeconfig_is_left_alone_and_told(node: Machine) -> None:
 
 def test_an_earlier_cluster_at_the_same_address_is_replaced_and_kept_beside(node: Machine) -> None:
     node.put(PATH, EARLIER)
-    assert plan(node) == [("write_kubeconfig", f"of an earlier cluster at {SERVER}")]
+    assert plan(node) == [("write_kubeconfig", f"for an earlier cluster at {SERVER}")]
     run(node)
     assert node.read(PATH) == ADMIN and node.read(PATH + ".before-kubestead") == EARLIER
 
@@ -125,13 +125,13 @@ def test_a_kubeconfig_of_several_clusters_is_its_users_own(node: Machine) -> Non
 
 def test_a_dry_run_before_the_cluster_predicts_the_run_after(node: Machine) -> None:
     node.remove("/etc/kubernetes/admin.conf")
-    assert plan(node) == [("write_kubeconfig", "no kubeconfig yet")]
+    assert plan(node) == [("write_kubeconfig", "the kubeconfig does not exist")]
     node.put(PATH, EARLIER)
     host = SERVER.split("//")[1].rsplit(":", 1)[0]
     for endpoint, verdict in ((host, "write"), ("192.0.2.1", "keep"), ("", "keep")):
         existing = kubeconfig.observe(node).existing
         assert kubeconfig.classify(existing, kubeconfig.expected(endpoint))[0] == verdict, endpoint
-    with pytest.raises(KubesteadError, match=r"/etc/kubernetes/admin.conf is not there; initialise or join"):
+    with pytest.raises(KubesteadError, match=r"/etc/kubernetes/admin.conf does not exist; initialize or join"):
         run(node, overwrite=True)
 
 
@@ -144,7 +144,10 @@ def test_who_the_login_user_is(node: Machine, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("entry", "said"),
-    [("", "there is no user ben here"), ("ben:x:7:7::/home/ben:/bin/sh\n", "ben has no home /home/ben")],
+    [
+        ("", "user ben does not exist on this host"),
+        ("ben:x:7:7::/home/ben:/bin/sh\n", "the home directory of ben, /home/ben, does not exist"),
+    ],
 )
 def test_a_user_who_can_have_none(node: Machine, entry: str, said: str) -> None:
     node.answer("getent passwd ben", entry)
@@ -313,7 +316,7 @@ def test_a_folder_is_made_with_its_mode_whatever_the_umask(node: Machine) -> Non
 def test_the_copy(machine: Machine) -> None:
     wanted, path = kubeconfig.summarize(ADMIN), "/home/me/clusters/home.conf"
     step = kubeconfig_copy.plan_copy(machine, path, wanted)
-    assert (step.action, step.reason) == ("write_kubeconfig", "no kubeconfig yet")
+    assert (step.action, step.reason) == ("write_kubeconfig", "the kubeconfig does not exist")
     kubeconfig_copy.apply_copy(step, machine, ADMIN)
     assert machine.read(path) == ADMIN
     assert (machine.mode(path), machine.mode("/home/me/clusters")) == (0o600, 0o700)
@@ -381,7 +384,9 @@ def test_the_kubeconfig_is_fetched_censored_and_only_when_it_differs(tmp_path: P
 def test_the_copy_in_a_dry_run_and_beside_a_failure(tmp_path: Path) -> None:
     task = Task(tmp_path, answered(), check_mode=True)
     result = task.run()
-    assert result["changed"] and result["steps"][0]["reason"] == "no kubeconfig yet" and task.calls == [MODULE]
+    assert (
+        result["changed"] and result["steps"][0]["reason"] == "the kubeconfig does not exist" and task.calls == [MODULE]
+    )
     assert not (tmp_path / "k").exists()
     assert Task(tmp_path, {"failed": True, "msg": "x"}).run() == {"failed": True, "msg": "x"}
 
@@ -393,7 +398,7 @@ def test_a_foreign_file_on_the_control_machine_is_kept(tmp_path: Path) -> None:
     task = Task(tmp_path, answered())
     result = task.run()
     assert not result["changed"] and task.calls == [MODULE] and (tmp_path / "k" / "config").read_text() == OTHER
-    assert "is of another cluster (https://10.213.0.60:6443) and was left alone" in result["warnings"][0]
+    assert "is for another cluster (https://10.213.0.60:6443) and was not changed" in result["warnings"][0]
 
 
 # -- a control plane against the machine of the operator

@@ -44,7 +44,7 @@ def test_an_api_server_that_does_not_answer(machine: Machine, text: str) -> None
 
 
 def test_a_kubectl_that_does_not_end_in_time_means_the_same(machine: Machine) -> None:
-    assert isinstance(error(machine, Result(124, "", "kubectl: did not end within 60 seconds")), ApiUnreachable)
+    assert isinstance(error(machine, Result(124, "", "kubectl: did not finish within 60 seconds")), ApiUnreachable)
     assert "the default kubeconfig" in error(machine, Result(124), kubeconfig="").message
 
 

@@ -182,14 +182,14 @@ def test_a_pass_through_is_translated_for_older_apis() -> None:
             "v1beta3",
             "InitConfiguration",
             {"timeouts": {"discovery": "1m"}},
-            "InitConfiguration.timeouts needs kubeadm 1.31",
+            "InitConfiguration.timeouts requires kubeadm 1.31",
         ),
-        ("v1beta3", "ClusterConfiguration", {"dns": {"disabled": True}}, "ClusterConfiguration.dns.disabled needs"),
+        ("v1beta3", "ClusterConfiguration", {"dns": {"disabled": True}}, "ClusterConfiguration.dns.disabled requires"),
         (
             "v1beta2",
             "InitConfiguration",
             {"patches": {"directory": "/p"}},
-            "InitConfiguration.patches needs kubeadm 1.22",
+            "InitConfiguration.patches requires kubeadm 1.22",
         ),
     ],
 )
@@ -203,10 +203,13 @@ def test_a_field_that_kubeadm_lacks_is_refused_before_it_is_ignored(
 @pytest.mark.parametrize(
     ("passed", "said"),
     [
-        ({"ClusterStatus": {}}, "'ClusterStatus', not a kind"),
-        ({"ClusterConfiguration": ["x"]}, "for ClusterConfiguration, not fields"),
-        ({"InitConfiguration": {"bootstrapTokens": []}}, "bootstrapTokens can't be passed through"),
-        ({"InitConfiguration": {"certificateKey": "0" * 64}}, "certificateKey can't be passed through"),
+        ({"ClusterStatus": {}}, "'ClusterStatus', which is not a supported kind"),
+        ({"ClusterConfiguration": ["x"]}, "for ClusterConfiguration, which is not a dictionary"),
+        ({"InitConfiguration": {"bootstrapTokens": []}}, "bootstrapTokens is refused, because it contains a secret"),
+        (
+            {"InitConfiguration": {"certificateKey": "0" * 64}},
+            "certificateKey is refused, because it contains a secret",
+        ),
     ],
 )
 def test_a_pass_through_that_is_refused(passed: dict[str, Any], said: str) -> None:

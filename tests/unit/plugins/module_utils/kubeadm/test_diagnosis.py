@@ -28,9 +28,9 @@ def healthy(machine: Machine) -> Machine:
         ("etcdserver: write /var/lib/etcd/member/wal/0.tmp: no space left on device", "a disk is full"),
         ("server.go:294] running with swap on is not supported, please disable swap!", "swap is on"),
         ("x509: certificate has expired or is not yet valid: current time 2020-01-01", "clocks"),
-        ('could not find a JWS signature in the cluster-info ConfigMap for token ID "abcdef"', "makes a new one"),
-        ("listen tcp 0.0.0.0:2380: bind: address already in use", "another program has a port"),
-        ("can only promote a learner member: etcd cluster is not healthy", "etcd of the cluster is not healthy"),
+        ('could not find a JWS signature in the cluster-info ConfigMap for token ID "abcdef"', "create a new one"),
+        ("listen tcp 0.0.0.0:2380: bind: address already in use", "another program uses a port"),
+        ("can only promote a learner member: etcd cluster is not healthy", "the cluster's etcd is not healthy"),
         ("rpc error: code = Unavailable desc = etcdserver: too many learner members in cluster", "not healthy"),
     ],
 )
@@ -59,4 +59,4 @@ def test_a_full_disk_is_named_once(healthy: Machine, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "statvfs", full)
     (known,) = diagnosis.diagnose(healthy, {"causes": ["write: no space left on device"]})
-    assert known == "no space is left in /var/lib/etcd; free some (df -h) and run again"
+    assert known == "no space is left in /var/lib/etcd; free some space (df -h) and run again"

@@ -59,20 +59,20 @@ def test_a_real_command_passes() -> None:
         (
             replace(REAL, token=REAL.token_id + ".0123456789abcdef"),
             ask_with(),
-            f"token {REAL.token_id} is known at 10.213.0.28:6443, but its secret part is another",
+            f"token {REAL.token_id} is known at 10.213.0.28:6443, but has a different secret part",
         ),
         (replace(REAL, ca_cert_hashes=[OTHER]), ask_with(), f"but the cluster at 10.213.0.28:6443 has the CA {CA}"),
-        (replace(REAL, expires="2020-01-01T00:00:00Z"), ask_with(), "that expired at 2020-01-01T00:00:00Z"),
+        (replace(REAL, expires="2020-01-01T00:00:00Z"), ask_with(), "expired at 2020-01-01T00:00:00Z"),
         (REAL, refuse(ConnectionRefusedError(111, "Connection refused")), "does not answer (Connection refused)"),
         (REAL, refuse(TimeoutError("timed out")), "does not answer (timed out)"),
-        (REAL, refuse(socket.gaierror(-2, "Name or service not known")), "10.213.0.28 has no address here"),
-        (REAL, refuse(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]")), "speaks no TLS"),
-        (REAL, ask_with(403), "refuses to show cluster-info (HTTP 403)"),
+        (REAL, refuse(socket.gaierror(-2, "Name or service not known")), "this host can't resolve 10.213.0.28"),
+        (REAL, refuse(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]")), "does not use TLS"),
+        (REAL, ask_with(403), "refuses access to cluster-info (HTTP 403)"),
         (REAL, ask_with(404), "has no cluster-info (HTTP 404)"),
         (REAL, ask_with(503, "no"), "answers with HTTP 503"),
-        (REAL, ask_with(200, "<html>"), "answers, but is no API server"),
-        (REAL, ask_with(200, "[]"), "answers, but is no API server"),
-        (REAL, ask_with(200, "{}"), "cluster-info has no server"),
+        (REAL, ask_with(200, "<html>"), "answers, but is not an API server"),
+        (REAL, ask_with(200, "[]"), "answers, but is not an API server"),
+        (REAL, ask_with(200, "{}"), "cluster-info does not have a server"),
     ],
 )
 def test_joins_that_would_fail_are_told_in_one_line(
@@ -199,7 +199,7 @@ def test_a_certificate_for_another_name_is_told() -> None:
             raise error
         return 200, UNSIGNED
 
-    with pytest.raises(KubesteadError, match="does not hold with the cluster's CA: IP address mismatch; give"):
+    with pytest.raises(KubesteadError, match="that the cluster's CA does not verify: IP address mismatch; use"):
         precheck(WITH_CA, client=client, **Clock().injected)
 
 

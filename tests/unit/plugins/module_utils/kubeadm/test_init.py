@@ -105,7 +105,7 @@ def test_options_of_a_module_with_booleans_as_text() -> None:
 def test_a_bare_host_is_initialised_with_the_version_of_its_kubeadm() -> None:
     (step,) = init.plan(BARE, OPTIONS)
     assert (step.component, step.action, step.target) == ("control_plane", "init", "cp1")
-    assert step.reason == "no cluster here; version 1.35.0, pods 10.244.0.0/16, services 10.96.0.0/12"
+    assert step.reason == "no cluster on this host; version 1.35.0, pods 10.244.0.0/16, services 10.96.0.0/12"
     assert '"kubernetesVersion": "v1.35.0"' in step.after
     assert "bootstrapTokens" not in step.after and "bootstrapTokens" not in json.dumps(step.data["documents"])
 
@@ -114,7 +114,7 @@ def test_a_dry_run_before_kubeadm_is_installed() -> None:
     state = KubeadmState(node_name="cp1")
     (step,) = init.plan(state, ControlPlaneOptions(kubernetes_version="1.36"))
     assert "v1beta4" in step.after and "kubernetesVersion" not in step.after
-    assert step.reason.startswith("no cluster here; version 1.36,")
+    assert step.reason.startswith("no cluster on this host; version 1.36,")
     assert init.described(state, replace(OPTIONS, node_address="192.0.2.10")) == {
         "kubernetes_version": "",
         "endpoint": "192.0.2.10:6443",
@@ -139,10 +139,10 @@ def test_a_live_control_plane_is_left_alone_and_described() -> None:
 def test_what_a_live_cluster_can_not_change_is_a_warning() -> None:
     wanted = replace(OPTIONS, pod_cidr="10.1.0.0/16", endpoint="k8s.example.org")
     lines = init.warnings_of(init.problems(LIVE, wanted))
-    fix = "set it so; a live cluster keeps its own"
+    fix = "set it to the value of the cluster; it can't be changed in a live cluster"
     assert lines == [
-        f"cluster_pod_cidr is 10.1.0.0/16, but the cluster was made with 10.244.0.0/16; {fix}",
-        f"cluster_endpoint is k8s.example.org:6443, but the cluster was made with none; {fix}",
+        f"cluster_pod_cidr is 10.1.0.0/16, but the cluster was created with 10.244.0.0/16; {fix}",
+        f"cluster_endpoint is k8s.example.org:6443, but the cluster was created with none; {fix}",
     ]
     assert init.first_error(init.problems(LIVE, wanted)) is None
     assert init.plan(LIVE, wanted) == []
@@ -152,14 +152,14 @@ def test_what_a_live_cluster_can_not_change_is_a_warning() -> None:
     ("state", "check", "said"),
     [
         (
-            replace(BARE, phase=PARTIAL, role="control_plane", reason="found X; lacking Y"),
+            replace(BARE, phase=PARTIAL, role="control_plane", reason="found X; missing Y"),
             "partial",
-            "stopped half way on cp1: found X",
+            "on cp1 was interrupted: found X",
         ),
         (
-            replace(LIVE, phase=PARTIAL, reason="lacking a live API", api=ClusterApi()),
+            replace(LIVE, phase=PARTIAL, reason="missing a live API", api=ClusterApi()),
             "api_down",
-            "cp1 is a control plane that is down: lacking a live API",
+            "the control plane on cp1 is down: missing a live API",
         ),
         (
             replace(BARE, phase=DONE, role="worker", server="https://x:6443"),
@@ -169,7 +169,7 @@ def test_what_a_live_cluster_can_not_change_is_a_warning() -> None:
         (
             replace(BARE, installed_version="1.34.2"),
             "version",
-            "cluster_kubernetes_version is 1.35, but kubeadm here is 1.34.2",
+            "cluster_kubernetes_version is 1.35, but the installed kubeadm is 1.34.2",
         ),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_ca_of_ones_own_is_no_hindrance() -> None:
     (step,) = init.plan(
         replace(BARE, phase=PARTIAL, role="control_plane", own_ca=True, pki=["ca.crt", "ca.key"]), OPTIONS
     )
-    assert step.reason.endswith("with the CA that is in /etc/kubernetes/pki")
+    assert step.reason.endswith("with the CA in /etc/kubernetes/pki")
 
 
 BEGUN = Operation(operation.INIT, began="2026-11-23T12:00:00Z", preexisting_pki=["ca.crt"])
@@ -203,7 +203,10 @@ ANSWERS = replace(
 
 def test_what_our_own_init_left_is_removed_and_the_init_begun_anew() -> None:
     clean, again = init.plan(CUT_OFF, OPTIONS)
-    assert clean.summary() == "clean cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase kubeconfig)"
+    assert (
+        clean.summary()
+        == "clean cp1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase kubeconfig)"
+    )
     assert clean.data["preexisting_pki"] == again.data["preexisting_pki"] == ["ca.crt"]
     assert again.action == "init" and again.data["skip_phases"] == []
 
@@ -217,7 +220,7 @@ def test_an_init_that_never_touched_the_disk_is_simply_begun() -> None:
 def test_an_init_whose_control_plane_answers_or_was_complete_goes_on(state: KubeadmState) -> None:
     (step,) = init.plan(state, replace(OPTIONS, skip_phases=["addon/coredns"]))
     assert step.summary() == (
-        "continue cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase wait-control-plane)"
+        "continue cp1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase wait-control-plane)"
     )
     assert step.data["skip_phases"] == [
         "addon/coredns",
@@ -268,7 +271,7 @@ def test_a_control_plane_that_does_not_come_up_again_is_told_with_its_cause(
     machine.answer("journalctl", "")
     monkeypatch.setattr(kube_cluster, "wait_for_api", lambda kubectl, seconds: ClusterApi(reason="refused"))
     (step,) = init.plan(replace(ANSWERS, finished=True), OPTIONS)
-    with pytest.raises(KubesteadError, match="does not come up: refused; kubelet is not running"):
+    with pytest.raises(KubesteadError, match="did not start: refused; kubelet is not running"):
         init.apply(step, machine)
     assert ["systemctl", "restart", "kubelet"] in machine.ran
 
@@ -322,7 +325,7 @@ def test_a_run_from_a_private_file_that_is_gone_afterwards(machine: Machine) -> 
         + "[bootstrap-token] Configuring\n[addons] Applied\n"
     )
     machine.answer("kubeadm init", kubeadm_that(machine, Result(0, output), seen))
-    run = init.initialise(init.plan(BARE, OPTIONS)[0], machine)
+    run = init.initialize(init.plan(BARE, OPTIONS)[0], machine)
     (call,) = seen
     assert call["modes"] == (0o600, 0o700)
     assert not call["path"].exists() and os.listdir(machine.path("/run")) == []
@@ -381,7 +384,7 @@ def test_kubeadm_reads_the_configuration_first(machine: Machine) -> None:
         init.check_with_kubeadm(step, machine)
     assert caught.value.message.startswith(
         "kubeadm refuses the configuration: ClusterConfiguration (v1beta4): strict decoding error: "
-        'unknown field "netwerk"; mend'
+        'unknown field "netwerk"; correct'
     )
 
 
@@ -412,7 +415,7 @@ def test_failed_checks_are_all_named(machine: Machine, minor: str) -> None:
     assert error.message.startswith(
         "kubeadm init failed in phase preflight: [ERROR Port-6443]: Port 6443 is in use; [ERROR"
     )
-    assert "[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty; mend it, or name the check" in error.message
+    assert "[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty; fix it, or add the check" in error.message
     assert error.details["phase"] == "preflight" and len(error.details["causes"]) in (11, 12)
     assert not any(argv[0] == "journalctl" for argv in machine.ran)
 
@@ -421,7 +424,7 @@ def test_of_many_images_that_can_not_be_pulled_one_is_told(machine: Machine) -> 
     error = raised(machine, failed("init-preflight-images"))
     assert (
         "failed in phase preflight: [ERROR ImagePull]: failed to pull image registry.invalid/coredns:v1.12.3: "
-        "no such host (and 6 more images); mend" in error.message
+        "no such host (and 6 more images); fix" in error.message
     )
 
 
@@ -469,16 +472,16 @@ def test_only_this_runs_journal_is_read(machine: Machine) -> None:
 
 def test_a_run_that_is_killed_or_does_not_end(machine: Machine) -> None:
     cut = recorded("init-wait.stdout").split("[control-plane-check]")[0]
-    error = raised(machine, Result(124, cut, "kubeadm: did not end within 900 seconds"))
+    error = raised(machine, Result(124, cut, "kubeadm: did not finish within 900 seconds"))
     assert error.message.startswith(
-        "kubeadm init failed in phase wait-control-plane: it did not end within 900 seconds;"
+        "kubeadm init failed in phase wait-control-plane: it did not finish within 900 seconds;"
     )
     error = raised(machine, Result(-9, cut, ""))
     assert error.message.startswith("kubeadm init failed in phase wait-control-plane: it was killed by signal 9;")
 
 
 def test_without_kubeadm(machine: Machine) -> None:
-    assert raised(machine, Result(127, "", "kubeadm: no such command")).message.startswith(
+    assert raised(machine, Result(127, "", "kubeadm: command not found")).message.startswith(
         "kubeadm is not installed; use"
     )
 

@@ -64,14 +64,14 @@ LEFT = replace(
     pki=["ca.crt"],
     role="worker",
     phase=PARTIAL,
-    reason="found certificates and bootstrap-kubelet.conf; lacking kubelet.conf",
+    reason="found certificates and bootstrap-kubelet.conf; missing kubelet.conf",
 )
 HALF_CONTROL_PLANE = replace(
     LEFT,
     role="control_plane",
     pki=["apiserver.crt", "ca.crt", "ca.key"],
     manifests=["etcd", "kube-apiserver"],
-    reason="found certificates and manifests of etcd, kube-apiserver; lacking admin.conf",
+    reason="found certificates and manifests of etcd, kube-apiserver; missing admin.conf",
 )
 BEGUN = Operation(
     operation.JOIN, began="2026-11-23T12:00:00Z", control_plane=False, endpoint="10.0.0.1:6443", ca_cert_hashes=[CA]
@@ -97,14 +97,14 @@ def summaries(steps: list[Step]) -> list[str]:
             JoinOptions(cri_socket="/run/containerd.sock"),
             "cluster_node_cri_socket is '/run/containerd.sock', not a socket",
         ),
-        (JoinOptions(taints=["gpu"]), "cluster_node_taints has 'gpu', not a taint"),
+        (JoinOptions(taints=["gpu"]), "cluster_node_taints has 'gpu', which is not a taint"),
         (JoinOptions(ignore_preflight_errors=["All"]), "cluster_ignore_preflight_errors has 'all'"),
-        (JoinOptions(node_labels={"node-role.kubernetes.io/x": ""}), "which a kubelet must not set on its own node"),
-        (JoinOptions(node_labels={"k8s.io/x": ""}), "which a kubelet must not set on its own node"),
-        (JoinOptions(node_labels={"disk": "s s d"}), "cluster_node_labels has disk='s s d', not a label"),
+        (JoinOptions(node_labels={"node-role.kubernetes.io/x": ""}), "which a kubelet may not set on its own Node"),
+        (JoinOptions(node_labels={"k8s.io/x": ""}), "which a kubelet may not set on its own Node"),
+        (JoinOptions(node_labels={"disk": "s s d"}), "cluster_node_labels has disk='s s d', which is not a label"),
         (JoinOptions(node_labels={"a/b/c": "x"}), "not a label"),
         (JoinOptions(config={"Join": {}}), "cluster_kubeadm_config has 'Join'"),
-        (JoinOptions(config={"JoinConfiguration": {"discovery": {}}}), "can't be passed through"),
+        (JoinOptions(config={"JoinConfiguration": {"discovery": {}}}), "is refused, because it contains a secret"),
     ],
 )
 def test_options_that_can_not_be(options: JoinOptions, says: str) -> None:
@@ -130,7 +130,7 @@ def test_options_that_can_be() -> None:
         (replace(COMMAND, token="abc"), "token is malformed: it has 0 dots"),
         (replace(COMMAND, ca_cert_hashes=[]), "ca_cert_hashes is not set"),
         (replace(COMMAND, ca_cert_hashes=["x"]), "ca_cert_hashes is 'x', not sha256:"),
-        (replace(CONTROL_PLANE, certificate_key=""), "certificate_key is not set, and a control plane needs"),
+        (replace(CONTROL_PLANE, certificate_key=""), "certificate_key is not set, but a control plane requires"),
         (replace(CONTROL_PLANE, certificate_key="abc"), "certificate_key is malformed"),
         (replace(COMMAND, endpoint="a:b"), "endpoint: endpoint 'a:b' is not host:port"),
     ],
@@ -210,7 +210,7 @@ def test_fields_that_are_passed_through_come_last() -> None:
     assert [one["kind"] for one in documents] == ["JoinConfiguration"]
     assert documents[0]["timeouts"] == {"tlsBootstrap": "1m0s"}
     assert documents[0]["nodeRegistration"]["imagePullPolicy"] == "Never"
-    with pytest.raises(OptionError, match="needs kubeadm 1.31 or newer"):
+    with pytest.raises(OptionError, match="requires kubeadm 1.31 or newer"):
         configuration(JoinOptions(config=config), "v1beta3", COMMAND)
 
 
@@ -219,12 +219,12 @@ def test_fields_that_are_passed_through_come_last() -> None:
 
 def test_a_fresh_node_joins() -> None:
     assert summaries(plan(FRESH, JoinOptions(), COMMAND)) == [
-        "join w1 (no kubelet.conf; becomes a worker of 10.0.0.1:6443)"
+        "join w1 (no kubelet.conf; joins as a worker of 10.0.0.1:6443)"
     ]
     assert summaries(plan(FRESH, JoinOptions(node_name="db"), CONTROL_PLANE)) == [
-        "join db (no kubelet.conf; becomes a control plane of 10.0.0.1:6443)"
+        "join db (no kubelet.conf; joins as a control plane of 10.0.0.1:6443)"
     ]
-    assert summaries(plan(FRESH, JoinOptions())) == ["join w1 (no kubelet.conf; becomes a worker)"]
+    assert summaries(plan(FRESH, JoinOptions())) == ["join w1 (no kubelet.conf; joins as a worker)"]
 
 
 def test_a_node_that_has_joined_is_left_alone() -> None:
@@ -244,10 +244,10 @@ def test_no_secret_is_in_a_plan() -> None:
     "state, command, check, says",
     [
         (WORKER, replace(COMMAND, ca_cert_hashes=[OTHER]), "join.foreign_node", "w1 is a node of another cluster"),
-        (WORKER, CONTROL_PLANE, "join.is_worker", "w1 is a worker of this cluster, and shall be a control plane"),
+        (WORKER, CONTROL_PLANE, "join.is_worker", "w1 is a worker, but the inventory lists it as a control plane"),
         (LEFT, replace(COMMAND, ca_cert_hashes=[OTHER]), "join.foreign_ca", "w1 has the CA of another cluster"),
-        (LEFT, None, "join.partial", "that this collection did not put there: found certificates"),
-        (HALF_CONTROL_PLANE, CONTROL_PLANE, "join.partial", "that this collection did not put there"),
+        (LEFT, None, "join.partial", "that was not created by this collection: found certificates"),
+        (HALF_CONTROL_PLANE, CONTROL_PLANE, "join.partial", "that was not created by this collection"),
         (
             replace(LEFT, operation=replace(BEGUN, ca_cert_hashes=[OTHER])),
             replace(COMMAND, ca_cert_hashes=[OTHER]),
@@ -258,7 +258,7 @@ def test_no_secret_is_in_a_plan() -> None:
             replace(HALF_CONTROL_PLANE, finished=True),
             CONTROL_PLANE,
             "join.broken",
-            "w1 once joined, but is not whole",
+            "w1 joined earlier, but its configuration is incomplete",
         ),
     ],
 )
@@ -281,14 +281,14 @@ def test_what_a_failed_join_to_this_cluster_left_is_removed() -> None:
 def test_what_our_own_join_left_is_removed() -> None:
     clean, _again = plan(replace(HALF_CONTROL_PLANE, operation=BEGUN), JoinOptions(), CONTROL_PLANE)
     assert clean.summary().startswith(
-        "clean w1 (the join begun at 2026-11-23T12:00:00Z did not end: found certificates and"
+        "clean w1 (the join started at 2026-11-23T12:00:00Z was interrupted: found certificates and"
     )
     assert clean.data["reset"] is True
 
 
 def test_a_join_that_only_lacks_its_end_gets_it(machine: Machine) -> None:
     (step,) = plan(replace(WORKER, operation=BEGUN), JoinOptions(), COMMAND)
-    assert step.summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
+    assert step.summary() == "finish w1 (the join started at 2026-11-23T12:00:00Z has finished)"
     operation.begin(machine, BEGUN)
     machine.put("/etc/hostname", "w1\n")
     machine.answer("kubectl", "{}")
@@ -310,7 +310,7 @@ def test_a_kubelet_whose_node_is_not_there_is_started_anew(machine: Machine, mon
     clock = iter(range(0, 1000, 50))
     monkeypatch.setattr(join.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(join.time, "sleep", lambda _seconds: None)
-    with pytest.raises(KubesteadError, match="does not show in the API: containerd is not running"):
+    with pytest.raises(KubesteadError, match="does not appear in the API: containerd is not running"):
         join.apply(step, machine)
     assert operation.observe(machine) is not None
 
@@ -330,7 +330,10 @@ HALF_INIT = replace(HALF_CONTROL_PLANE, operation=INIT_BEGUN, reached="control-p
 
 def test_what_our_own_init_left_is_removed_where_the_node_shall_join_now() -> None:
     clean, again = plan(HALF_INIT, JoinOptions(), replace(CONTROL_PLANE, ca_cert_hashes=[OTHER]))
-    assert clean.summary() == "clean w1 (the init begun at 2026-11-23T12:00:00Z stopped after phase control-plane)"
+    assert (
+        clean.summary()
+        == "clean w1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase control-plane)"
+    )
     assert (clean.data["reset"], again.action) == (True, "join")
 
 
@@ -343,7 +346,7 @@ def test_an_init_that_may_have_made_a_cluster_is_not_removed_for_a_join(state: K
 def test_a_control_plane_may_bring_the_authorities_with_it() -> None:
     own = replace(FRESH, pki=["ca.crt", "ca.key"], ca_cert_hash=CA, role="control_plane", phase=PARTIAL, own_ca=True)
     assert [step.action for step in plan(own, JoinOptions(), CONTROL_PLANE)] == ["join"]
-    with pytest.raises(KubesteadError, match="did not put there"):
+    with pytest.raises(KubesteadError, match="was not created by this collection"):
         plan(own, JoinOptions(), COMMAND)
 
 
@@ -426,7 +429,7 @@ def test_with_the_ca_at_hand_the_cluster_is_found_by_a_file_and_need_not_sign_an
     ("certificate", "hashes"), [(CA_PEM, [OTHER]), (CA_PEM, []), ("no certificate", [CA]), ("# Ä\n" + CA_PEM, [CA])]
 )
 def test_a_ca_that_is_not_the_pinned_one_is_refused(certificate: str, hashes: list[str]) -> None:
-    with pytest.raises(OptionError, match="^ca_certificate is not a PEM certificate that ca_cert_hashes has the hash"):
+    with pytest.raises(OptionError, match="^ca_certificate is not a PEM certificate whose hash is in"):
         checked_command(replace(COMMAND, ca_certificate=certificate, ca_cert_hashes=hashes), FRESH)
 
 
@@ -604,7 +607,7 @@ def test_a_control_plane_that_failed_to_join_leaves_etcd_again(machine: Machine)
     assert kubeadm.files_below(machine, "/etc/kubernetes/pki") == []
     machine.answer("kubeadm reset", "", rc=1, stderr="error: no")
     machine.remove("/etc/kubernetes/manifests")
-    with pytest.raises(KubesteadError, match="it may still be a member of the cluster's etcd"):
+    with pytest.raises(KubesteadError, match="the host may still be a member of the cluster's etcd"):
         run(machine, command=CONTROL_PLANE)
 
 
@@ -627,5 +630,5 @@ def test_an_end_without_kubelet_conf_is_a_failure(machine: Machine, monkeypatch:
     fake = FakeKubeadm(machine)
     fake.leaves = []
     monkeypatch.setattr(join.time, "sleep", lambda _seconds: None)
-    with pytest.raises(KubesteadError, match="ended well, but the kubelet has no /etc/kubernetes/kubelet.conf"):
+    with pytest.raises(KubesteadError, match="succeeded, but the kubelet does not have /etc/kubernetes/kubelet.conf"):
         run(machine)

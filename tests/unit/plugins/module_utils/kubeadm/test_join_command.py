@@ -60,16 +60,16 @@ def test_output_of_init_has_both_forms_and_the_caller_chooses() -> None:
 @pytest.mark.parametrize(
     "name, says",
     [
-        ("v1.35/malformed-token-error.txt", "is the text of an error"),
+        ("v1.35/malformed-token-error.txt", "is an error message"),
         ("v1.20/malformed-token-error.txt", "not of the form"),
         ("v1.35/refused-error.txt", "connection refused"),
-        ("v1.35/token-alone.txt", "is a token alone"),
-        ("v1.35/token-list.txt", "has no `kubeadm join` in it"),
-        ("v1.35/join-unknown-token.stderr", "speaks of an expired or unknown token"),
-        ("v1.20/join-unknown-token.stderr", "speaks of an expired or unknown token"),
-        ("v1.35/join-wrong-ca.stderr", "is the text of an error"),
-        ("v1.35/join-preflight.stderr", "is the text of an error"),
-        ("v1.20/join-refused.stderr", "is the text of an error"),
+        ("v1.35/token-alone.txt", "is only a token"),
+        ("v1.35/token-list.txt", "does not contain `kubeadm join`"),
+        ("v1.35/join-unknown-token.stderr", "reports an expired or unknown token"),
+        ("v1.20/join-unknown-token.stderr", "reports an expired or unknown token"),
+        ("v1.35/join-wrong-ca.stderr", "is an error message"),
+        ("v1.35/join-preflight.stderr", "is an error message"),
+        ("v1.20/join-refused.stderr", "is an error message"),
     ],
 )
 def test_other_output_of_kubeadm_is_told_apart(name: str, says: str) -> None:
@@ -145,28 +145,28 @@ def test_the_worker_form_of_a_control_plane_command_has_no_key() -> None:
     [
         ("", "is empty"),
         (" \n\t ", "is empty"),
-        ("kubectl get nodes", "has no `kubeadm join` in it"),
-        ("run kubeadm join on the others", "has no `kubeadm join` in it"),
+        ("kubectl get nodes", "does not contain `kubeadm join`"),
+        ("run kubeadm join on the others", "does not contain `kubeadm join`"),
         (
             "The kubeadm join command: see the manual\nkubeadm join [api-server-endpoint] [flags]",
-            "has no `kubeadm join`",
+            "does not contain `kubeadm join`",
         ),
-        (TOKEN, "is a token alone"),
-        (LINE.replace(f"--token {TOKEN} ", ""), "has no token"),
+        (TOKEN, "is only a token"),
+        (LINE.replace(f"--token {TOKEN} ", ""), "does not have a token"),
         (LINE.replace(TOKEN, "abcdef.0123456789abcde"), "token is malformed: it has 6 + 15 characters"),
         (LINE.replace(TOKEN, "ABCDEF.0123456789abcdef"), "characters other than a-z and 0-9"),
         (LINE.replace(TOKEN, "abcdef0123456789abcdef"), "it has 0 dots"),
         (LINE.replace(f"--token {TOKEN}", "--token"), "has --token without a value"),
         (LINE.replace(CA, "sha256:abc"), "CA certificate hash is 'sha256:abc'"),
         (LINE.replace("sha256:", "sha512:"), "not sha256: and 64"),
-        (LINE.replace(f"--discovery-token-ca-cert-hash {CA}", ""), "has no --discovery-token-ca-cert-hash"),
+        (LINE.replace(f"--discovery-token-ca-cert-hash {CA}", ""), "does not have --discovery-token-ca-cert-hash"),
         (LINE.replace(f" {CA}", ""), "has --discovery-token-ca-cert-hash without a value"),
-        (LINE.replace("10.0.0.1:6443 ", ""), "names no endpoint"),
+        (LINE.replace("10.0.0.1:6443 ", ""), "does not name an endpoint"),
         (LINE.replace("10.0.0.1:6443", "10.0.0.1:99999"), "endpoint '10.0.0.1:99999'"),
         (LINE.replace("10.0.0.1:6443", "https://10.0.0.1:6443"), "endpoint 'https://10.0.0.1:6443'"),
-        (LINE.replace("10.0.0.1:6443", "10.0.0.1:6443 w1"), "has stray words"),
-        (f"{LINE}--control-plane --certificate-key abc", "it has 3 characters, and a certificate key"),
-        (f"{LINE}--control-plane --certificate-key {KEY[:-1]}x", "not all are hexadecimal"),
+        (LINE.replace("10.0.0.1:6443", "10.0.0.1:6443 w1"), "has unexpected words"),
+        (f"{LINE}--control-plane --certificate-key abc", "it has 3 characters; a certificate key"),
+        (f"{LINE}--control-plane --certificate-key {KEY[:-1]}x", "not all of them hexadecimal"),
         (f"{LINE}--control-plane --certificate-key", "has --certificate-key without a value"),
         (f"{LINE}--certificate-key {KEY}", "has --certificate-key without --control-plane"),
         (f"{LINE}--v=5", "has --v, which kubeadm does not print"),
@@ -174,12 +174,12 @@ def test_the_worker_form_of_a_control_plane_command_has_no_key() -> None:
         (f"{LINE}--token zzzzzz.0123456789abcdef", "has several tokens"),
         (
             LINE + "\n" + LINE.replace("10.0.0.1", "10.0.0.2"),
-            "is 2 different commands in one text (for 10.0.0.1:6443 and",
+            "contains 2 different commands (for 10.0.0.1:6443 and",
         ),
         (f"{LINE}--token 'abc", "can't be read (No closing quotation)"),
-        (f"error: token {TOKEN} expired", "speaks of an expired or unknown token"),
-        (f'token "{TOKEN}" not found', "speaks of an expired or unknown token"),
-        ("timed out waiting for the condition", "is the text of an error"),
+        (f"error: token {TOKEN} expired", "reports an expired or unknown token"),
+        (f'token "{TOKEN}" not found', "reports an expired or unknown token"),
+        ("timed out waiting for the condition", "is an error message"),
     ],
 )
 def test_anything_else_fails_precisely_and_without_secrets(text: str, says: str) -> None:
@@ -194,7 +194,7 @@ def test_anything_else_fails_precisely_and_without_secrets(text: str, says: str)
 
 
 def test_a_form_that_is_not_there() -> None:
-    with pytest.raises(JoinCommandError, match="has no --control-plane form"):
+    with pytest.raises(JoinCommandError, match="does not have a command with --control-plane"):
         parse(LINE, control_plane=True)
 
 
@@ -235,13 +235,13 @@ def test_a_result_of_the_command_module() -> None:
 @pytest.mark.parametrize(
     "change, says",
     [
-        ({"failed": True, "msg": f"no: {TOKEN}\nmore"}, "is the result of a task that failed: no: abcdef.<hidden>;"),
-        ({"skipped": True}, "is the result of a task that was skipped"),
-        ({"token": ""}, "has no token"),
-        ({"token": None}, "has no token"),
-        ({"endpoint": ""}, "names no endpoint"),
-        ({"ca_cert_hashes": []}, "has no --discovery-token-ca-cert-hash"),
-        ({"ca_cert_hashes": CA}, "ca_cert_hashes that are no list"),
+        ({"failed": True, "msg": f"no: {TOKEN}\nmore"}, "is the result of a failed task: no: abcdef.<hidden>;"),
+        ({"skipped": True}, "is the result of a skipped task"),
+        ({"token": ""}, "does not have a token"),
+        ({"token": None}, "does not have a token"),
+        ({"endpoint": ""}, "does not name an endpoint"),
+        ({"ca_cert_hashes": []}, "does not have --discovery-token-ca-cert-hash"),
+        ({"ca_cert_hashes": CA}, "ca_cert_hashes of join command are not a list"),
         ({"certificate_key": "x"}, "certificate key is malformed"),
     ],
 )
@@ -267,12 +267,15 @@ def test_a_token_that_lives(end: str) -> None:
 def test_a_token_that_has_expired(end: str) -> None:
     with pytest.raises(JoinCommandError) as caught:
         require_alive(JoinCommand("e:1", TOKEN, [CA], expires=end), NOW)
-    assert f"has token abcdef that expired at {end} (it is 2026-11-23T12:00:00Z here); make" in caught.value.message
+    assert (
+        f"token abcdef of join command expired at {end} (the time on this machine is 2026-11-23T12:00:00Z); create"
+        in caught.value.message
+    )
     assert "0123456789abcdef" not in caught.value.message
 
 
 def test_an_end_that_is_no_time() -> None:
-    with pytest.raises(JoinCommandError, match="has expires 'soon', not an ISO 8601 time"):
+    with pytest.raises(JoinCommandError, match="the expiration time of join command is 'soon', not an ISO 8601 time"):
         require_alive(JoinCommand("e:1", TOKEN, [CA], expires="soon"), NOW)
 
 

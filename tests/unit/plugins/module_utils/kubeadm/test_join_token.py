@@ -128,7 +128,7 @@ def test_durations(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "15 m", "m", "-5m", "1.5h", "15m5"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(OptionError, match="^ttl is .*, not a duration; give"):
+    with pytest.raises(OptionError, match="^ttl is .*, not a duration; use"):
         parse_duration(text)
 
 
@@ -179,10 +179,10 @@ def test_the_signature_of_a_real_cluster_is_that_of_its_token_alone() -> None:
 
 @pytest.mark.parametrize(
     "data, says",
-    [({}, "no server"), ({"kubeconfig": "clusters:\n- cluster:\n    server: https://h:1\n"}, "no CA certificate")],
+    [({}, "server"), ({"kubeconfig": "clusters:\n- cluster:\n    server: https://h:1\n"}, "CA certificate")],
 )
 def test_cluster_info_that_lacks_something(data: dict[str, str], says: str) -> None:
-    with pytest.raises(KubesteadError, match=f"cluster-info has {says}; run"):
+    with pytest.raises(KubesteadError, match=f"cluster-info does not have a {says}; run"):
         cluster_info.read({"data": data})
 
 

@@ -193,7 +193,7 @@ def test_a_join_that_stopped_half_way(machine: Machine) -> None:
     machine.put("/etc/kubernetes/bootstrap-kubelet.conf")
     state = kubeadm.observe(machine)
     assert (state.phase, state.role, state.finished) == (PARTIAL, "worker", False)
-    assert state.reason == "found certificates and bootstrap-kubelet.conf; lacking kubelet.conf"
+    assert state.reason == "found certificates and bootstrap-kubelet.conf; missing kubelet.conf"
 
 
 def test_a_join_whose_token_is_still_there_is_not_done(machine: Machine) -> None:
@@ -201,7 +201,7 @@ def test_a_join_whose_token_is_still_there_is_not_done(machine: Machine) -> None
     machine.put("/etc/kubernetes/bootstrap-kubelet.conf")
     state = kubeadm.observe(machine)
     assert (state.phase, state.finished) == (PARTIAL, True)
-    assert state.reason.endswith("lacking the end of the kubelet's TLS bootstrap")
+    assert state.reason.endswith("missing the completion of the kubelet's TLS bootstrap")
 
 
 @pytest.mark.parametrize("size", [None, 0, 300])
@@ -214,7 +214,7 @@ def test_a_kubeconfig_without_a_certificate_is_no_joined_node(machine: Machine, 
         machine.put("/etc/kubernetes/kubelet.conf", recorded("v1.35", "worker-kubelet.conf")[:size])
     state = kubeadm.observe(machine)
     assert (state.phase, state.role, state.kubelet_conf, state.finished) == (PARTIAL, "worker", False, False)
-    assert state.reason == "found certificates; lacking kubelet.conf"
+    assert state.reason == "found certificates; missing kubelet.conf"
 
 
 def test_a_ca_certificate_alone_is_no_ca_of_ones_own(machine: Machine) -> None:
@@ -247,7 +247,7 @@ def test_a_control_plane_that_lacks_something_is_partial(machine: Machine, lost:
         machine.remove(path)
     state = kubeadm.observe(machine)
     assert (state.phase, state.role) == (PARTIAL, "control_plane")
-    assert "; lacking " + lacking in state.reason
+    assert "; missing " + lacking in state.reason
 
 
 def test_a_control_plane_that_is_down_is_told_from_one_that_never_ran(machine: Machine) -> None:
@@ -296,7 +296,9 @@ def test_an_api_server_that_is_dead_behind_a_shared_endpoint_is_seen(machine: Ma
     assert state.api.live and state.api.node("cp1") is not None
     assert (state.phase, state.role, state.finished) == (PARTIAL, "control_plane", True)
     own = server_of("v1.35")
-    assert state.reason.endswith(f"lacking a healthy API server of its own ({own} does not answer: connection refused)")
+    assert state.reason.endswith(
+        f"missing a healthy API server on this host ({own} does not answer: connection refused)"
+    )
     assert state.etcd == Health(False, "connection refused", etcd_of("v1.35"))
     assert state.local_api.failed and state.etcd.failed and not Health().failed
 
@@ -445,7 +447,7 @@ def test_a_cluster_that_forgot_the_node_or_its_configuration(machine: Machine) -
     machine.serve(server_of("v1.35"), CONFIG, '{"reason": "NotFound"}', 404)
     state = kubeadm.observe(machine)
     assert state.phase == PARTIAL and state.api.live
-    assert state.reason.endswith("lacking the ConfigMap kubeadm-config and a Node named cp1")
+    assert state.reason.endswith("missing the ConfigMap kubeadm-config and a Node named cp1")
 
 
 def test_a_node_that_was_not_marked_yet(machine: Machine) -> None:
@@ -453,7 +455,7 @@ def test_a_node_that_was_not_marked_yet(machine: Machine) -> None:
     nodes = json.loads(recorded("v1.35", "nodes.json"))
     del nodes["items"][0]["metadata"]["labels"]["node-role.kubernetes.io/control-plane"]
     machine.serve(server_of("v1.35"), "/api/v1/nodes", json.dumps(nodes))
-    assert kubeadm.observe(machine).reason.endswith("lacking the control plane's label on Node cp1")
+    assert kubeadm.observe(machine).reason.endswith("missing the control plane label on Node cp1")
 
 
 def test_an_api_that_refuses_the_admin_is_not_live(machine: Machine) -> None:
@@ -472,7 +474,7 @@ def test_classification_is_pure() -> None:
         role="control_plane",
         phase=PARTIAL,
         reached="control-plane",
-        reason="found etcd data; lacking admin.conf, kubelet.conf and manifests of kube-apiserver, "
+        reason="found etcd data; missing admin.conf, kubelet.conf and manifests of kube-apiserver, "
         "kube-controller-manager, kube-scheduler",
     )
 

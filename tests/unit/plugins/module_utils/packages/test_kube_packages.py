@@ -238,8 +238,8 @@ def test_bare_host_is_planned_exactly_and_left_alone(bare: Machine) -> None:
     assert state.architecture == "amd64"
     assert kube_plan.problems(state, options()) == []
     assert lines(kube_plan.plan(state, options())) == [
-        "write /etc/apt/keyrings/kubernetes.asc (not there)",
-        "write /etc/apt/sources.list.d/kubernetes.sources (not there)",
+        "write /etc/apt/keyrings/kubernetes.asc (missing)",
+        "write /etc/apt/sources.list.d/kubernetes.sources (missing)",
         "update index apt lists (apt lists are empty)",
         "install kubelet kubeadm kubectl kubernetes-cni (kubelet kubeadm kubectl not installed -> 1.36.10-1.1, "
         "kubernetes-cni not installed -> 1.8.0-1.1)",
@@ -313,8 +313,8 @@ def test_a_given_key_needs_none_from_the_repository(bare: Machine) -> None:
     del web.pages[DEB + "Release.key"]
     state = observe(bare, web)
     assert messages(state, options()) == [
-        "the repository's signing key can't be had: https://pkgs.k8s.io/core:/stable:/v1.36/deb/Release.key: "
-        "404 Not Found; give the key in kube_packages_key, or correct cluster_packages_url"
+        "the repository's signing key could not be fetched: https://pkgs.k8s.io/core:/stable:/v1.36/deb/Release.key: "
+        "404 Not Found; set the key in kube_packages_key, or correct cluster_packages_url"
     ]
     step = kube_plan.plan(state, options(key=OTHER))[0]
     assert step.data["text"] == OTHER.strip() + "\n"
@@ -346,10 +346,10 @@ def test_member_never_gets_another_version(done: Machine) -> None:
         state = observe(done, web, asked)
         assert web.asked == []
         assert messages(state, asked) == [
-            f"the node runs kubelet 1.36.10 and is part of a cluster, cluster_kubernetes_version asks for {version}; "
+            f"the node runs kubelet 1.36.10 and is a member of a cluster, but cluster_kubernetes_version is {version}; "
             "set cluster_kubernetes_version to 1.36.10; nodes of a cluster are not upgraded or downgraded by this role"
         ]
-        with pytest.raises(KubesteadError, match="is part of a cluster"):
+        with pytest.raises(KubesteadError, match="is a member of a cluster"):
             kube_plan.plan(state, asked)
     assert kube_plan.plan(observe(done, deb_web()), options()) == []
 
@@ -358,7 +358,7 @@ def test_other_hosts_get_an_older_version_too(done: Machine) -> None:
     asked = options("1.36.1")
     steps = kube_plan.plan(observe(done, deb_web(), asked), asked)
     assert lines(steps) == [
-        "update index /etc/apt/sources.list.d/kubernetes.sources (packages are to be installed)",
+        "update index /etc/apt/sources.list.d/kubernetes.sources (packages will be installed)",
         "install kubelet kubeadm kubectl (1.36.10-1.1 -> 1.36.1-1.1)",
     ]
     assert steps[1].data["held"] == ["kubelet", "kubeadm", "kubectl"]
@@ -380,8 +380,8 @@ def test_a_killed_installation_is_finished(done: Machine) -> None:
     steps = kube_plan.plan(observe(done, deb_web()), options())
     assert lines(steps) == [
         "finish dpkg (an earlier package transaction was interrupted)",
-        "update index /etc/apt/sources.list.d/kubernetes.sources (packages are to be installed)",
-        "install kubelet kubeadm kubectl (installed in part)",
+        "update index /etc/apt/sources.list.d/kubernetes.sources (packages will be installed)",
+        "install kubelet kubeadm kubectl (partially installed)",
     ]
 
 
@@ -399,7 +399,7 @@ def test_source_of_another_mirror_names_both(done: Machine) -> None:
     web = Web({"https://mirror.example.org/kubernetes/v1.36/deb/Release.key": OTHER.encode()})
     steps = kube_plan.plan(observe(done, web, asked), asked)
     assert lines(steps) == [
-        "write /etc/apt/keyrings/kubernetes.asc (another key)",
+        "write /etc/apt/keyrings/kubernetes.asc (different key)",
         "write /etc/apt/sources.list.d/kubernetes.sources (https://pkgs.k8s.io/core:/stable:/v1.36/deb/ -> "
         "https://mirror.example.org/kubernetes/v1.36/deb/)",
     ]
@@ -491,8 +491,8 @@ def test_a_key_that_ends_without_a_newer_one_is_a_warning(done: Machine) -> None
     (problem,) = kube_plan.problems(state, options())
     assert problem.level == "warning"
     assert problem.line == (
-        "the repository's signing key in /etc/apt/keyrings/kubernetes.asc expired on 2026-12-29, and the repository "
-        "has no newer one; give the key in kube_packages_key, or correct cluster_packages_url"
+        "the repository's signing key in /etc/apt/keyrings/kubernetes.asc expired on 2026-12-29; the repository "
+        "does not have a newer key; set the key in kube_packages_key, or correct cluster_packages_url"
     )
     assert kube_plan.plan(state, options()) == []
     offline = observe(done, Web(), now=ENDS + DAY)
@@ -506,7 +506,7 @@ def test_an_expired_key_stops_an_installation(bare: Machine) -> None:
     assert [problem.level for problem in kube_plan.problems(state, options())] == ["error"]
     (bare.folder / sources.APT_KEY.lstrip("/")).unlink()
     state = observe(bare, deb_web(), now=ENDS + DAY)
-    assert messages(state, options())[0].startswith("the repository's signing key is expired")
+    assert messages(state, options())[0].startswith("the repository's signing key has expired")
 
 
 def mirror_web(key: str) -> Web:
@@ -545,9 +545,9 @@ def test_a_minor_that_is_not_there(bare: Machine) -> None:
     state = observe(bare, web, asked)
     assert messages(state, asked) == [
         "cluster_kubernetes_version 1.99: repository https://pkgs.k8s.io/core:/stable:/v1.99/deb/ does not exist "
-        "(404); give one of 1.35, 1.36"
+        "(404); use one of 1.35, 1.36"
     ]
-    with pytest.raises(KubesteadError, match="^cluster_kubernetes_version 1.99: repository .*give one of 1.35, 1.36$"):
+    with pytest.raises(KubesteadError, match="^cluster_kubernetes_version 1.99: repository .*use one of 1.35, 1.36$"):
         kube_plan.plan(state, asked)
     assert ("HEAD", BASE + "/v1.98/deb/InRelease") in web.asked
 
@@ -555,7 +555,7 @@ def test_a_minor_that_is_not_there(bare: Machine) -> None:
 def test_a_forbidden_minor_of_a_mirror_without_any(bare: Machine) -> None:
     web = Web({DEB + "Packages": Response(403, error="403 Forbidden"), DEB + "Packages.gz": Response(403)})
     (message,) = messages(observe(bare, web), options())
-    assert message.endswith("does not exist (403); give another minor, or correct cluster_packages_url")
+    assert message.endswith("does not exist (403); use another minor version, or correct cluster_packages_url")
 
 
 def test_a_patch_that_is_not_there(bare: Machine) -> None:
@@ -563,21 +563,21 @@ def test_a_patch_that_is_not_there(bare: Machine) -> None:
     assert messages(observe(bare, deb_web(), asked), asked) == [
         "cluster_kubernetes_version 1.36.9: kubelet 1.36.9 is not in the repository "
         "https://pkgs.k8s.io/core:/stable:/v1.36/deb/; "
-        "give one of 1.36.0, 1.36.1, 1.36.2, 1.36.10, or 1.36 for the newest"
+        "use one of 1.36.0, 1.36.1, 1.36.2, 1.36.10, or 1.36 for the newest"
     ]
 
 
 def test_an_architecture_that_is_not_there(bare: Machine) -> None:
     bare.answer("dpkg-query", fixture("kube_packages/dpkg-query-bare.txt").replace("amd64", "arm64"))
     (message,) = messages(observe(bare, deb_web()), options())
-    assert message.startswith(f"repository {DEB} has no kubeadm, kubectl, kubernetes-cni for arm64;")
+    assert message.startswith(f"repository {DEB} does not have kubeadm, kubectl, kubernetes-cni for arm64;")
 
 
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
         ("connection refused", "check the network, proxies and cluster_packages_url"),
-        ("its certificate is not trusted (x)", "install ca-certificates or the mirror's own CA on the host"),
+        ("its certificate is not trusted (x)", "install ca-certificates or the CA of the mirror on the host"),
     ],
 )
 def test_a_repository_that_does_not_answer(bare: Machine, error: str, fix: str) -> None:
@@ -612,7 +612,7 @@ LEGACY = f"deb [signed-by=/etc/apt/keyrings/kubernetes-apt-keyring.gpg] {BASE}/v
             "# typed\ndeb http://mirror.example.org/debian bookworm main\n",
             "defines the same repository with another key",
         ),
-        (LEGACY.replace("1.36", "1.31"), False, None, "defines the repository of another minor (v1.31)"),
+        (LEGACY.replace("1.36", "1.31"), False, None, "defines the repository of another minor version (v1.31)"),
         ("#" + LEGACY, False, "#" + LEGACY, ""),
         ("deb http://apt.kubernetes.io/ kubernetes-xenial main\n", False, None, "its repository was shut down in 2024"),
         (
@@ -682,7 +682,7 @@ def test_dnf_repositories_that_clash() -> None:
 
 def test_a_file_that_cant_be_written_is_one_line(bare: Machine) -> None:
     (bare.folder / "etc" / "apt").write_text("a file where a folder belongs")
-    step = Step("kube_packages", "write", sources.APT_SOURCE, "not there", data={"text": "x", "mode": 0o644})
+    step = Step("kube_packages", "write", sources.APT_SOURCE, "missing", data={"text": "x", "mode": 0o644})
     with pytest.raises(KubesteadError, match=r"^can't write /etc/apt/sources.list.d/kubernetes.sources: "):
         kube_plan.apply(step, bare)
 
@@ -696,8 +696,8 @@ def test_rpm_host_is_planned(rocky: Machine) -> None:
     assert state.architecture == "x86_64"
     steps = kube_plan.plan(state, options())
     assert lines(steps) == [
-        "write /etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes (not there)",
-        "write /etc/yum.repos.d/kubernetes.repo (not there)",
+        "write /etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes (missing)",
+        "write /etc/yum.repos.d/kubernetes.repo (missing)",
         "install kubelet kubeadm kubectl kubernetes-cni (kubelet kubeadm kubectl not installed -> "
         "1.36.10-150500.1.1, kubernetes-cni not installed -> 1.8.0-150500.1.1)",
         "enable kubelet.service (not enabled)",
@@ -738,7 +738,7 @@ def test_rpm_metadata_that_cant_be_read(rocky: Machine) -> None:
     response = next(address for address in web.pages if "-primary.xml" in address)
     web.pages[response.replace(".gz", ".zst")] = b"x"
     (message,) = messages(observe(rocky, web), options())
-    assert "is packed as zst" in message
+    assert "is compressed as zst" in message
 
 
 # -- over a real connection
@@ -792,7 +792,7 @@ def test_damaged_index(server: tuple[str, dict[str, bytes], list[str]], bare: Ma
     asked = options(url=base, fingerprint=FINGERPRINT)
     state = kube_observe.observe(bare, base, asked.request)
     (message,) = messages(state, asked)
-    assert "Packages.gz can't be unpacked" in message
+    assert "Packages.gz can't be decompressed" in message
 
 
 def test_a_proxy_is_used(server: tuple[str, dict[str, bytes], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

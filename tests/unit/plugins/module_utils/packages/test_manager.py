@@ -182,9 +182,9 @@ def test_lists_that_are_there_tell_version_and_absence() -> None:
     (step,) = packages.plan(state, [Wanted("ipset")])
     assert step.reason == "not installed -> 7.17-1"
     assert step.data["specs"] == ["ipset"]
-    with pytest.raises(KubesteadError, match="^package nosuch is in none of the host's repositories; check the name"):
+    with pytest.raises(KubesteadError, match="^package nosuch is not in any repository of the host; check the name"):
         packages.plan(state, [Wanted("ipset"), Wanted("nosuch")])
-    with pytest.raises(KubesteadError, match="^package ipset=9 is in none"):
+    with pytest.raises(KubesteadError, match="^package ipset=9 is not in any"):
         packages.plan(state, [Wanted("ipset", "9")])
 
 
@@ -202,7 +202,7 @@ def test_interrupted_dpkg_is_finished_only_when_there_is_something_to_install() 
     half = {"half": Package("half", "1", complete=False)}
     steps = packages.plan(PackagesState("apt", half, interrupted=True, offers_known=True), [Wanted("half")])
     assert actions(steps) == ["finish", "install"]
-    assert steps[1].reason == "installed in part"
+    assert steps[1].reason == "partially installed"
     whole = {"half": Package("half", "1")}
     assert packages.plan(PackagesState("apt", whole, interrupted=True), [Wanted("half")]) == []
 
@@ -328,7 +328,7 @@ def test_dnf_without_versionlock_says_what_to_install(machine: Machine) -> None:
     ("name", "expected"),
     [
         ("apt-version-not-found", "kubelet=1.36.9-1.1 is not in the repository https://pkgs.example/"),
-        ("apt-no-package", "package nosuchpkg is in none of the host's repositories"),
+        ("apt-no-package", "package nosuchpkg is not in any repository of the host"),
         (
             "dpkg-overwrite",
             "dpkg: error processing archive /tmp/own.deb (--unpack): "
@@ -354,11 +354,11 @@ def test_the_cause_is_one_line(name: str, expected: str) -> None:
 
 
 def test_the_cause_of_other_ends() -> None:
-    assert transaction.cause(Result(-9)) == "it was killed (signal 9); the next run finishes what it left"
-    assert transaction.cause(Result(5)) == "it ended with code 5 and said nothing"
-    assert "did not end" in transaction.cause(Result(124, "Unpacking", "apt-get: did not end within 9 seconds"))
+    assert transaction.cause(Result(-9)) == "it was killed by signal 9; the next run finishes the transaction"
+    assert transaction.cause(Result(5)) == "it exited with code 5 and printed nothing"
+    assert "did not finish" in transaction.cause(Result(124, "Unpacking", "apt-get: did not finish within 9 seconds"))
     dnf = Result(1, "", "Error: Unable to find a match: kubelet-1.36.99\n")
-    assert transaction.cause(dnf) == "kubelet-1.36.99 is in none of the repositories"
+    assert transaction.cause(dnf) == "kubelet-1.36.99 is not in any of the repositories"
     full = Result(100, "", "E: You don't have enough free space in /var/cache/apt/archives/.\n")
     assert transaction.cause(full).startswith("the disk is full (You don't have enough free space")
 

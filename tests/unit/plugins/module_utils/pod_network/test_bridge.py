@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The bridge network: its files, routes and rules, out of recorded output of ``ip`` and ``iptables``."""
+"""The bridge network: the CNI plugins its files, routes and rules, out of recorded output of ``ip`` and ``iptables``."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_lost_route_and_a_lost_rule_come_back(host: Host) -> None:
     steps = bridge.plan(bridge.observe(host), options)
     assert [step.summary() for step in steps] == [
         "add route 10.244.1.0/24 (via 10.213.0.99 -> 10.213.0.66)",
-        "add rule iptables FORWARD (not there)",
+        "add rule iptables FORWARD (missing)",
     ]
     run(host, options)
     assert run(host, options) == []
@@ -210,10 +210,16 @@ def test_a_node_is_found_by_the_name_of_its_kubelet_alone(host: Host) -> None:
 @pytest.mark.parametrize(
     ("nodes", "text"),
     [
-        ([Node("w9", ["10.244.9.0/24"], ["10.9.9.9"])], "none of the cluster's nodes (w9) is this host; join it first"),
-        ([Node("w1", [], ["10.213.0.65"])], "node w1 has no pod range"),
+        (
+            [Node("w9", ["10.244.9.0/24"], ["10.9.9.9"])],
+            "this host is not one of the cluster's nodes (w9); join it first",
+        ),
+        ([Node("w1", [], ["10.213.0.65"])], "node w1 does not have a pod range"),
         ([Node("w1", ["10.99.1.0/24"], ["10.213.0.65"])], "cluster_pod_cidr is 10.244.0.0/16, but node w1 has the pod"),
-        ([NODES[1], Node("w3", ["10.244.3.0/24"], ["10.77.0.3"])], "node w3 (10.77.0.3) is on none of this host's"),
+        (
+            [NODES[1], Node("w3", ["10.244.3.0/24"], ["10.77.0.3"])],
+            "node w3 (10.77.0.3) is not in any network of this host",
+        ),
     ],
 )
 def test_what_stands_in_the_way_is_one_line(host: Host, nodes: list[Node], text: str) -> None:
@@ -231,7 +237,9 @@ def test_a_machine_that_is_no_node_is_left_alone_where_only_members_are_meant(ho
 
 def test_missing_plugins_and_another_configuration_are_told(host: Host) -> None:
     host.remove("/opt/cni/bin/portmap")
-    with pytest.raises(KubesteadError, match="lacks the CNI plugins portmap; install the package kubernetes-cni"):
+    with pytest.raises(
+        KubesteadError, match="the CNI plugins portmap are missing in /opt/cni/bin; install the package kubernetes-cni"
+    ):
         run(host, BridgeOptions(PODS, NODES))
     host.put("/opt/cni/bin/portmap", "", 0o755)
     host.put("/etc/cni/net.d/10-calico.conflist", "{}")
@@ -372,7 +380,7 @@ def test_the_plan_before_the_node_has_joined(host: Host) -> None:
     state = cni.observe(host)
     steps = cni.plan(state, cni.CniOptions(plugin="bridge", pod_cidr=PODS), [])
     assert [step.summary() for step in steps] == [
-        "configure /etc/cni/net.d/10-kubestead.conflist (the node is not part of the cluster yet)"
+        "configure /etc/cni/net.d/10-kubestead.conflist (the host has not joined the cluster yet)"
     ]
     assert cni.plan(state, cni.CniOptions(pod_cidr=PODS), NODES) == []
 
@@ -394,10 +402,13 @@ def test_a_node_that_joined_just_now_gets_its_range_soon_unless_the_cluster_has_
     nodes = [NODES[0], Node("w1", [], ["10.213.0.65"])]
     options = cni.CniOptions(plugin="bridge", pod_cidr=PODS)
     assert cni.problems(cni.observe(host), options, nodes) == []
-    assert [step.reason for step in cni.plan(cni.observe(host), options, nodes)] == ["the node has no pod range yet"]
+    assert [step.reason for step in cni.plan(cni.observe(host), options, nodes)] == [
+        "the node does not have a pod range yet"
+    ]
     problems = cni.problems(cni.observe(host), cni.CniOptions(plugin="bridge", pod_cidr=""), nodes)
     assert [problem.message for problem in problems] == [
-        "bridge network: node w1 has no pod range: the cluster was made without one (kubeadm's podSubnet) or "
+        "bridge network: the CNI plugins node w1 does not have a pod range: the cluster was created without one "
+        "(podSubnet of kubeadm) or "
         "kube-controller-manager does not run"
     ]
 
@@ -472,7 +483,7 @@ def test_many_nodes_are_not_watched_longer_than_one() -> None:
     def run(argv: Sequence[str], stdin: str | None, timeout: float, env: Mapping[str, str]) -> Result:
         if "wait" in argv:
             seconds.append(timeout)
-            return Result(124, "", "kubectl: did not end")
+            return Result(124, "", "kubectl: did not finish")
         return Result(0, fixture("bridge/nodes.json"), "")
 
     with pytest.raises(KubesteadError):
@@ -491,7 +502,7 @@ def test_a_silent_node_is_reported_and_not_waited_for(machine: Machine) -> None:
     nodes = cluster_nodes.wait_ready(Kubectl(machine, "/k"), 5)
     assert (
         cluster_nodes.silent_warning(nodes)
-        == f"not waited for, their kubelet is silent: {data['items'][2]['metadata']['name']}"
+        == f"did not wait for nodes whose kubelet does not report: {data['items'][2]['metadata']['name']}"
     )
 
 

@@ -175,14 +175,14 @@ def test_without_a_range_calico_takes_kubeadms() -> None:
 @pytest.mark.parametrize(
     ("objects", "text"),
     [
-        ([], "holds something that is no Kubernetes object"),
-        (["text"], "holds something that is no Kubernetes object"),
+        ([], "contains something that is not a Kubernetes object"),
+        (["text"], "contains something that is not a Kubernetes object"),
         (
             [{"kind": "ConfigMap", "metadata": {"name": "calico-config"}}],
-            "is not Calico's: it has no DaemonSet calico-node",
+            "is not a manifest of Calico: it does not have DaemonSet calico-node",
         ),
-        ([{"kind": "Deployment", "metadata": {"name": "tigera-operator"}}], "is the Tigera operator's"),
-        ([{"kind": "Installation", "metadata": {"name": "default"}}], "is the Tigera operator's"),
+        ([{"kind": "Deployment", "metadata": {"name": "tigera-operator"}}], "is the manifest of the Tigera operator"),
+        ([{"kind": "Installation", "metadata": {"name": "default"}}], "is the manifest of the Tigera operator"),
         ([one for one in SMALL if one["kind"] != "CustomResourceDefinition"], "does not define ippools.crd"),
     ],
 )

@@ -132,8 +132,8 @@ def test_a_limit_that_leaves_out_a_dead_control_plane_is_refused() -> None:
     dead = KubeadmState(phase=PARTIAL, api=ClusterApi(reason="refused"))
     result = plan([host("w2")], outside=[("cp1", dead)], inventory=Inventory(["cp1"], ["w1", "w2"]))
     assert lines(result) == [
-        "all: no control plane answers: asked cp1; run site.yml without --limit first, "
-        "or see why the API server is down"
+        "all: no control plane answers; tried cp1; run site.yml without --limit first, "
+        "or find out why the API server is down"
     ]
 
 
@@ -157,15 +157,15 @@ def test_no_new_cluster_is_made_beside_one_that_is_down() -> None:
     )
     result = plan([host("cp1", dead), host("w1")])
     assert len(result.errors) == 1
-    assert "its API server does not answer: connection refused" in lines(result)[0]
+    assert "the API server of this control plane does not answer: connection refused" in lines(result)[0]
     assert not result.init_host
 
 
 def test_a_half_done_init_is_reported_and_never_overrun() -> None:
-    half = KubeadmState(phase=PARTIAL, reason="found certificates; lacking admin.conf", node_name="cp1")
+    half = KubeadmState(phase=PARTIAL, reason="found certificates; missing admin.conf", node_name="cp1")
     result = plan([host("cp1", half), host("w1")])
     assert (
-        "cp1: a kubeadm run stopped half way on cp1: found certificates; lacking admin.conf; look at it"
+        "cp1: a kubeadm run on cp1 was interrupted: found certificates; missing admin.conf; check the host"
         in lines(result)[0]
     )
     assert not result.init_host
@@ -188,10 +188,10 @@ def test_an_init_of_ours_that_was_cut_off_goes_on_and_is_no_cluster_yet() -> Non
     assert not result.errors
     assert (result.init_host, result.joins, result.cluster.exists) == ("cp1", ["w1"], False)
     assert [step.summary() for step in result.steps["cp1"]] == [
-        "continue cp1 (the init begun at 2026-11-23T12:00:00Z stopped after phase upload-config)"
+        "continue cp1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase upload-config)"
     ]
     result = plan([host("w1")], outside=[("cp1", ANSWERS)], inventory=Inventory(["cp1"], ["w1"]))
-    assert lines(result)[0].startswith("all: no control plane answers: asked cp1; run site.yml without --limit first")
+    assert lines(result)[0].startswith("all: no control plane answers; tried cp1; run site.yml without --limit first")
 
 
 def test_an_init_of_ours_goes_on_where_it_was_begun() -> None:
@@ -215,7 +215,7 @@ def test_a_join_that_only_lacks_its_end_gets_it() -> None:
     result = plan([host("cp1", live("cp1", "w1")), host("w1", ended)])
     assert not result.errors
     assert result.joins == ["w1"]
-    assert result.steps["w1"][0].summary() == "finish w1 (the join begun at 2026-11-23T12:00:00Z has ended)"
+    assert result.steps["w1"][0].summary() == "finish w1 (the join started at 2026-11-23T12:00:00Z has finished)"
 
 
 def test_a_ca_of_the_users_own_is_no_half_done_init() -> None:
@@ -226,8 +226,8 @@ def test_a_ca_of_the_users_own_is_no_half_done_init() -> None:
 def test_two_control_planes_want_an_endpoint() -> None:
     result = plan([host("cp1"), host("cp2"), host("w1")])
     assert lines(result) == [
-        "all: cluster_endpoint is not set, and there are 2 control planes; set cluster_endpoint to a name or address "
-        "that leads to all of them, like k8s.example.org:6443"
+        "all: cluster_endpoint is not set, but there are 2 control planes; set cluster_endpoint to a name or address "
+        "at which all of them are reached, like k8s.example.org:6443"
     ]
     fine = plan([host("cp1", endpoint="k8s:6443"), host("cp2", endpoint="k8s:6443"), host("w1", endpoint="k8s:6443")])
     assert not fine.errors
@@ -236,7 +236,7 @@ def test_two_control_planes_want_an_endpoint() -> None:
 
 def test_a_cluster_without_an_endpoint_takes_no_second_control_plane() -> None:
     result = plan([host("cp1", live("cp1"), endpoint="k8s:6443"), host("cp2", endpoint="k8s:6443")])
-    assert "made without a shared endpoint" in lines(result)[0]
+    assert "created without a shared endpoint" in lines(result)[0]
 
 
 @pytest.mark.parametrize("where", ["192.0.2.77/24", "10.244.7.9/24", "10.0.0.9/8"])
@@ -262,7 +262,7 @@ def test_a_service_range_a_host_lives_in_is_refused() -> None:
     result = plan([host("cp1"), host("w1", addresses=["10.100.0.4/24"])])
     assert lines(result) == [
         "w1: cluster_service_cidr 10.96.0.0/12 overlaps with 10.100.0.4/24 on eth1 of this host; "
-        "set cluster_service_cidr to a range that none of your hosts uses"
+        "set cluster_service_cidr to a range that no host uses"
     ]
 
 
@@ -293,7 +293,7 @@ def test_bad_options_stop_the_run_with_host_option_and_fix(options: dict[str, st
 
 def test_groups() -> None:
     assert lines(plan([host("w1")], inventory=Inventory([], ["w1"]))) == [
-        "all: the group control_plane is empty; put at least one host into the group control_plane "
+        "all: the group control_plane is empty; add at least one host to the group control_plane "
         "(see inventories/example)"
     ]
     both = plan([host("cp1"), host("w1")], inventory=Inventory(["cp1", "w1"], ["w1"]))
@@ -312,16 +312,16 @@ def test_nodes_of_other_clusters_and_taken_names_are_refused() -> None:
         server="https://other:6443",
     )
     result = plan([host("cp1", live("cp1", "w1")), host("w1", foreign)])
-    assert "is a node of another cluster (https://other:6443)" in lines(result)[0]
+    assert "is already a node of another cluster (https://other:6443)" in lines(result)[0]
     taken = plan([host("cp1", live("cp1", "w1")), host("w9", bare("w1"))])
-    assert "w9: would join as w1, a node that is in the cluster and ready" in lines(taken)[0]
+    assert "w9: would join as w1, but the cluster has a ready node with this name" in lines(taken)[0]
     twins = plan([host("cp1"), host("w1", bare("same")), host("w2", bare("same"))])
-    assert lines(twins) == ["w2: has the host name same, as has w1; give each host a name of its own"]
+    assert lines(twins) == ["w2: has the same host name as w1 (same); give each host a unique name"]
 
 
 def test_a_node_somebody_removed_is_reported() -> None:
     result = plan([host("cp1", live("cp1")), host("w1", joined("w1"))])
-    assert "w1: has joined (kubelet.conf is there), but the cluster has no node w1" in lines(result)[0]
+    assert "w1: has joined (kubelet.conf exists), but the cluster does not have a Node w1" in lines(result)[0]
 
 
 def test_ranges_that_differ_from_the_running_cluster_are_refused() -> None:
@@ -351,8 +351,8 @@ def test_a_control_plane_that_is_dead_behind_the_endpoint_is_named_and_left_alon
     result = plan(hosts)
     assert said(result) == [("cp1", "api_down", "warning")]
     assert result.findings[0].line() == (
-        "cp1: is a control plane, but its API server does not answer: https://192.0.2.1:6443: connection refused; "
-        "see 'journalctl -u kubelet' and 'crictl ps -a' there"
+        "cp1: the API server of this control plane does not answer: https://192.0.2.1:6443: connection refused; "
+        "see 'journalctl -u kubelet' and 'crictl ps -a' on it"
     )
     assert (result.api_host, result.joins, result.steps["cp1"]) == ("cp2", ["w1"], [])
 
@@ -396,7 +396,10 @@ def test_an_endpoint_that_is_down_is_told_from_an_api_server_that_is() -> None:
     result = plan([control("cp1", phase=PARTIAL, api=api), host("w1")])
     assert said(result) == [("cp1", "api_down", "error")]
     line = result.findings[0].line()
-    assert "its own API server is healthy, but the endpoint of the cluster fails: https://k8s:6443 does not" in line
+    assert (
+        "the API server of this host is healthy, but the endpoint of the cluster fails: https://k8s:6443 does not"
+        in line
+    )
     assert "check the load balancer or virtual IP of cluster_endpoint" in line
 
 

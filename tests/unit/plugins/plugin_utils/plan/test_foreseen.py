@@ -72,11 +72,11 @@ def lines(steps: list[Step], component: str) -> list[str]:
 def test_a_bare_control_plane_gets_a_kubeconfig_and_a_network_with_its_init() -> None:
     plan = judge(BARE)
     made, kubeconfigs = lines(plan.steps["a1"], "control_plane")
-    assert made.startswith("init a1 (no cluster here; version 1.20.2, pods 10.244.0.0/16")
-    assert kubeconfigs == "write kubeconfig /home/admin/.kube/config (no kubeconfig yet)"
+    assert made.startswith("init a1 (no cluster on this host; version 1.20.2, pods 10.244.0.0/16")
+    assert kubeconfigs == "write kubeconfig /home/admin/.kube/config (the kubeconfig does not exist)"
     for name in ("a1", "a2"):
         assert lines(plan.steps[name], "cni") == [
-            "configure /etc/cni/net.d/10-kubestead.conflist (its pod range is known once it is in the cluster)"
+            "configure /etc/cni/net.d/10-kubestead.conflist (its pod range is known after it has joined)"
         ]
     assert list(plan.joining_nodes) == [
         Node("a1", addresses=["10.213.0.38"], expected=True),
@@ -150,7 +150,7 @@ def test_existing_nodes_get_a_route_to_the_one_that_joins() -> None:
     for name in ("c1", "c2"):
         assert [step.summary() for step in plan.steps[name]] == ["add route to the pods of c3 (c3 joins)"]
     assert lines(plan.steps["c3"], "cni") == [
-        "configure /etc/cni/net.d/10-kubestead.conflist (its pod range is known once it is in the cluster)"
+        "configure /etc/cni/net.d/10-kubestead.conflist (its pod range is known after it has joined)"
     ]
 
 
@@ -274,7 +274,7 @@ def test_the_kubeconfig_of_an_init_to_come_is_told_by_its_server() -> None:
     earlier = {"digest": "x", "servers": ["https://10.213.0.38:6443"], "ca_cert_hashes": ["sha256:old"]}
     plan = judge(BARE, {"a1": {"kubeconfig.existing": earlier}})
     assert lines(plan.steps["a1"], "control_plane")[1:] == [
-        "write kubeconfig /home/admin/.kube/config (of an earlier cluster at https://10.213.0.38:6443)"
+        "write kubeconfig /home/admin/.kube/config (for an earlier cluster at https://10.213.0.38:6443)"
     ]
     foreign = dict(earlier, servers=["https://192.0.2.9:6443"])
     assert len(lines(judge(BARE, {"a1": {"kubeconfig.existing": foreign}}).steps["a1"], "control_plane")) == 1
@@ -289,7 +289,9 @@ def test_a_control_plane_that_joins_gets_one_too() -> None:
     ]
     plan = converge(Request(Inventory(["c1", "c3"], ["c2"]), hosts, ["control_plane", "join", "cni"]))
     assert plan.control_plane_joins == ["c3"]
-    assert lines(plan.steps["c3"], "control_plane") == ["write kubeconfig /home/admin/.kube/config (no kubeconfig yet)"]
+    assert lines(plan.steps["c3"], "control_plane") == [
+        "write kubeconfig /home/admin/.kube/config (the kubeconfig does not exist)"
+    ]
 
 
 def _hosts(changes: dict[str, Any]) -> list[Host]:
@@ -303,7 +305,7 @@ def test_the_control_machines_copy_is_foreseen(tmp_path: Path) -> None:
     wanted = kubeconfig.expected("10.213.0.38", 6443)
     options = KubeconfigOptions(copy_to=str(tmp_path / "copy"))
     (step,) = kubeconfig_copy.copy_steps(System(), options, wanted)
-    assert step.summary() == f"write kubeconfig {tmp_path}/copy (no kubeconfig yet)"
+    assert step.summary() == f"write kubeconfig {tmp_path}/copy (the kubeconfig does not exist)"
     assert kubeconfig_copy.copy_steps(System(), KubeconfigOptions(), wanted) == []
     foreign = fixture("kubeadm/v1.35/admin.conf")
     (tmp_path / "copy").write_text(foreign)

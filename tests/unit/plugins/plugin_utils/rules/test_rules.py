@@ -169,17 +169,24 @@ def nodes_with(change: Change) -> Callable[[Any], Any]:
 
 CASES = [
     # the machine
-    Case("system", "warning", BARE, "a2", {"node.os_version": "11"}, "debian 11, older .*; use debian 12 or newer"),
+    Case("system", "warning", BARE, "a2", {"node.os_version": "11"}, "debian 11 is older .*; use debian 12 or newer"),
     Case(
         "system",
         "warning",
         BARE,
         "a2",
         {"node.os_id": "ubuntu", "node.os_version": "20.04"},
-        "ubuntu 20.04, older .*; use ubuntu 22.04 or newer",
+        "ubuntu 20.04 is older .*; use ubuntu 22.04 or newer",
     ),
-    Case("architecture", "error", BARE, "a2", {"node.architecture": "armv7l"}, "armv7l, .*; use a 64-bit system"),
-    Case("cpus", "error", BARE, "a1", {"node.cpus": 1}, "has 1 CPU, a control plane needs 2; give it more"),
+    Case(
+        "architecture",
+        "error",
+        BARE,
+        "a2",
+        {"node.architecture": "armv7l"},
+        "armv7l is not supported .*; use a 64-bit system",
+    ),
+    Case("cpus", "error", BARE, "a1", {"node.cpus": 1}, "has 1 CPU, but a control plane needs 2; add CPUs"),
     Case(
         "cpus",
         "warning",
@@ -188,8 +195,8 @@ CASES = [
         {"node.cpus": 1, "options.control_plane.ignore_preflight_errors": ["NumCPU"]},
         "has 1 CPU",
     ),
-    Case("memory", "error", BARE, "a1", {"node.memory_mb": 1024}, "1024 MB of memory, a control plane needs 1700"),
-    Case("memory", "warning", BARE, "a2", {"node.memory_mb": 512}, "512 MB of memory, a worker should have 900"),
+    Case("memory", "error", BARE, "a1", {"node.memory_mb": 1024}, "1024 MB of memory, but a control plane needs 1700"),
+    Case("memory", "warning", BARE, "a2", {"node.memory_mb": 512}, "512 MB of memory, but a worker should have 900"),
     Case("disk", "error", BARE, "a2", {"node.disks": FULL}, r"/var/lib/kubelet has 900 MB \(4 %\) free; free at least"),
     Case("disk", "warning", BARE, "a2", {"node.disks": NEARLY}, r"9000 MB \(9 %\) free; .*below 15 % the kubelet"),
     Case(
@@ -206,7 +213,7 @@ CASES = [
         BARE,
         "a2",
         {**REAL, "host.swaps": ["/dev/sda2"], "options.host.disable_swap": False},
-        "swap /dev/sda2 is on, and stays so: .*failSwapOn",
+        "swap /dev/sda2 stays enabled; .*failSwapOn",
     ),
     Case(
         "swap",
@@ -214,7 +221,7 @@ CASES = [
         BARE,
         "a2",
         {"host.fstab": "/dev/sda2 none swap sw 0 0\n", "options.host.disable_swap": False},
-        "swap /dev/sda2 comes back at the next boot",
+        "swap /dev/sda2 is enabled again at the next boot",
     ),
     Case(
         "swap",
@@ -222,10 +229,17 @@ CASES = [
         BARE,
         "a2",
         {"host.swap_units": ["dev-zram0.swap"]},
-        "swap dev-zram0.swap comes back at the next boot",
+        "swap dev-zram0.swap is enabled again at the next boot",
         components=NO_SWAP_ROLE,
     ),
-    Case("swap", "warning", BARE, "a2", {"host.swaps": ["/dev/sda2"]}, "belongs to the machine this container runs on"),
+    Case(
+        "swap",
+        "warning",
+        BARE,
+        "a2",
+        {"host.swaps": ["/dev/sda2"]},
+        "belongs to the machine that this container runs on",
+    ),
     Case(
         "sysctl_override",
         "warning",
@@ -236,11 +250,9 @@ CASES = [
                 {"path": "/usr/lib/sysctl.d/99-z.conf", "number": 1, "key": "net.ipv4.ip_forward", "value": "0"}
             ]
         },
-        "99-z.conf sets net.ipv4.ip_forward = 0, and is read after",
+        "99-z.conf sets net.ipv4.ip_forward = 0 and is read after",
     ),
-    Case(
-        "cgroup_v1", "error", LIVE, "c3", TIGHT_CGROUP, "cgroup v1, with which a kubelet 1.35 does not start; boot it"
-    ),
+    Case("cgroup_v1", "error", LIVE, "c3", TIGHT_CGROUP, "cgroup v1, with which kubelet 1.35 does not start; boot it"),
     # versions
     Case(
         "version_skew",
@@ -248,7 +260,8 @@ CASES = [
         LIVE,
         "c3",
         {"options.control_plane.kubernetes_version": "1.36", "containerd.candidate": "containerd.io"},
-        "cluster_kubernetes_version is 1.36, but the cluster runs 1.35.0: a kubelet may not be newer; set it to 1.35",
+        "cluster_kubernetes_version is 1.36, but the cluster runs 1.35.0; "
+        "a kubelet may not be newer than the API server; set it to 1.35",
     ),
     Case(
         "version_skew",
@@ -256,7 +269,7 @@ CASES = [
         LIVE,
         "c3",
         {"options.control_plane.kubernetes_version": "1.34"},
-        "1.34, but the cluster runs 1.35.0: 1 minors between",
+        "1.34, but the cluster runs 1.35.0; the minor versions differ by 1",
     ),
     Case(
         "containerd_version",
@@ -264,7 +277,7 @@ CASES = [
         BARE,
         "a2",
         {**SOURCE_1, "options.control_plane.kubernetes_version": "1.38", "node.cgroup_version": 2},
-        "has containerd 1.7.24, Kubernetes 1.38 needs 2.0; set containerd_package .*, or .*_version to 1.37",
+        "has containerd 1.7.24, but Kubernetes 1.38 needs 2.0; set containerd_package .*, or .*_version to 1.37",
     ),
     *(
         Case(
@@ -273,7 +286,8 @@ CASES = [
             BARE,
             "a2",
             {**SOURCE_1, "options.control_plane.kubernetes_version": version, "node.cgroup_version": 2},
-            f"has containerd 1.7.24, Kubernetes {version} is tested with 2.0 or newer; set .*, or .*_version to 1.35",
+            f"has containerd 1.7.24, but Kubernetes {version} is tested with 2.0 or newer; "
+            "set .*, or .*_version to 1.35",
         )
         for version in ("1.36", "1.37")
     ),
@@ -287,7 +301,7 @@ CASES = [
             "containerd.packages": {"containerd": "1.5.9"},
             "options.control_plane.kubernetes_version": "1.34",
         },
-        r"has containerd 1.5.9, Kubernetes 1.34 needs 1.6; set containerd_package to a newer one \(.*\)$",
+        r"has containerd 1.5.9, but Kubernetes 1.34 needs 1.6; set containerd_package to a newer package \(.*\)$",
     ),
     Case(
         "containerd_version",
@@ -295,21 +309,30 @@ CASES = [
         BARE,
         "a2",
         {"options.control_plane.kubernetes_version": "1.36", "node.cgroup_version": 2},
-        "would get containerd 1.6 of its distribution, Kubernetes 1.36 is tested with 2.0 or newer",
+        "would get containerd 1.6 from its distribution, but Kubernetes 1.36 is tested with 2.0 or newer",
     ),
     # who it is
-    Case("hostname", "error", BARE, "a2", {"kubeadm.node_name": "a1"}, "has the host name a1, as has a1; give each"),
-    Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": "my_pc"}, "'my_pc' can't be a node's"),
+    Case(
+        "hostname", "error", BARE, "a2", {"kubeadm.node_name": "a1"}, "has the same host name as a1 \\(a1\\); give each"
+    ),
+    Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": "my_pc"}, "'my_pc' is not a valid node name"),
     Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": "x" * 64}, "at most 63"),
-    Case("node_name", "warning", BARE, "a2", {"kubeadm.node_name": "localhost"}, "its host name is localhost"),
-    Case("node_name_taken", "error", LIVE, "c3", {"kubeadm.node_name": "c2"}, "would join as c2, a node that is in"),
+    Case("node_name", "warning", BARE, "a2", {"kubeadm.node_name": "localhost"}, "the host name is localhost"),
+    Case(
+        "node_name_taken",
+        "error",
+        LIVE,
+        "c3",
+        {"kubeadm.node_name": "c2"},
+        "would join as c2, but the cluster has a ready node",
+    ),
     Case(
         "node_name_taken",
         "warning",
         LIVE,
         "c3",
         {"kubeadm.node_name": "c2"},
-        "would take the place of node c2, which was another machine",
+        "would replace node c2, which is another machine",
         {"c1": {"kubeadm.api.nodes": nodes_with({"ready": False})}},
     ),
     Case(
@@ -318,7 +341,7 @@ CASES = [
         BARE,
         "a2",
         {"node.machine_id": value_of("bare-control-plane", "node.machine_id")},
-        "has the machine ID [0-9a-f]{32}, as has a1: one is a copy .*; rm /etc/machine-id",
+        r"has the same machine ID as a1 \([0-9a-f]{32}\); one is probably a clone; run 'rm /etc/machine-id",
     ),
     Case(
         "machine_id",
@@ -326,7 +349,7 @@ CASES = [
         LIVE,
         "c2",
         {"node.machine_id": value_of("control-plane", "node.machine_id")},
-        "has the machine ID",
+        "has the same machine ID",
     ),
     Case(
         "product_uuid",
@@ -334,7 +357,7 @@ CASES = [
         BARE,
         "a2",
         {"node.product_uuid": "03000200-0400-0500-0006-000700080009"},
-        "has the product UUID 03000200-.*, as has a1",
+        r"has the same product UUID as a1 \(03000200-",
         {"*": REAL, "a1": {"node.product_uuid": "03000200-0400-0500-0006-000700080009"}},
     ),
     Case(
@@ -343,7 +366,7 @@ CASES = [
         BARE,
         "a2",
         {"node.addresses.0": lambda one: {**one, "mac": value_of("bare-control-plane", "node.addresses.0.mac")}},
-        "has the MAC address .*, as has a1; give",
+        "has the same MAC address as a1 .*; give",
     ),
     Case(
         "mac",
@@ -361,7 +384,7 @@ CASES = [
                 },
             ]
         },
-        "has the MAC address",
+        "has the same MAC address",
     ),
     Case(
         "address",
@@ -369,7 +392,7 @@ CASES = [
         BARE,
         "a2",
         {"node.default_address": A1},
-        f"reached at {A1}, the address of a1; set cluster_node",
+        f"reached at {A1}, which is the address of a1; set cluster_node",
     ),
     Case(
         "address",
@@ -377,7 +400,7 @@ CASES = [
         BARE,
         "a2",
         {},
-        "would be reached at .*, which a1 has as well",
+        "node address .* is also configured on a1",
         {
             "a1": {
                 "node.addresses": lambda all: [
@@ -398,7 +421,7 @@ CASES = [
         BARE,
         "a2",
         {"node.epoch": later(3600)},
-        r"its clock is 3[56]\d\d s ahead of that of the other",
+        r"the clock is 3[56]\d\d s ahead of that of the other",
     ),
     Case(
         "clock_skew",
@@ -406,17 +429,17 @@ CASES = [
         LIVE,
         "c3",
         {"node.epoch": later(-3600)},
-        r"its clock is 3[56]\d\d s behind that of the other",
+        r"the clock is 3[56]\d\d s behind that of the other",
     ),
-    Case("clock_skew", "warning", LIVE, "c2", {"node.epoch": later(-3600)}, r"its clock is 3[56]\d\d s behind"),
-    Case("clock_skew", "warning", BARE, "a2", {"node.epoch": later(60)}, r"its clock is [456]\d s ahead"),
+    Case("clock_skew", "warning", LIVE, "c2", {"node.epoch": later(-3600)}, r"the clock is 3[56]\d\d s behind"),
+    Case("clock_skew", "warning", BARE, "a2", {"node.epoch": later(60)}, r"the clock is [456]\d s ahead"),
     Case(
         "time_sync",
         "warning",
         BARE,
         "a2",
         {"host.container": False},
-        r"not in step with a time server \(no time service is active\); install chrony",
+        r"not synchronized \(no time service is active\); install chrony",
     ),
     Case(
         "time_sync",
@@ -424,7 +447,7 @@ CASES = [
         BARE,
         "a2",
         {"host.container": False, "environment.time_services": ["chronyd"]},
-        r"\(chronyd is active and has not reached one\)",
+        r"\(chronyd is active but has not synchronized\)",
     ),
     # the network
     Case(
@@ -433,7 +456,7 @@ CASES = [
         BARE,
         "a2",
         {"node.routes": lambda routes: [*routes, "10.64.0.0/16"]},
-        "cluster_pod_cidr 10.64.0.0/12 overlaps with its route to 10.64.0.0/16 of this host",
+        "cluster_pod_cidr 10.64.0.0/12 overlaps with the route to 10.64.0.0/16 of this host",
         {"*": {"options.control_plane.pod_cidr": "10.64.0.0/12", "options.cni.pod_cidr": "10.64.0.0/12"}},
     ),
     Case(
@@ -442,7 +465,7 @@ CASES = [
         BARE,
         "a2",
         {"node.routes": ["fd00:10::/64"]},
-        "cluster_pod_cidr fd00:10::/56 overlaps with its route to fd00:10::/64",
+        "cluster_pod_cidr fd00:10::/56 overlaps with the route to fd00:10::/64",
         {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}},
     ),
     Case(
@@ -451,7 +474,7 @@ CASES = [
         BARE,
         "a2",
         {"node.dns_servers": ["10.96.0.53"]},
-        "cluster_service_cidr 10.96.0.0/12 overlaps with its DNS server 10.96.0.53",
+        "cluster_service_cidr 10.96.0.0/12 overlaps with the DNS server 10.96.0.53",
     ),
     Case(
         "node_address",
@@ -459,7 +482,7 @@ CASES = [
         BARE,
         "a2",
         {"options.control_plane.node_address": "192.0.2.9"},
-        f"cluster_node_address 192.0.2.9 is not an address of this host; give one of {A2}",
+        f"cluster_node_address 192.0.2.9 is not an address of this host; use one of {A2}",
     ),
     Case(
         "default_route",
@@ -467,7 +490,7 @@ CASES = [
         BARE,
         "a2",
         {"node.default_address": ""},
-        "has no default route.*; set cluster_node_address",
+        "does not have a default route.*; set cluster_node_address",
     ),
     Case(
         "port_taken",
@@ -475,7 +498,7 @@ CASES = [
         BARE,
         "a2",
         {"ports": {"listening": [22, 6443, 10250], "processes": {"10250": "nginx (process 7)"}}},
-        r"port 10250 of the kubelet is taken by nginx \(process 7\); stop",
+        r"port 10250 of the kubelet is in use by nginx \(process 7\); stop",
     ),
     Case(
         "port_taken",
@@ -483,7 +506,7 @@ CASES = [
         BARE,
         "a1",
         {"ports.listening": [22, 2379, 6443]},
-        "port 2379 of etcd is taken, port 6443 of the API server is taken; stop",
+        "port 2379 of etcd is in use, port 6443 of the API server is in use; stop",
     ),
     Case(
         "api_unreachable",
@@ -508,7 +531,7 @@ CASES = [
         BARE,
         "a2",
         {"reach": {"lb.example:6443": "unknown name"}},
-        "cluster_endpoint lb.example:6443: this host does not know the name; put it into DNS",
+        "cluster_endpoint lb.example:6443: this host can't resolve the name; add it to DNS",
         {"*": {"options.control_plane.endpoint": "lb.example:6443"}},
     ),
     Case(
@@ -525,7 +548,7 @@ CASES = [
         BARE,
         "a1",
         {"reach": {f"{A2}:10250": "timeout"}},
-        r"the kubelet's port of a2 \(.*:10250\): no answer .*kubectl logs",
+        r"the kubelet port of a2 \(.*:10250\): no answer .*kubectl logs",
     ),
     Case(
         "registry_unreachable",
@@ -541,7 +564,7 @@ CASES = [
         LIVE,
         "c3",
         {"node.addresses.0": lambda one: {**one, "mtu": 9000}},
-        "eth0 has an MTU of 9000, the other hosts have 1500: .*cni_mtu to 1450",
+        "eth0 has an MTU of 9000, but the other hosts have 1500; .*cni_mtu to 1450",
     ),
     Case(
         "dns_loop",
@@ -549,7 +572,7 @@ CASES = [
         BARE,
         "a2",
         {"node.loopback_dns": ["127.0.0.53"], "node.dns_servers": []},
-        r"names only this machine \(127.0.0.53\): CoreDNS would ask itself; .*resolvConf",
+        r"lists only loopback name servers \(127.0.0.53\); CoreDNS would forward to itself; .*resolvConf",
     ),
     Case(
         "firewall",
@@ -557,7 +580,7 @@ CASES = [
         BARE,
         "a1",
         {"environment.firewalls": ["ufw"]},
-        "ufw is active .*; open 6443, 2379-2380, 10250/tcp to the other nodes",
+        "ufw is active .*; open 6443, 2379-2380, 10250/tcp for the other nodes",
     ),
     Case(
         "network_manager",
@@ -565,7 +588,7 @@ CASES = [
         LIVE,
         "c2",
         {"environment.network_manager": True, "options.cni.plugin": "calico", "cni.bridge.conflist": None},
-        r"NetworkManager is active and not told .*unmanaged-devices=interface-name:cali\*",
+        r"NetworkManager is active and not configured .*unmanaged-devices=interface-name:cali\*",
     ),
     Case(
         "no_proxy",
@@ -573,7 +596,7 @@ CASES = [
         BARE,
         "a2",
         {"environment.proxied": True, "environment.no_proxy": ["10.244.0.0/16", "10.213.0.0/16"]},
-        "no_proxy lacks 10.96.0.0/12; add 10.96.0.0/12 to no_proxy",
+        "no_proxy does not contain 10.96.0.0/12; add 10.96.0.0/12 to no_proxy",
     ),
     # what is there already
     Case(
@@ -585,7 +608,7 @@ CASES = [
             "kubeadm.leftovers": ["/etc/cni/net.d/10-calico.conflist"],
             "node.pod_interfaces": ["cali1", "cali2", "cali3", "cali4", "vxlan.calico"],
         },
-        r"left /etc/cni/net.d/10-calico.conflist, interfaces cali1, cali2, cali3, cali4 and 1 more: .*; remove",
+        r"pod network: /etc/cni/net.d/10-calico.conflist, interfaces cali1, cali2, cali3, cali4 and 1 more; .*; remove",
     ),
     Case("etcd_leftovers", "error", BARE, "a1", {"kubeadm.leftovers": ["/var/lib/etcd"]}, "/var/lib/etcd is not empty"),
     Case(
@@ -604,12 +627,17 @@ CASES = [
         BARE,
         "a2",
         {"containerd.version": "1.6.20", "containerd.cri": "unknown service runtime.v1.RuntimeService"},
-        "CRI service does not work: unknown service .*enables the cri plugin",
+        "CRI service does not work: unknown service .*enables the CRI plugin",
         {"a1": {"containerd.version": "1.6.20", "containerd.cri": "ok"}},
         ("join",),
     ),
     Case(
-        "containerd_package", "warning", BARE, "a2", {"containerd.candidate_known": False}, "no repository of this host"
+        "containerd_package",
+        "warning",
+        BARE,
+        "a2",
+        {"containerd.candidate_known": False},
+        "no known repository of this host",
     ),
     Case(
         "containerd_dropin",
@@ -617,7 +645,7 @@ CASES = [
         LIVE,
         "c2",
         {"containerd.other_dropins": ["99-mine.toml"], "containerd.effective_cri_disabled": True},
-        "99-mine.toml disables the cri plugin; take that out",
+        "99-mine.toml disables the cri plugin; remove this setting",
     ),
     Case(
         "etcd_unhealthy",
@@ -625,7 +653,7 @@ CASES = [
         LIVE,
         "c1",
         {"kubeadm.etcd": {"healthy": False, "reason": "raft no leader", "url": "https://10.0.0.1:2379"}},
-        "its etcd member https://10.0.0.1:2379 is not healthy: raft no leader; see 'crictl logs'",
+        "the etcd member https://10.0.0.1:2379 is not healthy: raft no leader; see 'crictl logs'",
     ),
     # what can't be skipped
     Case("options", "error", BARE, "a2", {"options.host.sysctls": {"nonsense": "1"}}, "host_sysctls has 'nonsense'"),
@@ -666,7 +694,7 @@ CASES = [
             "kubeadm.manifests": ["kube-apiserver"],
             "kubeadm.api.reason": "refused",
         },
-        "its API server does not answer: refused",
+        "the API server of this control plane does not answer: refused",
     ),
     Case(
         "containerd_member",
@@ -674,7 +702,7 @@ CASES = [
         LIVE,
         "c2",
         {"options.containerd.package": "containerd.io", "containerd.packages": {"containerd": "1.7.24"}},
-        "the node runs containerd and is part of a cluster, containerd_package asks for containerd.io; set",
+        "the node runs containerd and is a member of a cluster, but containerd_package is containerd.io; set",
     ),
     Case(
         "foreign_node",
@@ -684,7 +712,7 @@ CASES = [
         {"kubeadm.phase": "done", "kubeadm.server": "https://other:6443"},
         r"another cluster \(https://other:6443\)",
     ),
-    Case("node_removed", "error", LIVE, "c2", {"kubeadm.node_name": "gone"}, "has no node gone"),
+    Case("node_removed", "error", LIVE, "c2", {"kubeadm.node_name": "gone"}, "does not have a Node gone"),
     Case(
         "kube_packages.system",
         "error",
@@ -699,7 +727,7 @@ CASES = [
         LIVE,
         "c2",
         {"options.kube_packages.version": "1.34"},
-        "kubelet 1.35.0 and is part of a cluster",
+        "kubelet 1.35.0 and is a member of a cluster",
     ),
     Case(
         "kube_packages.repository",
@@ -722,7 +750,7 @@ CASES = [
         "1.20.9 is not in the repository",
     ),
     Case(
-        "kube_packages.key", "error", BARE, "a2", {"kube_packages.offered_key_ends": "over"}, "signing key is expired"
+        "kube_packages.key", "error", BARE, "a2", {"kube_packages.offered_key_ends": "over"}, "signing key has expired"
     ),
     Case(
         "kube_packages.key",
@@ -741,7 +769,7 @@ CASES = [
         "'upgrade' of 2027-01-01T00:00:00Z, started by a newer version of this collection; finish it with that version",
     ),
     Case("operation", "error", BARE, "a1", {"kubeadm.operation": {"kind": ""}}, "can't be read; find out"),
-    Case("control_plane.partial", "error", BARE, "a1", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "stopped half way"),
+    Case("control_plane.partial", "error", BARE, "a1", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "was interrupted"),
     Case(
         "control_plane.worker",
         "error",
@@ -750,7 +778,7 @@ CASES = [
         {"kubeadm.phase": "done", "kubeadm.role": "worker"},
         "is a worker of",
     ),
-    Case("join.partial", "error", BARE, "a2", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "holds part of a cluster"),
+    Case("join.partial", "error", BARE, "a2", {**PARTIAL, "kubeadm.pki": ["ca.crt"]}, "has leftovers of a cluster"),
     Case(
         "join.foreign_ca",
         "error",
@@ -760,7 +788,14 @@ CASES = [
         "has the CA of another cluster",
     ),
     Case("join.foreign_node", "error", LIVE, "c2", {"kubeadm.ca_cert_hash": FOREIGN}, "is a node of another cluster"),
-    Case("join.broken", "error", LIVE, "c3", {**PARTIAL, "kubeadm.finished": True}, "once joined, but is not whole"),
+    Case(
+        "join.broken",
+        "error",
+        LIVE,
+        "c3",
+        {**PARTIAL, "kubeadm.finished": True},
+        "joined earlier, but its configuration is incomplete",
+    ),
     Case("cni.plugin", "error", LIVE, "c2", {"options.cni.plugin": "calico"}, "this node runs the bridge network"),
 ]
 
@@ -831,7 +866,7 @@ def test_etcd_between_control_planes_must_be_reachable() -> None:
     change["c1"]["kube_packages.repository"] = value_of("bare-worker", "kube_packages.repository")
     plan = judge(three, change)
     assert said(plan) == [("c1", "node_unreachable", "error")]
-    assert f"etcd's port of a1 ({A1}:2380): no answer within 3 s" in plan.findings[0].line()
+    assert f"the etcd port of a1 ({A1}:2380): no answer within 3 s" in plan.findings[0].line()
 
 
 def test_addresses_that_only_the_control_machine_knows_tell_nothing() -> None:
@@ -861,7 +896,7 @@ def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.Monke
     monkeypatch.setattr(machine_steps, "COMPONENTS", broken)
     found = judge(BARE)
     assert said(found) == [("a1", "component_plan", "error"), ("a2", "component_plan", "error")]
-    assert "a surprise; nothing can be planned before that" in found.findings[0].line()
+    assert "a surprise; correct it before the run can be planned" in found.findings[0].line()
 
 
 def test_half_of_what_kubeadm_left_is_named_once() -> None:
@@ -900,9 +935,9 @@ def test_a_lone_host_with_another_time_than_this_machine_is_only_warned_of() -> 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("port_takn", "has 'port_takn', which is no check; did you mean port_taken?"),
-        ("xyzzy", "has 'xyzzy', which is no check; see docs/preflight.md"),
-        ("options", "has 'options', a check that can't be skipped"),
+        ("port_takn", "has 'port_takn', which is not a check; did you mean port_taken?"),
+        ("xyzzy", "has 'xyzzy', which is not a check; see docs/preflight.md"),
+        ("options", "has 'options', which can't be skipped"),
     ],
 )
 def test_names_that_are_no_checks_are_refused(name: str, text: str) -> None:
@@ -917,7 +952,7 @@ def test_the_documentation_lists_the_checks_there_are() -> None:
     rows = re.findall(r"^\| `([a-z0-9_.]+)` \| ([a-z, ]+) \|", text, re.MULTILINE)
     assert len(rows) == len({name for name, _levels in rows})
     assert {name: tuple(levels.split(", ")) for name, levels in rows} == checks.NAMES
-    skippable, _heading, fixed = text.partition("## What can't be skipped")
+    skippable, _heading, fixed = text.partition("## Checks that can't be skipped")
     assert all((f"| `{name}` |" in skippable) == (name in checks.SKIPPABLE) for name in checks.NAMES)
     assert all(f"| `{name}` |" in fixed for name in checks.FIXED)
 
