@@ -17,7 +17,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import deadline
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube, kube_plan, openpgp, repository
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
+    kube_plan,
+    kube_state,
+    openpgp,
+    repository,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.signing_key import key_state
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
@@ -123,8 +128,8 @@ def test_only_the_pinned_key_is_taken(bare: Machine, attack: str) -> None:
 def test_the_default_repository_has_a_pinned_key(bare: Machine) -> None:
     (message,) = messages(observe(bare, deb_web()), options(fingerprint=""))
     assert f"is {FINGERPRINT}, not DE15B14486CD377B9E876E1A234654DA9A296436" in message
-    assert kube.KubePackagesOptions(url=BASE + "/").pin == kube.DEFAULT_FINGERPRINT
-    assert kube.KubePackagesOptions(url=MIRROR).pin == ""
+    assert kube_state.KubePackagesOptions(url=BASE + "/").pin == kube_state.DEFAULT_FINGERPRINT
+    assert kube_state.KubePackagesOptions(url=MIRROR).pin == ""
 
 
 def test_a_stored_key_that_is_not_the_pinned_one_is_told(done: Machine) -> None:
