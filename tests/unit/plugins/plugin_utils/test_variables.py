@@ -79,5 +79,14 @@ def test_a_delegated_task_gives_its_facts_to_the_delegate_alone(task: dict[str, 
 def test_a_delegated_task_takes_its_options_from_the_plan_or_the_control_plane(task: dict[str, Any]) -> None:
     arguments = next(value for key, value in task.items() if key.startswith("kubestead.cluster."))
     given = {name: str(value) for name, value in (arguments or {}).items() if "{{" in str(value)}
-    own = ("preflight_plan", "hostvars[join_api_host]", "join_token", "cni_nodes", "cni_failed_nodes", "deploy_")
+    # join_workers is made of the plan, by the variables of the block.
+    own = (
+        "preflight_plan",
+        "hostvars[join_api_host]",
+        "join_workers",
+        "join_token",
+        "cni_nodes",
+        "cni_failed_nodes",
+        "deploy_",
+    )
     assert [name for name, value in given.items() if not value.startswith(tuple("{{ " + one for one in own))] == []
