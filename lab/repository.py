@@ -22,8 +22,8 @@ from .private_apt import PrivateApt
 DISTRIBUTION = (
     "apt-transport-https apt-utils bash-completion busybox-static ca-certificates chrony conntrack containerd"
     " containernetworking-plugins curl dbus e2fsprogs ebtables ethtool gnupg gpg haproxy iproute2 ipset"
-    " iptables iputils-ping ipvsadm jq keepalived kmod libpam-systemd lsb-release mount netcat-openbsd nfs-"
-    " common nftables openssl procps python3 python3-apt python3-debian python3-venv rsync runc socat sudo"
+    " iptables iputils-ping ipvsadm jq keepalived kmod libpam-systemd lsb-release mount netcat-openbsd nfs-common"
+    " nftables openssl procps python3 python3-apt python3-debian python3-venv rsync runc socat sudo"
     " systemd systemd-sysv tar util-linux xz-utils zstd"
 ).split()
 

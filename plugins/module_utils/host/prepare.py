@@ -19,6 +19,7 @@ from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
+from .sysctls import SysctlLine, canonical, is_sysctl, matches, normal, parse_sysctls, sysctl_path
 
 COMPONENT = "host"
 
@@ -69,7 +70,7 @@ class HostOptions:
                     "use names like overlay",
                 )
         for key, value in self.sysctls.items():
-            if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+\Z", str(key)) or not _is_sysctl(str(key)):
+            if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+\Z", str(key)) or not is_sysctl(str(key)):
                 raise OptionError(
                     "host_sysctls",
                     "has {0!r}, which is not a sysctl name".format(key),
@@ -87,18 +88,8 @@ class HostOptions:
             wanted.update({key: "1" for key in _BRIDGE})
         if ":" in self.pod_cidr:
             wanted["net.ipv6.conf.all.forwarding"] = "1"
-        wanted.update({_canonical(str(key)): _normal(str(value)) for key, value in self.sysctls.items()})
+        wanted.update({canonical(str(key)): normal(str(value)) for key, value in self.sysctls.items()})
         return wanted
-
-
-@dataclass(frozen=True)
-class SysctlLine:
-    """A line of a sysctl file: ``number`` counts from 1, ``key`` may be a pattern."""
-
-    path: str = ""
-    number: int = 0
-    key: str = ""
-    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,12 +124,12 @@ def observe(
     """Look at the system; files, and three commands at most. ``sysctls`` are further keys to read."""
     own = system.read(SYSCTL_FILE)
     keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", *_BRIDGE]
-    keys += [_canonical(key) for key in sysctls] + [line.key for line in parse_sysctls(SYSCTL_FILE, own or "")]
+    keys += [canonical(key) for key in sysctls] + [line.key for line in parse_sysctls(SYSCTL_FILE, own or "")]
     live = {}
     for key in keys:
-        value = system.read(_sysctl_path(key)) if _is_sysctl(key) else None
+        value = system.read(sysctl_path(key)) if is_sysctl(key) else None
         if value is not None:
-            live[key] = _normal(value)
+            live[key] = normal(value)
     later = _later_files(system)
     return HostState(
         container=system.exists("/run/systemd/container") or system.exists("/run/.containerenv"),
@@ -158,17 +149,6 @@ def observe(
 def parse_swaps(text: str) -> List[str]:
     """The devices and files in ``/proc/swaps``."""
     return [_unescape(line.split()[0]) for line in text.splitlines()[1:] if line.strip()]
-
-
-def parse_sysctls(path: str, text: str) -> List[SysctlLine]:
-    """The settings in a sysctl file, comments left out."""
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        name, sign, value = line.strip().partition("=")
-        name = name.strip()
-        if sign and name and name[0] not in "#;":
-            found.append(SysctlLine(path, number, _canonical(name.lstrip("-").strip()), _normal(value)))
-    return found
 
 
 def swap_lines(fstab: str) -> str:
@@ -195,28 +175,6 @@ def fstab_swaps(text: str) -> List[Tuple[int, str]]:
 
 def _unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
-
-
-def _canonical(key: str) -> str:
-    """A key with dots between its parts, as ``sysctl`` prints it: the first separator tells which form it has."""
-    first = re.search(r"[./]", key)
-    if first and first.group() == "/":
-        return key.translate({ord("/"): ".", ord("."): "/"})
-    return key
-
-
-def _sysctl_path(key: str) -> str:
-    return "/proc/sys/" + key.translate({ord("/"): ".", ord("."): "/"})
-
-
-def _is_sysctl(key: str) -> bool:
-    """True for a key whose path stays below /proc/sys: slashes and dots change places in it."""
-    parts = _sysctl_path(_canonical(key)).split("/")[3:]
-    return len(parts) > 1 and not {"", ".", ".."} & set(parts)
-
-
-def _normal(value: str) -> str:
-    return " ".join(value.split())
 
 
 def _later_files(system: System) -> List[Tuple[str, str]]:
@@ -432,45 +390,8 @@ def _overrides(state: HostState, options: HostOptions) -> List[SysctlLine]:
     return [
         line
         for line in state.later_sysctls
-        if any(_matches(line.key, key) and line.value != value for key, value in wanted.items())
+        if any(matches(line.key, key) and line.value != value for key, value in wanted.items())
     ]
-
-
-def _matches(pattern: str, key: str) -> bool:
-    """Whether a key is meant by a pattern with ``*``, ``?`` and ``[…]``.
-
-    Older versions of fnmatch take exponential time for many ``*``; here each part between them is looked for once.
-    """
-    path, parts = _sysctl_path(key), [_glob_part(part) for part in _sysctl_path(pattern).split("*")]
-    if len(parts) == 1:
-        return re.fullmatch(parts[0], path) is not None
-    first = re.match(parts[0], path)
-    if first is None:
-        return False
-    at = first.end()
-    for part in parts[1:-1]:
-        found = re.compile(part).search(path, at)
-        if found is None:
-            return False
-        at = found.end()
-    return any(re.compile(parts[-1]).fullmatch(path, start) for start in range(at, len(path) + 1))
-
-
-def _glob_part(text: str) -> str:
-    """A regular expression for a part of a pattern without ``*``. A set that is not one is taken literally."""
-    pieces = []
-    for piece in re.split(r"(\[!?[^\[\]]+\])", text):
-        plain = re.escape(piece).replace("\\?", ".")
-        if piece.startswith("[") and piece.endswith("]") and len(piece) > 2:
-            inner = piece[1:-1].replace("\\", "\\\\").replace("^", "\\^")
-            expression = "[^{0}]".format(inner[1:]) if inner.startswith("!") else "[{0}]".format(inner)
-            try:
-                re.compile(expression)
-                plain = expression
-            except re.error:
-                pass
-        pieces.append(plain)
-    return "".join(pieces)
 
 
 def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why: str) -> Step:
@@ -531,9 +452,9 @@ def _mask(unit: str, system: System) -> None:
 
 
 def _set_sysctl(system: System, key: str, value: str) -> None:
-    path = system.path(_sysctl_path(key))
+    path = system.path(sysctl_path(key))
     below = os.path.realpath(system.path("/proc/sys")) + os.sep
-    if not _is_sysctl(key) or not os.path.realpath(path).startswith(below):
+    if not is_sysctl(key) or not os.path.realpath(path).startswith(below):
         raise KubesteadError("host_sysctls has {0!r}, which is not below /proc/sys; correct its name".format(key))
     try:
         with open(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "w", encoding="utf-8") as handle:

@@ -20,11 +20,11 @@ from ..core.redact import redact, redact_data
 from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import System
+from ..kube import kubelet
 from ..kube.kubectl import Kubectl
 from . import diagnosis
 from . import operation as operations
 from . import reset as cleanup
-from . import state as kubeadm
 from .config import document, merge_pass_through, render_documents
 from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, checked_endpoint
 from .node_options import NodeOptions
@@ -293,9 +293,9 @@ def finish(system: System) -> None:
 
 def _registered(system: System) -> bool:
     """Whether the kubelet's Node is in the API. True where there is no kubectl to ask with."""
-    kubelet = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
-    name = kubeadm.node_name(system, system.read(KUBELET_KUBECONFIG))
-    return kubelet.run(["get", "--raw", "/api/v1/nodes/{0}".format(name)], timeout=20.0).rc in (0, 127)
+    client = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
+    name = kubelet.node_name(system, system.read(KUBELET_KUBECONFIG))
+    return client.run(["get", "--raw", "/api/v1/nodes/{0}".format(name)], timeout=20.0).rc in (0, 127)
 
 
 def _wait_for_node(system: System, began: float) -> None:
@@ -379,7 +379,7 @@ def _left_etcd(
 def _wait_for_kubelet_conf(system: System) -> None:
     """kubeadm waits for the kubelet's certificate itself, unless phases are skipped."""
     for _attempt in range(60):
-        if kubeadm.kubelet_kubeconfig(system) is not None:
+        if kubelet.kubelet_kubeconfig(system) is not None:
             return
         time.sleep(0.5)
     raise KubesteadError(

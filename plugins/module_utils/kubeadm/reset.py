@@ -22,8 +22,9 @@ from ..core.constants import (
 from ..core.system import System
 from ..etcd import members
 from ..kube.kubectl import Kubectl
+from ..kube.kubelet import node_name
 from . import diagnosis
-from .state import files_below, node_name
+from .state import files_below
 
 KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
 # Where kubeadm is told that the certificates are: it removes all it finds there, the user's own CA as well.

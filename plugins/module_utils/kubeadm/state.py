@@ -9,10 +9,7 @@ Nothing here changes a machine.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import re
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -25,19 +22,18 @@ from ..core.constants import (
     CA_CERTIFICATE,
     COMPONENTS,
     ETCD_MEMBER,
-    KUBELET_CLIENT_CERTIFICATE,
     KUBELET_CONFIG,
     KUBELET_FLAGS,
-    KUBELET_KUBECONFIG,
     PKI,
 )
 from ..core.releases import config_api
 from ..core.system import System
 from ..core.versions import parse
-from ..core.x509 import ca_cert_hashes, certificate_node_name
+from ..core.x509 import ca_cert_hashes
 from ..kube.api import Api
 from ..kube.cluster import ClusterApi, observe_api, wait_for_api
 from ..kube.kubeconfig import kubeconfig_server
+from ..kube.kubelet import kubelet_kubeconfig, node_name
 from . import health, static_pods
 from . import operation as operations
 from .health import Health
@@ -323,49 +319,6 @@ def missing_parts(state: KubeadmState) -> List[str]:
 
 def _joined(words: List[str]) -> str:
     return words[0] if len(words) == 1 else "{0} and {1}".format(", ".join(words[:-1]), words[-1])
-
-
-def kubelet_kubeconfig(system: System) -> Optional[str]:
-    """The kubelet's kubeconfig, None where it is not there or nobody can show who he is with it.
-
-    A kubelet that bootstraps in the background writes it before it has the certificate, and a full disk cuts it short.
-    """
-    text = system.read(KUBELET_KUBECONFIG)
-    named = re.search(r"(?m)^[ \t]*client-certificate:[ \t]*[\"']?([^\s\"']+)", text or "")
-    if named:
-        return text if system.exists(named.group(1)) else None
-    return text if _CREDENTIALS.search(text or "") else None
-
-
-# The other ways in which a kubeconfig may say who one is.
-_CREDENTIALS = re.compile(r"(?m)^[ \t-]*(client-certificate-data|token|tokenFile|exec|auth-provider|username):")
-
-
-def node_name(system: System, kubelet_conf: Optional[str]) -> str:
-    """The name this machine has (or would get) as a Node.
-
-    From the kubelet's client certificate, else kubelet.conf's user, else the kubelet's hostname override, else the
-    host's name in lower case, as kubeadm takes it.
-    """
-    name = ""
-    for certificate in (system.read(KUBELET_CLIENT_CERTIFICATE) or "", _embedded_certificate(kubelet_conf or "")):
-        name = name or certificate_node_name(certificate)
-    if not name:
-        match = re.search(r"--hostname-override=([^\s\"']+)", system.read(KUBELET_FLAGS) or "")
-        name = match.group(1) if match else ""
-    if not name:
-        name = (system.read("/proc/sys/kernel/hostname") or system.read("/etc/hostname") or "").strip().lower()
-    return name
-
-
-def _embedded_certificate(kubeconfig: str) -> str:
-    match = re.search(r"client-certificate-data:\s*(\S+)", kubeconfig)
-    if not match:
-        return ""
-    try:
-        return base64.b64decode(match.group(1)).decode("ascii", "replace")
-    except (binascii.Error, ValueError):
-        return ""
 
 
 def files_below(system: System, folder: str, depth: int = 2) -> List[str]:

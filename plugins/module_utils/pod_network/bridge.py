@@ -24,8 +24,8 @@ from ..core.step import Step
 from ..core.system import System
 from ..host import interfaces
 from ..host.interfaces import Address
+from ..kube.kubelet import node_name
 from ..kube.nodes import Node
-from ..kubeadm.state import node_name
 from .routes import OFF_NETWORK, Route, refused_nodes, routes_to, within
 
 CNI_FOLDER = "/etc/cni/net.d"

@@ -21,7 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System, run_process
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
-    prepare,
+    sysctls,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     openpgp,
@@ -193,4 +193,4 @@ def test_patterns_of_sysctl_files_are_matched_as_before_and_in_time() -> None:
         "*a" * 40: False,
         "*" * 60 + "!": False,
     }.items():
-        assert prepare._matches(pattern, key) is expected, pattern
+        assert sysctls.matches(pattern, key) is expected, pattern

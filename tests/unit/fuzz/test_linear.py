@@ -14,10 +14,9 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, prepare
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster, kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, prepare, sysctls
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster, kubeconfig, kubelet
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, join_command
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_state,
     manager,
@@ -51,9 +50,9 @@ READERS: dict[str, Callable[[str], Any]] = {
     "proxies of dnf": lambda text: repository.package_manager_proxies(Paper(text), "dnf"),
     "cause": lambda text: cause(Result(1, text, text)),
     "kubeconfig": lambda text: (kubeconfig.summarize(text), kubeconfig.kubeconfig_server(text)),
-    "kubelet's kubeconfig": lambda text: kubeadm.kubelet_kubeconfig(Paper(text)),
+    "kubelet's kubeconfig": lambda text: kubelet.kubelet_kubeconfig(Paper(text)),
     "cluster configuration": cluster.yaml_scalars,
-    "sysctls": lambda text: prepare.parse_sysctls("/x", text),
+    "sysctls": lambda text: sysctls.parse_sysctls("/x", text),
     "swaps": prepare.parse_swaps,
     "fstab": lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
     "zram": lambda text: prepare._zram_devices(Paper(text)),

@@ -26,6 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     facts,
     ports,
     prepare,
+    sysctls,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
     cluster,
@@ -109,7 +110,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
         False,
     ),
     "swaps": (prepare.parse_swaps, [fixture("host/swaps.txt")], False),
-    "sysctls": (lambda text: prepare.parse_sysctls("/x", text), _SYSCTL, False),
+    "sysctls": (lambda text: sysctls.parse_sysctls("/x", text), _SYSCTL, False),
     "host": (lambda text: prepare.plan(prepare.observe(Paper(text)), prepare.HostOptions()), _SYSCTL, True),
     "surroundings": (lambda text: environment.observe(Paper(text)), ["active\ninactive\n", "ENABLED=yes\n"], False),
     "listening": (ports.parse_listening, _TCP, False),

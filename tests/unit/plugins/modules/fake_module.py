@@ -19,6 +19,7 @@ class FakeModule:
         self.params = {name: params.get(name, one.get("default")) for name, one in spec.items()}
         self.check_mode = check_mode
         self.warnings: list[str] = []
+        self.no_log_values: set[str] = set()
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)

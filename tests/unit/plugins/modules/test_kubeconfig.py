@@ -21,6 +21,7 @@ ADMIN = fixture("kubeadm/v1.35/admin.conf")
 OTHER = fixture("kubeadm/v1.20/admin.conf")
 PATH = "/home/anna/.kube/config"
 SPEC = {
+    "install": {"default": True},
     "user": {"default": ""},
     "overwrite": {"default": False},
     "copy_to": {"default": ""},

@@ -115,6 +115,8 @@ def test_credentials_reach_containerd_and_no_result(bare: Machine, monkeypatch: 
     monkeypatch.setattr(preparation.Preparation, "_containerd", lambda self, options: given.append(options))
     credential = {"registry": "r.example", "username": "u", "password": "hidden-word"}
     options = {"containerd": {"registry_mirrors": {}}}
-    result = node_components.work(module("containerd", options=options, registry_credentials=[credential]), bare)
+    result = node_components.work(
+        module("containerd", options=options, secrets=json.dumps({"registry_credentials": [credential]})), bare
+    )
     assert given == [{"registry_mirrors": {}, "registry_credentials": [credential]}]
     assert "hidden-word" not in json.dumps(result) and "registry_credentials" not in options["containerd"]

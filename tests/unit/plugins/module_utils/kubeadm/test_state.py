@@ -21,6 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import cons
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import Credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubelet
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import static_pods
@@ -547,7 +548,7 @@ def test_a_nodes_name_in_its_certificate(pem: str, name: str) -> None:
 def test_the_kubelets_hostname_override_names_the_node(machine: Machine) -> None:
     machine.put("/etc/hostname", "host.example.org\n")
     machine.put("/var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--v=2 --hostname-override=node-a"\n')
-    assert kubeadm.node_name(machine, None) == "node-a"
+    assert kubelet.node_name(machine, None) == "node-a"
 
 
 # -- the reader of kubeadm's YAML
