@@ -332,7 +332,7 @@ def test_what_our_own_init_left_is_removed_where_the_node_shall_join_now() -> No
     clean, again = plan(HALF_INIT, JoinOptions(), replace(CONTROL_PLANE, ca_cert_hashes=[OTHER]))
     assert (
         clean.summary()
-        == "clean w1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase control-plane)"
+        == "clean w1 (the init started at 2026-11-23T12:00:00Z was interrupted after phase control-plane)"
     )
     assert (clean.data["reset"], again.action) == (True, "join")
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The bridge network: the CNI plugins its files, routes and rules, out of recorded output of ``ip`` and ``iptables``."""
+"""The bridge network: its files, routes and rules, out of recorded output of ``ip`` and ``iptables``."""
 
 from __future__ import annotations
 
@@ -407,7 +407,7 @@ def test_a_node_that_joined_just_now_gets_its_range_soon_unless_the_cluster_has_
     ]
     problems = cni.problems(cni.observe(host), cni.CniOptions(plugin="bridge", pod_cidr=""), nodes)
     assert [problem.message for problem in problems] == [
-        "bridge network: the CNI plugins node w1 does not have a pod range: the cluster was created without one "
+        "bridge network: node w1 does not have a pod range: the cluster was created without one "
         "(podSubnet of kubeadm) or "
         "kube-controller-manager does not run"
     ]
