@@ -175,7 +175,7 @@ def files(option: str, path: str) -> List[str]:
         return found
     if not os.path.exists(path):
         raise OptionError(
-            option, "is {0}, which is not there".format(_path(path)), "use a file or directory on this machine"
+            option, "is {0}, which does not exist".format(_path(path)), "use a file or directory on this machine"
         )
     return [path]
 

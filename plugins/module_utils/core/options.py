@@ -135,9 +135,7 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
         try:
             return int(str(value))
         except ValueError:
-            raise OptionError(
-                name, "is {0}, not a whole number".format(_shown(value, secret)), "use a number"
-            ) from None
+            raise OptionError(name, "is {0}, not an integer".format(_shown(value, secret)), "use a number") from None
     if hint is str:
         if isinstance(value, (Mapping, list, tuple, bool)):
             raise OptionError(name, "is {0}, not text".format(_kind(value)), "put it in quotes")

@@ -258,7 +258,7 @@ def _why_none(text: str, subject: str) -> str:
         return "{0} is only a token, without endpoint and CA hash; {1}".format(subject, _MINT)
     # The text itself is not shown: it may be a token with a typing error.
     size = "1 line" if len(lines) == 1 else "{0} lines".format(len(lines))
-    return "{0} has no `kubeadm join` in it ({1} of other text); {2}".format(subject, size, _MINT)
+    return "{0} does not contain `kubeadm join` ({1} of other text); {2}".format(subject, size, _MINT)
 
 
 def _tells_of_expiry(line: str) -> bool:

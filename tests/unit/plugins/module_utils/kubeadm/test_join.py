@@ -450,7 +450,7 @@ OTHER_PEM = fixture("kubeadm/v1.20/ca.crt")
     ],
 )
 def test_no_certificate_is_trusted_beside_the_pinned_one(certificate: str) -> None:
-    with pytest.raises(OptionError, match="or has others beside it"):
+    with pytest.raises(OptionError, match="or contains other certificates"):
         checked_command(replace(COMMAND, ca_certificate=certificate, ca_cert_hashes=[CA]), FRESH)
 
 

@@ -525,7 +525,7 @@ def test_another_key_of_the_same_repository_is_refused(mirrored: Machine) -> Non
     state = observe(mirrored, mirror_web(OTHER), options(url=MIRROR), now=ENDS - DAY)
     assert messages(state, options(url=MIRROR)) == [
         f"the repository's signing key changed from {FINGERPRINT} to {OTHER_FINGERPRINT}; if the change was announced, "
-        "remove /etc/apt/keyrings/kubernetes.asc or give the new key in kube_packages_key"
+        "remove /etc/apt/keyrings/kubernetes.asc or set the new key in kube_packages_key"
     ]
     (step,) = kube_plan.plan(state, options(key=OTHER, url=MIRROR))
     assert step.reason == "different key"
