@@ -18,7 +18,7 @@ PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_k
 
 
 class ActionModule(NodeAction):
-    """Runs the module with the parts of ``join``; options that are given beside it win.
+    """Runs the module with the parts of ``join``. Options that are set explicitly take precedence.
 
     Of the tokens of several nodes the host gets its own alone.
     """

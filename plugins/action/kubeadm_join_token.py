@@ -14,7 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 class ActionModule(NodeAction):
     """Runs the module hidden, and shows the result where it is complete and there is no secret in it.
 
-    So a token is never shown, not even at the highest verbosity, where the module's output is cut off, and to a user
+    So a token is never shown, not even at the highest verbosity, where the module's output is truncated, and to a user
     who does not think of ``no_log``; while failures, dry runs and deletions stay readable. The registered variable is
     complete.
     """

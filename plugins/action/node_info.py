@@ -41,7 +41,7 @@ class ActionModule(NodeAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.
 
-        A host whose options are wrong by themselves is not asked anything: that its variables tell is all there is.
+        A host with invalid options is not observed. Its result contains only its options.
         One whose answer can't be used fails here, with its line, so that the others are planned without it.
         """
         super(NodeAction, self).run(tmp, task_vars)
@@ -108,7 +108,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 
 
 def _address(host: Mapping[str, Any], name: str) -> str:
-    """Where a host is, as far as the inventory tells; names are resolved here, for nodes may not know them."""
+    """The address of a host according to the inventory. Names are resolved here, because nodes may not know them."""
     place = str(_of_inventory(host, "cluster_node_address") or host.get("ansible_host") or name)
     if reach.is_address(place):
         return place

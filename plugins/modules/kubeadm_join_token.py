@@ -48,7 +48,7 @@ options:
     elements: str
     default: []
   finished:
-    description: With O(state=present), nodes whose tokens are not needed any more; they are deleted in the same call.
+    description: With O(state=present), nodes whose tokens are no longer needed; they are deleted in the same call.
     type: list
     elements: str
     default: []

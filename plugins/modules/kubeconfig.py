@@ -27,8 +27,8 @@ author:
 options:
   install:
     description:
-      - Install C(~/.kube/config) for the user. With V(false), no user of the host gets the rights of the cluster's admin;
-        an existing file is kept.
+      - Install C(~/.kube/config) for the user. With V(false), no user of the host gets the rights of the cluster's
+        admin; an existing file is kept.
     type: bool
     default: true
   user:

@@ -61,8 +61,8 @@ def checksum(options: CniOptions) -> str:
     if not text and is_url(source(options)):
         raise OptionError(
             "cni_calico_checksum",
-            "is empty, and {0} is only taken with a checksum".format(redact(source(options))),
-            "give the sha256 of that file",
+            "is empty, but {0} requires a checksum".format(redact(source(options))),
+            "set it to the SHA-256 checksum of that file",
         )
     return text
 
@@ -82,7 +82,7 @@ def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Op
         _prove(wanted, text.encode("utf-8"), path)
         return text
     if not where.lower().startswith(("https://", "http://")):
-        raise OptionError("cni_calico_manifest", "is {0!r}".format(redact(where)), "give a path, or an https URL")
+        raise OptionError("cni_calico_manifest", "is {0!r}".format(redact(where)), "use a path or an https URL")
     folder = _cache_folder() if cache is None else cache
     kept = _kept(folder, wanted)
     if kept is not None:
@@ -93,7 +93,7 @@ def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Op
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise OptionError(
-            "cni_calico_manifest", "({0}) is not UTF-8 text".format(redact(where)), "give a YAML manifest"
+            "cni_calico_manifest", "({0}) is not UTF-8 text".format(redact(where)), "use a YAML manifest"
         ) from None
     _keep(folder, wanted, data)
     return text
@@ -137,7 +137,7 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 
 
 def _download(url: str) -> bytes:
-    fix = "check the network and proxy of this machine, or give a path"
+    fix = "check the network and proxy of this machine, or use a path"
     shown = redact(url)
 
     def fetch() -> bytes:
@@ -150,7 +150,7 @@ def _download(url: str) -> bytes:
         raise OptionError(
             "cni_calico_manifest",
             "can't be fetched: {0} answers {1} {2}".format(shown, err.code, err.reason),
-            "correct the URL or cni_calico_version, or give a path",
+            "correct the URL or cni_calico_version, or use a path",
         ) from None
     except (OSError, ValueError, http.client.HTTPException, urls.ConnectionError) as err:
         why = getattr(err, "reason", None) or err
@@ -159,7 +159,7 @@ def _download(url: str) -> bytes:
         ) from None
     if len(data) > _LIMIT:
         raise OptionError(
-            "cni_calico_manifest", "({0}) is larger than 16 MiB".format(shown), "give Calico's calico.yaml"
+            "cni_calico_manifest", "({0}) is larger than 16 MiB".format(shown), "use calico.yaml of a Calico release"
         )
     return data
 

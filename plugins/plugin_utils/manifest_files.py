@@ -42,7 +42,7 @@ def _loader() -> Any:
                     continue
                 value = self.construct_object(name, deep=True)
                 if isinstance(value, (str, int)) and value in seen:
-                    problem = _Twice("{0!r} is given twice".format(value))
+                    problem = _Twice("{0!r} is defined twice".format(value))
                     raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
                 if isinstance(value, (str, int)):
                     seen.add(value)
@@ -145,10 +145,10 @@ def read_text(option: str, path: str) -> str:
             return handle.read().decode("utf-8")
     except OSError as err:
         raise OptionError(
-            option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "give a file of this machine"
+            option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "use a file on this machine"
         ) from None
     except UnicodeDecodeError:
-        raise OptionError(option, "is {0}, which is not UTF-8 text".format(_path(path)), "give a YAML file") from None
+        raise OptionError(option, "is {0}, which is not UTF-8 text".format(_path(path)), "use a YAML file") from None
 
 
 def files(option: str, path: str) -> List[str]:
@@ -157,25 +157,25 @@ def files(option: str, path: str) -> List[str]:
     Raises :class:`OptionError` naming ``option`` for a path that is not there and for a folder without manifests.
     """
     if "\0" in path:
-        raise OptionError(option, "is not a path", "give a file or folder of this machine")
+        raise OptionError(option, "is not a path", "use a file or directory on this machine")
     if os.path.isdir(path):
         try:
             names = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES) and not name.startswith("."))
         except OSError as err:
             raise OptionError(
-                option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "give another folder"
+                option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "use another directory"
             ) from None
         found = [os.path.join(path, name) for name in names if os.path.isfile(os.path.join(path, name))]
         if not found:
             raise OptionError(
                 option,
                 "is {0}, a folder without manifests".format(_path(path)),
-                "put *.yaml, *.yml or *.json files there",
+                "add *.yaml, *.yml or *.json files to it",
             )
         return found
     if not os.path.exists(path):
         raise OptionError(
-            option, "is {0}, which is not there".format(_path(path)), "give a file or folder of this machine"
+            option, "is {0}, which does not exist".format(_path(path)), "use a file or directory on this machine"
         )
     return [path]
 
@@ -198,7 +198,7 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
             raise OptionError(
                 "{0}[{1}]".format(option, index) if isinstance(wanted, list) else option,
                 "is neither a path nor an object ({0})".format(type(entry).__name__),
-                "give folders, files or objects",
+                "use directories, files or objects",
             )
     if not found:
         raise OptionError(option, "does not contain a Kubernetes object", "use a directory, files or objects")

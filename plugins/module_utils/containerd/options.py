@@ -68,10 +68,10 @@ class ContainerdOptions:
         for number, credential in enumerate(self.registry_credentials):
             name = "containerd_registry_credentials[{0}]".format(number)
             if not credential.registry or not credential.username or not credential.password:
-                raise OptionError(name, "lacks a value", "give registry, username and password")
+                raise OptionError(name, "has an entry without a value", "set registry, username and password")
             if not is_registry(credential.registry):
                 # Not shown: an address with a password in it may be where the name belongs.
-                raise OptionError(name, "has no registry's name", "give its host, like registry.example.com:5000")
+                raise OptionError(name, "has no registry's name", "use its host, like registry.example.com:5000")
         if self.config_dropin:
             parse_dropin(self.config_dropin)
         if not self.cni_bin_dir.startswith("/"):
@@ -127,7 +127,7 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         except ValueError:
             usable = False
         if not usable:
-            raise OptionError(name, "has {0!r}, not an address".format(url), fix)
+            raise OptionError(name, "has {0!r}, which is not a URL".format(url), fix)
         ca = str(fields.get("ca", ""))
         if ca and not ca.startswith("/") and "-----BEGIN CERTIFICATE-----" not in ca:
             raise OptionError(

@@ -45,7 +45,7 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
     for part in (piece.strip() for piece in text.split(",")):
         try:
             if "/" not in part:
-                raise ValueError("it has no length")
+                raise ValueError("it has no prefix length")
             networks.append(plain_network(part))
         except ValueError as err:
             raise OptionError(

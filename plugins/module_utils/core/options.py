@@ -128,23 +128,21 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
             return True
         if str(value).lower() in ("false", "no", "off", "0"):
             return False
-        raise OptionError(name, "is {0}, not a boolean".format(_shown(value, secret)), "give true or false")
+        raise OptionError(name, "is {0}, not a boolean".format(_shown(value, secret)), "use true or false")
     if hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         try:
             return int(str(value))
         except ValueError:
-            raise OptionError(
-                name, "is {0}, not a whole number".format(_shown(value, secret)), "give a number"
-            ) from None
+            raise OptionError(name, "is {0}, not an integer".format(_shown(value, secret)), "use a number") from None
     if hint is str:
         if isinstance(value, (Mapping, list, tuple, bool)):
-            raise OptionError(name, "is {0}, not text".format(_kind(value)), "give it in quotes")
+            raise OptionError(name, "is {0}, not text".format(_kind(value)), "put it in quotes")
         return str(value)
     if origin is list:
         if not isinstance(value, (list, tuple)):
-            raise OptionError(name, "is {0}, not a list".format(_kind(value)), "give a YAML list")
+            raise OptionError(name, "is {0}, not a list".format(_kind(value)), "use a YAML list")
         (inner_hint,) = typing.get_args(hint) or (Any,)
         if secret or dataclasses.is_dataclass(inner_hint):
             return [
@@ -155,7 +153,7 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
         return _convert(hint, value)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "give a YAML dictionary")
+            raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
         return _convert(hint, value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _checked_fields(name, hint, value, secret)
@@ -165,7 +163,7 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
 def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
     """A dataclass inside of an option; unknown keys are left out, missing ones keep their default."""
     if not isinstance(value, Mapping):
-        raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "give a YAML dictionary")
+        raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
     hints = typing.get_type_hints(cls)
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     return cls(

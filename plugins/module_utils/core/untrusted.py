@@ -33,7 +33,7 @@ def text(value: Any, limit: int = 253) -> str:
 
 
 def line(value: str, limit: int = 4000) -> str:
-    """A message on one line, as it may be printed on a terminal; cut off after ``limit`` characters."""
+    """A message on one line, as it may be printed on a terminal; truncated to ``limit`` characters."""
     clean = _CONTROL.sub(" ", value[: 4 * limit])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 

@@ -29,7 +29,7 @@ from .join_command import JoinCommand, require_alive
 ENDPOINT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 3.0
 SIGNATURE_TIMEOUT = 6.0
-# Seconds that an answer may take once it has begun.
+# Seconds that an answer may take once it has started.
 DEADLINE = 10.0
 
 Answer = TypeVar("Answer")

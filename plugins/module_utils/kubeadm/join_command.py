@@ -255,10 +255,10 @@ def _why_none(text: str, subject: str) -> str:
         if _ERROR_SIGN.search(line):
             return "{0} is an error message ({1}); {2}".format(subject, _short(line), _MINT)
     if len(lines) == 1 and TOKEN.match(lines[0]):
-        return "{0} is a token alone, without endpoint and CA hash; {1}".format(subject, _MINT)
+        return "{0} is only a token, without endpoint and CA hash; {1}".format(subject, _MINT)
     # The text itself is not shown: it may be a token with a typing error.
     size = "1 line" if len(lines) == 1 else "{0} lines".format(len(lines))
-    return "{0} has no `kubeadm join` in it ({1} of other text); {2}".format(subject, size, _MINT)
+    return "{0} does not contain `kubeadm join` ({1} of other text); {2}".format(subject, size, _MINT)
 
 
 def _tells_of_expiry(line: str) -> bool:

@@ -78,7 +78,7 @@ class TokenOptions:
 
     ``ttl`` is in seconds. ``nodes`` names who will join, each with a token of its own (without names there is one): a
     token left by a run that was killed is taken up (or removed) only by a run for the same node, never one that another
-    run is using. ``finished`` names nodes whose tokens are not needed any more. ``wait`` is for the cluster to sign.
+    run is using. ``finished`` names nodes whose tokens are no longer needed. ``wait`` is for the cluster to sign.
     """
 
     ttl: int = 900
@@ -258,12 +258,12 @@ def plan_present(state: TokenState, options: TokenOptions, now: datetime) -> Lis
         if token.seconds_left(now) <= 0:
             steps.append(_delete_step(token, "expired at {0}".format(token.expires)))
         elif set(token.nodes) & set(options.finished):
-            steps.append(_delete_step(token, "not needed any more"))
+            steps.append(_delete_step(token, "no longer needed"))
         elif set(token.nodes) & set(options.nodes):
             steps.append(_delete_step(token, "left by a run for {0}".format(", ".join(token.nodes))))
     new = [bearer for bearer in options.bearers if bearer not in kept]
     if new:
-        reason = "none to reuse, good for {0}".format(_span(options.ttl))
+        reason = "no token to reuse, valid for {0}".format(_span(options.ttl))
         if options.nodes:
             reason = "{0} to join, {1}".format(_some(new), reason)
         target = "bootstrap token" if len(new) == 1 else "bootstrap tokens"
@@ -284,7 +284,7 @@ def plan_absent(
     steps = []
     for token in state.tokens:
         if (token_id and token.token_id == token_id) or (token.ours and set(token.nodes) & set(nodes)):
-            steps.append(_delete_step(token, "not needed any more"))
+            steps.append(_delete_step(token, "no longer needed"))
         elif token.ours and token.seconds_left(now) <= 0:
             steps.append(_delete_step(token, "expired at {0}".format(token.expires)))
     if certificates and state.certificates:
@@ -348,7 +348,7 @@ class TokenManager:
 
     def apply_all(self, steps: Sequence[Step]) -> None:
         """Carry the steps out, all deletions at once. Raises :class:`KubesteadError`, without secrets."""
-        # What is not needed any more goes first: it must not stay where what follows fails.
+        # What is no longer needed goes first: it must not stay where what follows fails.
         self._delete([name for step in steps if step.action == "delete" for name in step.data["secrets"]])
         for step in steps:
             if step.action == "create":
@@ -398,7 +398,7 @@ class TokenManager:
                 self._created += [new[bearer][0] for bearer in left]
                 error = self.kubectl.error(["create", "the bootstrap token"], done)
                 raise type(error)(redact(error.message, *(secret for _token_id, secret in new.values())))
-        raise CommandError("the bootstrap token can't be created: every id tried exists; delete old tokens")
+        raise CommandError("the bootstrap token can't be created: all generated IDs exist; delete old tokens")
 
     def _wait_for_signature(self, token_ids: Sequence[str]) -> None:
         """Nodes trust cluster-info once the controller manager signed it with the token: mostly within 0.1 s."""

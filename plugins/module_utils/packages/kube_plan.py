@@ -224,7 +224,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
                 Problem(
                     check,
                     "the repository's signing key changed from {0} to {1}".format(state.key.fingerprints[0], others[0]),
-                    "when that was announced, remove {0} or give the new key in kube_packages_key".format(path),
+                    "if the change was announced, remove {0} or set the new key in kube_packages_key".format(path),
                 )
             ]
     proven = bool(state.offered_key) and key_state(state.offered_key, 0).verified
@@ -251,13 +251,13 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
 def _no_newer_one(state: KubePackagesState) -> str:
     """Why a key that ends is not replaced by what the repository offers."""
     if not state.offered_key:
-        return state.key_error or "no newer one came"
+        return state.key_error or "no newer key was offered"
     if state.offered_key_ends:
-        return "the repository has no newer one"
+        return "the repository does not have a newer key"
     return "the later end that the repository tells can't be verified"
 
 
-_KEY_FIX = "give the key in kube_packages_key, or correct {0}".format(URL_OPTION)
+_KEY_FIX = "set the key in kube_packages_key, or correct {0}".format(URL_OPTION)
 
 
 def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages: Sequence[str] = ()) -> List[Step]:
@@ -312,7 +312,7 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
     if old is not None and old.sha256 == new.sha256:
         return []
     if old is None:
-        reason = "not there"
+        reason = "missing"
     elif not options.key and set(new.fingerprints) <= set(old.fingerprints):
         # Anybody can write a later end into a file; only the key itself can sign it.
         if not old.ends or not new.verified or (new.expires and new.expires <= old.expires):

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The little of OpenPGP (RFC 4880) that tells a signing key's fingerprint and when it ends.
+"""The part of OpenPGP (RFC 4880) that is needed for a signing key's fingerprint and expiration time.
 
 Hosts have ``gpgv`` at most, which can't show a key; and ``gpg`` would leave a home folder behind. Signatures of RSA
 keys on themselves are verified here; those of other keys can't be. Text that this module does not understand to the
-last packet holds no key: apt and rpm may find one in it that nobody has looked at.
+last packet contains no key: apt and rpm may find one in it that nobody has looked at.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def _packets(data: bytes) -> Iterator[_Packet]:
         start = position
         head = data[position]
         if not head & 0x80:
-            raise ValueError("no packet")
+            raise ValueError("not a packet")
         position += 1
         if head & 0x40:
             tag = head & 0x3F

@@ -95,7 +95,7 @@ def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Tuple
     for route in host.node.routes:
         own = ipaddress.ip_network(route, strict=False)
         if str(own.network_address) not in near:
-            hits += [(pair[0], "its route to {0}".format(own)) for pair in addresses.overlapping(ranges, [own])]
+            hits += [(pair[0], "the route to {0}".format(own)) for pair in addresses.overlapping(ranges, [own])]
     for server in host.node.dns_servers:
         own = ipaddress.ip_network(server)
         hits += [(pair[0], "the DNS server {0}".format(server)) for pair in addresses.overlapping(ranges, [own])]

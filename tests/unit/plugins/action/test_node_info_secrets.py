@@ -121,7 +121,7 @@ def test_no_secret_of_kubeadm_is_passed_through_however_deep(config: dict[str, A
     refused("cluster_kubeadm_config", config)
     with pytest.raises(OptionError) as failed:
         refuse_secrets("cluster_kubeadm_config", config)
-    assert SECRET not in str(failed.value) and "holds a secret" in str(failed.value)
+    assert SECRET not in str(failed.value) and "contains a secret" in str(failed.value)
 
 
 def test_a_pass_through_of_another_type_is_not_shown() -> None:

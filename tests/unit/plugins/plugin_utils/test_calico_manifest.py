@@ -243,11 +243,11 @@ def test_a_list_keeps_its_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        ("nowhere", "which is not there; give a file or folder"),
-        ("empty", "a folder without manifests; put"),
-        ([], "holds no Kubernetes object"),
+        ("nowhere", "which does not exist; use a file or directory"),
+        ("empty", "a directory without manifests; add"),
+        ([], "does not contain a Kubernetes object"),
         ([7], "manifests[0] is neither a path nor an object (int)"),
-        ("blank.yaml", "holds no Kubernetes object"),
+        ("blank.yaml", "does not contain a Kubernetes object"),
         ("binary.yaml", "which is not UTF-8 text"),
     ],
 )

@@ -52,18 +52,18 @@ def test_unknown_keys_are_ignored() -> None:
         (
             "node.addresses.0.address",
             "$(reboot)",
-            "node.addresses[0].address is '$(reboot)', which is not a URL or range",
+            "node.addresses[0].address is '$(reboot)', not an address or range",
         ),
-        ("node.routes", ["10.0.0.0/99"], "node.routes[0] is '10.0.0.0/99', which is not a URL or range"),
-        ("node.dns_servers", ["x"], "node.dns_servers[0] is 'x', which is not a URL or range"),
-        ("node.default_address", "x", "node.default_address is 'x', which is not a URL or range"),
+        ("node.routes", ["10.0.0.0/99"], "node.routes[0] is '10.0.0.0/99', not an address or range"),
+        ("node.dns_servers", ["x"], "node.dns_servers[0] is 'x', not an address or range"),
+        ("node.default_address", "x", "node.default_address is 'x', not an address or range"),
         ("kubeadm.api.nodes", [{"ready": True}], "kubeadm.api.nodes[0].name is missing"),
         (
             "kubeadm.api.nodes.1.pod_cidrs",
             ["all"],
-            "kubeadm.api.nodes[1].pod_cidrs is 'all', which is not a URL or range",
+            "kubeadm.api.nodes[1].pod_cidrs is 'all', not an address or range",
         ),
-        ("kubeadm.api.config.pod_cidr", "x", "kubeadm.api.config.pod_cidr is 'x', which is not a URL or range"),
+        ("kubeadm.api.config.pod_cidr", "x", "kubeadm.api.config.pod_cidr is 'x', not an address or range"),
     ],
 )
 def test_a_value_of_another_type_is_named_with_its_place(path: str, value: Any, text: str) -> None:

@@ -204,8 +204,7 @@ ANSWERS = replace(
 def test_what_our_own_init_left_is_removed_and_the_init_begun_anew() -> None:
     clean, again = init.plan(CUT_OFF, OPTIONS)
     assert (
-        clean.summary()
-        == "clean cp1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase kubeconfig)"
+        clean.summary() == "clean cp1 (the init started at 2026-11-23T12:00:00Z was interrupted after phase kubeconfig)"
     )
     assert clean.data["preexisting_pki"] == again.data["preexisting_pki"] == ["ca.crt"]
     assert again.action == "init" and again.data["skip_phases"] == []
@@ -220,7 +219,7 @@ def test_an_init_that_never_touched_the_disk_is_simply_begun() -> None:
 def test_an_init_whose_control_plane_answers_or_was_complete_goes_on(state: KubeadmState) -> None:
     (step,) = init.plan(state, replace(OPTIONS, skip_phases=["addon/coredns"]))
     assert step.summary() == (
-        "continue cp1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase wait-control-plane)"
+        "continue cp1 (the init started at 2026-11-23T12:00:00Z was interrupted after phase wait-control-plane)"
     )
     assert step.data["skip_phases"] == [
         "addon/coredns",

@@ -332,7 +332,7 @@ def test_what_our_own_init_left_is_removed_where_the_node_shall_join_now() -> No
     clean, again = plan(HALF_INIT, JoinOptions(), replace(CONTROL_PLANE, ca_cert_hashes=[OTHER]))
     assert (
         clean.summary()
-        == "clean w1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase control-plane)"
+        == "clean w1 (the init started at 2026-11-23T12:00:00Z was interrupted after phase control-plane)"
     )
     assert (clean.data["reset"], again.action) == (True, "join")
 
@@ -450,7 +450,7 @@ OTHER_PEM = fixture("kubeadm/v1.20/ca.crt")
     ],
 )
 def test_no_certificate_is_trusted_beside_the_pinned_one(certificate: str) -> None:
-    with pytest.raises(OptionError, match="or has others beside it"):
+    with pytest.raises(OptionError, match="or contains other certificates"):
         checked_command(replace(COMMAND, ca_certificate=certificate, ca_cert_hashes=[CA]), FRESH)
 
 

@@ -225,7 +225,7 @@ def test_no_api(machine: Machine) -> None:
 def test_one_is_minted_where_there_is_none() -> None:
     steps = plan_present(state(), TokenOptions(nodes=["w1", "w2"]), NOW)
     assert [step.summary() for step in steps] == [
-        "create bootstrap tokens (w1, w2 to join, none to reuse, good for 15 min)"
+        "create bootstrap tokens (w1, w2 to join, no token to reuse, valid for 15 min)"
     ]
 
 

@@ -189,7 +189,7 @@ def test_addresses() -> None:
             options(key=OTHER, fingerprint=FINGERPRINT),
             f"kube_packages_key_fingerprint is {FINGERPRINT}, but kube_packages_key holds {OTHER_FINGERPRINT}",
         ),
-        (options(key="no key"), "kube_packages_key holds no OpenPGP public key in ASCII armour"),
+        (options(key="no key"), "kube_packages_key does not contain an OpenPGP public key in ASCII armor"),
     ],
 )
 def test_options_that_cant_be_used(asked: KubePackagesOptions, expected: str) -> None:
@@ -524,11 +524,11 @@ def mirrored(done: Machine) -> Machine:
 def test_another_key_of_the_same_repository_is_refused(mirrored: Machine) -> None:
     state = observe(mirrored, mirror_web(OTHER), options(url=MIRROR), now=ENDS - DAY)
     assert messages(state, options(url=MIRROR)) == [
-        f"the repository's signing key changed from {FINGERPRINT} to {OTHER_FINGERPRINT}; when that was announced, "
-        "remove /etc/apt/keyrings/kubernetes.asc or give the new key in kube_packages_key"
+        f"the repository's signing key changed from {FINGERPRINT} to {OTHER_FINGERPRINT}; if the change was announced, "
+        "remove /etc/apt/keyrings/kubernetes.asc or set the new key in kube_packages_key"
     ]
     (step,) = kube_plan.plan(state, options(key=OTHER, url=MIRROR))
-    assert step.reason == "another key"
+    assert step.reason == "different key"
 
 
 def test_a_sign_in_page_is_no_key(bare: Machine) -> None:

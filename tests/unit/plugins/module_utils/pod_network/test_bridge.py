@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The bridge network: the CNI plugins its files, routes and rules, out of recorded output of ``ip`` and ``iptables``."""
+"""The bridge network: its files, routes and rules, out of recorded output of ``ip`` and ``iptables``."""
 
 from __future__ import annotations
 
@@ -315,7 +315,7 @@ def test_an_address_of_the_api_with_more_than_an_address_is_none(text: Any) -> N
         (evil("10.213.0.70", "10.244.0.0/16"), "overlaps with that of cp1, w1, w2"),
         (evil("10.213.0.70", "10.244.0.0/25"), "overlaps with that of cp1"),
         (evil("10.213.0.65"), "its address is one of this host's"),
-        (evil("10.77.0.3"), "is on none of this host's networks"),
+        (evil("10.77.0.3"), "is not in any network of this host networks"),
     ],
 )
 def test_a_node_that_claims_what_it_can_not_have_gets_no_route_and_the_others_keep_theirs(
@@ -407,7 +407,7 @@ def test_a_node_that_joined_just_now_gets_its_range_soon_unless_the_cluster_has_
     ]
     problems = cni.problems(cni.observe(host), cni.CniOptions(plugin="bridge", pod_cidr=""), nodes)
     assert [problem.message for problem in problems] == [
-        "bridge network: the CNI plugins node w1 does not have a pod range: the cluster was created without one "
+        "bridge network: node w1 does not have a pod range: the cluster was created without one "
         "(podSubnet of kubeadm) or "
         "kube-controller-manager does not run"
     ]

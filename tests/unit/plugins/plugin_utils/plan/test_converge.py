@@ -188,7 +188,7 @@ def test_an_init_of_ours_that_was_cut_off_goes_on_and_is_no_cluster_yet() -> Non
     assert not result.errors
     assert (result.init_host, result.joins, result.cluster.exists) == ("cp1", ["w1"], False)
     assert [step.summary() for step in result.steps["cp1"]] == [
-        "continue cp1 (the completion of the init started at 2026-11-23T12:00:00Z was interrupted after phase upload-config)"
+        "continue cp1 (the init started at 2026-11-23T12:00:00Z was interrupted after phase upload-config)"
     ]
     result = plan([host("w1")], outside=[("cp1", ANSWERS)], inventory=Inventory(["cp1"], ["w1"]))
     assert lines(result)[0].startswith("all: no control plane answers; tried cp1; run site.yml without --limit first")
@@ -312,7 +312,7 @@ def test_nodes_of_other_clusters_and_taken_names_are_refused() -> None:
         server="https://other:6443",
     )
     result = plan([host("cp1", live("cp1", "w1")), host("w1", foreign)])
-    assert "is already a node of another cluster (https://other:6443)" in lines(result)[0]
+    assert "is a node of another cluster (https://other:6443)" in lines(result)[0]
     taken = plan([host("cp1", live("cp1", "w1")), host("w9", bare("w1"))])
     assert "w9: would join as w1, but the cluster has a ready node with this name" in lines(taken)[0]
     twins = plan([host("cp1"), host("w1", bare("same")), host("w2", bare("same"))])
