@@ -166,7 +166,7 @@ def _check_addresses(facts: Facts) -> None:
 
 
 def _interface(text: str) -> None:
-    """Raise for what is no address with the length of its network."""
+    """Raise for a value that is not an address with a prefix length."""
     plain_network(text, strict=False)
 
 

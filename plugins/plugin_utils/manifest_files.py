@@ -154,7 +154,7 @@ def read_text(option: str, path: str) -> str:
 def files(option: str, path: str) -> List[str]:
     """The manifest files a path means: the file itself, or those in a folder by name.
 
-    Raises :class:`OptionError` naming ``option`` for a path that is not there and for a folder without manifests.
+    Raises :class:`OptionError` naming ``option`` for a path that is not there and for a directory without manifests.
     """
     if "\0" in path:
         raise OptionError(option, "is not a path", "use a file or directory on this machine")
@@ -169,7 +169,7 @@ def files(option: str, path: str) -> List[str]:
         if not found:
             raise OptionError(
                 option,
-                "is {0}, a folder without manifests".format(_path(path)),
+                "is {0}, a directory without manifests".format(_path(path)),
                 "add *.yaml, *.yml or *.json files to it",
             )
         return found

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _NONE_TYPE = type(None)
 
 
-# An address with a user name or a password in any option; one with spaces in it is no address.
+# An address with a user name or a password in any option; one with spaces in it is not an address.
 _CREDENTIALS = re.compile(r":/+[^\s@]*@")
 # Metadata of a field that is an address, which may be given without its scheme; of one that may be a path too.
 ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": "@"})

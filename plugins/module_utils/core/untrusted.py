@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Union
 
 from .addresses import plain_address, plain_network
 
-# C0 and C1 control characters, ends of lines, what turns the direction of text round, and what is no character.
+# C0 and C1 control characters, ends of lines, what changes the direction of text, and what is not a character.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 # More than any number here has, and far fewer than the 4300 at which Python refuses.
 _DIGITS = re.compile(r"[0-9]{1,18}")

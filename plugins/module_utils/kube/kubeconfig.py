@@ -216,7 +216,7 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     if verdict == KEEP or state.existing is None or state.source is None:
         return []
     drift = []
-    # A file of somebody else may be of no use to the user, and is replaced; one with more in it stays as it is.
+    # A file that was not created by this collection is replaced if it is useless to the user, and kept if it has more.
     if state.owner != state.uid and state.existing.digest == state.source.digest:
         drift.append("owner {0} -> {1}".format(state.owner, state.uid))
     if state.mode is not None and state.mode & 0o077 and (drift or state.owner == state.uid):

@@ -103,7 +103,7 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = Non
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
     ``node_name`` is what the node's kubelet is called. ``nodes`` are the cluster's, as the API tells them; without
-    them (no cluster yet) the plan only says that the network is to be set up. What stands in the way is for
+    them (no cluster yet) the plan only says that the network is to be set up. The problems are for
     :func:`problems`.
     """
     if options.plugin != "bridge":
@@ -123,7 +123,7 @@ def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = Non
 def problems(
     state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None, node_name: str = ""
 ) -> List[Problem]:
-    """What stands in the way of the node's pod network; meant for a node that is in the cluster already."""
+    """The problems of the node's pod network, for a host that has joined."""
     found: List[Problem] = []
     seen, wanted = _bridge(state, options, nodes, node_name)
     node = bridge.this_node(seen, wanted)

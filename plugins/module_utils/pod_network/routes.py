@@ -77,7 +77,7 @@ class _Machine:
         self.own = {plain_address(entry.address) for entry in own}
         self.networks = {plain_network(entry.network, strict=False) for entry in own}
         told = {plain_address(text): node.name for node in nodes for text in node.addresses}
-        # An address that is elsewhere is no node's that this machine has anything to do with.
+        # An address outside these networks does not belong to a node that this machine reaches.
         known = {address: name for address, name in told.items() if self.reaches(address)}
         known.update(dict.fromkeys(self.own, ""))
         self.known = sorted((one.version, int(one), str(one), name) for one, name in known.items())

@@ -177,8 +177,8 @@ def test_addresses() -> None:
     ("asked", "expected"),
     [
         (options(version="latest"), "cluster_kubernetes_version is 'latest', not a Kubernetes version"),
-        (options(url="ftp://x"), "cluster_packages_url is 'ftp://x', not an http(s) address"),
-        (options(url="https://a b"), "cluster_packages_url is 'https://a b', not an http(s) address"),
+        (options(url="ftp://x"), "cluster_packages_url is 'ftp://x', not an http(s) URL"),
+        (options(url="https://a b"), "cluster_packages_url is 'https://a b', not an http(s) URL"),
         (
             options(url="http://mirror.example.org/k8s"),
             "cluster_packages_url is not https, and nothing tells which signing key is the right one",
