@@ -196,7 +196,7 @@ def wanted_routes(state: BridgeState, options: BridgeOptions, node: Node) -> Lis
     if others and len(elsewhere) == len(others):
         other = elsewhere[0]
         raise KubesteadError(
-            "bridge network: node {0} ({1}) {2}; use cni_plugin: calico, which tunnels".format(
+            "bridge network: node {0} ({1}) {2}; use cni_plugin: calico, which uses tunnels".format(
                 other.name, other.internal_ip, OFF_NETWORK
             )
         )

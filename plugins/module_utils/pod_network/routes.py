@@ -35,7 +35,7 @@ class Route:
         object.__setattr__(self, "gateway", str(gateway))
 
 
-OFF_NETWORK = "is on none of this host's networks"
+OFF_NETWORK = "is not in any network of this host"
 
 
 def refused_nodes(
