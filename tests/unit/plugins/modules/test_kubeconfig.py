@@ -64,7 +64,7 @@ def test_a_dry_run_before_the_init_expects_the_kubeconfig_of_the_endpoint(node: 
 
 
 def test_a_run_before_the_init_is_refused(node: Machine) -> None:
-    with pytest.raises(KubesteadError, match="admin.conf is not there"):
+    with pytest.raises(KubesteadError, match="admin.conf does not exist"):
         kubeconfig.work(module(), node)
 
 

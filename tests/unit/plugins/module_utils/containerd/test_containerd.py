@@ -276,7 +276,7 @@ def test_the_sandbox_image_without_kubeadm(machine: Machine) -> None:
     [
         (fixture("containerd/plugins-1.6.20.txt"), "ok"),
         (fixture("containerd/plugins-2.3.7.txt"), "ok"),
-        ("io.containerd.grpc.v1  cri  linux/amd64  error\n", "the plugin is in state error"),
+        ("io.containerd.grpc.v1  cri  linux/amd64  error\n", "its plugin is in state error"),
         ("io.containerd.grpc.v1  images  -  ok\n", "its plugin is not loaded"),
     ],
 )
