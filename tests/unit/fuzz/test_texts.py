@@ -71,7 +71,7 @@ _APT_SOURCES = [
     "deb [signed-by=/x] https://pkgs.k8s.io/core:/stable:/v1.35/deb/ /\n"
     "deb https://apt.kubernetes.io/ kubernetes-xenial main\n",
     f"Types: deb\nURIs: {_BASE}/v1.35/deb/\nSuites: /\n\n"
-    "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\n",
+    "Types: deb\nURIs: http://mirror.example.org/debian\nSuites: bookworm\n",
 ]
 _DNF_SOURCES = [
     f"[main]\nx=1\n[kubernetes]\nname=K\nbaseurl={_BASE}/v1.35/rpm/\nenabled=1\nexclude=kubelet\n[x]\nenabled = 0\n"
