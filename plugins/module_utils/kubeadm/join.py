@@ -26,7 +26,7 @@ from . import diagnosis
 from . import operation as operations
 from . import reset as cleanup
 from .config import document, merge_pass_through, render_documents
-from .join_command import JoinCommand, check_ca_cert_hash, check_certificate_key, check_token, checked_endpoint
+from .join_command import JoinCommand, well_formed
 from .node_options import NodeOptions
 from .operation import JOIN, Operation
 from .state import DONE, NONE, KubeadmState
@@ -60,14 +60,8 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
 
     A node that has joined needs none of them. Raises :class:`KubesteadError` naming the option.
     """
-    if command.token:
-        check_token(command.token)
-    if command.certificate_key:
-        check_certificate_key(command.certificate_key, "certificate_key")
-    for value in command.ca_cert_hashes:
-        check_ca_cert_hash(value, "ca_cert_hashes")
-    endpoint = checked_endpoint(command.endpoint) if command.endpoint else ""
-    hashes = [value.lower() for value in command.ca_cert_hashes]
+    command = well_formed(command)
+    endpoint, hashes = command.endpoint, command.ca_cert_hashes
     pinned = x509.pinned_certificates(command.ca_certificate, hashes)
     if command.ca_certificate and not pinned:
         raise OptionError(
@@ -85,7 +79,7 @@ def checked_command(command: JoinCommand, state: KubeadmState, required: bool = 
                 "is not set, but a control plane requires the cluster's certificates",
                 "create the token with kubeadm_join_token and control_plane: true",
             )
-    return replace(command, endpoint=endpoint, ca_cert_hashes=hashes, ca_certificate=pinned)
+    return replace(command, ca_certificate=pinned)
 
 
 # -- planning (pure)

@@ -341,23 +341,45 @@ def _options(words: List[str], subject: str) -> Tuple[List[Tuple[str, str]], Lis
 
 
 def _checked(command: JoinCommand, subject: str) -> JoinCommand:
-    """The command with its endpoint in full, when every part of it is well formed."""
-    if not command.token:
-        raise JoinCommandError("{0} does not have a token; {1}".format(subject, _MINT))
-    check_token(command.token, "{0}: token".format(subject))
-    if not command.endpoint:
-        raise JoinCommandError("{0} does not name an endpoint; {1}".format(subject, _MINT))
-    if not command.ca_cert_hashes:
-        raise JoinCommandError("{0} does not have --discovery-token-ca-cert-hash; {1}".format(subject, _MINT))
+    """The command with its endpoint in full, when no part that a worker needs is missing and all are well formed."""
+    for part, name in (
+        (command.token, "have a token"),
+        (command.endpoint, "name an endpoint"),
+        (command.ca_cert_hashes, "have --discovery-token-ca-cert-hash"),
+    ):
+        if not part:
+            raise JoinCommandError("{0} does not {1}; {2}".format(subject, name, _MINT))
+    return well_formed(
+        command,
+        token="{0}: token".format(subject),
+        ca_cert_hash="{0}: CA certificate hash".format(subject),
+        certificate_key="{0}: certificate key".format(subject),
+        endpoint=subject,
+    )
+
+
+def well_formed(
+    command: JoinCommand,
+    token: str = "token",
+    ca_cert_hash: str = "ca_cert_hashes",
+    certificate_key: str = "certificate_key",
+    endpoint: str = "endpoint",
+) -> JoinCommand:
+    """The command with its endpoint in full and each hash once; the parts may be empty.
+
+    The other arguments are what an error calls a part. Raises :class:`KubesteadError`.
+    """
+    if command.token:
+        check_token(command.token, token)
     for value in command.ca_cert_hashes:
-        check_ca_cert_hash(value, "{0}: CA certificate hash".format(subject))
+        check_ca_cert_hash(value, ca_cert_hash)
     if command.certificate_key:
-        check_certificate_key(command.certificate_key, "{0}: certificate key".format(subject))
-    hashes: List[str] = []
-    for value in command.ca_cert_hashes:
-        if value.lower() not in hashes:
-            hashes.append(value.lower())
-    return replace(command, endpoint=checked_endpoint(command.endpoint, subject), ca_cert_hashes=hashes)
+        check_certificate_key(command.certificate_key, certificate_key)
+    return replace(
+        command,
+        endpoint=checked_endpoint(command.endpoint, endpoint) if command.endpoint else "",
+        ca_cert_hashes=list(dict.fromkeys(value.lower() for value in command.ca_cert_hashes)),
+    )
 
 
 def checked_endpoint(endpoint: str, subject: str = "endpoint") -> str:
