@@ -18,6 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PLACES: tuple[str, ...] = ("plugins", "roles", "playbooks", "README.md", "CONTRIBUTING.md")
 PLACES += (
+    "docs/design.md",
+    "docs/security.md",
     "docs/preflight.md",
     "docs/reliability.md",
     "docs/performance.md",
