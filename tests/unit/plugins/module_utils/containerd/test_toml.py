@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import tomllib
@@ -448,8 +449,10 @@ def test_a_valid_document_has_the_value_python_gives_it(text: str) -> None:
 
 @pytest.mark.parametrize("text", INVALID)
 def test_an_invalid_document_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
-        tomllib.loads(text)
+    # An older Python has no tomllib; what stands in for it may read a newer TOML.
+    if sys.version_info >= (3, 11):
+        with pytest.raises(ValueError):
+            tomllib.loads(text)
     with pytest.raises(toml.TomlError) as caught:
         toml.loads(text)
     assert 1 <= caught.value.line <= text.count("\n") + 1
