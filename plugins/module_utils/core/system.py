@@ -94,6 +94,9 @@ def search_path(given: str) -> str:
     return ":".join([*PROGRAMS, *more])
 
 
+_CHUNK = 64 * 1024
+
+
 def read_descriptor(descriptor: int, limit: int = MAX_FILE) -> Optional[str]:
     """The text of an open file; None for a FIFO, a device or a folder, and for more than ``limit`` bytes.
 
@@ -104,10 +107,14 @@ def read_descriptor(descriptor: int, limit: int = MAX_FILE) -> Optional[str]:
         return ""
     if not stat.S_ISREG(kind.st_mode) or kind.st_size > limit:
         return None
-    with open(descriptor, "rb", closefd=False) as handle:
-        # Files below /proc have no size, others may grow.
-        data = handle.read(limit + 1)
-    return None if len(data) > limit else _text(data)
+    # Files below /proc have no size, others may grow. The kernel refuses to read a sysctl into a buffer of megabytes.
+    data = b""
+    while len(data) <= limit:
+        part = os.read(descriptor, _CHUNK)
+        if not part:
+            return _text(data)
+        data += part
+    return None
 
 
 def _text(data: bytes) -> str:

@@ -105,3 +105,7 @@ def test_folders_and_files_have_their_modes_whatever_the_umask(machine: Machine)
         os.umask(before)
     modes = [machine.mode(path) for path in ("/etc", "/etc/apt", "/etc/apt/keyrings", "/etc/apt/keyrings/k.asc")]
     assert modes == [0o755, 0o755, 0o755, 0o644]
+
+
+def test_a_sysctl_of_the_kernel_is_read() -> None:
+    assert (System().read("/proc/sys/kernel/ostype") or "").strip() == "Linux"
