@@ -256,9 +256,15 @@ def test_everything_that_can_drift_at_once(plain_lab: Lab) -> None:
 
 
 def leave(lab: Lab, host: str) -> None:
-    """Take a node out as the documentation of Kubernetes says."""
+    """Take a node out as the documentation of Kubernetes says, and wait until the cluster has come to rest.
+
+    Without it, the pods of a deleted node are replaced about a minute later, which may be within a dry run.
+    """
+    lab.kubectl(f"drain {host} --ignore-daemonsets --force --timeout=120s")
+    lab.kubectl("-n kube-system rollout status deployment/coredns --timeout=120s")
     lab.kubectl(f"delete node {host}")
     lab.ssh(host, "kubeadm reset --force")
+    lab.kubectl(f"delete pods -A --field-selector spec.nodeName={host} --force --grace-period=0")
 
 
 def test_a_node_that_was_removed(plain_lab: Lab) -> None:
