@@ -23,7 +23,7 @@ BAD_INPUT = [
     (["-e", "cluster_kubernetes_version=1.99"], r"cluster_kubernetes_version"),
     (
         ["-e", "cluster_kubernetes_version=newest"],
-        r"cluster_kubernetes_version is 'newest', not a Kubernetes version; give",
+        r"cluster_kubernetes_version is 'newest', not a Kubernetes version; use",
     ),
     (["-e", "cluster_pod_cidr=10.244.0.0/33"], r"cluster_pod_cidr is '10.244.0.0/33', not a CIDR range .*; use"),
     (
