@@ -326,8 +326,14 @@ def ready(lab: Lab, number: int) -> bool:
     return eventually(lambda: lab.kubectl("get nodes --no-headers", check=False).count(" Ready") == number, 120)
 
 
+def pod_ranges(lab: Lab, node: str) -> str:
+    """The pod ranges of a node as its Node has them; empty where there is no such Node."""
+    return lab.kubectl(f"get node {node} --ignore-not-found -o jsonpath='{{.spec.podCIDRs}}'").strip()
+
+
 def test_a_dead_worker_stops_nobody_else(shared_lab: Lab) -> None:
     lab = shared_lab
+    before = pod_ranges(lab, "cp2")
     bare_again(lab, "cp2")
     lab.kubectl("delete node cp2 --ignore-not-found")
     lab.ssh("w1", RESTARTED.shell, check=False)
@@ -338,9 +344,11 @@ def test_a_dead_worker_stops_nobody_else(shared_lab: Lab) -> None:
     assert ready(lab, 3)
     whole(lab, ["cp1", "cp2", "w1"], control_planes=2)
     figures.count("dead nodes", "tried")
-    # What it missed, the route to cp2, and nothing else.
+    # What it missed, the route to cp2, and nothing else. A controller manager that was elected in between
+    # may hand out the range that cp2 had before: the route is then still right.
+    expected = [] if pod_ranges(lab, "cp2") == before else ["w1"]
     missed = lab.site(*shared(lab))
-    assert missed.code == 0 and list(missed.changed()) == ["w1"], missed.output
+    assert missed.code == 0 and list(missed.changed()) == expected, missed.output
     again = lab.site(*shared(lab))
     assert (again.code, again.changed()) == (0, {}), again.output
     figures.count("dead nodes", "stopped nobody else")

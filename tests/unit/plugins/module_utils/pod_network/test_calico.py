@@ -195,7 +195,7 @@ def test_another_manifest_is_refused_in_one_line(objects: list[Any], text: str) 
 
 @pytest.mark.parametrize("path", [path for path in REAL_FOLDER.glob("tigera-*.yaml")] if REAL_FOLDER.is_dir() else [])
 def test_the_operators_manifest_is_refused(path: Path) -> None:
-    with pytest.raises(OptionError, match="Tigera operator's"):
+    with pytest.raises(OptionError, match="is the manifest of the Tigera operator"):
         calico.shape([one for one in yaml.safe_load_all(path.read_text()) if one], options())
 
 
