@@ -4,15 +4,15 @@
 
 """All the tests: linters, unit tests, end-to-end tests, molecule scenarios, and one line of numbers at the end.
 
-A part is one command. Parts that use nodes run two at a time, because much of their time is waiting; the parts that
-only compute for minutes run beside them. pytest parts count their tests from the junit file; a linter or a molecule
-scenario counts as one test. The output of a part is kept in .lab/test/ and shown when it fails.
+A part is one command. Parts that only compute come first, then those that use nodes, two at a time: those on nodes wait
+for much of their time, and their timeouts suffer on a machine that computes as well. pytest parts count their tests
+from the junit file; a linter or a molecule scenario counts as one test. The output of a part is kept in .lab/test/ and
+shown when it fails.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import os
 import pathlib
 import re
@@ -50,8 +50,7 @@ MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 class Part:
     """One command of the tests.
 
-    ``junit`` is where pytest writes its counts; ``seconds`` is the longest it may take. ``beside``: it needs no nodes,
-    and runs while others wait for theirs.
+    ``junit`` is where pytest writes its counts; ``seconds`` is the longest it may take.
     """
 
     group: str
@@ -60,7 +59,6 @@ class Part:
     junit: Optional[pathlib.Path] = None
     seconds: float = 1200.0
     environment: Tuple[Tuple[str, str], ...] = ()
-    beside: bool = False
 
 
 @dataclass
@@ -120,8 +118,8 @@ def parts(groups: Sequence[str]) -> List[Part]:
             Part("lint", "node code is Python 3.8", ("vermin", "-t=3.8-", "--no-tips", "--quiet", *NODE_CODE)),
             Part("lint", "changelog", ("antsibull-changelog", "lint"), seconds=120),
             Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--nocolor"), seconds=600),
-            Part("lint", "importer", (*COLLECTION, "importer"), seconds=600, beside=True),
-            Part("lint", "sanity", (*COLLECTION, "sanity"), seconds=1800, beside=True),
+            Part("lint", "importer", (*COLLECTION, "importer"), seconds=600),
+            Part("lint", "sanity", (*COLLECTION, "sanity"), seconds=1800),
         ]
     if "unit" in groups:
         junit = folder / "unit.xml"
@@ -129,7 +127,7 @@ def parts(groups: Sequence[str]) -> List[Part]:
         if oldest.folders():
             junit = folder / "oldest.xml"
             argv = ("python", "-m", "devtools.oldest", f"--junitxml={junit}")
-            found.append(Part("unit", "node code on PyPy", argv, junit, 1200, beside=True))
+            found.append(Part("unit", "node code on PyPy", argv, junit, 1200))
     if "e2e" in groups:
         for name in e2e_modules():
             junit = folder / f"e2e-{name}.xml"
@@ -277,13 +275,10 @@ def run_molecule(names: Sequence[str]) -> int:
 def _run(chosen: Sequence[Part], began: float) -> int:
     environment = tool_environment(ensure_venv())
     total = Counts()
-    with_nodes = [part for part in chosen if part.group in WITH_NODES]
-    beside = [part for part in chosen if part.beside]
-    for part in chosen:
-        if part not in with_nodes and part not in beside:
-            total.add(run_part(part, environment))
-    for counts in run_lanes([(with_nodes, AT_ONCE), (beside, 1)], environment):
-        total.add(counts)
+    for with_nodes in (False, True):
+        found = [part for part in chosen if (part.group in WITH_NODES) == with_nodes]
+        for counts in run_together(found, AT_ONCE, environment):
+            total.add(counts)
     for name in total.failures:
         say(f"failed: {name}")
     say(f"all tests took {duration(time.monotonic() - began)}")
@@ -291,23 +286,17 @@ def _run(chosen: Sequence[Part], began: float) -> int:
     return 1 if total.failed or not total.passed else 0
 
 
-def run_lanes(lanes: Sequence[Tuple[Sequence[Part], int]], environment: Dict[str, str]) -> List[Counts]:
-    """Run lanes of parts beside each other, in each so many parts at a time; their counts.
+def run_together(chosen: Sequence[Part], at_once: int, environment: Dict[str, str]) -> List[Counts]:
+    """Run parts, so many at a time, in their order; their counts.
 
     When this is interrupted, the parts that run are ended and no others start.
     """
-    with contextlib.ExitStack() as stack:
-        pools = [stack.enter_context(concurrent.futures.ThreadPoolExecutor(at_once)) for _, at_once in lanes]
-        futures = [
-            pool.submit(run_part, part, environment)
-            for pool, (chosen, _) in zip(pools, lanes, strict=True)
-            for part in chosen
-        ]
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(run_part, part, environment) for part in chosen]
         try:
             return [future.result() for future in futures]
         except BaseException:
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in list(RUNNING):
                 _end(process)
             raise

@@ -113,7 +113,7 @@ def test_parts_with_nodes_run_two_at_a_time(state: Path, tmp_path: Path) -> None
         Part("molecule", "a", (sys.executable, "-c", script, *files)),
         Part("molecule", "b", (sys.executable, "-c", script, *reversed(files))),
     ]
-    assert [counts.line() for counts in testing.run_lanes([(both, 2)], dict(os.environ))] == ["1 passed, 0 failed"] * 2
+    assert [counts.line() for counts in testing.run_together(both, 2, dict(os.environ))] == ["1 passed, 0 failed"] * 2
 
 
 def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(testing, "run_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        testing.run_lanes([([Part("molecule", "b", ("true",)), sleeper], 2)], dict(os.environ))
+        testing.run_together([Part("molecule", "b", ("true",)), sleeper], 2, dict(os.environ))
     assert not testing.RUNNING
 
 
@@ -143,29 +143,22 @@ def test_the_end_to_end_tests_that_take_longest_begin_first(tmp_path: Path) -> N
     assert set(testing.e2e_modules()) >= set(testing.LONGEST) - {"plan_truth"}
 
 
-def test_parts_that_only_compute_run_beside_those_with_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = Part("lint", "quick", ("true",))
-    long = Part("lint", "long", ("true",), beside=True)
-    node = Part("molecule", "node", ("true",))
-    seen: list[object] = []
+def test_parts_that_only_compute_end_before_those_with_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [Part("lint", "quick", ("true",)), Part("molecule", "node", ("true",)), Part("unit", "long", ("true",))]
+    seen: list[list[str]] = []
 
-    def run_part(part: Part, environment: dict[str, str]) -> Counts:
-        seen.append(part.name)
-        return Counts(1)
-
-    def run_lanes(lanes: list[tuple[list[Part], int]], environment: dict[str, str]) -> list[Counts]:
-        seen.append([[part.name for part in chosen] for chosen, _ in lanes])
-        return [Counts(2)]
+    def run_together(chosen: list[Part], at_once: int, environment: dict[str, str]) -> list[Counts]:
+        seen.append([part.name for part in chosen])
+        return [Counts(1) for _ in chosen]
 
     monkeypatch.setattr(testing, "ensure_venv", lambda: state)
-    monkeypatch.setattr(testing, "run_part", run_part)
-    monkeypatch.setattr(testing, "run_lanes", run_lanes)
-    assert testing._run([long, node, quick], 0.0) == 0
-    assert seen == ["quick", [["node"], ["long"]]]
+    monkeypatch.setattr(testing, "run_together", run_together)
+    assert testing._run(parts, 0.0) == 0
+    assert seen == [["quick", "long"], ["node"]]
 
 
-def test_lanes_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
-    """The only part of one lane ends when the second part of the other has begun."""
+def test_parts_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
+    """The first part ends when the third has begun, after the second."""
     script = (
         "import pathlib, sys, time\n"
         "end = time.monotonic() + 60\n"
@@ -174,9 +167,9 @@ def test_lanes_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
         "    time.sleep(0.01)\n"
     )
     file = str(tmp_path / "begun")
-    first = [Part("molecule", "a", (sys.executable, "-c", script, file))]
-    second = [Part("lint", "b", ("true",)), Part("lint", "c", ("touch", file))]
-    counts = testing.run_lanes([(first, 1), (second, 1)], dict(os.environ))
+    first = Part("molecule", "a", (sys.executable, "-c", script, file))
+    others = [Part("lint", "b", ("true",)), Part("lint", "c", ("touch", file))]
+    counts = testing.run_together([first, *others], 2, dict(os.environ))
     assert [count.line() for count in counts] == ["1 passed, 0 failed"] * 3
 
 
