@@ -38,12 +38,11 @@ class ActionModule(NodeAction):
         """Return the module's result, marked as hidden unless it is known to hold no secret."""
         with self.censored():
             result = super().run(tmp, task_vars)
-        if result.get("_ansible_parsed") is not True:
+        if not self.complete:
             # Half a token looks like nothing that could be recognized.
             code = result.get("rc")
             why = f"exit code {code}" if isinstance(code, int) else "no exit code"
             return {
-                "_ansible_parsed": False,
                 "failed": True,
                 "msg": f"the output of kubeadm_join_token is incomplete ({why}); see whether Python runs on this host, "
                 "and run again",

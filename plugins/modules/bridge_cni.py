@@ -78,10 +78,9 @@ node:
 from dataclasses import replace
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address, plain_network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -101,9 +100,9 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out."""
-    params = module.params
+    params = call.params
     if not all(node.get("name") for node in params["nodes"]):
         raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")
     nodes = [_checked(from_dict(kube_nodes.Node, node)) for node in params["nodes"]]
@@ -111,17 +110,17 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
     )
     state = bridge.observe(system)
-    if module.check_mode:
+    if call.check_mode:
         # A run would have installed the package with the plugins by now.
         state = replace(state, missing_plugins=[])
     node = bridge.this_node(state, options)
-    if node is None and module.check_mode and not options.members_only:
+    if node is None and call.check_mode and not options.members_only:
         steps = [Step("cni", "configure", bridge.CONFLIST, "the host has not joined the cluster yet")]
     else:
         steps = bridge.plan(state, options)
     for text in bridge.refusals(state, options):
-        module.warn("bridge network: " + text)
-    result = _edge.carry_out(module, steps, lambda step: bridge.apply(step, system))
+        call.warn("bridge network: " + text)
+    result = _edge.carry_out(call, steps, lambda step: bridge.apply(step, system))
     result["node"] = node.name if node else ""
     return result
 
@@ -142,7 +141,7 @@ def _checked(node: kube_nodes.Node) -> kube_nodes.Node:
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

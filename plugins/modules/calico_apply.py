@@ -141,9 +141,8 @@ import json
 import time
 from typing import Any, Dict, List, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -178,9 +177,9 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, wait, compare."""
-    params = module.params
+    params = call.params
     if not params["objects"]:
         raise KubesteadError("the module calico_apply has no objects; run it as a task, by its full name")
     objects = json.loads(params["objects"])
@@ -191,20 +190,20 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     try:
         live = manifests.observe()
     except ClusterAbsent:
-        if not module.check_mode:
+        if not call.check_mode:
             raise
-        result.update(_edge.carry_out(module, manifests.plan_absent(), applied.append))
+        result.update(_edge.carry_out(call, manifests.plan_absent(), applied.append))
         return result
     wanted = calico.expected_pools(_options(params))
     _require_pools(_live_pools(kubectl), wanted, missing_is_wrong=False)
-    result.update(_edge.carry_out(module, manifests.plan(live), applied.append))
+    result.update(_edge.carry_out(call, manifests.plan(live), applied.append))
     begin = time.monotonic()
     manifests.apply(applied)
     if applied:
         result["seconds"]["apply"] = round(time.monotonic() - begin, 1)
     for warning in manifests.warnings:
-        module.warn(warning)
-    if params["wait_rollout"] and not module.check_mode:
+        call.warn(warning)
+    if params["wait_rollout"] and not call.check_mode:
         failed = params["failed_nodes"]
         dead = len([node for node in cluster_nodes.listed(kubectl) if node.silent or node.name in failed])
         result["seconds"]["rollout"] = round(manifests.wait(params["timeout"], live, dead_nodes=dead), 1)
@@ -213,12 +212,12 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         nodes = cluster_nodes.wait_ready(kubectl, left, failed)
         result["seconds"]["nodes"] = round(time.monotonic() - since, 1)
         if cluster_nodes.silent_warning(nodes):
-            module.warn(cluster_nodes.silent_warning(nodes))
+            call.warn(cluster_nodes.silent_warning(nodes))
     else:
         nodes = cluster_nodes.listed(kubectl)
     result["nodes_ready"] = [node.name for node in nodes if node.ready]
     pools = _live_pools(kubectl)
-    waited = bool(params["wait_rollout"] and not module.check_mode and nodes)
+    waited = bool(params["wait_rollout"] and not call.check_mode and nodes)
     _require_pools(pools, wanted, missing_is_wrong=waited)
     result["pool"] = [calico.describe_pool(item) for item in pools]
     return result
@@ -248,7 +247,7 @@ def _require_pools(pools: List[Mapping[str, Any]], wanted: List[calico.Pool], mi
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

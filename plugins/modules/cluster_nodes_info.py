@@ -96,9 +96,8 @@ pod_network:
 
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
@@ -127,18 +126,18 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Ask, and wait if wanted."""
-    kubectl = Kubectl(system, module.params["kubeconfig"])
-    timeout, wanted, failed = module.params["timeout"], module.params["wait_for"], module.params["failed"]
+    kubectl = Kubectl(system, call.params["kubeconfig"])
+    timeout, wanted, failed = call.params["timeout"], call.params["wait_for"], call.params["failed"]
     nodes: List[Node] = []
-    if module.check_mode:
+    if call.check_mode:
         try:
             nodes = cluster_nodes.listed(kubectl)
         except KubesteadError:
             # The cluster is still to be made.
             nodes = []
-        joining = [Node(node["name"], addresses=node["addresses"]) for node in module.params["expected"]]
+        joining = [Node(node["name"], addresses=node["addresses"]) for node in call.params["expected"]]
         nodes = with_joining(nodes, joining)
     elif wanted == "ready":
         nodes = cluster_nodes.wait_ready(kubectl, timeout, failed)
@@ -147,8 +146,8 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     else:
         nodes = cluster_nodes.listed(kubectl)
     if cluster_nodes.silent_warning(nodes):
-        module.warn("nodes: " + cluster_nodes.silent_warning(nodes))
-    result = _edge.carry_out(module, [], lambda step: None)
+        call.warn("nodes: " + cluster_nodes.silent_warning(nodes))
+    result = _edge.carry_out(call, [], lambda step: None)
     result["nodes"] = to_dict(nodes)
     needed = ("name", "pod_cidrs", "addresses", "expected")
     result["pod_network"] = [{name: getattr(node, name) for name in needed} for node in nodes]
@@ -157,7 +156,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -215,9 +215,8 @@ stdout_lines:
 
 from typing import Any, Callable, Dict, List, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init
@@ -261,24 +260,24 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def carry_out(
-    module: AnsibleModule, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
+    call: Call, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
 ) -> Dict[str, Any]:
     """Let kubeadm validate the configuration if it is installed, then apply the steps except in check mode."""
     # In check mode, the kubeadm that will read it may not be installed yet.
-    readers = kubeadm.installed_version(system) if steps and module.check_mode else state.installed_version
+    readers = kubeadm.installed_version(system) if steps and call.check_mode else state.installed_version
     for step in steps:
         if readers and readers == state.installed_version and step.action == "init":
             init.check_with_kubeadm(step, system)
-    return _edge.carry_out(module, steps, apply)
+    return _edge.carry_out(call, steps, apply)
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, and describe the result."""
-    options = init.options_from_module(module.params)
+    options = init.options_from_module(call.params)
 
     def look(installed: str = "") -> Tuple[KubeadmState, List[Step]]:
         state = kubeadm.observe(system, installed)
-        state = kubeadm.assume_version(state, module.params["kubeadm_version"] if module.check_mode else "")
+        state = kubeadm.assume_version(state, call.params["kubeadm_version"] if call.check_mode else "")
         error = init.first_error(init.problems(state, options))
         if error is not None:
             raise error
@@ -292,16 +291,16 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
         if run is not None:
             runs.append(run)
 
-    if steps and not module.check_mode:
+    if steps and not call.check_mode:
         with kubeadm_lock(system, options.timeout):
             # The state may have changed: another run has just finished.
             state, steps = look(state.installed_version)
-            result = carry_out(module, system, state, steps, apply)
+            result = carry_out(call, system, state, steps, apply)
         state = kubeadm.observe(system, state.installed_version)
     else:
-        result = carry_out(module, system, state, steps, apply)
+        result = carry_out(call, system, state, steps, apply)
     for warning in init.warnings_of(init.problems(state, options)):
-        module.warn(warning)
+        call.warn(warning)
     result["actions"] = [phase for run in runs for phase in run.phases]
     if runs:
         result["stdout_lines"] = runs[-1].output
@@ -311,7 +310,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

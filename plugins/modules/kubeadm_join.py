@@ -201,9 +201,8 @@ steps:
 import re
 from typing import Any, Dict, List, Tuple
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import endpoint_check as join_precheck
@@ -249,9 +248,9 @@ def argument_spec() -> Dict[str, Any]:
     return spec
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, check the endpoint, apply, and describe the result."""
-    params = module.params
+    params = call.params
     options = from_parameters(join.JoinOptions, params)
     command = JoinCommand(
         endpoint=params["endpoint"],
@@ -265,23 +264,23 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
     def look(installed: str = "") -> Tuple[KubeadmState, JoinCommand, List[Step]]:
         state = kubeadm.observe(system, installed)
-        state = kubeadm.assume_version(state, params["kubeadm_version"] if module.check_mode else "")
-        checked = join.checked_command(command, state, required=not module.check_mode)
+        state = kubeadm.assume_version(state, params["kubeadm_version"] if call.check_mode else "")
+        checked = join.checked_command(command, state, required=not call.check_mode)
         return state, checked, join.plan(state, options, checked)
 
     state, checked, steps = look()
-    if steps and not module.check_mode:
+    if steps and not call.check_mode:
         with kubeadm_lock(system, options.timeout):
             # The state may have changed: another run has just finished.
             state, checked, steps = look(state.installed_version)
             if steps and checked.token and params["precheck"]:
                 join_precheck.precheck(checked)
-            result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
+            result = _edge.carry_out(call, steps, lambda step: join.apply(step, system))
         there = kubeadm.observe(system, state.installed_version)
     else:
         if steps and checked.token and params["precheck"]:
             join_precheck.precheck(checked)
-        result = _edge.carry_out(module, steps, lambda step: join.apply(step, system))
+        result = _edge.carry_out(call, steps, lambda step: join.apply(step, system))
         there = state
     result.update(
         node_name=options.node_name if steps and options.node_name else there.node_name,
@@ -295,7 +294,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

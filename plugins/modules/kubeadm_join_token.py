@@ -199,9 +199,8 @@ steps:
 from datetime import datetime, timezone
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -236,9 +235,9 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Create or reuse a token, or delete one."""
-    params = module.params
+    params = call.params
     options = bootstrap_token.TokenOptions(
         ttl=bootstrap_token.parse_duration(params["ttl"]),
         reuse=params["reuse"],
@@ -256,24 +255,24 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     present = params["state"] == "present"
     chosen: List[Step] = []
     if not system.exists(params["kubeconfig"]):
-        if not module.check_mode:
+        if not call.check_mode:
             raise KubesteadError(
                 "kubeconfig {0} is not on this host; run this on a control plane".format(params["kubeconfig"])
             )
         # The run that check mode predicts creates this control plane first.
         nothing = bootstrap_token.TokenState()
         steps = bootstrap_token.plan_present(nothing, options, now) if present else []
-        result = _edge.carry_out(module, steps, chosen.append)
+        result = _edge.carry_out(call, steps, chosen.append)
         return dict(result, control_plane=options.control_plane, reused=False) if present else result
     state = bootstrap_token.observe(kubectl, joining=present, certificates=options.control_plane)
     if not present:
         steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now, options.nodes)
-        result = _edge.carry_out(module, steps, chosen.append)
+        result = _edge.carry_out(call, steps, chosen.append)
         manager.apply_all(chosen)
         return result
     kept = bootstrap_token.reusable(state, options, now)
     steps = bootstrap_token.plan_present(state, options, now)
-    result = _edge.carry_out(module, steps, chosen.append)
+    result = _edge.carry_out(call, steps, chosen.append)
     try:
         manager.apply_all(chosen)
         manager.reuse(kept)
@@ -305,7 +304,7 @@ def _entry(command: JoinCommand) -> Dict[str, str]:
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -109,9 +109,8 @@ steps:
 import dataclasses
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
@@ -119,23 +118,35 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    return {
+        "install": {"type": "bool", "default": True},
+        "user": {"type": "str", "default": ""},
+        "overwrite": {"type": "bool", "default": False},
+        "copy_to": {"type": "str", "default": ""},
+        "endpoint": {"type": "str", "default": ""},
+        "bind_port": {"type": "int", "default": 6443},
+    }
+
+
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, carry out; what the action plugin needs for its own part is in ``source``, without a secret."""
     options = kubeconfig.KubeconfigOptions(
-        install=module.params["install"], user=module.params["user"], overwrite=module.params["overwrite"]
+        install=call.params["install"], user=call.params["user"], overwrite=call.params["overwrite"]
     )
     state = kubeconfig.observe(system, options.user)
-    if state.source is None and not module.check_mode:
+    if state.source is None and not call.check_mode:
         raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     source = state.source
     if source is None:
         state = dataclasses.replace(
-            state, source=kubeconfig.expected(module.params["endpoint"], module.params["bind_port"])
+            state, source=kubeconfig.expected(call.params["endpoint"], call.params["bind_port"])
         )
     for warning in kubeconfig.warnings_of(state, options):
-        module.warn(warning)
+        call.warn(warning)
     steps = kubeconfig.plan(state, options)
-    result = _edge.carry_out(module, steps, lambda step: kubeconfig.apply(step, system))
+    result = _edge.carry_out(call, steps, lambda step: kubeconfig.apply(step, system))
     result.update(
         user=state.user,
         kubeconfig=state.path,
@@ -148,15 +159,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    spec = {
-        "install": {"type": "bool", "default": True},
-        "user": {"type": "str", "default": ""},
-        "overwrite": {"type": "bool", "default": False},
-        "copy_to": {"type": "str", "default": ""},
-        "endpoint": {"type": "str", "default": ""},
-        "bind_port": {"type": "int", "default": 6443},
-    }
-    _edge.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -122,9 +122,8 @@ seconds:
 import json
 from typing import Any, Dict, List, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -149,9 +148,9 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, wait, describe."""
-    params = module.params
+    params = call.params
     if not params["objects"]:
         raise KubesteadError("the module manifests has no objects; run it as a task, by its full name")
     entries = json.loads(params["objects"])
@@ -164,17 +163,17 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     try:
         live = manifests.observe()
     except ClusterAbsent as err:
-        if not module.check_mode:
+        if not call.check_mode:
             raise
-        module.warn("{0} (check mode: treated as an empty cluster)".format(err.message))
-        result.update(_edge.carry_out(module, manifests.plan_absent(), applied.append))
+        call.warn("{0} (check mode: treated as an empty cluster)".format(err.message))
+        result.update(_edge.carry_out(call, manifests.plan_absent(), applied.append))
         return result
     result["objects"] = [title(obj) for obj in live.objects]
-    result.update(_edge.carry_out(module, manifests.plan(live), applied.append))
+    result.update(_edge.carry_out(call, manifests.plan(live), applied.append))
     manifests.apply(applied)
     for warning in manifests.warnings:
-        module.warn(warning)
-    if params["wait"] and not module.check_mode:
+        call.warn(warning)
+    if params["wait"] and not call.check_mode:
         try:
             result["seconds"] = round(manifests.wait(params["timeout"], live), 1)
         except KubesteadError as err:
@@ -199,7 +198,7 @@ def _services(kubectl: Kubectl, manifests: Manifests, wanted: List[Mapping[str, 
 
 def main() -> None:
     """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -110,9 +110,8 @@ kubeconfig:
 
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import diff
@@ -144,18 +143,18 @@ def secret_options(text: str) -> Dict[str, Any]:
     return options
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Apply the components."""
-    params = module.params
+    params = call.params
     options = {str(name): dict(given) for name, given in params["options"].items()}
     secrets = secret_options(params["secrets"])
     # Ansible hides these in all that the module says.
-    module.no_log_values.update(str(one["password"]) for one in secrets.get("registry_credentials", []))
+    call.hide(*(str(one["password"]) for one in secrets.get("registry_credentials", [])))
     options.setdefault("containerd", {}).update(secrets)
-    preparation = Preparation(system, from_dict(Expected, params["expected"]), module.check_mode)
+    preparation = Preparation(system, from_dict(Expected, params["expected"]), call.check_mode)
     report = preparation.run(params["components"], options)
     for text in report.warnings:
-        module.warn(text)
+        call.warn(text)
     return {
         "changed": bool(report.steps),
         "steps": [step.public() for step in report.steps],
@@ -166,7 +165,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    ansible_module.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

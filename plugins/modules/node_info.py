@@ -204,36 +204,35 @@ problems:
 
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils import observation
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
-    arguments = {name: value for name, value in module.params.items() if name != "components"}
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    text = {"type": "str", "default": ""}
+    choices = ["host", "kube_packages", "containerd", "control_plane", "join", "cni"]
+    return {
+        "components": {"type": "list", "elements": "str", "choices": choices},
+        "packages_url": text,
+        "kubernetes_version": text,
+        "image_repository": text,
+        "kubeconfig_user": text,
+        "reach": {"type": "list", "elements": "str", "default": []},
+    }
+
+
+def work(call: Call, system: System) -> Dict[str, Any]:
+    """Observe the node."""
+    arguments = {name: value for name, value in call.params.items() if name != "components"}
     return dict(observation.observe(system, **arguments), changed=False)
 
 
 def main() -> None:
-    text = dict(type="str", default="")
-    module = AnsibleModule(
-        argument_spec=dict(
-            components=dict(
-                type="list",
-                elements="str",
-                choices=["host", "kube_packages", "containerd", "control_plane", "join", "cni"],
-            ),
-            packages_url=text,
-            kubernetes_version=text,
-            image_repository=text,
-            kubeconfig_user=text,
-            reach=dict(type="list", elements="str", default=[]),
-        ),
-        supports_check_mode=True,
-    )
-    _edge.run(module, work)
+    """Run the module."""
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
+from . import node_payload
 from .variables import refusal
 
 #: Keys of a result that Ansible itself gives a meaning which a node may have: how its task went, and texts to print.
@@ -36,8 +37,12 @@ DETAILS = frozenset(
         "module_stderr",
     )
 )
+#: Says that the answer is a complete object. Added here, after one of the node with this name was removed.
+COMPLETE = "kubestead_complete"
 #: Keys that Ansible adds on the control machine, after those of the node with such names were removed.
-_OWN = ("_ansible_parsed", "_ansible_no_log", "_ansible_delegated_vars")
+_OWN = ("_ansible_no_log", "_ansible_delegated_vars")
+# The beginning of a line in which Ansible would see that of a result.
+_OBJECT = re.compile(r"^[ \t]*(?={)", re.MULTILINE)
 _INTERPRETER = re.compile(r"discovered_interpreter_[a-z]+")
 _INTERPRETER_PATH = re.compile(r"/[A-Za-z0-9/._+-]{1,250}")
 
@@ -70,6 +75,9 @@ class NodeAction(ActionBase):
     # Nothing is put on the host, so no temporary folder has to be made there, in a dry run least of all.
     TRANSFERS_FILES = False
 
+    #: Whether the last answer of the host was a complete object.
+    complete = False
+
     def ask(
         self,
         module: str,
@@ -84,8 +92,27 @@ class NodeAction(ActionBase):
         refused = refusal(task_vars or {})
         if refused:
             return {"failed": True, "msg": refused}
-        answer = self._execute_module(f"kubestead.cluster.{module}", dict(arguments), task_vars=task_vars)
-        return {**reduced(answer, (self.RETURNS if returns is None else returns) | COMMON), **self._interpreter(answer)}
+        answer = self._execute_module(node_payload.PREFIX + module, dict(arguments), task_vars=task_vars)
+        self.complete = isinstance(answer, Mapping) and answer.get(COMPLETE) is True
+        said = reduced(answer, (self.RETURNS if returns is None else returns) | COMMON)
+        return {**said, **self._interpreter(answer)}
+
+    def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
+        """Run a module on the host. The options of the collection's own modules are checked before."""
+        if not node_payload.is_own(module_name):
+            return super()._execute_module(module_name, module_args, **others)
+        given = node_payload.checked(module_name.removeprefix(node_payload.PREFIX), module_args)
+        invocation = {"invocation": {"module_args": given.shown}}
+        if given.problem:
+            return {"failed": True, "msg": given.problem, COMPLETE: True, **invocation}
+        return {**super()._execute_module(module_name, given.parameters, **others), **invocation}
+
+    def _configure_module(self, module_name: str, module_args: Any, task_vars: Any) -> Any:
+        """What is sent to the host: the collection's own program for a module of its own."""
+        if not node_payload.is_own(module_name):
+            return super()._configure_module(module_name, module_args, task_vars)
+        with node_payload.in_place_of_module(self, module_name):
+            return super()._configure_module(module_name, module_args, task_vars)
 
     def _interpreter(self, answer: Any) -> dict[str, Any]:
         """The path of Python on the host, where Ansible looked for it in this task: the next one need not look again.
@@ -99,20 +126,30 @@ class NodeAction(ActionBase):
             return {"ansible_facts": {str(key): str(path)}}
         return {}
 
-    def _parse_returned_data(self, res: dict[str, Any], *args: Any) -> dict[str, Any]:
+    def _parse_returned_data(self, res: dict[str, Any], *args: Any) -> Any:
         """The module's answer, without anything that Ansible would act on or print before it hands the answer on."""
         output = {key: str(res.get(key) or "") for key in ("stdout", "stderr")}
         if any(len(text) > MAX_OUTPUT for text in output.values()):
-            return {"failed": True, "msg": f"the host's answer was refused: it is longer than {MAX_OUTPUT} characters"}
+            msg = f"the host's answer was refused: it is longer than {MAX_OUTPUT} characters"
+            output = {"stdout": json.dumps({"failed": True, "msg": msg}), "stderr": ""}
         # A terminal on the host ends lines in two characters.
         output = {key: _CONTROL.sub("\ufffd", text.replace("\r\n", "\n")) for key, text in output.items()}
         output["stdout"] = _result_alone(output["stdout"])
         try:
-            data: Any = super()._parse_returned_data({**res, **output}, *args)
-            return _plain_answer(data)
+            output["stdout"] = json.dumps(
+                {**_plain_answer(json.loads(output["stdout"], object_hook=_plain)), COMPLETE: True}
+            )
+        except (ValueError, TypeError, RecursionError):
+            # Ansible finds no result in it, and tells whether that is because there is no Python.
+            output["stdout"] = _OBJECT.sub(r"> \g<0>", output["stdout"])
+        try:
+            # What this returns differs between releases of Ansible.
+            return super()._parse_returned_data({**res, **output}, *args)
         except Exception as err:
             # Nothing that a host sends ends in a traceback.
-            return {"failed": True, "msg": f"the host's answer was refused: it can't be read ({type(err).__name__})"}
+            msg = f"the host's answer was refused: it can't be read ({type(err).__name__})"
+            output["stdout"] = json.dumps({"failed": True, "msg": msg})
+            return super()._parse_returned_data({**res, **output}, *args)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module of the same name with the arguments of the task."""
@@ -147,6 +184,11 @@ def _result_alone(output: str) -> str:
     return "\n".join(lines[begin:end])
 
 
+def _plain(found: dict[str, Any]) -> dict[str, Any] | None:
+    """An object of an answer, unless Ansible would make something else of it than plain data."""
+    return None if "__ansible_type" in found else found
+
+
 def _plain_answer(data: Any) -> dict[str, Any]:
     """The answer without internal keys of Ansible, and without the facts it would set and the texts it would split."""
     if not isinstance(data, Mapping):
@@ -154,13 +196,13 @@ def _plain_answer(data: Any) -> dict[str, Any]:
     answer = {
         key: value
         for key, value in data.items()
-        if isinstance(key, str) and (key == "_ansible_parsed" or not key.startswith(("_ansible", "ansible")))
+        if isinstance(key, str) and not key.startswith(("_ansible", "ansible"))
     }
-    for key in ("stdout", "stderr"):
+    for key in ("stdout", "stderr", "exception"):
         if key in answer and not isinstance(answer[key], str):
             del answer[key]
     # That a host is unreachable is told by the connection alone.
-    for key in (*C.INTERNAL_RESULT_KEYS, "results", "unreachable"):
+    for key in ("add_host", "add_group", "results", "unreachable"):
         answer.pop(key, None)
     return answer
 

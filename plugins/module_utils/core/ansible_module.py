@@ -2,41 +2,55 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The thin edge between Ansible and the pure core: the one file of module_utils that imports Ansible."""
+"""The thin edge between modules and the pure core: the one file of module_utils that imports Ansible."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
+from .call import Call
 from .errors import KubesteadError
 from .redact import redact, redact_data
 from .step import Step, diff
 from .system import System
 
+Work = Callable[[Call, System], Dict[str, Any]]
 
-def carry_out(module: AnsibleModule, steps: List[Step], apply: Callable[[Step], None]) -> Dict[str, Any]:
+
+def carry_out(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> Dict[str, Any]:
     """Apply the steps unless this is a dry run; the result every module of the collection returns.
 
     This is the one place that knows check mode: ``changed``, ``steps`` and ``diff`` all come from the plan.
     """
-    if not module.check_mode:
+    if not call.check_mode:
         for step in steps:
             apply(step)
     return {"changed": bool(steps), "steps": [step.public() for step in steps], "diff": diff(steps)}
 
 
-def run(module: AnsibleModule, work: Callable[[AnsibleModule, System], Dict[str, Any]]) -> None:
-    """Run a module's work and leave with its result, or with one line when the collection's exception comes up."""
-    system = System()
-    failure: Optional[KubesteadError] = None
-    result: Dict[str, Any] = {}
+def outcome(call: Call, work: Work) -> Dict[str, Any]:
+    """The result of a module's work, or a failure in one line where the collection's exception comes up."""
     try:
-        result = work(module, system)
+        return work(call, System())
     except KubesteadError as err:
-        failure = err
-    if failure is not None:
         # Filtered at its source already; this is for what nobody thought of.
-        module.fail_json(msg=redact(failure.message), **redact_data(failure.details))
-    module.exit_json(**result)
+        return dict(redact_data(err.details), failed=True, msg=redact(err.message))
+
+
+def run(spec: Dict[str, Any], work: Work) -> None:
+    """Run a module as an ordinary module of Ansible, for tools that know no action plugins (ansible-test is one).
+
+    The collection's action plugins run ``work`` without it: importing Ansible's base of modules takes a node longer
+    than most observations.
+    """
+    from ansible.module_utils.basic import AnsibleModule
+
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    call = Call(module.params, module.check_mode)
+    answer = outcome(call, work)
+    module.no_log_values.update(call.hidden)
+    for text in call.warnings:
+        module.warn(text)
+    if answer.pop("failed", False):
+        module.fail_json(**answer)
+    module.exit_json(**answer)

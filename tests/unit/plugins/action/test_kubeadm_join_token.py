@@ -23,7 +23,7 @@ def contexts(action: Action) -> list[bool]:
 
 
 def test_the_connection_keeps_every_answer_to_itself_and_is_as_before_afterwards() -> None:
-    action = Action("kubeadm_join_token", {}, {"_ansible_parsed": True, "changed": False})
+    action = Action("kubeadm_join_token", {}, {"kubestead_complete": True, "changed": False})
     action._connection._play_context.no_log = True
     action.run(task_vars={})
     assert action.censored_calls == [True] and contexts(action) == [False, False, True]
@@ -47,7 +47,6 @@ def test_a_connection_that_breaks_leaves_everything_as_before() -> None:
     ],
 )
 def test_a_result_is_hidden_where_a_secret_is_in_it(answer: dict[str, Any], hidden: bool) -> None:
-    answer["_ansible_parsed"] = True
-    result = Action("kubeadm_join_token", {}, dict(answer)).run(task_vars={})
+    result = Action("kubeadm_join_token", {}, {**answer, "kubestead_complete": True}).run(task_vars={})
     assert bool(result.get("_ansible_no_log")) is hidden
     assert {key: value for key, value in result.items() if key != "_ansible_no_log"} == answer

@@ -72,15 +72,15 @@ def shown(answer: dict[str, Any]) -> str:
     ],
 )
 def test_a_result_with_a_secret_is_hidden(answer: dict[str, Any]) -> None:
-    result = JoinTokenAction({**answer, "_ansible_parsed": True}).run()
+    result = JoinTokenAction({**answer, "kubestead_complete": True}).run()
     assert result["_ansible_no_log"] is True
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        {"changed": True, "steps": [{"action": "delete"}], "tokens": {}, "_ansible_parsed": True},
-        {"failed": True, "msg": "kubectl failed", "_ansible_parsed": True},
+        {"changed": True, "steps": [{"action": "delete"}], "tokens": {}, "kubestead_complete": True},
+        {"failed": True, "msg": "kubectl failed", "kubestead_complete": True},
     ],
 )
 def test_a_complete_result_without_a_secret_stays_readable(answer: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def test_a_complete_result_without_a_secret_stays_readable(answer: dict[str, Any
 def test_output_that_is_cut_off_is_not_shown(length: int) -> None:
     cut = json.dumps({"tokens": {"w1": {"token": TOKEN, "certificate_key": KEY}}})[:length]
     answer = {
-        "_ansible_parsed": False,
+        "kubestead_complete": False,
         "failed": True,
         "rc": 137,
         "msg": "MODULE FAILURE: " + cut,
@@ -108,7 +108,7 @@ def test_output_that_is_cut_off_is_not_shown(length: int) -> None:
 
 def test_an_answer_that_ansible_does_not_vouch_for_is_not_shown() -> None:
     assert "k3x9q0" not in shown({"msg": TOKEN, "changed": True})
-    assert "k3x9q0" not in shown({"msg": TOKEN, "failed": True, "_ansible_parsed": "yes"})
+    assert "k3x9q0" not in shown({"msg": TOKEN, "failed": True, "kubestead_complete": "yes"})
 
 
 PLAYBOOK = [

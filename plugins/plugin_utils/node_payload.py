@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The program that runs a module of the collection on a node: its own files, and nothing of Ansible's.
+
+Ansible builds a program for each module, and puts its base of modules into it. That is half of what is sent, takes the
+control machine a third of a second for each module, and each node a tenth of a second for each call. So the options are
+checked here, with the module's own argument spec, and the node gets the files that the module imports.
+
+For Ansible the program is a module of the kind JSONARGS: a script with a placeholder in which Ansible puts the
+arguments, documented in "Ansible module architecture". The interpreter, become, the environment, pipelining or a
+temporary file are therefore Ansible's own work, as for every module. This file is the one place that relies on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import importlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ansible import constants as C
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import bootstrap
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import masked, secrets_of
+
+PREFIX = "kubestead.cluster."
+PACKAGE = "ansible_collections.kubestead.cluster.plugins."
+#: Ansible puts the arguments in the place of this text. JSON never has three quotes in a row, and in a raw text its
+#: backslashes stay what they are.
+PLACEHOLDER = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
+
+_PLUGINS = Path(__file__).resolve().parents[1]
+_IMPORT = re.compile(
+    r"^[ \t]*from[ \t]+(\.[\w.]*|" + re.escape(PACKAGE) + r"[\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE
+)
+# What a module says about itself is for ansible-doc.
+_DOCUMENTATION = re.compile(r'^(?:DOCUMENTATION|EXAMPLES|RETURN) = r"""\n.*?^"""', re.MULTILINE | re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """The options of a module as its argument spec wants them, or what is wrong with them.
+
+    ``shown`` are the options without secrets, for the key ``invocation`` of the result.
+    """
+
+    parameters: dict[str, Any]
+    shown: dict[str, Any]
+    problem: str = ""
+
+
+def is_own(name: str) -> bool:
+    """True for the full name of a module of the collection."""
+    return name.startswith(PREFIX)
+
+
+def checked(name: str, arguments: Mapping[str, Any]) -> Checked:
+    """Check the arguments of a module of the collection as Ansible's base of modules does on a node.
+
+    Paths are those of the node and are resolved there.
+    """
+    spec: dict[str, Any] = importlib.import_module(f"{PACKAGE}modules.{name}").argument_spec()
+    here = {option: {**one, "type": "str"} if one.get("type") == "path" else one for option, one in spec.items()}
+    result = ArgumentSpecValidator(here).validate(dict(arguments))
+    parameters = dict(result.validated_parameters)
+    secrets = secrets_of(spec, parameters) | secrets_of(spec, arguments)
+    problem = ""
+    if result.error_messages:
+        problem = str(masked(result.errors.msg, secrets))
+        if result.unsupported_parameters:
+            problem = f"Unsupported parameters for ({PREFIX}{name}) module: {problem}"
+    return Checked(parameters, {option: masked(value, secrets) for option, value in parameters.items()}, problem)
+
+
+def files_of(name: str) -> dict[str, str]:
+    """The sources that a module of the collection imports, by their full names; its own without documentation."""
+    sources: dict[str, str] = {}
+    waiting = [f"modules.{name}", bootstrap.ENTRY.removeprefix(PACKAGE)]
+    while waiting:
+        one = waiting.pop()
+        if one not in sources:
+            sources[one] = _file(one).read_text(encoding="utf-8")
+            waiting += _imports(one, sources[one])
+    own = f"modules.{name}"
+    # The lines stay where they are, for tracebacks.
+    sources[own] = _DOCUMENTATION.sub(lambda match: "\n" * match[0].count("\n"), sources[own])
+    return {PACKAGE + one: text for one, text in sorted(sources.items())}
+
+
+def _file(name: str) -> Path:
+    return _PLUGINS / (name.replace(".", "/") + ".py")
+
+
+def _imports(name: str, text: str) -> list[str]:
+    """The files of the collection that a file names in an import, wherever that is."""
+    found = []
+    for base, names in _IMPORT.findall(text):
+        if base.startswith("."):
+            dots = len(base) - len(base.lstrip("."))
+            base = ".".join([*name.split(".")[:-dots], *filter(None, [base.lstrip(".")])])  # noqa: PLW2901
+        base = base.removeprefix(PACKAGE)  # noqa: PLW2901
+        words = [word.split()[0] for word in names.strip("()").split(",") if word.split()]
+        found += [one for one in (base, *(f"{base}.{word}" for word in words)) if _is_file(one)]
+    return found
+
+
+@functools.cache
+def _is_file(name: str) -> bool:
+    return _file(name).is_file()
+
+
+def program(name: str) -> str:
+    """The program for a module of the collection, with the placeholder for its arguments."""
+    packed = base64.b64encode(zlib.compress(json.dumps(files_of(name)).encode(), 6)).decode()
+    beginning = _file(bootstrap.__name__.removeprefix(PACKAGE)).read_text(encoding="utf-8")
+    return f'#!/usr/bin/python\n{beginning}\n\nstart("{PACKAGE}modules.{name}", "{packed}", r"""{PLACEHOLDER}""")\n'
+
+
+def program_file(name: str) -> str:
+    """The path of the program. It is built once in a run, by the first of the processes that need it."""
+    folder = Path(C.DEFAULT_LOCAL_TMP) / "kubestead"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{name}.py"
+    if not path.exists():
+        with open(folder / f"{name}.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                unfinished = path.with_suffix(f".{os.getpid()}")
+                unfinished.write_text(program(name), encoding="utf-8")
+                unfinished.replace(path)
+    return str(path)
+
+
+@contextlib.contextmanager
+def in_place_of_module(action: Any, name: str) -> Iterator[None]:
+    """Let an action plugin find the program where it looks for the module of this full name."""
+    found = SimpleNamespace(resolved=True, plugin_resolved_path=program_file(name.removeprefix(PREFIX)))
+    finder = SimpleNamespace(find_plugin_with_context=lambda *_args, **_kwargs: found)
+    before = action._shared_loader_obj
+    action._shared_loader_obj = SimpleNamespace(module_loader=finder)
+    try:
+        yield
+    finally:
+        action._shared_loader_obj = before
