@@ -2,19 +2,20 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Ansible writes into the journal of a machine when it starts node_components there."""
+"""What is written into the journal of a machine when node_components starts there."""
 
 from __future__ import annotations
 
 import base64
 import json
+import syslog
 from typing import Any
 
 import pytest
-from ansible.module_utils import basic
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kubestead.cluster.plugins.action import node_components as action
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import node_program
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.modules import node_components
 
@@ -35,22 +36,23 @@ PASSWORDS = [
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_no_part_of_a_password_is_logged(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
     logged: list[str] = []
-    monkeypatch.setattr(basic.AnsibleModule, "log", lambda self, *args, **more: logged.append(repr((args, more))))
+    monkeypatch.setattr(syslog, "syslog", lambda *given: logged.append(repr(given)))
     credential = {"registry": "r.example", "username": "admin", "password": password}
     dropin = f"[plugins.x]\npassword = {json.dumps(password)}\n"
     variables = {"containerd_registry_credentials": [credential], "containerd_config_dropin": dropin}
     options, secrets = action.options_of(["containerd"], variables, Templar(), {})
     arguments = {"components": ["containerd"], "options": options, "secrets": json.dumps(secrets)}
-    with patch_module_args(json.loads(json.dumps(arguments))):
-        module = basic.AnsibleModule(argument_spec=node_components.argument_spec(), supports_check_mode=True)
-    assert node_components.secret_options(module.params["secrets"]) == {
+    calls: list[Call] = []
+    monkeypatch.setattr(node_components, "work", lambda call, _system: calls.append(call) or {})
+    node_program.run(node_components.__name__, json.loads(json.dumps(arguments)))
+    assert node_components.secret_options(calls[0].params["secrets"]) == {
         "registry_credentials": [credential],
         "config_dropin": dropin,
     }
     assert "components" in str(logged), "nothing was logged, and the test shows nothing"
     forms = [password, repr(password), json.dumps(password), base64.b64encode(password.encode()).decode(), "s3cret"]
     assert not [form for form in forms if form.strip("\"'") in str(logged)]
-    assert "admin" not in module.no_log_values, "a user's name in a path would be hidden everywhere"
+    assert "admin" not in calls[0].hidden, "a user's name in a path would be hidden everywhere"
 
 
 class Templar:
