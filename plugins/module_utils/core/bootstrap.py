@@ -72,8 +72,8 @@ def start(module: str, packed: str, arguments: str) -> None:
         found = ".".join(str(part) for part in sys.version_info[:3])
         oldest = ".".join(str(part) for part in OLDEST)
         failure = "{0} is Python {1}; the collection needs {2} or newer. Set ansible_python_interpreter for this host"
-        print(json.dumps({"failed": True, "msg": failure.format(sys.executable, found, oldest)}))
-        sys.exit(1)
+        sys.stdout.write(json.dumps({"failed": True, "msg": failure.format(sys.executable, found, oldest)}) + "\n")
+        raise SystemExit(1)
     try:
         os.getcwd()
     except OSError:

@@ -30,7 +30,7 @@ class Call:
         self.warnings.append(text)
 
     def hide(self, *secrets: str) -> None:
-        """Take secrets out of everything that the module says. Empty texts are no secrets."""
+        """Take secrets out of everything that the module says. An empty text is ignored."""
         self.hidden.update(secret for secret in secrets if secret)
 
 

@@ -31,7 +31,7 @@ def main(name: str, arguments: str) -> None:
     answer = run(name, json.loads(arguments))
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
-    sys.exit(1 if answer.get("failed") else 0)
+    raise SystemExit(1 if answer.get("failed") else 0)
 
 
 def run(name: str, given: Mapping[str, Any]) -> Dict[str, Any]:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_payload
 from ansible_collections.kubestead.cluster.tests.unit import test_imports
+from ansible_collections.kubestead.cluster.tests.unit.fuzz.profile import fuzz
 
 ROOT = Path(__file__).resolve().parents[4]
 MODULES = sorted({path.stem for path in (ROOT / "plugins/modules").glob("*.py")} - {"cluster_plan"})
@@ -75,6 +76,7 @@ def test_what_a_worker_gets_while_a_cluster_is_made_is_small() -> None:
     assert sum(sent.values()) < 400 * 1024, sent
 
 
+@fuzz(200)
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda one: st.lists(one) | st.dictionaries(st.text(), one)))
 def test_arguments_arrive_as_they_were_sent(value: Any) -> None:
     arguments = json.dumps({"value": value, "quotes": '"""' + "'''" + '\\"""\\'})

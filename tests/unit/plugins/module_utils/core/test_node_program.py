@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import node_program
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module, node_program
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import IN_PLACE, Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 
@@ -121,3 +121,28 @@ def test_the_answer_is_one_line_of_json(
     out = capsys.readouterr().out
     assert ended.value.code == code and json.loads(out) == answer and len(out.split()) > 0
     assert out.strip().count("\n") == 0
+
+
+def test_the_same_work_runs_with_ansibles_base_of_modules(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    basic = pytest.importorskip("ansible.module_utils.basic")
+    testing = pytest.importorskip("ansible.module_utils.testing")
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda *_given, **_more: None)
+
+    def work(call: Call, _system: Any) -> Dict[str, Any]:
+        call.hide("later")
+        call.warn("one warning")
+        if call.params["name"] == "bad":
+            raise KubesteadError("no", {"stderr": "s3cret later"})
+        return {"changed": call.check_mode, "said": "s3cret later"}
+
+    answers = []
+    for name in ("good", "bad"):
+        given = {"name": name, "secret": "s3cret", "_ansible_check_mode": True}
+        with testing.patch_module_args(given), pytest.raises(SystemExit):
+            ansible_module.run(SPEC, work)
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0]["changed"] is True and answers[0]["said"] == "******** ********"
+    assert answers[1]["failed"] is True and answers[1]["stderr"] == "******** ********" and answers[1]["msg"] == "no"
+    assert "one warning" in str(answers[0]["warnings"]) and "s3cret" not in str(answers)
