@@ -14,8 +14,6 @@ import tempfile
 import urllib.error
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible.module_utils import urls
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.deadline import within
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
@@ -137,6 +135,9 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 
 
 def _download(url: str) -> bytes:
+    # It takes a tenth of a second to import, and most runs download nothing.
+    from ansible.module_utils import urls
+
     fix = "check the network and proxy of this machine, or use a path"
     shown = redact(url)
 
