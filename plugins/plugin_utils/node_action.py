@@ -75,6 +75,11 @@ class NodeAction(ActionBase):
     # Nothing is put on the host, so no temporary folder has to be made there, in a dry run least of all.
     TRANSFERS_FILES = False
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Load the module of the same name with the action: once, before Ansible starts a process for each host."""
+        super().__init_subclass__(**more)
+        node_payload.load(cls.__module__.rpartition(".")[2])
+
     #: Whether the last answer of the host was a complete object.
     complete = False
 

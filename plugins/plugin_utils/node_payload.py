@@ -67,12 +67,25 @@ def is_own(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+@functools.cache
+def spec_of(name: str) -> dict[str, dict[str, Any]]:
+    """The argument spec of a module of the collection."""
+    spec: dict[str, dict[str, Any]] = importlib.import_module(f"{PACKAGE}modules.{name}").argument_spec()
+    return spec
+
+
+def load(name: str) -> None:
+    """Load what checking the options of a module needs, if there is a module of this name."""
+    if _is_file(f"modules.{name}"):
+        spec_of(name)
+
+
 def checked(name: str, arguments: Mapping[str, Any]) -> Checked:
     """Check the arguments of a module of the collection as Ansible's base of modules does on a node.
 
     Paths are those of the node and are resolved there.
     """
-    spec: dict[str, Any] = importlib.import_module(f"{PACKAGE}modules.{name}").argument_spec()
+    spec = spec_of(name)
     here = {option: {**one, "type": "str"} if one.get("type") == "path" else one for option, one in spec.items()}
     result = ArgumentSpecValidator(here).validate(dict(arguments))
     parameters = dict(result.validated_parameters)

@@ -30,6 +30,8 @@ PATH_OR_ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": ":.*@"})
 
 # Metadata of a field whose value never leaves the task it is given to.
 SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
+# What field_types has found.
+_TYPES: Dict[Type[Any], Dict[str, Any]] = {}
 
 
 def var(name: str) -> Dict[str, str]:
@@ -48,9 +50,16 @@ def to_dict(value: Any) -> Any:
     return value
 
 
+def field_types(cls: Type[Any]) -> Dict[str, Any]:
+    """The types of a dataclass's fields, by name. Python makes them of texts, which takes longer than using them."""
+    if cls not in _TYPES:
+        _TYPES[cls] = typing.get_type_hints(cls)
+    return _TYPES[cls]
+
+
 def from_dict(cls: Type[T], data: Mapping[str, Any]) -> T:
     """The dataclass ``cls`` from plain data; unknown keys are left out, missing ones keep their default."""
-    hints = typing.get_type_hints(cls)
+    hints = field_types(cls)
     known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     return cls(**{name: _convert(hints[name], item) for name, item in data.items() if name in known})
 
@@ -66,7 +75,7 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
     Raises :class:`OptionError`, naming the variable, for a value of another type than the field's, and for a secret in
     one that shows in output: what is refused here is recorded nowhere.
     """
-    hints = typing.get_type_hints(cls)
+    hints = field_types(cls)
     values: Dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         name = variable_name(component, field)
@@ -164,7 +173,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
     """A dataclass inside of an option; unknown keys are left out, missing ones keep their default."""
     if not isinstance(value, Mapping):
         raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
-    hints = typing.get_type_hints(cls)
+    hints = field_types(cls)
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     return cls(
         **{

@@ -19,7 +19,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import state as containerd_state
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, from_variables
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import (
+    field_types,
+    from_dict,
+    from_variables,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import prepare as host_component
@@ -106,6 +110,9 @@ COMPONENTS = (
     ),
 )
 OPTIONS: Dict[str, Any] = {component.name: component.options for component in COMPONENTS}
+for _options_class in OPTIONS.values():
+    # Here once, and not in each process that Ansible starts for a host.
+    field_types(_options_class)
 #: The components that are roles of their own.
 NAMES = tuple(component.name for component in COMPONENTS if not component.role)
 
