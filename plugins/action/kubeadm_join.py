@@ -6,12 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.other_host import action_on, variables_of
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.spent_tokens import SpentTokens
+
+display = Display()
 
 #: The keys of the result of kubeadm_join_token, or of the lookup join_command, that a node needs.
 PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_key", "expires")
@@ -20,7 +25,8 @@ PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_k
 class ActionModule(NodeAction):
     """Runs the module with the parts of ``join``. Options that are set explicitly take precedence.
 
-    Of the tokens of several nodes the host gets its own alone.
+    Of the tokens of several nodes the host gets its own alone. With ``token_host`` it is deleted there as soon as this
+    host is done with it, however that ended, while other hosts are still joining.
     """
 
     RETURNS = frozenset(("node_name", "endpoint", "phase", "control_plane", "ca_cert_hash"))
@@ -34,14 +40,42 @@ class ActionModule(NodeAction):
             raise AnsibleActionFail(
                 "join is not a dictionary; use the registered result of kubeadm_join_token, or the lookup join_command"
             )
-        join = self._own(join or {}, str((task_vars or {}).get("inventory_hostname") or ""))
+        host = str((task_vars or {}).get("inventory_hostname") or "")
+        token_host = str(arguments.pop("token_host", None) or "")
+        join = self._own(join or {}, host)
         for name in PARTS:
             # Whether the token is still good is asked of the cluster; the clock of the control machine may differ.
             if join.get(name) and name != "expires":
                 arguments.setdefault(name, join[name])
         if not arguments.get("control_plane"):
             arguments.pop("certificate_key", None)
-        return self.ask("kubeadm_join", arguments, task_vars)
+        try:
+            return self.ask("kubeadm_join", arguments, task_vars)
+        finally:
+            # A host that becomes unreachable raises an exception.
+            if token_host and not self._task.check_mode:
+                self._delete_token(host, token_host, task_vars or {})
+
+    def _delete_token(self, host: str, token_host: str, task_vars: Mapping[str, Any]) -> None:
+        """Delete the token of this host. Where that fails, it is deleted when all hosts are done, or expires."""
+
+        def delete(nodes: Sequence[str]) -> bool:
+            action = action_on(token_host, "kubeadm_join_token", self, task_vars)
+            arguments = {"state": "absent", "nodes": list(nodes)}
+            try:
+                answer = action.ask("kubeadm_join_token", arguments, variables_of(token_host, task_vars))
+            finally:
+                action.cleanup()
+                action._connection.close()
+            if answer.get("failed"):
+                display.vvv(line(f"the token of {host} was not deleted on {token_host}: {answer.get('msg')}"))
+            return not answer.get("failed") and answer.get("_ansible_parsed") is True
+
+        try:
+            SpentTokens(token_host).delete(host, delete)
+        except Exception as err:
+            # The join is what the task is for.
+            display.vvv(line(f"the token of {host} was not deleted on {token_host}: {err}"))
 
     def _own(self, join: Mapping[str, Any], host: str) -> Mapping[str, Any]:
         """The parts of ``join`` that are for a host. Raises AnsibleActionFail when it has no token for it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.spent_tokens import SpentTokens
 
 
 class ActionModule(NodeAction):
@@ -36,6 +37,12 @@ class ActionModule(NodeAction):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result, marked as hidden unless it is known to hold no secret."""
+        spent, nodes = SpentTokens(self._host(task_vars)), self._nodes()
+        if self._task.args.get("state") == "absent" and self._is_done(spent, nodes):
+            # A dry run could not know that nothing would be left to delete here.
+            return {"changed": True, "msg": "each token was deleted when its host was done", "steps": []}
+        if nodes:
+            spent.renew(nodes)
         with self.censored():
             result = super().run(tmp, task_vars)
         if not self.complete:
@@ -50,3 +57,16 @@ class ActionModule(NodeAction):
         if any(result.get(name) for name in ("tokens", "token", "certificate_key")):
             result["_ansible_no_log"] = True
         return result
+
+    def _host(self, task_vars: dict[str, Any] | None) -> str:
+        """The control plane that is asked, by its name in the inventory."""
+        return str(self._task.delegate_to or (task_vars or {}).get("inventory_hostname") or "")
+
+    def _nodes(self) -> list[str]:
+        nodes = self._task.args.get("nodes")
+        return [str(node) for node in nodes] if isinstance(nodes, (list, tuple)) else []
+
+    def _is_done(self, spent: SpentTokens, nodes: list[str]) -> bool:
+        """True where the tokens of all these nodes were deleted when they had joined, and nothing else is asked for."""
+        others = {"control_plane", "token_id"} & {name for name, value in self._task.args.items() if value}
+        return bool(nodes) and not others and spent.are_deleted(nodes)

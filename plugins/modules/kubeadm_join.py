@@ -29,6 +29,14 @@ options:
         O(ca_cert_hashes), O(ca_certificate) and O(certificate_key), unless they are set themselves.
       - The certificate key is used only with O(control_plane=true).
     type: dict
+  token_host:
+    description:
+      - The control plane, by its name in the inventory, on which the token of this host is deleted as soon as the host
+        has joined, has failed or has become unreachable, while others are still joining. Hosts that are done at the
+        same time share one call of M(kubestead.cluster.kubeadm_join_token).
+      - If this deletion fails, the join does not. Delete the tokens again after the joins, as the last example does.
+    type: str
+    default: ""
   endpoint:
     description:
       - The host and port of the cluster's API. Required for a join, like O(token) and O(ca_cert_hashes).
@@ -161,6 +169,20 @@ EXAMPLES = r"""
   vars:
     join: "{{ lookup('kubestead.cluster.join_command', join_token, control_plane=true) }}"
   throttle: 1
+
+- name: Join with tokens that live no longer than each join
+  block:
+    - name: Join
+      kubestead.cluster.kubeadm_join:
+        join: "{{ join_token }}"
+        token_host: cp1
+  always:
+    - name: Delete what is left of the tokens
+      kubestead.cluster.kubeadm_join_token:
+        state: absent
+        nodes: "{{ ansible_play_hosts_all }}"
+      delegate_to: cp1
+      run_once: true
 """
 
 RETURN = r"""
@@ -220,6 +242,8 @@ def argument_spec() -> Dict[str, Any]:
     spec: Dict[str, Any] = {
         # Read by the action plugin, which passes on its parts.
         "join": {"type": "dict", "no_log": True},
+        # Read by the action plugin alone. The name of a host is not a secret.
+        "token_host": {"type": "str", "default": "", "no_log": False},
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "default": "", "no_log": True},
         "ca_cert_hashes": {"type": "list", "elements": "str", "default": []},

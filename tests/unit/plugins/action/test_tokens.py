@@ -45,7 +45,7 @@ class JoinTokenAction(kubeadm_join_token.ActionModule):
     """The action with an answer instead of a host."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
-        self._task = SimpleNamespace(args={}, action="kubestead.cluster.kubeadm_join_token")
+        self._task = SimpleNamespace(args={}, action="kubestead.cluster.kubeadm_join_token", delegate_to=None)
         self.answer = answer
 
     def _execute_module(self, *_others: Any, **_more: Any) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,16 +23,23 @@ SECRETS = {"w1": "aaaaaa.0123456789abcdef", "w2": "bbbbbb.fedcba9876543210", "cp
 
 # Answers a module as its host would, and writes down which it was.
 PYTHON = """#!{python}
-import json, sys
+import json, sys, time
 text = sys.stdin.read()
 secrets, joined = json.loads({secrets!r}), {joined!r}
 if "modules.kubeadm_join_token" in text or "modules/kubeadm_join_token" in text:
     state = "absent" if "absent" in text else "present"
     nodes = sorted(name for name in secrets if '"' + name + '"' in text)
-    print(json.dumps({{"changed": True}}) if state == "absent" else json.dumps(
+    print(json.dumps({deletion!r}) if state == "absent" else json.dumps(
         {{"changed": True, "tokens": {{name: {{"token": secrets[name]}} for name in nodes}}}}))
     what = "token " + state + " " + " ".join(nodes)
 else:
+    if joined.pop("slow", False):
+        # Until the tokens of the others have gone, or long enough to see that they stay.
+        for _turn in range(200):
+            with open({log!r}) as log:
+                if "absent" in log.read():
+                    break
+            time.sleep(0.05)
     print(json.dumps(joined))
     what = "join with " + " ".join(name for name in secrets if secrets[name] in text)
 with open({log!r}, "a") as log:
@@ -38,15 +47,26 @@ with open({log!r}, "a") as log:
 """
 
 
-def run(tmp_path: Path, hosts: dict[str, str], control_planes: tuple[str, ...] = ()) -> tuple[list[str], str, int]:
+def run(
+    tmp_path: Path,
+    hosts: dict[str, str],
+    control_planes: tuple[str, ...] = (),
+    deletion: Mapping[str, Any] = MappingProxyType({"changed": True}),
+) -> tuple[list[str], str, int]:
     """What was asked of the hosts, what Ansible printed, and its code. ``hosts`` become what they map to."""
     log = tmp_path / "asked"
     inventory: dict[str, Any] = {}
     for name, end in {"cp1": "joined", **hosts}.items():
         python = tmp_path / f"python-{name}"
-        joined = {"changed": True} if end == "joined" else {"failed": True, "msg": "kubeadm join failed"}
+        joined: dict[str, Any] = {"changed": True}
+        if end == "failed":
+            joined = {"failed": True, "msg": "kubeadm join failed"}
+        elif end == "slow":
+            joined = {"changed": True, "slow": True}
         python.write_text(
-            PYTHON.format(python=sys.executable, secrets=json.dumps(SECRETS), joined=joined, log=str(log))
+            PYTHON.format(
+                python=sys.executable, secrets=json.dumps(SECRETS), joined=joined, deletion=dict(deletion), log=str(log)
+            )
         )
         python.chmod(0o755)
         inventory[name] = {"ansible_connection": "local", "ansible_python_interpreter": str(python)}
@@ -83,16 +103,31 @@ def run(tmp_path: Path, hosts: dict[str, str], control_planes: tuple[str, ...] =
 
 
 @pytest.mark.parametrize("end", ["unreachable", "failed"])
-@pytest.mark.parametrize("others", [{}, {"w2": "joined"}], ids=["alone", "with another"])
-def test_the_tokens_go_when_a_worker_does_not_join(tmp_path: Path, end: str, others: dict[str, str]) -> None:
-    hosts = {"w1": end, **others}
-    asked, said, code = run(tmp_path, hosts)
+def test_the_token_goes_when_a_worker_does_not_join(tmp_path: Path, end: str) -> None:
+    asked, said, code = run(tmp_path, {"w1": end})
     assert code != 0, said
-    assert asked[0] == "token present " + " ".join(hosts), said
-    assert asked[-1] == "token absent " + " ".join(hosts), said
-    assert [line for line in asked[1:-1] if "w2" in line] == ["join with w2" for _other in others]
+    assert asked == ["token present w1", *(["join with w1"] if end == "failed" else []), "token absent w1"], said
     for secret in SECRETS.values():
         assert secret.partition(".")[2] not in said
+
+
+@pytest.mark.parametrize("end", ["unreachable", "failed", "joined"])
+def test_a_token_goes_while_another_host_is_still_joining(tmp_path: Path, end: str) -> None:
+    asked, said, code = run(tmp_path, {"w1": end, "w2": "slow"})
+    assert (code == 0) == (end == "joined"), said
+    first = [] if end == "unreachable" else ["join with w1"]
+    expected = ["token present w1 w2", *first, "token absent w1", "join with w2", "token absent w2"]
+    # Nothing is left to delete at the end.
+    assert asked == expected, said
+    for secret in SECRETS.values():
+        assert secret.partition(".")[2] not in said
+
+
+def test_a_deletion_that_fails_is_left_to_the_end(tmp_path: Path) -> None:
+    asked, said, code = run(tmp_path, {"w1": "joined", "w2": "joined"}, deletion={"failed": True, "msg": "the API"})
+    assert code != 0 and "the API" in said
+    # Once after a join, and for all of them at the end.
+    assert asked[-1] == "token absent w1 w2" and len([one for one in asked if "absent" in one]) == 2, asked
 
 
 def test_certificates_come_when_the_workers_have_joined_and_their_tokens_are_gone(tmp_path: Path) -> None:
@@ -101,9 +136,12 @@ def test_certificates_come_when_the_workers_have_joined_and_their_tokens_are_gon
     assert asked == [
         "token present w1",
         "join with w1",
+        "token absent w1",
         # For cp2; w1 is among those that have finished.
         "token present cp2 w1",
         "join with cp2",
+        "token absent cp2",
+        # The certificates.
         "token absent cp2 w1",
     ]
 
@@ -111,4 +149,4 @@ def test_certificates_come_when_the_workers_have_joined_and_their_tokens_are_gon
 def test_the_tokens_go_when_a_control_plane_becomes_unreachable(tmp_path: Path) -> None:
     asked, said, code = run(tmp_path, {"w1": "joined", "cp2": "unreachable"}, ("cp2",))
     assert code != 0, said
-    assert asked[-1] == "token absent cp2 w1", said
+    assert asked[-2:] == ["token absent cp2", "token absent cp2 w1"], said

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs a module on another host of the inventory, from within the task of a host.
+
+A task has one host, and tasks of several hosts wait for each other. What must follow at once when one host is done, but
+on another host, needs a connection of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import become_loader
+
+from .node_action import NodeAction
+
+
+def variables_of(host: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """The connection variables of another host: its own, and those of the play that no inventory has set.
+
+    ``task_vars`` are those of the host that runs the task. What that host has of its own, among it its facts, never
+    counts for another.
+    """
+    hostvars = task_vars["hostvars"]
+    own, theirs = hostvars[task_vars["inventory_hostname"]], hostvars[host]
+    found = {name: value for name, value in task_vars.items() if name.startswith("ansible_") and name not in own}
+    for name in ("ansible_delegated_vars", "ansible_facts"):
+        found.pop(name, None)
+    found.update({name: theirs[name] for name in theirs if name.startswith("ansible_")})
+    return {**found, "ansible_facts": dict(found.get("ansible_facts") or {}), "inventory_hostname": host}
+
+
+def action_on(host: str, module: str, action: ActionBase, task_vars: Mapping[str, Any]) -> NodeAction:
+    """An action for a ``module`` of the collection on another host, with the settings of the task of ``action``.
+
+    Raises AnsibleError for a host whose connection plugin does not exist.
+    """
+    variables = variables_of(host, task_vars)
+    task = action._task.copy()
+    task.action, task.delegate_to, task.args = f"kubestead.cluster.{module}", None, {}
+    context = action._play_context.copy()
+    context.remote_addr = variables.get("ansible_host") or host
+    name = variables.get("ansible_connection") or task.connection
+    connection = action._shared_loader_obj.connection_loader.get(
+        name, context, new_stdin=None, task_uuid=task._uuid, ansible_playbook_pid=str(os.getppid())
+    )
+    if connection is None:
+        raise AnsibleError(f"the connection plugin {name!r} was not found")
+    _set_options(connection, task, context, variables)
+    connection._play_context = context
+    return NodeAction(
+        task=task,
+        connection=connection,
+        play_context=context,
+        loader=action._loader,
+        templar=action._templar,
+        shared_loader_obj=action._shared_loader_obj,
+    )
+
+
+def _set_options(connection: Any, task: Any, context: Any, variables: Mapping[str, Any]) -> None:
+    """Give a connection, its shell and its become plugin their options, as Ansible does for the host of a task."""
+    become = None
+    if boolean(variables.get("ansible_become", task.become) or False):
+        become = become_loader.get(variables.get("ansible_become_method") or task.become_method)
+    connection.set_become_plugin(become)
+    context.become = become is not None
+    # A task's timeout is not that of connections, and its retries are not those of SSH.
+    keys = {**task.dump_attrs(), "timeout": context.timeout}
+    del keys["retries"]
+    # Passwords that were typed for this run.
+    keys.update({"password": context.password} if context.password else {})
+    keys.update({"become_pass": context.become_pass} if context.become_pass else {})
+    for kind, plugin in (("connection", connection), ("shell", connection._shell), ("become", become)):
+        if plugin is not None:
+            known = C.config.get_plugin_vars(kind, plugin._load_name)
+            options = {name: variables[name] for name in known if name in variables}
+            plugin.set_options(task_keys=keys, var_options=options)
+    if become is not None:
+        context.set_become_plugin(become.name)
