@@ -55,6 +55,9 @@ class ActionModule(NodeAction):
         for component in registry.OPTIONS:
             try:
                 value = registry.options_from_variables(component, variables)
+                if registry.secrets_in_use(value):
+                    # They stay on the control machine, so only here can they be found wrong before anything changes.
+                    value.validate()
             except OptionError as err:
                 problems.append({"component": component, "option": err.option, "problem": err.problem, "fix": err.fix})
                 continue

@@ -13,6 +13,7 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -197,7 +198,7 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
         else:
             raise OptionError(
                 "{0}[{1}]".format(option, index) if isinstance(wanted, list) else option,
-                "is neither a path nor an object ({0})".format(type(entry).__name__),
+                "is neither a path nor an object ({0})".format(untrusted.type_name(entry)),
                 "use directories, files or objects",
             )
     if not found:

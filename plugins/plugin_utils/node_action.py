@@ -14,6 +14,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import type_name
+
 from . import node_payload
 from .variables import refusal
 
@@ -292,7 +294,7 @@ def clean(value: Any, depth: int = 0) -> Any:
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
         return [clean(item, depth + 1) for item in value]
-    raise ValueError(f"it holds a {type(value).__name__}")
+    raise ValueError(f"it holds a {type_name(value)}")
 
 
 def line(text: Any) -> str:

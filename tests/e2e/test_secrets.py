@@ -7,6 +7,8 @@
 Two control planes and a worker, so that there is a certificate key as well. They know no host of the internet, only a
 mirror, so that this is also the test of the variables that name one. While the run goes on, the arguments of
 all processes are sampled on the nodes and here, and the tokens are read from the API as soon as they are there.
+
+A second run is full of mistakes (:mod:`secret_mistakes`): what it leaves in the same places is searched as well.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from . import figures
+from . import figures, secret_mistakes
 from .conftest import ROOT, Lab, nodes
 
 MIRROR = "mirror.lab.test"
@@ -98,12 +101,19 @@ LEFTOVERS = (
 
 @dataclass
 class Evidence:
-    """What was seen in a run: the secrets there are, and every text in which none of them may be."""
+    """What was seen in two runs: the secrets there are, and every text in which none of them may be.
+
+    ``mistakes`` are what tasks of the second run said, by task and host; ``left`` is what it found after a host had
+    become unreachable: the public half of its token, and the names of the Secrets then.
+    """
 
     secrets: dict[str, str]
     texts: dict[str, str]
     status: str
     failures: list[str]
+    mistakes: dict[tuple[str, str], dict[str, Any]]
+    mistakes_output: str
+    left: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -143,16 +153,18 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
             "ANSIBLE_CACHE_PLUGIN": "jsonfile",
             "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(lab.folder / "facts"),
             "ANSIBLE_DIFF_ALWAYS": "1",
+            **outputs(lab.folder),
         },
     )
+    mistaken, left = run_with_mistakes(lab)
     texts = {}
     # The variables of a run are the caller's own; runner keeps what it was given.
-    given = str(lab.folder / "runner" / "env")
+    given = (str(lab.folder / "runner" / "env"), str(lab.folder / "given"), str(lab.folder / "mistakes" / "env"))
     for folder in (lab.folder, Path(os.path.expanduser("~/.ansible/tmp"))):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not str(path).startswith(given):
                 texts[str(path)] = path.read_text(errors="replace")
-    secrets = {"password of a registry": PASSWORD}
+    secrets = {"password of a registry": PASSWORD, **secret_mistakes.secrets()}
     for host in hosts:
         lab.ssh(host, "rm -f /run/sampling")
         texts[f"{host}: arguments of processes"] = lab.ssh(host, "cat /run/arguments")
@@ -175,7 +187,53 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
         for event in runner.events
         if event["event"] in ("runner_on_failed", "runner_on_unreachable")
     ]
-    yield Evidence(secrets, texts, runner.status, failures)
+    said = {
+        (event["event_data"]["task"], event["event_data"]["host"]): event["event_data"]["res"]
+        for event in mistaken.events
+        if event["event"].startswith("runner_on_") and "res" in event["event_data"]
+    }
+    output = mistaken.stdout.read()
+    yield Evidence(secrets, texts, runner.status, failures, said, output, left)
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """The environment with which a run keeps its results in further formats."""
+    return {
+        "ANSIBLE_CALLBACKS_ENABLED": "junit,tree",
+        "ANSIBLE_CALLBACK_TREE_DIR": str(folder / "tree"),
+        "JUNIT_OUTPUT_DIR": str(folder / "junit"),
+    }
+
+
+def run_with_mistakes(lab: Lab) -> tuple[Any, list[str]]:
+    """The run that is full of mistakes, over the cluster that is there now; and what it found left by them."""
+    import ansible_runner
+
+    for count in secret_mistakes.CUTS:
+        program = base64.b64encode(secret_mistakes.CUT_PYTHON.format(count).encode()).decode()
+        path = secret_mistakes.CUT_PATH.format(count)
+        lab.ssh("cp1", f"echo {program} | base64 -d > {path} && chmod 755 {path}")
+    for name in ("given", "mistakes"):
+        (lab.folder / name).mkdir()
+    names = lab.folder / "names-of-secrets"
+    inventory, playbook = secret_mistakes.write(
+        lab.folder / "given", str(ROOT / "playbooks/preflight.yml"), {"secrets": str(names)}
+    )
+    runner = ansible_runner.run(
+        private_data_dir=str(lab.folder / "mistakes"),
+        project_dir=str(ROOT),
+        playbook=str(playbook),
+        inventory=[str(lab.inventory), str(inventory)],
+        verbosity=4,
+        quiet=True,
+        envvars={
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_LOCAL_TEMP": str(lab.folder / "local"),
+            "ANSIBLE_DIFF_ALWAYS": "1",
+            **outputs(lab.folder),
+        },
+    )
+    return runner, names.read_text().split() if names.exists() else []
 
 
 def test_the_run_made_a_cluster_and_was_watched(secret_lab: Lab, evidence: Evidence) -> None:
@@ -209,6 +267,37 @@ def test_no_secret_is_anywhere_it_does_not_belong(evidence: Evidence) -> None:
     figures.count("secrets", f"searched in {len(evidence.texts)} texts", len(evidence.secrets))
     figures.count("secrets", "leaked", len(found))
     assert found == []
+
+
+def test_every_mistake_was_made_and_refused(evidence: Evidence) -> None:
+    """Otherwise nothing of it could have been found."""
+    said = evidence.mistakes
+    for count in secret_mistakes.CUTS:
+        cut = said[(f"Create a token and break off after {count} bytes", "cp1")]
+        assert cut["failed"] and "is incomplete" in cut["msg"], cut
+    for number in range(len(secret_mistakes.MANIFESTS)):
+        assert said[(f"Apply mistaken manifests {number}", "cp1")]["failed"]
+    for number in range(len(secret_mistakes.JOINS)):
+        assert said[(f"Join with a mistaken command {number}", "cp1")]["failed"]
+    for host, variables in secret_mistakes.hosts().items():
+        (option,) = [name for name in variables if not name.startswith("ansible_")]
+        lines = [line for line in evidence.mistakes_output.splitlines() if host in line and option in line]
+        assert lines, (host, option)
+
+
+def test_results_in_every_format_were_searched(evidence: Evidence) -> None:
+    folders = {part for name in evidence.texts for part in Path(name).parts}
+    assert {"job_events", "fact_cache", "tree", "junit", "stdout"} <= folders
+    cached = [text for name, text in evidence.texts.items() if "fact_cache" in name and '"kept"' in text]
+    assert len(cached) >= 2 and all('"containerd"' in text for text in cached)
+
+
+def test_the_token_of_an_unreachable_host_is_gone_when_its_join_has_ended(evidence: Evidence) -> None:
+    assert evidence.mistakes[("Join an unreachable host", "w9")]["unreachable"]
+    token_id, *left = evidence.left
+    assert left and f"secret/bootstrap-token-{token_id}" not in left
+    # That of another host, whose creation was not seen to end.
+    assert [name for name in left if "bootstrap-token" in name]
 
 
 def test_the_token_is_deleted_and_the_certificates_with_it(secret_lab: Lab, evidence: Evidence) -> None:

@@ -16,6 +16,7 @@ import typing
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, Type, TypeVar
 
+from . import untrusted
 from .errors import OptionError
 
 T = TypeVar("T")
@@ -186,7 +187,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
 
 def _kind(value: Any) -> str:
     """What a value is, in place of the value: it may hold a password."""
-    return "a {0}".format("dict" if isinstance(value, Mapping) else type(value).__name__)
+    return "a {0}".format(untrusted.type_name(value))
 
 
 def _shown(value: Any, secret: bool) -> str:

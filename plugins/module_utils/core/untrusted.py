@@ -38,6 +38,12 @@ def line(value: str, limit: int = 4000) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
+def type_name(value: Any) -> str:
+    """The name of a value's type, in place of the value; ``str`` also for what Ansible makes of text in a playbook."""
+    known = next((one for one in (bool, str, int, float, list, tuple) if isinstance(value, one)), type(value))
+    return "dict" if isinstance(value, Mapping) else known.__name__.lstrip("_")
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """The mapping; an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}

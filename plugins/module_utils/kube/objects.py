@@ -10,6 +10,7 @@ import base64
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..core import untrusted
 from ..core.errors import KubesteadError
 from ..core.redact import HIDDEN
 from ..core.untrusted import mapping
@@ -57,7 +58,7 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
         if not isinstance(obj, Mapping):
             raise KubesteadError(
                 "{0} is a {1}, not a Kubernetes object; set apiVersion, kind and metadata.name".format(
-                    origin, type(obj).__name__
+                    origin, untrusted.type_name(obj)
                 )
             )
         metadata = obj.get("metadata")
@@ -89,7 +90,7 @@ def _check_secret(obj: Object, origin: str) -> None:
         if not isinstance(values, Mapping):
             raise KubesteadError(
                 "{0} of {1}: {2} is a {3}, not a dictionary; give names and values".format(
-                    title(obj), origin, part, type(values).__name__
+                    title(obj), origin, part, untrusted.type_name(values)
                 )
             )
         for at, (name, value) in enumerate(values.items()):
@@ -97,7 +98,7 @@ def _check_secret(obj: Object, origin: str) -> None:
             if not isinstance(name, str) or not (scalar or value is None):
                 raise KubesteadError(
                     "{0} of {1}: value {2} of {3} is a {4}, not text; give it in quotes".format(
-                        title(obj), origin, at + 1, part, type(value).__name__
+                        title(obj), origin, at + 1, part, untrusted.type_name(value)
                     )
                 )
 

@@ -15,7 +15,7 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
-from ..core import mappings
+from ..core import mappings, untrusted
 from ..core.errors import OptionError
 from ..core.releases import APIS, FIELDS, first_kubeadm
 
@@ -127,7 +127,7 @@ def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[s
         if not isinstance(fields, Mapping):
             raise OptionError(
                 option,
-                "has a {0} for {1}, which is not a dictionary".format(type(fields).__name__, kind),
+                "has a {0} for {1}, which is not a dictionary".format(untrusted.type_name(fields), kind),
                 "use a dictionary of the fields of this kind",
             )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from ..core import untrusted
 from ..core.addresses import full_endpoint
 from ..core.errors import KubesteadError, OptionError
 from ..core.redact import redact
@@ -222,7 +223,7 @@ def check_ca_cert_hash(value: str, subject: str = "CA certificate hash") -> None
 def _commands(text: str, subject: str) -> List[List[str]]:
     """The words after ``kubeadm join`` of every join command in the text."""
     if not isinstance(text, str):
-        raise JoinCommandError("{0} is a {1}, not text; {2}".format(subject, type(text).__name__, _MINT))
+        raise JoinCommandError("{0} is a {1}, not text; {2}".format(subject, untrusted.type_name(text), _MINT))
     if not text.strip():
         raise JoinCommandError("{0} is empty; {1}".format(subject, _MINT))
     joined = re.sub(r"(?<![ \t])[ \t]*\\[ \t]*\r?\n[ \t]*", " ", text)

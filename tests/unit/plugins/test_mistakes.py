@@ -70,6 +70,17 @@ def test_no_registry_password_is_in_a_message(shape: str) -> None:
     assert "containerd_registry_credentials" in message
 
 
+def test_a_type_of_ansible_itself_is_not_named_in_a_message() -> None:
+    """Texts and lists of an inventory are of types that only look like those of Python."""
+
+    class _AnsibleTaggedList(list):  # type: ignore[type-arg]
+        pass
+
+    variables = {"containerd_registry_credentials": [_AnsibleTaggedList([SECRET])]}
+    message = refused(lambda: from_variables(ContainerdOptions, "containerd", variables))
+    assert "is a list, not a dictionary" in message and "Ansible" not in message
+
+
 @pytest.mark.parametrize(
     "mirrors",
     [

@@ -129,3 +129,18 @@ def test_a_pass_through_of_another_type_is_not_shown() -> None:
     (problem,) = registry.option_findings("a1", result)[:1]
     assert "has a str for InitConfiguration, which is not a dictionary" in problem.problem.line
     assert SECRET not in problem.problem.line
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        {"registry": "r.example.com", "password": SECRET},
+        {"registry": "r.example.com", "username": "bob", "pasword": SECRET},
+        {"registry": f"https://bob:{SECRET}@r.example.com", "username": "bob", "password": SECRET},
+    ],
+)
+def test_credentials_that_can_not_be_used_are_named_before_the_host_is_asked(credential: dict[str, str]) -> None:
+    """They are not among the options that the plan judges."""
+    result = Task({"containerd_registry_credentials": [credential]}).result()
+    (problem,) = result["problems"]
+    assert problem["option"] == "containerd_registry_credentials[0]" and SECRET not in json.dumps(result)

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What goes wrong with secrets in a run: options of a wrong shape, output that breaks off, hosts that do not answer.
+
+Each planted secret is a text of its own, so that one that is found says which mistake it came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Bytes after which the output of kubeadm_join_token breaks off: before, within and behind the first token.
+CUTS = (60, 400, 2000)
+# A Python whose output breaks off, as where a module is killed while it prints.
+CUT_PYTHON = '#!/bin/sh\n/usr/bin/python3 "$@" 2>&1 | head -c {0}\nexit 137\n'
+CUT_PATH = "/usr/local/bin/python-cut-{0}"
+UNREACHABLE = {"ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_ssh_retries": 0}
+
+
+def planted(number: int) -> str:
+    """The secret of a mistake."""
+    return f"pl4nted-{number:02}-9d41c7e2b6"
+
+
+def _option(name: str, make: Any) -> dict[str, Any]:
+    return {"option": name, "make": make}
+
+
+# Each makes the value of an option from a secret.
+OPTIONS = [
+    _option("containerd_registry_credentials", lambda s: s),
+    _option("containerd_registry_credentials", lambda s: {"r.example.org": {"username": "b", "password": s}}),
+    _option("containerd_registry_credentials", lambda s: [f"r.example.org:b:{s}"]),
+    _option("containerd_registry_credentials", lambda s: [["r.example.org", "b", s]]),
+    _option("containerd_registry_credentials", lambda s: [{"registry": "r.example.org", "password": s}]),
+    _option("containerd_registry_credentials", lambda s: [{"registry": "r", "username": "b", "password": [s]}]),
+    _option("containerd_registry_credentials", lambda s: [{"registry": "r", "username": "b", "password": {"v": s}}]),
+    _option("containerd_registry_credentials", lambda s: [{"registry": "r", "username": "b", "pasword": s}]),
+    _option("containerd_registry_credentials", lambda s: [{"registry": f"https://b:{s}@r", "username": "b"}]),
+    _option("containerd_registry_credentials", lambda s: [{"registry": s + " ", "username": [s], "password": "r"}]),
+    _option("containerd_registry_mirrors", lambda s: {"docker.io": [f"https://b:{s}@mirror.example.org"]}),
+    _option("containerd_registry_mirrors", lambda s: {f"b:{s}@docker.io": "x"}),
+    _option("containerd_registry_mirrors", lambda s: f"https://b:{s}@mirror.example.org"),
+    _option("cluster_packages_url", lambda s: f"https://b:{s}@packages.example.org/k8s"),
+    _option("cluster_packages_url", lambda s: [f"ftp://b:{s}@packages.example.org"]),
+    _option("cluster_image_repository", lambda s: f"b:{s}@r.example.org/k8s"),
+    _option("cluster_image_repository", lambda s: {"url": f"https://b:{s}@r.example.org"}),
+    _option("cni_calico_manifest", lambda s: f"ftp://b:{s}@example.org/calico.yaml"),
+    _option("cni_image_registry", lambda s: f"b:{s}@r.example.org"),
+    _option("cluster_kubeadm_config", lambda s: {"InitConfiguration": {"certificateKey": s}}),
+    _option("cluster_kubeadm_config", lambda s: {"JoinConfiguration": {"controlPlane": {"certificateKey": s}}}),
+    _option("cluster_kubeadm_config", lambda s: {"JoinConfiguration": {"discovery": {"tlsBootstrapToken": s}}}),
+    _option("cluster_kubeadm_config", lambda s: {"InitConfiguration": {"bootstrapTokens": [{"token": s}]}}),
+]
+
+_SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mistake", "namespace": "default"}}
+MANIFESTS = [
+    lambda s: f"kind: Secret\nstringData: {{password: {s}}}\n",
+    lambda s: [[{"kind": "Secret", "stringData": {"password": s}}]],
+    lambda s: {"kind": "Secret", "stringData": {"password": s}},
+    lambda s: [{"apiVersion": "v1", "kind": "Secret", "stringData": {"password": s}}],
+    # These are refused by the API server, which quotes what it was given.
+    lambda s: [{**_SECRET, "data": {"password": s}}],
+    lambda s: [{**_SECRET, "data": {"password": [s, {"deeper": s}]}}],
+    lambda s: [{**_SECRET, "stringData": {"password": {"value": s}}}],
+    lambda s: [{**_SECRET, "stringData": [s]}],
+    lambda s: [{**_SECRET, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": s}}],
+]
+JOINS = [
+    lambda s: f"kubeadm join 10.0.0.1:6443 --token abcdef.{s}",
+    lambda s: f"kubeadm join 10.0.0.1:6443 --token {s} --discovery-token-ca-cert-hash sha256:{s}",
+    lambda s: [s],
+    lambda s: {"token": [s], "endpoint": s},
+    lambda s: {"stdout": f"--certificate-key {s}"},
+]
+
+
+def secrets() -> dict[str, str]:
+    """Everything that is planted, by what it is."""
+    names = [one["option"] for one in OPTIONS]
+    names += [f"manifest {number}" for number in range(len(MANIFESTS))]
+    names += [f"join {number}" for number in range(len(JOINS))]
+    return {f"mistake {number}: {name}": planted(number) for number, name in enumerate(names)}
+
+
+def hosts() -> dict[str, dict[str, Any]]:
+    """A host for each option of a wrong shape, and what its variables are."""
+    return {
+        f"mistake{number:02}": {**UNREACHABLE, one["option"]: one["make"](planted(number))}
+        for number, one in enumerate(OPTIONS)
+    }
+
+
+def write(folder: Path, preflight: str, results: Mapping[str, str]) -> tuple[Path, Path]:
+    """Write an inventory beside that of the nodes and a playbook; ``results`` are files that the playbook writes."""
+    workers = {**hosts(), "w9": dict(UNREACHABLE)}
+    inventory = folder / "mistakes.json"
+    inventory.write_text(json.dumps({"workers": {"hosts": workers}}), encoding="utf-8")
+    first = len(OPTIONS)
+    manifests = [make(planted(first + number)) for number, make in enumerate(MANIFESTS)]
+    first += len(MANIFESTS)
+    joins = [make(planted(first + number)) for number, make in enumerate(JOINS)]
+    variables = folder / "mistakes-vars.json"
+    variables.write_text(json.dumps({"mistaken_manifests": manifests, "mistaken_joins": joins}), encoding="utf-8")
+    playbook = folder / "mistakes.yml"
+    plays: list[dict[str, Any]] = [
+        {**_PLAY, "hosts": "cp1", "vars_files": [str(variables)], "tasks": [*_cut(), *_mistaken()]},
+        {**_PLAY, "hosts": "w9", "tasks": _unreachable(results["secrets"])},
+        {**_PLAY, "hosts": "cp1:w1", "gather_facts": True, "tasks": _cached()},
+        {"import_playbook": preflight},
+    ]
+    playbook.write_text(json.dumps(plays), encoding="utf-8")
+    return inventory, playbook
+
+
+_PLAY: dict[str, Any] = {"gather_facts": False, "become": True, "vars": {"ansible_pipelining": True}}
+_TOKEN = "kubestead.cluster.kubeadm_join_token"
+
+
+def _cut() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"Create a token and break off after {count} bytes",
+            _TOKEN: {"nodes": ["w8"], "control_plane": True},
+            "vars": {"ansible_python_interpreter": CUT_PATH.format(count)},
+            "ignore_errors": True,
+        }
+        for count in CUTS
+    ]
+
+
+def _mistaken() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"Apply mistaken manifests {number}",
+            "kubestead.cluster.manifests": {"manifests": "{{ mistaken_manifests[" + str(number) + "] }}"},
+            "ignore_errors": True,
+        }
+        for number in range(len(MANIFESTS))
+    ] + [
+        {
+            "name": f"Join with a mistaken command {number}",
+            "kubestead.cluster.kubeadm_join": {
+                "join": "{{ lookup('kubestead.cluster.join_command', mistaken_joins[" + str(number) + "]) }}"
+            },
+            "ignore_errors": True,
+        }
+        for number in range(len(JOINS))
+    ]
+
+
+def _unreachable(names: str) -> list[dict[str, Any]]:
+    there = {"delegate_to": "cp1", "delegate_facts": True}
+    asked = "kubectl --kubeconfig /etc/kubernetes/admin.conf get secrets -n kube-system -o name"
+    return [
+        {"name": "Create a token", _TOKEN: {"nodes": ["w9"]}, "register": "made", **there},
+        {
+            "name": "Join an unreachable host",
+            "kubestead.cluster.kubeadm_join": {"join": "{{ made }}", "token_host": "cp1"},
+            "ignore_unreachable": True,
+        },
+        {"name": "Look at what is left", "ansible.builtin.command": asked, "register": "left", **there},
+        {
+            "name": "Keep the names",
+            "ansible.builtin.copy": {"content": "{{ made.tokens.w9.token_id }}\n{{ left.stdout }}", "dest": names},
+            "delegate_to": "localhost",
+            "become": False,
+            "vars": {"ansible_connection": "local"},
+        },
+        {"name": "Delete the tokens of the others", _TOKEN: {"state": "absent", "nodes": ["w8"], "control_plane": True}}
+        | there,
+    ]
+
+
+def _cached() -> list[dict[str, Any]]:
+    """What somebody may keep of a host between runs."""
+    return [
+        {"name": "Observe", "kubestead.cluster.node_info": None, "register": "observed"},
+        {"name": "Keep it", "ansible.builtin.set_fact": {"kept": "{{ observed }}", "cacheable": True}},
+    ]
