@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields, refuse_credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
@@ -35,8 +36,8 @@ class ActionModule(NodeAction):
     read here, for the plan. Secret options are omitted; only their names are kept.
     """
 
-    # The clock around the observation is added here.
-    RETURNS = frozenset(field.name for field in dataclasses.fields(Facts)) - {"asked", "answered"}
+    # The clock around the observation is added here, and where Ansible connects to.
+    RETURNS = frozenset(field.name for field in dataclasses.fields(Facts)) - {"asked", "answered", "connects_to"}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.
@@ -82,7 +83,9 @@ class ActionModule(NodeAction):
         asked = time.time()
         result = self.ask("node_info", arguments, task_vars)
         if not result.get("failed"):
-            result.update(judged, asked=asked, answered=time.time())
+            result.update(judged, asked=asked, answered=time.time(), connects_to="")
+            if not witness and not _has_joined(result):
+                result["connects_to"] = _resolved(str((task_vars or {}).get("ansible_host") or name))
             control_plane = witness or name in (task_vars or {})["groups"].get("control_plane", [])
             broken = trial.broken(name, control_plane, result, wanted)
             result = {"failed": True, "msg": line(broken)} if broken else result
@@ -112,7 +115,16 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 
 def _address(host: Mapping[str, Any], name: str) -> str:
     """The address of a host according to the inventory. Names are resolved here, because nodes may not know them."""
-    place = str(_of_inventory(host, "cluster_node_address") or host.get("ansible_host") or name)
+    return _resolved(str(_of_inventory(host, "cluster_node_address") or host.get("ansible_host") or name))
+
+
+def _has_joined(answer: Mapping[str, Any]) -> bool:
+    kubeadm = answer.get("kubeadm")
+    return isinstance(kubeadm, Mapping) and kubeadm.get("phase") == DONE
+
+
+def _resolved(place: str) -> str:
+    """The first address of a host name; the name itself where it is not known here."""
     if reach.is_address(place):
         return place
     try:

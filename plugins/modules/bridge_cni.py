@@ -42,7 +42,9 @@ options:
     type: int
     default: 0
   members_only:
-    description: Do nothing on a host that is not one of the nodes, instead of failing.
+    description:
+      - For hosts that are not part of a run. On a host that is not one of the nodes, the module does nothing instead of
+        failing. If it fails, or the host is unreachable, the task has a warning that names the host.
     type: bool
     default: false
 """

@@ -39,6 +39,7 @@ class Facts:
 
     ``reach`` maps the targets that the host connected to, to what came of it (see :mod:`connect`); ``asked`` and
     ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
+    ``connects_to`` is the address that Ansible connects to, by the inventory, of a host that has not joined.
     """
 
     node: NodeState = NodeState()
@@ -54,6 +55,7 @@ class Facts:
     reach: Dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
     answered: float = 0.0
+    connects_to: str = ""
 
 
 @dataclass(frozen=True)

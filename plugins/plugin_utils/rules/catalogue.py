@@ -36,6 +36,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "hostname": (ERROR,),
     "node_name": _BOTH,
     "node_name_taken": _BOTH,
+    "already_a_node": _BOTH,
     "machine_id": _BOTH,
     "product_uuid": (WARNING,),
     "mac": _BOTH,

@@ -72,7 +72,15 @@ def findings(view: ClusterView) -> List[Finding]:
             problems += host_rules.joining_host_problems(host, view.cluster, view.components)
             problems += host_rules.proxy_problems(host, _unproxied(host, view))
         found += [Finding(host.name, COMPONENT, problem) for problem in problems]
-    found += _ranges(view) + _names(view) + _identities(view) + _clocks(view) + _mtus(view) + _reachability(view)
+    found += (
+        _ranges(view)
+        + _names(view)
+        + _claimed_bare(view)
+        + _identities(view)
+        + _clocks(view)
+        + _mtus(view)
+        + _reachability(view)
+    )
     # Others are there to compare with; what is wrong with them is for their own run.
     playing = {host.name for host in view.hosts}
     return [finding for finding in found if finding.host in playing]
@@ -156,6 +164,41 @@ def _names(view: ClusterView) -> List[Finding]:
     return found
 
 
+def _claimed_bare(view: ClusterView) -> List[Finding]:
+    """Hosts that want to join, although the inventory says that they are the machine of a Node.
+
+    A compromised node can say that it is a bare machine of another name, to get a token for one more node.
+    """
+    found = []
+    for host in view.joining_hosts:
+        if not view.cluster.exists:
+            break
+        place = host.facts.connects_to
+        alone = [one.name for one in view.all_hosts if one.facts.connects_to == place] == [host.name]
+        for node in view.unmatched_nodes:
+            if node.name == host.node_name:
+                # The rule for names has said so.
+                continue
+            if place in node.addresses:
+                where = "Ansible connects to {0}, which is the address of node {1}".format(place, node.name)
+                # Behind one address there may be several machines, each with a port of its own.
+                level = "error" if node.ready and alone else "warning"
+            elif node.name == host.name and node.ready:
+                where, level = (
+                    "the cluster has a ready node with its name in the inventory, {0}".format(node.name),
+                    "warning",
+                )
+            else:
+                continue
+            text = "reports that it has not joined and would join as {0}, but {1}".format(host.node_name, where)
+            fix = (
+                "check this host, which may not say the truth, and its ansible_host; if it was installed again, run "
+                "'kubectl delete node {0}'".format(node.name)
+            )
+            found.append(Finding(host.name, "join", Problem("already_a_node", text, fix, level)))
+    return found
+
+
 def _identities(view: ClusterView) -> List[Finding]:
     found = []
     fix = "run 'rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot'"
@@ -179,7 +222,8 @@ def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Findi
     found = []
     for host in view.joining_hosts:
         for node in view.unmatched_nodes:
-            if node.name == host.node_name:
+            if node.name == host.node_name or host.facts.connects_to in node.addresses:
+                # Another rule says what that means.
                 continue
             name = "node {0}".format(node.name)
             # One that is not ready may be what is left of this very host under an earlier name.

@@ -167,6 +167,10 @@ def nodes_with(change: Change) -> Callable[[Any], Any]:
     return lambda nodes: [{**node, **change} if node["name"] == "c2" else node for node in nodes]
 
 
+C2 = value_of("worker", "node.default_address")
+# Without the host of the node c2: as where its machine says that it is another, which has not joined.
+WITHOUT = {"c1": "control-plane", "c3": "newcomer"}
+
 CASES = [
     # the machine
     Case("system", "warning", BARE, "a2", {"node.os_version": "11"}, "debian 11 is older .*; use debian 12 or newer"),
@@ -333,6 +337,24 @@ CASES = [
         "c3",
         {"kubeadm.node_name": "c2"},
         "would replace node c2, which is another machine",
+        {"c1": {"kubeadm.api.nodes": nodes_with({"ready": False})}},
+    ),
+    Case(
+        "already_a_node",
+        "error",
+        WITHOUT,
+        "c3",
+        {"connects_to": C2},
+        f"not joined and would join as c3, but Ansible connects to {C2}, which is the address of node c2; check this "
+        "host.*kubectl delete node c2",
+    ),
+    Case(
+        "already_a_node",
+        "warning",
+        WITHOUT,
+        "c3",
+        {"connects_to": C2},
+        f"Ansible connects to {C2}",
         {"c1": {"kubeadm.api.nodes": nodes_with({"ready": False})}},
     ),
     Case(
@@ -854,6 +876,24 @@ def test_a_newcomer_is_compared_with_nodes_that_only_the_api_knows() -> None:
     assert said(judge(LIVE, twin, limit={"c3"})) == [("c3", "machine_id", "error")]
     same = {"c3": {"node.default_address": value_of("worker", "node.default_address")}}
     assert said(judge(LIVE, same, limit={"c3"})) == [("c3", "address", "error")]
+
+
+def test_a_host_with_the_name_of_a_ready_node_that_wants_to_join_under_another_is_named() -> None:
+    plan = judge({"c1": "control-plane", "c2": "newcomer"})
+    assert said(plan) == [("c2", "already_a_node", "warning")]
+    assert "a ready node with its name in the inventory, c2" in plan.findings[0].line()
+
+
+def test_a_member_behind_the_address_of_another_is_not_taken_for_it() -> None:
+    """Several machines behind one address, each with a port of its own: nothing is certain."""
+    shared = {"connects_to": C2}
+    plan = judge({**WITHOUT, "c4": "newcomer"}, {"c3": shared, "c4": {**shared, "kubeadm.node_name": "c4"}})
+    assert {level for _host, check, level in said(plan) if check == "already_a_node"} == {"warning"}
+
+
+def test_an_honest_newcomer_with_the_address_of_a_node_has_one_finding() -> None:
+    same = {"c3": {"node.default_address": C2, "connects_to": C2}}
+    assert said(judge(WITHOUT, same)) == [("c3", "already_a_node", "error")]
 
 
 def test_etcd_between_control_planes_must_be_reachable() -> None:
