@@ -27,6 +27,7 @@ VARIABLES = {
     "cni_mtu": "mtu",
     "cni_autodetection": "autodetection",
     "cni_image_registry": "image_registry",
+    "cni_images": "images",
     "cni_block_size": "block_size",
     "cni_felix": "felix",
     "cluster_pod_cidr": "pod_cidr",

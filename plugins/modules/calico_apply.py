@@ -62,6 +62,13 @@ options:
       images stay as they are.
     type: str
     default: ""
+  images:
+    description:
+      - Images of the manifest, each with the image to use instead, for example with a digest that pins its content. A
+        key without a tag stands for every tag; a value without a tag and digest keeps those of the key.
+      - These images are not moved to O(image_registry). An image that the manifest does not have is an error.
+    type: dict
+    default: {}
   block_size:
     description: The prefix length of the blocks that Calico assigns to nodes. With V(0), Calico's default (26) applies.
     type: int
@@ -166,6 +173,7 @@ def argument_spec() -> Dict[str, Any]:
         "mtu": {"type": "int", "default": defaults.mtu},
         "autodetection": {"type": "str", "default": defaults.autodetection},
         "image_registry": {"type": "str", "default": defaults.image_registry},
+        "images": {"type": "dict", "default": {}},
         "block_size": {"type": "int", "default": defaults.block_size},
         "felix": {"type": "dict", "default": {}},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},

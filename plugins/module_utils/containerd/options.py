@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping
 from urllib.parse import urlsplit
 
 from ..core.errors import OptionError
+from ..core.images import check_image
 from ..core.options import ADDRESS, SECRET, refuse_credentials, var
 from . import toml
 
@@ -72,6 +73,8 @@ class ContainerdOptions:
             if not is_registry(credential.registry):
                 # Not shown: an address with a password in it may be where the name belongs.
                 raise OptionError(name, "has no registry's name", "use its host, like registry.example.com:5000")
+        if self.sandbox_image:
+            check_image("containerd_sandbox_image", self.sandbox_image)
         if self.config_dropin:
             parse_dropin(self.config_dropin)
         if not self.cni_bin_dir.startswith("/"):

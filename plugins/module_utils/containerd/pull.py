@@ -55,7 +55,7 @@ def expected(
 def observe(system: System, images: Sequence[str]) -> List[str]:
     """Those of ``images`` that the node does not have. One command; all of them where there is no containerd yet."""
     there = system.run([*_CTR, "list", "--quiet"], timeout=30.0).stdout.split()
-    return [image for image in dict.fromkeys(images) if str(parse(image)) not in there]
+    return [image for image in dict.fromkeys(images) if parse(image).stored not in there]
 
 
 def plan(missing: Sequence[str]) -> List[Step]:
@@ -68,7 +68,7 @@ def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:
     failed: Dict[str, str] = {}
 
     def one(image: str) -> None:
-        name = str(parse(image))
+        name = parse(image).stored
         done = system.run([*_CTR, "pull", "--hosts-dir", _HOSTS, name], timeout=timeout)
         if not done.ok:
             failed[image] = done.last_line

@@ -2,13 +2,16 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Finds and replaces images in Kubernetes objects. Pure."""
+"""Names of images, and images in Kubernetes objects. Pure."""
 
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from .errors import OptionError
 
 
 def containers(obj: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -53,6 +56,11 @@ class Reference:
         tag = ":" + self.tag if self.tag else ""
         return tag + ("@" + self.digest if self.digest else "")
 
+    @property
+    def stored(self) -> str:
+        """The name under which the kubelet looks for it in containerd: beside a digest, the tag says nothing more."""
+        return "{0}@{1}".format(self.name, self.digest) if self.digest else str(self)
+
     def __str__(self) -> str:
         return self.name + self.pin
 
@@ -73,6 +81,26 @@ def parse(image: str) -> Reference:
     else:
         path = name[len(registry) + 1 :] if name.startswith(registry + "/") else name
     return Reference(registry, path, tag, digest)
+
+
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+_PART = r"[a-z0-9]{1,128}(?:[._-]{1,3}[a-z0-9]{1,128}){0,32}"
+_IMAGE = re.compile(
+    r"(?:{0}/)?{1}(?:/{1}){{0,32}}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?".format(
+        _HOST, _PART
+    )
+)
+
+
+def check_image(option: str, image: str) -> None:
+    """Raise :class:`OptionError` for what is not the name of an image, with a tag, a digest, both or neither."""
+    if not _IMAGE.fullmatch(image):
+        # Not shown: an address with a password may be where the name belongs.
+        raise OptionError(
+            option,
+            "is not the name of an image",
+            "use a name like quay.io/calico/node:v3.32.1, or one with a digest: @sha256: and 64 hexadecimal digits",
+        )
 
 
 def registry_of(repository: str) -> str:

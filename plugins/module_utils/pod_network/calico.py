@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..core.addresses import Network
 from ..core.errors import OptionError
-from ..core.images import containers, parse
+from ..core.images import containers, parse, replace
 from .options import COMPONENT, CniOptions
 
 __all__ = ["COMPONENT", "CniOptions", "Pool", "compare_pools", "expected_pools", "images", "require_calico", "shape"]
@@ -89,7 +88,7 @@ def shape(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str
 
 
 def _shaped(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: str) -> List[Dict[str, Any]]:
-    shaped: List[Dict[str, Any]] = [copy.deepcopy(dict(obj)) for obj in objects]
+    shaped = _with_images(objects, options)
     without_bird = options.encapsulation in ("VXLAN", "VXLANCrossSubnet")
     pools = options.pools()
     settings: Dict[str, Any] = {}
@@ -113,11 +112,27 @@ def _shaped(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: s
             annotations = obj["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {})
             digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode("utf-8")).hexdigest()
             annotations[SETTINGS_ANNOTATION] = digest[:16]
-        if options.image_registry:
-            for container in containers(obj):
-                if container.get("image"):
-                    container["image"] = parse(str(container["image"])).in_registry(options.image_registry)
     return shaped
+
+
+def _with_images(objects: Sequence[Mapping[str, Any]], options: CniOptions) -> List[Dict[str, Any]]:
+    """The objects with the images that are wanted; those that are named one by one are not moved to another registry.
+
+    Raises :class:`OptionError` for an image that the manifest does not have: a digest must not be left out silently.
+    """
+    there = images(objects)
+    known = {name for image in there for name in (parse(image).name, str(parse(image)))}
+    for old in options.images:
+        if str(parse(old)) not in known:
+            fix = "use an image of this manifest: {0}".format(", ".join(there[:12]))
+            raise OptionError("cni_images", "has {0}, which is not an image of the manifest".format(old), fix)
+    wanted = dict(options.images)
+    if options.image_registry:
+        named = {str(parse(old)) for old in options.images}
+        for image in there:
+            if not named & {parse(image).name, str(parse(image))}:
+                wanted[image] = parse(image).in_registry(options.image_registry)
+    return replace(objects, wanted)
 
 
 def images(objects: Sequence[Mapping[str, Any]]) -> List[str]:

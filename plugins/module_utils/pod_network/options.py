@@ -11,6 +11,7 @@ from typing import Dict, List, Optional, Tuple
 
 from ..core.addresses import Network, parse_cidrs
 from ..core.errors import KubesteadError, OptionError
+from ..core.images import check_image
 from ..core.options import ADDRESS, PATH_OR_ADDRESS, refuse_credentials, var
 from ..core.problem import Problem
 from ..core.releases import DEFAULT_CALICO
@@ -40,6 +41,8 @@ class CniOptions:
     mtu: int = 0
     autodetection: str = "kubernetes-internal-ip"
     image_registry: str = field(default="", metadata=ADDRESS)
+    # Images of the manifest, with or without their tags, to those used instead.
+    images: Dict[str, str] = field(default_factory=dict)
     # Prefix length of the range a node takes at a time; 0 leaves it to Calico (26).
     block_size: int = 0
     felix: Dict[str, str] = field(default_factory=dict)
@@ -53,6 +56,9 @@ class CniOptions:
         """Raise :class:`OptionError` for what can't be used."""
         refuse_credentials("cni_calico_manifest", self.calico_manifest, str(PATH_OR_ADDRESS["credentials"]))
         refuse_credentials("cni_image_registry", self.image_registry, str(ADDRESS["credentials"]))
+        for old, new in self.images.items():
+            check_image("cni_images", old)
+            check_image("cni_images[{0}]".format(old), new)
         if self.plugin not in PLUGINS:
             raise OptionError("cni_plugin", "is {0!r}".format(self.plugin), "use one of " + ", ".join(PLUGINS))
         if self.encapsulation not in ENCAPSULATIONS:

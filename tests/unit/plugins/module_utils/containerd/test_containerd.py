@@ -262,6 +262,17 @@ def test_kubeadms_sandbox_image(machine: Machine) -> None:
     assert containerd.observe(machine, "", kubeadm_version="1.35.0").kubeadm_sandbox == ""
 
 
+def test_the_sandbox_image_can_be_pinned_by_its_digest(machine: Machine) -> None:
+    node(machine)
+    state = containerd.observe(machine)
+    image = "registry.k8s.io/pause:3.10.1@sha256:" + "0a" * 32
+    options = ContainerdOptions(sandbox_image=image)
+    options.validate()
+    assert containerd_config.sandbox_image(state, options) == image
+    with pytest.raises(OptionError, match="containerd_sandbox_image is not the name of an image"):
+        ContainerdOptions(sandbox_image=image[:-1]).validate()
+
+
 def test_the_sandbox_image_without_kubeadm(machine: Machine) -> None:
     state = containerd.observe(node(machine))
     assert containerd_config.sandbox_image(state, ContainerdOptions()) == ""

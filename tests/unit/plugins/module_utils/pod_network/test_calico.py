@@ -213,6 +213,66 @@ def test_image_names(image: str, there: str) -> None:
     assert images.parse(image).in_registry("m.example") == there
 
 
+DIGEST = "sha256:" + "0a" * 32
+
+
+def shaped_images(**given: Any) -> list[str]:
+    return calico.images(calico.shape(SMALL, options(**given)))
+
+
+def test_images_can_be_pinned_by_their_digests() -> None:
+    before = shaped_images()
+    old = next(image for image in before if "/node:" in image)
+    name = old.partition(":")[0]
+    for key in (name, old):
+        pinned = shaped_images(images={key: f"{name}@{DIGEST}"}, image_registry="m.example")
+        assert f"{name}@{DIGEST}" in pinned and old not in pinned
+        # What is named is left where it is; the others come from the mirror.
+        assert all(image.startswith("m.example/") for image in pinned if DIGEST not in image)
+    assert f"{old}@{DIGEST}" in shaped_images(images={old: f"{old}@{DIGEST}"})
+
+
+def test_an_image_that_the_manifest_does_not_have_is_an_error() -> None:
+    with pytest.raises(OptionError, match="cni_images has quay.io/calico/nod.*use an image of this manifest: .*node:"):
+        shaped_images(images={"quay.io/calico/nod": f"quay.io/calico/node@{DIGEST}"})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        "node@sha256:00",
+        f"node@{DIGEST}\n",
+        f"node@{DIGEST}0",
+        f"node@{DIGEST.upper()}",
+        f"node@md5:{'0' * 32}",
+        f"https://quay.io/calico/node@{DIGEST}",
+        "bob:hunter2@quay.io/calico/node",
+        "quay.io/calico/node:v3 --all",
+        "quay.io/../node",
+        "Node",
+    ],
+)
+def test_what_is_not_an_image_is_refused_without_showing_it(image: str) -> None:
+    for given in ({"quay.io/calico/node": image}, {image: "quay.io/calico/node"}):
+        with pytest.raises(OptionError, match="is not the name of an image") as caught:
+            options(images=given).validate()
+        assert "hunter2" not in str(caught.value.problem) + str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["redis", "a/b:1", f"r.example.org:5000/a/b__c.d-e:V1_x@{DIGEST}", f"[::1]:5000/a@{DIGEST}", "localhost/x"],
+)
+def test_names_of_images(image: str) -> None:
+    images.check_image("option", image)
+
+
+def test_the_name_in_containerd_has_a_digest_or_a_tag() -> None:
+    assert images.parse(f"redis:7@{DIGEST}").stored == f"docker.io/library/redis@{DIGEST}"
+    assert images.parse("redis:7").stored == "docker.io/library/redis:7"
+
+
 # -- images in general
 
 
