@@ -50,7 +50,10 @@ class ActionModule(NodeAction):
         if not arguments.get("control_plane"):
             arguments.pop("certificate_key", None)
         try:
-            return self.ask("kubeadm_join", arguments, task_vars)
+            secrets = [str(arguments[name]) for name in ("token", "certificate_key") if arguments.get(name)]
+            # What follows the point of a token is the secret half.
+            secrets += [secret.partition(".")[2] for secret in secrets]
+            return self.ask("kubeadm_join", arguments, task_vars, secrets)
         finally:
             # A host that becomes unreachable raises an exception.
             if token_host and not self._task.check_mode:
@@ -69,7 +72,7 @@ class ActionModule(NodeAction):
                 action._connection.close()
             if answer.get("failed"):
                 display.vvv(line(f"the token of {host} was not deleted on {token_host}: {answer.get('msg')}"))
-            return not answer.get("failed") and answer.get("_ansible_parsed") is True
+            return action.complete and not answer.get("failed")
 
         try:
             SpentTokens(token_host).delete(host, delete)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, incomplete
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.spent_tokens import SpentTokens
 
 
@@ -46,14 +46,7 @@ class ActionModule(NodeAction):
         with self.censored():
             result = super().run(tmp, task_vars)
         if not self.complete:
-            # Half a token looks like nothing that could be recognized.
-            code = result.get("rc")
-            why = f"exit code {code}" if isinstance(code, int) else "no exit code"
-            return {
-                "failed": True,
-                "msg": f"the output of kubeadm_join_token is incomplete ({why}); see whether Python runs on this host, "
-                "and run again",
-            }
+            return incomplete("kubeadm_join_token", result)
         if any(result.get(name) for name in ("tokens", "token", "certificate_key")):
             result["_ansible_no_log"] = True
         return result

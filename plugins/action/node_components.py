@@ -83,7 +83,8 @@ class ActionModule(NodeAction):
             "secrets": json.dumps(secrets) if secrets else "",
             "expected": expected,
         }
-        answer = self.ask("node_components", arguments, variables)
+        passwords = [str(one["password"]) for one in secrets.get("registry_credentials") or []]
+        answer = self.ask("node_components", arguments, variables, passwords if secrets else None)
         self._add(result, answer)
         self._tell(variables, answer)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import HIDDEN
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import type_name
 
 from . import node_payload
@@ -43,6 +45,8 @@ DETAILS = frozenset(
 COMPLETE = "kubestead_complete"
 #: Keys that Ansible adds on the control machine, after those of the node with such names were removed.
 _OWN = ("_ansible_no_log", "_ansible_delegated_vars")
+#: What Ansible says of output that is not a result.
+_NOISE = frozenset(("module_stdout", "module_stderr"))
 # The beginning of a line in which Ansible would see that of a result.
 _OBJECT = re.compile(r"^[ \t]*(?={)", re.MULTILINE)
 _INTERPRETER = re.compile(r"discovered_interpreter_[a-z]+")
@@ -58,7 +62,9 @@ MAX_DEPTH = 24
 
 # C0 and C1 control characters without tab and line feed, line and paragraph separators, bidirectional controls, and
 # surrogates, which no terminal can show.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 class NodeAction(ActionBase):
@@ -90,19 +96,30 @@ class NodeAction(ActionBase):
         module: str,
         arguments: Mapping[str, Any],
         task_vars: dict[str, Any] | None,
-        returns: frozenset[str] | None = None,
+        secrets: Sequence[str] | None = None,
     ) -> dict[str, Any]:
         """Run a module of the collection on the host; its answer, reduced to what it may say.
 
         A host whose facts are variables of the collection is asked nothing, nor is another one on its behalf.
+        ``secrets`` are those among the arguments (an empty list where they are not known one by one): a host that
+        repeats them, or a module whose output is interrupted, must not bring them to the screen.
+        Raises AnsibleConnectionFailure and AnsibleActionFail, on one line: the texts of both come from the host.
         """
         refused = refusal(task_vars or {})
         if refused:
             return {"failed": True, "msg": refused}
-        answer = self._execute_module(node_payload.PREFIX + module, dict(arguments), task_vars=task_vars)
+        try:
+            with contextlib.nullcontext() if secrets is None else self.censored():
+                answer = self._execute_module(node_payload.PREFIX + module, dict(arguments), task_vars=task_vars)
+        except AnsibleError as err:
+            lost = isinstance(err, AnsibleConnectionFailure)
+            text = line(without(str(err.message), secrets or ()))
+            raise (AnsibleConnectionFailure if lost else AnsibleActionFail)(text) from None
         self.complete = isinstance(answer, Mapping) and answer.get(COMPLETE) is True
-        said = reduced(answer, (self.RETURNS if returns is None else returns) | COMMON)
-        return {**said, **self._interpreter(answer)}
+        if secrets is not None and not self.complete and isinstance(answer, Mapping) and _NOISE & set(answer):
+            return incomplete(module, answer)
+        said = reduced(answer, self.RETURNS | COMMON)
+        return {**(without(said, secrets) if secrets else said), **self._interpreter(answer)}
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
         """Run a module on the host. The options of the collection's own modules are checked before."""
@@ -254,6 +271,26 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     return {**own, **said}
 
 
+def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The failure of a module whose output may hold secrets, and can't be read: half of one looks like nothing."""
+    code = answer.get("rc")
+    why = f"exit code {code}" if isinstance(code, int) else "no exit code"
+    text = f"the output of {module} is incomplete ({why}); see whether Python runs on this host, and run again"
+    return {"failed": True, "msg": text}
+
+
+def without(value: Any, secrets: Sequence[str]) -> Any:
+    """Plain data with these secrets hidden in its texts, also in the form in which JSON writes them."""
+    if isinstance(value, str):
+        forms = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
+        for form in sorted(forms, key=len, reverse=True):
+            value = value.replace(form, HIDDEN)
+        return value
+    if isinstance(value, Mapping):
+        return {key: without(item, secrets) for key, item in value.items()}
+    return [without(item, secrets) for item in value] if isinstance(value, list) else value
+
+
 def _warnings(value: Any) -> list[str]:
     """Warnings, each on one line. Ansible's own modules hand them on as objects."""
     entries = value if isinstance(value, (list, tuple)) else []
@@ -289,6 +326,9 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
+        if any(str(key).startswith("__ansible") for key in value):
+            # In a fact cache they would make the value a vault, or another type of Ansible's own.
+            raise ValueError("it holds a type of Ansible's own")
         return {line(key): clean(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         if len(value) > MAX_ITEMS:

@@ -16,8 +16,11 @@ from typing import Any, Dict, List, Mapping, Union
 
 from .addresses import plain_address, plain_network
 
-# C0 and C1 control characters, ends of lines, what changes the direction of text, and what is not a character.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+# C0 and C1 control characters, ends of lines, what changes the direction of text or is not seen, and what is not a
+# character.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]+"
+)
 # More than any number here has, and far fewer than the 4300 at which Python refuses.
 _DIGITS = re.compile(r"[0-9]{1,18}")
 # Levels that a document may have; Python's own limit, about 1000, is too many for functions that walk through it.

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 FORGED = "x\x1b]0;owned\x07\x1b[2J\x9b1A\r\n  cp9  nothing to do\n[WARNING]: forged\u2028\u202e"
 #: Variables that no host may set. Each is also among the facts that liars return.
@@ -101,6 +103,14 @@ def _text(text: bytes) -> Lie:
     return lambda module, answer: text
 
 
+def _lost(module: str, answer: Answer) -> bytes:
+    raise AnsibleConnectionFailure(f"Failed to connect to the host via ssh: {FORGED}")
+
+
+def _refused(module: str, answer: Answer) -> bytes:
+    raise AnsibleError(f"Timeout (12s) waiting for privilege escalation prompt: {FORGED}")
+
+
 def _slow(module: str, answer: Answer) -> bytes:
     time.sleep(0.5)
     return _json(answer)[:-1]
@@ -183,12 +193,20 @@ LIES: dict[str, Lie] = {
         seconds={FORGED: 1.0},
     ),
     "around": lambda module, answer: FORGED.encode("utf-8", "replace") + b"\n" + _json(answer) + b"\n  cp1  evil",
+    "vault": _with(node={"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n00"}, steps=[{"__ansible_unsafe": FORGED}]),
+    "unseen": _with(msg="a\u200b\ufeff\u061cb\U000e0041", warnings=["\u2060"]),
+    # What connections and becoming root raise, with what the host printed.
+    "connection": _lost,
+    "become": _refused,
     "late-lost": _with(unreachable=True, skipped=True),
     "late-other": lambda module, answer: _json(observation(5)),
     "template": _with(msg="{{ lookup('pipe', 'touch /tmp/kubestead-owned') }}", node_name="{{ 7 * 7 }}"),
     **{f"mutated-{seed}": _mutated(seed) for seed in (1, 2, 3, 5)},
 }
-LIES.update({f"late-{name}": LIES[name] for name in ("silent", "garbage", "truncated", "failed", "said", "shown")})
+LATE = ("silent", "garbage", "truncated", "failed", "said", "shown", "connection", "become")
+LIES.update({f"late-{name}": LIES[name] for name in LATE})
+#: Those that are no answer, but an error of the connection.
+ERRORS = [name for name in LIES if name.endswith(("connection", "become"))]
 
 
 def answer(lie: str, module: str, number: int) -> bytes:

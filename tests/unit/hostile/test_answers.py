@@ -29,7 +29,7 @@ from ansible_collections.kubestead.cluster.tests.unit.hostile import lies
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = sorted({path.stem for path in (ROOT / "plugins/action").glob("*.py")} - {"cluster_plan"})
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u2028\u202e\u2060\ufeff\ud800-\udfff\U000e0041]")
 EXTRA = {
     "ansible_facts": lies.WANTED,
     "add_host": {"host_name": "w-evil"},
@@ -120,7 +120,7 @@ def test_the_others_are_planned_whatever_one_host_answers() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"node_info", "manifests", "calico_apply"}))
-@pytest.mark.parametrize("lie", sorted(lies.LIES))
+@pytest.mark.parametrize("lie", sorted(set(lies.LIES) - set(lies.ERRORS)))
 def test_an_action_gives_a_result_for_every_lie(module: str, lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_action.ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
     actions = importlib.import_module(f"ansible_collections.kubestead.cluster.plugins.action.{module}")

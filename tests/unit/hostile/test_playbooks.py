@@ -35,7 +35,7 @@ SET: dict[str, Any] = {
     "cluster_kubelet_config": {"failCgroupV1": False, "failSwapOn": False},
 }
 EVIL = re.compile(r"203\.0\.113\.66|evil\.example\.org|w-evil|\b24h\b")
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u2028\u202e\u2060\ufeff]")
 
 
 @dataclass

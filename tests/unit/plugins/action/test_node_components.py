@@ -33,10 +33,13 @@ class Action(node_components.ActionModule):
     """The action with answers instead of a host."""
 
     def __init__(self, arguments: dict[str, Any], *answers: dict[str, Any]) -> None:
-        self._task = SimpleNamespace(args=arguments, action="kubestead.cluster.node_components", check_mode=False)
+        self._task = SimpleNamespace(
+            args=arguments, action="kubestead.cluster.node_components", check_mode=False, no_log=False
+        )
         self._task.copy = SimpleNamespace
         self._templar = SimpleNamespace(template=lambda value: value)
-        self._connection = self._play_context = self._loader = None
+        self._play_context, self._loader = SimpleNamespace(no_log=False), None
+        self._connection = SimpleNamespace(_play_context=self._play_context)
         self._shared_loader_obj = SimpleNamespace(action_loader=SimpleNamespace(get=self._other))
         self.answers = list(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
