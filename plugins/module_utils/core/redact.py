@@ -58,10 +58,13 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)([A-Za-z0-9._~+/=-]{6,})")
 _FLAG = re.compile(
     r"(--(?:token|discovery-token|tls-bootstrap-token|certificate-key|password)(?:=|[ \t]+))([^\s\"',]+)"
 )
+# Entries of netrc files and apt's auth.conf; curl's user and password.
+_LOGIN = re.compile(r"(?i)(\blogin[ \t]+\S{1,200}[ \t]+password[ \t]+|(?:^|\s)(?:-u|--user)[ \t=]+[^\s:]{1,200}:)(\S+)")
 _QUOTED = r"\\\"(?:(?!\\\")[^\r\n])*(?:\\\")?|\"(?:[^\"\\\r\n]|\\.)*\"?|'[^'\r\n]*'?"
 # In a configuration (``password: x``, ``"password": "x"``, ``password = "x"``), a header, a mount option.
 _FIELD = re.compile(
     r"(?im)((?:passw(?:or)?d2?|passphrase|client-key-data|certificate[-_]?key|(?:identity|registry)[-_]?token"
+    r"|(?:private|auth|access|vault|job|deploy|session|security|csrf)[-_]token"
     r"|tls-?bootstrap-?token|token-secret|client[-_]?secret|secret[-_]?(?:access[-_]?)?key|api[-_]?key|authorization"
     # Words that prose has before a colon too: alone on a line, or as a quoted name.
     r"|^[ \t]*(?:token|auth)|(?<=[\"'])(?:token|auth)(?=\\?[\"']))"
@@ -97,6 +100,7 @@ def redact(text: str, *secrets: str) -> str:
     if "://" in text and "@" in text:
         text = re.sub(r"\S+", _word, text)
     text = _FLAG.sub(_value, text)
+    text = _LOGIN.sub(_value, text)
     text = _FIELD.sub(_value, text)
     text = _ASSIGNMENT.sub(_value, text)
     return _SCHEME.sub(_credentials, text)

@@ -70,13 +70,18 @@ class HostOptions:
                     "use names like overlay",
                 )
         for key, value in self.sysctls.items():
-            if not re.match(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_./:@-]+)+\Z", str(key)) or not is_sysctl(str(key)):
+            if not re.match(r"[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_./:@-]+)+\Z", str(key)) or not is_sysctl(
+                str(key)
+            ):
                 raise OptionError(
                     "host_sysctls",
                     "has {0!r}, which is not a sysctl name".format(key),
                     "use names like vm.max_map_count",
                 )
-            if isinstance(value, (dict, list, bool)) or value is None or "\n" in str(value) or not str(value).strip():
+            if re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]", str(value)):
+                fix = "use a number, or text in quotes"
+                raise OptionError("host_sysctls", "sets {0} to text with control characters".format(key), fix)
+            if isinstance(value, (dict, list, bool)) or value is None or not str(value).strip():
                 raise OptionError(
                     "host_sysctls", "sets {0} to {1!r}".format(key, value), "use a number, or text in quotes"
                 )

@@ -47,6 +47,8 @@ _SECRET_FIELDS = frozenset(
     ["bootstraptokens", "certificatekey", "discovery", "tlsbootstraptoken", "token", "password", "staticpodurlheader"]
 )
 
+_SECRET_ENDS = ("password", "passwd", "passphrase", "token", "secret", "apikey", "accesskey", "secretkey")
+
 Arguments = Union[Mapping[str, Any], Sequence[Mapping[str, Any]]]
 
 
@@ -132,6 +134,10 @@ def check_pass_through(option: str, config: Mapping[str, Any], kinds: Sequence[s
             )
 
 
+def _plain_name(name: Any) -> str:
+    return re.sub(r"[-_.]", "", str(name)).lower()
+
+
 def refuse_secrets(option: str, value: Any) -> None:
     """Raise :class:`OptionError` for a field that holds a secret, wherever it is in a pass-through; never shows it."""
     if isinstance(value, (list, tuple)):
@@ -139,7 +145,9 @@ def refuse_secrets(option: str, value: Any) -> None:
             refuse_secrets("{0}[{1}]".format(option, number), item)
     for name, item in value.items() if isinstance(value, Mapping) else ():
         where = "{0}.{1}".format(option, name)
-        if re.sub(r"[-_]", "", str(name)).lower() in _SECRET_FIELDS:
+        # Arguments and environment variables are entries with a name and a value.
+        named = str(value.get("name")) if name == "value" else ""
+        if _plain_name(name) in _SECRET_FIELDS or _plain_name(named).endswith(_SECRET_ENDS):
             raise OptionError(
                 where,
                 "is refused, because it contains a secret that would be shown in output",

@@ -83,8 +83,15 @@ class _Machine:
         self.known = sorted((one.version, int(one), str(one), name) for one, name in known.items())
 
     def reaches(self, address: IP) -> bool:
-        """True for an address on one of the machine's networks."""
-        return any(address.version == network.version and address in network for network in self.networks)
+        """True for an address of a host on one of the machine's networks; the kernel refuses others as gateways."""
+        if address.is_loopback or address.is_multicast or address.is_unspecified:
+            return False
+        for network in self.networks:
+            if address.version == network.version and address in network:
+                ends = (network.network_address, network.broadcast_address)
+                # IPv6 has no broadcasts, and two hosts have a network of two addresses to themselves.
+                return address not in ends or network.version == 6 or network.num_addresses <= 2
+        return False
 
     def address_in(self, network: Network, name: str) -> str:
         """A known address in a range, unless it is that of the node ``name`` itself; empty without one."""

@@ -144,3 +144,20 @@ def test_credentials_that_can_not_be_used_are_named_before_the_host_is_asked(cre
     result = Task({"containerd_registry_credentials": [credential]}).result()
     (problem,) = result["problems"]
     assert problem["option"] == "containerd_registry_credentials[0]" and SECRET not in json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    "name", ["DB_PASSWORD", "oidc-client-secret", "token", "REGISTRY_TOKEN", "aws.secret.access.key", "API_KEY"]
+)
+@pytest.mark.parametrize("field", ["extraEnvs", "extraArgs"])
+def test_no_secret_is_passed_through_as_an_argument_or_in_the_environment(name: str, field: str) -> None:
+    config = {"ClusterConfiguration": {"apiServer": {field: [{"name": name, "value": SECRET}]}}}
+    with pytest.raises(OptionError) as failed:
+        refuse_secrets("cluster_kubeadm_config", config)
+    assert SECRET not in str(failed.value)
+
+
+def test_files_of_secrets_are_passed_through() -> None:
+    names = ["token-auth-file", "service-account-key-file", "enable-bootstrap-token-auth", "encryption-provider-config"]
+    arguments = [{"name": name, "value": "/etc/kubernetes/x"} for name in names]
+    refuse_secrets("cluster_kubeadm_config", {"ClusterConfiguration": {"apiServer": {"extraArgs": arguments}}})

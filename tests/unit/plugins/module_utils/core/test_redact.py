@@ -63,6 +63,11 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBcertcertcertcertcert\n-----END C
         (f"    token: {SECRET}\n", "    token: <hidden>\n"),
         (f"    client-key-data: {SECRET}\n", "    client-key-data: <hidden>\n"),
         (f"identitytoken: {SECRET}", "identitytoken: <hidden>"),
+        (f"private-token: {SECRET}", "private-token: <hidden>"),
+        (f"X-Vault-Token: {SECRET}", "X-Vault-Token: <hidden>"),
+        (f"machine h login bob password {SECRET}", "machine h login bob password <hidden>"),
+        (f"curl -u bob:{SECRET} https://h", "curl -u bob:<hidden> https://h"),
+        (f"wget --user=bob:{SECRET}", "wget --user=bob:<hidden>"),
         # keys
         (PEM.format("") + "\nrest", "<hidden>\nrest"),
         (PEM.format("RSA ").replace("\n", "\\n"), "<hidden>"),

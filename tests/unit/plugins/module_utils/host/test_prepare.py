@@ -328,6 +328,9 @@ def test_a_later_file_that_says_otherwise(machine: Machine) -> None:
         ),
         ({"sysctls": {"vm.overcommit_memory": True}}, "host_sysctls sets vm.overcommit_memory to True"),
         ({"sysctls": {"vm.overcommit_memory": "1\n2"}}, "host_sysctls sets vm.overcommit_memory to"),
+        ({"sysctls": {"vm.overcommit_memory": "1\r2"}}, "host_sysctls sets vm.overcommit_memory to"),
+        ({"sysctls": {"vm.overcommit_memory": "1\0"}}, "host_sysctls sets vm.overcommit_memory to"),
+        ({"sysctls": {"-vm.overcommit_memory": "1"}}, "host_sysctls has '-vm.overcommit_memory', which is not"),
     ],
 )
 def test_options_that_can_not_be(machine: Machine, options: dict[str, Any], message: str) -> None:
