@@ -65,10 +65,10 @@ def read_nodes(data: Any) -> List[Node]:
     """The nodes of a NodeList, sorted by name.
 
     A kubelet writes most of its own Node, so nothing in it is trusted: what has the wrong type is read as its default,
-    an address or range that is not one is left out, and an entry without a name is not a node. Never raises.
+    an address or range that is not one is left out, and an entry without the name of a node is not one. Never raises.
     """
     nodes = [_node(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
-    return sorted((node for node in nodes if node.name), key=lambda node: node.name)
+    return sorted((node for node in nodes if _NAME.fullmatch(node.name)), key=lambda node: node.name)
 
 
 def _node(item: Mapping[str, Any]) -> Node:
@@ -84,8 +84,10 @@ def _node(item: Mapping[str, Any]) -> Node:
     ready, reason, silent = _readiness(status)
     return Node(
         name=untrusted.text(metadata.get("name")),
-        pod_cidrs=[one for one in untrusted.texts(spec.get("podCIDRs") or [spec.get("podCIDR")]) if _is_range(one)],
-        addresses=[one for one in addresses if untrusted.is_address(one)],
+        pod_cidrs=[one for one in untrusted.texts(spec.get("podCIDRs") or [spec.get("podCIDR")]) if _is_range(one)][
+            :_RANGES
+        ],
+        addresses=[one for one in addresses if untrusted.is_address(one)][:_ADDRESSES],
         ready=ready,
         not_ready_reason=reason,
         silent=silent,
@@ -98,6 +100,10 @@ def _node(item: Mapping[str, Any]) -> Node:
     )
 
 
+# What the API accepts as the name of a Node: messages have it in commands to paste.
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+# Of each family one; and far more addresses than an honest node has.
+_RANGES, _ADDRESSES = 2, 32
 _ROLE = "node-role.kubernetes.io/"
 
 

@@ -122,3 +122,20 @@ def test_no_json_makes_the_reader_raise() -> None:
 def test_nodes_that_are_still_to_join_are_expected() -> None:
     there = [Node("cp1", ready=True)]
     assert with_joining(there, [Node("cp1"), Node("w1")]) == [there[0], Node("w1", expected=True)]
+
+
+@pytest.mark.parametrize("name", ["--all", "w1; reboot", "a/../b", "w1\n", "W1", "x" * 254, "", "w1\u202e", ".w1", 7])
+def test_what_can_not_be_the_name_of_a_node_is_not_one(name: Any) -> None:
+    """Messages have names in commands to paste."""
+    assert read_nodes({"items": [{"metadata": {"name": name}}]}) in ([], read_nodes(OF_W1))
+
+
+OF_W1 = {"items": [{"metadata": {"name": "w1"}}]}
+
+
+def test_a_node_has_no_more_ranges_and_addresses_than_it_can_use() -> None:
+    addresses = [{"type": "InternalIP", "address": f"10.0.{at // 256}.{at % 256}"} for at in range(5000)]
+    spec = {"podCIDRs": [f"10.{at}.0.0/16" for at in range(200)]}
+    item = {"metadata": {"name": "w1"}, "spec": spec, "status": {"addresses": addresses}}
+    (node,) = read_nodes({"items": [item]})
+    assert len(node.pod_cidrs) == 2 and len(node.addresses) <= 32
