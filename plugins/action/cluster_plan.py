@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.opti
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "rolling", "skip_checks"))
+    _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "rolling", "drop_hosts", "skip_checks"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan. Raises with one line per finding if a finding is an error."""
@@ -55,16 +55,20 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = self._request(variables, components, skip)
-        plan = planners.PLANNERS[operation](request)
-        if not boolean(self._task.args.get("rolling", False)):
+        planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
+        # Only a play that leaves the hosts out can do without them.
+        drops = rolling and boolean(self._task.args.get("drop_hosts", False))
+        plan = dropping.without_failing(planner, request) if drops else planner(request)
+        if not rolling:
             plan = replace(
                 plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(plan.disrupted), skip)]
             )
         if plan.errors:
             _show(plan)
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})
-        plan = _with_kubeconfigs(plan, request.hosts)
-        result.update(as_result(plan, self._network(plan, request.hosts, variables["hostvars"])))
+        hosts = [host for host in request.hosts if host.name not in plan.dropped]
+        plan = _with_kubeconfigs(plan, hosts)
+        result.update(as_result(plan, self._network(plan, hosts, variables["hostvars"])))
         result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
         return result
@@ -192,12 +196,18 @@ def _show(plan: Plan) -> None:
         display.display(f"  skipped  {line}")
     if plan.errors:
         return
+    for line in _lines([finding for finding in plan.findings if finding.host in plan.dropped and _is_error(finding)]):
+        display.warning(f"{line} (left out of this run)")
     width = max((len(name) for name in plan.hosts), default=0)
     for name, host in plan.hosts.items():
         if not host.steps:
             display.display(f"  {name.ljust(width)}  nothing to do")
         for step in host.steps:
             display.display(f"  {name.ljust(width)}  {step.component}: {step.summary()}", color="yellow")
+
+
+def _is_error(finding: Finding) -> bool:
+    return finding.problem.level == catalogue.ERROR
 
 
 def _lines(findings: list[Finding]) -> list[str]:

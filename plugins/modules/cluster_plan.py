@@ -47,6 +47,12 @@ options:
         more than one member of a cluster is refused.
     type: bool
     default: false
+  drop_hosts:
+    description:
+      - Together with O(rolling), plan without the workers that have errors, instead of failing. RV(dropped) names them;
+        the play must leave them out. Errors of control planes and of the inventory fail as without it.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:
@@ -81,6 +87,11 @@ operation:
   returned: success
   type: str
   sample: converge
+dropped:
+  description: With O(drop_hosts), the hosts that are left out, and what is wrong with each on one line.
+  returned: success
+  type: dict
+  sample: {w3: "port 10250 is taken by nginx; stop it"}
 findings:
   description: The problems, including those that O(skip_checks) names.
   returned: always

@@ -73,7 +73,8 @@ class Plan:
     """The plan of one operation: what was found, and what every host does, by its inventory name.
 
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
-    cluster; ``joining_nodes`` are nodes that the API does not know yet, and will at the end.
+    cluster; ``joining_nodes`` are nodes that the API does not know yet, and will at the end. ``dropped`` are hosts that
+    are left out, and what is wrong with each.
     """
 
     operation: str
@@ -84,11 +85,13 @@ class Plan:
     init_host: str = ""
     api_host: str = ""
     joining_nodes: Sequence[Node] = ()
+    dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def errors(self) -> List[Finding]:
         """The findings that forbid a run."""
-        return [finding for finding in self.findings if finding.problem.level == "error"]
+        errors = [finding for finding in self.findings if finding.problem.level == "error"]
+        return [finding for finding in errors if finding.host not in self.dropped]
 
     @property
     def joins(self) -> List[str]:
@@ -157,6 +160,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),
+        "dropped": {name: "; ".join(lines) for name, lines in plan.dropped.items()},
         "hosts": hosts,
     }
 

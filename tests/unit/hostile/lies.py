@@ -209,9 +209,19 @@ LIES.update({f"late-{name}": LIES[name] for name in LATE})
 ERRORS = [name for name in LIES if name.endswith(("connection", "become"))]
 
 
+def _taken(module: str, answer: Answer) -> bytes:
+    if module == "node_info":
+        answer["ports"]["listening"] = [10250]
+    return _json(answer)
+
+
+#: Lies that can't be told from the truth: they stop a run, as an honest host would.
+PLAUSIBLE: dict[str, Lie] = {"taken": _taken}
+
+
 def answer(lie: str, module: str, number: int) -> bytes:
     """What a host prints when a module runs on it."""
     truth = honest(module, number)
     if not lie or (lie.startswith("late-") and module == "node_info"):
         return _json(truth)
-    return LIES[lie](module, truth)
+    return {**LIES, **PLAUSIBLE}[lie](module, truth)

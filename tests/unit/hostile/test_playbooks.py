@@ -191,6 +191,26 @@ def test_a_worker_that_is_added_alone_decides_nothing(tmp_path: Path) -> None:
     assert "15m" in token, run.output[-3000:]
 
 
+def test_a_plausible_lie_stops_everybody_unless_the_user_drops_such_hosts(tmp_path: Path) -> None:
+    (tmp_path / "stops").mkdir()
+    (tmp_path / "drops").mkdir()
+    run = play(tmp_path / "stops", "site", ["taken"])
+    assert run.code != 0 and {name.split("-")[1] for name in run.sent} == {"node_info"}
+    run = play(tmp_path / "drops", "site", ["taken"], "-e", "preflight_drop_hosts=true")
+    # The failure at the end is the last of the run, so that the probe is not reached.
+    assert not CONTROL.search(run.output) and "Traceback" not in run.output
+    assert "kubeadm_join" in run.modules(1) and "calico_apply" in run.modules(0), run.output[-4000:]
+    # Nothing but the observation was asked of the one that is left out.
+    assert run.modules(2) == ["node_info"]
+    assert run.recap["cp1"]["failed"] == 0 and run.recap["w1"]["failed"] == 0
+    assert run.code != 0 and run.recap["liar-taken"]["failed"] == 1
+    (_line,) = failure_lines(run, "liar-taken")
+    assert (
+        "liar-taken was left out of this run: " in run.output
+        and "10250" in run.output.split("left out of this run: ")[1]
+    )
+
+
 def test_preflight_says_what_is_wrong_with_each(tmp_path: Path) -> None:
     run = play(tmp_path, "preflight", [name for name in lies.LIES if not name.startswith("late-")], "-v")
     check(run)

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan without the workers that have errors, where the user wants the others to go on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Callable, Dict, List
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
+
+from .result import Plan, Request
+
+
+def without_failing(planner: Callable[[Request], Plan], request: Request) -> Plan:
+    """The plan for the hosts without errors; :attr:`Plan.dropped` names the others, and what is wrong with each.
+
+    Only workers are left out: without a control plane, another cluster would be planned. Where something is wrong with
+    a control plane, with the inventory, or with all hosts, the plan is that of all hosts, with its errors.
+    """
+    complete = plan = planner(request)
+    droppable = set(request.inventory.workers) - set(request.inventory.control_plane)
+    findings: List[Finding] = []
+    while plan.errors:
+        blamed = {finding.host for finding in plan.errors}
+        left = [host for host in request.hosts if host.name not in blamed]
+        if not blamed <= droppable or not left:
+            return complete
+        findings += [finding for finding in plan.findings if finding.host in blamed]
+        others = [finding for finding in request.findings if finding.host not in blamed]
+        request = replace(request, hosts=left, findings=others)
+        plan = planner(request)
+    if not findings:
+        return plan
+    dropped: Dict[str, List[str]] = {}
+    for finding in findings:
+        if finding.problem.level == "error":
+            dropped.setdefault(finding.host, []).append(finding.problem.line)
+    return replace(plan, findings=[*findings, *plan.findings], dropped=dropped)
