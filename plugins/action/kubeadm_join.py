@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.other_host import action_on, variables_of
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.other_host import action_on
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.spent_tokens import SpentTokens
 
 display = Display()
@@ -63,10 +63,10 @@ class ActionModule(NodeAction):
         """Delete the token of this host. Where that fails, it is deleted when all hosts are done, or expires."""
 
         def delete(nodes: Sequence[str]) -> bool:
-            action = action_on(token_host, "kubeadm_join_token", self, task_vars)
+            action, variables = action_on(token_host, "kubeadm_join_token", self, task_vars)
             arguments = {"state": "absent", "nodes": list(nodes)}
             try:
-                answer = action.ask("kubeadm_join_token", arguments, variables_of(token_host, task_vars))
+                answer = action.ask("kubeadm_join_token", arguments, variables)
             finally:
                 action.cleanup()
                 action._connection.close()

@@ -11,7 +11,7 @@ on another host, needs a connection of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible import constants as C
@@ -23,40 +23,28 @@ from ansible.plugins.loader import become_loader
 from .node_action import NodeAction
 
 
-def variables_of(host: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """The connection variables of another host: its own, and those of the play that no inventory has set.
+def action_on(
+    host: str, module: str, action: ActionBase, task_vars: Mapping[str, Any]
+) -> tuple[NodeAction, dict[str, Any]]:
+    """An action for a ``module`` of the collection on another host, and the variables to run it with.
 
-    ``task_vars`` are those of the host that runs the task. What that host has of its own, among it its facts, never
-    counts for another.
+    It has the settings of the task of ``action``; ``task_vars`` are those of the host of that task. Raises AnsibleError
+    for a host whose connection plugin does not exist.
     """
-    hostvars = task_vars["hostvars"]
-    own, theirs = hostvars[task_vars["inventory_hostname"]], hostvars[host]
-    found = {name: value for name, value in task_vars.items() if name.startswith("ansible_") and name not in own}
-    for name in ("ansible_delegated_vars", "ansible_facts"):
-        found.pop(name, None)
-    found.update({name: theirs[name] for name in theirs if name.startswith("ansible_")})
-    return {**found, "ansible_facts": dict(found.get("ansible_facts") or {}), "inventory_hostname": host}
-
-
-def action_on(host: str, module: str, action: ActionBase, task_vars: Mapping[str, Any]) -> NodeAction:
-    """An action for a ``module`` of the collection on another host, with the settings of the task of ``action``.
-
-    Raises AnsibleError for a host whose connection plugin does not exist.
-    """
-    variables = variables_of(host, task_vars)
+    value = _variables(host, action, task_vars)
     task = action._task.copy()
     task.action, task.delegate_to, task.args = f"kubestead.cluster.{module}", None, {}
     context = action._play_context.copy()
-    context.remote_addr = variables.get("ansible_host") or host
-    name = variables.get("ansible_connection") or task.connection
+    context.remote_addr = value("ansible_host") or host
+    name = value("ansible_connection") or task.connection
     connection = action._shared_loader_obj.connection_loader.get(
         name, context, new_stdin=None, task_uuid=task._uuid, ansible_playbook_pid=str(os.getppid())
     )
     if connection is None:
         raise AnsibleError(f"the connection plugin {name!r} was not found")
-    _set_options(connection, task, context, variables)
+    _set_options(connection, task, context, value)
     connection._play_context = context
-    return NodeAction(
+    made = NodeAction(
         task=task,
         connection=connection,
         play_context=context,
@@ -64,13 +52,34 @@ def action_on(host: str, module: str, action: ActionBase, task_vars: Mapping[str
         templar=action._templar,
         shared_loader_obj=action._shared_loader_obj,
     )
+    variables = {"inventory_hostname": host, "ansible_facts": dict(value("ansible_facts") or {})}
+    interpreter = value("ansible_python_interpreter")
+    return made, {**variables, **({"ansible_python_interpreter": interpreter} if interpreter else {})}
 
 
-def _set_options(connection: Any, task: Any, context: Any, variables: Mapping[str, Any]) -> None:
+def _variables(host: str, action: ActionBase, task_vars: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Gives a connection variable of another host: its own, or one of the play that no inventory has set.
+
+    What the host of the task has of its own, among it its facts, never counts for another.
+    """
+    hostvars = task_vars["hostvars"]
+    own, theirs = hostvars[task_vars["inventory_hostname"]], hostvars[host]
+
+    def value(name: str) -> Any:
+        if name in theirs:
+            return theirs[name]
+        common = name in task_vars and name not in own and name != "ansible_facts"
+        return action._templar.template(task_vars[name]) if common else None
+
+    return value
+
+
+def _set_options(connection: Any, task: Any, context: Any, value: Callable[[str], Any]) -> None:
     """Give a connection, its shell and its become plugin their options, as Ansible does for the host of a task."""
     become = None
-    if boolean(variables.get("ansible_become", task.become) or False):
-        become = become_loader.get(variables.get("ansible_become_method") or task.become_method)
+    wanted = value("ansible_become")
+    if boolean((task.become if wanted is None else wanted) or False):
+        become = become_loader.get(value("ansible_become_method") or task.become_method)
     connection.set_become_plugin(become)
     context.become = become is not None
     # A task's timeout is not that of connections, and its retries are not those of SSH.
@@ -82,7 +91,9 @@ def _set_options(connection: Any, task: Any, context: Any, variables: Mapping[st
     for kind, plugin in (("connection", connection), ("shell", connection._shell), ("become", become)):
         if plugin is not None:
             known = C.config.get_plugin_vars(kind, plugin._load_name)
-            options = {name: variables[name] for name in known if name in variables}
-            plugin.set_options(task_keys=keys, var_options=options)
+            options = {name: value(name) for name in known}
+            plugin.set_options(
+                task_keys=keys, var_options={name: one for name, one in options.items() if one is not None}
+            )
     if become is not None:
         context.set_become_plugin(become.name)
