@@ -14,17 +14,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-#: Bytes after which the output of kubeadm_join_token breaks off: before, within and behind the first token.
-CUTS = (60, 400, 2000)
-# A Python whose output breaks off, as where a module is killed while it prints.
-CUT_PYTHON = '#!/bin/sh\n/usr/bin/python3 "$@" 2>&1 | head -c {0}\nexit 137\n'
+#: Where the output of kubeadm_join_token breaks off: so many characters behind the beginning of a field.
+CUTS = {"before-a-token": ("token", 0), "in-a-token": ("token", 15), "in-a-key": ("certificate_key", 40)}
 CUT_PATH = "/usr/local/bin/python-cut-{0}"
+# A Python whose output breaks off, as where a module is killed while it prints.
+_CUT_PYTHON = """#!/usr/bin/python3
+import subprocess, sys
+text = subprocess.run(["/usr/bin/python3", *sys.argv[1:]], stdout=subprocess.PIPE, text=True).stdout
+mark = '"{0}": "'
+sys.stdout.write(text[: text.index(mark) + len(mark) + {1}])
+sys.stdout.flush()
+sys.exit(137)
+"""
 UNREACHABLE = {"ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_ssh_retries": 0}
 
 
 def planted(number: int) -> str:
     """The secret of a mistake."""
     return f"pl4nted-{number:02}-9d41c7e2b6"
+
+
+def cut_python(cut: str) -> str:
+    """The program of the interpreter that breaks off in this way."""
+    return _CUT_PYTHON.format(*CUTS[cut])
 
 
 def _option(name: str, make: Any) -> dict[str, Any]:
@@ -125,12 +137,12 @@ _TOKEN = "kubestead.cluster.kubeadm_join_token"
 def _cut() -> list[dict[str, Any]]:
     return [
         {
-            "name": f"Create a token and break off after {count} bytes",
+            "name": f"Create a token and break off {cut}",
             _TOKEN: {"nodes": ["w8"], "control_plane": True},
-            "vars": {"ansible_python_interpreter": CUT_PATH.format(count)},
+            "vars": {"ansible_python_interpreter": CUT_PATH.format(cut)},
             "ignore_errors": True,
         }
-        for count in CUTS
+        for cut in CUTS
     ]
 
 
