@@ -177,6 +177,8 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
         for number, token in enumerate(lab.ssh(host, "cat /run/tokens 2>/dev/null", check=False).split()):
             secrets[f"token {number} seen on {host}"] = token
             secrets[f"secret of token {number} seen on {host}"] = token.partition(".")[2]
+            # As much as there is of it where output broke off.
+            secrets[f"half the secret of token {number} seen on {host}"] = token.partition(".")[2][:8]
         for key in lab.ssh(host, "cat /run/keys 2>/dev/null", check=False).split():
             secrets[f"certificate key seen on {host}"] = key
     for sampler in samplers:
