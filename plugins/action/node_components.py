@@ -126,9 +126,10 @@ class ActionModule(NodeAction):
         host = str(variables.get("inventory_hostname", ""))
         counts: dict[str, int] = {}
         for step in answer.get("steps") or []:
-            name = line(step.get("component", ""))
+            name = line(step.get("component", ""))[:60]
             counts[name] = counts.get(name, 0) + 1
-        for name, count in counts.items():
+        # There are fewer components than that.
+        for name, count in list(counts.items())[:20]:
             seconds = (answer.get("seconds") or {}).get(name)
             took = f" in {float(seconds):.1f} s" if isinstance(seconds, (int, float)) else ""
             display.display(f"  {host}  {name}: {count} step{'s' if count > 1 else ''}{took}", color="yellow")

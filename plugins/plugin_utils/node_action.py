@@ -57,6 +57,10 @@ MAX_OUTPUT = 64 * 1024 * 1024
 #: Characters that are shown of what is not a result at all.
 MAX_NOISE = 4000
 MAX_TEXT = 1024 * 1024
+#: Steps and differences: a node may need a route to each of the others. Warnings, and what is shown of a line.
+MAX_STEPS, MAX_WARNINGS, MAX_LINE = 5000, 100, 20_000
+#: More than any count or time has, and little enough to be computed with.
+MAX_NUMBER = 2**64
 MAX_ITEMS = 20_000
 MAX_DEPTH = 24
 
@@ -257,7 +261,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
             said[key] = said[key] is True
     for key, shape in (("diff", _diff), ("steps", _step)):
         if key in said:
-            entries = said[key] if isinstance(said[key], list) else []
+            entries = said[key][:MAX_STEPS] if isinstance(said[key], list) else []
             said[key] = [shape(entry) for entry in entries if isinstance(entry, dict)]
     if "rc" in said and not isinstance(said["rc"], int):
         del said["rc"]
@@ -267,14 +271,14 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
             said[key] = str(said[key])[:MAX_NOISE]
     if "msg" in said:
         # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
-        said["msg"] = line(said["msg"])
+        said["msg"] = line(said["msg"])[:MAX_LINE]
     return {**own, **said}
 
 
 def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The failure of a module whose output may hold secrets, and can't be read: half of one looks like nothing."""
     code = answer.get("rc")
-    why = f"exit code {code}" if isinstance(code, int) else "no exit code"
+    why = f"exit code {code}" if isinstance(code, int) and abs(code) < MAX_NUMBER else "no exit code"
     text = f"the output of {module} is incomplete ({why}); see whether Python runs on this host, and run again"
     return {"failed": True, "msg": text}
 
@@ -297,7 +301,7 @@ def _warnings(value: Any) -> list[str]:
     if len(entries) > MAX_ITEMS:
         raise ValueError(f"it has more than {MAX_ITEMS} entries")
     texts = [one if isinstance(one, str) else getattr(getattr(one, "event", None), "msg", None) for one in entries]
-    return [line(text[:MAX_TEXT]) for text in texts if isinstance(text, str)]
+    return [line(text[:MAX_LINE]) for text in texts if isinstance(text, str)][:MAX_WARNINGS]
 
 
 def _diff(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -309,7 +313,8 @@ def _diff(entry: Mapping[str, Any]) -> dict[str, str]:
 
 def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A step as :meth:`Step.public` makes it."""
-    texts = {key: line(entry[key]) for key in ("component", "action", "target", "reason") if key in entry}
+    names = ("component", "action", "target", "reason")
+    texts = {key: line(entry[key])[:MAX_LINE] for key in names if key in entry}
     return {**texts, "disruptive": entry.get("disruptive") is True}
 
 
@@ -321,7 +326,11 @@ def clean(value: Any, depth: int = 0) -> Any:
         if len(value) > MAX_TEXT:
             raise ValueError(f"a text in it is longer than {MAX_TEXT} characters")
         return _CONTROL.sub("\ufffd", str(value))
-    if isinstance(value, bool) or value is None or isinstance(value, (int, float)):
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, (int, float)):
+        if not abs(value) < MAX_NUMBER:
+            raise ValueError("a number in it is too large, or is none")
         return value
     if isinstance(value, Mapping):
         if len(value) > MAX_ITEMS:

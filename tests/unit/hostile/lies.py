@@ -123,6 +123,8 @@ def wrong(value: Any, number: int) -> Any:
         7,
         -1,
         1e308,
+        float("nan"),
+        10**400,
         "",
         FORGED,
         [],

@@ -192,11 +192,30 @@ def deep(levels: int) -> Any:
         ({str(number): 1 for number in range(node_action.MAX_ITEMS + 1)}, "more than"),
         (deep(node_action.MAX_DEPTH + 2), "nested too deep"),
         (object(), "holds a object"),
+        (10**400, "a number in it is too large"),
+        ([-(10**30)], "a number in it is too large"),
+        (float("nan"), "a number in it is too large, or is none"),
+        ({"x": float("inf")}, "a number in it is too large"),
+        ({"x": {"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n00"}}, "a type of Ansible's own"),
     ],
 )
 def test_what_is_too_large_is_refused(value: Any, reason: str) -> None:
     answer = reduced(changed=True, nodes=value)
     assert answer["failed"] is True and reason in answer["msg"] and "nodes" not in answer
+
+
+def test_an_answer_does_not_fill_the_terminal() -> None:
+    step = {"component": "x", "action": "a", "target": "t", "reason": "y" * 500_000}
+    answer = reduced(
+        changed=True,
+        msg="m" * 900_000,
+        warnings=["w" * 900_000] * 5000,
+        steps=[step] * 8000,
+        diff=[{"before": "b"}] * 8000,
+    )
+    assert len(answer["msg"]) <= node_action.MAX_LINE and len(answer["warnings"]) <= node_action.MAX_WARNINGS
+    assert len(answer["steps"]) <= node_action.MAX_STEPS and len(answer["diff"]) <= node_action.MAX_STEPS
+    assert max(len(text) for text in [*answer["warnings"], answer["steps"][0]["reason"]]) <= node_action.MAX_LINE
 
 
 def test_details_pass_with_a_failure_alone() -> None:
