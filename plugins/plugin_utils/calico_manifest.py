@@ -12,13 +12,16 @@ import os
 import re
 import tempfile
 import urllib.error
+import urllib.request
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.deadline import within
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import client_context
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CALICO_CHECKSUMS, calico_url
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.repository import HttpsStays
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.calico import images, require_calico, shape
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
@@ -142,7 +145,9 @@ def _download(url: str) -> bytes:
     shown = redact(url)
 
     def fetch() -> bytes:
-        with urls.open_url(url, timeout=DOWNLOAD_TIMEOUT, use_netrc=False) as answer:  # the scheme was checked
+        trust = urllib.request.HTTPSHandler(context=client_context())
+        opener = urllib.request.build_opener(trust, HttpsStays)
+        with opener.open(url, timeout=DOWNLOAD_TIMEOUT) as answer:  # the scheme was checked
             return bytes(answer.read(_LIMIT + 1))
 
     try:
@@ -153,7 +158,7 @@ def _download(url: str) -> bytes:
             "can't be fetched: {0} answers {1} {2}".format(shown, err.code, err.reason),
             "correct the URL or cni_calico_version, or use a path",
         ) from None
-    except (OSError, ValueError, http.client.HTTPException, urls.ConnectionError) as err:
+    except (OSError, ValueError, http.client.HTTPException) as err:
         why = getattr(err, "reason", None) or err
         raise OptionError(
             "cni_calico_manifest", "can't be fetched: {0}: {1}".format(shown, redact(str(why))), fix

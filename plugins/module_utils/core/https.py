@@ -13,7 +13,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Callable, List, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 from urllib.parse import urlsplit
 
 from .deadline import within
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Seconds that all answers may take together.
 _DEADLINE = 60.0
+# VERIFY_X509_PARTIAL_CHAIN, which Python names since 3.10: https://docs.openssl.org/3.0/man3/X509_VERIFY_PARAM_set_flags/
+_PARTIAL_CHAIN = 0x80000
 # Bytes of one answer: a Node with its images is 15 kB.
 _LARGEST = 128 << 20
 
@@ -102,13 +104,28 @@ def _ask(connection: http.client.HTTPSConnection, path: str, token: str) -> Answ
     return Answer(answer.status, body.decode("utf-8", "replace"))
 
 
-def _context(credentials: Credentials) -> ssl.SSLContext:
+def client_context(authority: Optional[str] = None) -> ssl.SSLContext:
+    """What a client asks of a server: a certificate for its name, signed by an authority that is trusted.
+
+    ``authority`` is PEM text; None trusts the authorities of the machine. The only context of the collection that
+    verifies: it takes what the programs that do the work take. Those of Go, curl and apt accept an authority without
+    a key usage, and an intermediate one that was made trusted. Python's default context refuses the first since 3.13
+    (VERIFY_X509_STRICT) and the second before it. Raises :class:`ssl.SSLError` for text without a certificate.
+    """
     import ssl
 
-    # Python's default context may ask more of a CA than Kubernetes and kubeadm do.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=credentials.authority)
+    context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | _PARTIAL_CHAIN
+    if authority is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(cadata=authority)
+    return context
+
+
+def _context(credentials: Credentials) -> ssl.SSLContext:
+    context = client_context(credentials.authority)
     if credentials.certificate:
         # Python reads a key from a file alone: this one has no name, and is memory that goes with its descriptor.
         descriptor = os.memfd_create("kubestead")

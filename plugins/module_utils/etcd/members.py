@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
 from ..core.deadline import within
 from ..core.errors import KubesteadError
+from ..core.https import client_context
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
 from ..core.untrusted import mapping, mappings, parse_json
@@ -41,9 +41,10 @@ def client(system: System) -> Client:
     """Asks an etcd with this machine's client certificate, and trusts the cluster's own CA alone."""
 
     def request(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
-        # Python's default context may ask more of a CA than etcd and kubeadm do.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(system.path(CA))
+        authority = system.read(CA)
+        if not authority:
+            raise OSError("{0} can't be read".format(CA))
+        context = client_context(authority)
         context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
         place = urlsplit(url)
         connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=5.0, context=context)

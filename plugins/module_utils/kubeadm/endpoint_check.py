@@ -19,6 +19,7 @@ from typing import Callable, Optional, Tuple, TypeVar, cast
 from ..core.addresses import parse_endpoint
 from ..core.deadline import within
 from ..core.errors import KubesteadError
+from ..core.https import client_context
 from ..core.poll import Clock, Sleep, poll
 from ..core.untrusted import parse_json
 from . import cluster_info
@@ -42,11 +43,11 @@ def request(host: str, port: int, seconds: float, token: str = "", ca_certificat
     vouches for the server.
     """
     headers = {"Accept": "application/json"}
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if token:
-        context.load_verify_locations(cadata=ca_certificate)
+        context = client_context(ca_certificate)
         headers["Authorization"] = "Bearer {0}".format(token)
     else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)

@@ -29,6 +29,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 from ..core import untrusted
 from ..core.deadline import DeadlineExceeded, within
 from ..core.errors import KubesteadError
+from ..core.https import client_context
 from ..core.system import System
 
 # Seconds without a byte, and for one answer altogether.
@@ -84,7 +85,7 @@ def fetcher(proxies: Optional[Mapping[str, str]] = None, deadline: float = DEADL
     for scheme, address in (proxies or {}).items():
         settings.setdefault(scheme, address)
     # One for all pages: to read the certificates that a machine trusts takes longer than to fetch one.
-    trust = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    trust = urllib.request.HTTPSHandler(context=client_context())
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust, HttpsStays)
 
     def read(address: str, method: str) -> Response:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import https
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import Answer, Credentials
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages import repository
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
@@ -37,6 +43,30 @@ class Authority:
         self.run(
             *"req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -keyout ca.key".split(),
             *["-out", "ca.crt", "-subj", "/CN=kubernetes", "-days", "20", "-addext", extension],
+        )
+
+    def make_bare(self) -> None:
+        """An authority as the proxies of companies have it: no key usage, constraints that are not critical."""
+        (self.folder / "bare.cnf").write_text(
+            "[req]\ndistinguished_name=name\nx509_extensions=bare\n[name]\n[bare]\nbasicConstraints=CA:TRUE\n"
+        )
+        self.run(
+            *"req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -config bare.cnf".split(),
+            *["-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Company", "-days", "20"],
+        )
+
+    def make_intermediate(self) -> None:
+        """An authority that another one signed; what signed it is kept as root.crt and root.key."""
+        for kind in ("crt", "key"):
+            (self.folder / f"ca.{kind}").rename(self.folder / f"root.{kind}")
+        self.run(
+            *"req -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -keyout ca.key -out ca.csr".split(),
+            *["-subj", "/CN=Intermediate"],
+        )
+        (self.folder / "ca.ext").write_text("basicConstraints=critical,CA:TRUE\n")
+        self.run(
+            *"x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial -out ca.crt".split(),
+            *["-days", "20", "-extfile", "ca.ext"],
         )
 
     def sign(self, name: str, san: str = "IP:127.0.0.1") -> None:
@@ -173,3 +203,92 @@ def test_credentials_that_are_no_certificates_have_no_answer(url: str) -> None:
     for broken in (Credentials(), Credentials("x"), Credentials("x", "y", "geheim")):
         (answer,) = https.get(url, ["/readyz"], broken)
         assert answer.status == 0 and answer.error and "geheim" not in repr((answer, broken))
+
+
+# -- authorities that Go's programs, curl and apt accept
+
+
+def server_of(authority: Authority) -> tuple[http.server.HTTPServer, str]:
+    class Plain(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Plain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(authority.folder / "server.crt"), str(authority.folder / "server.key"))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda _request, _address: None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"https://127.0.0.1:{server.server_address[1]}"
+
+
+@pytest.fixture(params=["bare", "intermediate"])
+def lenient(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Authority, str]]:
+    """A server behind an authority that Python's strict defaults refuse."""
+    made = Authority(tmp_path)
+    if request.param == "bare":
+        made.make_bare()
+    else:
+        made.make()
+        made.make_intermediate()
+    made.sign("server")
+    server, address = server_of(made)
+    yield made, address
+    server.shutdown()
+    server.server_close()
+
+
+def test_strict_defaults_of_python_refuse_such_an_authority(lenient: tuple[Authority, str]) -> None:
+    """What Python 3.13 does by itself, here asked for: the tests below would show nothing without it."""
+    made, address = lenient
+    context = ssl.create_default_context(cafile=str(made.folder / "ca.crt"))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(address, context=context)
+
+
+def test_the_client_takes_what_the_programs_take(lenient: tuple[Authority, str]) -> None:
+    made, address = lenient
+    assert https.get(address, ["/"], Credentials(made.text("ca.crt"), token="t"))[0].ok
+
+
+def test_a_repository_behind_such_an_authority_is_read(
+    lenient: tuple[Authority, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, address = lenient
+    # What the machine trusts, as update-ca-certificates would have it.
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.folder / "ca.crt"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert repository.fetcher()(address + "/Release").body == b"ok"
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert "its certificate is not trusted" in repository.fetcher()(address + "/Release").error
+
+
+def test_a_context_is_as_lenient_where_python_is_strict_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    def strict(protocol: int) -> ssl.SSLContext:
+        made = ssl.SSLContext(protocol)
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setitem(sys.modules, "ssl", SimpleNamespace(**{**vars(ssl), "SSLContext": strict}))
+    context = https.client_context()
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+
+
+def test_no_other_context_of_the_collection_verifies() -> None:
+    """A context of Python's own would refuse what this one takes, on new machines alone."""
+    plugins = Path(https.__file__).parents[2]
+    found = {
+        path.relative_to(plugins).as_posix()
+        for path in plugins.rglob("*.py")
+        if re.search(r"create_default_context|SSLContext\(|open_url|fetch_url", path.read_text())
+    }
+    # The second asks an API server without trust, as kubeadm does, to compare its CA with the pin.
+    assert found == {"module_utils/core/https.py", "module_utils/kubeadm/endpoint_check.py"}
