@@ -37,16 +37,17 @@ _network = functools.lru_cache(maxsize=8192)(ipaddress.ip_network)
 
 
 def parse_cidrs(option: str, text: str) -> List[Network]:
-    """One range, or two of different families separated by a comma (dual stack).
+    """One range, or two of different families separated by a comma (dual stack), in the spelling of the network.
 
-    Raises :class:`OptionError` naming ``option``.
+    An address within the range stands for it, as for kubeadm: 10.100.0.0/12 is 10.96.0.0/12. Raises
+    :class:`OptionError` naming ``option``.
     """
     networks: List[Network] = []
     for part in (piece.strip() for piece in text.split(",")):
         try:
             if "/" not in part:
                 raise ValueError("it has no prefix length")
-            networks.append(plain_network(part))
+            networks.append(plain_network(part, strict=False))
         except ValueError as err:
             raise OptionError(
                 option,
@@ -63,6 +64,22 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
     return networks
 
 
+def normal_cidrs(text: str) -> str:
+    """Ranges as they are compared and handed on: without blanks, each as its network. Text that is none stays."""
+    try:
+        return ",".join(str(network) for network in parse_cidrs("", text))
+    except OptionError:
+        return text
+
+
+def normal_address(text: str) -> str:
+    """An address in its usual spelling (2001:db8::10); text that is none stays."""
+    try:
+        return str(plain_address(text.strip()))
+    except ValueError:
+        return text
+
+
 def overlapping(first: Sequence[Network], second: Sequence[Network]) -> List[Tuple[Network, Network]]:
     """The pairs, one of each side, that have addresses in common."""
     return [(one, other) for one in first for other in second if one.version == other.version and one.overlaps(other)]
@@ -76,6 +93,20 @@ def parse_address(option: str, text: str) -> Address:
         raise OptionError(option, "is {0!r}, not an IP address".format(text), "use an address of this host") from None
 
 
+def parse_addresses(option: str, text: str) -> List[Address]:
+    """One IP address, or two of different families separated by a comma. Raises :class:`OptionError`."""
+    found = [parse_address(option, part) for part in text.split(",")]
+    if len({one.version for one in found}) != len(found):
+        fix = "use one address, or one IPv4 and one IPv6 address of this host"
+        raise OptionError(option, "is {0!r}; the addresses are of the same family".format(text), fix)
+    for one in found:
+        if one.is_unspecified or one.is_loopback or one.is_multicast or one.is_link_local:
+            raise OptionError(
+                option, "is {0}, at which other nodes can't reach this host".format(one), "use an address of this host"
+            )
+    return found
+
+
 def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[str, int]:
     """Host and port of an endpoint ``name[:port]``; the port is ``default_port`` where none is given.
 
@@ -87,6 +118,8 @@ def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[st
     host, port = text.strip(), str(default_port)
     if host.startswith("["):
         closing = host.find("]")
+        if closing < 0:
+            raise OptionError(option, "is {0!r}; the bracket is not closed".format(text), fix)
         rest = host[closing + 1 :]
         host, port = host[1:closing], rest[1:] if rest.startswith(":") else port
     elif host.count(":") == 1:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import addresses as network
+from ..core import mappings
 from ..core.constants import COMPONENTS
 from ..core.errors import KubesteadError, OptionError
 from ..core.options import ADDRESS, refuse_credentials, var
@@ -27,7 +28,7 @@ from ..core.versions import Version, parse, parse_request
 from ..kube import cluster as kube_cluster
 from ..kube.api import Api
 from ..kube.kubectl import Kubectl
-from . import diagnosis
+from . import diagnosis, limits
 from . import operation as operations
 from . import reset as cleanup
 from .config import (
@@ -36,7 +37,7 @@ from .config import (
     merge_pass_through,
     render_documents,
 )
-from .node_options import INIT_KINDS, NodeOptions, check_dns_name, from_parameters
+from .node_options import INIT_KINDS, NodeOptions, from_parameters
 from .operation import INIT, Operation
 from .state import DONE, PARTIAL, KubeadmState, local_api_url
 
@@ -76,7 +77,7 @@ class ControlPlaneOptions(NodeOptions):
         super().validate()
         parse_request(self.kubernetes_version)
         if self.endpoint:
-            network.parse_endpoint("cluster_endpoint", self.endpoint)
+            limits.check_endpoint("cluster_endpoint", self.endpoint)
         if self.timeout < 1:
             raise OptionError(
                 "control_plane_timeout",
@@ -85,25 +86,39 @@ class ControlPlaneOptions(NodeOptions):
             )
         self._validate_ranges()
         if self.dns_domain:
-            check_dns_name("cluster_dns_domain", self.dns_domain)
+            limits.check_dns_name("cluster_dns_domain", self.dns_domain)
+        limits.check_sans("cluster_cert_sans", self.cert_sans)
         refuse_credentials("cluster_image_repository", self.image_repository, "@")
-        if "://" in self.image_repository or self.image_repository.endswith("/"):
-            raise OptionError(
-                "cluster_image_repository",
-                "is {0!r}, not a registry with an optional path".format(self.image_repository),
-                "remove the scheme and the trailing slash, as in registry.example.org/k8s",
-            )
+        if self.image_repository:
+            limits.check_image_repository("cluster_image_repository", self.image_repository)
 
     def _validate_ranges(self) -> None:
         services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)
+        limits.check_service_cidr("cluster_service_cidr", self.service_cidr)
         if not self.pod_cidr:
             return
-        for pods, other in network.overlapping(network.parse_cidrs("cluster_pod_cidr", self.pod_cidr), services):
+        pod_ranges = network.parse_cidrs("cluster_pod_cidr", self.pod_cidr)
+        limits.check_pod_cidr("cluster_pod_cidr", self.pod_cidr, self.controller_manager_arguments)
+        for pods, other in network.overlapping(pod_ranges, services):
             raise OptionError(
                 "cluster_pod_cidr",
                 "{0} overlaps with cluster_service_cidr {1}".format(pods, other),
                 "use two ranges that do not overlap",
             )
+        missing = {one.version for one in services} - {one.version for one in pod_ranges}
+        if missing:
+            raise OptionError(
+                "cluster_service_cidr",
+                "is {0}, but cluster_pod_cidr is {1}: Services of a family that pods lack lead nowhere".format(
+                    self.service_cidr, self.pod_cidr
+                ),
+                "use ranges of the same families (IPv4, IPv6)",
+            )
+
+    @property
+    def controller_manager_arguments(self) -> Any:
+        """The arguments of the controller manager in the pass-through, as they were given; None without any."""
+        return mappings.get(self.config.get("ClusterConfiguration"), ["controllerManager", "extraArgs"])
 
 
 # -- planning (pure)
@@ -166,7 +181,7 @@ def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Prob
             network.full_endpoint(config.endpoint, options.bind_port),
         ),
     ):
-        if wanted and wanted != live:
+        if wanted and network.normal_cidrs(wanted) != network.normal_cidrs(live):
             text = "{0} is {1}, but the cluster was created with {2}".format(variable, wanted, live or "none")
             found.append(
                 Problem(
@@ -251,9 +266,9 @@ def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict
     init: Dict[str, Any] = {"nodeRegistration": options.registration(api), "localAPIEndpoint": options.local_endpoint()}
     if options.skip_phases and api != "v1beta2":
         init["skipPhases"] = list(options.skip_phases)
-    networking = {"serviceSubnet": options.service_cidr, "dnsDomain": options.dns_domain}
+    networking = {"serviceSubnet": network.normal_cidrs(options.service_cidr), "dnsDomain": options.dns_domain}
     if options.pod_cidr:
-        networking["podSubnet"] = options.pod_cidr
+        networking["podSubnet"] = network.normal_cidrs(options.pod_cidr)
     cluster: Dict[str, Any] = {
         "networking": networking,
         "controllerManager": {"extraArgs": arguments(api, _CONTROLLER_MANAGER)},
@@ -388,7 +403,7 @@ def described(state: KubeadmState, options: ControlPlaneOptions) -> Dict[str, An
     """What the module returns of a control plane, live or (in a dry run) as planned."""
     config = state.api.config
     server = re.sub(r"^https?://", "", state.server)
-    planned = network.full_endpoint(options.endpoint or options.node_address, options.bind_port)
+    planned = network.full_endpoint(options.endpoint or options.main_address, options.bind_port)
     live_version = config.kubernetes_version if config else state.api.server_version
     return {
         "kubernetes_version": live_version or target_version(state.installed_version, options.kubernetes_version),

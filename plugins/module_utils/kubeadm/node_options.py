@@ -13,12 +13,12 @@ from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 from ..core import addresses
 from ..core.errors import OptionError
 from ..core.options import var
+from . import limits
 from .config import check_pass_through, node_registration, parse_taint, refuse_secrets
 
 #: The kinds of ``cluster_kubeadm_config`` that an init takes; a join takes the JoinConfiguration.
 INIT_KINDS = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration")
 
-_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 _LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")
 # The labels below kubernetes.io and k8s.io that the NodeRestriction admission lets a kubelet set on its own Node:
@@ -61,9 +61,9 @@ class NodeOptions:
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
         if self.node_name:
-            check_dns_name("cluster_node_name", self.node_name)
+            limits.check_node_name("cluster_node_name", self.node_name)
         if self.node_address:
-            addresses.parse_address("cluster_node_address", self.node_address)
+            addresses.parse_addresses("cluster_node_address", self.node_address)
         if not 0 < self.bind_port < 65536:
             raise OptionError(
                 "cluster_node_bind_port",
@@ -82,19 +82,26 @@ class NodeOptions:
             parse_taint("cluster_node_taints", taint)
         for name in self.ignore_preflight_errors:
             check_preflight_name("cluster_ignore_preflight_errors", name)
+        limits.check_arguments("cluster_node_kubelet_extra_args", self.kubelet_extra_args, on_one_line=True)
         self.refuse_secrets()
         check_pass_through("cluster_kubeadm_config", self.config, INIT_KINDS + ("JoinConfiguration",))
+        limits.check_config("cluster_kubeadm_config", self.config)
 
     def refuse_secrets(self) -> None:
         """Raise :class:`OptionError` for a secret in an option that shows in output."""
         refuse_secrets("cluster_kubeadm_config", self.config)
+
+    @property
+    def main_address(self) -> str:
+        """The address that the API server advertises and etcd uses: the first of ``node_address``."""
+        return addresses.normal_address(self.node_address.split(",")[0])
 
     def registration(self, api: str) -> Dict[str, Any]:
         """``nodeRegistration`` of an InitConfiguration or JoinConfiguration of this configuration API."""
         extra_args: Dict[str, Any] = dict(self.kubelet_extra_args)
         if self.node_address:
             # Otherwise the kubelet takes the address of the default route, whatever the API server advertises.
-            extra_args.setdefault("node-ip", self.node_address)
+            extra_args.setdefault("node-ip", ",".join(map(addresses.normal_address, self.node_address.split(","))))
         if self.node_labels:
             labels = ",".join("{0}={1}".format(name, self.node_labels[name]) for name in sorted(self.node_labels))
             given = extra_args.get("node-labels")
@@ -111,7 +118,7 @@ class NodeOptions:
         """``localAPIEndpoint`` of a control plane."""
         local: Dict[str, Any] = {"bindPort": self.bind_port}
         if self.node_address:
-            local["advertiseAddress"] = self.node_address
+            local["advertiseAddress"] = self.main_address
         return local
 
 
@@ -121,14 +128,6 @@ def from_parameters(cls: Type[T], params: Mapping[str, Any]) -> T:
     options = cls(**{name: value for name, value in params.items() if name in names and value is not None})
     options.validate()
     return options
-
-
-def check_dns_name(option_name: str, name: str) -> None:
-    """Raise :class:`OptionError` for what is not a DNS name in lower case (RFC 1123)."""
-    if not _DNS_NAME.match(name):
-        raise OptionError(
-            option_name, "is {0!r}, not a DNS name in lower case".format(name), "use a-z, 0-9, dashes and dots"
-        )
 
 
 def check_preflight_name(option_name: str, name: str) -> None:
@@ -146,7 +145,7 @@ def check_preflight_name(option_name: str, name: str) -> None:
 def check_label(option_name: str, name: str, value: str) -> None:
     """Raise :class:`OptionError` for a label that a kubelet may not set on its own Node."""
     prefix, slash, rest = name.rpartition("/")
-    bad_prefix = slash and (not _DNS_NAME.match(prefix) or len(prefix) > 253)
+    bad_prefix = slash and not limits.is_dns_name(prefix)
     if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
         raise OptionError(
             option_name,

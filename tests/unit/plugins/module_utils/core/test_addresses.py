@@ -20,7 +20,9 @@ def test_one_range_and_dual_stack() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "10.244.0.0/33", "10.244.1.0/16", "pods", "10.0.0.0/16,10.1.0.0/16"])
+@pytest.mark.parametrize(
+    "text", ["", "10.244.0.0/33", "10.244.0.0", "192.168.0.0./16", "pods", "10.0.0.0/16,10.1.0.0/16"]
+)
 def test_a_bad_range_names_the_option_and_the_fix(text: str) -> None:
     with pytest.raises(OptionError) as caught:
         network.parse_cidrs("cluster_pod_cidr", text)

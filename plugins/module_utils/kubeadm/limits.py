@@ -1,0 +1,308 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What kubeadm takes of a configuration: names, sizes of ranges, arguments, fields of the pass-through. Pure.
+
+kubeadm would say the same, but only once its packages are installed. Each limit is one of its own:
+https://github.com/kubernetes/kubernetes/blob/v1.35.0/cmd/kubeadm/app/apis/kubeadm/validation/validation.go
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from ..core import addresses as network
+from ..core import mappings
+from ..core.errors import OptionError
+
+# RFC 1123, as Kubernetes reads it: the length of a label is not limited, that of the name is.
+_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_LONGEST_NAME = 253
+# A Node gets its name as the value of a label, kubernetes.io/hostname.
+_LONGEST_NODE_NAME = 63
+
+# Host bits of a Service range: the API server keeps a bitmap of it.
+_SERVICE_BITS = 20
+_LEAST_SERVICES, _LEAST_PODS = 10, 14
+# The prefix length of a node's part of the pod range, and how many bits the range may have for numbering nodes.
+_NODE_MASK = {4: 24, 6: 64}
+_NODE_MASK_BITS = 16
+
+# An image's name is host[:port]/path, the path in lower case.
+_HOST = r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(\.([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]))*"
+_PATH = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(r"(({host}|\[[A-Fa-f0-9:]+\])(:[0-9]+)?/)?{path}(/{path})*\Z".format(host=_HOST, path=_PATH))
+
+_ARGUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_ALGORITHMS = ("ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-3072", "RSA-4096")
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+#: Where kubeadm's kinds have arguments of components: (kind, path, component).
+ARGUMENTS = (
+    ("InitConfiguration", "nodeRegistration.kubeletExtraArgs", "kubelet"),
+    ("JoinConfiguration", "nodeRegistration.kubeletExtraArgs", "kubelet"),
+    ("ClusterConfiguration", "apiServer.extraArgs", "kube-apiserver"),
+    ("ClusterConfiguration", "controllerManager.extraArgs", "kube-controller-manager"),
+    ("ClusterConfiguration", "scheduler.extraArgs", "kube-scheduler"),
+    ("ClusterConfiguration", "etcd.local.extraArgs", "etcd"),
+)
+_PATHS = (
+    ("ClusterConfiguration", "certificatesDir"),
+    ("ClusterConfiguration", "etcd.local.dataDir"),
+    ("ClusterConfiguration", "etcd.external.caFile"),
+    ("ClusterConfiguration", "etcd.external.certFile"),
+    ("ClusterConfiguration", "etcd.external.keyFile"),
+    ("JoinConfiguration", "caCertPath"),
+)
+_CHOICES = (
+    ("ClusterConfiguration", "encryptionAlgorithm", _ALGORITHMS),
+    ("InitConfiguration", "nodeRegistration.imagePullPolicy", _PULL_POLICIES),
+    ("JoinConfiguration", "nodeRegistration.imagePullPolicy", _PULL_POLICIES),
+)
+
+
+# -- names
+
+
+def is_dns_name(name: str) -> bool:
+    """True for a DNS name in lower case (a subdomain of RFC 1123)."""
+    return len(name) <= _LONGEST_NAME and bool(_DNS_NAME.match(name))
+
+
+def is_host(host: str) -> bool:
+    """True for an IP address, or a DNS name that is not a mistyped address (10.0.0.300)."""
+    try:
+        network.plain_address(host)
+    except ValueError:
+        return is_dns_name(host) and not re.match(r"[0-9.]+\Z", host)
+    return True
+
+
+def check_dns_name(option: str, name: str) -> None:
+    """Raise :class:`OptionError` for what is not a DNS name in lower case (RFC 1123)."""
+    if not is_dns_name(name):
+        fix = "use at most 253 of a-z, 0-9, dashes and dots"
+        raise OptionError(option, "is {0!r}, not a DNS name in lower case".format(name), fix)
+
+
+def check_node_name(option: str, name: str) -> None:
+    """Raise :class:`OptionError` for what can't be the name of a Node."""
+    check_dns_name(option, name)
+    if len(name) > _LONGEST_NODE_NAME:
+        text = "is {0!r}; a Node's name may have {1} characters, because it becomes a label".format(
+            name, _LONGEST_NODE_NAME
+        )
+        raise OptionError(option, text, "use a shorter name")
+
+
+def check_endpoint(option: str, endpoint: str) -> None:
+    """Raise :class:`OptionError` for an endpoint whose host is neither an address nor a DNS name in lower case."""
+    host, _port = network.parse_endpoint(option, endpoint)
+    if is_host(host):
+        return
+    lower = host.lower()
+    fix = "use {0}".format(lower) if is_host(lower) else "use an IP address, or a DNS name of a-z, 0-9, dashes and dots"
+    raise OptionError(option, "is {0!r}; {1!r} is neither an IP address nor a DNS name".format(endpoint, host), fix)
+
+
+def check_sans(option: str, names: Sequence[Any]) -> None:
+    """Raise :class:`OptionError` for a name that can't be in a certificate; kubeadm itself makes them lower case."""
+    for name in names:
+        text = str(name).lower()
+        if is_host(text) or (text.startswith("*.") and is_dns_name(text[2:])):
+            continue
+        fix = "use IP addresses and DNS names, without scheme, port and mask; *.example.org is possible"
+        raise OptionError(option, "has {0!r}, which is neither an IP address nor a DNS name".format(name), fix)
+
+
+def check_image_repository(option: str, repository: str) -> None:
+    """Raise :class:`OptionError` for what can't stand before the name of an image."""
+    if not _REPOSITORY.match("{0}/name".format(repository)):
+        raise OptionError(
+            option,
+            "is {0!r}, not a registry with an optional path in lower case".format(repository),
+            "use it without scheme, tag and trailing slash, as in registry.example.org/k8s",
+        )
+
+
+# -- ranges
+
+
+def check_service_cidr(option: str, text: str) -> None:
+    """Raise :class:`OptionError` for a Service range of a size that kubeadm and the API server refuse."""
+    for one in network.parse_cidrs(option, text):
+        least = one.max_prefixlen - _SERVICE_BITS
+        if one.prefixlen < least:
+            fix = "use a prefix length of at least {0}".format(least)
+            raise OptionError(
+                option, "is {0}; a Service range may have 2^{1} addresses".format(one, _SERVICE_BITS), fix
+            )
+        _check_size(option, one, _LEAST_SERVICES, "the DNS Service gets the tenth")
+
+
+def check_pod_cidr(option: str, text: str, arguments: Any = None) -> None:
+    """Raise :class:`OptionError` for a pod range that can't be divided into one range for each node.
+
+    ``arguments`` are those of the controller manager in the pass-through; they set how large a node's range is.
+    """
+    given = argument_values(arguments)
+    for one in network.parse_cidrs(option, text):
+        _check_size(option, one, _LEAST_PODS, "pods need them")
+        if given.get("allocate-node-cidrs") == "false":
+            continue
+        mask = node_mask(one.version, arguments)
+        name = "node-cidr-mask-size-ipv{0}".format(one.version)
+        setting = "cluster_kubeadm_config: {{ClusterConfiguration: {{controllerManager: {{extraArgs: {{{0}: …}}}}}}}}"
+        if one.prefixlen > mask:
+            text = "is {0}, smaller than the range of one node (/{1})".format(one, mask)
+            fix = "use /{0} or larger, or set a longer {1} ({2})".format(mask - 8, name, setting.format(name))
+            raise OptionError(option, text, fix)
+        if mask - one.prefixlen > _NODE_MASK_BITS:
+            text = "is {0}, too large for node ranges of /{1}: at most {2} bits may number the nodes".format(
+                one, mask, _NODE_MASK_BITS
+            )
+            fix = "use a prefix length of at least {0}, or set a shorter {1} ({2})".format(
+                mask - _NODE_MASK_BITS, name, setting.format(name)
+            )
+            raise OptionError(option, text, fix)
+
+
+def node_mask(version: int, arguments: Any = None) -> int:
+    """The prefix length of a node's part of the pod range, for an IP version. Raises :class:`OptionError`."""
+    name = "node-cidr-mask-size-ipv{0}".format(version)
+    text = argument_values(arguments).get(name, "") or str(_NODE_MASK[version])
+    if not re.match(r"[0-9]{1,3}\Z", text) or not 0 < int(text) <= (32 if version == 4 else 128):
+        raise OptionError(
+            "cluster_kubeadm_config", "sets {0} to {1!r}".format(name, text), "use a prefix length, a number"
+        )
+    return int(text)
+
+
+def _check_size(option: str, one: network.Network, least: int, why: str) -> None:
+    if one.num_addresses < least:
+        text = "is {0} with {1} addresses; {2} are needed at least, {3}".format(one, one.num_addresses, least, why)
+        raise OptionError(option, text, "use a larger range")
+
+
+# -- arguments of components
+
+
+def argument_values(arguments: Any) -> Dict[str, str]:
+    """Arguments by name, of a mapping or a list of ``{name, value}``; anything else is left out."""
+    if isinstance(arguments, Mapping):
+        pairs: List[Tuple[Any, Any]] = list(arguments.items())
+    else:
+        items = arguments if isinstance(arguments, (list, tuple)) else []
+        pairs = [(item.get("name"), item.get("value", "")) for item in items if isinstance(item, Mapping)]
+    return {
+        str(name): ("true" if value else "false") if isinstance(value, bool) else str(value)
+        for name, value in pairs
+        if name
+    }
+
+
+def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> None:
+    """Raise :class:`OptionError` for arguments that are none, or whose names a command line does not take.
+
+    ``on_one_line`` is for the kubelet's, which systemd splits at blanks.
+    """
+    fix = "use a dictionary of names without dashes at the beginning, and values"
+    if not isinstance(arguments, Mapping):
+        items = arguments if isinstance(arguments, (list, tuple)) else [None]
+        if not all(isinstance(item, Mapping) and item.get("name") for item in items):
+            raise OptionError(option, "is neither a dictionary nor a list of names and values", fix)
+    elif not all(isinstance(value, (str, int, float, bool)) for value in arguments.values()):
+        raise OptionError(option, "has a value that is not text", fix)
+    for name, value in argument_values(arguments).items():
+        if not _ARGUMENT.match(name):
+            raise OptionError(option, "has {0!r}, which is not the name of an argument".format(name), fix)
+        if on_one_line and re.search(r"\s", value):
+            raise OptionError(
+                option, "has a blank in the value of {0}, which would end the argument".format(name), "remove the blank"
+            )
+        if on_one_line and name.replace("_", "-") == "node-ip":
+            network.parse_addresses("{0}.{1}".format(option, name), value)
+
+
+# -- fields of the pass-through
+
+
+def check_config(option: str, config: Mapping[str, Any]) -> None:
+    """Raise :class:`OptionError` for a field of a pass-through (kind -> fields) that kubeadm refuses.
+
+    kubeadm reads all fields before an init and names those it does not know; here are those that are often wrong.
+    """
+    for kind, path, component in ARGUMENTS:
+        found = _get(config, kind, path)
+        if found is not None:
+            check_arguments(_name(option, kind, path), found, on_one_line=component == "kubelet")
+    for kind, path in _PATHS:
+        found = _get(config, kind, path)
+        if found is not None and not str(found).startswith("/"):
+            text = "is {0!r}, not an absolute path".format(found)
+            raise OptionError(_name(option, kind, path), text, "begin it with /")
+    for kind, path, choices in _CHOICES:
+        found = _get(config, kind, path)
+        if found is not None and found not in choices:
+            raise OptionError(
+                _name(option, kind, path), "is {0!r}".format(found), "use one of {0}".format(", ".join(choices))
+            )
+    for path in ("apiServer.certSANs", "etcd.local.serverCertSANs", "etcd.local.peerCertSANs"):
+        found = _get(config, "ClusterConfiguration", path)
+        if found is not None:
+            check_sans(_name(option, "ClusterConfiguration", path), found if isinstance(found, list) else [found])
+    _check_etcd(option, config)
+    _check_own_variables(option, config)
+
+
+def _check_etcd(option: str, config: Mapping[str, Any]) -> None:
+    local, external = (_get(config, "ClusterConfiguration", "etcd." + name) for name in ("local", "external"))
+    name = _name(option, "ClusterConfiguration", "etcd")
+    if local is not None and external is not None:
+        raise OptionError(name, "has both local and external", "remove one of them")
+    if not isinstance(external, Mapping):
+        return
+    files = [field for field in ("caFile", "certFile", "keyFile") if external.get(field)]
+    if len(files) in (1, 2) and files != ["caFile"]:
+        raise OptionError(
+            name + ".external", "has only {0}".format(" and ".join(files)), "set caFile, certFile and keyFile"
+        )
+    endpoints = external.get("endpoints")
+    scheme = "https" if files else "http"
+    if not endpoints or not isinstance(endpoints, list):
+        raise OptionError(
+            name + ".external.endpoints", "is not a list of URLs", "use a list like [https://10.0.0.1:2379]"
+        )
+    for url in endpoints:
+        if not re.match(r"{0}://[^/\s]+\Z".format("https" if files else "https?"), str(url)):
+            text = "has {0!r}, which is not a URL with {1}".format(url, scheme)
+            raise OptionError(name + ".external.endpoints", text, "use URLs like https://10.0.0.1:2379")
+
+
+# What the collection plans with, and its variables.
+_PLANNED = (
+    ("ClusterConfiguration", "networking.podSubnet", "cluster_pod_cidr"),
+    ("ClusterConfiguration", "networking.serviceSubnet", "cluster_service_cidr"),
+    ("ClusterConfiguration", "networking.dnsDomain", "cluster_dns_domain"),
+    ("ClusterConfiguration", "controlPlaneEndpoint", "cluster_endpoint"),
+    ("ClusterConfiguration", "kubernetesVersion", "cluster_kubernetes_version"),
+    ("InitConfiguration", "nodeRegistration.name", "cluster_node_name"),
+    ("JoinConfiguration", "nodeRegistration.name", "cluster_node_name"),
+)
+
+
+def _check_own_variables(option: str, config: Mapping[str, Any]) -> None:
+    """A field that would say something else than the variable the plan was made with."""
+    for kind, path, variable in _PLANNED:
+        if _get(config, kind, path) is not None:
+            text = "is set, but everything is planned with {0}".format(variable)
+            raise OptionError(_name(option, kind, path), text, "set {0} instead".format(variable))
+
+
+def _get(config: Mapping[str, Any], kind: str, path: str) -> Any:
+    return mappings.get(config.get(kind), path.split("."))
+
+
+def _name(option: str, kind: str, path: str) -> str:
+    return "{0}.{1}.{2}".format(option, kind, path)
