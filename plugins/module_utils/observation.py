@@ -37,7 +37,7 @@ def observe(
     kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
         {
-            "node": facts.observe(system),
+            "node": facts.observe(system, resolve=not kubeadm_state.kubelet_conf),
             "host": prepare.observe(system),
             "kube_packages": without_passwords(
                 kube_observe.observe(system, packages_url, _request(kubernetes_version))

@@ -150,6 +150,8 @@ def _check_addresses(facts: Facts) -> None:
     for target in facts.reach:
         _check(connect.split, target, "reach")
     _check(plain_address, node.default_address, "node.default_address", optional=True)
+    for at, text in enumerate([*node.default_addresses, *(node.hostname_addresses or [])]):
+        _check(plain_address, text, f"node.default_addresses or node.hostname_addresses[{at}]")
     for at, route in enumerate(node.routes):
         _check(functools.partial(plain_network, strict=False), route, f"node.routes[{at}]")
     for at, server in enumerate(node.dns_servers):

@@ -12,6 +12,7 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import variable_name
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.clock import ClockState
@@ -113,7 +114,13 @@ class Host:
     @property
     def address(self) -> str:
         """The address the other nodes will reach this host at, as far as it is known."""
-        return self.options.control_plane.node_address or self.node.default_address
+        return self.options.control_plane.main_address or self.node.default_address
+
+    @property
+    def own_etcd(self) -> bool:
+        """False where the user's configuration names an etcd outside of the cluster."""
+        cluster = self.options.control_plane.config.get("ClusterConfiguration")
+        return mappings.get(cluster, ["etcd", "external"]) is None
 
     @property
     def member(self) -> bool:

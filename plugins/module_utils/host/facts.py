@@ -13,17 +13,23 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+from ..core.addresses import normal_address
 from ..core.constants import ROUTE_PROTOCOL
 from ..core.system import System
-from ..core.untrusted import is_address, is_network, number
-from . import interfaces, os_release
+from ..core.untrusted import is_address, is_network, mappings, number, text
+from . import connect, interfaces, kernel, os_release
 from .interfaces import Address
+from .kernel import KernelState
 
 COMPONENT = "node"
 
 # Who makes routes to pods, as /etc/iproute2/rt_protos or the kernel names them.
 POD_ROUTE_PROTOCOLS = ("bird", "12", "80", ROUTE_PROTOCOL)
 
+
+_DNS_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+# Types of routes on which nothing leaves for another network.
+_NOWHERE = ("anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "throw", "unreachable")
 
 # Where images, pods and etcd's data go; what is free there decides whether the kubelet takes pods.
 DATA_FOLDERS = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/etcd")
@@ -47,9 +53,11 @@ class Disk:
 class NodeState:
     """A machine as observed.
 
-    ``default_address`` is the one the default route leaves from, '' where there is none. ``dns_servers`` are those
-    that answer beyond this machine, ``loopback_dns`` those in /etc/resolv.conf that are this machine itself.
-    ``pod_interfaces`` are network interfaces that pod networks make.
+    ``default_address`` is the one the default route leaves from, '' where there is none; ``default_addresses`` has one
+    for each family. ``dns_file`` is what pods get as their resolv.conf: ``dns_servers`` are those in it that answer
+    beyond this machine, ``loopback_dns`` those that are this machine itself, ``odd_dns`` what is not an address.
+    ``hostname_addresses`` is what the host name resolves to, None where nobody asked. ``pod_interfaces`` are network
+    interfaces that pod networks make.
     """
 
     hostname: str = ""
@@ -67,25 +75,39 @@ class NodeState:
     addresses: List[Address] = field(default_factory=list)
     routes: List[str] = field(default_factory=list)
     default_address: str = ""
+    default_addresses: List[str] = field(default_factory=list)
+    dns_file: str = ""
     dns_servers: List[str] = field(default_factory=list)
     loopback_dns: List[str] = field(default_factory=list)
+    odd_dns: List[str] = field(default_factory=list)
+    hostname_addresses: Optional[List[str]] = None
     pod_interfaces: List[str] = field(default_factory=list)
     disks: List[Disk] = field(default_factory=list)
+    kernel_state: KernelState = KernelState()
 
     def at(self, address: str) -> Optional[Address]:
-        """The entry of an address of this machine."""
-        return next((one for one in self.addresses if one.address == address), None)
+        """The entry of an address of this machine, however it is spelled."""
+        wanted = normal_address(address)
+        return next((one for one in self.addresses if normal_address(one.address) == wanted), None)
 
 
-def observe(system: System) -> NodeState:
-    """Look at the machine; two commands and some files of /etc, /proc and /sys."""
+def observe(system: System, resolve: bool = False) -> NodeState:
+    """Look at the machine; three commands and some files of /etc, /proc and /sys.
+
+    ``resolve`` looks up the host name too, which takes three seconds where no name server answers.
+    """
     release = os_release.read(system)
     links = interfaces.query(system, "address")
     addresses = interfaces.own_addresses(links)
-    own_dns = _nameservers(system.read("/etc/resolv.conf") or "")
-    routes = interfaces.query(system, "-4", "route") + interfaces.query(system, "-6", "route")
+    hostname = socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip()
+    # With systemd-resolved, resolv.conf names the stub on loopback; kubeadm gives pods the file behind it.
+    dns_file = next((path for path in _DNS_FILES if system.read(path)), _DNS_FILES[-1])
+    dns = _nameservers(system.read(dns_file) or "")
+    cgroup_version = 2 if system.exists("/sys/fs/cgroup/cgroup.controllers") else 1
+    routes = interfaces.query(system, "-4", "route")
+    routes += [dict(route, v6=True) for route in interfaces.query(system, "-6", "route")]
     return NodeState(
-        hostname=socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip(),
+        hostname=hostname,
         machine_id=(system.read("/etc/machine-id") or "").strip(),
         product_uuid=(system.read("/sys/class/dmi/id/product_uuid") or "").strip().lower(),
         os_id=release.id,
@@ -95,17 +117,22 @@ def observe(system: System) -> NodeState:
         kernel=platform.release(),
         cpus=(system.read("/proc/cpuinfo") or "").count("processor\t:"),
         memory_mb=_memory_mb(system.read("/proc/meminfo") or ""),
-        cgroup_version=2 if system.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        cgroup_version=cgroup_version,
         epoch=time.time(),
         addresses=addresses,
         routes=own_routes(routes),
         default_address=default_address(routes, addresses),
-        dns_servers=_dns_servers(system),
-        loopback_dns=[server for server in own_dns if _is_loopback(server)],
+        default_addresses=default_addresses(routes, addresses),
+        dns_file=dns_file,
+        dns_servers=[server for server in dns if is_address(server) and not _is_loopback(server)],
+        loopback_dns=[server for server in dns if is_address(server) and _is_loopback(server)],
+        odd_dns=[text(server, 60) for server in dns if not is_address(server)][:9],
+        hostname_addresses=connect.resolve(hostname) if resolve and system.root == "/" else None,
         pod_interfaces=[
             str(link["ifname"]) for link in links if interfaces.is_leftover_interface(str(link.get("ifname", "")))
         ],
         disks=[_disk(system, folder) for folder in DATA_FOLDERS],
+        kernel_state=kernel.observe(system, platform.release(), cgroup_version),
     )
 
 
@@ -118,11 +145,7 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
     for route in routes:
         destination = str(route.get("dst", ""))
         skip = destination in ("", "default") or destination.startswith(("fe80", "ff00", "127.", "169.254."))
-        if (
-            skip
-            or interfaces.is_pod_interface(str(route.get("dev", "")))
-            or route.get("type") in ("blackhole", "local", "multicast")
-        ):
+        if skip or interfaces.is_pod_interface(str(route.get("dev", ""))) or route.get("type") in _NOWHERE:
             continue
         if str(route.get("protocol")) in POD_ROUTE_PROTOCOLS or not is_network(destination):
             continue
@@ -132,15 +155,32 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
 
 def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> str:
     """The address the default route leaves from: what kubeadm takes unless told otherwise."""
-    for route in routes:
-        if route.get("dst") != "default":
-            continue
-        if is_address(str(route.get("prefsrc"))):
-            return str(route["prefsrc"])
-        for address in addresses:
-            if address.interface == route.get("dev") and (":" in address.address) == (":" in str(route.get("gateway"))):
-                return address.address
+    found = default_addresses(routes, addresses)
+    if found:
+        return found[0]
     return addresses[0].address if len(addresses) == 1 else ""
+
+
+def default_addresses(routes: List[Dict[str, Any]], addresses: List[Address]) -> List[str]:
+    """The addresses the default routes leave from, one of each family, in the order of the routes."""
+    found: List[str] = []
+    for route in routes:
+        address = _leaves_from(route, addresses) if route.get("dst") == "default" else ""
+        if address and not [one for one in found if (":" in one) == (":" in address)]:
+            found.append(address)
+    return found
+
+
+def _leaves_from(route: Dict[str, Any], addresses: List[Address]) -> str:
+    if is_address(str(route.get("prefsrc"))):
+        return str(route["prefsrc"])
+    # Several ways of equal weight are in a list; a gateway of the other family is in ``via``.
+    for hop in [route, *mappings(route.get("nexthops"))]:
+        v6 = bool(route.get("v6")) or ":" in str(hop.get("gateway"))
+        for address in addresses:
+            if address.interface == hop.get("dev") and (":" in address.address) == v6:
+                return address.address
+    return ""
 
 
 def _memory_mb(text: str) -> int:
@@ -150,19 +190,14 @@ def _memory_mb(text: str) -> int:
     return 0
 
 
-def _dns_servers(system: System) -> List[str]:
-    # With systemd-resolved, resolv.conf names the stub on loopback; the servers behind it are in this second file.
-    text: Optional[str] = system.read("/run/systemd/resolve/resolv.conf") or system.read("/etc/resolv.conf")
-    return [server.split("%")[0] for server in _nameservers(text or "") if not _is_loopback(server)]
-
-
 def _nameservers(text: str) -> List[str]:
     lines = [line.split() for line in text.splitlines() if line.startswith("nameserver")]
-    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+    # An address of the link has its interface behind a percent sign.
+    return [words[1].split("%")[0] for words in lines if len(words) > 1 and words[0] == "nameserver"]
 
 
 def _is_loopback(server: str) -> bool:
-    return server.startswith("127.") or server == "::1"
+    return server.startswith("127.") or normal_address(server) == "::1"
 
 
 def _disk(system: System, folder: str) -> Disk:

@@ -15,13 +15,10 @@ from ..core.system import System
 
 API_PORT = 6443
 KUBELET_PORT = 10250
+NODE_PORTS: Dict[int, str] = {KUBELET_PORT: "the kubelet", 10248: "the kubelet's health"}
 # Beside the API server's, which can be chosen.
-CONTROL_PLANE_PORTS: Dict[int, str] = {
-    2379: "etcd",
-    2380: "etcd's peers",
-    10257: "the controller manager",
-    10259: "the scheduler",
-}
+CONTROL_PLANE_PORTS: Dict[int, str] = {10257: "the controller manager", 10259: "the scheduler"}
+ETCD_PORTS: Dict[int, str] = {2379: "etcd", 2380: "etcd's peers", 2381: "etcd's metrics"}
 
 _LISTEN = "0A"
 
@@ -44,17 +41,20 @@ def observe(system: System, with_processes: bool = True) -> PortsState:
         sockets.update(parse_listening(system.read(path) or ""))
     if not with_processes:
         return PortsState(sorted(sockets))
-    wanted = {sockets[port]: port for port in (API_PORT, KUBELET_PORT, *CONTROL_PLANE_PORTS) if port in sockets}
+    wanted = {
+        sockets[port]: port for port in (API_PORT, *NODE_PORTS, *CONTROL_PLANE_PORTS, *ETCD_PORTS) if port in sockets
+    }
     processes = {str(wanted[inode]): name for inode, name in _processes(system, wanted).items()} if wanted else {}
     return PortsState(sorted(sockets), processes)
 
 
-def needed(control_plane: bool, api_port: int) -> Dict[int, str]:
+def needed(control_plane: bool, api_port: int, own_etcd: bool = True) -> Dict[int, str]:
     """The ports a node to be needs for itself, with what needs each."""
-    wanted = {KUBELET_PORT: "the kubelet"}
+    wanted = dict(NODE_PORTS)
     if control_plane:
         wanted[api_port] = "the API server"
         wanted.update(CONTROL_PLANE_PORTS)
+        wanted.update(ETCD_PORTS if own_etcd else {})
     return wanted
 
 

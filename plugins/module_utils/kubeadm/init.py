@@ -28,7 +28,7 @@ from ..core.versions import Version, parse, parse_request
 from ..kube import cluster as kube_cluster
 from ..kube.api import Api
 from ..kube.kubectl import Kubectl
-from . import diagnosis, limits
+from . import diagnosis, kubelet_config, limits
 from . import operation as operations
 from . import reset as cleanup
 from .config import (
@@ -91,6 +91,14 @@ class ControlPlaneOptions(NodeOptions):
         refuse_credentials("cluster_image_repository", self.image_repository, "@")
         if self.image_repository:
             limits.check_image_repository("cluster_image_repository", self.image_repository)
+
+        kubelet_config.check("cluster_kubelet_config", self.kubelet_config)
+        kubelet_config.check_proxy("cluster_kube_proxy_config", self.kube_proxy_config)
+        for kind, check in (
+            ("KubeletConfiguration", kubelet_config.check),
+            ("KubeProxyConfiguration", kubelet_config.check_proxy),
+        ):
+            check("cluster_kubeadm_config.{0}".format(kind), self.config.get(kind) or {})
 
     def _validate_ranges(self) -> None:
         services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
 
 from ..cluster import Cluster
 from ..hosts import Host, Options
-from ..rules import cluster_rules
+from ..rules import range_rules
 
 COMPONENT = "cluster"
 
@@ -44,8 +43,8 @@ def existing(reference: Host) -> Cluster:
         version=api.server_version,
         # kubeadm writes controlPlaneEndpoint only where it was asked for one.
         endpoint=config.endpoint,
-        pod_cidr=config.pod_cidr,
-        service_cidr=config.service_cidr,
+        pod_cidr=network.normal_cidrs(config.pod_cidr),
+        service_cidr=network.normal_cidrs(config.service_cidr),
         dns_domain=config.dns_domain,
         ca_cert_hash=reference.kubeadm.ca_cert_hash,
         nodes=tuple(api.nodes),
@@ -55,7 +54,7 @@ def existing(reference: Host) -> Cluster:
 def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
     first = next((host.options for host in hosts if host.control_plane), hosts[0].options if hosts else Options())
     options = first.control_plane
-    pod_cidr, findings = options.pod_cidr, []
+    pod_cidr, findings = network.normal_cidrs(options.pod_cidr), []
     if not pod_cidr:
         pod_cidr = choose_pod_cidr(hosts, options.service_cidr)
         if not pod_cidr:
@@ -68,25 +67,30 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
         version=options.kubernetes_version,
         endpoint=options.endpoint,
         pod_cidr=pod_cidr,
-        service_cidr=options.service_cidr,
+        service_cidr=network.normal_cidrs(options.service_cidr),
         dns_domain=options.dns_domain,
     )
     return cluster, findings
 
 
 def choose_pod_cidr(hosts: Sequence[Host], service_cidr: str) -> str:
-    """The first of the default ranges in which no host has an address; empty when hosts have some in each of them."""
-    try:
-        services = network.parse_cidrs("cluster_service_cidr", service_cidr)
-    except OptionError:
-        # The rules about options say so.
-        services = []
+    """The default range that hosts have least to do with; empty when hosts have something in each of them.
+
+    The first in which no host has an address or route; without one, the first that is only part of a larger network
+    of a host, like that of a VPN.
+    """
+    services = range_rules.parsed(service_cidr)
+    second = ""
     for choice in POD_CIDR_CHOICES:
         pods = network.parse_cidrs("cluster_pod_cidr", choice)
-        used = [hit for host in hosts for hit in cluster_rules.host_overlaps(host, pods)]
-        if not used and not network.overlapping(pods, services):
+        if network.overlapping(pods, services):
+            continue
+        used = [hit for host in hosts for hit in range_rules.host_overlaps(host, pods)]
+        if not used:
             return choice
-    return ""
+        if not any(hit.inside for hit in used):
+            second = second or choice
+    return second
 
 
 def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
@@ -94,11 +98,12 @@ def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
     found = []
     for host in hosts:
         options = host.options.control_plane
-        if options.pod_cidr and cluster.pod_cidr and options.pod_cidr != cluster.pod_cidr:
+        if options.pod_cidr and cluster.pod_cidr and network.normal_cidrs(options.pod_cidr) != cluster.pod_cidr:
             text = "cluster_pod_cidr is {0}, but the cluster runs with {1}".format(options.pod_cidr, cluster.pod_cidr)
             fix = "set it to {0}: a cluster's pod range can't be changed".format(cluster.pod_cidr)
             found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
-        if options.service_cidr and cluster.service_cidr and options.service_cidr != cluster.service_cidr:
+        service_cidr = network.normal_cidrs(options.service_cidr)
+        if service_cidr and cluster.service_cidr and service_cidr != cluster.service_cidr:
             text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(
                 options.service_cidr, cluster.service_cidr
             )

@@ -9,12 +9,10 @@ What one host must have for itself is in :mod:`host_rules`; both are asked here,
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
@@ -22,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state im
 
 from ..cluster import Cluster
 from ..hosts import Host
-from . import clock_skew, host_rules, reachability
+from . import clock_skew, host_rules, range_rules, reachability
 
 COMPONENT = "cluster"
 
@@ -89,38 +87,15 @@ def findings(view: ClusterView) -> List[Finding]:
 # -- address ranges
 
 
-def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Tuple[addresses.Network, str]]:
-    """The ranges that this host lives in (or routes to, or has a DNS server in), with where."""
-    hits: List[Tuple[addresses.Network, str]] = []
-    for address in host.node.addresses:
-        own = ipaddress.ip_interface(address.network).network
-        hits += [
-            (pair[0], "{0} on {1}".format(address.network, address.interface))
-            for pair in addresses.overlapping(ranges, [own])
-        ]
-    near = {str(ipaddress.ip_interface(address.network).ip) for address in host.node.addresses}
-    near |= {str(ipaddress.ip_interface(address.network).network.network_address) for address in host.node.addresses}
-    for route in host.node.routes:
-        own = ipaddress.ip_network(route, strict=False)
-        if str(own.network_address) not in near:
-            hits += [(pair[0], "the route to {0}".format(own)) for pair in addresses.overlapping(ranges, [own])]
-    for server in host.node.dns_servers:
-        own = ipaddress.ip_network(server)
-        hits += [(pair[0], "the DNS server {0}".format(server)) for pair in addresses.overlapping(ranges, [own])]
-    return hits
-
-
 def _ranges(view: ClusterView) -> List[Finding]:
     found = []
-    for name, check in (("pod_cidr", "pod_cidr_overlap"), ("service_cidr", "service_cidr_overlap")):
-        text = str(getattr(view.cluster, name))
-        variable = "cluster_{0}".format(name)
-        ranges = addresses.parse_cidrs(variable, text) if text else []
-        for host in view.joining_hosts:
-            for taken, where in host_overlaps(host, ranges)[:1]:
-                message = "{0} {1} overlaps with {2} of this host".format(variable, taken, where)
-                fix = "set {0} to a range that no host uses".format(variable)
-                found.append(Finding(host.name, COMPONENT, Problem(check, message, fix)))
+    known = {node.name for node in view.cluster.nodes}
+    nodes = len(known | {host.node_name for host in view.joining_hosts})
+    for host in view.joining_hosts:
+        problems = range_rules.overlap_problems(host, view.cluster) + range_rules.family_problems(host, view.cluster)
+        if "cni" in view.components:
+            problems += range_rules.room_problems(host, view.cluster, nodes)
+        found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
 
 

@@ -10,6 +10,7 @@ import re
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.plan import package_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS, MANIFESTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
     CGROUP_V1_REFUSED,
@@ -29,6 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network impo
 from ..cluster import Cluster
 from ..hosts import Host
 from . import reachability
+from .argument_rules import argument_problems
 
 # What Kubernetes' packages and images are made for, as the kernel names it.
 ARCHITECTURES = ("x86_64", "aarch64", "ppc64le", "s390x")
@@ -54,14 +56,17 @@ _HOST_PORTS = {
     False: "10250, 30000-32767/tcp",
 }
 _CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
+# A Node's name is the value of its label kubernetes.io/hostname.
+_LONGEST_NAME = 63
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str]) -> List[Problem]:
     """What is wrong with a host that is still to become a node."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
-    found += _ports(host) + _network(host) + _runtime(host, components) + _leftovers(host) + _firewall(host)
-    found += _registries(host) + node_name_problems(host.node_name)
+    found += _kernel(host) + _forwarding(host, components) + argument_problems(host, cluster)
+    found += _ports(host) + _network(host) + _dns(host) + _runtime(host, components) + _leftovers(host)
+    found += _firewall(host) + _registries(host) + node_name_problems(host.node_name) + _name_lookup(host)
     return found
 
 
@@ -90,7 +95,12 @@ def any_host_problems(host: Host) -> List[Problem]:
 def node_name_problems(name: str) -> List[Problem]:
     """What is wrong with the name of a Node, which is a DNS name (RFC 1123)."""
     fix = "set another host name (hostnamectl set-hostname), or cluster_node_name"
-    if len(name) > 253 or not all(_LABEL.match(part) for part in name.split(".")):
+    if len(name) > _LONGEST_NAME:
+        text = "the host name {0!r} is too long for a Node: it becomes a label of at most {1} characters".format(
+            name, _LONGEST_NAME
+        )
+        return [Problem("node_name", text, fix)]
+    if not all(_LABEL.match(part) for part in name.split(".")):
         text = "the host name {0!r} is not a valid node name: parts of at most 63 of a-z, 0-9 and dashes".format(name)
         return [Problem("node_name", text, fix)]
     if name.split(".")[0] == "localhost":
@@ -239,7 +249,7 @@ def _ports(host: Host) -> List[Problem]:
         return []
     api = host.options.control_plane.bind_port
     taken = []
-    for port, what in sorted(ports.needed(host.control_plane, api).items()):
+    for port, what in sorted(ports.needed(host.control_plane, api, host.own_etcd).items()):
         if port in host.facts.ports.listening:
             holder = host.facts.ports.processes.get(str(port))
             taken.append("port {0} of {1} is in use{2}".format(port, what, " by " + holder if holder else ""))
@@ -253,19 +263,103 @@ def _network(host: Host) -> List[Problem]:
     node, found = host.node, []
     have = ", ".join(address.address for address in node.addresses) or "none"
     wanted = host.options.control_plane.node_address
-    if wanted and node.at(wanted) is None:
-        text = "cluster_node_address {0} is not an address of this host".format(wanted)
+    if wanted and node.at(wanted.split(",")[0]) is None:
+        text = "cluster_node_address {0} is not an address of this host".format(wanted.split(",")[0])
         found.append(Problem("node_address", text, "use one of {0}".format(have)))
     if not wanted and not node.default_address:
         text = "does not have a default route, so kubeadm can't choose an address"
         found.append(Problem("default_route", text, "set cluster_node_address to one of {0}".format(have)))
-    if node.loopback_dns and not node.dns_servers and not host.options.control_plane.kubelet_config.get("resolvConf"):
-        text = "/etc/resolv.conf lists only loopback name servers ({0}); CoreDNS would forward to itself".format(
-            ", ".join(node.loopback_dns)
-        )
-        fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file with the real name servers"
-        found.append(Problem("dns_loop", text, fix, "warning"))
+    for given in wanted.split(",")[1:] if wanted else []:
+        if node.at(given) is None:
+            text = "cluster_node_address {0} is not an address of this host".format(given.strip())
+            found.append(Problem("node_address", text, "use one of {0}".format(have)))
     return found
+
+
+def _dns(host: Host) -> List[Problem]:
+    """What pods, and with them CoreDNS, get as their name servers."""
+    node, found = host.node, []
+    if host.options.control_plane.kubelet_config.get("resolvConf") is not None:
+        return []
+    place = node.dns_file or "/etc/resolv.conf"
+    fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file with the real name servers"
+    if node.loopback_dns:
+        only = "" if node.dns_servers else "only "
+        text = "{0} lists {1}loopback name servers ({2}); CoreDNS would forward to itself and end".format(
+            place, only, ", ".join(node.loopback_dns)
+        )
+        found.append(Problem("dns_loop", text, fix))
+    if node.odd_dns:
+        text = "{0} has a name server that is not an address: {1}; pods get it as it is".format(
+            place, ", ".join(map(repr, node.odd_dns))
+        )
+        found.append(Problem("dns_server", text, "correct the file, one address a line without punctuation", "warning"))
+    return found
+
+
+def _name_lookup(host: Host) -> List[Problem]:
+    """What the host name resolves to; without ``--node-ip`` a kubelet takes it for its address if it is its own."""
+    told, wanted = host.node.hostname_addresses, host.options.control_plane
+    if told is None:
+        return []
+    name = host.node.hostname
+    if not told:
+        text = "this host can't resolve its own name {0}".format(name)
+        return [Problem("hostname_lookup", text, "add it to DNS or to /etc/hosts", "warning")]
+    if wanted.node_address or "node-ip" in wanted.kubelet_extra_args or wanted.node_name not in ("", name):
+        return []
+    own = [one for one in told if host.node.at(one) is not None]
+    if own and host.address and own[0] != host.address and (":" in own[0]) == (":" in host.address):
+        text = "{0} resolves to {1}, which the kubelet would take, but kubeadm takes {2}".format(
+            name, own[0], host.address
+        )
+        return [Problem("hostname_lookup", text, "set cluster_node_address to one of them", "warning")]
+    return []
+
+
+def _ignored(host: Host, check: str) -> bool:
+    """True where the user wants the errors of one of kubeadm's own checks ignored."""
+    return check.lower() in [name.lower() for name in host.options.control_plane.ignore_preflight_errors]
+
+
+def _kernel(host: Host) -> List[Problem]:
+    """What kubeadm's SystemVerification looks at, and what a kubelet can't do without."""
+    state, found = host.node.kernel_state, []
+    if state.controllers_lacking:
+        text = "the cgroup controller{0} {1} {2} off; the kubelet won't start".format(
+            "s" if len(state.controllers_lacking) > 1 else "",
+            ", ".join(state.controllers_lacking),
+            "are" if len(state.controllers_lacking) > 1 else "is",
+        )
+        fix = "enable it on the kernel's command line (cgroup_enable=memory on a Raspberry Pi), then reboot"
+        found.append(Problem("cgroup_controller", text, fix))
+    if _ignored(host, "SystemVerification"):
+        return found
+    if state.config == "":
+        text = "the configuration of kernel {0} is nowhere, so kubeadm can't verify it".format(host.node.kernel)
+        fix = "install it as /boot/config-{0}, or set cluster_ignore_preflight_errors: [SystemVerification]"
+        found.append(Problem("kernel_config", text, fix.format(host.node.kernel)))
+    elif state.lacks:
+        text = "kernel {0} lacks options that kubeadm requires: {1}".format(
+            host.node.kernel, ", ".join("CONFIG_" + name for name in state.lacks)
+        )
+        fix = "use a kernel of the distribution, or set cluster_ignore_preflight_errors: [SystemVerification]"
+        found.append(Problem("kernel_config", text, fix))
+    return found
+
+
+def _forwarding(host: Host, components: Sequence[str]) -> List[Problem]:
+    """Forwarding that stays off, because the play does not switch it on."""
+    if "host" in components:
+        return []
+    wanted = ["net.ipv4.ip_forward"]
+    if ":" in host.options.host.pod_cidr:
+        wanted.append("net.ipv6.conf.all.forwarding")
+    off = [key for key in wanted if host.facts.host.sysctls.get(key, "1") != "1"]
+    if not off:
+        return []
+    text = "{0} is not 1; kubeadm refuses it, and packets of pods are dropped".format(" and ".join(off))
+    return [Problem("ip_forward", text, "use the role kubestead.cluster.host, or set it in /etc/sysctl.d")]
 
 
 def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
@@ -288,9 +382,10 @@ def _leftovers(host: Host) -> List[Problem]:
         return []
     found = []
     left = host.kubeadm.leftovers
-    if host.control_plane and "/var/lib/etcd" in left:
+    if host.control_plane and host.own_etcd and "/var/lib/etcd" in left:
         text = "/var/lib/etcd is not empty; kubeadm refuses to create etcd in it"
         found.append(Problem("etcd_leftovers", text, "check its content, then empty it ('kubeadm reset' does)"))
+    found += _static_pods(host)
     seen = [path for path in left if path.startswith("/etc/cni/net.d/") and path != bridge.CONFLIST]
     seen += [path for path in left if path in ("/var/lib/cni", "/var/lib/calico")]
     names = host.node.pod_interfaces
@@ -303,6 +398,17 @@ def _leftovers(host: Host) -> List[Problem]:
         fix = "remove it (rm, ip link delete), unless another program on this host uses it"
         found.append(Problem("leftovers", text, fix, "warning"))
     return found
+
+
+def _static_pods(host: Host) -> List[Problem]:
+    """Manifests that are not kubeadm's: the kubelet runs them as soon as it starts."""
+    own = [name for name in host.kubeadm.manifests if name not in COMPONENTS]
+    if not own:
+        return []
+    text = "{0} has manifests that kubeadm did not write: {1}; the kubelet will run them".format(
+        MANIFESTS, ", ".join(own[:4]) + (" and {0} more".format(len(own) - 4) if len(own) > 4 else "")
+    )
+    return [Problem("leftovers", text, "remove them, unless they belong to this node", "warning")]
 
 
 def _firewall(host: Host) -> List[Problem]:

@@ -60,8 +60,9 @@ def test_a_machine_without_those_files_has_no_ports(machine: Machine) -> None:
 
 
 def test_ports_that_nodes_need() -> None:
-    assert sorted(ports.needed(False, 6443)) == [10250]
-    assert sorted(ports.needed(True, 7443)) == [2379, 2380, 7443, 10250, 10257, 10259]
+    assert sorted(ports.needed(False, 6443)) == [10248, 10250]
+    assert sorted(ports.needed(True, 7443)) == [2379, 2380, 2381, 7443, 10248, 10250, 10257, 10259]
+    assert sorted(ports.needed(True, 6443, own_etcd=False)) == [6443, 10248, 10250, 10257, 10259]
 
 
 # -- environment

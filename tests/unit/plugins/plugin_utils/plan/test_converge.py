@@ -239,7 +239,7 @@ def test_a_cluster_without_an_endpoint_takes_no_second_control_plane() -> None:
     assert "created without a shared endpoint" in lines(result)[0]
 
 
-@pytest.mark.parametrize("where", ["192.0.2.77/24", "10.244.7.9/24", "10.0.0.9/8"])
+@pytest.mark.parametrize("where", ["192.0.2.77/24", "10.244.7.9/24", "10.244.7.9/8"])
 def test_a_pod_range_a_host_lives_in_is_refused(where: str) -> None:
     cidr = "192.0.2.0/24" if where.startswith("192") else "10.244.0.0/16"
     result = plan(
@@ -250,6 +250,15 @@ def test_a_pod_range_a_host_lives_in_is_refused(where: str) -> None:
     )
     assert any(line.startswith(f"w1: cluster_pod_cidr {cidr} overlaps with ") for line in lines(result))
     assert result.steps == {"cp1": [], "w1": []}
+
+
+def test_a_pod_range_within_the_network_of_a_host_is_only_warned_of() -> None:
+    """As for a host at 10.0.0.9/8: only machines of that network with an address of the range are out of reach."""
+    ranges = {"pod_cidr": "10.244.0.0/16", "service_cidr": "172.20.0.0/16"}
+    result = plan([host("cp1", **ranges), host("w1", addresses=["10.0.0.9/8"], **ranges)])
+    assert not result.errors and result.joins == ["w1"]
+    (line,) = [one.line() for one in result.findings if one.problem.check == "pod_cidr_overlap"]
+    assert "overlaps with 10.0.0.9/8 on " in line and "will be out of reach" in line
 
 
 def test_the_default_pod_range_moves_away_from_a_host_that_lives_there() -> None:
@@ -424,6 +433,7 @@ def test_the_ranges_of_the_cluster_reach_every_component() -> None:
     dual = "10.244.0.0/16,fd00:10:244::/56"
     result = plan([host("cp1", live("cp1", pod_cidr=dual)), host("w1")])
     assert result.cluster.pod_cidr == dual and not result.errors
+    assert [one.problem.check for one in result.findings] == ["address_family"]
     settled = Options().with_variables(result.cluster.variables)
     assert settled.host.pod_cidr == settled.control_plane.pod_cidr == settled.cni.pod_cidr == dual
     assert settled.control_plane.service_cidr == "10.96.0.0/12"

@@ -162,6 +162,18 @@ FOREIGN = "sha256:" + "b" * 64
 NO_SWAP_ROLE = ("kube_packages", "containerd", "control_plane", "join", "cni")
 
 
+ARGUMENT = {"name": "cloud-config", "value": "/x"}
+SOURCE_2 = {"containerd.version": "2.1.4", "containerd.packages": {"containerd.io": "2.1.4"}}
+
+
+def kubelet(name: str) -> Change:
+    return {"options.control_plane.kubelet_extra_args": {name: "x"}}
+
+
+def gate(name: str) -> Change:
+    return {"options.control_plane.feature_gates": {name: True}}
+
+
 def nodes_with(change: Change) -> Callable[[Any], Any]:
     """The API's nodes with the second one (the worker) changed."""
     return lambda nodes: [{**node, **change} if node["name"] == "c2" else node for node in nodes]
@@ -171,8 +183,61 @@ C2 = value_of("worker", "node.default_address")
 # Without the host of the node c2: as where its machine says that it is another, which has not joined.
 WITHOUT = {"c1": "control-plane", "c3": "newcomer"}
 
+
+def dual(first: str, second: str) -> Change:
+    """A host that has an address of each family and was told both."""
+    return {
+        "node.addresses": lambda all: [*all, {"interface": "eth0", "address": second, "network": second + "/64"}],
+        "options.control_plane.node_address": f"{first}, {second}",
+    }
+
+
+def passed(**fields: Any) -> Change:
+    """A pass-through into kubeadm's ClusterConfiguration."""
+    return {"options.control_plane.config": {"ClusterConfiguration": fields}}
+
+
+def wanted(version: str) -> Change:
+    return {"options.control_plane.kubernetes_version": version, "node.cgroup_version": 2}
+
+
+CALICO = {"options.cni.plugin": "calico", "cni.bridge": None}
+VERIFIED = {"options.control_plane.ignore_preflight_errors": []}
 CASES = [
     # the machine
+    Case(
+        "kernel_config",
+        "error",
+        BARE,
+        "a2",
+        {**VERIFIED, "node.kernel_state": {"config": ""}},
+        "the configuration of kernel .* is nowhere, so kubeadm can't verify it; install it as /boot/config-",
+    ),
+    Case(
+        "kernel_config",
+        "error",
+        BARE,
+        "a2",
+        {**VERIFIED, "node.kernel_state": {"config": "/boot/config-6.1", "lacks": ["CGROUP_PIDS", "MEMCG"]}},
+        "lacks options that kubeadm requires: CONFIG_CGROUP_PIDS, CONFIG_MEMCG; use a kernel",
+    ),
+    Case(
+        "cgroup_controller",
+        "error",
+        BARE,
+        "a2",
+        {"node.kernel_state": {"config": "/proc/config.gz", "controllers_lacking": ["memory"]}},
+        "the cgroup controller memory is off; the kubelet won't start; enable it",
+    ),
+    Case(
+        "ip_forward",
+        "error",
+        BARE,
+        "a2",
+        {"host.sysctls": {"net.ipv4.ip_forward": "0"}},
+        "net.ipv4.ip_forward is not 1; kubeadm refuses it, and packets of pods are dropped; use the role",
+        components=NO_SWAP_ROLE,
+    ),
     Case("system", "warning", BARE, "a2", {"node.os_version": "11"}, "debian 11 is older .*; use debian 12 or newer"),
     Case(
         "system",
@@ -257,6 +322,14 @@ CASES = [
         "99-z.conf sets net.ipv4.ip_forward = 0 and is read after",
     ),
     Case("cgroup_v1", "error", LIVE, "c3", TIGHT_CGROUP, "cgroup v1, with which kubelet 1.35 does not start; boot it"),
+    Case(
+        "cgroup_driver",
+        "error",
+        BARE,
+        "a2",
+        {"options.control_plane.kubelet_config": {"cgroupDriver": "cgroupfs"}},
+        "the kubelet is told to use cgroupDriver cgroupfs, but containerd is configured for systemd",
+    ),
     # versions
     Case(
         "version_skew",
@@ -315,7 +388,148 @@ CASES = [
         {"options.control_plane.kubernetes_version": "1.36", "node.cgroup_version": 2},
         "would get containerd 1.6 from its distribution, but Kubernetes 1.36 is tested with 2.0 or newer",
     ),
+    # arguments that the wanted version no longer has
+    *(
+        Case("removed_argument", "error", BARE, "a1", {**SOURCE_2, **wanted(version), **change}, text)
+        for version, change, text in (
+            (
+                "1.35",
+                kubelet("pod-infra-container-image"),
+                "pod-infra-container-image, which kubelet no longer .* 1.35",
+            ),
+            ("1.36", kubelet("pod_infra_container_image"), "pod_infra_container_image, which kubelet no longer has"),
+            (
+                "1.34",
+                kubelet("cloud-config"),
+                "cluster_node_kubelet_extra_args has cloud-config, .* since 1.34; it won't",
+            ),
+            ("1.35", kubelet("register-schedulable"), "register-schedulable, which kubelet no longer has since 1.34"),
+            ("1.36", kubelet("network-plugin"), "network-plugin, which kubelet no longer has since 1.24"),
+            ("1.36", kubelet("container-runtime"), "container-runtime, which kubelet no longer has since 1.27"),
+            ("1.36", kubelet("logtostderr"), "logtostderr, which kubelet no longer has since 1.26"),
+            ("1.37", kubelet("global-housekeeping-interval"), "interval, which kubelet no longer has since 1.37"),
+            ("1.37", kubelet("containerd"), "containerd, which kubelet no longer has since 1.37"),
+            (
+                "1.35",
+                {
+                    "options.control_plane.config": {
+                        "InitConfiguration": {"nodeRegistration": {"kubeletExtraArgs": [ARGUMENT]}}
+                    }
+                },
+                "InitConfiguration.nodeRegistration.kubeletExtraArgs has cloud-config",
+            ),
+            (
+                "1.35",
+                passed(apiServer={"extraArgs": {"cloud-provider": "external"}}),
+                "apiServer.extraArgs has cloud-provider, which kube-apiserver no longer has since 1.33",
+            ),
+            ("1.35", passed(apiServer={"extraArgs": {"insecure-port": "0"}}), "insecure-port, which kube-apiserver"),
+            (
+                "1.35",
+                passed(apiServer={"extraArgs": {"enable-admission-plugins": "NodeRestriction,PodSecurityPolicy"}}),
+                "sets enable-admission-plugins to PodSecurityPolicy, which Kubernetes no longer has since 1.25",
+            ),
+            (
+                "1.35",
+                passed(controllerManager={"extraArgs": {"pod-eviction-timeout": "1m"}}),
+                "pod-eviction-timeout, which kube-controller-manager no longer has since 1.27",
+            ),
+            ("1.35", passed(scheduler={"extraArgs": {"port": "0"}}), "port, which kube-scheduler no longer .* 1.24"),
+            (
+                "1.36",
+                passed(etcd={"local": {"extraArgs": {"enable-v2": "true"}}}),
+                "etcd.local.extraArgs has enable-v2, which etcd no longer has since 3.6; it won't start",
+            ),
+            (
+                "1.37",
+                passed(
+                    etcd={"local": {"extraArgs": [{"name": "experimental-initial-corrupt-check", "value": "true"}]}}
+                ),
+                "experimental-initial-corrupt-check, which etcd no longer has since 3.7",
+            ),
+            (
+                "1.36",
+                passed(etcd={"local": {"imageTag": "3.7.1-0", "extraArgs": {"experimental-max-learners": "2"}}}),
+                "experimental-max-learners, which etcd no longer has since 3.7",
+            ),
+        )
+    ),
+    Case(
+        "etcd_image",
+        "error",
+        BARE,
+        "a1",
+        {**SOURCE_2, **wanted("1.36"), **passed(etcd={"local": {"imageTag": "3.4.13-0"}})},
+        "imageTag is 3.4.13-0, but kubeadm 1.36 starts etcd with arguments that it has since 3.5; use 3.6.8-0",
+    ),
+    Case(
+        "etcd_image",
+        "warning",
+        BARE,
+        "a1",
+        {**SOURCE_2, **wanted("1.36"), **passed(etcd={"local": {"imageTag": "latest"}})},
+        "imageTag is 'latest'; without a version in it kubeadm writes arguments for an old etcd; use a tag like 3.6",
+    ),
+    *(
+        Case("feature_gate", "error", BARE, "a1", {**SOURCE_2, **wanted(version), **change}, text)
+        for version, change, text in (
+            ("1.35", gate("WaitForAllControlPlaneComponents"), "Components, which kubeadm no longer has since 1.35"),
+            ("1.36", gate("ControlPlaneKubeletLocalMode"), "LocalMode, which kubeadm no longer has since 1.36; remove"),
+            ("1.37", gate("NodeLocalCRISocket"), "cluster_feature_gates has NodeLocalCRISocket"),
+            ("1.34", gate("EtcdLearnerMode"), "EtcdLearnerMode, which kubeadm no longer has since 1.33"),
+            (
+                "1.35",
+                gate("SidecarContainers"),
+                "which is not a feature gate of kubeadm; remove it; gates of kubelets go",
+            ),
+            (
+                "1.35",
+                passed(featureGates={"IPv6DualStack": True}),
+                "ClusterConfiguration.featureGates has IPv6DualStack",
+            ),
+        )
+    ),
+    *(
+        Case(
+            "skip_phase",
+            "error",
+            BARE,
+            "a1",
+            {**SOURCE_2, **wanted("1.35"), "options.control_plane.skip_phases": [name]},
+            text,
+        )
+        for name, text in (
+            ("addon/kubeproxy", "has 'addon/kubeproxy', .*; did you mean addon/kube-proxy"),
+            ("addons", "did you mean addon"),
+            ("kube-proxy", "is not a phase of kubeadm init"),
+            ("certs/etcd", "did you mean certs/etcd-ca"),
+            ("upload_config", "did you mean upload-config"),
+        )
+    ),
     # who it is
+    Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": ".".join(["a" * 32] * 2)}, "too long for a Node"),
+    Case(
+        "hostname_lookup",
+        "warning",
+        BARE,
+        "a2",
+        {"node.hostname_addresses": []},
+        "this host can't resolve its own name a2; add it to DNS or to /etc/hosts",
+    ),
+    Case(
+        "hostname_lookup",
+        "warning",
+        BARE,
+        "a2",
+        {
+            "node.hostname_addresses": ["172.31.0.9"],
+            "node.addresses": lambda all: [
+                *all,
+                {"interface": "eth1", "address": "172.31.0.9", "network": "172.31.0.9/24"},
+            ],
+        },
+        f"a2 resolves to 172.31.0.9, which the kubelet would take, but kubeadm takes {A2}; set cluster_node_address",
+    ),
     Case(
         "hostname", "error", BARE, "a2", {"kubeadm.node_name": "a1"}, "has the same host name as a1 \\(a1\\); give each"
     ),
@@ -486,9 +700,106 @@ CASES = [
         "error",
         BARE,
         "a2",
-        {"node.routes": ["fd00:10::/64"]},
+        {"node.routes": ["fd00:10::/64"], **dual(A2, "fd00:1::2")},
         "cluster_pod_cidr fd00:10::/56 overlaps with the route to fd00:10::/64",
-        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}},
+        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}, "a1": dual(A1, "fd00:1::1")},
+    ),
+    # What contains a range is no conflict: routes of VPNs, the network of a company, a default reject.
+    *(
+        Case(
+            "pod_cidr_overlap",
+            "warning",
+            BARE,
+            "a2",
+            {"node.routes": lambda routes, more=route: [*routes, more]},
+            f"cluster_pod_cidr 10.64.0.0/16 overlaps with the route to {route} of this host; machines of that network",
+            {
+                "*": {
+                    "options.control_plane.pod_cidr": "10.64.0.0/16",
+                    "options.control_plane.service_cidr": "172.20.0.0/16",
+                }
+            },
+        )
+        for route in ("0.0.0.0/1", "10.0.0.0/8", "10.64.0.0/15", "10.0.0.0/9", "8.0.0.0/5", "10.64.0.0/12")
+    ),
+    *(
+        Case(
+            "pod_cidr_overlap",
+            "error",
+            BARE,
+            "a2",
+            {"node.routes": lambda routes, more=route: [*routes, more]},
+            f"overlaps with the route to {route} of this host; set",
+            {
+                "*": {
+                    "options.control_plane.pod_cidr": "10.64.0.0/16",
+                    "options.control_plane.service_cidr": "172.20.0.0/16",
+                }
+            },
+        )
+        for route in ("10.64.0.0/16", "10.64.3.0/24", "10.64.255.254/32")
+    ),
+    Case(
+        "service_cidr_overlap",
+        "warning",
+        BARE,
+        "a2",
+        {"node.routes": ["10.0.0.0/8"]},
+        "cluster_service_cidr 10.96.0.0/12 overlaps with the route to 10.0.0.0/8",
+        {"*": {"options.control_plane.pod_cidr": "172.30.0.0/16"}},
+    ),
+    # families
+    Case(
+        "address_family",
+        "error",
+        BARE,
+        "a1",
+        {"node.default_address": "fd00:1::1"},
+        "cluster_service_cidr begins with 10.96.0.0/12, but the address of this control plane is fd00:1::1; the API",
+    ),
+    Case(
+        "address_family",
+        "error",
+        BARE,
+        "a2",
+        {"node.default_address": "fd00:1::2"},
+        "pods get addresses of 10.244.0.0/16, but the address of this host is fd00:1::2; use ranges of the family",
+    ),
+    Case(
+        "address_family",
+        "error",
+        BARE,
+        "a1",
+        {},
+        "Services get addresses of 10.96.0.0/16,fd00:96::/112, but pods of 10.244.0.0/16 alone",
+        {"*": {"options.control_plane.service_cidr": "10.96.0.0/16,fd00:96::/112"}},
+    ),
+    Case(
+        "address_family",
+        "error",
+        BARE,
+        "a2",
+        {"node.default_addresses": [A2, "fd00:1::2"], **CALICO},
+        rf"would have the address {A2} alone; set cluster_node_address to '{A2},fd00:1::2'",
+        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}, "a1": dual(A1, "fd00:1::1")},
+    ),
+    Case(
+        "address_family",
+        "warning",
+        BARE,
+        "a2",
+        {},
+        "alone; give the host an IPv6 address, or use ranges of one family",
+        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}, "a1": dual(A1, "fd00:1::1")},
+    ),
+    Case(
+        "pod_cidr_size",
+        "error",
+        BARE,
+        "a2",
+        {},
+        "cluster_pod_cidr 10.64.0.0/24 has ranges of /24 for 1 node, but the cluster will have 2; use a larger range",
+        {"*": {"options.control_plane.pod_cidr": "10.64.0.0/24"}, "a1": {"options.cni.plugin": "none"}},
     ),
     Case(
         "service_cidr_overlap",
@@ -590,11 +901,27 @@ CASES = [
     ),
     Case(
         "dns_loop",
-        "warning",
+        "error",
         BARE,
         "a2",
         {"node.loopback_dns": ["127.0.0.53"], "node.dns_servers": []},
-        r"lists only loopback name servers \(127.0.0.53\); CoreDNS would forward to itself; .*resolvConf",
+        r"lists only loopback name servers \(127.0.0.53\); CoreDNS would forward to itself and end; .*resolvConf",
+    ),
+    Case(
+        "dns_loop",
+        "error",
+        BARE,
+        "a2",
+        {"node.loopback_dns": ["127.0.0.1"], "node.dns_file": "/run/systemd/resolve/resolv.conf"},
+        r"/run/systemd/resolve/resolv.conf lists loopback name servers \(127.0.0.1\)",
+    ),
+    Case(
+        "dns_server",
+        "warning",
+        BARE,
+        "a2",
+        {"node.odd_dns": ["10.0.0.2;"]},
+        r"/etc/resolv.conf has a name server that is not an address: '10.0.0.2;'; pods get it as it is; correct",
     ),
     Case(
         "firewall",
@@ -686,7 +1013,11 @@ CASES = [
         "all",
         {},
         "no default pod range is free: hosts have addresses in all of",
-        {"a2": {"node.routes": ["10.240.0.0/12", "172.16.0.0/12", "100.64.0.0/10"]}},
+        {
+            "a2": {
+                "node.routes": ["10.244.0.0/16", "10.245.3.0/24", "10.246.128.0/17", "172.30.1.0/24", "100.72.0.0/17"]
+            }
+        },
     ),
     Case(
         "pod_cidr_differs",
@@ -939,6 +1270,45 @@ def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.Monke
     assert "a surprise; correct it before the run can be planned" in found.findings[0].line()
 
 
+def test_static_pods_of_others_are_named() -> None:
+    (finding,) = judge(BARE, {"a2": {"kubeadm.manifests": ["kube-vip", "mine"]}}).findings
+    assert (finding.host, finding.problem.check, finding.problem.level) == ("a2", "leftovers", "warning")
+    assert "/etc/kubernetes/manifests has manifests that kubeadm did not write: kube-vip, mine" in finding.line()
+
+
+def test_an_etcd_of_the_users_own_needs_no_port_and_no_folder_here() -> None:
+    taken = {"ports.listening": [2379, 2380, 2381], "kubeadm.leftovers": ["/var/lib/etcd"]}
+    assert {check for _host, check, _level in said(judge(BARE, {"a1": taken}))} == {"port_taken", "etcd_leftovers"}
+    external = passed(etcd={"external": {"endpoints": ["https://10.0.0.9:2379"]}})
+    assert not judge(BARE, {"a1": {**taken, **external}}).findings
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"node.hostname_addresses": ["127.0.1.1"]},
+        {"node.hostname_addresses": [A2]},
+        {"node.hostname_addresses": ["127.0.1.1", A2]},
+        {"node.hostname_addresses": ["fd00::2", A2]},
+        {"node.loopback_dns": ["127.0.0.53"], "options.control_plane.kubelet_config": {"resolvConf": "/etc/real"}},
+        {"node.kernel_state": {"config": ""}},
+        {"node.kernel_state": {"config": "/boot/config", "lacks": ["EXT4_FS"]}},
+        {"options.control_plane.node_address": A2},
+        {**SOURCE_2, **wanted("1.35"), "options.control_plane.kubelet_config": {"cgroupDriver": "cgroupfs"}},
+    ],
+    ids=str,
+)
+def test_what_programs_take_is_met_with_silence(change: Change) -> None:
+    """Nothing is said where kubeadm (told to ignore SystemVerification, as here) and kubelet have no complaint."""
+    assert not judge(BARE, {"a2": change}).findings
+
+
+@pytest.mark.parametrize("version", ["1.20.2", "1.38"])
+def test_gates_and_phases_of_a_release_that_was_not_looked_up_are_left_to_kubeadm(version: str) -> None:
+    change = {**SOURCE_2, **wanted(version), **gate("New"), "options.control_plane.skip_phases": ["new"]}
+    assert not {"feature_gate", "skip_phase"} & {check for _host, check, _level in said(judge(BARE, {"a1": change}))}
+
+
 def test_half_of_what_kubeadm_left_is_named_once() -> None:
     half = {**PARTIAL, "kubeadm.pki": ["ca.crt"], "ports.listening": [10250], "kubeadm.leftovers": ["/var/lib/cni"]}
     assert [one[1] for one in said(judge(BARE, {"a2": half}))] == ["join.partial"]
@@ -1017,7 +1387,9 @@ def test_every_check_in_the_code_is_registered_and_every_registered_one_is_in_th
                 elif isinstance(first, ast.Name) and first.id in names:
                     used |= names[first.id]
                 else:
-                    assert path.name == "cluster_rules.py" and ast.unparse(first) == "check", ast.unparse(node)
+                    assert path.name in ("cluster_rules.py", "range_rules.py") and ast.unparse(first) == "check", (
+                        ast.unparse(node)
+                    )
     # The one loop over names that the check above can't follow.
     used |= {"pod_cidr_overlap", "service_cidr_overlap"}
     assert used == set(checks.NAMES)
