@@ -35,7 +35,13 @@ _LIMIT = 16 * 1024 * 1024
 
 def source(options: CniOptions) -> str:
     """The path or URL the manifest is read from."""
-    return options.calico_manifest.strip() or calico_url(options.calico_version)
+    return options.calico_manifest.strip() or calico_url(release(options))
+
+
+def release(options: CniOptions) -> str:
+    """Calico's release as its tags are spelled: with a ``v``, which may be left out as for Kubernetes."""
+    version = options.calico_version.strip()
+    return version if version.startswith("v") else "v" + version
 
 
 def is_url(text: str) -> bool:
@@ -58,7 +64,7 @@ def checksum(options: CniOptions) -> str:
             "use the 64 hexadecimal digits that sha256sum prints",
         )
     if not text and not options.calico_manifest.strip():
-        text = CALICO_CHECKSUMS.get(options.calico_version, "")
+        text = CALICO_CHECKSUMS.get(release(options), "")
     if not text and is_url(source(options)):
         raise OptionError(
             "cni_calico_checksum",

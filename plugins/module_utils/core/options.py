@@ -154,7 +154,7 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
         if not isinstance(value, (list, tuple)):
             raise OptionError(name, "is {0}, not a list".format(_kind(value)), "use a YAML list")
         (inner_hint,) = typing.get_args(hint) or (Any,)
-        if secret or dataclasses.is_dataclass(inner_hint):
+        if secret or inner_hint is str or dataclasses.is_dataclass(inner_hint):
             return [
                 _checked("{0}[{1}]".format(name, at), inner_hint, item, secret)
                 for at, item in enumerate(value)
@@ -164,9 +164,22 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
-        return _convert(hint, value)
+        inner_hint = (typing.get_args(hint) or (str, Any))[1]
+        if inner_hint not in (str, bool):
+            return _convert(hint, value)
+        return {
+            str(key): _checked("{0}[{1!r}]".format(name, str(key)), inner_hint, _text_of(item, inner_hint), secret)
+            for key, item in value.items()
+        }
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _checked_fields(name, hint, value, secret)
+    return value
+
+
+def _text_of(value: Any, hint: Any) -> Any:
+    """A scalar as YAML spells it, where text is wanted: ``gpu: true`` is the label gpu=true, null is empty."""
+    if hint is str and (value is None or isinstance(value, bool)):
+        return "" if value is None else str(value).lower()
     return value
 
 

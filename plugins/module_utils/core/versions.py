@@ -70,6 +70,12 @@ def parse_request(text: str, option: str = "cluster_kubernetes_version") -> Requ
             'use a minor version like "1.36" or an exact version like "1.36.2" (in quotes)',
         )
     major, minor, patch = match.groups()
+    if patch is None and int(minor) < 10:
+        raise OptionError(
+            option,
+            "is {0}, a version that no repository has; without quotes, YAML reads 1.30 as 1.3".format(text),
+            'put the version in quotes, like "{0}.{1}0"'.format(major, minor),
+        )
     return Request(int(major), int(minor), None if patch is None else int(patch))
 
 

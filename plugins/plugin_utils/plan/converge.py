@@ -60,7 +60,8 @@ def converge(request: Request) -> Plan:
     draft, range_findings = _draft(request)
     findings = [*request.findings]
     if is_cluster(request.components):
-        findings += inventory_findings(request.inventory)
+        untainted = any(host.control_plane and host.options.control_plane.taints == [] for host in request.hosts)
+        findings += inventory_findings(request.inventory, untainted)
     steps: Dict[str, List[Step]] = {}
     for raw, host in zip(request.hosts, draft.hosts, strict=True):
         findings += host_findings(raw, request.components)

@@ -22,13 +22,13 @@ class Inventory:
     workers: Sequence[str] = ()
 
 
-def inventory_findings(inventory: Inventory) -> List[Finding]:
-    """What is wrong with the groups."""
+def inventory_findings(inventory: Inventory, untainted: bool = False) -> List[Finding]:
+    """What is wrong with the groups. ``untainted`` tells that the control plane runs applications too."""
     found = []
     if not inventory.control_plane:
         fix = "add at least one host to the group control_plane (see inventories/example)"
         found.append(Finding("all", COMPONENT, Problem("groups", "the group control_plane is empty", fix)))
-    elif not inventory.workers and len(inventory.control_plane) == 1:
+    elif not inventory.workers and len(inventory.control_plane) == 1 and not untainted:
         fix = "add a host to the group workers, or remove the taint of the control plane with cluster_node_taints: []"
         text = "the group workers is empty, so no node runs applications"
         found.append(Finding("all", COMPONENT, Problem("groups", text, fix, "warning")))

@@ -67,6 +67,13 @@ def test_the_default_is_the_pinned_release() -> None:
     assert calico_source.checksum(default) == "a1df919d9721cf667accdc3e72848911b0cb25cfab7d2478ad0c996302c95744"
 
 
+@pytest.mark.parametrize("text", ["v3.32.1", "3.32.1", " 3.32.1 "])
+def test_a_release_may_be_spelled_like_a_version_of_kubernetes(text: str) -> None:
+    default, given = CniOptions(), CniOptions(calico_version=text)
+    assert calico_source.source(given) == calico_source.source(default)
+    assert calico_source.checksum(given) == calico_source.checksum(default)
+
+
 def test_a_release_whose_checksum_is_not_known_asks_for_it() -> None:
     with pytest.raises(
         OptionError, match=r"cni_calico_checksum is empty, but https://.*v3.30.0.* requires a checksum; set"

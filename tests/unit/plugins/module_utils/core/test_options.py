@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -71,3 +71,45 @@ def test_states_survive_the_way_through_json() -> None:
 
 def test_secret_fields_stay_out_of_public_ones() -> None:
     assert "password" not in model.public_fields(Options(password="hunter2"))
+
+
+# -- scalars inside of lists and dictionaries
+
+
+@dataclass(frozen=True)
+class Scalars:
+    names: List[str] = field(default_factory=list)
+    labels: Dict[str, str] = field(default_factory=dict)
+    gates: Dict[str, bool] = field(default_factory=dict)
+    anything: Dict[str, Any] = field(default_factory=dict)
+
+
+def scalars(**values: Any) -> Scalars:
+    return model.from_variables(Scalars, "c", {"c_" + name: value for name, value in values.items()})
+
+
+def test_scalars_are_texts_as_yaml_spells_them() -> None:
+    assert scalars(names=[5, "a", 1.5]).names == ["5", "a", "1.5"]
+    labels = {"gpu": True, "zone": None, "rack": 7, "old": False, "name": "x", 9: "y"}
+    wanted = {"gpu": "true", "zone": "", "rack": "7", "old": "false", "name": "x", "9": "y"}
+    assert scalars(labels=labels).labels == wanted
+    assert scalars(gates={"A": True, "B": "no", "C": "true"}).gates == {"A": True, "B": False, "C": True}
+    assert scalars(anything={"a": [1], "b": None}).anything == {"a": [1], "b": None}
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"names": [["a"]]}, "c_names[0] is a list, not text"),
+        ({"names": ["a", {"b": 1}]}, "c_names[1] is a dict, not text"),
+        ({"names": [True]}, "c_names[0] is a bool, not text"),
+        ({"labels": {"a": ["b"]}}, "c_labels['a'] is a list, not text"),
+        ({"labels": {"a": {"b": "c"}}}, "c_labels['a'] is a dict, not text"),
+        ({"gates": {"A": "perhaps"}}, "c_gates['A'] is 'perhaps', not a boolean"),
+        ({"gates": {"A": None}}, "c_gates['A'] is None, not a boolean"),
+    ],
+)
+def test_what_is_not_a_scalar_names_its_place(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        scalars(**values)
+    assert caught.value.message.startswith(text)

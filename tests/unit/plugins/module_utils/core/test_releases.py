@@ -109,3 +109,55 @@ def test_the_documentation_of_modules_and_roles() -> None:
             assert f"V({version})" in text
     example = (ROOT / "inventories/example/group_vars/all.yml").read_text()
     assert f'cluster_kubernetes_version: "{releases.DEFAULT_KUBERNETES}"' in example
+
+
+# -- what is gone
+
+GONE = {
+    **releases.REMOVED_ARGUMENTS,
+    "admission plugins": releases.REMOVED_ADMISSION_PLUGINS,
+    "gates": releases.REMOVED_KUBEADM_GATES,
+}
+
+
+@pytest.mark.parametrize("name", sorted(GONE))
+def test_what_is_gone_is_named_once_with_its_source(name: str) -> None:
+    rows = GONE[name]
+    assert [row.minor for row in rows] == sorted(row.minor for row in rows)
+    names = [one for row in rows for one in row.value]
+    assert len(names) == len(set(names))
+    for row in rows:
+        assert re.match(r"https://[^\s{}]+$", row.source) and row.value
+    if name in releases.REMOVED_ARGUMENTS:
+        assert all(re.match(r"[a-z0-9]+(-[a-z0-9]+)*$", one) for one in names)
+
+
+def test_what_is_gone_is_gone_from_its_minor_on() -> None:
+    rows = releases.REMOVED_ARGUMENTS["kubelet"]
+    assert [releases.removed_since(rows, minor, "pod-infra-container-image") for minor in (33, 34, 35, 40)] == [
+        0,
+        0,
+        35,
+        35,
+    ]
+    assert releases.removed_since(rows, 37, "boot_id_file") == 37
+    assert not releases.removed_since(rows, 37, "housekeeping-interval"), "the one of cAdvisor's that stays"
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [("3.6.6-0", (3, 6)), ("v3.5.21", (3, 5)), ("3.10.0-1", (3, 10)), ("latest", ()), ("3", ()), ("3.6", ()), ("", ())],
+)
+def test_the_version_of_an_etcd_image(tag: str, version: tuple[int, ...]) -> None:
+    assert releases.etcd_version(tag) == version
+
+
+def test_arguments_of_etcd_go_by_its_own_version() -> None:
+    gone = releases.removed_from_etcd
+    assert [gone(version, "enable-v2") for version in ((3, 5), (3, 6), (3, 7))] == ["", "3.6", "3.6"]
+    assert [gone(version, "experimental_max_learners") for version in ((3, 6), (3, 7), (3, 10))] == ["", "3.7", "3.7"]
+    assert gone((3, 6), "experimental-enable-v2v3") == "3.6" and not gone((3, 7), "quota-backend-bytes")
+
+
+def test_names_are_only_judged_where_they_were_looked_up() -> None:
+    assert [releases.knows_names(minor) for minor in (33, 34, 35, 36)] == [False, True, True, False]

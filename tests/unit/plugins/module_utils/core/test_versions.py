@@ -30,3 +30,9 @@ def test_versions_as_programs_packages_and_nodes_tell_them() -> None:
     for text in ("v1.36.2", "1.36.2", "1.36.2-1.1", "v1.36.2+k3s1", "1.36.2-150500.1.1"):
         assert versions.parse(text) == Version(1, 36, 2)
     assert versions.parse("unknown") is None
+
+
+@pytest.mark.parametrize(("text", "meant"), [("1.3", "1.30"), ("1.4", "1.40"), ("v1.3", "1.30"), (1.3, "1.30")])
+def test_a_version_whose_zero_yaml_took(text: object, meant: str) -> None:
+    with pytest.raises(OptionError, match=f'put the version in quotes, like "{meant}"'):
+        versions.parse_request(text)  # type: ignore[arg-type]

@@ -80,3 +80,85 @@ def test_the_observation_of_a_machine_with_a_pod_network(machine: Machine) -> No
     machine.answer("ip -j -6 route", "[]")
     state = facts.observe(machine)
     assert state.routes == ["10.213.0.0/24"] and state.default_address == "10.213.0.65"
+
+
+# -- what is odd is read tolerantly
+
+
+@pytest.mark.parametrize(
+    ("text", "servers", "loopback", "odd"),
+    [
+        ("nameserver 10.0.0.2\n", ["10.0.0.2"], [], []),
+        ("nameserver 10.0.0.2;\n", [], [], ["10.0.0.2;"]),
+        ("nameserver 10.0.0.2# x\n", [], [], ["10.0.0.2#"]),
+        ("nameserver 10.0.0.2 # x\n", ["10.0.0.2"], [], []),
+        ("nameserver 1.1.1.1,8.8.8.8\nnameserver 9.9.9.9\n", ["9.9.9.9"], [], ["1.1.1.1,8.8.8.8"]),
+        ("nameserver dns.example.org\n", [], [], ["dns.example.org"]),
+        ("nameserver\t10.0.0.2\r\n", ["10.0.0.2"], [], []),
+        ("nameserver fe80::1%eth0\n", ["fe80::1"], [], []),
+        ("nameserver\n;nameserver 10.0.0.9\n#nameserver 10.0.0.8\n", [], [], []),
+        ("nameserver 127.0.0.1\nnameserver 10.0.0.2\n", ["10.0.0.2"], ["127.0.0.1"], []),
+        ("nameserver 0:0:0:0:0:0:0:1\n", [], ["0:0:0:0:0:0:0:1"], []),
+        ("nameserver 10.0.0.256\n", [], [], ["10.0.0.256"]),
+        ("nameservers 10.0.0.3\n nameserver 10.0.0.4\n", [], [], []),
+    ],
+)
+def test_name_servers_are_addresses_or_odd(
+    machine: Machine, text: str, servers: list[str], loopback: list[str], odd: list[str]
+) -> None:
+    machine.put("/etc/resolv.conf", text)
+    state = facts.observe(machine)
+    assert (state.dns_servers, state.loopback_dns, state.odd_dns) == (servers, loopback, odd)
+    assert state.dns_file == "/etc/resolv.conf" and state.hostname_addresses is None
+
+
+def test_pods_get_the_servers_behind_systemd_resolved(machine: Machine) -> None:
+    machine.put("/etc/resolv.conf", "nameserver 127.0.0.53\n")
+    machine.put("/run/systemd/resolve/resolv.conf", "nameserver 10.0.0.2\n")
+    state = facts.observe(machine)
+    assert (state.dns_file, state.dns_servers, state.loopback_dns) == (
+        "/run/systemd/resolve/resolv.conf",
+        ["10.0.0.2"],
+        [],
+    )
+
+
+def test_a_default_route_over_several_hops() -> None:
+    """Several ways of equal weight, each with its interface."""
+    hops = [
+        {"gateway": "10.213.0.1", "dev": "eth0", "weight": 1, "flags": []},
+        {"gateway": "10.213.0.2", "dev": "eth0", "weight": 1, "flags": []},
+    ]
+    several = {"dst": "default", "protocol": "static", "flags": [], "nexthops": hops}
+    assert facts.default_address([several], ADDRESSES) == "10.213.0.65"
+    assert (
+        facts.default_address([{**several, "nexthops": [{**hops[0], "dev": "wg0"}, hops[1]]}], ADDRESSES)
+        == "10.213.0.65"
+    )
+    assert facts.default_address([{**several, "nexthops": "x"}], ADDRESSES) == ""
+
+
+def test_a_default_route_over_a_gateway_of_the_other_family() -> None:
+    via = {"dst": "default", "via": {"family": "inet6", "host": "fe80::1"}, "dev": "eth0", "flags": []}
+    assert facts.default_address([via], ADDRESSES) == "10.213.0.65"
+
+
+def test_each_family_has_its_default_address(machine: Machine) -> None:
+    v6 = {"dst": "default", "gateway": "fe80::1", "dev": "eth0", "v6": True}
+    assert facts.default_addresses([DEFAULT, v6], ADDRESSES) == ["10.213.0.65", "fd00::65"]
+    assert facts.default_addresses([v6], ADDRESSES) == ["fd00::65"]
+    # A point to point link has no gateway.
+    link = {"dst": "default", "dev": "eth0", "scope": "link", "v6": True}
+    assert facts.default_addresses([link], ADDRESSES) == ["fd00::65"]
+    assert facts.default_addresses([DEFAULT, DEFAULT], ADDRESSES) == ["10.213.0.65"]
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "prohibit", "throw", "blackhole", "broadcast", "anycast"])
+def test_routes_that_only_reject(kind: str) -> None:
+    assert facts.own_routes([{"type": kind, "dst": "10.0.0.0/8", "dev": "lo", "protocol": "static"}]) == []
+
+
+@pytest.mark.parametrize("text", ["2001:db8::10", "2001:DB8:0::10", "2001:0db8:0000::0010", " 2001:db8::10"])
+def test_an_address_is_the_hosts_own_however_it_is_spelled(text: str) -> None:
+    state = facts.NodeState(addresses=[Address("eth0", "2001:db8::10", "2001:db8::10/64")])
+    assert state.at(text) is not None and state.at("2001:db8::11") is None

@@ -300,6 +300,12 @@ def test_bad_options_stop_the_run_with_host_option_and_fix(options: dict[str, st
     assert not result.joins
 
 
+def test_one_machine_that_runs_applications_too_is_not_warned_of() -> None:
+    alone = plan([host("cp1")], inventory=Inventory(["cp1"], []))
+    assert [one.problem.check for one in alone.findings] == ["groups"]
+    assert not plan([host("cp1", taints=[])], inventory=Inventory(["cp1"], [])).findings
+
+
 def test_groups() -> None:
     assert lines(plan([host("w1")], inventory=Inventory([], ["w1"]))) == [
         "all: the group control_plane is empty; add at least one host to the group control_plane "
