@@ -81,6 +81,7 @@ options:
       - The address at which the other nodes reach this host. It is the kubelet's C(--node-ip), unless
         O(kubelet_extra_args) sets one, and the address that a control plane advertises. If it is empty, both use the
         address of the default route.
+      - In a dual-stack cluster, an address of each family, separated by a comma. The API server uses the first.
     type: str
     default: ""
   bind_port:

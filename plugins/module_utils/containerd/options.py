@@ -66,13 +66,7 @@ class ContainerdOptions:
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
         self.mirrors()
-        for number, credential in enumerate(self.registry_credentials):
-            name = "containerd_registry_credentials[{0}]".format(number)
-            if not credential.registry or not credential.username or not credential.password:
-                raise OptionError(name, "has an entry without a value", "set registry, username and password")
-            if not is_registry(credential.registry):
-                # Not shown: an address with a password in it may be where the name belongs.
-                raise OptionError(name, "has no registry's name", "use its host, like registry.example.com:5000")
+        self.check_secrets()
         if self.sandbox_image:
             check_image("containerd_sandbox_image", self.sandbox_image)
         if self.config_dropin:
@@ -83,6 +77,16 @@ class ContainerdOptions:
                 "is {0!r}, not an absolute path".format(self.cni_bin_dir),
                 "use an absolute path",
             )
+
+    def check_secrets(self) -> None:
+        """Raise :class:`OptionError` for credentials that can't be used; shows none of them."""
+        for number, credential in enumerate(self.registry_credentials):
+            name = "containerd_registry_credentials[{0}]".format(number)
+            if not credential.registry or not credential.username or not credential.password:
+                raise OptionError(name, "has an entry without a value", "set registry, username and password")
+            if not is_registry(credential.registry):
+                # Not shown: an address with a password in it may be where the name belongs.
+                raise OptionError(name, "has no registry's name", "use its host, like registry.example.com:5000")
 
     def mirrors(self) -> Dict[str, Mirrors]:
         """``registry_mirrors`` in its full form. Raises :class:`OptionError` naming the entry."""

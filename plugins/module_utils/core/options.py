@@ -87,9 +87,11 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
             refuse_credentials(name, value, str(field.metadata.get("credentials", "")))
         values[field.name] = _checked(name, hints[field.name], value, bool(field.metadata.get("secret")))
     options = cls(**values)
-    check = getattr(options, "refuse_secrets", None)
-    if check is not None:
-        check()
+    # Secret options are in no facts, so that nobody else could check them before the task that uses them.
+    for name in ("refuse_secrets", "check_secrets"):
+        check = getattr(options, name, None)
+        if check is not None:
+            check()
     return options
 
 
@@ -184,11 +186,17 @@ def _text_of(value: Any, hint: Any) -> Any:
 
 
 def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
-    """A dataclass inside of an option; unknown keys are left out, missing ones keep their default."""
+    """A dataclass inside of an option; missing keys keep their default. Raises :class:`OptionError` for unknown ones."""
     if not isinstance(value, Mapping):
         raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
     hints = field_types(cls)
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    unknown = sorted(str(key) for key in value if key not in fields)
+    if unknown:
+        text = (
+            "has an unknown key" if secret and len(unknown[0]) > 20 else "has an unknown key {0!r}".format(unknown[0])
+        )
+        raise OptionError(name, text, "the keys are {0}".format(", ".join(fields)))
     return cls(
         **{
             field: _checked("{0}.{1}".format(name, field), hints[field], value[field], secret)
@@ -205,6 +213,8 @@ def _kind(value: Any) -> str:
 
 def _shown(value: Any, secret: bool) -> str:
     """A value in a message, or what it is where it is secret or has an inside."""
+    if value is None:
+        return "null"
     plain = isinstance(value, (str, int, float)) and len(str(value)) <= 100
     return repr(value) if plain and not secret else _kind(value)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional, Tuple
 
@@ -23,6 +24,8 @@ from . import bridge
 COMPONENT = "cni"
 
 PLUGINS = ("calico", "bridge", "none")
+# CNI configurations of pod networks; podman, CRI-O and containerd have others, and Multus works with any.
+_OTHER_NETWORK = re.compile(r"flannel|cilium|weave|canal|antrea|kube-?router|ovn|kindnet|romana")
 ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None")
 
 
@@ -146,6 +149,12 @@ def problems(
         text = "cni_plugin is calico, but this node runs the bridge network ({0})".format(bridge.CONFLIST)
         fix = "set cni_plugin to bridge: the pod network of a running cluster can't be replaced"
         found.append(Problem("cni.plugin", text, fix))
+    elif options.plugin == "calico" and bridge.this_node(seen, wanted) is not None:
+        others = [name for name in seen.others if _OTHER_NETWORK.search(name)]
+        if others and not any("calico" in name for name in seen.others):
+            text = "cni_plugin is calico, but this node runs another pod network ({0})".format(", ".join(others))
+            fix = "set cni_plugin to none: the pod network of a running cluster can't be replaced"
+            found.append(Problem("cni.plugin", text, fix))
     return found
 
 

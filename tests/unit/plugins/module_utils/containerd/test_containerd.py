@@ -34,7 +34,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, from_variables, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.tests.unit.support import FIXTURES, Machine, fixture
@@ -767,3 +767,28 @@ def test_any_header_of_a_registry_is_a_credential(machine: Machine) -> None:
     assert state.hosts[0].data["server"] == "https://r.example" and "geheim" not in repr(state)
     assert "Private-Token" in repr(state)
     assert registries.has_secret(containerd.observe(machine, reveal=True).hosts[0].data)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (
+            [{"registry": "r.example", "user": "me", "password": "geheim"}],
+            "[0] has an unknown key 'user'; the keys are",
+        ),
+        ([{"registry": "r.example", "username": "me", "passwd": "geheim"}], "has an unknown key 'passwd'"),
+        ([{"registry": "r.example", "username": "me"}], "has an entry without a value"),
+        ([{"registry": "https://me:geheim@r.example", "username": "a", "password": "b"}], "has no registry's name"),
+        ("r.example me geheim", "is a str, not a list"),
+        (["r.example me geheim"], "[0] is a str, not a dictionary"),
+        ({"r.example": {"username": "me", "password": "geheim"}}, "is a dict, not a list"),
+        ([{"registry": "r.example", "username": "me", "password": ["geheim"]}], "password is a list, not text"),
+    ],
+    ids=str,
+)
+def test_credentials_are_checked_where_variables_are_read_and_never_shown(value: object, text: str) -> None:
+    """In the preflight: later nobody has them but the task that writes them."""
+    with pytest.raises(OptionError) as caught:
+        from_variables(ContainerdOptions, "containerd", {"containerd_registry_credentials": value})
+    assert caught.value.message.startswith("containerd_registry_credentials") and text in caught.value.message
+    assert "geheim" not in caught.value.message

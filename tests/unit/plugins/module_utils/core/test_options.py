@@ -106,7 +106,7 @@ def test_scalars_are_texts_as_yaml_spells_them() -> None:
         ({"labels": {"a": ["b"]}}, "c_labels['a'] is a list, not text"),
         ({"labels": {"a": {"b": "c"}}}, "c_labels['a'] is a dict, not text"),
         ({"gates": {"A": "perhaps"}}, "c_gates['A'] is 'perhaps', not a boolean"),
-        ({"gates": {"A": None}}, "c_gates['A'] is None, not a boolean"),
+        ({"gates": {"A": None}}, "c_gates['A'] is null, not a boolean"),
     ],
 )
 def test_what_is_not_a_scalar_names_its_place(values: dict[str, Any], text: str) -> None:

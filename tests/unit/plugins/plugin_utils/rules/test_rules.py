@@ -1150,6 +1150,17 @@ CASES = [
         "joined earlier, but its configuration is incomplete",
     ),
     Case("cni.plugin", "error", LIVE, "c2", {"options.cni.plugin": "calico"}, "this node runs the bridge network"),
+    *(
+        Case(
+            "cni.plugin",
+            "error",
+            LIVE,
+            "c2",
+            {"options.cni.plugin": "calico", "cni.bridge.conflist": None, "cni.bridge.others": [name]},
+            rf"cni_plugin is calico, but this node runs another pod network \({name}\); set cni_plugin to none",
+        )
+        for name in ("10-flannel.conflist", "05-cilium.conflist", "10-weave.conflist", "10-canal.conflist")
+    ),
 ]
 
 
@@ -1268,6 +1279,21 @@ def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.Monke
     found = judge(BARE)
     assert said(found) == [("a1", "component_plan", "error"), ("a2", "component_plan", "error")]
     assert "a surprise; correct it before the run can be planned" in found.findings[0].line()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["10-calico.conflist"],
+        ["10-calico.conflist", "10-flannel.conflist"],
+        ["87-podman-bridge.conflist"],
+        ["00-multus.conf"],
+    ],
+    ids=str,
+)
+def test_configurations_beside_calicos_own_are_met_with_silence(names: list[str]) -> None:
+    change = {"options.cni.plugin": "calico", "cni.bridge.conflist": None, "cni.bridge.others": names}
+    assert not judge(LIVE, {"c2": change}).findings
 
 
 def test_static_pods_of_others_are_named() -> None:
