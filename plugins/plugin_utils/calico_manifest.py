@@ -165,7 +165,9 @@ def _download(url: str) -> bytes:
             "correct the URL or cni_calico_version, or use a path",
         ) from None
     except (OSError, ValueError, http.client.HTTPException) as err:
-        why = getattr(err, "reason", None) or err
+        # Python's own words about a URL repeat it, with the password that is in it.
+        words = "no HTTP answer ({0})".format(type(err).__name__)
+        why = words if isinstance(err, http.client.HTTPException) else getattr(err, "reason", None) or err
         raise OptionError(
             "cni_calico_manifest", "can't be fetched: {0}: {1}".format(shown, redact(str(why))), fix
         ) from None
