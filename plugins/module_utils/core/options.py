@@ -186,13 +186,14 @@ def _text_of(value: Any, hint: Any) -> Any:
 
 
 def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
-    """A dataclass inside of an option; missing keys keep their default. Raises :class:`OptionError` for unknown ones."""
+    """A dataclass inside of an option; missing keys keep their default, unknown ones are refused."""
     if not isinstance(value, Mapping):
         raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
     hints = field_types(cls)
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
+        # A key may be a password too, where somebody wrote them as one dictionary.
         text = (
             "has an unknown key" if secret and len(unknown[0]) > 20 else "has an unknown key {0!r}".format(unknown[0])
         )

@@ -119,6 +119,25 @@ def test_what_can_not_be_read_names_option_and_fix(more: dict[str, str], option:
     assert problem is not None and problem.level == "error" and problem.message.startswith(option)
 
 
+def test_what_a_server_redirects_to_is_not_repeated(server: Server) -> None:
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://me:geheim@h.invalid/calico.yaml")
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            return
+
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    given = options(calico_manifest=f"http://127.0.0.1:{other.server_address[1]}/c.yaml", calico_checksum="0" * 64)
+    with pytest.raises(OptionError, match=r"can't be fetched: .*no HTTP answer \(InvalidURL\)") as caught:
+        calico_source.read(given, cache="")
+    other.shutdown()
+    assert "geheim" not in caught.value.message
+
+
 def test_check_finds_nothing_wrong_with_a_good_manifest() -> None:
     assert calico_source.check(options(calico_manifest=str(SMALL)))[0] is None
     assert calico_source.check(options(plugin="bridge", calico_manifest="/nowhere")) == (None, [])
