@@ -115,7 +115,9 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 
 def _address(host: Mapping[str, Any], name: str) -> str:
     """The address of a host according to the inventory. Names are resolved here, because nodes may not know them."""
-    return _resolved(str(_of_inventory(host, "cluster_node_address") or host.get("ansible_host") or name))
+    # Of a node with an address of each family, the first is the one of its API server.
+    given = str(_of_inventory(host, "cluster_node_address") or "").split(",")[0].strip()
+    return _resolved(given or str(host.get("ansible_host") or name))
 
 
 def _has_joined(answer: Mapping[str, Any]) -> bool:

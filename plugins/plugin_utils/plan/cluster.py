@@ -11,6 +11,7 @@ from typing import List, Optional, Sequence, Tuple
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 
 from ..cluster import Cluster
 from ..hosts import Host, Options
@@ -103,7 +104,9 @@ def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
             fix = "set it to {0}: a cluster's pod range can't be changed".format(cluster.pod_cidr)
             found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
         service_cidr = network.normal_cidrs(options.service_cidr)
-        if service_cidr and cluster.service_cidr and service_cidr != cluster.service_cidr:
+        # The default is no wish: nobody has to repeat the range of a cluster that exists.
+        wished = service_cidr not in ("", ControlPlaneOptions.service_cidr)
+        if wished and cluster.service_cidr and service_cidr != cluster.service_cidr:
             text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(
                 options.service_cidr, cluster.service_cidr
             )

@@ -109,6 +109,8 @@ def test_a_host_is_where_its_node_address_says_before_where_ansible_reaches_it()
     given["hostvars"]["cp1"] = {"ansible_host": "198.51.100.1", "cluster_node_address": "fd00::1"}
     given["hostvars"]["cp2"]["cluster_node_bind_port"] = "7443"
     assert node_info._peers(given) == ["[fd00::1]:6443", "192.0.2.2:7443"]
+    given["hostvars"]["cp1"]["cluster_node_address"] = "10.0.0.1, fd00::1"
+    assert node_info._peers(given) == ["10.0.0.1:6443", "192.0.2.2:7443"]
 
 
 def test_a_port_that_is_not_one_is_left_to_the_plan() -> None:

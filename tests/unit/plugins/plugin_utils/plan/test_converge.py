@@ -61,8 +61,10 @@ COMPLETE = KubeadmState(phase=PARTIAL, role="control_plane", finished=True, mani
 HEALTHY = Health(True, "", "https://192.0.2.1:6443")
 
 
-def live(*nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16") -> KubeadmState:
-    config = ClusterConfig("1.36.2", endpoint, pod_cidr, "10.96.0.0/12", "cluster.local", "registry.k8s.io")
+def live(
+    *nodes: str, endpoint: str = "", pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12"
+) -> KubeadmState:
+    config = ClusterConfig("1.36.2", endpoint, pod_cidr, service_cidr, "cluster.local", "registry.k8s.io")
     members = [Node(name, ready=True, kubelet_version="1.36.2") for name in nodes]
     api = ClusterApi(live=True, server_version="1.36.2", config=config, nodes=members)
     return KubeadmState(
@@ -443,6 +445,28 @@ def test_the_ranges_of_the_cluster_reach_every_component() -> None:
     settled = Options().with_variables(result.cluster.variables)
     assert settled.host.pod_cidr == settled.control_plane.pod_cidr == settled.cni.pod_cidr == dual
     assert settled.control_plane.service_cidr == "10.96.0.0/12"
+
+
+@pytest.mark.parametrize(
+    ("live_ranges", "given"),
+    [
+        # kubeadm takes an address within the range for it, and keeps the text.
+        ({"service_cidr": "10.100.0.0/12"}, {}),
+        ({"service_cidr": "10.100.0.0/12"}, {"service_cidr": "10.100.0.0/12"}),
+        ({"service_cidr": "10.100.0.0/12"}, {"service_cidr": "10.96.0.0/12"}),
+        ({"pod_cidr": "10.244.1.1/16"}, {"pod_cidr": "10.244.0.0/16"}),
+        ({"pod_cidr": "10.244.0.0/16"}, {"pod_cidr": " 10.244.0.0/16 "}),
+        ({"pod_cidr": "10.244.0.0/16,fd00:0::/56"}, {"pod_cidr": "10.244.0.0/16, FD00::/56"}),
+        ({"service_cidr": "10.43.0.0/16"}, {}),
+        ({"service_cidr": "10.96.0.0/16,fd00:96::/112", "pod_cidr": "10.244.0.0/16,fd00::/56"}, {}),
+    ],
+    ids=str,
+)
+def test_a_worker_joins_a_cluster_whose_ranges_are_spelled_otherwise(
+    live_ranges: dict[str, str], given: dict[str, str]
+) -> None:
+    result = plan([host("cp1", live("cp1", **live_ranges)), host("w1", **given)])
+    assert not result.errors and result.joins == ["w1"]
 
 
 def test_a_planner_is_known_by_its_operation() -> None:
