@@ -193,7 +193,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
-        # A key may be a password too, where somebody wrote them as one dictionary.
+        # In one dictionary of names and passwords a key may be a secret.
         text = (
             "has an unknown key" if secret and len(unknown[0]) > 20 else "has an unknown key {0!r}".format(unknown[0])
         )

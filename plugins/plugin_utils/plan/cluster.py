@@ -104,7 +104,7 @@ def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
             fix = "set it to {0}: a cluster's pod range can't be changed".format(cluster.pod_cidr)
             found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
         service_cidr = network.normal_cidrs(options.service_cidr)
-        # The default is no wish: nobody has to repeat the range of a cluster that exists.
+        # The default is not a request: the range of a cluster that exists need not be repeated.
         wished = service_cidr not in ("", ControlPlaneOptions.service_cidr)
         if wished and cluster.service_cidr and service_cidr != cluster.service_cidr:
             text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(

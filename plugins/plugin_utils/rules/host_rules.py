@@ -291,7 +291,7 @@ def _dns(host: Host) -> List[Problem]:
         found.append(Problem("dns_loop", text, fix))
     if node.odd_dns:
         text = "{0} has a name server that is not an address: {1}; pods get it as it is".format(
-            place, ", ".join(map(repr, node.odd_dns))
+            place, ", ".join(map(repr, node.odd_dns[:3]))
         )
         found.append(Problem("dns_server", text, "correct the file, one address a line without punctuation", "warning"))
     return found
@@ -328,7 +328,7 @@ def _kernel(host: Host) -> List[Problem]:
     if state.controllers_lacking:
         text = "the cgroup controller{0} {1} {2} off; the kubelet won't start".format(
             "s" if len(state.controllers_lacking) > 1 else "",
-            ", ".join(state.controllers_lacking),
+            ", ".join(state.controllers_lacking[:8]),
             "are" if len(state.controllers_lacking) > 1 else "is",
         )
         fix = "enable it on the kernel's command line (cgroup_enable=memory on a Raspberry Pi), then reboot"
@@ -341,7 +341,7 @@ def _kernel(host: Host) -> List[Problem]:
         found.append(Problem("kernel_config", text, fix.format(host.node.kernel)))
     elif state.lacks:
         text = "kernel {0} lacks options that kubeadm requires: {1}".format(
-            host.node.kernel, ", ".join("CONFIG_" + name for name in state.lacks)
+            host.node.kernel, ", ".join("CONFIG_" + name for name in state.lacks[:8])
         )
         fix = "use a kernel of the distribution, or set cluster_ignore_preflight_errors: [SystemVerification]"
         found.append(Problem("kernel_config", text, fix))

@@ -24,6 +24,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     environment,
     facts,
+    kernel,
     ports,
     prepare,
     sysctls,
@@ -36,6 +37,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     diagnosis,
     join_command,
     join_token,
+    kubelet_config,
+    limits,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
@@ -173,6 +176,23 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "join command": (join_command.parse, _JOIN + _OUTPUT, True),
     "join command of a control plane": (lambda text: join_command.parse(text, True), _JOIN, True),
     "endpoint": (lambda text: addresses.parse_endpoint("x", text), ["[::1]:6443", "a.b:443"], True),
+    "endpoint as an option": (lambda text: limits.check_endpoint("x", text), ["[::1]:6443", "K8s.b:443"], True),
+    "name in a certificate": (lambda text: limits.check_sans("x", [text]), ["*.a.b", "10.0.0.1/8"], True),
+    "image repository": (lambda text: limits.check_image_repository("x", text), ["[::1]:5000/a__b", "a.b/c:1"], True),
+    "Service range": (lambda text: limits.check_service_cidr("x", text), ["10.96.0.1/12,fd00::/108"], True),
+    "pod range": (lambda text: limits.check_pod_cidr("x", text), ["10.244.0.0/16,fd00::/56"], True),
+    "addresses of a node": (lambda text: addresses.parse_addresses("x", text), ["10.0.0.1,fd00::1", "::"], True),
+    "quantity": (
+        lambda text: kubelet_config.check("x", {"systemReserved": {"cpu": text}, "syncFrequency": text}),
+        ["500m", "1h30m", "1e9"],
+        True,
+    ),
+    "kernel configuration": (lambda text: kernel.lacks(text, 2), ["CONFIG_MEMCG=y\n# CONFIG_A is not set\n"], False),
+    "cgroup controllers": (
+        lambda text: [kernel.controllers_lacking(Paper(text), version) for version in (1, 2)],
+        ["cpuset cpu io memory\n", "#subsys_name\tenabled\ncpu\t1\t9\t1\n"],
+        False,
+    ),
     "time": (lambda text: str(join_command.parse_time(text)), ["2026-11-23T12:00:00.5Z"], False),
     "duration": (join_token.parse_duration, ["1h30m", "90"], True),
     "version": (versions.parse, ["v1.36.2-1.1"], False),
