@@ -27,6 +27,12 @@ COMPONENT = "node"
 POD_ROUTE_PROTOCOLS = ("bird", "12", "80", ROUTE_PROTOCOL)
 
 
+# Programs that were installed by hand, where every shell finds them first.
+_LOCAL_PROGRAMS = tuple(
+    "{0}/{1}".format(folder, name)
+    for name in ("kubeadm", "kubectl", "kubelet")
+    for folder in ("/usr/local/sbin", "/usr/local/bin")
+)
 _DNS_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 # Types of routes on which nothing leaves for another network.
 _NOWHERE = ("anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "throw", "unreachable")
@@ -57,7 +63,7 @@ class NodeState:
     for each family. ``dns_file`` is what pods get as their resolv.conf: ``dns_servers`` are those in it that answer
     beyond this machine, ``loopback_dns`` those that are this machine itself, ``odd_dns`` what is not an address.
     ``hostname_addresses`` is what the host name resolves to, None where nobody asked. ``pod_interfaces`` are network
-    interfaces that pod networks make.
+    interfaces that pod networks make. ``local_programs`` are Kubernetes programs that come before those of packages.
     """
 
     hostname: str = ""
@@ -83,6 +89,7 @@ class NodeState:
     hostname_addresses: Optional[List[str]] = None
     pod_interfaces: List[str] = field(default_factory=list)
     disks: List[Disk] = field(default_factory=list)
+    local_programs: List[str] = field(default_factory=list)
     kernel_state: KernelState = KernelState()
 
     def at(self, address: str) -> Optional[Address]:
@@ -132,6 +139,7 @@ def observe(system: System, resolve: bool = False) -> NodeState:
             str(link["ifname"]) for link in links if interfaces.is_leftover_interface(str(link.get("ifname", "")))
         ],
         disks=[_disk(system, folder) for folder in DATA_FOLDERS],
+        local_programs=[path for path in _LOCAL_PROGRAMS if system.is_executable(path)],
         kernel_state=kernel.observe(system, platform.release(), cgroup_version),
     )
 

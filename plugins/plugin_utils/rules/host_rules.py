@@ -64,7 +64,12 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str]) -> List[Problem]:
     """What is wrong with a host that is still to become a node."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
-    found += _kernel(host) + _forwarding(host, components) + argument_problems(host, cluster)
+    found += (
+        _local_programs(host, components)
+        + _kernel(host)
+        + _forwarding(host, components)
+        + argument_problems(host, cluster)
+    )
     found += _ports(host) + _network(host) + _dns(host) + _runtime(host, components) + _leftovers(host)
     found += _firewall(host) + _registries(host) + node_name_problems(host.node_name) + _name_lookup(host)
     return found
@@ -320,6 +325,20 @@ def _name_lookup(host: Host) -> List[Problem]:
 def _ignored(host: Host, check: str) -> bool:
     """True where the user wants the errors of one of kubeadm's own checks ignored."""
     return check.lower() in [name.lower() for name in host.options.control_plane.ignore_preflight_errors]
+
+
+def _local_programs(host: Host, components: Sequence[str]) -> List[Problem]:
+    """Programs that hide those of the packages; the collection and kubeadm would run them."""
+    hiding = host.node.local_programs
+    if not hiding or "kube_packages" not in components:
+        return []
+    one = len(hiding) == 1
+    text = "{0} hide{1} the program{2} of the packages".format(
+        ", ".join(hiding), "s" if one else "", "" if one else "s"
+    )
+    if not any(path.endswith("/kubeadm") for path in hiding):
+        return [Problem("local_program", text, "remove what was installed by hand", "warning")]
+    return [Problem("local_program", text + "; the cluster would be made with it", "remove what was installed by hand")]
 
 
 def _kernel(host: Host) -> List[Problem]:

@@ -162,3 +162,11 @@ def test_routes_that_only_reject(kind: str) -> None:
 def test_an_address_is_the_hosts_own_however_it_is_spelled(text: str) -> None:
     state = facts.NodeState(addresses=[Address("eth0", "2001:db8::10", "2001:db8::10/64")])
     assert state.at(text) is not None and state.at("2001:db8::11") is None
+
+
+def test_programs_that_were_installed_by_hand(machine: Machine) -> None:
+    machine.put("/usr/bin/kubeadm", mode=0o755)
+    machine.put("/usr/local/bin/kubectl", mode=0o644)
+    assert facts.observe(machine).local_programs == []
+    machine.put("/usr/local/bin/kubeadm", mode=0o755)
+    assert facts.observe(machine).local_programs == ["/usr/local/bin/kubeadm"]

@@ -506,6 +506,22 @@ CASES = [
             ("upload_config", "did you mean upload-config"),
         )
     ),
+    Case(
+        "local_program",
+        "error",
+        LIVE,
+        "c3",
+        {"node.local_programs": ["/usr/local/bin/kubeadm"]},
+        "/usr/local/bin/kubeadm hides the program of the packages; the cluster would be made with it; remove what was",
+    ),
+    Case(
+        "local_program",
+        "warning",
+        LIVE,
+        "c3",
+        {"node.local_programs": ["/usr/local/bin/kubectl", "/usr/local/bin/kubelet"]},
+        "/usr/local/bin/kubectl, /usr/local/bin/kubelet hide the programs of the packages; remove what was installed",
+    ),
     # who it is
     Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": ".".join(["a" * 32] * 2)}, "too long for a Node"),
     Case(
