@@ -36,7 +36,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     # versions
     "version_skew": _BOTH,
     "containerd_version": _BOTH,
-    "local_program": _BOTH,
+    "local_program": (WARNING,),
     "removed_argument": (ERROR,),
     "feature_gate": (ERROR,),
     "skip_phase": (ERROR,),

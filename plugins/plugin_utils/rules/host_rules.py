@@ -64,12 +64,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str]) -> List[Problem]:
     """What is wrong with a host that is still to become a node."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
-    found += (
-        _local_programs(host, components)
-        + _kernel(host)
-        + _forwarding(host, components)
-        + argument_problems(host, cluster)
-    )
+    found += _local_programs(host) + _kernel(host) + _forwarding(host, components) + argument_problems(host, cluster)
     found += _ports(host) + _network(host) + _dns(host) + _runtime(host, components) + _leftovers(host)
     found += _firewall(host) + _registries(host) + node_name_problems(host.node_name) + _name_lookup(host)
     return found
@@ -327,18 +322,16 @@ def _ignored(host: Host, check: str) -> bool:
     return check.lower() in [name.lower() for name in host.options.control_plane.ignore_preflight_errors]
 
 
-def _local_programs(host: Host, components: Sequence[str]) -> List[Problem]:
-    """Programs that hide those of the packages; the collection and kubeadm would run them."""
+def _local_programs(host: Host) -> List[Problem]:
+    """Programs that hide those of packages; the collection runs what comes first."""
     hiding = host.node.local_programs
-    if not hiding or "kube_packages" not in components:
+    if not hiding:
         return []
     one = len(hiding) == 1
-    text = "{0} hide{1} the program{2} of the packages".format(
+    text = "{0} come{1} before the program{2} of the packages, and may be of another version".format(
         ", ".join(hiding), "s" if one else "", "" if one else "s"
     )
-    if not any(path.endswith("/kubeadm") for path in hiding):
-        return [Problem("local_program", text, "remove what was installed by hand", "warning")]
-    return [Problem("local_program", text + "; the cluster would be made with it", "remove what was installed by hand")]
+    return [Problem("local_program", text, "remove what was installed by hand", "warning")]
 
 
 def _kernel(host: Host) -> List[Problem]:

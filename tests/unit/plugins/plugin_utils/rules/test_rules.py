@@ -508,11 +508,11 @@ CASES = [
     ),
     Case(
         "local_program",
-        "error",
+        "warning",
         LIVE,
         "c3",
         {"node.local_programs": ["/usr/local/bin/kubeadm"]},
-        "/usr/local/bin/kubeadm hides the program of the packages; the cluster would be made with it; remove what was",
+        "/usr/local/bin/kubeadm comes before the program of the packages, and may be of another version; remove what",
     ),
     Case(
         "local_program",
@@ -520,7 +520,7 @@ CASES = [
         LIVE,
         "c3",
         {"node.local_programs": ["/usr/local/bin/kubectl", "/usr/local/bin/kubelet"]},
-        "/usr/local/bin/kubectl, /usr/local/bin/kubelet hide the programs of the packages; remove what was installed",
+        "/usr/local/bin/kubectl, /usr/local/bin/kubelet come before the programs of the packages",
     ),
     # who it is
     Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": ".".join(["a" * 32] * 2)}, "too long for a Node"),
