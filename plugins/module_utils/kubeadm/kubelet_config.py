@@ -83,7 +83,7 @@ _DURATIONS = (
 )
 _DURATION = re.compile(r"-?(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)\Z")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]*)?([eE][0-9]+|[KMGTPE]i|[numkMGTPE])?\Z")
+_QUANTITY = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][0-9]+|[KMGTPE]i|[numkMGTPE])?\Z")
 _PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?%\Z")
 _SIGNALS = (
     "allocatableMemory.available",
@@ -115,7 +115,8 @@ def check(option: str, config: Mapping[str, Any]) -> None:
         if name in fields:
             _check_number("{0}.{1}".format(option, name), fields[name], *limits)
     for name, choices in _CHOICES.items():
-        if name in fields and fields[name] not in choices:
+        # Empty text is the default.
+        if fields.get(name, "") not in ("", *choices):
             fix = "use one of {0}".format(", ".join(choices))
             raise OptionError("{0}.{1}".format(option, name), "is {0!r}".format(fields[name]), fix)
     for name in _SWITCHES:
