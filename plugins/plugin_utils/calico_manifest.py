@@ -144,9 +144,6 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 
 
 def _download(url: str) -> bytes:
-    # It takes a tenth of a second to import, and most runs download nothing.
-    from ansible.module_utils import urls
-
     fix = "check the network and proxy of this machine, or use a path"
     shown = redact(url)
 
