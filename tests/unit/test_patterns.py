@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import HostOptions
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import limits, node_options
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import names, node_options
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.sources import check_url
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
@@ -45,7 +45,7 @@ def test_names_with_a_line_end_are_refused() -> None:
         lambda: HostOptions(kernel_modules=["overlay\n"]).validate(),
         lambda: HostOptions(sysctls={"vm.swappiness\n": 1}).validate(),
         lambda: check_url("https://mirror.example.org/x\n"),
-        lambda: limits.check_dns_name("cluster_node_name", "w1\n"),
+        lambda: names.check_dns_name("cluster_node_name", "w1\n"),
         lambda: node_options.check_preflight_name("x", "Swap\n"),
         lambda: node_options.check_label("x", "a", "b\n"),
     ):

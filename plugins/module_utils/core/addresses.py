@@ -64,14 +64,6 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
     return networks
 
 
-def normal_cidrs(text: str) -> str:
-    """Ranges as they are compared and handed on: without blanks, each as its network. Text that is none stays."""
-    try:
-        return ",".join(str(network) for network in parse_cidrs("", text))
-    except OptionError:
-        return text
-
-
 def normal_address(text: str) -> str:
     """An address in its usual spelling (2001:db8::10); text that is none stays."""
     try:
@@ -91,20 +83,6 @@ def parse_address(option: str, text: str) -> Address:
         return plain_address(text.strip())
     except ValueError:
         raise OptionError(option, "is {0!r}, not an IP address".format(text), "use an address of this host") from None
-
-
-def parse_addresses(option: str, text: str) -> List[Address]:
-    """One IP address, or two of different families separated by a comma. Raises :class:`OptionError`."""
-    found = [parse_address(option, part) for part in text.split(",")]
-    if len({one.version for one in found}) != len(found):
-        fix = "use one address, or one IPv4 and one IPv6 address of this host"
-        raise OptionError(option, "is {0!r}; the addresses are of the same family".format(text), fix)
-    for one in found:
-        if one.is_unspecified or one.is_loopback or one.is_multicast or one.is_link_local:
-            raise OptionError(
-                option, "is {0}, at which other nodes can't reach this host".format(one), "use an address of this host"
-            )
-    return found
 
 
 def parse_endpoint(option: str, text: str, default_port: int = 6443) -> Tuple[str, int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Seconds that all answers may take together.
 _DEADLINE = 60.0
-# VERIFY_X509_PARTIAL_CHAIN, which Python names since 3.10: https://docs.openssl.org/3.0/man3/X509_VERIFY_PARAM_set_flags/
+# VERIFY_X509_PARTIAL_CHAIN, which Python names since 3.10.
 _PARTIAL_CHAIN = 0x80000
 # Bytes of one answer: a Node with its images is 15 kB.
 _LARGEST = 128 << 20
@@ -105,12 +105,9 @@ def _ask(connection: http.client.HTTPSConnection, path: str, token: str) -> Answ
 
 
 def client_context(authority: Optional[str] = None) -> ssl.SSLContext:
-    """What a client asks of a server: a certificate for its name, signed by an authority that is trusted.
+    """The only context that verifies a server. ``authority`` is PEM text; None trusts those of the machine.
 
-    ``authority`` is PEM text; None trusts the authorities of the machine. The only context of the collection that
-    verifies: it takes what the programs that do the work take. Those of Go, curl and apt accept an authority without
-    a key usage, and an intermediate one that was made trusted. Python's default context refuses the first since 3.13
-    (VERIFY_X509_STRICT) and the second before it. Raises :class:`ssl.SSLError` for text without a certificate.
+    Like Go, curl and apt it takes one without a key usage and an intermediate one; Python's defaults do not.
     """
     import ssl
 

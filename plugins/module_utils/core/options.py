@@ -87,7 +87,7 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
             refuse_credentials(name, value, str(field.metadata.get("credentials", "")))
         values[field.name] = _checked(name, hints[field.name], value, bool(field.metadata.get("secret")))
     options = cls(**values)
-    # Secret options are in no facts, so that nobody else could check them before the task that uses them.
+    # Nobody else has the secret ones before the task that uses them.
     for name in ("refuse_secrets", "check_secrets"):
         check = getattr(options, name, None)
         if check is not None:
@@ -179,7 +179,7 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
 
 
 def _text_of(value: Any, hint: Any) -> Any:
-    """A scalar as YAML spells it, where text is wanted: ``gpu: true`` is the label gpu=true, null is empty."""
+    """A scalar as YAML spells it, where text is wanted; null is empty."""
     if hint is str and (value is None or isinstance(value, bool)):
         return "" if value is None else str(value).lower()
     return value
@@ -194,9 +194,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
         # In one dictionary of names and passwords a key may be a secret.
-        text = (
-            "has an unknown key" if secret and len(unknown[0]) > 20 else "has an unknown key {0!r}".format(unknown[0])
-        )
+        text = "has an unknown key {0}".format(unknown[0] if len(unknown[0]) <= 20 or not secret else "")
         raise OptionError(name, text, "the keys are {0}".format(", ".join(fields)))
     return cls(
         **{

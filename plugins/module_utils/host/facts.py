@@ -27,7 +27,7 @@ COMPONENT = "node"
 POD_ROUTE_PROTOCOLS = ("bird", "12", "80", ROUTE_PROTOCOL)
 
 
-# Programs that were installed by hand, where every shell finds them first.
+# What was installed by hand.
 _LOCAL_PROGRAMS = tuple(
     "{0}/{1}".format(folder, name)
     for name in ("kubeadm", "kubectl", "kubelet")

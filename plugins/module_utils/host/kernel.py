@@ -30,26 +30,12 @@ _PLACES = (
     "/lib/modules/{0}/build/.config",
 )
 _LARGEST = 4 << 20
-# Each with its other names.
+# Each with its other names behind it.
 _REQUIRED = (
-    ("NAMESPACES",),
-    ("NET_NS",),
-    ("PID_NS",),
-    ("IPC_NS",),
-    ("UTS_NS",),
-    ("CPUSETS",),
-    ("MEMCG",),
-    ("INET",),
-    ("EXT4_FS",),
-    ("PROC_FS",),
-    ("NETFILTER_XT_TARGET_REDIRECT", "IP_NF_TARGET_REDIRECT"),
-    ("NETFILTER_XT_MATCH_COMMENT",),
-    ("FAIR_GROUP_SCHED",),
-    ("CGROUPS",),
-    ("CGROUP_PIDS",),
-    ("CGROUP_SCHED",),
-)
-_BY_CGROUP = {1: (("CGROUP_CPUACCT",), ("CGROUP_DEVICE",), ("CGROUP_FREEZER",)), 2: (("CGROUP_BPF",),)}
+    "NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CPUSETS MEMCG INET EXT4_FS PROC_FS FAIR_GROUP_SCHED CGROUPS CGROUP_PIDS "
+    "CGROUP_SCHED NETFILTER_XT_TARGET_REDIRECT|IP_NF_TARGET_REDIRECT NETFILTER_XT_MATCH_COMMENT"
+).split()
+_BY_CGROUP = {1: ["CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER"], 2: ["CGROUP_BPF"]}
 _CONTROLLERS = {
     1: ("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"),
     # The kernel has the others of version 1 without a controller.
@@ -98,7 +84,7 @@ def lacks(text: str, cgroup_version: int) -> List[str]:
     known: Dict[str, str] = dict(re.findall(r"^CONFIG_([A-Z0-9_]+)=([myn])", text, re.MULTILINE))
     if not known:
         return []
-    required = _REQUIRED + _BY_CGROUP.get(cgroup_version, ())
+    required = [names.split("|") for names in _REQUIRED + _BY_CGROUP.get(cgroup_version, [])]
     return [names[0] for names in required if not any(known.get(name) in ("y", "m") for name in names)]
 
 

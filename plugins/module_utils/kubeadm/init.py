@@ -28,7 +28,7 @@ from ..core.versions import Version, parse, parse_request
 from ..kube import cluster as kube_cluster
 from ..kube.api import Api
 from ..kube.kubectl import Kubectl
-from . import diagnosis, kubelet_config, limits
+from . import diagnosis, kubelet_config, limits, names
 from . import operation as operations
 from . import reset as cleanup
 from .config import (
@@ -75,6 +75,8 @@ class ControlPlaneOptions(NodeOptions):
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
         super().validate()
+        limits.check_arguments("cluster_node_kubelet_extra_args", self.kubelet_extra_args, on_one_line=True)
+        limits.check_config("cluster_kubeadm_config", self.config)
         parse_request(self.kubernetes_version)
         if self.endpoint:
             limits.check_endpoint("cluster_endpoint", self.endpoint)
@@ -86,7 +88,7 @@ class ControlPlaneOptions(NodeOptions):
             )
         self._validate_ranges()
         if self.dns_domain:
-            limits.check_dns_name("cluster_dns_domain", self.dns_domain)
+            names.check_dns_name("cluster_dns_domain", self.dns_domain)
         limits.check_sans("cluster_cert_sans", self.cert_sans)
         refuse_credentials("cluster_image_repository", self.image_repository, "@")
         if self.image_repository:
@@ -189,7 +191,7 @@ def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Prob
             network.full_endpoint(config.endpoint, options.bind_port),
         ),
     ):
-        if wanted and network.normal_cidrs(wanted) != network.normal_cidrs(live):
+        if wanted and limits.normal_cidrs(wanted) != limits.normal_cidrs(live):
             text = "{0} is {1}, but the cluster was created with {2}".format(variable, wanted, live or "none")
             found.append(
                 Problem(
@@ -274,9 +276,9 @@ def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict
     init: Dict[str, Any] = {"nodeRegistration": options.registration(api), "localAPIEndpoint": options.local_endpoint()}
     if options.skip_phases and api != "v1beta2":
         init["skipPhases"] = list(options.skip_phases)
-    networking = {"serviceSubnet": network.normal_cidrs(options.service_cidr), "dnsDomain": options.dns_domain}
+    networking = {"serviceSubnet": limits.normal_cidrs(options.service_cidr), "dnsDomain": options.dns_domain}
     if options.pod_cidr:
-        networking["podSubnet"] = network.normal_cidrs(options.pod_cidr)
+        networking["podSubnet"] = limits.normal_cidrs(options.pod_cidr)
     cluster: Dict[str, Any] = {
         "networking": networking,
         "controllerManager": {"extraArgs": arguments(api, _CONTROLLER_MANAGER)},

@@ -16,12 +16,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ..core import addresses as network
 from ..core import mappings
 from ..core.errors import OptionError
-
-# RFC 1123, as Kubernetes reads it: the length of a label is not limited, that of the name is.
-_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
-_LONGEST_NAME = 253
-# A Node gets its name as the value of a label, kubernetes.io/hostname.
-_LONGEST_NODE_NAME = 63
+from .names import is_dns_name, parse_addresses
 
 # Host bits of a Service range: the API server keeps a bitmap of it.
 _SERVICE_BITS = 20
@@ -65,11 +60,6 @@ _CHOICES = (
 # -- names
 
 
-def is_dns_name(name: str) -> bool:
-    """True for a DNS name in lower case (a subdomain of RFC 1123)."""
-    return len(name) <= _LONGEST_NAME and bool(_DNS_NAME.match(name))
-
-
 def is_host(host: str) -> bool:
     """True for an IP address, or a DNS name that is not a mistyped address (10.0.0.300)."""
     try:
@@ -77,23 +67,6 @@ def is_host(host: str) -> bool:
     except ValueError:
         return is_dns_name(host) and not re.match(r"[0-9.]+\Z", host)
     return True
-
-
-def check_dns_name(option: str, name: str) -> None:
-    """Raise :class:`OptionError` for what is not a DNS name in lower case (RFC 1123)."""
-    if not is_dns_name(name):
-        fix = "use at most 253 of a-z, 0-9, dashes and dots"
-        raise OptionError(option, "is {0!r}, not a DNS name in lower case".format(name), fix)
-
-
-def check_node_name(option: str, name: str) -> None:
-    """Raise :class:`OptionError` for what can't be the name of a Node."""
-    check_dns_name(option, name)
-    if len(name) > _LONGEST_NODE_NAME:
-        text = "is {0!r}; a Node's name may have {1} characters, because it becomes a label".format(
-            name, _LONGEST_NODE_NAME
-        )
-        raise OptionError(option, text, "use a shorter name")
 
 
 def check_endpoint(option: str, endpoint: str) -> None:
@@ -127,6 +100,14 @@ def check_image_repository(option: str, repository: str) -> None:
 
 
 # -- ranges
+
+
+def normal_cidrs(text: str) -> str:
+    """Ranges as they are compared and handed on: without blanks, each as its network. Text that is none stays."""
+    try:
+        return ",".join(str(one) for one in network.parse_cidrs("", text))
+    except OptionError:
+        return text
 
 
 def check_service_cidr(option: str, text: str) -> None:
@@ -222,7 +203,7 @@ def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> N
                 option, "has a blank in the value of {0}, which would end the argument".format(name), "remove the blank"
             )
         if on_one_line and name.replace("_", "-") == "node-ip":
-            network.parse_addresses("{0}.{1}".format(option, name), value)
+            parse_addresses("{0}.{1}".format(option, name), value)
 
 
 # -- fields of the pass-through

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 from ..core import addresses
 from ..core.errors import OptionError
 from ..core.options import var
-from . import limits
+from . import names
 from .config import check_pass_through, node_registration, parse_taint, refuse_secrets
 
 #: The kinds of ``cluster_kubeadm_config`` that an init takes; a join takes the JoinConfiguration.
@@ -61,9 +61,9 @@ class NodeOptions:
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
         if self.node_name:
-            limits.check_node_name("cluster_node_name", self.node_name)
+            names.check_node_name("cluster_node_name", self.node_name)
         if self.node_address:
-            addresses.parse_addresses("cluster_node_address", self.node_address)
+            names.parse_addresses("cluster_node_address", self.node_address)
         if not 0 < self.bind_port < 65536:
             raise OptionError(
                 "cluster_node_bind_port",
@@ -82,10 +82,8 @@ class NodeOptions:
             parse_taint("cluster_node_taints", taint)
         for name in self.ignore_preflight_errors:
             check_preflight_name("cluster_ignore_preflight_errors", name)
-        limits.check_arguments("cluster_node_kubelet_extra_args", self.kubelet_extra_args, on_one_line=True)
         self.refuse_secrets()
         check_pass_through("cluster_kubeadm_config", self.config, INIT_KINDS + ("JoinConfiguration",))
-        limits.check_config("cluster_kubeadm_config", self.config)
 
     def refuse_secrets(self) -> None:
         """Raise :class:`OptionError` for a secret in an option that shows in output."""
@@ -124,8 +122,8 @@ class NodeOptions:
 
 def from_parameters(cls: Type[T], params: Mapping[str, Any]) -> T:
     """Options from a module's parameters, validated. Raises :class:`OptionError`."""
-    names = cls.__dataclass_fields__
-    options = cls(**{name: value for name, value in params.items() if name in names and value is not None})
+    fields = cls.__dataclass_fields__
+    options = cls(**{name: value for name, value in params.items() if name in fields and value is not None})
     options.validate()
     return options
 
@@ -145,7 +143,7 @@ def check_preflight_name(option_name: str, name: str) -> None:
 def check_label(option_name: str, name: str, value: str) -> None:
     """Raise :class:`OptionError` for a label that a kubelet may not set on its own Node."""
     prefix, slash, rest = name.rpartition("/")
-    bad_prefix = slash and not limits.is_dns_name(prefix)
+    bad_prefix = slash and not names.is_dns_name(prefix)
     if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
         raise OptionError(
             option_name,

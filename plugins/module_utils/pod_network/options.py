@@ -24,7 +24,7 @@ from . import bridge
 COMPONENT = "cni"
 
 PLUGINS = ("calico", "bridge", "none")
-# CNI configurations of pod networks; podman, CRI-O and containerd have others, and Multus works with any.
+# Podman, CRI-O and containerd have others, and Multus works with any.
 _OTHER_NETWORK = re.compile(r"flannel|cilium|weave|canal|antrea|kube-?router|ovn|kindnet|romana")
 ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None")
 

@@ -11,6 +11,7 @@ from typing import List, Optional, Sequence, Tuple
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import limits
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 
 from ..cluster import Cluster
@@ -44,8 +45,8 @@ def existing(reference: Host) -> Cluster:
         version=api.server_version,
         # kubeadm writes controlPlaneEndpoint only where it was asked for one.
         endpoint=config.endpoint,
-        pod_cidr=network.normal_cidrs(config.pod_cidr),
-        service_cidr=network.normal_cidrs(config.service_cidr),
+        pod_cidr=limits.normal_cidrs(config.pod_cidr),
+        service_cidr=limits.normal_cidrs(config.service_cidr),
         dns_domain=config.dns_domain,
         ca_cert_hash=reference.kubeadm.ca_cert_hash,
         nodes=tuple(api.nodes),
@@ -55,7 +56,7 @@ def existing(reference: Host) -> Cluster:
 def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
     first = next((host.options for host in hosts if host.control_plane), hosts[0].options if hosts else Options())
     options = first.control_plane
-    pod_cidr, findings = network.normal_cidrs(options.pod_cidr), []
+    pod_cidr, findings = limits.normal_cidrs(options.pod_cidr), []
     if not pod_cidr:
         pod_cidr = choose_pod_cidr(hosts, options.service_cidr)
         if not pod_cidr:
@@ -68,7 +69,7 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
         version=options.kubernetes_version,
         endpoint=options.endpoint,
         pod_cidr=pod_cidr,
-        service_cidr=network.normal_cidrs(options.service_cidr),
+        service_cidr=limits.normal_cidrs(options.service_cidr),
         dns_domain=options.dns_domain,
     )
     return cluster, findings
@@ -99,11 +100,11 @@ def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
     found = []
     for host in hosts:
         options = host.options.control_plane
-        if options.pod_cidr and cluster.pod_cidr and network.normal_cidrs(options.pod_cidr) != cluster.pod_cidr:
+        if options.pod_cidr and cluster.pod_cidr and limits.normal_cidrs(options.pod_cidr) != cluster.pod_cidr:
             text = "cluster_pod_cidr is {0}, but the cluster runs with {1}".format(options.pod_cidr, cluster.pod_cidr)
             fix = "set it to {0}: a cluster's pod range can't be changed".format(cluster.pod_cidr)
             found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
-        service_cidr = network.normal_cidrs(options.service_cidr)
+        service_cidr = limits.normal_cidrs(options.service_cidr)
         # The default is not a request: the range of a cluster that exists need not be repeated.
         wished = service_cidr not in ("", ControlPlaneOptions.service_cidr)
         if wished and cluster.service_cidr and service_cidr != cluster.service_cidr:

@@ -15,15 +15,17 @@ from typing import Any, Dict, List, Sequence, Tuple
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
-    CGROUP_DRIVER_FROM_CRI,
     ETCD,
+    at,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.removals import (
+    CGROUP_DRIVER_FROM_CRI,
     ETCD_OLDEST,
     INIT_PHASES,
     KUBEADM_GATES,
     REMOVED_ADMISSION_PLUGINS,
     REMOVED_ARGUMENTS,
     REMOVED_KUBEADM_GATES,
-    at,
     etcd_version,
     knows_names,
     removed_from_etcd,

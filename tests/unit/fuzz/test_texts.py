@@ -39,6 +39,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     join_token,
     kubelet_config,
     limits,
+    names,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
@@ -181,7 +182,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "image repository": (lambda text: limits.check_image_repository("x", text), ["[::1]:5000/a__b", "a.b/c:1"], True),
     "Service range": (lambda text: limits.check_service_cidr("x", text), ["10.96.0.1/12,fd00::/108"], True),
     "pod range": (lambda text: limits.check_pod_cidr("x", text), ["10.244.0.0/16,fd00::/56"], True),
-    "addresses of a node": (lambda text: addresses.parse_addresses("x", text), ["10.0.0.1,fd00::1", "::"], True),
+    "addresses of a node": (lambda text: names.parse_addresses("x", text), ["10.0.0.1,fd00::1", "::"], True),
     "quantity": (
         lambda text: kubelet_config.check("x", {"systemReserved": {"cpu": text}, "syncFrequency": text}),
         ["500m", "1h30m", "1e9"],

@@ -774,9 +774,9 @@ def test_any_header_of_a_registry_is_a_credential(machine: Machine) -> None:
     [
         (
             [{"registry": "r.example", "user": "me", "password": "geheim"}],
-            "[0] has an unknown key 'user'; the keys are",
+            "[0] has an unknown key user; the keys are",
         ),
-        ([{"registry": "r.example", "username": "me", "passwd": "geheim"}], "has an unknown key 'passwd'"),
+        ([{"registry": "r.example", "username": "me", "passwd": "geheim"}], "has an unknown key passwd"),
         ([{"registry": "r.example", "username": "me"}], "has an entry without a value"),
         ([{"registry": "https://me:geheim@r.example", "username": "a", "password": "b"}], "has no registry's name"),
         ("r.example me geheim", "is a str, not a list"),

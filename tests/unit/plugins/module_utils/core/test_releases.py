@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import releases, versions
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import releases, removals, versions
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import Since, at
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 
 ROOT = Path(__file__).resolve().parents[5]
 TABLES = {
     name: rows
-    for name, rows in vars(releases).items()
+    for name, rows in {**vars(releases), **vars(removals)}.items()
     if isinstance(rows, tuple) and rows and isinstance(rows[0], Since)
 }
 
@@ -114,9 +114,9 @@ def test_the_documentation_of_modules_and_roles() -> None:
 # -- what is gone
 
 GONE = {
-    **releases.REMOVED_ARGUMENTS,
-    "admission plugins": releases.REMOVED_ADMISSION_PLUGINS,
-    "gates": releases.REMOVED_KUBEADM_GATES,
+    **removals.REMOVED_ARGUMENTS,
+    "admission plugins": removals.REMOVED_ADMISSION_PLUGINS,
+    "gates": removals.REMOVED_KUBEADM_GATES,
 }
 
 
@@ -128,20 +128,20 @@ def test_what_is_gone_is_named_once_with_its_source(name: str) -> None:
     assert len(names) == len(set(names))
     for row in rows:
         assert re.match(r"https://[^\s{}]+$", row.source) and row.value
-    if name in releases.REMOVED_ARGUMENTS:
+    if name in removals.REMOVED_ARGUMENTS:
         assert all(re.match(r"[a-z0-9]+(-[a-z0-9]+)*$", one) for one in names)
 
 
 def test_what_is_gone_is_gone_from_its_minor_on() -> None:
-    rows = releases.REMOVED_ARGUMENTS["kubelet"]
-    assert [releases.removed_since(rows, minor, "pod-infra-container-image") for minor in (33, 34, 35, 40)] == [
+    rows = removals.REMOVED_ARGUMENTS["kubelet"]
+    assert [removals.removed_since(rows, minor, "pod-infra-container-image") for minor in (33, 34, 35, 40)] == [
         0,
         0,
         35,
         35,
     ]
-    assert releases.removed_since(rows, 37, "boot_id_file") == 37
-    assert not releases.removed_since(rows, 37, "housekeeping-interval"), "the one of cAdvisor's that stays"
+    assert removals.removed_since(rows, 37, "boot_id_file") == 37
+    assert not removals.removed_since(rows, 37, "housekeeping-interval"), "the one of cAdvisor's that stays"
 
 
 @pytest.mark.parametrize(
@@ -149,15 +149,15 @@ def test_what_is_gone_is_gone_from_its_minor_on() -> None:
     [("3.6.6-0", (3, 6)), ("v3.5.21", (3, 5)), ("3.10.0-1", (3, 10)), ("latest", ()), ("3", ()), ("3.6", ()), ("", ())],
 )
 def test_the_version_of_an_etcd_image(tag: str, version: tuple[int, ...]) -> None:
-    assert releases.etcd_version(tag) == version
+    assert removals.etcd_version(tag) == version
 
 
 def test_arguments_of_etcd_go_by_its_own_version() -> None:
-    gone = releases.removed_from_etcd
+    gone = removals.removed_from_etcd
     assert [gone(version, "enable-v2") for version in ((3, 5), (3, 6), (3, 7))] == ["", "3.6", "3.6"]
     assert [gone(version, "experimental_max_learners") for version in ((3, 6), (3, 7), (3, 10))] == ["", "3.7", "3.7"]
     assert gone((3, 6), "experimental-enable-v2v3") == "3.6" and not gone((3, 7), "quota-backend-bytes")
 
 
 def test_names_are_only_judged_where_they_were_looked_up() -> None:
-    assert [releases.knows_names(minor) for minor in (33, 34, 35, 36)] == [False, True, True, False]
+    assert [removals.knows_names(minor) for minor in (33, 34, 35, 36)] == [False, True, True, False]
