@@ -193,7 +193,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
-        # In one dictionary of names and passwords a key may be a secret.
+        # A key may be a secret too.
         text = "has an unknown key {0}".format(unknown[0] if len(unknown[0]) <= 20 or not secret else "")
         raise OptionError(name, text, "the keys are {0}".format(", ".join(fields)))
     return cls(

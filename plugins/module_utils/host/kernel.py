@@ -38,7 +38,6 @@ _REQUIRED = (
 _BY_CGROUP = {1: ["CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER"], 2: ["CGROUP_BPF"]}
 _CONTROLLERS = {
     1: ("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"),
-    # The kernel has the others of version 1 without a controller.
     2: ("cpu", "cpuset", "memory", "pids"),
 }
 
@@ -57,13 +56,13 @@ class KernelState:
 
 
 def observe(system: System, release: str, cgroup_version: int) -> KernelState:
-    """Look at the machine; files, and one command where none of them is there."""
+    """Look at the machine; files, and a command at most."""
     places = [place.format(release) for place in _PLACES]
     place = next((one for one in places if system.exists(one)), "")
     lacking = controllers_lacking(system, cgroup_version)
     if place:
         return KernelState(place, lacks(read(system, place), cgroup_version), lacking)
-    # A module that holds the configuration; kubeadm loads it for as long as it reads.
+    # kubeadm would load this module.
     loadable = system.run(["modprobe", "--dry-run", "--quiet", "configs"]).ok
     return KernelState("configs" if loadable else "", [], lacking)
 
