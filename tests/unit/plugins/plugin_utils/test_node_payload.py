@@ -69,6 +69,18 @@ def test_lines_of_a_module_have_the_numbers_that_they_have_in_its_file() -> None
     assert len(sent) == len(source) and sent[-2:] == source[-2:]
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_only_comments_are_left_out_of_what_is_imported(name: str) -> None:
+    for one, text in node_payload.files_of(name).items():
+        place = one.removeprefix(node_payload.PACKAGE)
+        source = (ROOT / "plugins" / (place.replace(".", "/") + ".py")).read_text()
+        assert text.count("\n") == source.count("\n")
+        if not place.startswith("modules."):
+            assert ast.dump(ast.parse(text), include_attributes=True) == ast.dump(
+                ast.parse(source), include_attributes=True
+            )
+
+
 def test_what_a_worker_gets_while_a_cluster_is_made_is_small() -> None:
     sent = {
         name: len(node_payload.program(name)) for name in ("node_info", "node_components", "kubeadm_join", "bridge_cni")
