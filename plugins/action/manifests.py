@@ -30,7 +30,9 @@ class ActionModule(NodeAction):
         arguments = dict(self._task.args)
         wanted = arguments.get("manifests")
         try:
-            found = yaml_files.gather("manifests", wanted, [os.getcwd(), self._loader.get_basedir()])
+            found = kube_objects.without_repeats(
+                yaml_files.gather("manifests", wanted, [os.getcwd(), self._loader.get_basedir()])
+            )
             sources = {index: source for index, (source, _obj) in enumerate(found)}
             kube_objects.check([obj for _source, obj in found], sources)
             objects = images.replace([obj for _source, obj in found], arguments.get("images") or {})

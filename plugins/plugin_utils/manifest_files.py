@@ -2,71 +2,20 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads Kubernetes manifests from YAML on the control machine, which has PyYAML.
-
-Values are read the way kubectl reads them: ``12:30`` is text, not a number in base sixty, and a date stays text.
-"""
+"""Finds Kubernetes manifests on the control machine and reads the objects in them, as kubectl does."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 
+from . import kubectl_yaml
+
 SUFFIXES = (".yaml", ".yml", ".json")
-
-_INT = re.compile(r"^(?:[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)\Z")
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
-)
-_loader_class: List[Any] = []
-
-
-def _loader() -> Any:
-    """The YAML loader, made once."""
-    if _loader_class:
-        return _loader_class[0]
-    import yaml  # the control machine has it, targets need not
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(base):  # type: ignore[misc]
-        """Safe, with kubectl's idea of plain values, and without keys given twice."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            seen = set()
-            for name, _value in node.value:
-                if name.tag == "tag:yaml.org,2002:merge":
-                    continue
-                value = self.construct_object(name, deep=True)
-                if isinstance(value, (str, int)) and value in seen:
-                    problem = _Twice("{0!r} is defined twice".format(value))
-                    raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
-                if isinstance(value, (str, int)):
-                    seen.add(value)
-            return super().construct_mapping(node, deep)
-
-    def construct_int(loader: Any, node: Any) -> Any:
-        text = str(loader.construct_scalar(node)).replace("_", "")
-        if re.match(r"^[-+]?0o", text):
-            return int(text.replace("0o", ""), 8)
-        return loader.construct_yaml_int(node)
-
-    kept: Dict[Any, Any] = {}
-    dropped = tuple("tag:yaml.org,2002:" + name for name in ("timestamp", "value", "int", "float"))
-    for first, resolvers in base.yaml_implicit_resolvers.items():
-        kept[first] = [(tag, pattern) for tag, pattern in resolvers if tag not in dropped]
-    for first in "-+0123456789":
-        kept.setdefault(first, []).append(("tag:yaml.org,2002:int", _INT))
-    for first in "-+0123456789.":
-        kept.setdefault(first, []).append(("tag:yaml.org,2002:float", _FLOAT))
-    Loader.yaml_implicit_resolvers = kept
-    Loader.add_constructor("tag:yaml.org,2002:int", construct_int)
-    _loader_class.append(Loader)
-    return Loader
 
 
 def parse(text: str, option: str, name: str) -> List[Any]:
@@ -74,49 +23,54 @@ def parse(text: str, option: str, name: str) -> List[Any]:
 
     Raises :class:`OptionError` for ``option`` with the file ``name`` and the line.
     """
-    import yaml
-
-    documents: List[Any] = []
+    found: List[Any] = []
     try:
-        for document in yaml.load_all(text, Loader=_loader()):
-            documents.extend(_opened(document))
-    except yaml.MarkedYAMLError as err:
-        mark = err.problem_mark or err.context_mark
-        line = ", line {0}".format(mark.line + 1) if mark else ""
+        for document in kubectl_yaml.documents(text):
+            found.extend(opened(document))
+    except kubectl_yaml.YamlError as err:
         raise OptionError(
-            option, "is not YAML: {0}{1}: {2}".format(name, line, _without_values(err)), "correct the file"
+            option, "is not YAML: {0}, line {1}: {2}".format(name, err.line, err.problem), "correct the file"
         ) from None
     except RecursionError:
         raise OptionError(option, "is not YAML: {0} is nested too deeply".format(name), "correct the file") from None
-    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as err:
-        # PyYAML raises any of these for a value that does not fit its tag, with the value in the text.
-        unreadable = isinstance(err, yaml.reader.ReaderError)
-        why = "it has a character that YAML does not allow" if unreadable else "a value does not fit its tag"
-        raise OptionError(option, "is not YAML: {0}: {1}".format(name, why), "correct the file") from None
-    return documents
+    except NotAList as err:
+        raise OptionError(option, "has {0} in {1}".format(err, name), "correct the file") from None
+    return found
 
 
-class _Twice(str):
-    """A problem that quotes a name, not a value."""
+class NotAList(ValueError):
+    """What kubectl takes for a list of objects, and is not one."""
 
 
-def _without_values(error: Any) -> str:
-    """What is wrong with a YAML text, without the words of the text: an alias or a tag may be a password."""
-    problem = error.problem or error.context or "it can't be read"
-    if isinstance(problem, _Twice):
-        return str(problem)
-    # What PyYAML names itself stays: '<block end>', and characters like ':'.
-    return " ".join(re.sub(r"'(?!<|\W')(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "", str(problem)).split())
+def opened(document: Any) -> List[Any]:
+    """The objects of a document. As for kubectl, whatever has ``items`` is a list of objects, of any kind.
 
-
-def _opened(document: Any) -> List[Any]:
-    if document is None:
+    An item that says neither kind nor apiVersion has those of the list, so a PodList has pods. Raises
+    :class:`NotAList`.
+    """
+    if not isinstance(document, Mapping) or "items" not in document or not _kind(document):
+        return [document]
+    items = document["items"]
+    if items is None:
         return []
-    if isinstance(document, Mapping):
-        items = document.get("items")
-        if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
-            return [inner for item in items for inner in _opened(item)]
-    return [document]
+    if not isinstance(items, list):
+        raise NotAList("a {0} whose items are not a list".format(_kind(document)))
+    kind, version = re.sub("List$", "", _kind(document)), document.get("apiVersion")
+    found: List[Any] = []
+    for item in items:
+        inner = {} if item is None else item
+        if not isinstance(inner, Mapping):
+            raise NotAList("a {0} with an item that is not an object".format(_kind(document)))
+        if not inner.get("kind") and not inner.get("apiVersion"):
+            inner = {**inner, "apiVersion": version, "kind": kind}
+        # A list within a list stops kubectl; what it means is clear all the same.
+        found.extend(opened(inner) if isinstance(inner.get("items"), list) else [inner])
+    return found
+
+
+def _kind(document: Mapping[str, Any]) -> str:
+    kind = document.get("kind")
+    return kind if isinstance(kind, str) else ""
 
 
 def find(path: str, folders: Sequence[str]) -> str:
@@ -190,7 +144,11 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
     found: List[Tuple[str, Any]] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, Mapping):
-            found.extend(("{0}[{1}]".format(option, index), item) for item in _opened(entry))
+            place = "{0}[{1}]".format(option, index)
+            try:
+                found.extend((place, item) for item in opened(entry))
+            except NotAList as err:
+                raise OptionError(place, "has {0}".format(err), "correct it") from None
         elif isinstance(entry, str) and entry.strip():
             for path in files(option, find(entry.strip(), folders)):
                 name = os.path.basename(path)

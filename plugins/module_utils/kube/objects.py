@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import untrusted
@@ -63,12 +64,15 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
             )
         metadata = obj.get("metadata")
         missing = [name for name in ("apiVersion", "kind") if not isinstance(obj.get(name), str)]
-        if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+        if not isinstance(metadata, Mapping) or metadata.get("name") is None:
             missing.append("metadata.name")
         if missing:
             raise KubesteadError(
                 "{0} does not have {1}, so it is not a Kubernetes object; add it".format(origin, " or ".join(missing))
             )
+        wrong = metadata_problem(obj)
+        if wrong:
+            raise KubesteadError("{0} of {1}: {2}".format(obj["kind"], origin, wrong))
         if str(obj["kind"]).lower() == "secret":
             _check_secret(obj, origin)
         if key(obj) in seen:
@@ -79,6 +83,65 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
                 )
             )
         seen[key(obj)] = index
+
+
+def without_repeats(found: Sequence[Tuple[str, Any]]) -> List[Tuple[str, Any]]:
+    """(source, object) without those that are exactly like an earlier one: two files may bring the same Namespace."""
+    seen = set()
+    kept = []
+    for source, obj in found:
+        text = json.dumps(obj, sort_keys=True, default=str)
+        if text not in seen:
+            kept.append((source, obj))
+        seen.add(text)
+    return kept
+
+
+# What kubectl reads the metadata of every object as (ObjectMeta of k8s.io/apimachinery).
+_TEXTS = ("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion")
+_NUMBERS = ("generation", "deletionGracePeriodSeconds")
+_TIMES = ("creationTimestamp", "deletionTimestamp")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d([.,]\d+)?(Z|[-+]\d\d:\d\d)\Z")
+
+
+def metadata_problem(obj: Object) -> str:
+    """What of an object's metadata kubectl refuses before it asks the API server, with the fix; empty for nothing."""
+    metadata = obj.get("metadata")
+    if metadata is None:
+        return ""
+    if not isinstance(metadata, Mapping):
+        return "metadata is {0}, not a dictionary; give name and namespace in it".format(_type(metadata))
+    for name in _TEXTS:
+        if not isinstance(metadata.get(name), (str, type(None))):
+            return "metadata.{0} is {1}, not text; give it in quotes".format(name, _type(metadata[name]))
+    for name in ("labels", "annotations"):
+        values = metadata.get(name)
+        if not isinstance(values, (Mapping, type(None))):
+            return "metadata.{0} is {1}, not a dictionary; give names and values".format(name, _type(values))
+        for item, value in (values or {}).items():
+            if not isinstance(value, (str, type(None))):
+                text = "metadata.{0}: the value of {1!r} is {2}, not text; give it in quotes"
+                return text.format(name, str(item), _type(value))
+    for name, inner in (("finalizers", str), ("ownerReferences", Mapping), ("managedFields", Mapping)):
+        values = metadata.get(name)
+        if values is not None and not (isinstance(values, list) and all(isinstance(item, inner) for item in values)):
+            return "metadata.{0} is not a list of {1}; remove it".format(name, "texts" if inner is str else "objects")
+    for name in _NUMBERS:
+        if metadata.get(name) is not None and type(metadata[name]) is not int:
+            return "metadata.{0} is not a number; remove it".format(name)
+    for name in _TIMES:
+        value = metadata.get(name)
+        if value is not None and not (isinstance(value, str) and _TIME.match(value)):
+            return "metadata.{0} is not a time; remove it".format(name)
+    return ""
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "a truth value (yes, no, on, off, y, n …)"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "a list" if isinstance(value, list) else "a dictionary" if isinstance(value, Mapping) else "text"
 
 
 def _check_secret(obj: Object, origin: str) -> None:
