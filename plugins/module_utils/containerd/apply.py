@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..core.constants import BACKUP_SUFFIX
 from ..core.errors import CommandError, KubesteadError
+from ..core.foreign_files import keep, rewrite
 from ..core.poll import poll
 from ..core.redact import redact, redact_data
 from ..core.step import Step
@@ -34,8 +35,8 @@ def apply(step: Step, system: System) -> None:
         system.write(step.target, str(data["text"]))
     elif step.action == "write_hosts":
         if data["backup"]:
-            _back_up(system, step.target, BACKUP_SUFFIX)
-        system.write(step.target, str(data["text"]), mode=int(data["mode"]))
+            keep(system, step.target)
+        _put(system, step.target, str(data["text"]), int(data["mode"]))
     elif step.action in ("remove_hosts", "remove_ca"):
         system.remove(step.target)
         folder = step.target.rpartition("/")[0]
@@ -61,10 +62,18 @@ def _write_config(system: System, state: ContainerdState, options: ContainerdOpt
     text = render_config(config)
     _validate_with_containerd(system, text, CONFIG)
     if backup:
-        _back_up(system, CONFIG, backup)
+        keep(system, CONFIG, "" if backup == BACKUP_SUFFIX else backup)
     system.write(PENDING, "")
     mode = system.mode(CONFIG) or 0o644
-    system.write(CONFIG, text, mode=mode & 0o600 if redact_data(config) != config else mode)
+    _put(system, CONFIG, text, mode & 0o600 if redact_data(config) != config else mode)
+
+
+def _put(system: System, path: str, text: str, mode: int) -> None:
+    """Write a file; where one exists, its owner and a link that leads to it stay."""
+    if system.exists(path):
+        rewrite(system, path, lambda _before: text, mode, backup=False)
+    else:
+        system.write(path, text, mode=mode)
 
 
 def _write_dropin(system: System, state: ContainerdState, options: ContainerdOptions) -> None:
@@ -84,13 +93,6 @@ def _validate_with_containerd(system: System, text: str, name: str) -> None:
             "containerd refuses {0}: {1}; the file was not changed".format(name, result.last_line),
             {"rc": result.rc, "stderr": redact(result.stderr)},
         )
-
-
-def _back_up(system: System, path: str, suffix: str) -> None:
-    """Keep a file beside itself; of those that were not ours the first."""
-    text = system.read(path)
-    if text is not None and (suffix != BACKUP_SUFFIX or not system.exists(path + suffix)):
-        system.write(path + suffix, text, mode=system.mode(path) or 0o600)
 
 
 def _restart(system: System) -> None:

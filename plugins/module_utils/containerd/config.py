@@ -55,8 +55,9 @@ def desired_config(
     if sandbox:
         where = sandbox_path(schema)[2:]
         sections[images] = mappings.merged(sections[images], mappings.nested(where, sandbox))
-    if _uses_config_path(current, images, options):
-        sections[images] = mappings.merged(sections[images], {"registry": {"config_path": CERTS_D}})
+    path = _registry_path(state, current, images, options)
+    if path is not None:
+        sections[images] = mappings.merged(sections[images], {"registry": {"config_path": path}})
     if state.has_bin_dirs:
         sections[runtime]["cni"] = {"bin_dirs": [options.cni_bin_dir], "conf_dir": "/etc/cni/net.d"}
     else:
@@ -158,13 +159,28 @@ def render_dropin(data: Mapping[str, Any]) -> str:
     return managed_header("containerd_config_dropin") + toml.dumps(data)
 
 
-def _uses_config_path(current: Mapping[str, Any], images: str, options: ContainerdOptions) -> bool:
-    """False for a file that has registries in the old place, unless registries are asked for here: both can't be."""
+def _registry_path(
+    state: ContainerdState, current: Mapping[str, Any], images: str, options: ContainerdOptions
+) -> Optional[str]:
+    """Where containerd looks for registries: folders with a colon between them; None to leave it as it is.
+
+    A file that has registries in the old place keeps them unless registries are asked for here: both can't be. Other
+    folders stay. Ours is asked before them where registries are set here, since the first that has one is taken.
+    """
     registry = mappings.get(current, ["plugins", images, "registry"]) or {}
+    ours = bool(options.registry_mirrors or options.registry_credentials)
     old = bool(registry.get("mirrors")) or any(
         isinstance(entry, Mapping) and entry.get("tls") for entry in (registry.get("configs") or {}).values()
     )
-    return not old or bool(options.registry_mirrors or options.registry_credentials)
+    if old and not ours:
+        # With a folder of its own, as newer containerd have one, it refuses them.
+        return "" if state.default_registry_path else None
+    folders = [folder for folder in str(registry.get("config_path") or "").split(":") if folder]
+    if not folders:
+        return CERTS_D
+    if CERTS_D in [folder.rstrip("/") for folder in folders] or not ours:
+        return ":".join(folders)
+    return ":".join([CERTS_D, *folders])
 
 
 def _drop_conflicts(config: Dict[str, Any], runtime: str, images: str, state: ContainerdState) -> None:

@@ -23,6 +23,7 @@ from ..packages.manager import installed, policy
 from . import toml
 from .registries import hosts_path
 from .schema import (
+    CRI_IMAGES,
     CRI_RUNTIME,
     beyond,
     disabled_cri,
@@ -32,6 +33,7 @@ from .schema import (
     parsed_toml,
     sandbox_path,
     systemd_cgroup,
+    undoes_systemd_cgroup,
 )
 from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile
 
@@ -61,6 +63,7 @@ def observe(
     text = system.read(CONFIG)
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
+    others = [name for name in system.names(CONF_D) if name.endswith(".toml") and conf_d_path(name) != DROPIN]
     effective = _effective(system) if schema and text is not None else None
     shown = _unchanged if reveal else redact_data
     active, enabled = _service(system)
@@ -74,6 +77,7 @@ def observe(
         version=version,
         schema=schema,
         has_bin_dirs=mappings.get(default, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None,
+        default_registry_path=str(mappings.get(default, ["plugins", CRI_IMAGES, "registry", "config_path"]) or ""),
         default_sandbox=str(mappings.get(default, sandbox_path(schema)) or ""),
         config_version=config_version,
         config_ours=is_ours(text),
@@ -81,7 +85,8 @@ def observe(
         config=shown(current),
         dropin=dropin if dropin is None else shown(dropin),
         dropin_error=dropin_error,
-        other_dropins=[name for name in system.names(CONF_D) if name.endswith(".toml") and conf_d_path(name) != DROPIN],
+        other_dropins=others,
+        undoing_dropins=[name for name in others if undoes_systemd_cgroup(system.read(conf_d_path(name)), schema)],
         effective_systemd_cgroup=None if effective is None else systemd_cgroup(effective, schema),
         effective_cri_disabled=bool(effective and disabled_cri(effective)),
         hosts=_hosts(system, shown),

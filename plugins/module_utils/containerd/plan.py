@@ -13,6 +13,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from ..core import mappings, versions
 from ..core.constants import BACKUP_SUFFIX
 from ..core.errors import OptionError
+from ..core.foreign_files import backup_path
 from ..core.problem import Problem
 from ..core.redact import is_secret_key, redact, redact_data
 from ..core.step import Step
@@ -102,7 +103,15 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
     if not state.schema or not state.other_dropins:
         return None
     if config_reasons(state, desired_config(state, options, state.config, hidden=True)):
-        return None
+        # Not in place yet: what the drop-ins will make of it is told by what they say.
+        undone = [conf_d_path(name) for name in state.undoing_dropins]
+        if not undone:
+            return None
+        return Problem(
+            "containerd_dropin",
+            "{0} would undo SystemdCgroup = true".format(", ".join(undone)),
+            "set SystemdCgroup = true for every runtime in it, or remove the file",
+        )
     files = ", ".join(conf_d_path(name) for name in state.other_dropins)
     if state.effective_cri_disabled:
         return Problem(
@@ -150,7 +159,16 @@ def plan(
         data = {"options": options, "state": state, "backup": backup}
         before = toml.dumps(redact_data(state.config)) if state.config else ""
         changes.append(
-            Step(COMPONENT, "write_config", CONFIG, ", ".join(reasons), before, toml.dumps(redact_data(config)), data)
+            Step(
+                COMPONENT,
+                "write_config",
+                CONFIG,
+                ", ".join(reasons),
+                before,
+                toml.dumps(redact_data(config)),
+                data,
+                backup=CONFIG + backup if backup else "",
+            )
         )
     return steps + files + changes + _plan_service(state, causes, running) + leftovers
 
@@ -285,10 +303,11 @@ def _plan_hosts(state: ContainerdState, options: ContainerdOptions, hidden: bool
         reason = hosts_reason(there, data)
         if reason:
             before = render_hosts(redact_data(there.data)) if there and there.data else ""
-            known = {"text": render_hosts(data), "mode": hosts_mode(data), "backup": bool(there and not there.ours)}
-            steps.append(
-                Step(COMPONENT, "write_hosts", hosts_path(name), reason, before, render_hosts(redact_data(data)), known)
-            )
+            path, foreign = hosts_path(name), bool(there and not there.ours)
+            known = {"text": render_hosts(data), "mode": hosts_mode(data), "backup": foreign}
+            shown = render_hosts(redact_data(data))
+            backup = backup_path(path) if foreign else ""
+            steps.append(Step(COMPONENT, "write_hosts", path, reason, before, shown, known, backup=backup))
     leftovers: List[Step] = []
     for name, entry in present.items():
         if name not in wanted and entry.ours and not (hidden and has_secret(entry.data)):

@@ -119,3 +119,20 @@ def systemd_cgroup(config: Mapping[str, Any], schema: int) -> Optional[bool]:
     runtime = CRI if schema == 2 else CRI_RUNTIME
     value = mappings.get(config, ["plugins", runtime, "containerd", "runtimes", "runc", "options", "SystemdCgroup"])
     return value if isinstance(value, bool) else None
+
+
+def undoes_systemd_cgroup(text: Optional[str], schema: int) -> bool:
+    """Whether an imported file takes runc's SystemdCgroup = true back, for a binary of this schema.
+
+    containerd 1.x replaces the section of a plugin by the one of an imported file; containerd 2 merges them.
+    """
+    data, _error = parsed_toml(text)
+    if not data or not schema:
+        return False
+    version = data.get("version", 2)
+    runtime = CRI if not isinstance(version, int) or version < 3 else CRI_RUNTIME
+    section = mappings.get(data, ["plugins", runtime])
+    if not isinstance(section, Mapping):
+        return False
+    said = systemd_cgroup(data, 2 if runtime == CRI else 3)
+    return said is not True if schema == 2 else said is False

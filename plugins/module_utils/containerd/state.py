@@ -38,7 +38,9 @@ class ContainerdState:
     file says in that schema, without secrets, ``config_version`` what the file itself is written in (0 where there is
     none). ``debian`` tells that packages are dpkg's, ``offers`` what apt would install, by name. ``kubeadm_sandbox`` is
     the pause image of the kubeadm that is installed, or of the planned one (:func:`assume_version`). ``effective_*`` is
-    what containerd makes of the file and everything it imports. ``cri`` is ``ok`` or what is wrong with the running
+    what containerd makes of the file and everything it imports, and ``undoing_dropins`` are files that take
+    SystemdCgroup back once they are imported. ``default_registry_path`` is where the binary looks for registries if
+    nothing is said. ``cri`` is ``ok`` or what is wrong with the running
     CRI service.
     """
 
@@ -51,6 +53,7 @@ class ContainerdState:
     schema: int = 0
     has_bin_dirs: bool = False
     default_sandbox: str = ""
+    default_registry_path: str = ""
     config_version: int = 0
     config_ours: bool = False
     config_error: str = ""
@@ -58,6 +61,7 @@ class ContainerdState:
     dropin: Optional[Dict[str, Any]] = None
     dropin_error: str = ""
     other_dropins: List[str] = field(default_factory=list)
+    undoing_dropins: List[str] = field(default_factory=list)
     effective_systemd_cgroup: Optional[bool] = None
     effective_cri_disabled: bool = False
     hosts: List[HostsFile] = field(default_factory=list)

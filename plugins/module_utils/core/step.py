@@ -19,7 +19,8 @@ class Step:
     ``action`` is what a component's ``apply`` acts on, ``target`` the file, unit, package or object, ``reason`` the
     difference that asks for it ("SystemdCgroup false -> true"). ``before`` and ``after`` are text for the diff and
     never hold a secret; ``data`` is for ``apply`` alone and is never printed or returned. ``disruptive`` is true for
-    what disturbs the pods of a node: its runtime or kubelet is restarted or replaced.
+    what disturbs the pods of a node: its runtime or kubelet is restarted or replaced. ``backup`` is where a file that
+    this collection did not create is kept before its first change; empty for none.
     """
 
     component: str
@@ -30,10 +31,16 @@ class Step:
     after: str = ""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     disruptive: bool = False
+    backup: str = ""
+
+    @property
+    def told(self) -> str:
+        """The reason, and where the file as it was is kept."""
+        return "{0}; a copy is kept in {1}".format(self.reason, self.backup) if self.backup else self.reason
 
     def summary(self) -> str:
         """The step as one line: ``restart containerd (SystemdCgroup false -> true)``."""
-        return line("{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.reason))
+        return line("{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.told))
 
     def public(self) -> Dict[str, Any]:
         """The step as plain data, without what is for ``apply`` alone."""
@@ -41,7 +48,7 @@ class Step:
             "component": self.component,
             "action": self.action,
             "target": line(self.target),
-            "reason": line(self.reason),
+            "reason": line(self.told),
             "disruptive": self.disruptive,
         }
 
@@ -53,6 +60,6 @@ def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:
         header = line("{0} ({1})".format(step.target, step.action.replace("_", " ")))
         before, after = step.before, step.after
         if not before and not after:
-            after = "{0}\n".format(line(step.reason))
+            after = "{0}\n".format(line(step.told))
         entries.append({"before_header": header, "after_header": header, "before": before, "after": after})
     return entries

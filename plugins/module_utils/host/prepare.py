@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..core.constants import BACKUP_SUFFIX, managed_header
+from ..core.constants import managed_header
 from ..core.errors import KubesteadError, OptionError
+from ..core.foreign_files import backup_path, keep, rewrite
 from ..core.options import var
 from ..core.problem import Problem
 from ..core.redact import redact
@@ -27,7 +28,7 @@ FSTAB = "/etc/fstab"
 MODULES_FILE = "/etc/modules-load.d/kubestead.conf"
 SYSCTL_FILE = "/etc/sysctl.d/99-kubestead.conf"
 
-_DISABLED = "# Disabled by kubestead.cluster: {0}\n"
+_DISABLED = "# Disabled by kubestead.cluster: {0}"
 _UNIT_FOLDERS = (
     "/etc/systemd/system",
     "/run/systemd/generator",
@@ -402,13 +403,15 @@ def _overrides(state: HostState, options: HostOptions) -> List[SysctlLine]:
 def _comment_out(path: str, reason: str, text: str, numbers: Sequence[int], why: str) -> Step:
     """``text`` is the file as it may be shown; applying reads the file itself."""
     data = {"numbers": list(numbers), "why": why}
-    return Step(COMPONENT, "comment_out", path, reason, text, _commented(text, numbers, why), data)
+    after = _commented(text, numbers, why)
+    return Step(COMPONENT, "comment_out", path, reason, text, after, data, backup=backup_path(path))
 
 
 def _commented(text: str, numbers: Sequence[int], why: str) -> str:
     lines = []
     for number, line in enumerate(text.splitlines(keepends=True)):
-        lines.append(_DISABLED.format(why) + "#" + line if number in numbers else line)
+        end = "\r\n" if line.endswith("\r\n") else "\n"
+        lines.append(_DISABLED.format(why) + end + "#" + line if number in numbers else line)
     return "".join(lines)
 
 
@@ -435,10 +438,10 @@ def apply(step: Step, system: System) -> None:
 
 
 def _write(step: Step, system: System) -> None:
-    text = step.after
     if step.action == "comment_out":
-        text = _commented(system.read(step.target) or "", step.data["numbers"], str(step.data["why"]))
-    system.write(step.target, text, mode=system.mode(step.target) or 0o644)
+        rewrite(system, step.target, lambda text: _commented(text, step.data["numbers"], str(step.data["why"])))
+    else:
+        system.write(step.target, step.after, mode=system.mode(step.target) or 0o644)
     if step.target == FSTAB and system.exists("/run/systemd/system"):
         system.run(["systemctl", "daemon-reload"], check=True)
 
@@ -448,7 +451,7 @@ def _mask(unit: str, system: System) -> None:
     text = system.read(path)
     if text:
         # systemd masks no unit whose file is in this folder.
-        system.write(path + BACKUP_SUFFIX, text)
+        keep(system, path)
         system.remove(path)
     command = ["systemctl", "mask", unit]
     if system.exists("/run/systemd/system"):

@@ -12,6 +12,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..core import versions
 from ..core.errors import KubesteadError, OptionError
+from ..core.foreign_files import backup_path, keep, rewrite
 from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.step import Step
@@ -38,6 +39,7 @@ from .sources import (
     same_base,
     source_difference,
     source_path,
+    strip,
 )
 
 
@@ -276,10 +278,7 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages:
     if state.interrupted and chosen:
         steps.append(finish_step(COMPONENT))
     steps += _key_steps(state, options)
-    for clash in state.clashes:
-        action = "remove" if clash.after is None else "write"
-        after = clash.after or ""
-        steps.append(_write(clash.path, clash.reason, clash.before, after, action))
+    steps += clash_steps(state, options.url.rstrip("/"), url)
     text = render_source(manager, url, options.hold)
     if state.source != text:
         reason = "missing" if state.source is None else source_difference(state.source, text)
@@ -299,6 +298,17 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages:
         steps += hold_steps(COMPONENT, manager, state.installed, names, options.hold)
     if not state.enabled:
         steps.append(Step(COMPONENT, "enable", "kubelet.service", "not enabled"))
+    return steps
+
+
+def clash_steps(state: KubePackagesState, base: str, url: str) -> List[Step]:
+    """The steps that take other definitions of the repository at ``url`` out of files of others."""
+    steps = []
+    for clash in state.clashes:
+        action = "remove" if clash.after is None else "write"
+        step = _write(clash.path, clash.reason, clash.before, clash.after or "", action)
+        data = {**step.data, "base": base, "url": url}
+        steps.append(replace(step, data=data, backup=backup_path(clash.path)))
     return steps
 
 
@@ -335,17 +345,27 @@ def _write(path: str, reason: str, before: str, text: str, action: str = "write"
 # -- Application
 
 
+def _stripped(step: Step, before: str) -> str:
+    """A file of sources without other definitions of the repository, every other byte as it is."""
+    if "base" not in step.data:
+        return str(step.data["text"])
+    return strip(step.target, before, str(step.data["base"]), str(step.data["url"]))[0] or ""
+
+
 def apply(step: Step, system: System) -> None:
     """Carry out one step. Raises :class:`KubesteadError` with one line."""
     if step.action in ("write", "remove"):
         try:
-            if step.action == "write":
-                # A file with other definitions keeps its mode: it may hold passwords. Ours are for all to read.
-                own = step.target in (APT_SOURCE, DNF_SOURCE, APT_KEY, DNF_KEY)
-                mode = None if own else system.mode(step.target)
-                system.write(step.target, step.data["text"], step.data["mode"] if mode is None else mode)
-            else:
+            if step.backup:
+                keep(system, step.target)
+            if step.action == "remove":
                 system.remove(step.target)
+            elif step.target in (APT_SOURCE, DNF_SOURCE, APT_KEY, DNF_KEY) or not system.exists(step.target):
+                # Ours are for all to read.
+                system.write(step.target, step.data["text"], step.data["mode"])
+            else:
+                # A file with other definitions keeps its mode: it may hold passwords.
+                rewrite(system, step.target, lambda before: _stripped(step, before), backup=False)
         except OSError as err:
             raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err
     elif step.action == "enable":

@@ -123,13 +123,17 @@ def clashes(system: System, manager: str, base: str, url: str) -> List[Conflicti
         text = system.read(path)
         if path == own or not text:
             continue
-        if manager == "apt":
-            after, reason = strip_apt_source(text, base, url, path.endswith(".sources"))
-        else:
-            after, reason = strip_dnf_source(text, base, url)
+        after, reason = strip(path, text, base, url)
         if reason:
             clashes.append(ConflictingSource(path, reason, text, after))
     return clashes
+
+
+def strip(path: str, text: str, base: str, url: str) -> Tuple[Optional[str], str]:
+    """The text of a file of sources without other definitions of the repository, and why; None when nothing is left."""
+    if path.endswith(".repo"):
+        return strip_dnf_source(text, base, url)
+    return strip_apt_source(text, base, url, path.endswith(".sources"))
 
 
 def _conflict(line: str, base: str, url: str) -> str:
@@ -149,10 +153,10 @@ def _conflict(line: str, base: str, url: str) -> str:
 
 def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Optional[str], str]:
     """An apt sources file without other definitions of the repository, and why; None when nothing else is in it."""
+    kept, reasons, reason = [], [], ""
     if deb822:
-        parts = re.split(r"(?m)^[ \t]*\n", text)
-        kept, reasons = [], []
-        for part in parts:
+        # A stanza goes with the blank lines behind it; every other byte of the file stays.
+        for part in re.findall(r"(?:[ \t]*\S.*\n?)+(?:[ \t\r]*\n)*|[ \t\r]*\n", text):
             settings = re.sub(r"(?m)^#.*\n?", "", part)
             fields = dict(re.findall(r"(?mi)^([\w-]+):((?:.*\n?)(?:[ \t]+.*\n?)*)", settings))
             fields = {key.lower(): value for key, value in fields.items()}
@@ -161,20 +165,16 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
             old = [suite for suite in fields.get("suites", "").split() if suite.startswith("kubernetes-")]
             where = " ".join("{0} {1}".format(uri, "".join(old[:1])) for uri in fields.get("uris", "").split())
             reason = "" if disabled else _conflict(where, base, url)
-            if reason:
-                reasons.append(reason)
-            else:
-                kept.append(part)
-        rest = "\n".join(part if part.endswith("\n") else part + "\n" for part in kept if part.strip())
+            reasons += [reason] if reason else []
+            kept += [] if reason else [part]
+        if reason and kept:
+            kept[-1] = re.sub(r"\n[\s]*\Z", "\n", kept[-1])
     else:
-        lines, reasons = [], []
-        for line in text.splitlines():
+        for line in text.splitlines(keepends=True):
             reason = "" if line.lstrip().startswith("#") else _conflict(line.split(" #")[0], base, url)
-            if reason:
-                reasons.append(reason)
-            else:
-                lines.append(line)
-        rest = "\n".join(lines) + "\n"
+            reasons += [reason] if reason else []
+            kept += [] if reason else [line]
+    rest = "".join(kept)
     if not reasons:
         return text, ""
     has_more = any(line.strip() and not line.lstrip().startswith("#") for line in rest.splitlines())

@@ -792,3 +792,118 @@ def test_credentials_are_checked_where_variables_are_read_and_never_shown(value:
         from_variables(ContainerdOptions, "containerd", {"containerd_registry_credentials": value})
     assert caught.value.message.startswith("containerd_registry_credentials") and text in caught.value.message
     assert "geheim" not in caught.value.message
+
+
+# -- what others configured
+
+
+@pytest.mark.parametrize(
+    ("config_path", "without", "with_mirrors"),
+    [
+        ("", CERTS_D, CERTS_D),
+        (CERTS_D, CERTS_D, CERTS_D),
+        (CERTS_D + "/", CERTS_D + "/", CERTS_D + "/"),
+        ("/srv/registries", "/srv/registries", CERTS_D + ":/srv/registries"),
+        (CERTS_D + ":/etc/docker/certs.d", CERTS_D + ":/etc/docker/certs.d", CERTS_D + ":/etc/docker/certs.d"),
+        ("/a:/b", "/a:/b", CERTS_D + ":/a:/b"),
+    ],
+)
+@pytest.mark.parametrize("binary", ["1.6.20", "2.3.7"])
+def test_folders_of_registries_of_others_stay(
+    machine: Machine, binary: str, config_path: str, without: str, with_mirrors: str
+) -> None:
+    schema = BINARIES[binary]
+    images = CRI if schema == 2 else "io.containerd.cri.v1.images"
+    text = f"version = {schema}\n[plugins.'{images}'.registry]\nconfig_path = '{config_path}'\n"
+    node(machine, binary, text)
+    state = containerd.observe(machine)
+
+    def path(options: ContainerdOptions) -> Any:
+        config = containerd_config.desired_config(state, options, state.config)
+        return config["plugins"][images]["registry"]["config_path"]
+
+    assert path(ContainerdOptions()) == without
+    assert path(ContainerdOptions(registry_mirrors={"quay.io": ["https://m"]})) == with_mirrors
+
+
+def test_mirrors_in_the_old_place_beside_a_binary_that_has_a_folder_by_default(machine: Machine) -> None:
+    node(
+        machine,
+        "2.3.7",
+        "version = 4\n[plugins.'io.containerd.cri.v1.images'.registry.mirrors.'x']\nendpoint = ['y']\n",
+    )
+    state = dataclasses.replace(containerd.observe(machine), default_registry_path="/etc/containerd/certs.d")
+    config = containerd_config.desired_config(state, ContainerdOptions(), state.config)
+    registry = config["plugins"]["io.containerd.cri.v1.images"]["registry"]
+    assert registry == {"mirrors": {"x": {"endpoint": ["y"]}}, "config_path": ""}
+    older = dataclasses.replace(state, default_registry_path="")
+    config = containerd_config.desired_config(older, ContainerdOptions(), state.config)
+    assert "config_path" not in config["plugins"]["io.containerd.cri.v1.images"]["registry"]
+
+
+NVIDIA = """version = 2
+[plugins."io.containerd.grpc.v1.cri".containerd]
+default_runtime_name = "nvidia"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
+runtime_type = "io.containerd.runc.v2"
+"""
+
+
+@pytest.mark.parametrize(
+    ("binary", "text", "refused"),
+    [
+        ("1.6.20", NVIDIA, True),
+        ("1.6.20", '[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/x"\n', True),
+        (
+            "1.6.20",
+            NVIDIA + '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]\nSystemdCgroup = true\n',
+            False,
+        ),
+        ("1.6.20", '[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "x"\n', False),
+        ("1.6.20", "[metrics]\naddress = '127.0.0.1:1338'\n", False),
+        ("1.6.20", "not TOML", False),
+        ("2.3.7", NVIDIA, False),
+        (
+            "2.3.7",
+            "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n"
+            "SystemdCgroup = false\n",
+            True,
+        ),
+        (
+            "2.3.7",
+            "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]\n"
+            "SystemdCgroup = false\n",
+            True,
+        ),
+    ],
+)
+def test_a_drop_in_of_others_is_judged_before_the_first_run(
+    machine: Machine, binary: str, text: str, refused: bool
+) -> None:
+    node(machine, binary, None)
+    machine.put("/etc/containerd/conf.d/99-nvidia.toml", text)
+    found = [one.message for one in containerd_plan.problems(containerd.observe(machine), ContainerdOptions())]
+    told = "/etc/containerd/conf.d/99-nvidia.toml would undo SystemdCgroup = true"
+    assert found == ([told] if refused else [])
+
+
+def test_a_configuration_that_is_a_link_stays_one(machine: Machine) -> None:
+    node(machine)
+    real = Path(machine.path("/srv/containerd.toml"))
+    real.parent.mkdir(parents=True)
+    Path(machine.path(CONFIG)).rename(real)
+    Path(machine.path(CONFIG)).symlink_to(real)
+    carry_out(machine)
+    assert Path(machine.path(CONFIG)).is_symlink() and "SystemdCgroup = true" in real.read_text()
+    assert machine.read(CONFIG + ".before-kubestead") == DEBIAN
+
+
+def test_the_steps_name_the_copies(machine: Machine) -> None:
+    node(machine)
+    machine.put(f"{CERTS_D}/quay.io/hosts.toml", 'server = "https://x"\n')
+    steps = {step.action: step for step in planned(machine, registry_mirrors={"quay.io": ["https://m"]})}
+    assert steps["write_config"].backup == CONFIG + ".before-kubestead"
+    assert steps["write_hosts"].backup == f"{CERTS_D}/quay.io/hosts.toml.before-kubestead"
+    carry_out(machine, registry_mirrors={"quay.io": ["https://m"]})
+    steps = {step.action: step for step in planned(machine, registry_mirrors={"quay.io": ["https://n"]})}
+    assert [step.backup for step in steps.values()] == [""]

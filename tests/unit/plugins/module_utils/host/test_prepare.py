@@ -112,7 +112,11 @@ def test_fstab_entries_become_comments(machine: Machine) -> None:
     text = fixture("host/fstab.txt")
     machine.put(FSTAB, text, mode=0o640)
     steps = carry_out(machine)
-    assert lines(steps)[0] == "comment out /etc/fstab (switches swap UUID=0c8a3c6e, /swap file on at boot)"
+    assert lines(steps)[0] == (
+        "comment out /etc/fstab (switches swap UUID=0c8a3c6e, /swap file on at boot; "
+        "a copy is kept in /etc/fstab.before-kubestead)"
+    )
+    assert machine.read(FSTAB + ".before-kubestead") == text
     # The lines about swap alone are shown, and all others stay.
     assert steps[0].before == "".join(text.splitlines(True)[2:4])
     assert machine.read(FSTAB) == fixture("host/fstab-after.txt")
@@ -299,7 +303,10 @@ def test_a_later_file_that_says_otherwise(machine: Machine) -> None:
     machine.put("/etc/sysctl.d/10-early.conf", "net.ipv4.ip_forward = 0\n")
     machine.put("/usr/lib/sysctl.d/99-z.conf", "net.bridge.bridge-nf-call-* = 0\n")
     steps = carry_out(machine)
-    assert lines(steps)[1] == "comment out /etc/sysctl.conf (is read later and sets net.ipv4.ip_forward = 0)"
+    assert lines(steps)[1] == (
+        "comment out /etc/sysctl.conf (is read later and sets net.ipv4.ip_forward = 0; "
+        "a copy is kept in /etc/sysctl.conf.before-kubestead)"
+    )
     assert (machine.folder / "etc/sysctl.d/99-sysctl.conf").is_symlink()
     assert (machine.read("/etc/sysctl.conf") or "").splitlines() == [
         "# mine",

@@ -658,8 +658,10 @@ def test_clashing_sources_are_planned_with_their_reason(done: Machine) -> None:
     done.put("/etc/apt/sources.list.d/kubernetes.list.bak", LEGACY)
     steps = kube_plan.plan(observe(done, Web()), options())
     assert lines(steps) == [
-        "write /etc/apt/sources.list (its repository was shut down in 2024)",
-        "remove /etc/apt/sources.list.d/kubernetes.list (defines the same repository with another key)",
+        "write /etc/apt/sources.list (its repository was shut down in 2024; "
+        "a copy is kept in /etc/apt/sources.list.before-kubestead.bak)",
+        "remove /etc/apt/sources.list.d/kubernetes.list (defines the same repository with another key; "
+        "a copy is kept in /etc/apt/sources.list.d/kubernetes.list.before-kubestead.bak)",
     ]
     assert (steps[1].before, steps[1].after) == (LEGACY, "")
     for step in steps:

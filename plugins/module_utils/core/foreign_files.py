@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files that this collection did not create: read, changed and kept, below folders that root alone may write.
+
+What is not meant to change stays as it is: every other byte, line ends, owner, mode, attributes (SELinux labels, ACLs),
+symbolic links that lead to the file, and other names of it. A copy of the file is kept before its first change.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from typing import Callable, Optional
+
+from .constants import BACKUP_SUFFIX
+from .errors import KubesteadError
+from .system import MAX_FILE, System
+
+# apt tells of every file in its folders that has another ending.
+_APT = "/etc/apt/"
+
+
+def backup_path(path: str) -> str:
+    """Where the copy of a file is kept. No program that reads folders of such files takes it for one of them."""
+    return path + BACKUP_SUFFIX + (".bak" if path.startswith(_APT) else "")
+
+
+def read_exact(system: System, path: str) -> Optional[str]:
+    """The text of a file with its line ends, bytes that are not UTF-8 as surrogates; None when there is no such file.
+
+    Raises :class:`KubesteadError` for what is not a file or can't be read.
+    """
+    real = os.path.realpath(system.path(path))
+    try:
+        if not stat.S_ISREG(os.stat(real).st_mode):
+            raise KubesteadError("{0} is not a regular file; replace it with one".format(path))
+        with open(real, "rb") as handle:
+            data = handle.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        raise KubesteadError("{0} can't be read: {1}".format(path, err.strerror)) from None
+    if len(data) > MAX_FILE:
+        raise KubesteadError("{0} is larger than {1} MiB".format(path, MAX_FILE >> 20))
+    return data.decode("utf-8", "surrogateescape")
+
+
+def rewrite(
+    system: System, path: str, change: Callable[[str], str], mode: Optional[int] = None, backup: bool = True
+) -> None:
+    """Change the text of a file that exists. ``mode`` replaces its mode, with ``backup`` a copy is kept.
+
+    Raises :class:`KubesteadError`.
+    """
+    before = read_exact(system, path)
+    if before is None:
+        raise KubesteadError("{0} was removed meanwhile; run again".format(path))
+    after = change(before)
+    if backup:
+        keep(system, path)
+    real = os.path.realpath(system.path(path))
+    try:
+        _replace(real, after.encode("utf-8", "surrogateescape"), mode)
+    except OSError as err:
+        raise KubesteadError("{0} can't be written: {1}".format(path, err.strerror)) from None
+
+
+def keep(system: System, path: str, suffix: str = "") -> None:
+    """Keep a copy of a file beside the name it is known by, with its owner and mode; an earlier copy stays.
+
+    With ``suffix`` the copy has that ending, and replaces an earlier one. Raises :class:`KubesteadError`.
+    """
+    copy = path + suffix if suffix else backup_path(path)
+    before = read_exact(system, path)
+    if before is None or (not suffix and os.path.lexists(system.path(copy))):
+        return
+    try:
+        _new_file(system.path(copy), before.encode("utf-8", "surrogateescape"), os.path.realpath(system.path(path)))
+    except OSError as err:
+        raise KubesteadError("{0} can't be written: {1}".format(copy, err.strerror)) from None
+
+
+def _replace(real: str, data: bytes, mode: Optional[int]) -> None:
+    if os.stat(real).st_nlink > 1:
+        # A new file would have one of the names, and the old one the others.
+        _write_into(real, data, mode)
+        return
+    try:
+        _new_file(real, data, real, mode)
+    except OSError as err:
+        # A file that is mounted by itself, as in containers, can't be replaced.
+        if err.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        _write_into(real, data, mode)
+
+
+def _write_into(real: str, data: bytes, mode: Optional[int]) -> None:
+    with open(real, "r+b") as handle:
+        if mode is not None:
+            os.fchmod(handle.fileno(), mode)
+        handle.write(data)
+        handle.truncate()
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _new_file(target: str, data: bytes, like: str, mode: Optional[int] = None) -> None:
+    """Put a file in place at once, with owner, mode and attributes of another."""
+    known = os.stat(like)
+    handle, temporary = tempfile.mkstemp(prefix=".kubestead.", dir=os.path.dirname(target))
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchown(handle, known.st_uid, known.st_gid)
+            _copy_attributes(like, handle)
+            os.fchmod(handle, stat.S_IMODE(known.st_mode) if mode is None else mode)
+            os.fsync(handle)
+        os.rename(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _copy_attributes(like: str, handle: int) -> None:
+    try:
+        names = os.listxattr(like)
+    except OSError:
+        return
+    for name in names:
+        try:
+            os.setxattr(handle, name, os.getxattr(like, name))
+        except OSError:
+            # The kernel keeps some for itself, and a file system may have none.
+            continue
