@@ -22,6 +22,7 @@ import yaml
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.foreign_files import rewrite
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
@@ -34,6 +35,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     backed_up,
     classify,
     digest,
+    merged_text,
+    merges,
     summarize,
 )
 
@@ -78,21 +81,31 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) ->
         # The copy has these in common with the file that it was made of, and not the rest.
         verdict, reason = SAME, "it is the admin kubeconfig"
     if verdict == WRITE:
-        return Step(COMPONENT, "write_kubeconfig", path, reason, data={"backup": backed_up(existing, wanted)})
+        data = {"backup": backed_up(existing, wanted), "merge": merges(existing, wanted)}
+        backup = path + BACKUP_SUFFIX if data["backup"] else ""
+        return Step(COMPONENT, "write_kubeconfig", path, reason, data=data, backup=backup)
     if verdict == SAME and mode is not None and mode & 0o077:
         return Step(COMPONENT, "protect_kubeconfig", path, "mode {0:04o} -> 0600".format(mode))
     return Step(COMPONENT, verdict, path, reason)
 
 
 def apply_copy(step: Step, system: System, text: str) -> None:
-    """Write the copy. Raises OSError."""
+    """Write the copy. Raises OSError, and :class:`KubesteadError` for a file that changed meanwhile."""
     folder = os.path.dirname(step.target)
     if not os.path.isdir(system.path(folder)):
         os.makedirs(system.path(folder), mode=0o700)
     before = system.read(step.target)
     if step.data.get("backup") and before is not None:
         system.write(step.target + BACKUP_SUFFIX, before, mode=0o600)
-    system.write(step.target, text, mode=0o600)
+    if before is None:
+        system.write(step.target, text, mode=0o600)
+        return
+    merge = bool(step.data.get("merge"))
+
+    def change(now: str) -> str:
+        return merged_text(now, text, step.target) if merge else text
+
+    rewrite(system, step.target, change, 0o600, backup=False)
 
 
 # -- what a control plane sends
@@ -108,6 +121,9 @@ def told(source: Any) -> KubeconfigSummary:
         credentials=digests["credentials"],
         servers=[text for text in untrusted.texts(said.get("servers")) if _SERVER.fullmatch(text)],
         ca_cert_hashes=[text for text in untrusted.texts(said.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
+        clients=[text for text in untrusted.texts(said.get("clients")) if _DIGEST.fullmatch(text)],
+        plain=untrusted.text(said.get("plain")) if _NAME.fullmatch(untrusted.text(said.get("plain"))) else "",
+        mergeable=said.get("mergeable") is True,
     )
 
 

@@ -19,6 +19,7 @@ from ..core.system import System
 from ..core.untrusted import whole
 from ..host import os_release
 from ..host.os_release import OsRelease
+from ..packages.apt_files import enabled_sources, pinned_away
 from ..packages.manager import installed, policy
 from . import toml
 from .registries import hosts_path
@@ -37,6 +38,7 @@ from .schema import (
 )
 from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile
 
+_DOCKER = "download.docker.com/linux"
 # The package of the distributions and that of Docker's repository.
 PACKAGES = ("containerd", "containerd.io")
 
@@ -73,7 +75,7 @@ def observe(
         candidate=candidate,
         candidate_known=known,
         debian=manager == "apt",
-        offers=offers,
+        offers={name: offer for name, offer in offers.items() if offer},
         version=version,
         schema=schema,
         has_bin_dirs=mappings.get(default, ["plugins", CRI_RUNTIME, "cni", "bin_dirs"]) is not None,
@@ -107,7 +109,7 @@ def _unchanged(value: Any) -> Any:
 
 def _offers(system: System) -> Dict[str, str]:
     """The versions of both packages that apt would install, as far as its lists tell."""
-    return {name: found[0] for name, found in policy(system, PACKAGES).items() if found}
+    return {name: found[0] for name, found in policy(system, PACKAGES).items()}
 
 
 def _candidate(
@@ -117,10 +119,13 @@ def _candidate(
     if packages:
         return "", True
     if release.package_manager == "apt":
-        sources = _sources(system, "/etc/apt/sources.list.d", (".list", ".sources"))
-        sources += "\n" + (system.read("/etc/apt/sources.list") or "")
+        if "containerd.io" in offers:
+            # Without a candidate it is pinned away.
+            return ("containerd.io" if offers["containerd.io"] else "containerd"), True
         # apt's own lists may be empty on a fresh machine, so the sources count too.
-        docker = "containerd.io" in offers or _has_docker(sources)
+        docker = any(_DOCKER in source for source in enabled_sources(system)) and not pinned_away(
+            system, "containerd.io"
+        )
         return ("containerd.io", True) if docker else ("containerd", True)
     sources = _sources(system, "/etc/yum.repos.d", (".repo",))
     if _has_docker(sources):
@@ -137,7 +142,7 @@ def _has_docker(sources: str) -> bool:
     lines = [line.strip() for line in sources.splitlines() if not line.strip().startswith("#")]
     if any(line.startswith("[docker-ce") for line in lines):
         return "[docker-ce-stable]" not in lines or not _disabled_section(lines, "[docker-ce-stable]")
-    return any("download.docker.com/linux" in line for line in lines)
+    return any(_DOCKER in line for line in lines)
 
 
 def _disabled_section(lines: Sequence[str], section: str) -> bool:

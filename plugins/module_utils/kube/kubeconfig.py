@@ -29,6 +29,7 @@ from ..core.step import Step
 from ..core.system import System
 from ..core.untrusted import number
 from ..core.x509 import ca_cert_hashes
+from . import kubeconfig_entries
 
 COMPONENT = "control_plane"
 
@@ -54,12 +55,17 @@ class KubeconfigSummary:
     """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs.
 
     ``credentials`` is the SHA-256 of server, CA, client certificate and key; empty unless there is one of each.
+    ``clients`` are the digests of all client keys, ``plain`` the user of a file that says no more than kubeadm's, and
+    ``mergeable`` tells that entries can be changed in it without touching others.
     """
 
     digest: str = ""
     credentials: str = ""
     servers: List[str] = field(default_factory=list)
     ca_cert_hashes: List[str] = field(default_factory=list)
+    clients: List[str] = field(default_factory=list)
+    plain: str = ""
+    mergeable: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,17 @@ def summarize(text: str) -> KubeconfigSummary:
         # An address may hold a password.
         servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE)],
         ca_cert_hashes=pins,
+        clients=[
+            digest("\n".join(found))
+            for found in zip(_values(text, "client-certificate-data"), _values(text, "client-key-data"))
+        ],
+        plain=redact(kubeconfig_entries.plain_name(text)),
+        mergeable=kubeconfig_entries.parse(text) is not None,
     )
+
+
+def _values(text: str, name: str) -> List[str]:
+    return re.findall(r"^[ \t]+" + name + r":[ \t]*[\"']?([^\s\"']+)[\"']?[ \t]*$", text, re.MULTILINE)
 
 
 def digest(text: str) -> str:
@@ -112,7 +128,7 @@ def _credentials(text: str) -> str:
     """The digest of what a connection needs, whatever else a kubeconfig of one cluster and one user says."""
     values = []
     for name in _PARTS:
-        found = re.findall(r"^[ \t]+" + name + r":[ \t]*[\"']?([^\s\"']+)[\"']?[ \t]*$", text, re.MULTILINE)
+        found = _values(text, name)
         if len(found) != 1:
             return ""
         values.append(found[0])
@@ -193,10 +209,14 @@ def classify(
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _told(existing))
     known = set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
-    if known and len(existing.servers) > 1:
-        return SAME, "it contains this cluster and others"
-    if known:
+    if known and wanted.clients and set(wanted.clients) <= set(existing.clients):
+        return SAME, "it contains the admin's entries"
+    if known and existing.plain and existing.plain == wanted.plain:
         return WRITE, "for this cluster, but it differs from admin.conf"
+    if known and existing.mergeable:
+        return WRITE, "for this cluster, with entries of its user; only those of the admin are changed"
+    if known:
+        return KEEP, "for this cluster, with entries of its user that can't be kept while others are changed"
     if existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _told(existing)) if overwrite else (KEEP, _told(existing))
@@ -225,15 +245,45 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
 
 
 def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
-    """A copy is kept of what is replaced, unless it is of the same cluster."""
+    """A copy is kept of what is replaced, unless it said nothing but how the admin reaches the same cluster."""
     if existing is None:
         return False
-    return wanted is None or not set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
+    return wanted is None or not of_this_cluster(existing, wanted) or existing.plain != wanted.plain
+
+
+def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
+    """True when both name a CA in common."""
+    return bool(set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes))
+
+
+def merges(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
+    """True when a file has entries of its user beside those of the admin, which are to stay."""
+    if existing is None or wanted is None:
+        return False
+    return of_this_cluster(existing, wanted) and existing.plain != wanted.plain
+
+
+def merged_text(existing: Optional[str], admin: str, path: str) -> str:
+    """A kubeconfig with the admin's entries in it. Raises :class:`KubesteadError` when the file changed meanwhile."""
+    text = kubeconfig_entries.merged(existing or "", admin)
+    if text is None:
+        raise KubesteadError(
+            "{0} has entries that can't be kept while the admin's are changed; it was left alone; use {1}".format(
+                path, ADMIN_KUBECONFIG
+            )
+        )
+    return text
 
 
 def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False) -> Step:
-    data: Dict[str, Any] = {"uid": state.uid, "gid": state.gid, "replace": state.owner != state.uid, "backup": backup}
-    return Step(COMPONENT, action, state.path, reason, data=data)
+    data: Dict[str, Any] = {
+        "uid": state.uid,
+        "gid": state.gid,
+        "replace": state.owner != state.uid,
+        "backup": backup,
+        "merge": merges(state.existing, state.source),
+    }
+    return Step(COMPONENT, action, state.path, reason, data=data, backup=state.path + BACKUP_SUFFIX if backup else "")
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
@@ -263,6 +313,8 @@ def apply(step: Step, system: System) -> None:
     text = system.read(ADMIN_KUBECONFIG)
     if text is None:
         raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
+    if step.action == "write_kubeconfig" and step.data["merge"]:
+        text = merged_text(home_files.look(system, place).text, text, place.path)
     home_files.write(system, place, text, backup=bool(step.data["backup"]))
 
 

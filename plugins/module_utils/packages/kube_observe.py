@@ -20,6 +20,7 @@ from ..host import os_release
 if TYPE_CHECKING:
     from .repository import AvailablePackage, Fetch
 
+from .dnf_files import excluded
 from .kube_plan import deviating_member
 from .kube_state import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
 from .manager import installed, interrupted, lists_empty, version_key
@@ -76,6 +77,7 @@ def observe(
         source=source,
         key=None if key_text is None else key_state(key_text, now),
         clashes=clashes(system, manager, base, wanted_url),
+        excluded=excluded(system, [*NAMES, CRI_TOOLS]) if manager == "dnf" else [],
         lists_empty=manager == "apt" and lists_empty(system, apt_list_prefix(wanted_url)),
         interrupted=manager == "apt" and interrupted(system),
         enabled=system.run(["systemctl", "is-enabled", "kubelet.service"]).stdout.strip() == "enabled",
@@ -89,7 +91,7 @@ def observe(
         return state
     from . import repository
 
-    get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager))
+    get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager, wanted_url))
     if must_install:
         state = replace(state, repository=_ask(get, base, request, manager, state.architecture))
     if must_have_key and (state.repository is None or state.repository.reachable):

@@ -139,6 +139,15 @@ def _repository_problems(
     state: KubePackagesState, options: KubePackagesOptions, request: versions.Request
 ) -> List[Problem]:
     check = "kube_packages.repository"
+    hidden = [name for name in targets(state, request) if name in state.excluded]
+    if hidden:
+        return [
+            Problem(
+                check,
+                "dnf hides {0}: exclude or excludepkgs in /etc/dnf/dnf.conf names it".format(", ".join(hidden)),
+                "remove it there; this collection holds the packages by the definition of their own repository",
+            )
+        ]
     answer = state.repository
     if answer is None:
         return [Problem(check, "the repository was not read", "observe the host again with this version")]

@@ -115,6 +115,7 @@ class KubePackagesState:
     source: Optional[str] = None
     key: Optional[KeyState] = None
     clashes: List[ConflictingSource] = field(default_factory=list)
+    excluded: List[str] = field(default_factory=list)
     lists_empty: bool = False
     interrupted: bool = False
     enabled: bool = False

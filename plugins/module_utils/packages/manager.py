@@ -154,7 +154,10 @@ def policy(system: System, names: Sequence[str]) -> Dict[str, List[str]]:
 
 
 def parse_policy(text: str) -> Dict[str, List[str]]:
-    """Package -> versions apt knows a source of, the candidate first, from ``apt-cache policy``."""
+    """Package -> versions apt knows a source of, the candidate first, from ``apt-cache policy``.
+
+    The first is empty for a package without a candidate: a pin forbids it, and only an exact version can be installed.
+    """
     found: Dict[str, List[str]] = {}
     name = candidate = version = ""
     for line in text.splitlines():
@@ -166,7 +169,7 @@ def parse_policy(text: str) -> Dict[str, List[str]]:
         elif name and len(words) == 2 and re.match(r"^( \*\*\*|    ) \S", line):
             version = words[0]
         elif version and len(words) > 2 and words[1] != "/var/lib/dpkg/status":
-            known = found.setdefault(name, [])
+            known = found.setdefault(name, [""] if candidate == "(none)" else [])
             if version not in known:
                 known.insert(0 if version == candidate else len(known), version)
     return found

@@ -24,13 +24,14 @@ import urllib.request
 import xml.etree.ElementTree
 import zlib
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..core import untrusted
 from ..core.deadline import DeadlineExceeded, within
 from ..core.errors import KubesteadError
 from ..core.https import client_context
 from ..core.system import System
+from . import dnf_files
 
 # Seconds without a byte, and for one answer altogether.
 TIMEOUT = 10.0
@@ -77,13 +78,15 @@ class HttpsStays(urllib.request.HTTPRedirectHandler):
 
 
 def fetcher(proxies: Optional[Mapping[str, str]] = None, deadline: float = DEADLINE) -> Fetch:
-    """A way to fetch pages through the environment's proxies, or these (``{"https": "http://proxy:3128"}``).
+    """A way to fetch pages through these proxies (``{"https": "http://proxy:3128"}``), else the environment's.
 
+    An empty address means no proxy. What the environment says of addresses without one (``no_proxy``) counts for both.
     ``deadline`` (seconds) is how long a page may take however it comes; one larger than 64 MiB is an error.
     """
     settings = urllib.request.getproxies()
     for scheme, address in (proxies or {}).items():
-        settings.setdefault(scheme, address)
+        settings[scheme] = address
+    settings = {scheme: address for scheme, address in settings.items() if address}
     # One for all pages: to read the certificates that a machine trusts takes longer than to fetch one.
     trust = urllib.request.HTTPSHandler(context=client_context())
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(settings), trust, HttpsStays)
@@ -124,23 +127,52 @@ def _why(reason: object) -> str:
     return str(reason) or type(reason).__name__
 
 
-def package_manager_proxies(system: System, manager: str) -> Dict[str, str]:
-    """The proxies the package manager is configured with, for a host where the environment names none."""
-    if manager == "apt":
-        text = system.run(["apt-config", "dump", "--format", "%f=%v%n", "Acquire"]).stdout
-        found = {}
-        for line in text.splitlines():
-            match = re.match(r"(?i)^Acquire::(https?)::Proxy=(\S+)\Z", line)
-            if match and match.group(2).upper() != "DIRECT":
-                found[match.group(1).lower()] = match.group(2)
-        # apt takes the proxy for http only when https has none of its own
-        if "http" in found:
-            found.setdefault("https", found["http"])
-        return found
-    match = re.search(r"(?m)^[ \t]*proxy[ \t]*=[ \t]*(\S+)[ \t]*$", system.read("/etc/dnf/dnf.conf") or "")
-    if match and match.group(1) != "_none_":
-        return {"http": match.group(1), "https": match.group(1)}
-    return {}
+def package_manager_proxies(system: System, manager: str, address: str = "") -> Dict[str, str]:
+    """The proxies that the package manager itself takes for a repository, by scheme; empty for none at all.
+
+    A scheme that is missing is left to the environment, as apt and dnf do.
+    """
+    return _apt_proxies(system, address) if manager == "apt" else _dnf_proxies(system)
+
+
+def _apt_proxies(system: System, address: str) -> Dict[str, str]:
+    """As in apt-transport-http(1): a host's own proxy before that of all hosts, and for https that of https first."""
+    text = system.run(["apt-config", "dump", "--format", "%f=%v%n", "Acquire"]).stdout
+    values = {}
+    for line in text.splitlines():
+        match = re.match(r"(?i)^Acquire::(https?)::(Proxy(?:::\S+?|-Auto-Detect)?)=(\S+)\Z", line)
+        if match:
+            values[(match.group(1).lower(), match.group(2).lower())] = match.group(3)
+    host = (urllib.parse.urlsplit(address).hostname or "").lower()
+    found = {}
+    for scheme, schemes in (("http", ("http",)), ("https", ("https", "http"))):
+        detected = _detected_proxy(system, scheme, schemes, values, address)
+        asked = [(one, "proxy::" + host) for one in schemes] + [(one, "proxy") for one in schemes]
+        value = next((values[key] for key in asked[: len(schemes)] if key in values), "") or detected
+        value = value or next((values[key] for key in asked[len(schemes) :] if key in values), "")
+        if value:
+            found[scheme] = "" if value.lower() in ("direct", "false", "none") else value
+    return found
+
+
+def _detected_proxy(
+    system: System, scheme: str, schemes: Sequence[str], values: Mapping[Tuple[str, str], str], address: str
+) -> str:
+    """What the host's own program for finding a proxy says, asked by apt's helper."""
+    ours = urllib.parse.urlsplit(address).scheme == scheme
+    if not ours or not any((one, "proxy-auto-detect") in values for one in schemes):
+        return ""
+    answer = system.run(["/usr/lib/apt/apt-helper", "auto-detect-proxy", address], timeout=15.0).stdout
+    match = re.search(r"Using proxy '([^']*)' for URL", answer)
+    return match.group(1) if match else ""
+
+
+def _dnf_proxies(system: System) -> Dict[str, str]:
+    value = dnf_files.options(system).get("proxy")
+    if value is None:
+        return {}
+    proxy = "" if value in ("", "_none_") else value
+    return {"http": proxy, "https": proxy}
 
 
 # -- apt

@@ -94,7 +94,7 @@ def install(
     """
     if found_manager == "dnf":
         argv = [dnf_program(system), "-q", "-y", "--setopt=install_weak_deps=False", *options, "install", *specs]
-        result = system.run(argv, timeout=_INSTALL_TIMEOUT)
+        result = _patiently(lambda: system.run(argv, timeout=_INSTALL_TIMEOUT))
         if not result.ok:
             raise failure("dnf install", result, source)
         return
@@ -131,7 +131,11 @@ def set_hold(system: System, found_manager: str, names: Sequence[str], hold: boo
         raise failure(" ".join(argv[:3]), result)
 
 
-_LOCKED = re.compile(r"(?i)could not get lock|unable to (?:acquire|lock)|is another process using it|locked by another")
+_LOCKED = re.compile(
+    r"(?i)could not get lock|unable to (?:acquire|lock)|is another process using it|locked by another"
+    # dnf waits by itself unless exit_on_lock says otherwise; rpm never does.
+    r"|failed to obtain .{0,20}lock|existing lock \S+: another copy|can't create transaction lock"
+)
 _OLD_LISTS = re.compile(
     r"404 +Not Found|Unable to fetch some archives|Unable to locate package|no installation candidate"
     r"|unmet dependencies|is not installable|not going to be installed|Hash Sum mismatch"
@@ -165,6 +169,21 @@ def cause(result: Result, source: str = "") -> str:
     match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
     if match:
         return _not_in_repository("{0}={1}".format(match.group(2), match.group(1)), source)
+    # dnf names the package again as missing, in a later line.
+    match = re.search(r"filtered out by (exclude|modular) filtering for argument: (\S+)", text)
+    if match:
+        return "{0} {1}".format(match.group(2), _FILTERED[match.group(1)])
+    match = re.search(r"Argument '([^']+)' matches only excluded packages", text)
+    if match:
+        return "{0} {1}".format(match.group(1), _FILTERED["exclude"])
+    match = re.search(r"package (\S+) (?:from \S+ )?is filtered out by (exclude|modular) filtering", text)
+    if match:
+        return "{0} {1}".format(match.group(1), _FILTERED[match.group(2)])
+    match = re.search(r"E: Package '([^']+)' has no installation candidate", text)
+    if match:
+        return "package {0} has no candidate; a pin forbids it (apt-cache policy {0}), or no repository has it".format(
+            match.group(1)
+        )
     match = re.search(r"(?:No match for argument|Unable to find a match): (\S+)", text)
     if match:
         return _not_in_repository(match.group(1), source)
@@ -181,6 +200,13 @@ def cause(result: Result, source: str = "") -> str:
         return "; ".join(unmet[:3])
     found = _first(lines, ("GPG error", "E: ", "Error: ", "error: ", "Problem"))
     return found or result.last_line or "it exited with code {0} and printed nothing".format(result.rc)
+
+
+_FILTERED = {
+    "exclude": "is excluded by dnf's configuration (exclude, excludepkgs) or by a version lock (dnf versionlock list); "
+    "remove it there",
+    "modular": "is hidden by a module (dnf module list); reset or disable the module",
+}
 
 
 def _not_in_repository(spec: str, source: str) -> str:

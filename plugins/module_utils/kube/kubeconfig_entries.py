@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The entries of a kubeconfig in block style, as kubectl and kubeadm write it: found and changed line by line.
+
+Nodes have no YAML parser. A kubeconfig with contexts of its user is changed in the lines of the admin's entries alone;
+one of another style (JSON, flow style, anchors) is not touched.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Tuple
+
+_SECTIONS = ("clusters", "contexts", "users")
+_TOP = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*\Z")
+_KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
+# All that a kubeconfig of kubeadm says.
+_PLAIN = frozenset(
+    (
+        "apiVersion kind preferences clusters contexts users current-context cluster context user name server "
+        "certificate-authority-data client-certificate-data client-key-data"
+    ).split()
+)
+
+
+@dataclass
+class Entry:
+    """An item of a list: the numbers of its lines, its name, and where its values are (key -> line number)."""
+
+    first: int
+    end: int
+    name: str = ""
+    values: Dict[str, Tuple[int, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Entries:
+    """A kubeconfig taken apart: ``lists`` maps ``clusters``, ``contexts`` and ``users`` to their entries."""
+
+    lines: List[str]
+    lists: Dict[str, List[Entry]]
+    current: str = ""
+
+
+def parse(text: str) -> Optional[Entries]:
+    """The entries of a kubeconfig; None for one of another style."""
+    lines = text.splitlines(keepends=True)
+    found = Entries(lines, {})
+    section = ""
+    for number, raw in enumerate(lines):
+        line = raw.rstrip("\r\n")
+        bare = line.strip()
+        if not bare or bare.startswith("#"):
+            continue
+        value = line.partition(": ")[2].strip()
+        styled = value[:1] in tuple("&*!|>{[") and value not in ("{}", "[]")
+        if styled or "\t" in line[: len(line) - len(line.lstrip())]:
+            return None
+        if not line[0].isspace() and not line.startswith("- "):
+            top = _TOP.match(line)
+            if top is None or bare in ("---", "..."):
+                if bare == "---" and not found.lists:
+                    continue
+                return None
+            section = top.group(1) if top.group(1) in _SECTIONS else ""
+            if section and (top.group(2) or section in found.lists):
+                return None
+            if section:
+                found.lists[section] = []
+            if top.group(1) == "current-context":
+                found.current = _scalar(top.group(2))
+            continue
+        if section and not _add(found.lists[section], number, line):
+            return None
+    complete = all(name in found.lists and found.lists[name] for name in _SECTIONS)
+    return found if complete and all(entry.name for one in found.lists.values() for entry in one) else None
+
+
+def _add(entries: List[Entry], number: int, line: str) -> bool:
+    """Add a line to the entries of a list; False for one that is not understood."""
+    key = _KEY.match(line)
+    starts = line.lstrip(" ").startswith("- ")
+    indent = len(line) - len(line.lstrip(" "))
+    if starts and (not entries or indent == _indent_of(entries)):
+        entries.append(Entry(number, number + 1))
+        entries[-1].values["-"] = (number, " " * indent)
+    if not entries:
+        return False
+    entry = entries[-1]
+    entry.end = number + 1
+    if key is None:
+        # A list or text below: an entry of its own kind, like exec's arguments.
+        return True
+    depth = len(key.group(1))
+    value = _scalar(key.group(3) or "")
+    if key.group(2) == "name" and depth == _indent_of(entries) + 2:
+        entry.name = value
+    elif key.group(2) != "name":
+        entry.values.setdefault(key.group(2), (number, value))
+    return True
+
+
+def _indent_of(entries: List[Entry]) -> int:
+    return len(entries[0].values["-"][1])
+
+
+def _scalar(text: str) -> str:
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return text.partition(" #")[0].rstrip()
+
+
+def plain_name(text: str) -> str:
+    """The user of a kubeconfig that says no more than kubeadm's: one cluster, user and context; empty for any other."""
+    found = parse(text)
+    if found is None or any(len(one) != 1 for one in found.lists.values()):
+        return ""
+    for raw in found.lines:
+        line = raw.strip()
+        key = _KEY.match(line)
+        if not line or line in ("- name:", "---"):
+            continue
+        if line.startswith("#") or key is None or key.group(2) not in _PLAIN:
+            return ""
+    return found.lists["users"][0].name
+
+
+def merged(existing: str, admin: str) -> Optional[str]:
+    """``existing`` with the cluster, user and context of ``admin`` in it; every other line as it is.
+
+    The entries of the cluster with the same CA and of the user with the same name are changed in place, and those that
+    are missing are added behind the others. None where that can't be done.
+    """
+    mine, theirs = parse(existing), parse(admin)
+    if mine is None or theirs is None or any(len(one) != 1 for one in theirs.lists.values()):
+        return None
+    cluster, user, context = (theirs.lists[name][0] for name in ("clusters", "users", "contexts"))
+    authority = cluster.values.get("certificate-authority-data", (0, ""))[1]
+    same_ca = [
+        entry
+        for entry in mine.lists["clusters"]
+        if authority and entry.values.get("certificate-authority-data", (0, ""))[1] == authority
+    ]
+    if not same_ca:
+        return None
+    chosen = next((entry for entry in same_ca if entry.name == cluster.name), same_ca[0])
+    edits: Dict[int, str] = {}
+    if not _take(mine, chosen, theirs, cluster, ("server",), edits):
+        return None
+    added: Dict[str, List[str]] = {}
+    known = [entry for entry in mine.lists["users"] if entry.name == user.name]
+    if known and not _take(mine, known[0], theirs, user, ("client-certificate-data", "client-key-data"), edits):
+        return None
+    if not known:
+        added["users"] = theirs.lines[user.first : user.end]
+    if context.name not in [entry.name for entry in mine.lists["contexts"]]:
+        text = "".join(theirs.lines[context.first : context.end])
+        named = re.sub(r"(?m)^(\s*(?:- +)?(?:  )?cluster: ).*$", lambda one: one.group(1) + chosen.name, text, count=1)
+        added["contexts"] = named.splitlines(keepends=True)
+    return _assembled(mine, edits, added)
+
+
+def _take(
+    mine: Entries, entry: Entry, theirs: Entries, source: Entry, keys: Tuple[str, ...], edits: Dict[int, str]
+) -> bool:
+    for key in keys:
+        if key not in entry.values or key not in source.values:
+            return False
+        number, value = entry.values[key]
+        wanted = source.values[key][1]
+        if value != wanted:
+            line = mine.lines[number]
+            end = line[len(line.rstrip("\r\n")) :]
+            edits[number] = "{0}{1}: {2}{3}".format(line[: line.index(key)], key, wanted, end)
+    return True
+
+
+def _assembled(mine: Entries, edits: Dict[int, str], added: Dict[str, List[str]]) -> str:
+    after: Dict[int, List[str]] = {}
+    ending = "\r\n" if mine.lines and mine.lines[0].endswith("\r\n") else "\n"
+    for section, lines in added.items():
+        entries = mine.lists[section]
+        shift = " " * _indent_of(entries)
+        after[entries[-1].end - 1] = [shift + line.rstrip("\r\n") + ending for line in lines]
+    out: List[str] = []
+    for number, line in enumerate(mine.lines):
+        text = edits.get(number, line)
+        if number in after and not text.endswith("\n"):
+            text += ending
+        out += [text, *after.get(number, [])]
+    return "".join(out)

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What files of apt say before any list was fetched: repositories that are switched on, and packages pinned away.
+
+Where apt has lists, ``apt-cache policy`` knows better (:func:`manager.policy`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import Dict, List
+
+from ..core.system import System
+
+_SOURCES = "/etc/apt/sources.list"
+_PREFERENCES = "/etc/apt/preferences"
+# How apt reads a truth value (StringToBool).
+OFF = ("no", "false", "without", "off", "disable", "0")
+
+
+def stanzas(text: str) -> List[Dict[str, str]]:
+    """The stanzas of a deb822 file: fields by their names in lower case, comments left out."""
+    found: List[Dict[str, str]] = []
+    fields: Dict[str, str] = {}
+    key = ""
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("#"):
+            continue
+        if not line.strip():
+            if fields:
+                found.append(fields)
+            fields, key = {}, ""
+        elif line[0].isspace() and key:
+            fields[key] = "{0} {1}".format(fields[key], line.strip()).strip()
+        elif ":" in line:
+            name, _colon, value = line.partition(":")
+            key = name.strip().lower()
+            fields[key] = value.strip()
+    return found
+
+
+def enabled_sources(system: System) -> List[str]:
+    """The addresses of repositories of binary packages that are switched on."""
+    found: List[str] = []
+    paths = [_SOURCES] + ["{0}.d/{1}".format(_SOURCES, name) for name in system.names(_SOURCES + ".d")]
+    for path in paths:
+        text = system.read(path) or ""
+        if path.endswith(".sources"):
+            for fields in stanzas(text):
+                if fields.get("enabled", "yes").lower() not in OFF and "deb" in fields.get("types", "").split():
+                    found += fields.get("uris", "").split()
+        elif path.endswith(".list"):
+            for line in text.splitlines():
+                match = re.match(r"\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)", line.partition("#")[0])
+                found += [match.group(1)] if match else []
+    return found
+
+
+def pinned_away(system: System, package: str) -> bool:
+    """True for a package that preferences forbid from everywhere, by its name or a pattern of names."""
+    paths = [_PREFERENCES] + ["{0}.d/{1}".format(_PREFERENCES, name) for name in system.names(_PREFERENCES + ".d")]
+    for path in paths:
+        name = path.rpartition("/")[2]
+        if path != _PREFERENCES and not re.match(r"[\w.-]+\Z", name.replace(".pref", "")):
+            continue
+        for fields in stanzas(system.read(path) or ""):
+            names = fields.get("package", "").split()
+            if package in names or any(
+                "*" in one and one != "*" and fnmatch.fnmatchcase(package, one) for one in names
+            ):
+                priority = fields.get("pin-priority", "")
+                everywhere = fields.get("pin", "").split() in (["release", "*"], ["version", "*"], ["origin", "*"])
+                if everywhere or fields.get("pin", "").startswith(("origin", "release")):
+                    return bool(re.match(r"-\d+\Z", priority))
+    return False

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration of dnf: the options of its section ``[main]``, and which packages it hides."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import Dict, List, Sequence
+
+from ..core.system import System
+
+_MAIN = "/etc/dnf/dnf.conf"
+_FOLDER = "/etc/dnf/libdnf5.conf.d"
+
+
+def options(system: System) -> Dict[str, str]:
+    """The options of ``[main]``; a later file of dnf 5 wins."""
+    found: Dict[str, str] = {}
+    for path in [_MAIN] + ["{0}/{1}".format(_FOLDER, name) for name in system.names(_FOLDER)]:
+        found.update(parse(system.read(path) or ""))
+    return found
+
+
+def parse(text: str) -> Dict[str, str]:
+    """The options of ``[main]`` in a file; a value goes on in lines that begin with white space."""
+    found: Dict[str, str] = {}
+    section, key = "", ""
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip()[0] in "#;":
+            continue
+        if line[0].isspace() and key:
+            found[key] = "{0} {1}".format(found[key], line.strip())
+            continue
+        key = ""
+        if line.startswith("["):
+            section = line.strip().lower()
+        elif section in ("", "[main]") and "=" in line:
+            name, _sign, value = line.partition("=")
+            key = name.strip().lower()
+            found[key] = value.strip()
+    return found
+
+
+def excluded(system: System, names: Sequence[str]) -> List[str]:
+    """Those of ``names`` that dnf hides in all repositories, in every version."""
+    said = options(system)
+    patterns = re.split(r"[\s,]+", "{0} {1}".format(said.get("exclude", ""), said.get("excludepkgs", "")))
+    return [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in patterns if one)]

@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What users wrote into their kubeconfig of this cluster stays, while the admin's entries are brought up to date."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig, kubeconfig_entries
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigOptions
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig import (
+    ADMIN,
+    KEY,
+    PATH,
+    node,
+    plan,
+    run,
+)
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+__all__ = ["node"]
+
+#: The admin's file before its certificate was renewed.
+OLD = ADMIN.replace("client-certificate-data: L", "client-certificate-data: M")
+OWN_CONTEXT = """- context:
+    cluster: kubernetes
+    namespace: shop
+    user: anna
+  name: shop
+"""
+OWN_USER = """- name: anna
+  user:
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      command: oidc-login
+      args:
+      - get-token
+      - --scope=email # all of it
+"""
+
+
+def own(text: str) -> str:
+    """A kubeconfig with a context and a user of anna's, a comment, and her context in use."""
+    text = text.replace("contexts:\n", "# my own\ncontexts:\n" + OWN_CONTEXT)
+    text = text.replace("users:\n", "users:\n" + OWN_USER)
+    return text.replace("current-context: kubernetes-admin@kubernetes", "current-context: shop")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_own_entries_stay_and_the_admins_are_renewed(node: Machine, ending: str) -> None:
+    before = own(OLD).replace("\n", ending)
+    path = Path(node.path(PATH))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(before.encode())
+    reason = "for this cluster, with entries of its user; only those of the admin are changed"
+    assert plan(node) == [("write_kubeconfig", reason)]
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == PATH + ".before-kubestead"
+    run(node)
+    assert path.read_bytes().replace(b"\r\n", b"\n").decode() == own(ADMIN)
+    assert Path(node.path(PATH + ".before-kubestead")).read_bytes() == before.encode()
+    assert plan(node) == []
+
+
+def test_a_file_with_the_admins_entries_and_more_is_left_alone(node: Machine) -> None:
+    node.put(PATH, own(ADMIN), 0o600)
+    assert plan(node) == []
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
+
+
+def test_a_user_alone_gets_the_admins_beside_it(node: Machine) -> None:
+    text = OLD.replace("name: kubernetes-admin\n", "name: anna\n").replace("user: kubernetes-admin\n", "user: anna\n")
+    node.put(PATH, text.replace("name: kubernetes-admin@kubernetes", "name: anna@home"), 0o600)
+    run(node)
+    found = yaml.safe_load(node.read(PATH) or "")
+    assert [one["name"] for one in found["users"]] == ["anna", "kubernetes-admin"]
+    assert [one["name"] for one in found["contexts"]] == ["anna@home", "kubernetes-admin@kubernetes"]
+    assert found["users"][1]["user"]["client-key-data"] == KEY
+    assert plan(node) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("    server:", "    tls-server-name: api\n    server:"),
+        lambda text: text.replace("    server:", "    proxy-url: socks5://localhost:1080\n    server:"),
+        lambda text: "# of the cluster at home\n" + text,
+        lambda text: text.replace("    user: kubernetes-admin\n", "    user: kubernetes-admin\n    namespace: shop\n"),
+        lambda text: text.replace("preferences: {}\n", "preferences:\n  colors: true\n"),
+        lambda text: text.replace("name: kubernetes\n", "name: home\n").replace(
+            "cluster: kubernetes\n", "cluster: home\n"
+        ),
+        lambda text: re.sub(r"(?m)^( |- )", r"  \1", text),
+    ],
+)
+def test_every_other_line_stays(change: object) -> None:
+    before = change(OLD)  # type: ignore[operator]
+    merged = kubeconfig_entries.merged(before, ADMIN)
+    assert merged is not None
+    different = [(old, new) for old, new in zip(before.splitlines(), merged.splitlines(), strict=True) if old != new]
+    assert [old.split(":")[0].strip() for old, _new in different] == ["client-certificate-data"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"clusters": [], "users": [], "contexts": []}',
+        own(OLD).replace("users:\n", "users: &users\n"),
+        own(OLD).replace("contexts:\n", "contexts: []\ncontexts:\n"),
+        own(OLD).replace("  user:\n    exec:", "  user: {token: x}\n  other:"),
+        own(OLD).replace("users:\n", "users:\n\t"),
+    ],
+)
+def test_what_is_written_otherwise_is_not_touched(text: str) -> None:
+    assert kubeconfig_entries.parse(text) is None
+    assert kubeconfig_entries.merged(text, ADMIN) is None
+
+
+def test_a_file_that_cant_be_changed_in_place_is_kept_and_told(node: Machine) -> None:
+    text = own(OLD).replace("users:\n", "users: &users\n")
+    node.put(PATH, text, 0o600)
+    assert plan(node) == []
+    (warning,) = kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
+    assert "with entries of its user that can't be kept while others are changed and was not changed" in warning
+    assert node.read(PATH) == text
+
+
+def test_the_copy_on_the_control_machine_keeps_its_users_entries_too(machine: Machine) -> None:
+    path = "/home/anna/.kube/config"
+    machine.put(path, own(OLD), 0o600)
+    link = machine.path("/home/anna/link")
+    os.symlink(machine.path(path), link)
+    wanted = kubeconfig.summarize(ADMIN)
+    step = kubeconfig_copy.plan_copy(machine, "/home/anna/link", wanted)
+    assert step.action == "write_kubeconfig" and step.backup == "/home/anna/link.before-kubestead"
+    kubeconfig_copy.apply_copy(step, machine, kubeconfig_copy.rebuilt(ADMIN, wanted))
+    assert machine.read(path) == own(ADMIN) and os.path.islink(link)
+    assert machine.read("/home/anna/link.before-kubestead") == own(OLD)
+
+
+def test_the_summary_of_a_host_is_read_strictly() -> None:
+    said = {"clients": ["x", "0" * 64], "plain": "a\nb", "mergeable": "yes"}
+    found = kubeconfig_copy.told(said)
+    assert (found.clients, found.plain, found.mergeable) == (["0" * 64], "", False)
