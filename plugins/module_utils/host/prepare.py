@@ -45,8 +45,19 @@ _ZRAM_FILES = (
     "/usr/lib/systemd/zram-generator.conf",
 )
 _GENERATOR_FOLDERS = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
-# Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Raspberry Pi's swap file, swapspace.
-_SWAP_SERVICES = ("zramswap.service", "zram-config.service", "dphys-swapfile.service", "swapspace.service")
+# Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Armbian's, other zram scripts, Raspberry
+# Pi's swap file, swapspace.
+_SWAP_SERVICES = (
+    "zramswap.service",
+    "zram-config.service",
+    "armbian-zram-config.service",
+    "zram-swap.service",
+    "zramd.service",
+    "dphys-swapfile.service",
+    "swapspace.service",
+)
+# Azure's agent makes a swap file at every boot where its configuration says so; it does more than that.
+_WAAGENT = "/etc/waagent.conf"
 # In falling priority: a file hides those of its name in the folders behind it.
 _SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
@@ -105,7 +116,7 @@ class HostState:
     ``fstab`` has its lines about swap alone. ``features`` maps a kernel module to ``built in``, ``loaded``,
     ``loadable`` or ``missing``; ``sysctls`` has the live values of the usual keys and of those in our file;
     ``later_sysctls`` are lines that are read after our file. ``swap_units`` are systemd's units and services that would
-    switch swap on, without masked ones.
+    switch swap on, without masked ones; ``agent_swap`` tells that Azure's agent does.
     """
 
     container: bool = False
@@ -119,6 +130,7 @@ class HostState:
     sysctl_file: Optional[str] = None
     later_sysctls: List[SysctlLine] = field(default_factory=list)
     later_files: Dict[str, str] = field(default_factory=dict)
+    agent_swap: bool = False
 
 
 # -- Observation
@@ -143,6 +155,7 @@ def observe(
         swaps=parse_swaps(system.read("/proc/swaps") or ""),
         fstab=swap_lines(system.read(FSTAB) or ""),
         swap_units=_swap_units(system),
+        agent_swap=_agent_swap(system),
         features={name: _feature(system, name) for name in kernel_modules},
         modules_file=system.read(MODULES_FILE),
         sysctls=live,
@@ -227,6 +240,11 @@ def _swap_units(system: System) -> List[str]:
     return [name for name in sorted(set(found)) if not _is_masked(system, name)]
 
 
+def _agent_swap(system: System) -> bool:
+    found = re.findall(r"(?mi)^[ \t]*ResourceDisk\.EnableSwap[ \t]*=[ \t]*(\w+)", system.read(_WAAGENT) or "")
+    return found[-1:] in (["y"], ["Y"])
+
+
 def _zram_devices(system: System) -> List[str]:
     main = next((text for text in map(system.read, _ZRAM_FILES) if text is not None), "")
     texts = [main]
@@ -280,12 +298,23 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
         text = "swap {0} is on; it belongs to the machine that this container runs on".format(", ".join(state.swaps))
         fix = "switch it off on that machine, or set failSwapOn: false in cluster_kubelet_config"
         found.append(Problem("swap", text, fix, "warning"))
+    if options.disable_swap and state.agent_swap:
+        text = "{0} has ResourceDisk.EnableSwap=y, so the agent switches swap on at every boot".format(_WAAGENT)
+        found.append(Problem("swap", text, "set it to n in this file and restart walinuxagent", "warning"))
+    elif options.disable_swap and not state.container and state.swaps and not _explained(state):
+        text = "swap {0} is switched off now, but what switches it on is not known".format(", ".join(state.swaps))
+        found.append(Problem("swap", text, "make sure that it stays off after a reboot", "warning"))
     for line in _overrides(state, options):
         if not line.path.startswith("/etc/"):
             text = "{0} sets {1} = {2} and is read after {3}".format(line.path, line.key, line.value, SYSCTL_FILE)
             fix = "create an empty file with the same name in /etc/sysctl.d"
             found.append(Problem("sysctl_override", text, fix, "warning"))
     return found
+
+
+def _explained(state: HostState) -> bool:
+    """Whether a line of fstab or a unit is known for the swap that is on."""
+    return bool(state.swap_units or fstab_swaps(state.fstab))
 
 
 def _lacks(state: HostState, name: str) -> bool:

@@ -401,3 +401,47 @@ def test_a_sysctl_that_the_kernel_lacks_makes_no_file(machine: Machine) -> None:
 
 def test_keys_with_dots_and_slashes_in_a_part_stay_possible() -> None:
     HostOptions(sysctls={"net.ipv4.conf.eth0/100.rp_filter": 1, "net/ipv4/conf/eth0.100/rp_filter": 1}).validate()
+
+
+# -- swap that comes back
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["armbian-zram-config.service", "zram-swap.service", "zramd.service", "zramswap.service", "dphys-swapfile.service"],
+)
+def test_services_that_make_swap_are_masked(machine: Machine, unit: str) -> None:
+    node(machine)
+    machine.put(f"/usr/lib/systemd/system/{unit}", "[Service]\nExecStart=/usr/bin/x\n")
+    machine.put("/proc/swaps", "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 5\n")
+    assert f"mask {unit} (switches swap on)" in lines(planned(machine))
+    found = host.problems(host.observe(machine), HostOptions())
+    assert [one for one in found if one.check == "swap"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ResourceDisk.Format=y\nResourceDisk.EnableSwap=y\nResourceDisk.SwapSizeMB=2048\n", True),
+        ("  resourcedisk.enableswap = Y\n", True),
+        ("ResourceDisk.EnableSwap=n\n", False),
+        ("# ResourceDisk.EnableSwap=y\n", False),
+        ("ResourceDisk.EnableSwapEncryption=y\n", False),
+        ("ResourceDisk.EnableSwap=y\nResourceDisk.EnableSwap=n\n", False),
+    ],
+)
+def test_azures_agent_that_makes_swap_is_told(machine: Machine, text: str, told: bool) -> None:
+    node(machine)
+    machine.put("/etc/waagent.conf", text)
+    found = host.problems(host.observe(machine), HostOptions())
+    assert [(one.check, one.level) for one in found] == ([("swap", "warning")] if told else [])
+    assert host.problems(host.observe(machine), HostOptions(disable_swap=False)) == []
+
+
+def test_swap_that_nothing_known_switches_on_is_told(machine: Machine) -> None:
+    node(machine)
+    machine.put("/proc/swaps", "Filename Type Size Used Priority\n/opt/swap file 1 0 5\n")
+    (found,) = host.problems(host.observe(machine), HostOptions())
+    assert found.message == "swap /opt/swap is switched off now, but what switches it on is not known"
+    machine.put(FSTAB, "/opt/swap none swap sw 0 0\n")
+    assert host.problems(host.observe(machine), HostOptions()) == []
