@@ -17,6 +17,7 @@ from ..core.constants import COMPONENTS, KUBELET_CONFIG
 from ..core.errors import KubesteadError
 from ..core.redact import redact
 from ..core.system import Result, System
+from . import culprits
 
 # Phases that show in kubeadm's output; it has more tags there ([patches], [kubelet-check]…), which are none.
 _PHASES = frozenset(
@@ -60,7 +61,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     ``timeout`` is the seconds it had, ``began`` the time of day it began (seconds since 1970).
 
     ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines``; beyond kubeadm's preflight also the last
-    errors in the journals (``kubelet_log``, ``containerd_log``) and of containers that did not come up.
+    errors in the journals (``kubelet_log``, ``containerd_log``), of containers that did not come up, and ``culprits``.
     """
     stdout, stderr = redact(result.stdout), redact(result.stderr)
     phase = failed_phase(stdout, stderr)
@@ -79,18 +80,22 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     if result.rc < 0:
         causes = ["it was killed by signal {0}".format(-result.rc)] + causes
     hint = "see its output in stdout_lines and stderr_lines"
+    blamed: List[str] = []
     if phase == "preflight":
         hint = "fix it, or add the check to cluster_ignore_preflight_errors"
     elif phase:
-        details.update(logs(system, began))
+        journals = culprits.Journals(system, began)
+        details.update(logs(journals))
         # Before 1.31 kubeadm does not say which component it waited for in vain.
         suspects = unhealthy_components(stdout) or (list(COMPONENTS) if phase == "wait-control-plane" else [])
         details["container_logs"] = {component: container_log(system, component) for component in suspects}
-        causes = causes + _blamed(details)
+        details["culprits"] = named(journals)
+        # With their own last words in the line: nobody should have to log in to learn the cause.
+        blamed = details["culprits"] or _blamed(details)
     known = diagnose(system, details) if phase else []
     details["diagnosis"] = known
     where = " in phase {0}".format(phase) if phase else ""
-    said = "; ".join(shortened(cause) for cause in causes) or "code {0}".format(result.rc)
+    said = "; ".join([shortened(cause) for cause in causes] + blamed) or "code {0}".format(result.rc)
     return KubesteadError(
         "kubeadm {0} failed{1}: {2}; {3}".format(command, where, said, "; ".join(known) or hint), details
     )
@@ -171,17 +176,25 @@ def _texts(value: Any) -> List[str]:
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
 
 
-def logs(system: System, began: float) -> Dict[str, Any]:
-    """The last errors in the journals of kubelet and containerd since ``began`` (seconds since 1970)."""
-    return {"kubelet_log": journal(system, "kubelet", began), "containerd_log": journal(system, "containerd", began)}
+def logs(journals: culprits.Journals) -> Dict[str, Any]:
+    """The last errors in the journals of kubelet and containerd, the oldest first, no repetitions.
+
+    What a kubelet says merely because there is no API yet is left out.
+    """
+    return {unit + "_log": _errors(journals.lines(unit), 5) for unit in ("kubelet", "containerd")}
+
+
+def named(journals: culprits.Journals) -> List[str]:
+    """The programs that failed, each with its own last lines; those that matter most."""
+    return [one.text for one in culprits.find(journals.system, journals)][:_BLAMED]
 
 
 def _blamed(details: Mapping[str, Any]) -> List[str]:
     """The best hint at the cause behind a control plane that does not come up."""
     for component, lines in details["container_logs"].items():
         if lines:
-            return ["{0} says: {1}".format(component, lines[-1])]
-    return ["the kubelet says: {0}".format(line) for line in details["kubelet_log"][-1:]]
+            return [culprits.Culprit(component, "", lines[-1:]).text]
+    return [culprits.Culprit("the kubelet", "", [line]).text for line in details["kubelet_log"][-1:]]
 
 
 def shortened(text: str, width: int = 360) -> str:
@@ -226,43 +239,9 @@ def _continued(lines: Sequence[str]) -> List[str]:
     return more
 
 
-def journal(system: System, unit: str, since: float, count: int = 5) -> List[str]:
-    """The last lines of a unit's journal that tell of an error, the oldest first; at most ``count``, no repetitions.
-
-    What a kubelet says merely because there is no API yet is left out. ``since`` is in seconds since 1970.
-    """
-    argv = ["journalctl", "-u", unit, "--since", "@{0:.0f}".format(since), "-n", "500", "--no-pager", "-o", "cat"]
-    result = system.run(argv, timeout=20.0)
-    return _errors(redact(result.stdout).splitlines() if result.ok else [], count)
-
-
 def container_log(system: System, component: str, count: int = 5) -> List[str]:
-    """The last errors in the log of a component's container, from the files that the kubelet keeps.
-
-    At most the last 2000 lines are read.
-    """
-    files = [
-        "/var/log/pods/{0}/{1}/{2}".format(pod, component, name)
-        for pod in system.names("/var/log/pods")
-        if pod.startswith("kube-system_{0}-".format(component))
-        for name in system.names("/var/log/pods/{0}/{1}".format(pod, component))
-    ]
-    newest = sorted(files, key=lambda path: _modified(system, path))[-1:]
-    lines = [
-        line.split(" ", 3)[3]
-        for path in newest
-        for line in redact("\n".join((system.read(path) or "").splitlines()[-2000:])).splitlines()
-        if line.count(" ") > 2
-    ]
-    return _errors(lines, count)
-
-
-def _modified(system: System, path: str) -> float:
-    try:
-        return os.path.getmtime(system.path(path))
-    except OSError:
-        # The kubelet has removed it meanwhile.
-        return 0.0
+    """The last errors in the log of a component's container, from the files that the kubelet keeps."""
+    return _errors(culprits.container_lines(system, component), count)
 
 
 def unhealthy_components(output: str) -> List[str]:
@@ -270,6 +249,8 @@ def unhealthy_components(output: str) -> List[str]:
     return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
 
 
+# Of several programs that fail, those that are named in the message; the others follow from them.
+_BLAMED = 2
 # What follows from an API server that is not up, whatever the cause.
 _CONSEQUENCES = ("connection refused", "not found", "Startup probe already exists", "mirror pod", "deadline exceeded")
 
@@ -277,20 +258,8 @@ _CONSEQUENCES = ("connection refused", "not found", "Startup probe already exist
 def _errors(lines: Sequence[str], count: int) -> List[str]:
     found: Dict[str, None] = {}
     for line in lines:
-        text = error_text(line)
+        text = culprits.error_text(line)
         if text and not any(one in text for one in _CONSEQUENCES):
             found.pop(text, None)
             found[text] = None
     return list(found)[-count:]
-
-
-def error_text(line: str) -> str:
-    """What a line of a log in the form of klog or logfmt, or of plain text, says of an error; else ''."""
-    klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)\Z", line)
-    if klog:
-        return klog.group(2)
-    if "level=error" in line or "level=fatal" in line:
-        return re.sub(r'^time="[^"]*" ', "", line)
-    if re.match(r"^(Error|error|panic|Failed): ?", line) or "command failed" in line:
-        return line.strip()
-    return ""

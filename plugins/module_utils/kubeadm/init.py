@@ -37,6 +37,7 @@ from .config import (
     merge_pass_through,
     render_documents,
 )
+from .culprits import Journals
 from .node_options import INIT_KINDS, NodeOptions, from_parameters
 from .operation import INIT, Operation
 from .state import DONE, PARTIAL, KubeadmState, local_api_url
@@ -360,8 +361,9 @@ def _bring_up(system: System) -> None:
     system.run(["systemctl", "restart", "kubelet"], timeout=60.0)
     api = kube_cluster.wait_for_api(server, 150.0)
     if not api.live:
-        details = diagnosis.logs(system, began)
-        known = diagnosis.diagnose(system, details)
+        journals = Journals(system, began)
+        details = diagnosis.logs(journals)
+        known = diagnosis.named(journals) + diagnosis.diagnose(system, details)
         raise KubesteadError(
             "the control plane of an interrupted kubeadm init did not start: {0}; {1}".format(
                 api.reason, "; ".join(known) or "see 'journalctl -u kubelet' and 'crictl ps -a' on it"

@@ -26,6 +26,7 @@ from . import diagnosis
 from . import operation as operations
 from . import reset as cleanup
 from .config import document, merge_pass_through, render_documents
+from .culprits import Journals
 from .join_command import JoinCommand, well_formed
 from .node_options import NodeOptions
 from .operation import JOIN, Operation
@@ -300,8 +301,10 @@ def _wait_for_node(system: System, began: float) -> None:
     deadline = time.monotonic() + 90.0
     while not _registered(system):
         if time.monotonic() > deadline:
-            details = diagnosis.logs(system, began)
-            known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' on it"
+            journals = Journals(system, began)
+            details = diagnosis.logs(journals)
+            said = diagnosis.named(journals) + diagnosis.diagnose(system, details)
+            known = "; ".join(said) or "see 'journalctl -u kubelet' on it"
             raise KubesteadError(
                 "the kubelet has joined, but its Node does not appear in the API: {0}".format(known), details
             )

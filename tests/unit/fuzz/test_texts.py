@@ -34,6 +34,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
     kubeconfig,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
+    culprits,
     diagnosis,
     join_command,
     join_token,
@@ -204,7 +205,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
         False,
     ),
     "log": (
-        lambda text: [diagnosis.error_text(line) for line in text.splitlines()],
+        lambda text: [culprits.error_text(line) for line in text.splitlines()],
         [fixture("join/v1.35/kubelet-journal-bad-flag.txt")],
         False,
     ),
