@@ -37,6 +37,7 @@ DETAILS = frozenset(
         "diagnosis",
         "kubelet_log",
         "container_logs",
+        "culprits",
         "module_stdout",
         "module_stderr",
     )

@@ -23,6 +23,8 @@ from ..core.system import System
 from ..core.untrusted import line
 
 _LOGS = "/var/log/pods"
+# A kubelet without an API server writes several lines a second; those that tell come once in a while.
+_JOURNAL = 3000
 # Bytes at the end of a log that are looked at.
 _TAIL = 256 * 1024
 _CRASH = "exits again and again"
@@ -68,10 +70,10 @@ class Journals:
         self._known: Dict[str, List[str]] = {}
 
     def lines(self, unit: str) -> List[str]:
-        """The last 1000 lines of a unit; none where there is no journal."""
+        """The last lines of a unit; none where there is no journal."""
         if unit not in self._known:
             since = "@{0:.0f}".format(self.since)
-            argv = ["journalctl", "-u", unit, "--since", since, "-n", "1000", "--no-pager", "-o", "cat"]
+            argv = ["journalctl", "-u", unit, "--since", since, "-n", str(_JOURNAL), "--no-pager", "-o", "cat"]
             result = self.system.run(argv, timeout=20.0)
             self._known[unit] = redact(result.stdout).splitlines() if result.ok else []
         return self._known[unit]
@@ -96,7 +98,7 @@ def find(system: System, journals: Journals) -> List[Culprit]:
         # Whatever else fails follows from it.
         return found[:1]
     failing = failing_containers(journals.lines("kubelet"))
-    for name in sorted(set(failing) | set(_crashed(system)), key=_rank):
+    for name in sorted(set(failing) | set(_crashed(system, journals.since)), key=_rank):
         state, reason = failing.get(name, (_CRASH, ""))
         lines = last_words(container_lines(system, name)) if state == _CRASH else [reason]
         found.append(Culprit(name, state, lines))
@@ -150,11 +152,13 @@ def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
     return found
 
 
-def _crashed(system: System) -> List[str]:
-    """Components of whose container the kubelet has made more than one: their logs have numbers."""
+def _crashed(system: System, since: float) -> List[str]:
+    """Components of whose container the kubelet has made several since ``since``: their logs have numbers."""
     found = []
     for component in COMPONENTS:
-        names = [os.path.basename(path) for path in _log_files(system, component)]
+        # Those of an earlier cluster may lie there still; clocks of files are a little behind.
+        paths = [path for path in _log_files(system, component) if _modified(system, path) >= since - 5]
+        names = [os.path.basename(path) for path in paths]
         if any(re.match(r"[2-9]\d*\.log\Z|1\d+\.log\Z", name) for name in names):
             found.append(component)
     return found

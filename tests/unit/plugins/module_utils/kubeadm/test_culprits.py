@@ -1,0 +1,224 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The program that failed is named, with its own last words, from journals and logs of nodes with Kubernetes 1.35.0."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import culprits
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.culprits import Journals
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+RUNNING = "ActiveState=active\nSubState=running\nResult=success\nNRestarts=0\n"
+SYNC = 'E1127 23:30:51.967289    3242 pod_workers.go:1324] "Error syncing pod, skipping" err="failed to '
+POD = '" pod="kube-system/{0}-cp1" podUID="b7d20defae7de3c1ad70952ae2094bf8"'
+
+
+def start(component: str, kind: str, reason: str) -> str:
+    """A line of the kubelet about a container that it can't start."""
+    return (
+        SYNC
+        + '\\"StartContainer\\" for \\"{0}\\" with {1}: \\"{2}\\"'.format(component, kind, reason)
+        + POD.format(component)
+    )
+
+
+def sandbox(component: str, reason: str) -> str:
+    """A line of the kubelet about a pod without a sandbox."""
+    text = '\\"CreatePodSandbox\\" for \\"{0}-cp1_kube-system(b7d2)\\" with CreatePodSandboxError: \\"{1}\\"'
+    return SYNC + text.format(component, reason) + POD.format(component)
+
+
+def crash(component: str) -> str:
+    return start(component, "CrashLoopBackOff", f"back-off 1m20s restarting failed container={component} pod=x")
+
+
+@pytest.fixture
+def node(machine: Machine) -> Machine:
+    """A machine on which both services run and the kubelet says nothing."""
+    machine.put("/var/lib/kubelet/config.yaml")
+    for unit in ("containerd", "kubelet"):
+        machine.answer(f"systemctl show {unit}", RUNNING)
+        machine.answer(f"journalctl -u {unit}", "")
+    return machine
+
+
+def found(node: Machine, journal: str = "") -> list[str]:
+    node.answer("journalctl -u kubelet", journal)
+    return [one.text for one in culprits.find(node, Journals(node, time.time()))]
+
+
+def log(node: Machine, component: str, number: int, *lines: str) -> None:
+    """A log below /var/log/pods."""
+    path = f"/var/log/pods/kube-system_{component}-cp1_b7d2/{component}/{number}.log"
+    node.put(path, "".join(f"2026-11-27T23:30:29.470675821Z stderr F {line}\n" for line in lines))
+
+
+def test_nothing_failed(node: Machine) -> None:
+    log(node, "etcd", 0, "E1127 23:30:29.470512       1 x.go:1] trouble")
+    assert found(node) == []
+
+
+PORT = (
+    'E1127 23:30:29.470512       1 run.go:72] "command failed" err="failed to create listener: failed to listen on '
+    '127.0.0.1:10257: listen tcp 127.0.0.1:10257: bind: address already in use"'
+)
+
+
+@pytest.mark.parametrize(
+    ("component", "lines", "said"),
+    [
+        (
+            "kube-controller-manager",
+            ["I1127 23:30:28.1       1 x.go:1] Serving", PORT],
+            'kube-controller-manager says: run.go:72] "command failed" err="failed to create listener: failed to '
+            'listen on 127.0.0.1:10257: listen tcp 127.0.0.1:10257: bind: address already in use"',
+        ),
+        (
+            "kube-apiserver",
+            ["Error: unknown flag: --no-such-flag"],
+            "kube-apiserver says: Error: unknown flag: --no-such-flag",
+        ),
+        (
+            "etcd",
+            [
+                '{"level":"info","msg":"x"}',
+                '{"level":"fatal","ts":"t","msg":"discovery failed","error":"no such member"}',
+            ],
+            "etcd says: discovery failed: no such member",
+        ),
+        (
+            "etcd",
+            [
+                "2026-11-27 23:26:53.370072 I | etcdmain: etcd Version: 3.4.23",
+                "2026-11-27 23:26:53.380072 C | etcdmain: cannot access data: mkdir x: no space left on device",
+            ],
+            "etcd says: etcdmain: cannot access data: mkdir x: no space left on device",
+        ),
+        (
+            "etcd",
+            [
+                "flag provided but not defined: -no-such-flag",
+                "Usage:",
+                "",
+                "  etcd [flags]",
+                "    Start an etcd server.",
+            ],
+            "etcd says: flag provided but not defined: -no-such-flag",
+        ),
+        (
+            "etcd",
+            ["exec /usr/local/bin/etcd: exec format error"],
+            "etcd says: exec /usr/local/bin/etcd: exec format error",
+        ),
+        ("kube-scheduler", [], "kube-scheduler exits again and again and wrote nothing"),
+    ],
+)
+def test_a_container_that_exits(node: Machine, component: str, lines: list[str], said: str) -> None:
+    log(node, component, 3, *lines)
+    assert found(node, crash(component)) == [said]
+    # The journal may have lost the line among others; the number of the log tells.
+    assert found(node, "") == [said]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            start(
+                "etcd",
+                "ErrImagePull",
+                "rpc error: code = NotFound desc = failed to pull and unpack image "
+                '\\\\\\"registry.k8s.io/etcd:9.9.9-0\\\\\\": not found',
+            ),
+            "etcd has an image that can't be pulled: rpc error: code = NotFound desc = failed to pull and unpack image "
+            '"registry.k8s.io/etcd:9.9.9-0": not found',
+        ),
+        (
+            start("etcd", "RunContainerError", "failed to create containerd task: OCI runtime create failed: denied"),
+            "etcd can't be started: failed to create containerd task: OCI runtime create failed: denied",
+        ),
+        (
+            sandbox(
+                "etcd", 'Failed to create sandbox: failed to get sandbox image \\\\\\"r/pause:9.99\\\\\\": not found'
+            ),
+            'etcd can\'t get a sandbox: Failed to create sandbox: failed to get sandbox image "r/pause:9.99": '
+            "not found",
+        ),
+        (
+            start("etcd", "CreateContainerError", "context deadline exceeded"),
+            "etcd can't be created: context deadline exceeded",
+        ),
+    ],
+)
+def test_a_container_that_does_not_start(node: Machine, line: str, said: str) -> None:
+    assert found(node, line) == [said]
+    # A wait before the next try tells less than what it is waited for.
+    assert found(node, line + "\n" + crash("etcd")) == [said]
+    pulled = start("etcd", "ImagePullBackOff", "Back-off pulling image")
+    assert found(node, line + "\n" + pulled) == [said]
+
+
+def test_what_others_depend_on_comes_first(node: Machine) -> None:
+    log(node, "etcd", 4, "Error: of etcd")
+    log(node, "kube-apiserver", 4, "Error: of the API server")
+    text = "\n".join(crash(one) for one in ("kube-scheduler", "kube-apiserver", "etcd"))
+    assert found(node, text) == [
+        "etcd says: Error: of etcd",
+        "kube-apiserver says: Error: of the API server",
+        "kube-scheduler exits again and again and wrote nothing",
+    ]
+
+
+def test_logs_of_an_earlier_cluster_do_not_count(node: Machine) -> None:
+    log(node, "etcd", 7, "Error: long ago")
+    os.utime(node.path("/var/log/pods/kube-system_etcd-cp1_b7d2/etcd/7.log"), (1, 1))
+    assert found(node) == []
+
+
+def test_a_pod_of_an_application_is_not_the_culprit(node: Machine) -> None:
+    assert found(node, crash("web")) == []
+
+
+def test_a_kubelet_that_does_not_start(node: Machine) -> None:
+    node.answer(
+        "systemctl show kubelet", "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nNRestarts=9\n"
+    )
+    journal = (
+        "I1127 23:30:51.9    3242 server.go:1] x\n"
+        'E1127 23:30:51.967289    3242 run.go:72] "command failed" err="failed to parse kubelet flag: '
+        'unknown flag: --x"\n'
+    )
+    assert found(node, journal) == [
+        "kubelet does not start and is started again and again: "
+        'run.go:72] "command failed" err="failed to parse kubelet flag: unknown flag: --x"'
+    ]
+    os.unlink(node.path("/var/lib/kubelet/config.yaml"))
+    # It has nothing to run with before kubeadm wrote its configuration.
+    assert found(node, journal) == []
+
+
+def test_a_runtime_that_is_down_is_the_only_culprit(node: Machine) -> None:
+    node.answer("systemctl show containerd", "ActiveState=failed\nSubState=failed\nResult=exit-code\n")
+    node.answer("journalctl -u containerd", "containerd: failed to load TOML: /etc/containerd/config.toml: x\n")
+    assert found(node, crash("etcd")) == [
+        "containerd is not running (failed): containerd: failed to load TOML: /etc/containerd/config.toml: x"
+    ]
+
+
+def test_a_long_line_keeps_its_end(node: Machine) -> None:
+    log(node, "etcd", 3, "Error: " + 500 * "x" + " because of this")
+    (said,) = found(node, crash("etcd"))
+    assert said.startswith("etcd says: Error: xxx") and said.endswith("xx because of this") and len(said) < 330
+
+
+def test_secrets_are_taken_out(node: Machine) -> None:
+    log(node, "etcd", 3, "Error: Authorization: Bearer abcdefghijklmnopqrstuvwxyz0123456789")
+    (said,) = found(node, crash("etcd"))
+    assert "abcdefghijklmnop" not in said
