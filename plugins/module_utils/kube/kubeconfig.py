@@ -56,7 +56,7 @@ class KubeconfigSummary:
 
     ``credentials`` is the SHA-256 of server, CA, client certificate and key; empty unless there is one of each.
     ``clients`` are the digests of all client keys, ``plain`` the user of a file that says no more than kubeadm's, and
-    ``mergeable`` tells that entries can be changed in it without touching others.
+    ``mergeable`` tells that entries can be changed in it without touching others; a ``blank`` one has no entry at all.
     """
 
     digest: str = ""
@@ -66,6 +66,7 @@ class KubeconfigSummary:
     clients: List[str] = field(default_factory=list)
     plain: str = ""
     mergeable: bool = False
+    blank: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,25 +94,27 @@ _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cach
 
 
 def summarize(text: str) -> KubeconfigSummary:
-    """What a kubeconfig's text tells of it."""
+    """What a kubeconfig's text tells of it: in block style, or JSON, which kubectl reads as well."""
+    block = kubeconfig_entries.as_block(text)
     pins: List[str] = []
-    for data in re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", text, re.MULTILINE):
+    for data in re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", block, re.MULTILINE):
         try:
             pins.extend(ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace")))
         except (binascii.Error, ValueError):
             continue
     return KubeconfigSummary(
         digest=digest(text),
-        credentials=_credentials(text),
+        credentials=_credentials(block),
         # An address may hold a password.
-        servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", text, re.MULTILINE)],
+        servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)],
         ca_cert_hashes=pins,
         clients=[
             digest("\n".join(found))
-            for found in zip(_values(text, "client-certificate-data"), _values(text, "client-key-data"))
+            for found in zip(_values(block, "client-certificate-data"), _values(block, "client-key-data"))
         ],
         plain=redact(kubeconfig_entries.plain_name(text)),
         mergeable=kubeconfig_entries.parse(text) is not None,
+        blank=kubeconfig_entries.is_blank(text),
     )
 
 
@@ -204,6 +207,8 @@ def classify(
     """
     if existing is None:
         return WRITE, "the kubeconfig does not exist"
+    if existing.blank:
+        return WRITE, "the kubeconfig has no entries"
     if wanted is not None and existing.digest == wanted.digest:
         return SAME, "it is the admin kubeconfig"
     if wanted is None:

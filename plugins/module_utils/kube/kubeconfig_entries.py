@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..core.untrusted import parse_json
 
 _SECTIONS = ("clusters", "contexts", "users")
 _TOP = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*\Z")
 _KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
+# A line of a kubeconfig that has no entries.
+_EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
 # All that a kubeconfig of kubeadm says.
 _PLAIN = frozenset(
     (
@@ -112,6 +116,37 @@ def _scalar(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1]
     return text.partition(" #")[0].rstrip()
+
+
+def is_blank(text: str) -> bool:
+    """True for a kubeconfig without any entry: an empty file, or what kubectl leaves after the last was deleted."""
+    lines = [raw.partition("#")[0].strip() for raw in text.splitlines()]
+    return all(not line or line == "---" or _EMPTY.match(line) for line in lines)
+
+
+def as_block(text: str) -> str:
+    """A kubeconfig in JSON with a line for each value, as block style has it; any other as it is."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        data = parse_json(text)
+    except ValueError:
+        return text
+    lines: List[str] = []
+    _write(data, lines)
+    return "".join(lines)
+
+
+def _write(value: Any, lines: List[str]) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, str):
+                lines.append("    {0}: {1}\n".format(name, " ".join(item.split())))
+            else:
+                _write(item, lines)
+    elif isinstance(value, list):
+        for item in value:
+            _write(item, lines)
 
 
 def plain_name(text: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -152,3 +153,32 @@ def test_the_summary_of_a_host_is_read_strictly() -> None:
     said = {"clients": ["x", "0" * 64], "plain": "a\nb", "mergeable": "yes"}
     found = kubeconfig_copy.told(said)
     assert (found.clients, found.plain, found.mergeable) == (["0" * 64], "", False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n# nothing yet\n",
+        'apiVersion: v1\nclusters: null\ncontexts: null\ncurrent-context: ""\nkind: Config\nusers: null\n',
+        "apiVersion: v1\nclusters: []\ncontexts: []\nkind: Config\nusers: []\n",
+        "apiVersion: v1\nkind: Config\nclusters:\n",
+    ],
+)
+def test_a_file_without_entries_is_filled(node: Machine, text: str) -> None:
+    node.put(PATH, text, 0o600)
+    assert plan(node) == [("write_kubeconfig", "the kubeconfig has no entries")]
+    run(node)
+    assert node.read(PATH) == ADMIN
+
+
+def test_a_kubeconfig_in_json_is_read_and_kept(node: Machine) -> None:
+    text = json.dumps(yaml.safe_load(OLD), indent=2)
+    node.put(PATH, text, 0o600)
+    known = kubeconfig.summarize(ADMIN)
+    found = kubeconfig.summarize(text)
+    assert (found.servers, found.ca_cert_hashes) == (known.servers, known.ca_cert_hashes)
+    assert plan(node) == [] and node.read(PATH) == text
+    node.put(PATH, json.dumps(yaml.safe_load(ADMIN)), 0o600)
+    # The same cluster and the same client: nothing to say.
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
