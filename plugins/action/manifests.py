@@ -30,9 +30,10 @@ class ActionModule(NodeAction):
         arguments = dict(self._task.args)
         wanted = arguments.get("manifests")
         try:
-            found = kube_objects.without_repeats(
-                yaml_files.gather("manifests", wanted, [os.getcwd(), self._loader.get_basedir()])
-            )
+            base = self._loader.get_basedir()
+            folders = [os.getcwd(), base, os.path.join(base, "files")]
+            decrypt = getattr(self._loader, "get_text_file_contents", None)
+            found = kube_objects.without_repeats(yaml_files.gather("manifests", wanted, folders, decrypt))
             sources = {index: source for index, (source, _obj) in enumerate(found)}
             kube_objects.check([obj for _source, obj in found], sources)
             objects = images.replace([obj for _source, obj in found], arguments.get("images") or {})

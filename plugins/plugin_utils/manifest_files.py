@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+
+from ansible.errors import AnsibleError
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
@@ -16,6 +18,16 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from . import kubectl_yaml
 
 SUFFIXES = (".yaml", ".yml", ".json")
+# Files that lie among manifests and are for another program.
+_TOOLS = {
+    "kustomization.yaml": "kustomize",
+    "kustomization.yml": "kustomize",
+    "chart.yaml": "Helm",
+    "values.yaml": "Helm",
+}
+
+# The path of a file that Ansible Vault has encrypted -> its text.
+Decrypt = Callable[[str], str]
 
 
 def parse(text: str, option: str, name: str) -> List[Any]:
@@ -106,6 +118,36 @@ def read_text(option: str, path: str) -> str:
         raise OptionError(option, "is {0}, which is not UTF-8 text".format(_path(path)), "use a YAML file") from None
 
 
+def _opened_file(option: str, path: str, decrypt: Optional[Decrypt]) -> str:
+    """The text of a manifest, decrypted where Ansible Vault has encrypted the file."""
+    text = read_text(option, path)
+    if not text.startswith("$ANSIBLE_VAULT;"):
+        return text
+    try:
+        if decrypt is not None:
+            return decrypt(path)
+    except AnsibleError:
+        pass
+    raise OptionError(
+        option,
+        "is {0}, which Ansible Vault has encrypted with another password or none that is known".format(_path(path)),
+        "give the password, for example with --vault-password-file",
+    )
+
+
+def _belongs_to_tool(option: str, path: str) -> None:
+    """Raise :class:`OptionError` for the files of kustomize and Helm, which are no manifests themselves."""
+    tool = _TOOLS.get(os.path.basename(path).lower())
+    if tool:
+        raise OptionError(
+            option,
+            "has {0}, which is not a manifest but a file of {1}".format(_path(path), tool),
+            "use a file with the output of '{0}'".format(
+                "kubectl kustomize" if tool == "kustomize" else "helm template"
+            ),
+        )
+
+
 def files(option: str, path: str) -> List[str]:
     """The manifest files a path means: the file itself, or those in a folder by name.
 
@@ -135,10 +177,13 @@ def files(option: str, path: str) -> List[str]:
     return [path]
 
 
-def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, Any]]:
+def gather(
+    option: str, wanted: Any, folders: Sequence[str], decrypt: Optional[Decrypt] = None
+) -> List[Tuple[str, Any]]:
     """(source, object) for a folder, a file, or a list of folders, files and objects, in order.
 
-    ``folders`` are where relative paths are looked for. Raises :class:`OptionError` naming ``option``.
+    ``folders`` are where relative paths are looked for, ``decrypt`` gives the text of a file that Ansible Vault has
+    encrypted. Raises :class:`OptionError` naming ``option``.
     """
     entries = wanted if isinstance(wanted, list) else [wanted]
     found: List[Tuple[str, Any]] = []
@@ -152,7 +197,8 @@ def gather(option: str, wanted: Any, folders: Sequence[str]) -> List[Tuple[str, 
         elif isinstance(entry, str) and entry.strip():
             for path in files(option, find(entry.strip(), folders)):
                 name = os.path.basename(path)
-                found.extend((name, item) for item in parse(read_text(option, path), option, name))
+                _belongs_to_tool(option, path)
+                found.extend((name, item) for item in parse(_opened_file(option, path, decrypt), option, name))
         else:
             raise OptionError(
                 "{0}[{1}]".format(option, index) if isinstance(wanted, list) else option,

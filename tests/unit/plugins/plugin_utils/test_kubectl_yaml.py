@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import check, without_repeats
@@ -190,3 +192,47 @@ def test_different_objects_of_one_name_are_both_kept_and_refused(tmp_path: Path)
     found = without_repeats(manifest_files.gather("manifests", str(tmp_path), []))
     with pytest.raises(KubesteadError, match="would be applied twice"):
         check([obj for _source, obj in found])
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("kustomization.yaml", "kubectl kustomize"),
+        ("kustomization.yml", "kubectl kustomize"),
+        ("Kustomization.yaml", "kubectl kustomize"),
+        ("Chart.yaml", "helm template"),
+        ("values.yaml", "helm template"),
+    ],
+)
+def test_files_of_kustomize_and_helm_are_named(tmp_path: Path, name: str, tool: str) -> None:
+    (tmp_path / "app.yaml").write_text("kind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n", "utf-8")
+    (tmp_path / name).write_text("replicas: 3\n", "utf-8")
+    with pytest.raises(OptionError) as caught:
+        manifest_files.gather("manifests", str(tmp_path), [])
+    assert f"has '{tmp_path / name}', which is not a manifest" in caught.value.message
+    assert caught.value.message.endswith(f"use a file with the output of '{tool}'")
+
+
+def vaulted(folder: Path, password: str) -> tuple[Path, DataLoader]:
+    """A Secret that Ansible Vault has encrypted, and a loader that knows a password."""
+    secret = [("default", VaultSecret(b"correct horse"))]
+    text = b"kind: Secret\napiVersion: v1\nmetadata: {name: s}\nstringData: {k: hunter2}\n"
+    path = folder / "secret.yaml"
+    path.write_bytes(VaultLib(secret).encrypt(text, secret[0][1]))
+    loader = DataLoader()
+    loader.set_vault_secrets([("default", VaultSecret(password.encode()))])
+    return path, loader
+
+
+def test_an_encrypted_manifest_is_decrypted(tmp_path: Path) -> None:
+    path, loader = vaulted(tmp_path, "correct horse")
+    ((_source, found),) = manifest_files.gather("manifests", str(path), [], loader.get_text_file_contents)
+    assert found["stringData"] == {"k": "hunter2"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_encrypted_manifest_without_its_password_is_named(tmp_path: Path, known: bool) -> None:
+    path, loader = vaulted(tmp_path, "wrong")
+    with pytest.raises(OptionError, match="give the password, for example with --vault-password-file") as caught:
+        manifest_files.gather("manifests", str(path), [], loader.get_text_file_contents if known else None)
+    assert "hunter2" not in str(caught.value)
