@@ -67,7 +67,8 @@ def opened(document: Any) -> List[Any]:
         return []
     if not isinstance(items, list):
         raise NotAList("a {0} whose items are not a list".format(_kind(document)))
-    kind, version = re.sub("List$", "", _kind(document)), document.get("apiVersion")
+    kind, version = _kind(document), document.get("apiVersion")
+    kind = kind[: -len("List")] if kind.endswith("List") else kind
     found: List[Any] = []
     for item in items:
         inner = {} if item is None else item
@@ -136,7 +137,7 @@ def _opened_file(option: str, path: str, decrypt: Optional[Decrypt]) -> str:
 
 
 def _belongs_to_tool(option: str, path: str) -> None:
-    """Raise :class:`OptionError` for the files of kustomize and Helm, which are no manifests themselves."""
+    """Raise :class:`OptionError` for the files of kustomize and Helm, which are not manifests."""
     tool = _TOOLS.get(os.path.basename(path).lower())
     if tool:
         raise OptionError(

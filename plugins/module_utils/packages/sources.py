@@ -156,7 +156,7 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
     kept, reasons, reason = [], [], ""
     if deb822:
         # A stanza goes with the blank lines behind it; every other byte of the file stays.
-        for part in re.findall(r"(?:[ \t]*\S.*\n?)+(?:[ \t\r]*\n)*|[ \t\r]*\n", text):
+        for part in _stanzas(text):
             settings = re.sub(r"(?m)^#.*\n?", "", part)
             fields = dict(re.findall(r"(?mi)^([\w-]+):((?:.*\n?)(?:[ \t]+.*\n?)*)", settings))
             fields = {key.lower(): value for key, value in fields.items()}
@@ -168,7 +168,11 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
             reasons += [reason] if reason else []
             kept += [] if reason else [part]
         if reason and kept:
-            kept[-1] = re.sub(r"\n[\s]*\Z", "\n", kept[-1])
+            # The blank lines that parted it from the last one.
+            lines = kept[-1].splitlines(keepends=True)
+            while lines and not lines[-1].strip():
+                lines.pop()
+            kept[-1] = "".join(lines)
     else:
         for line in text.splitlines(keepends=True):
             reason = "" if line.lstrip().startswith("#") else _conflict(line.split(" #")[0], base, url)
@@ -179,6 +183,18 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
         return text, ""
     has_more = any(line.strip() and not line.lstrip().startswith("#") for line in rest.splitlines())
     return (rest if has_more else None), reasons[0]
+
+
+def _stanzas(text: str) -> List[str]:
+    """The stanzas of a deb822 text with the blank lines behind each; together they are the text."""
+    parts: List[List[str]] = []
+    blank = True
+    for line in text.splitlines(keepends=True):
+        if not parts or (blank and line.strip()):
+            parts.append([])
+        parts[-1].append(line)
+        blank = not line.strip()
+    return ["".join(part) for part in parts]
 
 
 def strip_dnf_source(text: str, base: str, url: str) -> Tuple[Optional[str], str]:

@@ -274,7 +274,8 @@ def test_the_kubeconfig_of_an_init_to_come_is_told_by_its_server() -> None:
     earlier = {"digest": "x", "servers": ["https://10.213.0.38:6443"], "ca_cert_hashes": ["sha256:old"]}
     plan = judge(BARE, {"a1": {"kubeconfig.existing": earlier}})
     assert lines(plan.steps["a1"], "control_plane")[1:] == [
-        "write kubeconfig /home/admin/.kube/config (for an earlier cluster at https://10.213.0.38:6443)"
+        "write kubeconfig /home/admin/.kube/config (for an earlier cluster at https://10.213.0.38:6443; "
+        "a copy is kept in /home/admin/.kube/config.before-kubestead)"
     ]
     foreign = dict(earlier, servers=["https://192.0.2.9:6443"])
     assert len(lines(judge(BARE, {"a1": {"kubeconfig.existing": foreign}}).steps["a1"], "control_plane")) == 1
