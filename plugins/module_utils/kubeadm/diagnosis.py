@@ -110,8 +110,32 @@ _KNOWN = (
         "a certificate is not valid at the time of this host's clock; compare the clocks (timedatectl) and run again",
     ),
     (
-        r"misconfiguration: kubelet cgroup driver|cgroup driver.{0,40} is different from",
+        r"misconfiguration: kubelet cgroup driver|cgroup driver.{0,40} is different from|expected cgroupsPath to be",
         "the kubelet and containerd use different cgroup drivers; use the role containerd and cgroupDriver: systemd",
+    ),
+    (
+        r"unrecognized feature gate|strict decoding error|invalid configuration: ",
+        "the kubelet refuses its configuration; correct cluster_kubelet_config or cluster_feature_gates",
+    ),
+    (
+        r"failed to (get|pull) sandbox image",
+        "the pause image can't be pulled; correct containerd_sandbox_image, or have the image in the registry",
+    ),
+    (
+        r"read-only file system",
+        "a file system is mounted read-only; see 'findmnt' and 'dmesg' on this host and run again",
+    ),
+    (
+        r"runc.{0,200}permission denied|apparmor failed to apply profile|SELinux is preventing|avc: +denied",
+        "the host denies the runtime something; see 'dmesg' and 'ausearch -m avc' on this host",
+    ),
+    (
+        r"signed by unknown authority|unknown certificate authority|tls: bad certificate",
+        "a certificate is not of the CA that its peer trusts; check /etc/kubernetes/pki for files of another cluster",
+    ),
+    (
+        r"dial tcp .{1,80}(no route to host|network is unreachable|connect: host is down)",
+        "an address can't be reached from this host; see 'ip route get' and the firewall",
     ),
     (
         r"could not find a JWS signature|invalid bootstrap token|token .{0,20}expired",
