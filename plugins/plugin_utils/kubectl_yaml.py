@@ -54,6 +54,7 @@ _DATE = re.compile(
     r"(?:[Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:[.,][0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2})"
     r"| [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:[.,][0-9]+)?)?\Z"
 )
+_HALF = re.compile("[\ud800-\udfff]")
 # PyYAML knows the escape \/, and kubectl does not.
 _SLASH = re.compile(r"(?:[^\\]|\\[^/])*\\/")
 # Levels of mappings and lists; Python's own limit for recursion is not much higher.
@@ -246,6 +247,9 @@ class _Reader:
             self.anchors[event.anchor] = node
         if isinstance(event, yaml.ScalarEvent):
             node.text, node.plain = event.value, bool(event.implicit[0])
+            if _HALF.search(event.value):
+                # Half of a character, which PyYAML without libyaml takes.
+                raise self._error("found invalid Unicode character escape code")
             if event.style == '"' and _SLASH.match(self._source(event)):
                 raise self._error("found unknown escape character")
             return node
