@@ -102,7 +102,21 @@ def find(system: System, journals: Journals) -> List[Culprit]:
         state, reason = failing.get(name, (_CRASH, ""))
         lines = last_words(container_lines(system, name)) if state == _CRASH else [reason]
         found.append(Culprit(name, state, lines))
-    return found
+    return _together(found)
+
+
+def _together(found: Sequence[Culprit]) -> List[Culprit]:
+    """The same, with those that fail for the same reason as one."""
+    names: Dict[Tuple[str, ...], List[str]] = {}
+    for one in found:
+        # Ids of pods and containers are all that differs where the runtime itself is the cause.
+        same = [re.sub(r"[0-9a-f]{32,}|<hidden>", "", text) for text in one.lines] or [one.name]
+        names.setdefault((one.state, *same), []).append(one.name)
+    merged = []
+    for key, several in names.items():
+        lines = next(one.lines for one in found if one.name == several[0])
+        merged.append(Culprit(" and ".join([", ".join(several[:-1]), several[-1]][len(several) < 2 :]), key[0], lines))
+    return merged
 
 
 def _rank(name: str) -> Tuple[int, str]:
@@ -141,7 +155,13 @@ def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
         state = dict(_REASONS).get(kind, "")
         if not name or not state:
             continue
-        reason = re.sub(r'"+ pod="[^"]*" podUID=.*\Z', "", reason).strip('" ')
+        # Behind it is the end of two quotes and which pod it is; before 1.23 the end of one quote.
+        reason, whole = re.subn(r'"" pod="[^"]*" podUID=.*\Z', "", reason)
+        reason = reason if whole else re.sub(r'"\Z', "", reason)
+        # What every such line says.
+        reason = re.sub(
+            r'\A(failed to create sandbox for pod "[^"]*": )?(rpc error: code = \w+ desc = )?', "", reason, flags=re.I
+        )
         waits = kind in ("CrashLoopBackOff", "ImagePullBackOff")
         if waits and name in found and found[name][0] != _CRASH and kind == "CrashLoopBackOff":
             # It could not be started, which is why it is waited for.

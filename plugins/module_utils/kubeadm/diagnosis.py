@@ -81,6 +81,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         causes = ["it was killed by signal {0}".format(-result.rc)] + causes
     hint = "see its output in stdout_lines and stderr_lines"
     blamed: List[str] = []
+    failed: List[culprits.Culprit] = []
     if phase == "preflight":
         hint = "fix it, or add the check to cluster_ignore_preflight_errors"
     elif phase:
@@ -89,10 +90,12 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         # Before 1.31 kubeadm does not say which component it waited for in vain.
         suspects = unhealthy_components(stdout) or (list(COMPONENTS) if phase == "wait-control-plane" else [])
         details["container_logs"] = {component: container_log(system, component) for component in suspects}
-        details["culprits"] = named(journals)
+        failed = culprits.find(system, journals)
+        details["culprits"] = [one.text for one in failed][:_BLAMED]
         # With their own last words in the line: nobody should have to log in to learn the cause.
         blamed = details["culprits"] or _blamed(details)
-    known = diagnose(system, details) if phase else []
+    # In the message their lines are shortened.
+    known = diagnose(system, {**details, "lines": [one.lines for one in failed]}) if phase else []
     details["diagnosis"] = known
     where = " in phase {0}".format(phase) if phase else ""
     said = "; ".join([shortened(cause) for cause in causes] + blamed) or "code {0}".format(result.rc)
@@ -126,8 +129,9 @@ _KNOWN = (
         "a file system is mounted read-only; see 'findmnt' and 'dmesg' on this host and run again",
     ),
     (
-        r"runc.{0,200}permission denied|apparmor failed to apply profile|SELinux is preventing|avc: +denied",
-        "the host denies the runtime something; see 'dmesg' and 'ausearch -m avc' on this host",
+        r"runc did not terminate successfully|runc.{0,200}permission denied|apparmor failed to apply profile"
+        r"|SELinux is preventing|avc: +denied",
+        "the host does not let runc run; try 'runc --version', see 'dmesg' and 'ausearch -m avc' on this host",
     ),
     (
         r"signed by unknown authority|unknown certificate authority|tls: bad certificate",

@@ -29,10 +29,15 @@ def start(component: str, kind: str, reason: str) -> str:
     )
 
 
-def sandbox(component: str, reason: str) -> str:
+def sandbox(component: str, reason: str, uid: str = "035f7bc8d046a957a0e1e535c9e75aad") -> str:
     """A line of the kubelet about a pod without a sandbox."""
-    text = '\\"CreatePodSandbox\\" for \\"{0}-cp1_kube-system(b7d2)\\" with CreatePodSandboxError: \\"{1}\\"'
-    return SYNC + text.format(component, reason) + POD.format(component)
+    pod = f"{component}-cp1_kube-system({uid})"
+    return (
+        SYNC
+        + f'\\"CreatePodSandbox\\" for \\"{pod}\\" with CreatePodSandboxError: \\"Failed to create sandbox for pod '
+        + f'\\\\\\"{pod}\\\\\\": rpc error: code = Unknown desc = {reason}\\"'
+        + POD.format(component)
+    )
 
 
 def crash(component: str) -> str:
@@ -137,7 +142,7 @@ def test_a_container_that_exits(node: Machine, component: str, lines: list[str],
                 "rpc error: code = NotFound desc = failed to pull and unpack image "
                 '\\\\\\"registry.k8s.io/etcd:9.9.9-0\\\\\\": not found',
             ),
-            "etcd has an image that can't be pulled: rpc error: code = NotFound desc = failed to pull and unpack image "
+            "etcd has an image that can't be pulled: failed to pull and unpack image "
             '"registry.k8s.io/etcd:9.9.9-0": not found',
         ),
         (
@@ -145,11 +150,17 @@ def test_a_container_that_exits(node: Machine, component: str, lines: list[str],
             "etcd can't be started: failed to create containerd task: OCI runtime create failed: denied",
         ),
         (
+            sandbox("etcd", 'failed to get sandbox image \\\\\\"registry.k8s.io/pause:9.99\\\\\\": not found'),
+            'etcd can\'t get a sandbox: failed to get sandbox image "registry.k8s.io/pause:9.99": not found',
+        ),
+        (
             sandbox(
-                "etcd", 'Failed to create sandbox: failed to get sandbox image \\\\\\"r/pause:9.99\\\\\\": not found'
+                "etcd",
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+                "runc did not terminate successfully: exit status 127: unknown",
             ),
-            'etcd can\'t get a sandbox: Failed to create sandbox: failed to get sandbox image "r/pause:9.99": '
-            "not found",
+            "etcd can't get a sandbox: failed to create containerd task: failed to create shim task: "
+            "OCI runtime create failed: runc did not terminate successfully: exit status 127: unknown",
         ),
         (
             start("etcd", "CreateContainerError", "context deadline exceeded"),
@@ -222,3 +233,17 @@ def test_secrets_are_taken_out(node: Machine) -> None:
     log(node, "etcd", 3, "Error: Authorization: Bearer abcdefghijklmnopqrstuvwxyz0123456789")
     (said,) = found(node, crash("etcd"))
     assert "abcdefghijklmnop" not in said
+
+
+def test_what_fails_for_one_reason_is_named_once(node: Machine) -> None:
+    reason = (
+        'expected cgroupsPath to be of format \\\\\\"slice:prefix:name\\\\\\", got \\\\\\"/kubepods/pod{0}/x\\\\\\"'
+    )
+    uids = {"etcd": 32 * "a", "kube-apiserver": 32 * "b", "kube-scheduler": 32 * "c"}
+    text = "\n".join(sandbox(name, reason.format(uid), uid) for name, uid in uids.items())
+    log(node, "kube-controller-manager", 4, "Error: of another kind")
+    assert found(node, text) == [
+        "etcd, kube-apiserver and kube-scheduler can't get a sandbox: expected cgroupsPath to be of format "
+        f'"slice:prefix:name", got "/kubepods/pod{uids["etcd"]}/x"',
+        "kube-controller-manager says: Error: of another kind",
+    ]

@@ -31,6 +31,16 @@ def healthy(machine: Machine) -> Machine:
         ('could not find a JWS signature in the cluster-info ConfigMap for token ID "abcdef"', "create a new one"),
         ("listen tcp 0.0.0.0:2380: bind: address already in use", "another program uses a port"),
         ("can only promote a learner member: etcd cluster is not healthy", "the cluster's etcd is not healthy"),
+        (
+            "panic: failed to merge, error: unrecognized feature gate: NoSuchGate",
+            "the kubelet refuses its configuration",
+        ),
+        ('failed to get sandbox image "registry.k8s.io/pause:9.99": not found', "the pause image can't be pulled"),
+        ("open /var/lib/kubelet/kubeadm-flags.env: read-only file system", "mounted read-only"),
+        ("OCI runtime create failed: runc did not terminate successfully: exit status 127", "does not let runc run"),
+        ('runc create failed: expected cgroupsPath to be of format "slice:prefix:name"', "different cgroup drivers"),
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "not of the CA"),
+        ("dial tcp 192.0.2.1:443: connect: no route to host", "can't be reached from this host"),
         ("rpc error: code = Unavailable desc = etcdserver: too many learner members in cluster", "not healthy"),
     ],
 )
