@@ -173,13 +173,13 @@ def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
 
 
 def _crashed(system: System, since: float) -> List[str]:
-    """Components of whose container the kubelet has made several since ``since``: their logs have numbers."""
+    """Components whose container was made again since ``since``: their logs have numbers."""
     found = []
     for component in COMPONENTS:
         # Those of an earlier cluster may lie there still; clocks of files are a little behind.
         paths = [path for path in _log_files(system, component) if _modified(system, path) >= since - 5]
         names = [os.path.basename(path) for path in paths]
-        if any(re.match(r"[2-9]\d*\.log\Z|1\d+\.log\Z", name) for name in names):
+        if any(re.match(r"[1-9]\d*\.log\Z", name) for name in names):
             found.append(component)
     return found
 
@@ -232,6 +232,11 @@ def error_text(text: str) -> str:
     klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)\Z", text)
     if klog:
         return klog.group(2)
+    # The API server waits for etcd with warnings, and ends with "context deadline exceeded".
+    peer = re.search(r'createTransport failed to connect to \{Addr: "([^"]*)".*\}\. Err: (.*)', text)
+    if peer:
+        why = re.sub(r'^connection error: desc = "(.*)"\Z', r"\1", peer.group(2))
+        return "" if "broken pipe" in why else "can't connect to {0}: {1}".format(peer.group(1), why)
     if "level=error" in text or "level=fatal" in text:
         return re.sub(r'^time="[^"]*" ', "", text)
     if text.startswith("{"):

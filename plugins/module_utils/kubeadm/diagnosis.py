@@ -280,7 +280,15 @@ def unhealthy_components(output: str) -> List[str]:
 # Of several programs that fail, those that are named in the message; the others follow from them.
 _BLAMED = 2
 # What follows from an API server that is not up, whatever the cause.
-_CONSEQUENCES = ("connection refused", "not found", "Startup probe already exists", "mirror pod", "deadline exceeded")
+_CONSEQUENCES = (
+    "connection refused",
+    "not found",
+    "Startup probe already exists",
+    "mirror pod",
+    "deadline exceeded",
+    # It says the same as the other lines, behind a description of the event.
+    "Unable to write event",
+)
 
 
 def _errors(lines: Sequence[str], count: int) -> List[str]:

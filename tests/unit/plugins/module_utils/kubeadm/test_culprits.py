@@ -176,6 +176,28 @@ def test_a_container_that_does_not_start(node: Machine, line: str, said: str) ->
     assert found(node, line + "\n" + pulled) == [said]
 
 
+def test_an_api_server_that_etcd_does_not_trust(node: Machine) -> None:
+    peer = (
+        '[core] [Channel #1 SubChannel #6]grpc: addrConn.createTransport failed to connect to {Addr: "127.0.0.1:2379", '
+        'ServerName: "127.0.0.1:2379", BalancerAttributes: {"<%!p(x={})>": "<%!p(bool=true)>" }}. Err: '
+    )
+    refused = 'connection error: desc = "error reading server preface: remote error: tls: bad certificate"'
+    log(
+        node,
+        "kube-apiserver",
+        1,
+        "W1127 23:54:44.556641       1 logging.go:55] " + peer + refused,
+        "W1127 23:54:46.291889       1 logging.go:55] "
+        + peer
+        + "write tcp 127.0.0.1:3->127.0.0.1:2379: write: broken pipe",
+        "F1127 23:54:48.589108       1 instance.go:232] Error creating leases: context deadline exceeded",
+    )
+    assert found(node) == [
+        "kube-apiserver says: can't connect to 127.0.0.1:2379: error reading server preface: remote error: tls: bad "
+        "certificate | instance.go:232] Error creating leases: context deadline exceeded"
+    ]
+
+
 def test_what_others_depend_on_comes_first(node: Machine) -> None:
     log(node, "etcd", 4, "Error: of etcd")
     log(node, "kube-apiserver", 4, "Error: of the API server")

@@ -462,6 +462,22 @@ def test_the_kubelet_is_quoted_where_no_container_is_to_blame(machine: Machine) 
     assert len(error.details["kubelet_log"]) == 1
 
 
+def test_the_kubelet_tells_of_a_clock_and_not_of_its_events(machine: Machine) -> None:
+    # Recorded with Kubernetes 1.35.0 and a CA that was not valid yet.
+    text = (
+        'E1127 23:53:59.100000     591 kubelet_node_status.go:107] "Unable to register node with API server" err="Post '
+        '\\"https://10.213.0.197:6443/api/v1/nodes\\": tls: failed to verify certificate: x509: certificate has '
+        'expired or is not yet valid: current time 2026-11-27T23:53:59Z is before 2026-11-28T04:38:42Z" node="cp1"\n'
+        'E1127 23:53:59.200000     591 event.go:368] "Unable to write event (may retry after sleeping)" err="Post x" '
+        'event="&Event{Type:Normal}"\n'
+    )
+    machine.answer("journalctl -u kubelet", text)
+    error = raised(machine, failed("init-wait"))
+    assert '; the kubelet says: kubelet_node_status.go:107] "Unable to register node' in error.message
+    assert "current time 2026-11-27T23:53:59Z is before 2026-11-28T04:38:42Z" in error.message
+    assert error.message.endswith("compare the clocks (timedatectl) and run again")
+
+
 def test_only_this_runs_journal_is_read(machine: Machine) -> None:
     raised(machine, failed("init-wait"))
     (argv, _other) = [argv for argv in machine.ran if argv[0] == "journalctl"]
