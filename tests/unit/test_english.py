@@ -22,6 +22,7 @@ PLACES += (
     "docs/security.md",
     "docs/preflight.md",
     "docs/reliability.md",
+    "docs/troubleshooting.md",
     "docs/performance.md",
     "changelogs",
     "examples",

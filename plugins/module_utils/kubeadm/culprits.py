@@ -236,7 +236,8 @@ def error_text(text: str) -> str:
     peer = re.search(r'createTransport failed to connect to \{Addr: "([^"]*)".*\}\. Err: (.*)', text)
     if peer:
         why = re.sub(r'^connection error: desc = "(.*)"\Z', r"\1", peer.group(2))
-        return "" if "broken pipe" in why else "can't connect to {0}: {1}".format(peer.group(1), why)
+        passing = "broken pipe" in why or "operation was canceled" in why
+        return "" if passing else "can't connect to {0}: {1}".format(peer.group(1), why)
     if "level=error" in text or "level=fatal" in text:
         return re.sub(r'^time="[^"]*" ', "", text)
     if text.startswith("{"):
