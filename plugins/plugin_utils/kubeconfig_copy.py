@@ -95,12 +95,14 @@ def apply_copy(step: Step, system: System, text: str) -> None:
     if not os.path.isdir(system.path(folder)):
         os.makedirs(system.path(folder), mode=0o700)
     before = system.read(step.target)
-    if step.data.get("backup") and before is not None:
+    merge = bool(step.data.get("merge"))
+    # Where entries alone are changed, the copy from before the first change is the one that is worth keeping.
+    kept = merge and system.exists(step.target + BACKUP_SUFFIX)
+    if step.data.get("backup") and before is not None and not kept:
         system.write(step.target + BACKUP_SUFFIX, before, mode=0o600)
     if before is None:
         system.write(step.target, text, mode=0o600)
         return
-    merge = bool(step.data.get("merge"))
 
     def change(now: str) -> str:
         return merged_text(now, text, step.target) if merge else text

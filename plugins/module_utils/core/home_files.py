@@ -26,6 +26,8 @@ from .system import System, read_descriptor
 #: Bytes of the largest file that is read.
 MAX_FILE = 1024 * 1024
 
+# Files that are kept beside one; then the last of them is replaced.
+_MOST_KEPT = 9
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _UNUSABLE = "{0} can't be used: {1}"
@@ -126,11 +128,27 @@ def protect(system: System, place: HomePlace) -> None:
         raise KubesteadError("{0} can't be protected: {1}".format(place.path, _why(err))) from err
 
 
-def _keep(folder: int, name: str) -> None:
-    """Rename what is there: a copy would show the user what a link or a second name leads to."""
+def _is_there(folder: int, name: str) -> bool:
     try:
-        os.rename(name, name + BACKUP_SUFFIX, src_dir_fd=folder, dst_dir_fd=folder)
-        with _file(folder, name + BACKUP_SUFFIX) as descriptor:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _keep(folder: int, name: str) -> None:
+    """Rename what is there: a copy would show the user what a link or a second name leads to.
+
+    An earlier one stays: it is the user's own file, and this one gets a number.
+    """
+    kept = name + BACKUP_SUFFIX
+    number = 0
+    while _is_there(folder, kept) and number < _MOST_KEPT:
+        number += 1
+        kept = "{0}{1}.{2}".format(name, BACKUP_SUFFIX, number)
+    try:
+        os.rename(name, kept, src_dir_fd=folder, dst_dir_fd=folder)
+        with _file(folder, kept) as descriptor:
             found = os.fstat(descriptor)
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o600)

@@ -182,3 +182,13 @@ def test_a_kubeconfig_in_json_is_read_and_kept(node: Machine) -> None:
     node.put(PATH, json.dumps(yaml.safe_load(ADMIN)), 0o600)
     # The same cluster and the same client: nothing to say.
     assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
+
+
+def test_the_users_first_file_is_never_replaced_by_a_later_one(node: Machine) -> None:
+    node.put(PATH, own(OLD), 0o600)
+    run(node)
+    again = own(OLD).replace("# my own", "# still my own")
+    node.put(PATH, again, 0o600)
+    run(node)
+    assert node.read(PATH + ".before-kubestead") == own(OLD)
+    assert node.read(PATH + ".before-kubestead.1") == again
