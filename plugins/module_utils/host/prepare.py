@@ -47,14 +47,9 @@ _ZRAM_FILES = (
 _GENERATOR_FOLDERS = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
 # Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Armbian's, other zram scripts, Raspberry
 # Pi's swap file, swapspace.
-_SWAP_SERVICES = (
-    "zramswap.service",
-    "zram-config.service",
-    "armbian-zram-config.service",
-    "zram-swap.service",
-    "zramd.service",
-    "dphys-swapfile.service",
-    "swapspace.service",
+_SWAP_SERVICES = tuple(
+    name + ".service"
+    for name in "zramswap zram-config armbian-zram-config zram-swap zramd dphys-swapfile swapspace".split()
 )
 # Azure's agent makes a swap file at every boot where its configuration says so; it does more than that.
 _WAAGENT = "/etc/waagent.conf"
