@@ -49,6 +49,7 @@ _IMPORT = re.compile(
 # What a module says about itself is for ansible-doc.
 _DOCUMENTATION = re.compile(r'^(?:DOCUMENTATION|EXAMPLES|RETURN) = r"""\n.*?^"""', re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+_DOCSTRING = re.compile(r'^([ ]*)"""(?:[^"\\]|"(?!""))*"""$', re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +107,17 @@ def files_of(name: str) -> dict[str, str]:
     while waiting:
         one = waiting.pop()
         if one not in sources:
-            # Lines that are comments are left empty: a test compares what Python reads.
-            sources[one] = _COMMENT.sub("", _file(one).read_text(encoding="utf-8"))
+            # Lines that are comments are left empty, and docstrings: a test compares what Python reads.
+            sources[one] = _COMMENT.sub("", _DOCSTRING.sub(_emptied, _file(one).read_text(encoding="utf-8")))
             waiting += _imports(one, sources[one])
     own = f"modules.{name}"
     # The lines stay where they are, for tracebacks.
     sources[own] = _DOCUMENTATION.sub(lambda match: "\n" * match[0].count("\n"), sources[own])
     return {PACKAGE + one: text for one, text in sorted(sources.items())}
+
+
+def _emptied(docstring: re.Match[str]) -> str:
+    return docstring[1] + '""' + "\n" * docstring[0].count("\n")
 
 
 def _file(name: str) -> Path:
