@@ -116,7 +116,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 def _address(host: Mapping[str, Any], name: str) -> str:
     """The address of a host according to the inventory. Names are resolved here, because nodes may not know them."""
     # Of a node with an address of each family, the first is the one of its API server.
-    given = str(_of_inventory(host, "cluster_node_address") or "").split(",")[0].strip()
+    given = str(_of_inventory(host, "cluster_node_address") or "").partition(",")[0].strip()
     return _resolved(given or str(host.get("ansible_host") or name))
 
 

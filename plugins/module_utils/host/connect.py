@@ -68,7 +68,7 @@ def resolve(name: str) -> List[str]:
     def work() -> None:
         try:
             found.extend(
-                str(info[4][0]).split("%")[0] for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+                str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             )
         except (OSError, ValueError):
             # ValueError: a name that no DNS could have.

@@ -127,7 +127,8 @@ def metadata_problem(obj: Object) -> str:
         if values is not None and not (isinstance(values, list) and all(isinstance(item, inner) for item in values)):
             return "metadata.{0} is not a list of {1}; remove it".format(name, "texts" if inner is str else "objects")
     for name in _NUMBERS:
-        if metadata.get(name) is not None and type(metadata[name]) is not int:
+        number = metadata.get(name)
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
             return "metadata.{0} is not a number; remove it".format(name)
     for name in _TIMES:
         value = metadata.get(name)

@@ -92,7 +92,7 @@ class NodeOptions:
     @property
     def main_address(self) -> str:
         """The address that the API server advertises and etcd uses: the first of ``node_address``."""
-        return addresses.normal_address(self.node_address.split(",")[0])
+        return addresses.normal_address(self.node_address.partition(",")[0])
 
     def registration(self, api: str) -> Dict[str, Any]:
         """``nodeRegistration`` of an InitConfiguration or JoinConfiguration of this configuration API."""
