@@ -1,0 +1,257 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pods, their controllers and disruption budgets, as far as moving pods off a node needs them. Pure.
+
+Pods are written by users of the cluster and by kubelets, so nothing in them is trusted: what has the wrong type is read
+as its default.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from ..core import untrusted
+
+PODS = "/api/v1/pods"
+REPLICA_SETS = "/apis/apps/v1/replicasets"
+STATEFUL_SETS = "/apis/apps/v1/statefulsets"
+#: Controllers whose pods are started again elsewhere and stay there; a Job's pod may have nothing left to do.
+REPLICATED = ("ReplicaSet", "StatefulSet")
+_MIRROR = "kubernetes.io/config.mirror"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod. ``controller`` is (kind, name) of what started it, both empty where nothing did.
+
+    ``volumes`` names those of type emptyDir, whose data is lost when the pod leaves its node. ``requests`` maps
+    resources to numbers (CPUs, bytes). ``over`` is true for a pod that has ended, ``leaving`` for one that is being
+    deleted; ``tolerations`` are (key, operator, value, effect).
+    """
+
+    namespace: str
+    name: str
+    node: str = ""
+    controller: Tuple[str, str] = ("", "")
+    labels: Dict[str, str] = field(default_factory=dict)
+    static: bool = False
+    over: bool = False
+    leaving: bool = False
+    ready: bool = False
+    started: bool = False
+    volumes: Tuple[str, ...] = ()
+    requests: Dict[str, float] = field(default_factory=dict)
+    selector: Dict[str, str] = field(default_factory=dict)
+    tolerations: Tuple[Tuple[str, str, str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """``namespace/name``."""
+        return "{0}/{1}".format(self.namespace, self.name)
+
+    @property
+    def workload(self) -> str:
+        """``ReplicaSet namespace/name`` of its controller; empty where nothing starts it again elsewhere."""
+        kind, name = self.controller
+        return "{0} {1}/{2}".format(kind, self.namespace, name) if kind in REPLICATED and name else ""
+
+    @property
+    def moves(self) -> bool:
+        """True for a pod that a drain evicts: pods of DaemonSets and static pods stay."""
+        return not (self.static or self.over or self.leaving or self.controller[0] == "DaemonSet")
+
+    def tolerates(self, taint: str) -> bool:
+        """Whether it may run beside a taint (``key[=value]:Effect``)."""
+        key_value, _colon, effect = taint.rpartition(":")
+        key, _equals, value = key_value.partition("=")
+        if effect not in ("NoSchedule", "NoExecute"):
+            return True
+        for its_key, operator, its_value, its_effect in self.tolerations:
+            if its_effect in ("", effect) and (
+                (its_key == key and (operator == "Exists" or its_value == value))
+                or (not its_key and operator == "Exists")
+            ):
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A PodDisruptionBudget. ``allowed`` is how many of its pods may be evicted now.
+
+    ``wanted`` of ``expected`` pods must stay healthy. A ``selector`` that is empty matches every pod of the namespace;
+    ``expressions`` are the parts of a selector that are not simple labels: (key, operator, values).
+    """
+
+    namespace: str
+    name: str
+    allowed: int = 0
+    wanted: int = 0
+    expected: int = 0
+    selector: Dict[str, str] = field(default_factory=dict)
+    expressions: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = ()
+    evicts_unhealthy: bool = False
+
+    @property
+    def permanent(self) -> bool:
+        """True where no pod may ever be evicted, however long one waits."""
+        return self.allowed == 0 and self.wanted >= self.expected
+
+    def covers(self, pod: Pod) -> bool:
+        """Whether the budget counts for an eviction of this pod."""
+        if pod.namespace != self.namespace:
+            return False
+        if any(pod.labels.get(name) != value for name, value in self.selector.items()):
+            return False
+        return all(_matches(pod.labels, *expression) for expression in self.expressions)
+
+
+def _matches(labels: Mapping[str, str], key: str, operator: str, values: Tuple[str, ...]) -> bool:
+    if operator == "In":
+        return labels.get(key) in values
+    if operator == "NotIn":
+        return labels.get(key) not in values
+    return (key in labels) == (operator == "Exists")
+
+
+# -- reading
+
+
+def read_pods(data: Any) -> List[Pod]:
+    """The pods of a PodList. Never raises."""
+    found = [_pod(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
+    return [pod for pod in found if pod.name]
+
+
+def _pod(item: Mapping[str, Any]) -> Pod:
+    metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
+    status = untrusted.mapping(item.get("status"))
+    owners = [one for one in untrusted.mappings(metadata.get("ownerReferences")) if one.get("controller") is True]
+    owner = owners[0] if owners else {}
+    conditions = untrusted.mappings(status.get("conditions"))
+    tolerations = [
+        tuple(untrusted.text(one.get(name), 317) for name in ("key", "operator", "value", "effect"))
+        for one in untrusted.mappings(spec.get("tolerations"))
+    ]
+    return Pod(
+        namespace=untrusted.text(metadata.get("namespace")),
+        name=untrusted.text(metadata.get("name")),
+        node=untrusted.text(spec.get("nodeName")),
+        controller=(untrusted.text(owner.get("kind"), 64), untrusted.text(owner.get("name"))),
+        labels=untrusted.labels(metadata.get("labels")),
+        static=_MIRROR in untrusted.mapping(metadata.get("annotations")),
+        over=status.get("phase") in ("Succeeded", "Failed"),
+        leaving=bool(metadata.get("deletionTimestamp")),
+        ready=any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions),
+        started=status.get("phase") not in ("Pending", None),
+        volumes=tuple(
+            untrusted.text(one.get("name"), 64)
+            for one in untrusted.mappings(spec.get("volumes"))
+            if one.get("emptyDir") is not None
+        ),
+        requests=_requests(spec),
+        selector=untrusted.labels(spec.get("nodeSelector")),
+        tolerations=tuple((one[0], one[1], one[2], one[3]) for one in tolerations),
+    )
+
+
+def _requests(spec: Mapping[str, Any]) -> Dict[str, float]:
+    """What the pod asks a node for: the sum of its containers, or the most that one of the first ones asks for."""
+    total: Dict[str, float] = {"pods": 1.0}
+    for container in untrusted.mappings(spec.get("containers")):
+        for name, amount in _amounts(container).items():
+            total[name] = total.get(name, 0.0) + amount
+    for container in untrusted.mappings(spec.get("initContainers")):
+        for name, amount in _amounts(container).items():
+            total[name] = max(total.get(name, 0.0), amount)
+    return total
+
+
+def _amounts(container: Mapping[str, Any]) -> Dict[str, float]:
+    asked = untrusted.mapping(untrusted.mapping(container.get("resources")).get("requests"))
+    return {untrusted.text(name, 317): quantity(value) for name, value in asked.items()}
+
+
+_QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:([eE][+-]?[0-9]{1,2})|(m|[kMGTPE]i?|Ki|))\Z")
+_SCALE = {"": 1.0, "m": 0.001, "k": 1e3}
+_SCALE.update({letter: 1000.0 ** (at + 2) for at, letter in enumerate("MGTPE")})
+_SCALE.update({letter + "i": 1024.0 ** (at + 1) for at, letter in enumerate("KMGTPE")})
+
+
+def quantity(value: Any) -> float:
+    """A quantity of Kubernetes (``250m``, ``64Mi``, ``1.5``) as a number; 0 for a value that is not one."""
+    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    match = _QUANTITY.match(text) if isinstance(text, str) else None
+    if match is None:
+        return 0.0
+    number, exponent, suffix = match.groups()
+    return float(number + exponent) if exponent else float(number) * _SCALE.get(suffix, 0.0)
+
+
+def read_budgets(data: Any) -> List[Budget]:
+    """The budgets of a PodDisruptionBudgetList. Never raises."""
+    found = []
+    for item in untrusted.mappings(untrusted.mapping(data).get("items")):
+        metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
+        status, selector = untrusted.mapping(item.get("status")), untrusted.mapping(spec.get("selector"))
+        if spec.get("selector") is None:
+            # It selects nothing.
+            continue
+        expressions = [
+            (
+                untrusted.text(one.get("key"), 317),
+                untrusted.text(one.get("operator"), 64),
+                tuple(untrusted.texts(one.get("values"))),
+            )
+            for one in untrusted.mappings(selector.get("matchExpressions"))
+        ]
+        found.append(
+            Budget(
+                namespace=untrusted.text(metadata.get("namespace")),
+                name=untrusted.text(metadata.get("name")),
+                allowed=untrusted.whole(status.get("disruptionsAllowed")),
+                wanted=untrusted.whole(status.get("desiredHealthy")),
+                expected=untrusted.whole(status.get("expectedPods")),
+                selector=untrusted.labels(selector.get("matchLabels")),
+                expressions=tuple(expressions),
+                evicts_unhealthy=spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow",
+            )
+        )
+    return found
+
+
+def read_allocatable(data: Any) -> Dict[str, Dict[str, float]]:
+    """By the names of the nodes in a NodeList what each has for pods. Never raises."""
+    found = {}
+    for item in untrusted.mappings(untrusted.mapping(data).get("items")):
+        amounts = untrusted.mapping(untrusted.mapping(item.get("status")).get("allocatable"))
+        name = untrusted.text(untrusted.mapping(item.get("metadata")).get("name"))
+        found[name] = {untrusted.text(key, 317): quantity(value) for key, value in amounts.items()}
+    return found
+
+
+# -- workloads
+
+
+def ready_pods(pods: Sequence[Pod]) -> Dict[str, int]:
+    """By :attr:`Pod.workload` how many of its pods are ready."""
+    counts: Dict[str, int] = {}
+    for pod in pods:
+        if pod.workload and pod.ready and not (pod.over or pod.leaving):
+            counts[pod.workload] = counts.get(pod.workload, 0) + 1
+    return counts
+
+
+def read_replicas(data: Any, kind: str) -> Dict[str, int]:
+    """By ``Kind namespace/name`` how many pods the controllers of a list are to have. Never raises."""
+    found = {}
+    for item in untrusted.mappings(untrusted.mapping(data).get("items")):
+        metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
+        namespace, name = untrusted.text(metadata.get("namespace")), untrusted.text(metadata.get("name"))
+        replicas = spec.get("replicas")
+        found["{0} {1}/{2}".format(kind, namespace, name)] = 1 if replicas is None else untrusted.whole(replicas)
+    return found

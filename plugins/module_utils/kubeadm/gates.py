@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The gates between two nodes of whatever is rolling: is the cluster as well as it was before the last one?
+
+Every API server is asked at its own address, and every member of etcd: an address that leads to several of them would
+answer for one that is down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from ..core import untrusted
+from ..core.errors import KubesteadError
+from ..core.poll import Clock, Sleep, poll
+from ..core.system import System
+from ..etcd import cluster as etcd
+from ..etcd import members
+from ..kube import api, pods
+from ..kube.kubectl import NODES, Kubectl
+from ..kube.nodes import Node, read_nodes
+
+SYSTEM_PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3D{0}"
+# What kubeadm notes on each API server's pod: its own address and port.
+ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
+
+
+@dataclass(frozen=True)
+class Health:
+    """The cluster at one moment.
+
+    ``api_servers`` maps nodes to why their API server is not ready (empty: it is). ``views`` are those of etcd's
+    members, none where etcd does not run in pods of kubeadm. ``ready`` counts ready pods by workload, ``replicas`` is
+    how many each of them is to have. ``error`` is why nothing could be asked.
+    """
+
+    nodes: Sequence[Node] = ()
+    api_servers: Mapping[str, str] = field(default_factory=dict)
+    views: Sequence[etcd.View] = ()
+    ready: Mapping[str, int] = field(default_factory=dict)
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def ready_nodes(self) -> List[str]:
+        """The names of the nodes that are Ready."""
+        return [node.name for node in self.nodes if node.ready]
+
+    @property
+    def failed_api_servers(self) -> List[str]:
+        """The nodes whose API server does not answer that it is ready."""
+        return sorted(name for name, reason in self.api_servers.items() if reason)
+
+    @property
+    def failed_members(self) -> List[str]:
+        """The nodes whose etcd member does not answer."""
+        return [view.node for view in self.views if view.error]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What must be true before the next node is changed.
+
+    ``nodes`` must be Ready. API servers and members of etcd must be well, except those of ``dead`` nodes, which were
+    not before. ``workloads`` must have as many ready pods again, ``versions`` maps nodes to what their kubelet must
+    report. ``stopping`` is a node whose member of etcd is about to stop.
+    """
+
+    nodes: Sequence[str] = ()
+    dead: Sequence[str] = ()
+    workloads: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    stopping: str = ""
+
+
+# -- Observation
+
+
+def observe(
+    system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[members.Client] = None
+) -> Health:
+    """The health of the cluster, asked from a control plane. Never raises."""
+    try:
+        nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
+        servers = kubectl.json(["get", "--raw", SYSTEM_PODS.format("kube-apiserver")])
+        etcds = etcd.urls(kubectl.json(["get", "--raw", SYSTEM_PODS.format("etcd")]))
+        counts: Dict[str, int] = {}
+        replicas: Dict[str, int] = {}
+        if workloads:
+            counts = pods.ready_pods(pods.read_pods(kubectl.json(["get", "--raw", pods.PODS])))
+            for path, kind in ((pods.REPLICA_SETS, "ReplicaSet"), (pods.STATEFUL_SETS, "StatefulSet")):
+                replicas.update(pods.read_replicas(kubectl.json(["get", "--raw", path]), kind))
+    except KubesteadError as err:
+        return Health(error=err.message)
+    return Health(
+        nodes=nodes,
+        api_servers={node: _reason(system, kubectl, url) for node, url in _servers(servers).items()},
+        views=etcd.observe(etcds, request or members.client(system)),
+        ready=counts,
+        replicas=replicas,
+    )
+
+
+def _servers(data: Mapping[str, Any]) -> Dict[str, str]:
+    """By node the URL of its API server, from the PodList of their pods."""
+    found = {}
+    for pod in untrusted.mappings(data.get("items")):
+        notes = untrusted.mapping(untrusted.mapping(pod.get("metadata")).get("annotations"))
+        place = untrusted.text(notes.get(ENDPOINT))
+        node = untrusted.text(untrusted.mapping(pod.get("spec")).get("nodeName"))
+        if node and place:
+            found[node] = "https://{0}".format(place)
+    return found
+
+
+def _reason(system: System, kubectl: Kubectl, url: str) -> str:
+    (answer,) = api.Api(system, kubectl.kubeconfig, server=url).get("/readyz")
+    return "" if api.is_ok(answer) else api.failure(answer)
+
+
+# -- judging (pure)
+
+
+def problems(now: Health, wanted: Wanted) -> List[str]:
+    """What is not as it must be, a line each; none where the next node may be changed."""
+    if now.error:
+        return [now.error]
+    found = []
+    for name, reason in sorted(now.api_servers.items()):
+        if reason and name not in wanted.dead:
+            found.append("the API server of {0} is not ready: {1}".format(name, reason))
+    found += etcd.problems(now.views, wanted.dead)
+    if any(view.node == wanted.stopping for view in now.views):
+        # Of one or two members none can be spared; they come back, and the cluster waits for them.
+        if len(now.views) > 2 and etcd.spare(now.views) < 1:
+            found.append("etcd would lose its majority without the member of {0}".format(wanted.stopping))
+    by_name = {node.name: node for node in now.nodes}
+    for name in wanted.nodes:
+        node = by_name.get(name)
+        if node is None:
+            found.append("node {0} is not in the cluster any more".format(name))
+        elif not node.ready:
+            found.append("node {0} is not ready: {1}".format(name, node.not_ready_reason or "no reason given"))
+    for name, version in wanted.versions.items():
+        runs = by_name[name].kubelet_version if name in by_name else ""
+        if runs != version:
+            found.append("the kubelet of {0} reports version {1}, not {2}".format(name, runs or "none", version))
+    for title, count in sorted(wanted.workloads.items()):
+        # Whoever changed the number of replicas meanwhile, or deleted the workload, wanted it so.
+        needed = min(count, now.replicas.get(title, 0))
+        if now.ready.get(title, 0) < needed:
+            found.append("{0} has {1} of {2} pods ready".format(title, now.ready.get(title, 0), needed))
+    return found
+
+
+def wait(
+    ask: Callable[[], Health],
+    wanted: Wanted,
+    timeout: float,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
+) -> Health:
+    """The health once the gates are open. Raises :class:`KubesteadError` with what keeps them shut after that time."""
+    now = poll(ask, timeout, lambda one: not problems(one, wanted), pause=1.0, clock=clock, sleep=sleep)
+    left = problems(now, wanted)
+    if left:
+        raise KubesteadError(
+            untrusted.line("the cluster is not well after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))
+        )
+    return now

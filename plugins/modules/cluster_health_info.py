@@ -1,0 +1,187 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_health_info
+short_description: Report the health of a cluster, optionally waiting until it may lose a node
+version_added: 0.1.0
+description:
+  - Runs on a control plane. Asks each API server for its C(/readyz) at its own address, and each member of etcd for the
+    list of members, the leader, alarms and learners.
+  - With O(wait=true), waits until the cluster is as well as it was before the last node was changed. This is the gate
+    between two nodes of everything that rolls.
+  - Changes nothing. In check mode, the module does not wait.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  wait:
+    description: Wait until everything that is asked for below is true, and fail with the reasons if it is not in time.
+    type: bool
+    default: false
+  timeout:
+    description: The time to wait, in seconds.
+    type: int
+    default: 300
+  nodes:
+    description: The names of nodes that must be ready, as RV(ready_nodes) of an earlier result.
+    type: list
+    elements: str
+    default: []
+  dead:
+    description:
+      - The names of nodes whose API server and etcd member did not answer before, as RV(failed) of an earlier result.
+        They need not answer now.
+    type: list
+    elements: str
+    default: []
+  workloads:
+    description: The workloads that must have as many ready pods, as M(kubestead.cluster.node_drain) returns them.
+    type: dict
+    default: {}
+  versions:
+    description: By the names of nodes the versions that their kubelets must report, without C(v).
+    type: dict
+    default: {}
+  stopping:
+    description: The name of a node that is about to stop. Without its member, etcd must keep its majority.
+    type: str
+    default: ""
+  kubeconfig:
+    description: The path of the kubeconfig on the host that the task runs on.
+    type: path
+    default: /etc/kubernetes/admin.conf
+seealso:
+  - module: kubestead.cluster.node_drain
+"""
+
+EXAMPLES = r"""
+- name: Look at the cluster before the first node is changed
+  kubestead.cluster.cluster_health_info:
+  delegate_to: cp1
+  register: before
+
+- name: Wait until the cluster is as well as before
+  kubestead.cluster.cluster_health_info:
+    wait: true
+    nodes: "{{ before.ready_nodes }}"
+    dead: "{{ before.failed }}"
+    workloads: "{{ drained.workloads }}"
+  delegate_to: cp1
+"""
+
+RETURN = r"""
+ready_nodes:
+  description: The names of the nodes that are ready.
+  returned: success
+  type: list
+  elements: str
+  sample: [cp1, w1]
+api_servers:
+  description: By node why its API server is not ready. The text is empty for one that is.
+  returned: success
+  type: dict
+  sample: {"cp1": ""}
+etcd:
+  description: The members of etcd by node. Empty where etcd does not run in pods of kubeadm.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - node: cp1
+      error: ""
+      version: 3.6.6
+      leader: true
+failed:
+  description: The names of the nodes whose API server or etcd member does not answer.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+problems:
+  description: What is not as it must be, a line each.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    return {
+        "wait": {"type": "bool", "default": False},
+        "timeout": {"type": "int", "default": 300},
+        "nodes": {"type": "list", "elements": "str", "default": []},
+        "dead": {"type": "list", "elements": "str", "default": []},
+        "workloads": {"type": "dict", "default": {}},
+        "versions": {"type": "dict", "default": {}},
+        "stopping": {"type": "str", "default": ""},
+        "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Ask, and wait if wanted."""
+    given, kubectl = module.params, Kubectl(system, module.params["kubeconfig"])
+    wanted = gates.Wanted(
+        nodes=given["nodes"],
+        dead=given["dead"],
+        workloads={str(title): untrusted.whole(count) for title, count in given["workloads"].items()},
+        versions={str(name): str(version) for name, version in given["versions"].items()},
+        stopping=given["stopping"],
+    )
+
+    def ask() -> gates.Health:
+        return gates.observe(system, kubectl, bool(wanted.workloads))
+
+    if given["wait"] and not module.check_mode:
+        health = gates.wait(ask, wanted, float(given["timeout"]))
+    else:
+        health = ask()
+        if health.error and not module.check_mode:
+            raise KubesteadError(health.error)
+    leaders = {view.leader for view in health.views}
+    result = _edge.carry_out(module, [], lambda step: None)
+    return dict(
+        result,
+        ready_nodes=health.ready_nodes,
+        api_servers=dict(health.api_servers),
+        etcd=[
+            {
+                "node": view.node,
+                "error": view.error,
+                "version": view.version,
+                "leader": bool(view.identity) and leaders == {view.identity},
+            }
+            for view in health.views
+        ],
+        failed=sorted({*health.failed_api_servers, *health.failed_members}),
+        problems=gates.problems(health, wanted),
+    )
+
+
+def main() -> None:
+    """Run the module."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_drain
+short_description: Drain nodes of a cluster, and let pods back on them
+version_added: 0.1.0
+description:
+  - Runs on a control plane whose API answers. Cordons a node and evicts its pods, or lifts the cordon.
+  - A cordon that this collection sets has an owner, an annotation of the Node. Whichever run comes to its end lifts it,
+    also after a run that was killed. A cordon without the annotation is never lifted.
+  - Before the first change, everything that would prevent the drain is reported, one line for each pod - a
+    PodDisruptionBudget that allows no disruption, a pod without a controller, local data, and pods that do not find
+    room on another node. Nothing is changed then.
+  - A node that can't be drained in time takes pods again when the module fails.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  name:
+    description: The names of the Nodes. They are changed one after the other.
+    type: list
+    elements: str
+    required: true
+  state:
+    description:
+      - V(drained) cordons the nodes and evicts their pods. Pods of DaemonSets and static pods stay.
+      - V(schedulable) lifts the cordons of this collection.
+      - V(checked) only reports what would prevent a drain.
+    type: str
+    choices: [drained, schedulable, checked]
+    default: drained
+  owner:
+    description: Who cordons the nodes, such as the operation and the run. It is the value of the annotation.
+    type: str
+    default: kubestead.cluster
+  timeout:
+    description: The time that the pods of one node have to leave it, in seconds.
+    type: int
+    default: 300
+  delete_bare_pods:
+    description: Delete pods that do not belong to a controller. Nothing starts them again.
+    type: bool
+    default: false
+  delete_local_data:
+    description: Evict pods with C(emptyDir) volumes. Their data is lost.
+    type: bool
+    default: false
+  pods_may_wait:
+    description: Drain the nodes although some of their pods do not find room elsewhere and wait.
+    type: bool
+    default: false
+  cordoned_before:
+    description: In check mode with O(state=schedulable), an earlier task would have cordoned the nodes.
+    type: bool
+    default: false
+  kubeconfig:
+    description: The path of the kubeconfig on the host that the task runs on.
+    type: path
+    default: /etc/kubernetes/admin.conf
+seealso:
+  - module: kubestead.cluster.cluster_health_info
+"""
+
+EXAMPLES = r"""
+- name: Drain the node
+  kubestead.cluster.node_drain:
+    name: w1
+    owner: maintenance of rack 4
+  delegate_to: cp1
+  register: drained
+
+- name: Let pods back on the node
+  kubestead.cluster.node_drain:
+    name: w1
+    state: schedulable
+  delegate_to: cp1
+"""
+
+RETURN = r"""
+blockers:
+  description:
+    - What prevents the drain. Entries with C(passes) stop nothing, because waiting may help; they are warnings too.
+  returned: with O(state=drained) and O(state=checked)
+  type: list
+  elements: dict
+  sample:
+    - node: w1
+      kind: budget
+      pod: shop/web-7d9c5b8f6-x2x7k
+      message: >-
+        the PodDisruptionBudget shop/web does not allow pod shop/web-7d9c5b8f6-x2x7k to be evicted (1 of 1 pods must
+        run)
+      fix: add a replica or change the budget
+      passes: false
+workloads:
+  description:
+    - The workloads that have a pod on the nodes, with the number of their pods that were ready before. Hand it to
+      M(kubestead.cluster.cluster_health_info) to wait until as many are ready again.
+  returned: with O(state=drained) and O(state=checked)
+  type: dict
+  sample: {"ReplicaSet shop/web-7d9c5b8f6": 2}
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import drain
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    return {
+        "name": {"type": "list", "elements": "str", "required": True},
+        "state": {"type": "str", "choices": ["drained", "schedulable", "checked"], "default": "drained"},
+        "owner": {"type": "str", "default": "kubestead.cluster"},
+        "timeout": {"type": "int", "default": 300},
+        "delete_bare_pods": {"type": "bool", "default": False},
+        "delete_local_data": {"type": "bool", "default": False},
+        "pods_may_wait": {"type": "bool", "default": False},
+        "cordoned_before": {"type": "bool", "default": False},
+        "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Observe the cluster, plan, and change the nodes."""
+    given, kubectl = module.params, Kubectl(system, module.params["kubeconfig"])
+    permission = Permission(given["delete_bare_pods"], given["delete_local_data"], given["pods_may_wait"])
+    state = drain.observe(kubectl)
+    steps: List[Step] = []
+    for name in given["name"]:
+        # Also for a node that is only looked at: one that does not exist is an error.
+        steps += drain.plan(state, name, given["state"], module.check_mode and given["cordoned_before"])
+    told: Dict[str, Any] = {}
+    if given["state"] != drain.SCHEDULABLE:
+        found = drain.forecast(state, given["name"], permission)
+        for one in found:
+            if one.passes:
+                module.warn(one.line)
+        hard = [one for one in found if not one.passes]
+        if hard:
+            raise KubesteadError(
+                "{0}{1} (nothing was changed)".format(
+                    hard[0].line, "; and {0} more".format(len(hard) - 1) if len(hard) > 1 else ""
+                ),
+                {"blockers": to_dict(found)},
+            )
+        workloads: Dict[str, int] = {}
+        for name in given["name"]:
+            workloads.update(state.workloads(name))
+        told = {"blockers": to_dict(found), "workloads": workloads}
+    if given["state"] == "checked":
+        steps = []
+    result = _edge.carry_out(
+        module,
+        steps,
+        lambda step: drain.apply(step, kubectl, given["owner"], permission, float(given["timeout"])),
+    )
+    return dict(result, **told)
+
+
+def main() -> None:
+    """Run the module."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

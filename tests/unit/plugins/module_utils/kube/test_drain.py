@@ -1,0 +1,329 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Draining a node: who owns a cordon, what blocks a drain, and what is undone."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import drain
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import quantity
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+OURS = "upgrade 20261127T101500Z"
+EVERYTHING = Permission(True, True, True)
+NOTHING = Permission()
+
+
+def node(name: str, taints: Sequence[Dict[str, str]] = (), cpu: str = "2", memory: str = "4Gi") -> Dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}, "resourceVersion": "7"},
+        "spec": {"taints": list(taints)},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "allocatable": {"cpu": cpu, "memory": memory, "pods": "110"},
+        },
+    }
+
+
+def pod(name: str, on: str = "w1", **changes: Any) -> Dict[str, Any]:
+    """A running pod of a ReplicaSet ``web``."""
+    found: Dict[str, Any] = {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "labels": {"app": "web"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web", "controller": True}],
+        },
+        "spec": {"nodeName": on, "containers": [{"resources": {"requests": {"cpu": "250m", "memory": "64Mi"}}}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    for path, value in changes.items():
+        part, _space, key = path.partition("_")
+        found[part][key] = value
+    return found
+
+
+def budget(allowed: int, wanted: int, expected: int, name: str = "web", **selector: Any) -> Dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"selector": selector or {"matchLabels": {"app": "web"}}},
+        "status": {"disruptionsAllowed": allowed, "desiredHealthy": wanted, "expectedPods": expected},
+    }
+
+
+class Cluster:
+    """Answers kubectl like an API server with these objects, and moves pods when a node is drained."""
+
+    def __init__(self, machine: Machine) -> None:
+        tainted = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+        self.nodes = {one["metadata"]["name"]: one for one in (node("cp1", tainted), node("w1"), node("w2"))}
+        self.pods: List[Dict[str, Any]] = []
+        self.budgets: List[Dict[str, Any]] = []
+        self.conflicts = 0
+        self.drain = Result(0)
+        self.said: List[str] = []
+        machine.answer("kubectl", self.kubectl)
+
+    def kubectl(self, argv: Sequence[str], stdin: Optional[str]) -> Result:
+        words = [one for one in argv[1:] if not one.startswith(("--cache", "--kubeconfig", "--request"))]
+        if words[0] != "get":
+            self.said.append(" ".join(words[:2]))
+        if words[:2] == ["get", "node"]:
+            return Result(0, json.dumps(self.nodes[words[2]]))
+        if words[0] == "get":
+            items = {"/api/v1/nodes": list(self.nodes.values()), "/api/v1/pods": self.pods}.get(words[2], self.budgets)
+            return Result(0, json.dumps({"items": items}))
+        if words[0] == "patch":
+            return self.patch(words[2], json.loads(words[5]))
+        assert words[0] == "drain"
+        if self.drain.ok:
+            self.pods = [one for one in self.pods if one["spec"]["nodeName"] != words[1]]
+        return self.drain
+
+    def patch(self, name: str, patch: Dict[str, Any]) -> Result:
+        assert patch["metadata"].pop("resourceVersion") == self.nodes[name]["metadata"]["resourceVersion"]
+        if self.conflicts:
+            self.conflicts -= 1
+            self.nodes[name]["metadata"]["resourceVersion"] += "1"
+            return Result(1, "", 'Error from server (Conflict): Operation cannot be fulfilled on nodes "w1"')
+        merged = copy.deepcopy(self.nodes[name])
+        for part, values in {"spec": patch["spec"], "metadata": patch["metadata"]}.items():
+            for key, value in values.items():
+                merged[part][key] = value
+        notes = {key: value for key, value in merged["metadata"]["annotations"].items() if value is not None}
+        merged["metadata"]["annotations"] = notes
+        self.nodes[name] = merged
+        return Result(0)
+
+    def cordon(self, name: str, owner: str = "") -> None:
+        self.nodes[name]["spec"]["unschedulable"] = True
+        self.nodes[name]["metadata"]["annotations"] = {drain.CORDONED_BY: owner} if owner else {}
+
+    def is_cordoned(self, name: str) -> bool:
+        return self.nodes[name]["spec"].get("unschedulable") is True
+
+    def owner(self, name: str) -> Optional[str]:
+        found = self.nodes[name]["metadata"].get("annotations", {}).get(drain.CORDONED_BY)
+        return None if found is None else str(found)
+
+
+@pytest.fixture
+def cluster(machine: Machine) -> Cluster:
+    return Cluster(machine)
+
+
+def run(machine: Machine, wanted: str, permission: Permission = NOTHING, name: str = "w1") -> List[str]:
+    kubectl = Kubectl(machine)
+    steps = drain.plan(drain.observe(kubectl), name, wanted)
+    for step in steps:
+        drain.apply(step, kubectl, OURS, permission, 60.0)
+    return [step.action for step in steps]
+
+
+def told(machine: Machine, permission: Permission = NOTHING, name: str = "w1") -> List[str]:
+    return [one.line for one in drain.forecast(drain.observe(Kubectl(machine)), [name], permission)]
+
+
+# -- who owns a cordon
+
+
+def test_a_node_is_cordoned_in_our_name_drained_and_let_back(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    assert run(machine, "drained") == ["cordon", "drain"]
+    assert cluster.is_cordoned("w1") and cluster.owner("w1") == OURS and cluster.pods == []
+    assert run(machine, "drained") == []
+    assert run(machine, "schedulable") == ["uncordon"]
+    assert not cluster.is_cordoned("w1") and cluster.owner("w1") is None
+    assert run(machine, "schedulable") == []
+
+
+def test_a_cordon_of_another_is_never_lifted(machine: Machine, cluster: Cluster) -> None:
+    cluster.cordon("w1")
+    cluster.pods = [pod("web-1")]
+    assert run(machine, "drained") == ["drain"]
+    assert run(machine, "schedulable") == []
+    assert cluster.is_cordoned("w1") and cluster.owner("w1") is None
+
+
+def test_the_cordon_of_a_run_that_was_killed_is_continued_and_lifted(machine: Machine, cluster: Cluster) -> None:
+    cluster.cordon("w1", "upgrade of yesterday")
+    cluster.pods = [pod("web-1")]
+    assert run(machine, "drained") == ["drain"]
+    assert run(machine, "schedulable") == ["uncordon"]
+    assert not cluster.is_cordoned("w1")
+
+
+def test_an_annotation_without_a_cordon_is_removed(machine: Machine, cluster: Cluster) -> None:
+    cluster.cordon("w1", OURS)
+    cluster.nodes["w1"]["spec"]["unschedulable"] = False
+    assert run(machine, "schedulable") == ["forget"]
+    assert cluster.owner("w1") is None
+
+
+def test_a_node_that_changed_meanwhile_is_looked_at_again(machine: Machine, cluster: Cluster) -> None:
+    cluster.conflicts = 2
+    drain.set_cordon(Kubectl(machine), "w1", OURS)
+    assert cluster.owner("w1") == OURS
+
+
+def test_a_cordon_that_came_between_is_not_ours(machine: Machine, cluster: Cluster) -> None:
+    step = drain.plan(drain.observe(Kubectl(machine)), "w1", "drained")[0]
+    cluster.cordon("w1")
+    drain.apply(step, Kubectl(machine), OURS, Permission(), 60.0)
+    assert cluster.is_cordoned("w1") and cluster.owner("w1") is None
+
+
+def test_a_dry_run_foresees_that_the_cordon_is_lifted(machine: Machine, cluster: Cluster) -> None:
+    state = drain.observe(Kubectl(machine))
+    assert [step.action for step in drain.plan(state, "w1", "schedulable", was_cordoned=True)] == ["uncordon"]
+    cluster.cordon("w1")
+    state = drain.observe(Kubectl(machine))
+    assert drain.plan(state, "w1", "schedulable", was_cordoned=True) == []
+
+
+def test_a_node_that_does_not_exist_is_named(machine: Machine, cluster: Cluster) -> None:
+    with pytest.raises(KubesteadError, match="does not have a node w9; its nodes are cp1, w1, w2"):
+        run(machine, "drained", name="w9")
+
+
+# -- a drain that fails
+
+LATE = 'error when evicting pods/"web-1" -n "shop": global timeout reached: 1m0s\n'
+
+
+def test_a_drain_that_fails_is_undone_and_names_what_stayed(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods, cluster.drain = [pod("web-1")], Result(1, "", LATE)
+    with pytest.raises(KubesteadError) as caught:
+        run(machine, "drained")
+    assert "global timeout reached" in caught.value.message and "1 pod: shop/web-1" in caught.value.message
+    assert caught.value.message.endswith("the node takes pods again")
+    assert not cluster.is_cordoned("w1") and cluster.owner("w1") is None
+
+
+def test_a_drain_that_fails_leaves_the_cordon_of_another(machine: Machine, cluster: Cluster) -> None:
+    cluster.cordon("w1")
+    cluster.pods, cluster.drain = [pod("web-1")], Result(1, "", LATE)
+    with pytest.raises(KubesteadError, match="was not set by this collection and stays"):
+        run(machine, "drained")
+    assert cluster.is_cordoned("w1")
+
+
+def test_what_a_drain_may_do_is_what_was_permitted(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    run(machine, "drained", EVERYTHING)
+    argv = next(one for one in machine.ran if "drain" in one)
+    assert {"--force", "--delete-emptydir-data", "--ignore-daemonsets", "--timeout=60s"} <= set(argv)
+    assert "--disable-eviction" not in argv
+    cluster.pods = [pod("web-1", on="w2")]
+    run(machine, "drained", name="w2")
+    assert not {"--force", "--delete-emptydir-data"} & set(machine.ran[-1])
+
+
+# -- the forecast
+
+
+def test_pods_that_find_room_block_nothing(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1"), pod("web-2", on="w2")]
+    cluster.budgets = [budget(1, 1, 2)]
+    assert told(machine) == []
+
+
+def test_each_of_the_four_blockers_is_named(machine: Machine, cluster: Cluster) -> None:
+    cluster.budgets = [budget(0, 1, 1)]
+    cluster.pods = [
+        pod("web-1"),
+        pod("alone", metadata_ownerReferences=[], metadata_labels={}),
+        pod("scratch", metadata_labels={}, spec_volumes=[{"name": "tmp", "emptyDir": {}}]),
+        pod("large", metadata_labels={}, spec_containers=[{"resources": {"requests": {"memory": "5Gi"}}}]),
+    ]
+    lines = told(machine)
+    assert len(lines) == 4
+    assert lines[0].startswith("w1: the PodDisruptionBudget shop/web does not allow pod shop/web-1 to be evicted")
+    assert "pod shop/alone does not belong to a controller" in lines[1]
+    assert "pod shop/scratch has local data that would be lost (emptyDir tmp)" in lines[2]
+    assert "pod shop/large would not find room elsewhere: the other nodes do not have 5120 MiB of memory" in lines[3]
+    left = told(machine, EVERYTHING)
+    assert len(left) == 1 and "PodDisruptionBudget" in left[0]
+
+
+def test_a_budget_that_only_waits_for_a_pod_passes(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods, cluster.budgets = [pod("web-1")], [budget(0, 1, 2)]
+    assert [one.passes for one in drain.forecast(drain.observe(Kubectl(machine)), ["w1"], Permission())] == [True]
+    cluster.budgets = [budget(0, 2, 2)]
+    assert [one.passes for one in drain.forecast(drain.observe(Kubectl(machine)), ["w1"], Permission())] == [False]
+
+
+def test_two_budgets_for_a_pod_can_not_both_be_kept(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods, cluster.budgets = [pod("web-1")], [budget(1, 1, 2), budget(1, 1, 2, name="all")]
+    assert ["covered by 2 PodDisruptionBudgets (all, web)" in one for one in told(machine)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("selector", "covered"),
+    [
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "api"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
+        ({"matchLabels": {"app": "other"}}, False),
+    ],
+)
+def test_a_budget_covers_what_its_selector_matches(
+    machine: Machine, cluster: Cluster, selector: Dict[str, Any], covered: bool
+) -> None:
+    cluster.pods, cluster.budgets = [pod("web-1")], [budget(0, 1, 1, **selector)]
+    assert bool(told(machine)) == covered
+
+
+def test_static_pods_daemons_and_pods_that_have_ended_stay(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [
+        pod("etcd-w1", metadata_annotations={"kubernetes.io/config.mirror": "x"}, metadata_ownerReferences=[]),
+        pod("proxy", metadata_ownerReferences=[{"kind": "DaemonSet", "name": "proxy", "controller": True}]),
+        pod("done", metadata_ownerReferences=[], status_phase="Succeeded"),
+    ]
+    assert told(machine) == [] and run(machine, "drained") == ["cordon"]
+
+
+def test_room_is_only_where_a_pod_may_run(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    cluster.cordon("w2")
+    assert ["no other node takes it" in one for one in told(machine)] == [True]
+    tolerant = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
+    cluster.pods = [pod("web-1", spec_tolerations=tolerant)]
+    assert told(machine) == []
+    cluster.pods = [pod("web-1", spec_tolerations=tolerant, spec_nodeSelector={"kubernetes.io/hostname": "w1"})]
+    assert len(told(machine)) == 1
+
+
+def test_pods_that_move_together_share_the_room(machine: Machine, cluster: Cluster) -> None:
+    wish = [{"resources": {"requests": {"cpu": "800m"}}}]
+    cluster.pods = [pod(f"web-{at}", spec_containers=wish) for at in range(3)]
+    assert ["w1: pod shop/web-2 would not find room" in one for one in told(machine)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("250m", 0.25), ("2", 2.0), (2, 2.0), ("1.5", 1.5), ("64Mi", 67108864.0), ("1k", 1000.0), ("1e3", 1000.0)]
+    + [(bad, 0.0) for bad in (None, "", "x", "1x", True, [], "9" * 5000, "\u0661")],
+)
+def test_quantities(text: Any, number: float) -> None:
+    assert quantity(text) == number
+
+
+@pytest.mark.parametrize("junk", [None, [], {"items": 3}, {"items": [None, {"metadata": 3, "spec": [], "status": ""}]}])
+def test_objects_of_any_shape_are_read(junk: Any) -> None:
+    assert drain.read_cordons(junk) in ({}, {"": drain.Cordon()})
+    for read in (drain.read_pods, drain.read_budgets, drain.read_allocatable):
+        read(junk)

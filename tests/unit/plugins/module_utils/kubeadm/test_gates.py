@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The gates between two nodes: what must be well before the next one is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import cluster as etcd
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import members
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.gates import Health, Wanted
+from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
+
+IDS = {"1": "cp1", "2": "cp2", "3": "cp3"}
+
+
+def views(**changes: Any) -> List[etcd.View]:
+    """Three members that agree; ``cp2={…}`` changes what one of them says."""
+    found = [etcd.View(name, members=dict(IDS), leader="1", identity=one) for one, name in IDS.items()]
+    return [replace(view, **changes.get(view.node, {})) for view in found]
+
+
+def health(**changes: Any) -> Health:
+    nodes = [Node(name, ready=True, kubelet_version="1.35.0") for name in ("cp1", "cp2", "cp3", "w1")]
+    return replace(Health(nodes, {"cp1": "", "cp2": "", "cp3": ""}, views()), **changes)
+
+
+ALL = Wanted(nodes=["cp1", "cp2", "cp3", "w1"])
+
+
+def test_a_cluster_that_is_well_opens_the_gates() -> None:
+    assert gates.problems(health(), replace(ALL, stopping="cp1", versions={"w1": "1.35.0"})) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"cp2": {"error": "refused"}}, "the etcd member of cp2 does not answer: refused"),
+        ({"cp2": {"members": {"1": "cp1", "2": "cp2"}}}, "do not agree on who belongs to it"),
+        ({"cp3": {"leader": "2"}}, "etcd does not have one leader"),
+        ({"cp3": {"leader": ""}}, "etcd does not have one leader"),
+        ({"cp1": {"learners": ["3"]}}, "etcd member cp3 is still a learner"),
+        ({"cp2": {"alarms": ["NOSPACE"]}}, "etcd raises the alarm NOSPACE"),
+        ({name: {"members": {**IDS, "4": ""}} for name in IDS.values()}, "has a member that has not started (ID 4)"),
+    ],
+)
+def test_etcd_must_be_at_rest(said: Dict[str, Any], told: str) -> None:
+    found = gates.problems(health(views=views(**said)), ALL)
+    assert len(found) == 1 and told in found[0]
+
+
+def test_the_majority_is_counted_each_time() -> None:
+    two = views(cp2={"error": "refused"})
+    stop = replace(ALL, dead=["cp2"], stopping="cp3")
+    assert gates.problems(health(views=two, api_servers={"cp1": "", "cp2": "refused"}), stop) == [
+        "etcd would lose its majority without the member of cp3"
+    ]
+    assert gates.problems(health(views=two), replace(stop, stopping="w1")) == []
+
+
+def test_a_control_plane_that_was_dead_before_is_not_waited_for() -> None:
+    now = health(api_servers={"cp1": "", "cp2": "connection refused"})
+    assert gates.problems(now, ALL) == ["the API server of cp2 is not ready: connection refused"]
+    assert gates.problems(now, replace(ALL, dead=["cp2"])) == []
+
+
+def test_nodes_that_were_ready_must_be_ready_again() -> None:
+    nodes = [Node("cp1", ready=True), Node("w1", not_ready_reason="container runtime is down")]
+    found = gates.problems(health(nodes=nodes), Wanted(nodes=["cp1", "w1", "w2"]))
+    assert found == ["node w1 is not ready: container runtime is down", "node w2 is not in the cluster any more"]
+
+
+def test_a_kubelet_must_report_its_new_version() -> None:
+    found = gates.problems(health(), Wanted(versions={"w1": "1.36.0"}))
+    assert found == ["the kubelet of w1 reports version 1.35.0, not 1.36.0"]
+
+
+def test_workloads_must_have_as_many_pods_again_as_they_are_to_have_now() -> None:
+    wanted = Wanted(workloads={"ReplicaSet shop/web-1": 2, "StatefulSet shop/db": 1, "ReplicaSet shop/old": 3})
+    now = health(
+        ready={"ReplicaSet shop/web-1": 1, "StatefulSet shop/db": 1},
+        replicas={"ReplicaSet shop/web-1": 2, "StatefulSet shop/db": 1, "ReplicaSet shop/old": 0},
+    )
+    assert gates.problems(now, wanted) == ["ReplicaSet shop/web-1 has 1 of 2 pods ready"]
+
+
+def test_the_wait_ends_with_what_keeps_the_gates_shut() -> None:
+    answers = [Health(error="does not answer"), health(api_servers={"cp1": "starting"}), health()]
+    clock = Clock()
+    assert gates.wait(lambda: answers.pop(0), ALL, 60.0, **clock.injected) == health()
+    assert len(clock.waits) == 2
+    with pytest.raises(KubesteadError, match="not well after 5 s: the API server of cp1 is not ready: starting"):
+        gates.wait(lambda: health(api_servers={"cp1": "starting"}), ALL, 5.0, **Clock().injected)
+
+
+# -- observation, with what real control planes answered
+
+PODS = json.loads(fixture("etcd/pods.json"))
+for recorded in PODS["items"]:
+    # Recorded without its spec.
+    recorded["spec"] = {"nodeName": recorded["metadata"]["name"].replace("etcd-", "")}
+URL = {pod["spec"]["nodeName"]: pod["metadata"]["annotations"][members.CLIENT_URLS] for pod in PODS["items"]}
+
+
+@pytest.fixture
+def control_plane(machine: Machine) -> Machine:
+    machine.put(ADMIN_KUBECONFIG, "server: https://10.213.3.1:6443\n")
+    servers = [
+        {"metadata": {"annotations": {gates.ENDPOINT: f"10.213.3.{at}:6443"}}, "spec": {"nodeName": f"cp{at}"}}
+        for at in (1, 2)
+    ]
+
+    def kubectl(argv: Sequence[str], stdin: Optional[str]) -> Result:
+        path = argv[-1]
+        if path.endswith("kube-apiserver"):
+            return Result(0, json.dumps({"items": servers}))
+        return Result(0, json.dumps(PODS) if path.endswith("etcd") else fixture("kubeadm/v1.35/nodes.json"))
+
+    machine.answer("kubectl", kubectl)
+    return machine
+
+
+def ask(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
+    """A member that answers like etcd 3.4."""
+    listed = json.loads(fixture("etcd/members.json"))
+    if path == members.LIST:
+        return dict(listed)
+    if path == etcd.STATUS:
+        first = listed["members"][0]["ID"]
+        return {"header": {"member_id": first}, "version": "3.4.23", "leader": first}
+    return {"header": {}}
+
+
+def test_every_server_is_asked_at_its_own_address(control_plane: Machine) -> None:
+    control_plane.serve("https://10.213.3.1:6443", "/readyz", "ok")
+    found = gates.observe(control_plane, Kubectl(control_plane), request=ask)
+    assert found.api_servers == {"cp1": "", "cp2": "connection refused"} and found.failed_api_servers == ["cp2"]
+    assert {view.node: view.url for view in found.views} == URL
+    assert [(view.version, view.alarms, bool(view.leader)) for view in found.views] == [("3.4.23", [], True)] * len(URL)
+    assert found.ready_nodes == ["cp1", "w1"]
+
+
+def test_an_api_that_does_not_answer_is_a_reason_and_not_an_exception(control_plane: Machine) -> None:
+    control_plane.answer("kubectl", Result(1, "", "The connection to the server 10.0.0.1:6443 was refused"))
+    found = gates.observe(control_plane, Kubectl(control_plane), request=ask)
+    assert "was refused" in found.error and gates.problems(found, ALL) == [found.error]
+
+
+def test_a_member_that_says_nonsense_is_read() -> None:
+    def nonsense(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
+        return {"members": [3, {"ID": [], "name": 7}], "leader": {}, "alarms": "x", "header": 3, "version": 5}
+
+    def silent(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
+        raise OSError("no route to host")
+
+    assert len(etcd.observe({"cp1": "https://10.0.0.1:2379"}, nonsense)) == 1
+    assert etcd.observe({"cp1": "https://10.0.0.1:2379"}, silent)[0].error == "no route to host"

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The modules node_drain and cluster_health_info on a control plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.action import node_drain as action
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.modules import cluster_health_info, node_drain
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_drain import Cluster, budget, pod
+from ansible_collections.kubestead.cluster.tests.unit.plugins.modules.fake_module import FakeModule
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+
+@pytest.fixture
+def cluster(machine: Machine) -> Cluster:
+    return Cluster(machine)
+
+
+def work(machine: Machine, check_mode: bool = False, **params: Any) -> dict[str, Any]:
+    module = FakeModule(node_drain.argument_spec(), check_mode, **{"name": ["w1"], **params})
+    return {**node_drain.work(module, machine), "warned": module.warnings}
+
+
+def test_a_drained_node_and_its_workloads(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1"), pod("web-2", on="w2")]
+    result = work(machine, owner="upgrade 1")
+    assert result["changed"] and result["workloads"] == {"ReplicaSet shop/web": 2} and result["blockers"] == []
+    assert cluster.owner("w1") == "upgrade 1"
+    assert not work(machine)["changed"]
+    assert work(machine, state="schedulable")["changed"] and not cluster.is_cordoned("w1")
+
+
+def test_a_dry_run_changes_nothing_and_says_what_a_run_changes(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    result = work(machine, check_mode=True)
+    assert [step["action"] for step in result["steps"]] == ["cordon", "drain"] and not cluster.said
+    assert work(machine, check_mode=True, state="schedulable", cordoned_before=True)["changed"]
+    assert not work(machine, state="schedulable", cordoned_before=True)["changed"] and not cluster.said
+
+
+@pytest.mark.parametrize("params", [{"state": "checked"}, {}, {"check_mode": True}])
+def test_blockers_are_told_before_the_first_change(machine: Machine, cluster: Cluster, params: dict[str, Any]) -> None:
+    cluster.pods, cluster.budgets = [pod("web-1"), pod("x", metadata_ownerReferences=[])], [budget(0, 2, 2)]
+    with pytest.raises(KubesteadError) as caught:
+        work(machine, **params)
+    assert "and 2 more (nothing was changed)" in caught.value.message
+    assert [one["kind"] for one in caught.value.details["blockers"]] == ["budget", "budget", "bare_pod"]
+    assert not cluster.said
+    lines = action.reasons(caught.value.details["blockers"])
+    assert len(lines) == 3 and lines[0].startswith("  w1: the PodDisruptionBudget shop/web")
+
+
+def test_a_blocker_that_may_pass_is_a_warning(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods, cluster.budgets = [pod("web-1")], [budget(0, 1, 2)]
+    result = work(machine, state="checked")
+    assert not result["changed"] and len(result["warned"]) == 1 and result["blockers"][0]["passes"]
+
+
+def test_reasons_of_any_shape_are_read() -> None:
+    assert action.reasons("x") == [] and action.reasons([3, {"passes": True}]) == []
+
+
+def test_the_health_of_a_cluster_whose_api_is_silent(machine: Machine) -> None:
+    machine.answer("kubectl", "", 1, "The connection to the server 10.0.0.1:6443 was refused")
+    module = FakeModule(cluster_health_info.argument_spec())
+    with pytest.raises(KubesteadError, match="was refused"):
+        cluster_health_info.work(module, machine)
+    module = FakeModule(cluster_health_info.argument_spec(), wait=True, timeout=0)
+    with pytest.raises(KubesteadError, match="not well after 0 s: API server"):
+        cluster_health_info.work(module, machine)
+
+
+def test_the_health_of_a_cluster(machine: Machine, cluster: Cluster) -> None:
+    result = cluster_health_info.work(FakeModule(cluster_health_info.argument_spec(), nodes=["w1", "w9"]), machine)
+    assert result["ready_nodes"] == ["cp1", "w1", "w2"] and result["failed"] == [] and result["etcd"] == []
+    assert result["problems"] == ["node w9 is not in the cluster any more"] and not result["changed"]
