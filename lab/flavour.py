@@ -11,7 +11,7 @@ import os
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Mapping, Optional, Tuple
 
@@ -21,6 +21,7 @@ from .machine import ROOT, MachineError, run
 UPSTREAM = "upstream"
 BINARIES = "binaries"
 DEBIAN = "debian"
+UPGRADE = "KUBESTEAD_UPGRADE_BINARIES"
 FLAVOURS = (UPSTREAM, BINARIES, DEBIAN)
 
 PACKAGES_URL = "https://pkgs.k8s.io/core:/stable:"
@@ -42,6 +43,8 @@ class Flavour:
     """The folder of binaries; None for ``upstream``."""
     images: Tuple[str, ...]
     """The images kubeadm wants, with registry and tag; empty for ``upstream``."""
+    later: Optional[Flavour] = None
+    """The Kubernetes that nodes can be upgraded to, which the same server offers."""
 
     @property
     def minor(self) -> str:
@@ -79,20 +82,29 @@ def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[b
 
 
 def choose(environ: Mapping[str, str] = os.environ) -> Flavour:
-    """The lab's Kubernetes. For ``debian`` it is built when it is not in the cache (about eight minutes)."""
+    """The lab's Kubernetes. For ``debian`` it is built when it is not in the cache (about eight minutes).
+
+    ``KUBESTEAD_UPGRADE_BINARIES`` is a folder of binaries of a later version, which is offered beside it.
+    """
     name = decide(environ)
     if name == UPSTREAM:
         return Flavour(UPSTREAM, newest_upstream(wanted_minor()), None, ())
     folder = ensure_debian_kubernetes() if name == DEBIAN else check_folder(Path(environ["KUBESTEAD_BINARIES"]))
+    given = environ.get(UPGRADE, "")
+    later = _of_folder(BINARIES, check_folder(Path(given), UPGRADE)) if given else None
+    return replace(_of_folder(name, folder), later=later)
+
+
+def _of_folder(name: str, folder: Path) -> Flavour:
     version = kubeadm_version(folder)
     return Flavour(name, version, folder, kubeadm_images(folder, version))
 
 
-def check_folder(folder: Path) -> Path:
+def check_folder(folder: Path, variable: str = "KUBESTEAD_BINARIES") -> Path:
     """The absolute path of a folder with every binary a cluster needs; raises MachineError naming what is missing."""
     missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
     if missing:
-        raise MachineError(f"KUBESTEAD_BINARIES {folder} has no executable {', '.join(missing)}; add it")
+        raise MachineError(f"{variable} {folder} has no executable {', '.join(missing)}; add it")
     return folder.resolve()
 
 

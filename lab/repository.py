@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import List, Mapping, Sequence
+from typing import List, Mapping, Sequence, Tuple
 
 from .flavour import minor_of
 from .machine import MachineError, cache_dir, locked, run
@@ -102,8 +102,11 @@ def architecture() -> str:
     return run(["dpkg", "--print-architecture"]).stdout.strip()
 
 
-def kube_repository(apt: PrivateApt, binaries: Path, version: str, folder: Path) -> None:
-    """Write the signed repository of a minor into ``folder``: what upstream has below ``/core:/stable:/vX.Y/deb/``."""
+def kube_repository(apt: PrivateApt, releases: Sequence[Tuple[Path, str]], folder: Path) -> None:
+    """Write the signed repository of a minor into ``folder``: what upstream has below ``/core:/stable:/vX.Y/deb/``.
+
+    ``releases`` are folders of binaries with their versions, all of that minor.
+    """
     arch = architecture()
     debs = folder / arch
     debs.mkdir(parents=True)
@@ -111,10 +114,11 @@ def kube_repository(apt: PrivateApt, binaries: Path, version: str, folder: Path)
     apt.unpack(["containernetworking-plugins"], plugins)
     debian_version = apt.version("containernetworking-plugins")
     cni_version = re.split(r"[+~-]", debian_version.split(":")[-1])[0]
-    for package in kube_packages(binaries, version, plugins / "usr/lib/cni", cni_version):
-        build(package, arch, debs)
+    for binaries, version in releases:
+        for package in kube_packages(binaries, version, plugins / "usr/lib/cni", cni_version):
+            build(package, arch, debs)
     shutil.rmtree(plugins)
-    minor = "{}.{}".format(*minor_of(version))
+    minor = "{}.{}".format(*minor_of(releases[0][1]))
     index(folder, arch, {"Origin": "kubestead lab", "Label": f"kubernetes v{minor}", "Architectures": arch})
     signer().sign(folder)
 

@@ -93,7 +93,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
         ensure_distribution(system)
     hostnames = (MIRROR, PRIVATE) if chosen.folder is None else HOSTNAMES
     image = ensure_image()
-    name = f"{NAME}-{chosen.name}-{chosen.version}"
+    name = f"{NAME}-{chosen.name}-{chosen.version}" + (f"-to-{chosen.later.version}" if chosen.later else "")
     conf = cache_dir() / "site" / "conf" / name
     conf.mkdir(parents=True, exist_ok=True)
     files = {

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 from .. import flavour as flavours
 from .. import images, packages, registry, repository, roots, systems
@@ -59,33 +59,45 @@ def ensure_site(chosen: Flavour) -> Path:
         empty = folder / flavours.UPSTREAM
         empty.mkdir(parents=True, exist_ok=True)
         return empty
-    target = folder / f"{chosen.name}-{chosen.version}-{folder_key(chosen.folder)}-{source_key()}"
+    later = chosen.later
+    more = f"-{later.version}-{folder_key(later.folder)}" if later and later.folder else ""
+    target = folder / f"{chosen.name}-{chosen.version}-{folder_key(chosen.folder)}{more}-{source_key()}"
     with once(target) as work:
         if work:
             _make_site(chosen, chosen.folder, work)
-            _prune(folder, f"{chosen.name}-{chosen.version}-*", 2)
+            _prune(folder, f"{chosen.name}-{chosen.version}-*", 4)
     return target
 
 
 def _make_site(chosen: Flavour, binaries: Path, site: Path) -> None:
     ensure("mirror")
     apt = fresh_apt()
-    with step(f"make packages of Kubernetes {chosen.version}"):
-        repository.kube_repository(apt, binaries, chosen.version, site / "packages" / f"v{chosen.minor}" / "deb")
+    offered = [(chosen, binaries)]
+    if chosen.later and chosen.later.folder:
+        offered.append((chosen.later, chosen.later.folder))
+    for minor in dict.fromkeys(one.minor for one, _folder in offered):
+        releases = [(folder, one.version) for one, folder in offered if one.minor == minor]
+        with step(f"make packages of Kubernetes {', '.join(version for _folder, version in releases)}"):
+            repository.kube_repository(apt, releases, site / "packages" / f"v{minor}" / "deb")
     tree = registry.Registry(site, repository.architecture())
-    work = site / ".layers"
-    work.mkdir()
-    builder = images.Builder(apt, tree, work)
-    with step("make the images that kubeadm wants"):
-        missing = builder.kubernetes(binaries, chosen.images)
+    missing: List[str] = []
+    wanted: List[str] = []
+    for one, folder in offered:
+        work = site / ".layers" / one.version
+        work.mkdir(parents=True)
+        builder = images.Builder(apt, tree, work)
+        with step(f"make the images that kubeadm {one.version} wants"):
+            # Versions share images.
+            missing += builder.kubernetes(folder, [name for name in one.images if name not in wanted])
+            wanted += one.images
     with step("make images for applications"):
-        names = [*(name for name in chosen.images if name not in missing), *builder.applications()]
+        names = [*(name for name in dict.fromkeys(wanted) if name not in missing), *builder.applications()]
     for archive in sorted((binaries / "images").glob("*.tar")):
         with step(f"publish the images in {archive.name}"):
             names += tree.publish_archive(archive)
     for host in sorted((binaries / "files").glob("*")):
         shutil.copytree(host, site / "hosts" / host.name)
-    shutil.rmtree(work)
+    shutil.rmtree(site / ".layers")
     missing = [name for name in missing if name not in names]
     if missing:
         say(f"no image of {', '.join(missing)}: there are no binaries for it")
