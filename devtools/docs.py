@@ -23,7 +23,18 @@ from lab.machine import ROOT
 README = ROOT / "README.md"
 START, END = "<!-- variables: start -->", "<!-- variables: end -->"
 # A role that is not named here follows those that are.
-ORDER = ("cluster", "preflight", "host", "kube_packages", "containerd", "control_plane", "join", "cni", "deploy")
+ORDER = (
+    "cluster",
+    "preflight",
+    "host",
+    "kube_packages",
+    "containerd",
+    "control_plane",
+    "join",
+    "cni",
+    "upgrade",
+    "deploy",
+)
 TITLES = {"cluster": "The cluster and its nodes"}
 # The role whose variables other roles read.
 SHARED = "kubestead.cluster.cluster"

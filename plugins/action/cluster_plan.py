@@ -44,7 +44,9 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(("operation", "components", "observed", "outside", "rolling", "drop_hosts", "skip_checks"))
+    _VALID_ARGS = frozenset(
+        ("operation", "components", "observed", "outside", "rolling", "drop_hosts", "serial", "skip_checks")
+    )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan. Raises with one line per finding if a finding is an error."""
@@ -118,7 +120,8 @@ class ActionModule(ActionBase):
         if "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
-        return Request(inventory, hosts, components, others, skip, findings, images)
+        serial = str(self._task.args.get("serial") or 1)
+        return Request(inventory, hosts, components, others, skip, findings, images, serial)
 
     def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:
         """The finding if Calico's manifest can't be read on this machine, and the images of the manifest."""

@@ -28,11 +28,13 @@ def observe(
     image_repository: str,
     kubeconfig_user: str,
     reach: Sequence[str] = (),
+    upgrading: bool = False,
 ) -> Dict[str, Any]:
     """Look at everything the collection cares about. Changes nothing; about 0.5 s.
 
     Without ``packages_url`` (or with a version that is none) the package repository is not asked. ``reach`` are
-    targets (``host:port``) that a host which has not joined connects to; without an answer that takes seconds.
+    targets (``host:port``) that a host which has not joined connects to; without an answer that takes seconds. With
+    ``upgrading`` the repository is asked for a member of a cluster too.
     """
     kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
@@ -40,7 +42,7 @@ def observe(
             "node": facts.observe(system, resolve=not kubeadm_state.kubelet_conf),
             "host": prepare.observe(system),
             "kube_packages": without_passwords(
-                kube_observe.observe(system, packages_url, _request(kubernetes_version))
+                kube_observe.observe(system, packages_url, _request(kubernetes_version), upgrading=upgrading)
             ),
             "containerd": containerd.observe(system, image_repository, kubeadm_version=kubeadm_state.installed_version),
             "cni": cni.observe(system),

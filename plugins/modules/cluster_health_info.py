@@ -35,7 +35,7 @@ options:
     default: []
   dead:
     description:
-      - The names of nodes whose API server and etcd member did not answer before, as RV(failed) of an earlier result.
+      - The names of nodes whose API server and etcd member did not answer before, as RV(dead) of an earlier result.
         They need not answer now.
     type: list
     elements: str
@@ -70,7 +70,7 @@ EXAMPLES = r"""
   kubestead.cluster.cluster_health_info:
     wait: true
     nodes: "{{ before.ready_nodes }}"
-    dead: "{{ before.failed }}"
+    dead: "{{ before.dead }}"
     workloads: "{{ drained.workloads }}"
   delegate_to: cp1
 """
@@ -97,7 +97,7 @@ etcd:
       error: ""
       version: 3.6.6
       leader: true
-failed:
+dead:
   description: The names of the nodes whose API server or etcd member does not answer.
   returned: success
   type: list
@@ -173,7 +173,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
             }
             for view in health.views
         ],
-        failed=sorted({*health.failed_api_servers, *health.failed_members}),
+        dead=sorted({*health.failed_api_servers, *health.failed_members}),
         problems=gates.problems(health, wanted),
     )
 

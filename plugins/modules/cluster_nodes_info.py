@@ -80,6 +80,7 @@ nodes:
       labels: {kubernetes.io/hostname: w1}
       taints: []
       unschedulable: false
+      cordoned_by: ""
       kubelet_version: 1.36.2
       machine_id: 5a8d8929aa5749b2ba7ae4779cfcc10c
 pod_network:

@@ -18,9 +18,9 @@ description:
 options:
   operation:
     description: The operation to plan. V(converge) brings the hosts to the state that their variables describe, as
-      members of one cluster.
+      members of one cluster. V(upgrade) brings a cluster to the version in their variables, control planes first.
     type: str
-    choices: [converge]
+    choices: [converge, upgrade]
     default: converge
   components:
     description: The components (roles) to plan. By default, all components are planned.
@@ -53,6 +53,12 @@ options:
         the play must leave them out. Errors of control planes and of the inventory fail as without it.
     type: bool
     default: false
+  serial:
+    description:
+      - With O(operation=upgrade), how many workers are upgraded at the same time. A number, or a percentage of those
+        that are upgraded, which is rounded up.
+    type: str
+    default: "1"
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:
@@ -191,6 +197,10 @@ hosts:
       description: Whether the host is a node of a cluster and one of its steps disturbs its pods.
       returned: always
       type: bool
+    arguments:
+      description: What the tasks of the operation need beyond the steps; empty for O(operation=converge).
+      returned: always
+      type: dict
     wave:
       description: The place of its group in RV(waves), from 0 on.
       returned: always

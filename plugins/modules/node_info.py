@@ -52,6 +52,10 @@ options:
     type: list
     elements: str
     default: []
+  upgrading:
+    description: Look for the packages of O(kubernetes_version) also on a node of a cluster that has another version.
+    type: bool
+    default: false
 author:
   - The kubestead authors (@kubestead)
 """
@@ -221,6 +225,7 @@ def argument_spec() -> Dict[str, Any]:
         "image_repository": text,
         "kubeconfig_user": text,
         "reach": {"type": "list", "elements": "str", "default": []},
+        "upgrading": {"type": "bool", "default": False},
     }
 
 

@@ -19,7 +19,17 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import HostOptions
 
 #: Beginnings of the variables of roles. ``host_`` is too common a beginning; its variables are listed one by one.
-_PREFIXES = ("cluster_", "kube_packages_", "containerd_", "control_plane_", "join_", "cni_", "deploy_", "preflight_")
+_PREFIXES = (
+    "cluster_",
+    "kube_packages_",
+    "containerd_",
+    "control_plane_",
+    "join_",
+    "cni_",
+    "deploy_",
+    "preflight_",
+    "upgrade_",
+)
 _NAMES = frozenset(variable_name("host", field) for field in dataclasses.fields(HostOptions))
 
 

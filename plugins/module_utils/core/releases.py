@@ -60,6 +60,21 @@ CGROUP_V1_REFUSED = (
     Since(35, True, "https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/5573-remove-cgroup-v1"),
 )
 
+#: Flags that a kubelet of this minor refuses to start with and an older one still had from kubeadm or its user.
+REMOVED_KUBELET_FLAGS = (
+    Since(0, (), "https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/"),
+    Since(
+        34,
+        ("cloud-config", "register-schedulable"),
+        "https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.34.md",
+    ),
+    Since(
+        35,
+        ("cloud-config", "register-schedulable", "pod-infra-container-image"),
+        "https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.35.md",
+    ),
+)
+
 # -- kubeadm
 
 #: The configuration API that a kubeadm writes.
@@ -119,6 +134,12 @@ ETCD = (
     Since(35, "3.6.6", _KUBEADM.format(35)),
     Since(36, "3.6.8", _KUBEADM.format(36)),
     Since(37, "3.7.0", _KUBEADM.format(37)),
+)
+
+#: The oldest etcd that each member must have run before a member of a newer minor of etcd starts: minor -> version.
+ETCD_STEPS = (
+    Since(6, (3, 5, 26), "https://etcd.io/blog/2025/zombie_members_upgrade/"),
+    Since(7, (3, 6, 11), "https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/"),
 )
 
 # -- containerd

@@ -20,13 +20,10 @@ from ..core.step import Step
 from ..core.untrusted import line
 from .drain_forecast import Blocker, Permission, blockers
 from .kubectl import NODES, Kubectl
-from .nodes import Node, read_nodes
+from .nodes import CORDONED_BY, Node, read_nodes
 from .pods import PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, ready_pods
 
 COMPONENT = "drain"
-#: On a Node that this collection cordoned: which run did, like ``upgrade 20261127T101500Z-4f1c``.
-CORDONED_BY = "kubestead.cluster/cordoned-by"
-
 DRAINED, SCHEDULABLE = "drained", "schedulable"
 # A kubelet writes its Node now and then, so that a change may have to be made again.
 _ATTEMPTS = 10

@@ -24,7 +24,8 @@ class Node:
     ``pod_cidrs`` and ``addresses`` (its InternalIPs) hold one entry, or one of each family. ``not_ready_reason`` is
     why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped reporting, so that
     the machine is gone or disconnected. ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels,
-    ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``.
+    ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``. ``cordoned_by`` is the run of this
+    collection that cordoned it, empty for a cordon of others.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Node:
     labels: Dict[str, str] = field(default_factory=dict)
     taints: List[str] = field(default_factory=list)
     unschedulable: bool = False
+    cordoned_by: str = ""
     kubelet_version: str = ""
     machine_id: str = ""
 
@@ -95,6 +97,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         labels=labels,
         taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one],
         unschedulable=spec.get("unschedulable") is True,
+        cordoned_by=untrusted.labels(metadata.get("annotations")).get(CORDONED_BY, ""),
         kubelet_version=re.sub("^v", "", untrusted.text(information.get("kubeletVersion"), 64)),
         machine_id=untrusted.text(information.get("machineID"), 64),
     )
@@ -105,6 +108,8 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 # Of each family one; and far more addresses than an honest node has.
 _RANGES, _ADDRESSES = 2, 32
 _ROLE = "node-role.kubernetes.io/"
+#: On a Node that this collection cordoned: which run did, like ``upgrade 20261127T101500Z``.
+CORDONED_BY = "kubestead.cluster/cordoned-by"
 
 
 def _readiness(status: Mapping[str, Any]) -> Tuple[bool, str, bool]:

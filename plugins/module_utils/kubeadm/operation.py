@@ -32,11 +32,11 @@ MARKER = "/var/lib/kubestead/operation.json"
 # Below /run: after a reboot nothing of ours runs any more.
 LOCK = "/run/kubestead.lock"
 
-INIT, JOIN = "init", "join"
+INIT, JOIN, UPGRADE = "init", "join", "upgrade"
 #: The kinds of operations that this version of the collection starts, and can continue or undo.
-KINDS = (INIT, JOIN)
+KINDS = (INIT, JOIN, UPGRADE)
 # The subcommands of kubeadm that change a machine.
-_COMMANDS = (INIT, JOIN, "reset", "upgrade", "certs")
+_COMMANDS = (INIT, JOIN, "reset", UPGRADE, "certs")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Operation:
     ``kind`` is one of :data:`KINDS`, another word when a newer version of this collection wrote the marker, or empty
     when the marker can't be read. ``began`` is the time in UTC (ISO 8601); ``preexisting_pki`` are files that were in
     /etc/kubernetes/pki before (paths relative to it) and are the user's; ``control_plane``, ``endpoint`` and
-    ``ca_cert_hashes`` describe the cluster that is joined and how.
+    ``ca_cert_hashes`` describe the cluster that is joined and how. An upgrade has its target ``version``; on the
+    ``first`` control plane it is the upgrade of the cluster as well.
     """
 
     kind: str
@@ -55,6 +56,8 @@ class Operation:
     endpoint: str = ""
     ca_cert_hashes: List[str] = field(default_factory=list)
     preexisting_pki: List[str] = field(default_factory=list)
+    version: str = ""
+    first: bool = False
 
 
 def now() -> str:
@@ -85,6 +88,8 @@ def parse(text: Optional[str]) -> Optional[Operation]:
             endpoint=str(data["endpoint"]),
             ca_cert_hashes=[str(item) for item in data["ca_cert_hashes"]],
             preexisting_pki=[str(item) for item in data["preexisting_pki"]],
+            version=untrusted.text(data.get("version"), 64),
+            first=data.get("first") is True,
         )
     except (KeyError, TypeError):
         return Operation("")

@@ -37,7 +37,7 @@ from ..kube.kubelet import kubelet_kubeconfig, node_name
 from . import health, static_pods
 from . import operation as operations
 from .health import Health
-from .operation import INIT, JOIN, Operation
+from .operation import INIT, JOIN, UPGRADE, Operation
 from .static_pods import StaticPod
 
 #: Certificates (and keys) a user may put in place for kubeadm to use; they do not show that kubeadm has run.
@@ -96,6 +96,11 @@ class KubeadmState:
     def unfinished_join(self) -> Optional[Operation]:
         """The join of this collection that has not ended here."""
         return self.operation if self.operation and self.operation.kind == JOIN else None
+
+    @property
+    def unfinished_upgrade(self) -> Optional[Operation]:
+        """The upgrade of this collection that has not ended here."""
+        return self.operation if self.operation and self.operation.kind == UPGRADE else None
 
 
 def observe(system: System, installed: str = "") -> KubeadmState:

@@ -50,11 +50,13 @@ def observe(
     request: versions.Request,
     fetch: Optional[Fetch] = None,
     clock: Callable[[], float] = time.time,
+    upgrading: bool = False,
 ) -> KubePackagesState:
     """What the host has and, only when that does not fulfil ``request``, what the repository below ``url`` offers.
 
     ``url`` is the base (``cluster_packages_url``). Nothing is changed. A repository that does not answer is part of the
-    state, never an error. ``fetch`` and ``clock`` stand for the network and the time in tests.
+    state, never an error. With ``upgrading`` a member of a cluster may get another version. ``fetch`` and ``clock``
+    stand for the network and the time in tests.
     """
     release = os_release.read(system)
     name = release.name or "an unknown system"
@@ -81,7 +83,7 @@ def observe(
         lists_empty=manager == "apt" and lists_empty(system, apt_list_prefix(wanted_url)),
         interrupted=manager == "apt" and interrupted(system),
         enabled=system.run(["systemctl", "is-enabled", "kubelet.service"]).stdout.strip() == "enabled",
-        member=system.exists(KUBELET_CONF),
+        member=system.exists(KUBELET_CONF) and not upgrading,
     )
     must_install = bool(lacking(state, request)) and not deviating_member(state, request)
     must_have_key = (

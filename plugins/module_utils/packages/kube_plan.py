@@ -122,9 +122,7 @@ def problems(state: KubePackagesState, options: KubePackagesOptions) -> List[Pro
                 "the node runs {0} {1} and is a member of a cluster, but {2} is {3}".format(
                     name, version, VERSION_OPTION, options.version
                 ),
-                "set {0} to {1}; nodes of a cluster are not upgraded or downgraded by this role".format(
-                    VERSION_OPTION, version
-                ),
+                "run upgrade.yml to upgrade the cluster, or set {0} to {1}".format(VERSION_OPTION, version),
             )
         ]
     found: List[Problem] = []
@@ -271,10 +269,16 @@ def _no_newer_one(state: KubePackagesState) -> str:
 _KEY_FIX = "set the key in kube_packages_key, or correct {0}".format(URL_OPTION)
 
 
-def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages: Sequence[str] = ()) -> List[Step]:
+def plan(
+    state: KubePackagesState,
+    options: KubePackagesOptions,
+    extra_packages: Sequence[str] = (),
+    first: Sequence[str] = (),
+) -> List[Step]:
     """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`.
 
     ``extra_packages`` are packages of others, installed in the same transaction; nothing is installed for them alone.
+    Packages in ``first`` are installed before the others, in a transaction of their own.
     """
     for problem in problems(state, options):
         if problem.level == "error":
@@ -299,9 +303,12 @@ def plan(state: KubePackagesState, options: KubePackagesOptions, extra_packages:
             steps.append(update_step(COMPONENT, "packages will be installed", APT_SOURCE))
         extra = DNF_OPTIONS if manager == "dnf" else ()
         all_of_them = {**chosen, **dict.fromkeys(extra_packages, "")}
-        install = install_step(COMPONENT, manager, state.installed, all_of_them, options=extra, source=url)
-        # The package restarts a kubelet that runs.
-        steps.append(replace(install, disruptive="kubelet" in chosen and "kubelet" in state.installed))
+        early = {name: version for name, version in all_of_them.items() if name in first}
+        late = {name: version for name, version in all_of_them.items() if name not in first}
+        for group in filter(None, (early, late)):
+            install = install_step(COMPONENT, manager, state.installed, group, options=extra, source=url)
+            # The package restarts a kubelet that runs.
+            steps.append(replace(install, disruptive="kubelet" in group and "kubelet" in state.installed))
     if manager == "apt":
         names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
         steps += hold_steps(COMPONENT, manager, state.installed, names, options.hold)

@@ -106,7 +106,10 @@ class RepositoryState:
 
 @dataclass(frozen=True)
 class KubePackagesState:
-    """What a host has. ``repository`` is None when there was no need to ask it; ``offered_key`` likewise."""
+    """What a host has. ``repository`` is None when there was no need to ask it; ``offered_key`` likewise.
+
+    A ``member`` of a cluster keeps its version; in an upgrade no host counts as one.
+    """
 
     os_name: str = ""
     manager: str = ""

@@ -96,7 +96,7 @@ def membership_findings(
     inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster
 ) -> List[Finding]:
     """The problems of the hosts' membership, and those that prevent an init or a join."""
-    found = _unknown_operations(hosts) + _down(hosts, cluster) + _etcd(hosts, cluster)
+    found = _unknown_operations(hosts) + _unfinished_upgrades(hosts) + _down(hosts, cluster) + _etcd(hosts, cluster)
     found += _removed(hosts, cluster) if cluster.exists else _without_cluster(inventory, hosts)
     for host in hosts:
         if not operation.problems(host.kubeadm.operation) and not is_down(host, cluster.exists):
@@ -110,6 +110,18 @@ def _unknown_operations(hosts: Sequence[Host]) -> List[Finding]:
         for host in hosts
         for problem in operation.problems(host.kubeadm.operation)
     ]
+
+
+def _unfinished_upgrades(hosts: Sequence[Host]) -> List[Finding]:
+    """Hosts in the middle of an upgrade: nothing else happens to the cluster before it is finished."""
+    found = []
+    for host in hosts:
+        begun = host.kubeadm.unfinished_upgrade
+        if begun:
+            text = "the upgrade of this host to {0}, started at {1}, is not finished".format(begun.version, begun.began)
+            fix = "run upgrade.yml, which continues it; nothing was changed"
+            found.append(Finding(host.name, COMPONENT, Problem("operation", text, fix)))
+    return found
 
 
 def _down(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:

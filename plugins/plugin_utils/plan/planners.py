@@ -10,6 +10,7 @@ from typing import Callable, Dict
 
 from .converge import converge
 from .result import Plan, Request
+from .upgrade import upgrade
 
-PLANNERS: Dict[str, Callable[[Request], Plan]] = {"converge": converge}
+PLANNERS: Dict[str, Callable[[Request], Plan]] = {"converge": converge, "upgrade": upgrade}
 DEFAULT = "converge"

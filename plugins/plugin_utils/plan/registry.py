@@ -39,6 +39,7 @@ from ..hosts import Host, Options
 from ..rules import reachability
 
 COMPONENT = "cluster"
+PACKAGES = kube_packages.COMPONENT
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ class Request:
 
     ``hosts`` are those of the play; ``reference_control_planes`` were asked because the play holds no control plane.
     ``components`` are the roles that the play uses. ``skip`` names checks whose findings stop nothing; ``findings`` are
-    about hosts that could not be read. ``network_images`` are what the pod network runs on every node.
+    about hosts that could not be read. ``network_images`` are what the pod network runs on every node; ``serial`` is
+    how many workers an operation changes at the same time, a number or a percentage.
     """
 
     inventory: Inventory
@@ -40,6 +41,7 @@ class Request:
     skip: Sequence[str] = ()
     findings: Sequence[Finding] = ()
     network_images: Sequence[str] = ()
+    serial: str = "1"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class HostPlan:
     ``kubeadm_version`` is the version of kubeadm once its packages are installed; ``extra_packages`` are installed in
     one transaction with the kube packages; ``images`` can be pulled while the cluster is made. ``node_name`` is what
     the host is or will be called in the API, ``joins_as`` is ``worker``, ``control_plane`` or empty. ``kubeconfig``
-    are the arguments of the module of that name where it has something to do. ``member`` is true where pods may run.
+    are the arguments of the module of that name where it has something to do. ``member`` is true where pods may run;
+    ``arguments`` are what the tasks of an operation other than the default need.
     """
 
     steps: Sequence[Step] = ()
@@ -61,6 +64,7 @@ class HostPlan:
     initializes: bool = False
     kubeconfig: Mapping[str, Any] = field(default_factory=dict)
     member: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def disruptive(self) -> bool:
@@ -197,4 +201,5 @@ def _host_result(plan: Plan, name: str, network: CniOptions) -> Dict[str, Any]:
         "idle_before_join": not host.images and not any(todo[name] for name in todo if name not in _AFTER_JOIN),
         "idle_after_join": not any(todo.get(component) for component in _AFTER_JOIN) and not calico,
         "disruptive": host.disruptive,
+        "arguments": _plain(dict(host.arguments)),
     }

@@ -34,6 +34,6 @@ def parallel_findings(disrupted: Mapping[str, Sequence[Step]]) -> List[Finding]:
     for name, steps in disrupted.items():
         step = next(step for step in steps if step.disruptive)
         text = f"this play would {step.summary()} on {len(disrupted)} members of the cluster at the same time"
-        fix = "use site.yml, which changes them one at a time, or set serial: 1 in this play"
+        fix = "use site.yml or upgrade.yml, which change them one after the other, or set serial: 1 in this play"
         found.append(Finding(name, step.component, Problem("disruptive", text, fix)))
     return found

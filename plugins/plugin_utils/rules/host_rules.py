@@ -181,10 +181,16 @@ def _versions(host: Host, cluster: Cluster) -> List[Problem]:
         )
         fix = "set it to {0}".format(runs.series)
         found.append(Problem("version_skew", text, fix, "error" if broken else "warning"))
+    return found + upgrade_problems(host, minor)
+
+
+def upgrade_problems(host: Host, minor: int) -> List[Problem]:
+    """What keeps a host from running a minor of Kubernetes, also where it is a node already."""
+    found = []
     refused = at(CGROUP_V1_REFUSED, minor)
     accepted = host.options.control_plane.kubelet_config.get("failCgroupV1") is False
     if refused and host.node.cgroup_version == 1 and not accepted:
-        text = "the host uses cgroup v1, with which kubelet {0} does not start".format(wanted.series)
+        text = "the host uses cgroup v1, with which kubelet 1.{0} does not start".format(minor)
         fix = (
             "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
             "and cluster_ignore_preflight_errors: [SystemVerification]"

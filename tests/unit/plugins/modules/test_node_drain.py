@@ -79,5 +79,5 @@ def test_the_health_of_a_cluster_whose_api_is_silent(machine: Machine) -> None:
 
 def test_the_health_of_a_cluster(machine: Machine, cluster: Cluster) -> None:
     result = cluster_health_info.work(FakeModule(cluster_health_info.argument_spec(), nodes=["w1", "w9"]), machine)
-    assert result["ready_nodes"] == ["cp1", "w1", "w2"] and result["failed"] == [] and result["etcd"] == []
+    assert result["ready_nodes"] == ["cp1", "w1", "w2"] and result["dead"] == [] and result["etcd"] == []
     assert result["problems"] == ["node w9 is not in the cluster any more"] and not result["changed"]

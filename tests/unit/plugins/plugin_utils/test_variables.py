@@ -88,5 +88,8 @@ def test_a_delegated_task_takes_its_options_from_the_plan_or_the_control_plane(t
         "cni_nodes",
         "cni_failed_nodes",
         "deploy_",
+        # How a node may be drained is said of that node.
+        "cluster_drain_",
+        "upgrade_",
     )
     assert [name for name, value in given.items() if not value.startswith(tuple("{{ " + one for one in own))] == []

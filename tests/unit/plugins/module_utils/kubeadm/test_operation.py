@@ -57,15 +57,15 @@ def test_a_marker_that_cant_be_read_is_an_error_and_never_nothing(machine: Machi
 
 
 def test_a_marker_of_a_newer_version_is_an_error_that_says_so() -> None:
-    found = operation.parse('{"kind": "upgrade\\u001b[2J", "began": "2027-01-01T00:00:00Z", "target": "1.37"}')
-    assert found == Operation("upgrade [2J", began="2027-01-01T00:00:00Z")
+    found = operation.parse('{"kind": "hibernate\\u001b[2J", "began": "2027-01-01T00:00:00Z", "target": "1.37"}')
+    assert found == Operation("hibernate [2J", began="2027-01-01T00:00:00Z")
     (problem,) = operation.problems(found)
     started = "started by a newer version of this collection"
-    assert problem.message == f"has an unfinished operation 'upgrade [2J' of 2027-01-01T00:00:00Z, {started}"
+    assert problem.message == f"has an unfinished operation 'hibernate [2J' of 2027-01-01T00:00:00Z, {started}"
 
 
 @pytest.mark.parametrize("phase", [NONE, PARTIAL, DONE])
-@pytest.mark.parametrize("kind", ["upgrade", ""])
+@pytest.mark.parametrize("kind", ["hibernate", ""])
 def test_an_unknown_operation_is_never_taken_for_an_init_or_a_join(phase: str, kind: str) -> None:
     state = KubeadmState(
         phase=phase, role="worker", kubelet_conf=phase != NONE, node_name="w1", operation=Operation(kind, "2027-01-01")

@@ -347,7 +347,7 @@ def test_member_never_gets_another_version(done: Machine) -> None:
         assert web.asked == []
         assert messages(state, asked) == [
             f"the node runs kubelet 1.36.10 and is a member of a cluster, but cluster_kubernetes_version is {version}; "
-            "set cluster_kubernetes_version to 1.36.10; nodes of a cluster are not upgraded or downgraded by this role"
+            "run upgrade.yml to upgrade the cluster, or set cluster_kubernetes_version to 1.36.10"
         ]
         with pytest.raises(KubesteadError, match="is a member of a cluster"):
             kube_plan.plan(state, asked)

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The part of kubeadm_upgrade on the control machine: it adds the variables that describe the packages of the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
+
+
+class ActionModule(NodeAction):
+    """Runs the module."""
+
+    RETURNS = frozenset(("version",))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result."""
+        super(NodeAction, self).run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        if not arguments.get("packages"):
+            arguments["packages"] = self._packages(task_vars or {})
+        return self.ask("kubeadm_upgrade", arguments, task_vars)
+
+    def _packages(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The options of the kube packages. Fails naming the variable."""
+        try:
+            options = registry.options_from_variables(registry.PACKAGES, Variables(variables, self._templar))
+            options.validate()
+        except OptionError as err:
+            raise AnsibleActionFail(f"{err.option} {err.problem}; {err.fix} (nothing was changed)") from None
+        return dict(to_dict(options))

@@ -1,0 +1,153 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubeadm_upgrade
+short_description: Upgrade a node of a cluster to another version of Kubernetes
+version_added: 0.1.0
+description:
+  - Installs kubeadm of the version, runs C(kubeadm upgrade apply) or C(kubeadm upgrade node), installs the other
+    packages, restarts the kubelet, and waits until the Node is ready with the new version. An upgrade that was
+    interrupted is continued.
+  - Neither drains the node nor looks at other nodes; C(upgrade.yml) does so around this module.
+  - Before the cluster's first control plane is upgraded, a snapshot of etcd is stored in
+    C(/var/lib/kubestead/snapshots), readable by root alone. The two newest snapshots are kept.
+  - Flags that the new kubelet refuses are taken out of kubeadm's file. In the user's own file they are an error.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+author:
+  - the kubestead authors (@kubestead)
+options:
+  state:
+    description:
+      - V(upgraded) upgrades the node.
+      - V(repaired) only puts back the manifests that an interrupted upgrade took away, and waits for the API server.
+    type: str
+    choices: [upgraded, repaired]
+    default: upgraded
+  version:
+    description: The exact version, for example V(1.36.2). Required with O(state=upgraded).
+    type: str
+    default: ""
+  first:
+    description: Also upgrade the cluster's configuration and addons, on one control plane before all other nodes.
+    type: bool
+    default: false
+  packages:
+    description:
+      - The options of the role P(kubestead.cluster.kube_packages#role), without prefixes. By default, the variables of
+        the host are used.
+    type: dict
+    default: {}
+  ignore_preflight_errors:
+    description: Names of kubeadm preflight checks whose errors are treated as warnings.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: The time that kubeadm may take, in seconds.
+    type: int
+    default: 1200
+  cgroup_v1:
+    description:
+      - With O(first=true), let the kubelets of the cluster run on cgroup v1, which they refuse by default from 1.35 on.
+        It sets C(failCgroupV1) in the ConfigMap C(kubelet-config).
+    type: bool
+    default: false
+seealso:
+  - module: kubestead.cluster.node_drain
+  - module: kubestead.cluster.cluster_health_info
+"""
+
+EXAMPLES = r"""
+- name: Upgrade the first control plane and the cluster's configuration
+  kubestead.cluster.kubeadm_upgrade:
+    version: 1.36.2
+    first: true
+"""
+
+RETURN = r"""
+version:
+  description: The version of the kubelet that runs.
+  returned: with O(state=upgraded)
+  type: str
+  sample: 1.36.2
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import upgrade
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import kubeadm_lock
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The module's options."""
+    return {
+        "state": {"type": "str", "choices": ["upgraded", "repaired"], "default": "upgraded"},
+        "version": {"type": "str", "default": ""},
+        "first": {"type": "bool", "default": False},
+        "packages": {"type": "dict", "default": {}},
+        "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
+        "timeout": {"type": "int", "default": 1200},
+        "cgroup_v1": {"type": "bool", "default": False},
+    }
+
+
+def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    """Observe, plan, apply."""
+    given = module.params
+    if given["state"] == "repaired":
+        return _repair(module, system)
+    options = upgrade.UpgradeOptions(
+        version=given["version"],
+        first=given["first"],
+        packages=from_dict(KubePackagesOptions, given["packages"]),
+        ignore_preflight_errors=given["ignore_preflight_errors"],
+        timeout=given["timeout"],
+        cgroup_v1=given["cgroup_v1"],
+    )
+    options.packages.validate()
+    state = upgrade.observe(system, options)
+    steps = upgrade.plan(state, options)
+    if steps and not module.check_mode:
+        with kubeadm_lock(system, options.timeout):
+            # The state may have changed: another run has just finished.
+            state = upgrade.observe(system, options)
+            steps = upgrade.plan(state, options)
+            result = _edge.carry_out(module, steps, lambda step: upgrade.apply(step, system))
+    else:
+        result = _edge.carry_out(module, steps, lambda step: None)
+    return dict(result, version=options.version if steps and not module.check_mode else state.reported)
+
+
+def _repair(module: AnsibleModule, system: System) -> Dict[str, Any]:
+    steps: List[Step] = upgrade.repair(system, kubeadm.observe(system))
+    result = _edge.carry_out(module, steps, lambda step: upgrade.apply(step, system))
+    if not module.check_mode and not upgrade.wait_for_api(system):
+        raise KubesteadError(
+            "the upgrade of this control plane was interrupted, and its API server does not become ready; see "
+            "'crictl ps -a', 'crictl logs' and the manifests below {0}".format(upgrade.LEFTOVERS)
+        )
+    return result
+
+
+def main() -> None:
+    """Run the module."""
+    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of an upgrade, from recordings of a cluster of 1.35.0 whose repository offers more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.upgrade import upgrade, wave_size
+from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import changed, recorded
+
+Change = Mapping[str, Any]
+RECORDINGS = {"c1": "control-plane", "c2": "worker"}
+MARKER = {
+    "kind": "upgrade",
+    "began": "2026-11-27T10:00:00Z",
+    "control_plane": True,
+    "version": "1.36.2",
+    "first": True,
+}
+
+
+def offer(*versions: str) -> Change:
+    """A host whose repository was asked for another version and has these, newest first."""
+    offers = {name: [f"{one}-1.1" for one in versions] for name in ("kubeadm", "kubelet", "kubectl")}
+    answer = {"url": "https://pkgs.k8s.io/", "reachable": True, "status": 200, "error": "", "offers": offers}
+    return {
+        "kube_packages.member": False,
+        "kube_packages.repository": answer,
+        "containerd.version": "2.1.9",
+        "options.control_plane.kubelet_config": {"failCgroupV1": False},
+    }
+
+
+def wish(version: str) -> Change:
+    return {"options.kube_packages.version": version, "options.control_plane.kubernetes_version": version}
+
+
+def plan_of(
+    version: str = "1.36",
+    changes: Mapping[str, Change] | None = None,
+    limit: tuple[str, ...] = (),
+    serial: str = "1",
+    offered: tuple[str, ...] = ("1.36.2", "1.36.1"),
+) -> Plan:
+    hosts = {}
+    for name, recording in RECORDINGS.items():
+        facts = changed(recorded(recording), {**offer(*offered), **wish(version)})
+        facts = changed(facts, (changes or {}).get(name, {}))
+        hosts[name] = registry.read_host(name, name == "c1", facts)
+    inside = [host for name, host in hosts.items() if not limit or name in limit]
+    outside = [host for name, host in hosts.items() if limit and name not in limit and name == "c1"]
+    return upgrade(Request(Inventory(["c1"], ["c2"]), inside, ["kube_packages"], outside, serial=serial))
+
+
+def errors(plan: Plan) -> list[str]:
+    return [finding.line() for finding in plan.errors]
+
+
+def actions(plan: Plan) -> dict[str, list[str]]:
+    return {name: [step.action for step in host.steps] for name, host in plan.hosts.items()}
+
+
+UPGRADED: dict[str, Change] = {
+    "c1": {
+        "kubeadm.installed_version": "1.36.2",
+        "kubeadm.static_pods.etcd": "3.6.8-0",
+        "kubeadm.static_pods.kube-apiserver": "1.36.2",
+        "kubeadm.static_pods.kube-controller-manager": "1.36.2",
+        "kubeadm.static_pods.kube-scheduler": "1.36.2",
+        "kubeadm.api.server_version": "1.36.2",
+        "kubeadm.api.config.kubernetes_version": "1.36.2",
+        "kubeadm.api.nodes.0.kubelet_version": "1.36.2",
+        "kube_packages.installed.kubelet.version": "1.36.2-1.1",
+        "kube_packages.installed.kubeadm.version": "1.36.2-1.1",
+        "kube_packages.installed.kubectl.version": "1.36.2-1.1",
+    }
+}
+
+
+def with_c2(**more: Any) -> dict[str, Change]:
+    return {
+        "c1": {**UPGRADED["c1"], "kubeadm.api.nodes.1.kubelet_version": "1.36.2", **more},
+        "c2": {
+            "kubeadm.installed_version": "1.36.2",
+            "kube_packages.installed.kubelet.version": "1.36.2-1.1",
+            "kube_packages.installed.kubeadm.version": "1.36.2-1.1",
+            "kube_packages.installed.kubectl.version": "1.36.2-1.1",
+        },
+    }
+
+
+# -- what is done
+
+
+def test_the_next_minor_control_plane_first() -> None:
+    plan = plan_of()
+    assert not errors(plan) and list(plan.hosts) == ["c1", "c2"]
+    assert actions(plan) == {name: ["drain", "upgrade", "uncordon"] for name in RECORDINGS}
+    first = plan.hosts["c1"]
+    assert first.arguments["first"] and first.arguments["version"] == "1.36.2" and first.arguments["cgroup_v1"]
+    assert first.steps[1].summary() == "upgrade cluster and control plane (the cluster 1.35.0 -> 1.36.2)"
+    assert not plan.hosts["c2"].arguments["first"]
+    assert plan.hosts["c2"].steps[1].summary() == "upgrade worker (kubelet 1.35.0 -> 1.36.2)"
+    assert set(plan.disrupted) == {"c1", "c2"}
+
+
+def test_a_patch_release() -> None:
+    plan = plan_of("1.35.4", offered=("1.35.4", "1.35.0"))
+    assert not errors(plan) and plan.hosts["c2"].arguments["version"] == "1.35.4"
+
+
+def test_a_cluster_of_the_version_has_nothing_to_do() -> None:
+    plan = plan_of("1.35")
+    assert not plan.findings and actions(plan) == {"c1": [], "c2": []}
+    assert not any(host.arguments["uncordon"] for host in plan.hosts.values())
+
+
+def test_what_is_upgraded_is_left_alone_and_its_version_is_the_target() -> None:
+    plan = plan_of(changes=UPGRADED, offered=("1.36.9", "1.36.2"))
+    assert not errors(plan)
+    assert actions(plan) == {"c1": [], "c2": ["drain", "upgrade", "uncordon"]}
+    assert plan.hosts["c2"].arguments["version"] == "1.36.2" and not plan.hosts["c1"].arguments["first"]
+    assert actions(plan_of(changes=with_c2())) == {"c1": [], "c2": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("kubeadm.installed_version", "1.35.0"),
+        ("kubeadm.static_pods.kube-scheduler", "1.35.0"),
+        ("kubeadm.api.config.kubernetes_version", "1.35.0"),
+        ("kubeadm.api.nodes.0.kubelet_version", "1.35.0"),
+        ("kube_packages.installed.kubelet.version", "1.35.0-1.1"),
+    ],
+)
+def test_a_control_plane_that_lacks_one_part_is_upgraded_again(path: str, value: str) -> None:
+    plan = plan_of(changes=with_c2(**{path: value}))
+    assert not errors(plan) and actions(plan)["c1"] == ["drain", "upgrade", "uncordon"]
+
+
+def test_an_upgrade_that_was_interrupted_is_continued() -> None:
+    changes = with_c2(**{"kubeadm.operation": MARKER})
+    plan = plan_of(changes=changes)
+    assert not errors(plan) and plan.hosts["c1"].arguments["interrupted"] and plan.hosts["c1"].arguments["first"]
+    assert plan.hosts["c1"].steps[1].reason == "the upgrade to 1.36.2 started at 2026-11-27T10:00:00Z was interrupted"
+
+
+def test_a_cordon_of_ours_is_lifted_where_all_else_is_done_and_one_of_others_is_not() -> None:
+    ours = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": "upgrade of yesterday"}
+    plan = plan_of(changes=with_c2(**ours))
+    assert actions(plan) == {"c1": [], "c2": ["uncordon"]} and not plan.hosts["c2"].arguments["drain"]
+    plan = plan_of(changes=with_c2(**{"kubeadm.api.nodes.1.unschedulable": True}))
+    assert actions(plan) == {"c1": [], "c2": []}
+
+
+def test_a_control_plane_without_its_api_server_is_brought_back_first() -> None:
+    down = {
+        "kubeadm.api": {"live": False, "reason": "connection refused", "nodes": []},
+        "kubeadm.local_api.healthy": False,
+        "kubeadm.phase": "partial",
+    }
+    plan = plan_of(changes={"c1": {**down, "kubeadm.operation": MARKER}})
+    assert not errors(plan) and plan.api_host == "" and actions(plan) == {"c1": ["repair"], "c2": []}
+    assert plan.hosts["c1"].arguments["repair"] and not plan.hosts["c2"].arguments["repair"]
+    (line,) = errors(plan_of(changes={"c1": down}))
+    assert line.startswith("all: no control plane answers; tried c1")
+
+
+# -- what is refused
+
+
+@pytest.mark.parametrize(
+    ("version", "offered", "text"),
+    [
+        (
+            "1.38",
+            ("1.38.0",),
+            "can't skip a minor version on its way to 1.38.0; upgrade to 1.36, 1.37, 1.38, one after",
+        ),
+        ("1.34", ("1.34.1",), "cluster_kubernetes_version is 1.34.1, but the cluster runs 1.35.0; set it to 1.35 or"),
+        ("1.36.7", ("1.36.2",), "kubelet 1.36.7 is not in the repository"),
+    ],
+)
+def test_a_version_that_can_not_be_reached(version: str, offered: tuple[str, ...], text: str) -> None:
+    plan = plan_of(version, offered=offered)
+    assert [text in line for line in errors(plan)] == [True] * len(errors(plan)) and errors(plan)
+    assert actions(plan) == {"c1": [], "c2": []}
+
+
+def test_hosts_must_agree_on_the_version() -> None:
+    (line,) = errors(plan_of(changes={"c2": wish("1.35")}))
+    assert "cluster_kubernetes_version differs between hosts: 1.35, 1.36" in line
+
+
+def test_workers_alone_only_after_the_control_planes() -> None:
+    (line,) = errors(plan_of(limit=("c2",)))
+    assert "the control plane c1 runs 1.35.0 and is not among the hosts of this play" in line
+    plan = plan_of(limit=("c2",), changes=UPGRADED)
+    assert not errors(plan) and actions(plan) == {"c2": ["drain", "upgrade", "uncordon"]}
+
+
+def test_a_worker_that_is_left_out_is_named() -> None:
+    plan = plan_of(limit=("c1",))
+    assert not errors(plan)
+    assert [one.line() for one in plan.findings] == [
+        "all: node c2 is not among the hosts of this play and stays at 1.35.0; "
+        "add it to the inventory, or run again without --limit"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"kubeadm.phase": "none", "kubeadm.finished": False}, "is not a complete node of the cluster"),
+        ({"kubeadm.operation": {**MARKER, "kind": "join", "endpoint": "", "ca_cert_hashes": []}}, "complete node"),
+        ({"kubeadm.operation": {"kind": "hibernate"}}, "started by a newer version"),
+        (
+            {"options.control_plane.kubelet_config": {}},
+            "the host uses cgroup v1, with which kubelet 1.36 does not start",
+        ),
+    ],
+)
+def test_hosts_that_can_not_be_upgraded(changes: Change, text: str) -> None:
+    lines = errors(plan_of(changes={"c2": changes}))
+    assert lines and all(text in line and line.startswith("c2: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("version", "etcd", "text"),
+    [
+        ("1.36", "3.5.24-0", "etcd 3.5.24 can't be upgraded to 3.6.8: each member must have run 3.5.26 or newer"),
+        ("1.36", "3.5.26-0", ""),
+        ("1.36", "3.6.6-0", ""),
+    ],
+)
+def test_stepping_stones_of_etcd(version: str, etcd: str, text: str) -> None:
+    lines = errors(plan_of(version, {"c1": {"kubeadm.static_pods.etcd": etcd}}))
+    assert [text in line for line in lines] == ([True] if text else [])
+
+
+# -- waves
+
+
+@pytest.mark.parametrize(
+    ("serial", "hosts", "size"),
+    [("1", 7, 1), ("3", 7, 3), ("20%", 7, 2), ("1%", 7, 1), ("100%", 7, 7), ("50%", 1, 1), ("20%", 0, 1)],
+)
+def test_percentages_are_rounded_up(serial: str, hosts: int, size: int) -> None:
+    assert wave_size(serial, hosts) == size
+
+
+@pytest.mark.parametrize("serial", ["0", "-1", "half", "101%", "", "1.5", "٣"])
+def test_a_serial_that_is_not_one(serial: str) -> None:
+    with pytest.raises(OptionError, match="upgrade_serial is"):
+        wave_size(serial, 3)
+    assert "upgrade_serial is" in errors(plan_of(serial=serial))[0]
