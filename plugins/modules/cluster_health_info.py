@@ -113,10 +113,9 @@ problems:
 
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -138,9 +137,9 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Ask, and wait if wanted."""
-    given, kubectl = module.params, Kubectl(system, module.params["kubeconfig"])
+    given, kubectl = call.params, Kubectl(system, call.params["kubeconfig"])
     wanted = gates.Wanted(
         nodes=given["nodes"],
         dead=given["dead"],
@@ -152,14 +151,14 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     def ask() -> gates.Health:
         return gates.observe(system, kubectl, bool(wanted.workloads))
 
-    if given["wait"] and not module.check_mode:
+    if given["wait"] and not call.check_mode:
         health = gates.wait(ask, wanted, float(given["timeout"]))
     else:
         health = ask()
-        if health.error and not module.check_mode:
+        if health.error and not call.check_mode:
             raise KubesteadError(health.error)
     leaders = {view.leader for view in health.views}
-    result = _edge.carry_out(module, [], lambda step: None)
+    result = _edge.carry_out(call, [], lambda step: None)
     return dict(
         result,
         ready_nodes=health.ready_nodes,
@@ -179,8 +178,8 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    """Run the call."""
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ description:
   - Installs kubeadm of the version, runs C(kubeadm upgrade apply) or C(kubeadm upgrade node), installs the other
     packages, restarts the kubelet, and waits until the Node is ready with the new version. An upgrade that was
     interrupted is continued.
-  - Neither drains the node nor looks at other nodes; C(upgrade.yml) does so around this module.
+  - Neither drains the node nor looks at other nodes; C(upgrade.yml) does so around this call.
   - Before the cluster's first control plane is upgraded, a snapshot of etcd is stored in
     C(/var/lib/kubestead/snapshots), readable by root alone. The two newest snapshots are kept.
   - Flags that the new kubelet refuses are taken out of kubeadm's file. In the user's own file they are an error.
@@ -80,9 +80,8 @@ version:
 
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -106,11 +105,11 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply."""
-    given = module.params
+    given = call.params
     if given["state"] == "repaired":
-        return _repair(module, system)
+        return _repair(call, system)
     options = upgrade.UpgradeOptions(
         version=given["version"],
         first=given["first"],
@@ -122,21 +121,21 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     options.packages.validate()
     state = upgrade.observe(system, options)
     steps = upgrade.plan(state, options)
-    if steps and not module.check_mode:
+    if steps and not call.check_mode:
         with kubeadm_lock(system, options.timeout):
             # The state may have changed: another run has just finished.
             state = upgrade.observe(system, options)
             steps = upgrade.plan(state, options)
-            result = _edge.carry_out(module, steps, lambda step: upgrade.apply(step, system))
+            result = _edge.carry_out(call, steps, lambda step: upgrade.apply(step, system))
     else:
-        result = _edge.carry_out(module, steps, lambda step: None)
-    return dict(result, version=options.version if steps and not module.check_mode else state.reported)
+        result = _edge.carry_out(call, steps, lambda step: None)
+    return dict(result, version=options.version if steps and not call.check_mode else state.reported)
 
 
-def _repair(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def _repair(call: Call, system: System) -> Dict[str, Any]:
     steps: List[Step] = upgrade.repair(system, kubeadm.observe(system))
-    result = _edge.carry_out(module, steps, lambda step: upgrade.apply(step, system))
-    if not module.check_mode and not upgrade.wait_for_api(system):
+    result = _edge.carry_out(call, steps, lambda step: upgrade.apply(step, system))
+    if not call.check_mode and not upgrade.wait_for_api(system):
         raise KubesteadError(
             "the upgrade of this control plane was interrupted, and its API server does not become ready; see "
             "'crictl ps -a', 'crictl logs' and the manifests below {0}".format(upgrade.LEFTOVERS)
@@ -145,8 +144,8 @@ def _repair(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    """Run the call."""
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":

@@ -109,9 +109,8 @@ workloads:
 
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
@@ -137,21 +136,21 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
+def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe the cluster, plan, and change the nodes."""
-    given, kubectl = module.params, Kubectl(system, module.params["kubeconfig"])
+    given, kubectl = call.params, Kubectl(system, call.params["kubeconfig"])
     permission = Permission(given["delete_bare_pods"], given["delete_local_data"], given["pods_may_wait"])
     state = drain.observe(kubectl)
     steps: List[Step] = []
     for name in given["name"]:
         # Also for a node that is only looked at: one that does not exist is an error.
-        steps += drain.plan(state, name, given["state"], module.check_mode and given["cordoned_before"])
+        steps += drain.plan(state, name, given["state"], call.check_mode and given["cordoned_before"])
     told: Dict[str, Any] = {}
     if given["state"] != drain.SCHEDULABLE:
         found = drain.forecast(state, given["name"], permission)
         for one in found:
             if one.passes:
-                module.warn(one.line)
+                call.warn(one.line)
         hard = [one for one in found if not one.passes]
         if hard:
             raise KubesteadError(
@@ -167,7 +166,7 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
     if given["state"] == "checked":
         steps = []
     result = _edge.carry_out(
-        module,
+        call,
         steps,
         lambda step: drain.apply(step, kubectl, given["owner"], permission, float(given["timeout"])),
     )
@@ -175,8 +174,8 @@ def work(module: AnsibleModule, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Run the module."""
-    _edge.run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), work)
+    """Run the call."""
+    _edge.run(argument_spec(), work)
 
 
 if __name__ == "__main__":
