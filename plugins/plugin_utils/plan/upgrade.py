@@ -317,7 +317,7 @@ _ARGUMENTS: Mapping[str, Any] = {
     "cgroup_v1": False,
     "drain": False,
     "upgrade": False,
-    "uncordon": False,
+    "due": False,
     "wave_size": 1,
 }
 
@@ -329,14 +329,18 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     cordoned = node.cordoned_by if node else ""
     plan = _nothing(host)
     steps = []
-    if reason:
+    # Pods of a kubelet that does not run can't be moved; they come back with it.
+    drained = bool(reason) and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
+    if drained:
         steps.append(
             Step(OPERATION, "drain", "node {0}".format(plan.node_name), "its kubelet is upgraded", disruptive=True)
         )
+    if reason:
         what = "cluster and control plane" if host.name == draft.first else "control plane"
         what = what if host.control_plane else "worker"
         steps.append(Step(OPERATION, "upgrade", what, reason, disruptive=True))
-    if reason or cordoned:
+    foreign = node is not None and node.unschedulable and not cordoned
+    if (reason or cordoned) and not foreign:
         why = "it is upgraded" if reason else "cordoned by {0}".format(cordoned)
         steps.append(Step(OPERATION, "uncordon", "node {0}".format(plan.node_name), why))
     workers = [one for one in draft.request.hosts if not one.control_plane and _reason(draft, one)]
@@ -346,9 +350,9 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "version": str(target),
         "first": host.name == draft.first,
         "cgroup_v1": _cgroup_v1(draft),
-        "drain": bool(reason),
+        "drain": drained,
         "upgrade": bool(reason),
-        "uncordon": bool(steps),
+        "due": bool(steps),
         "wave_size": 1 if host.control_plane else wave_size(draft.request.serial, len(workers)),
     }
     return replace(plan, steps=steps, arguments=arguments)

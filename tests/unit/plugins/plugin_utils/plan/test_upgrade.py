@@ -122,7 +122,7 @@ def test_a_patch_release() -> None:
 def test_a_cluster_of_the_version_has_nothing_to_do() -> None:
     plan = plan_of("1.35")
     assert not plan.findings and actions(plan) == {"c1": [], "c2": []}
-    assert not any(host.arguments["uncordon"] for host in plan.hosts.values())
+    assert not any(host.arguments["due"] for host in plan.hosts.values())
 
 
 def test_what_is_upgraded_is_left_alone_and_its_version_is_the_target() -> None:
@@ -161,6 +161,22 @@ def test_a_cordon_of_ours_is_lifted_where_all_else_is_done_and_one_of_others_is_
     assert actions(plan) == {"c1": [], "c2": ["uncordon"]} and not plan.hosts["c2"].arguments["drain"]
     plan = plan_of(changes=with_c2(**{"kubeadm.api.nodes.1.unschedulable": True}))
     assert actions(plan) == {"c1": [], "c2": []}
+
+
+def test_a_node_that_others_cordoned_is_upgraded_and_stays_cordoned() -> None:
+    plan = plan_of(changes={"c1": {"kubeadm.api.nodes.1.unschedulable": True}})
+    assert actions(plan)["c2"] == ["drain", "upgrade"] and plan.hosts["c2"].arguments["due"]
+
+
+def test_a_node_whose_kubelet_is_interrupted_is_not_drained_again() -> None:
+    dead = {"kubeadm.api.nodes.1.ready": False}
+    changes: dict[str, Change] = {
+        "c1": {**UPGRADED["c1"], **dead},
+        "c2": {"kubeadm.operation": {**MARKER, "first": False}},
+    }
+    assert actions(plan_of(changes=changes))["c2"] == ["upgrade", "uncordon"]
+    del changes["c2"]
+    assert actions(plan_of(changes=changes))["c2"] == ["drain", "upgrade", "uncordon"]
 
 
 def test_a_control_plane_without_its_api_server_is_brought_back_first() -> None:
