@@ -60,21 +60,6 @@ CGROUP_V1_REFUSED = (
     Since(35, True, "https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/5573-remove-cgroup-v1"),
 )
 
-#: Flags that a kubelet of this minor refuses to start with and an older one still had from kubeadm or its user.
-REMOVED_KUBELET_FLAGS = (
-    Since(0, (), "https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/"),
-    Since(
-        34,
-        ("cloud-config", "register-schedulable"),
-        "https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.34.md",
-    ),
-    Since(
-        35,
-        ("cloud-config", "register-schedulable", "pod-infra-container-image"),
-        "https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.35.md",
-    ),
-)
-
 # -- kubeadm
 
 #: The configuration API that a kubeadm writes.

@@ -4,7 +4,7 @@
 
 """What a Kubernetes release no longer takes: arguments, admission plugins, feature gates; each with its source.
 
-The second part of :mod:`releases`. It is for the plan alone, so that nodes are not sent it.
+The second part of :mod:`releases`. It is for the plan and for upgrades, so that in other tasks nodes are not sent it.
 """
 
 from __future__ import annotations

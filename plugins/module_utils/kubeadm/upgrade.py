@@ -22,7 +22,7 @@ from ..core.constants import ADMIN_KUBECONFIG, COMPONENTS, KUBELET_FLAGS, KUBELE
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.problem import Problem
-from ..core.releases import REMOVED_KUBELET_FLAGS, at
+from ..core.removals import REMOVED_ARGUMENTS
 from ..core.step import Step
 from ..core.system import System
 from ..core.versions import Version, parse
@@ -189,7 +189,7 @@ def problems(state: UpgradeState, options: UpgradeOptions) -> List[Problem]:
 
 def removed_flags(target: Version) -> Sequence[str]:
     """The flags with which a kubelet of this version does not start."""
-    return list(at(REMOVED_KUBELET_FLAGS, target.minor))
+    return [name for row in REMOVED_ARGUMENTS["kubelet"] if row.minor <= target.minor for name in row.value]
 
 
 def _flag(name: str) -> str:
