@@ -36,6 +36,7 @@ from ..packages.kube_state import KubePackagesOptions, KubePackagesState
 from . import diagnosis, static_pods
 from . import operation as operations
 from . import state as kubeadm
+from .culprits import Journals
 from .operation import UPGRADE, Operation
 from .state import KubeadmState
 
@@ -400,7 +401,7 @@ def wait_for_node(system: System, version: str, clock: Optional[Clock] = None, s
     )
     if node is not None and node.ready and node.kubelet_version == version:
         return
-    details = diagnosis.logs(system, began)
+    details = diagnosis.logs(Journals(system, began))
     known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' on this host"
     shown = "its Node can't be read"
     if node is not None:
