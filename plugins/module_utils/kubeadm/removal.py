@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Takes another machine out of the cluster, asked of a live control plane: its etcd member and its Node."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import List, Optional, Sequence
+
+from ..core.errors import KubesteadError
+from ..core.poll import poll
+from ..core.step import Step
+from ..core.system import System
+from ..etcd import removal as etcd
+from ..etcd.members import Client, client
+from ..etcd.removal import Member
+from ..kube.kubectl import NODES, Kubectl
+from ..kube.nodes import Node, listed
+from . import static_pods
+from .static_pods import StaticPod
+
+COMPONENT = "cluster"
+API_SERVER = "kube-apiserver"
+ETCD, NODE = "etcd", "node"
+PARTS = (ETCD, NODE)
+
+
+@dataclass(frozen=True)
+class Leaver:
+    """The machine that leaves: its node name, and the addresses it is or was reached at."""
+
+    name: str
+    addresses: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """The cluster as this control plane sees it. ``etcd_url`` is empty where it runs no member."""
+
+    etcd_url: str = ""
+    members: List[Member] = field(default_factory=list)
+    nodes: List[Node] = field(default_factory=list)
+
+    def node(self, name: str) -> Optional[Node]:
+        """The Node of that name."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+
+# -- Observation
+
+
+def observe(system: System, parts: Sequence[str], request: Optional[Client] = None) -> ClusterState:
+    """Ask this control plane's API server and etcd member. Raises :class:`KubesteadError` when they do not answer."""
+    nodes = listed(_own_api(system))
+    url = static_pods.etcd_url(static_pods.observe(system).get("etcd", StaticPod()))
+    if ETCD not in parts or not url:
+        return ClusterState(nodes=nodes)
+    try:
+        members = etcd.observe(url, request or client(system))
+    except OSError as err:
+        raise KubesteadError(
+            "the etcd member of this control plane does not answer: {0}; see 'crictl logs' of its container".format(err)
+        ) from err
+    return ClusterState(url, members, nodes)
+
+
+def _own_api(system: System) -> Kubectl:
+    """kubectl for this machine's own API server: the endpoint may lead to the machine that leaves."""
+    return Kubectl(system, server=static_pods.api_server_url(static_pods.observe(system).get(API_SERVER, StaticPod())))
+
+
+# -- Planning
+
+
+def addresses_of(state: ClusterState, leaver: Leaver) -> List[str]:
+    """Its addresses: those given, and those of its Node, without any that another Node has."""
+    node = state.node(leaver.name)
+    own = [*leaver.addresses, *(node.addresses if node else [])]
+    others = [address for one in state.nodes if one.name != leaver.name for address in one.addresses]
+    return list(dict.fromkeys(address for address in own if address not in others))
+
+
+def plan(state: ClusterState, leaver: Leaver, parts: Sequence[str]) -> List[Step]:
+    """The steps that take the machine out. Raises :class:`KubesteadError` where etcd would lose its majority."""
+    steps = []
+    if ETCD in parts:
+        going = etcd.leaving(state.members, leaver.name, addresses_of(state, leaver))
+        why = etcd.refusal(state.members, going)
+        if why:
+            raise KubesteadError("{0} stays in the cluster: {1} (nothing was changed)".format(leaver.name, why))
+        for member in going:
+            steps.append(Step(COMPONENT, "remove_member", member.label, "of {0}".format(leaver.name)))
+    if NODE in parts and state.node(leaver.name) is not None:
+        steps.append(Step(COMPONENT, "delete_node", leaver.name, "it leaves the cluster"))
+    return steps
+
+
+# -- Application
+
+
+def apply(step: Step, system: System, state: ClusterState, leaver: Leaver, request: Optional[Client] = None) -> None:
+    """Carry out one step, and see that it is done. Raises :class:`KubesteadError`."""
+    if step.action == "remove_member":
+        etcd.remove(state.etcd_url, request or client(system), leaver.name, addresses_of(state, leaver))
+    else:
+        _delete_node(system, leaver.name)
+
+
+_NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+
+
+def _delete_node(system: System, name: str) -> None:
+    if not _NODE_NAME.match(name):
+        raise KubesteadError("{0!r} is not the name of a Node; give the name that kubectl get nodes shows".format(name))
+    kubectl = _own_api(system)
+    result = kubectl.run(["delete", "--raw", "{0}/{1}".format(NODES, name)])
+    if not result.ok and "NotFound" not in result.stderr + result.stdout:
+        raise kubectl.error(["delete", "node", name], result)
+    if not poll(lambda: all(node.name != name for node in listed(kubectl)), 60.0, pause=0.5):
+        raise KubesteadError(
+            "Node {0} is still there after 60 s; see its finalizers with kubectl get node {0} -o yaml".format(name)
+        )
