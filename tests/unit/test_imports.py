@@ -23,7 +23,7 @@ LAYERS = (
     ("host", "kube"),
     ("packages", "containerd", "etcd", "pod_network"),
     ("kubeadm",),
-    ("observation", "preparation"),
+    ("observation", "preparation", "reset"),
 )
 #: What the kinds of plugins may import of the collection.
 ALLOWED = {

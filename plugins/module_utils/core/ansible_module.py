@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
 from .call import Call
 from .errors import KubesteadError
@@ -25,6 +25,11 @@ def carry_out(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> D
     if not call.check_mode:
         for step in steps:
             apply(step)
+    return report(steps)
+
+
+def report(steps: Sequence[Step]) -> Dict[str, Any]:
+    """What every module of the collection returns of its steps."""
     return {"changed": bool(steps), "steps": [step.public() for step in steps], "diff": diff(steps)}
 
 

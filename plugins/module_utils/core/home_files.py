@@ -15,7 +15,7 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Iterator, Optional, Sequence, Tuple
 
@@ -126,6 +126,27 @@ def protect(system: System, place: HomePlace) -> None:
             os.fchmod(descriptor, 0o600)
     except OSError as err:
         raise KubesteadError("{0} can't be protected: {1}".format(place.path, _why(err))) from err
+
+
+def remove(system: System, place: HomePlace, put_back: bool = False) -> None:
+    """Remove the file, and the folder if nothing else is in it; ``put_back`` puts what it replaced in its place.
+
+    Raises :class:`KubesteadError`.
+    """
+    try:
+        with _folder(system, place) as folder:
+            if put_back:
+                os.rename(place.name + BACKUP_SUFFIX, place.name, src_dir_fd=folder, dst_dir_fd=folder)
+            else:
+                os.unlink(place.name, dir_fd=folder)
+            empty = not os.listdir(folder)
+        if empty:
+            with suppress(OSError):
+                os.rmdir(system.path(os.path.dirname(place.path)))
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise KubesteadError("{0} can't be removed: {1}".format(place.path, _why(err))) from err
 
 
 def _is_there(folder: int, name: str) -> bool:

@@ -323,6 +323,17 @@ def apply(step: Step, system: System) -> None:
     home_files.write(system, place, text, backup=bool(step.data["backup"]))
 
 
+def has_backup(system: System, state: KubeconfigState) -> bool:
+    """True where the file that the user's kubeconfig replaced is kept beside it."""
+    place = _place(state.path + BACKUP_SUFFIX, state.uid, state.gid)
+    return home_files.look(system, place).text is not None
+
+
+def remove(system: System, path: str, uid: int, gid: int, put_back: bool) -> None:
+    """Remove a user's kubeconfig; what it replaced takes its place. Raises :class:`KubesteadError`."""
+    home_files.remove(system, _place(path, uid, gid), put_back)
+
+
 # -- files
 
 

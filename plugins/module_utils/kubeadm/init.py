@@ -142,7 +142,7 @@ def problems(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]
         return unknown
     if state.phase == DONE and state.role == "worker":
         text = "this host is a worker of {0}".format(state.server or "another cluster")
-        fix = "initialize another host, or run 'kubeadm reset' on {0} to remove it from that cluster first".format(
+        fix = "initialize another host, or run reset.yml for {0} to remove it from that cluster first".format(
             _here(state)
         )
         return [Problem("control_plane.worker", text, fix)]
@@ -154,9 +154,7 @@ def problems(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]
             fix = "see 'journalctl -u kubelet' and 'crictl ps -a' on it; nothing was changed"
             return [Problem("control_plane.api_down", text, fix)]
         text = "a kubeadm run on {0} was interrupted: {1}".format(_here(state), state.reason)
-        fix = "check the host, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(
-            _here(state)
-        )
+        fix = "check the host, then run reset.yml for {0} and start again; nothing was changed".format(_here(state))
         return [Problem("control_plane.partial", text, fix)]
     version = parse(state.installed_version)
     return _version_problems(version, options) if version else []

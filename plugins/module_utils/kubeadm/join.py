@@ -95,7 +95,7 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
     name = there.node_name or "this node"
     hashes = list(command.ca_cert_hashes) if command else []
     foreign = bool(hashes and there.ca_cert_hash and there.ca_cert_hash not in hashes)
-    reset = "run 'kubeadm reset' on {0} to remove it from that cluster first".format(name)
+    reset = "run reset.yml for {0} to remove it from that cluster first".format(name)
     if there.phase == DONE and foreign:
         text = "{0} is a node of another cluster ({1}): the CA is {2}, not {3}".format(
             name, there.server or "unknown endpoint", _short(there.ca_cert_hash), " or ".join(map(_short, hashes))
@@ -103,7 +103,7 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
         return [Problem("join.foreign_node", text, reset)]
     if there.phase == DONE and command and command.control_plane and there.role == "worker":
         text = "{0} is a worker, but the inventory lists it as a control plane".format(name)
-        return [Problem("join.is_worker", text, "run 'kubeadm reset' on {0}, then run again to join it".format(name))]
+        return [Problem("join.is_worker", text, "run reset.yml for {0}, then run again to join it".format(name))]
     if there.phase in (DONE, NONE) or leftovers_reason(state, command):
         return []
     if foreign:
@@ -115,7 +115,7 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
         text = "{0} joined earlier, but its configuration is incomplete: {1}".format(name, there.reason)
         return [Problem("join.broken", text, "see 'journalctl -u kubelet' on it; nothing was changed")]
     text = "{0} has leftovers of a cluster that was not created by this collection: {1}".format(name, there.reason)
-    fix = "check the host, then run 'kubeadm reset' on {0} and start again; nothing was changed".format(name)
+    fix = "check the host, then run reset.yml for {0} and start again; nothing was changed".format(name)
     return [Problem("join.partial", text, fix)]
 
 

@@ -32,11 +32,11 @@ MARKER = "/var/lib/kubestead/operation.json"
 # Below /run: after a reboot nothing of ours runs any more.
 LOCK = "/run/kubestead.lock"
 
-INIT, JOIN, UPGRADE = "init", "join", "upgrade"
+INIT, JOIN, UPGRADE, RESET = "init", "join", "upgrade", "reset"
 #: The kinds of operations that this version of the collection starts, and can continue or undo.
-KINDS = (INIT, JOIN, UPGRADE)
+KINDS = (INIT, JOIN, UPGRADE, RESET)
 # The subcommands of kubeadm that change a machine.
-_COMMANDS = (INIT, JOIN, "reset", UPGRADE, "certs")
+_COMMANDS = (INIT, JOIN, RESET, UPGRADE, "certs")
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,12 @@ def end(system: System) -> None:
 
 
 def problems(operation: Optional[Operation]) -> List[Problem]:
-    """The error about a marker that this version can't act on; none for its own kinds, or where there is no marker."""
-    if operation is None or operation.kind in KINDS:
+    """The error about a marker that neither an init nor a join can act on; none for theirs, or without a marker."""
+    if operation is None or (operation.kind in KINDS and operation.kind != RESET):
         return []
+    if operation.kind == RESET:
+        text = "the reset of this host that began at {0} was interrupted".format(operation.began or "an unknown time")
+        return [Problem("operation", text, "run reset.yml again for this host; nothing was changed")]
     if not operation.kind:
         fix = "find out which operation was interrupted on this host, then remove the file; nothing was changed"
         return [Problem("operation", "the marker of an unfinished operation, {0}, can't be read".format(MARKER), fix)]

@@ -115,6 +115,19 @@ def install(
         set_hold(system, "apt", held, True)
 
 
+def remove(system: System, found_manager: str, names: Sequence[str]) -> None:
+    """Remove packages with their configuration, also held ones. What depends on them goes too, and nothing else."""
+    if found_manager == "dnf":
+        keep = "--setopt=clean_requirements_on_remove=False"
+        argv = [dnf_program(system), "-q", "-y", "--disableexcludes=all", keep, "remove", *names]
+        result = system.run(argv, timeout=_INSTALL_TIMEOUT)
+    else:
+        argv = [*_APT_GET, "--allow-change-held-packages", "purge", *names]
+        result = _patiently(lambda: system.run(argv, timeout=_INSTALL_TIMEOUT, env=_APT_ENV))
+    if not result.ok:
+        raise failure("{0} {1}".format(argv[0], "remove" if found_manager == "dnf" else "purge"), result)
+
+
 def set_hold(system: System, found_manager: str, names: Sequence[str], hold: bool) -> None:
     """Hold packages at their version, or release them. dnf needs its versionlock plugin for it."""
     if found_manager == "apt":

@@ -26,6 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.transaction import cause
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
+from ansible_collections.kubestead.cluster.plugins.module_utils.reset import netfilter
 
 from .linear import assert_linear, growth, work
 from .paper import Paper
@@ -53,6 +54,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "kubelet's kubeconfig": lambda text: kubelet.kubelet_kubeconfig(Paper(text)),
     "cluster configuration": cluster.yaml_scalars,
     "sysctls": lambda text: sysctls.parse_sysctls("/x", text),
+    "netfilter": lambda text: netfilter.changes("iptables-nft", "*nat\n" + text),
     "swaps": prepare.parse_swaps,
     "fstab": lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
     "zram": lambda text: prepare._zram_devices(Paper(text)),

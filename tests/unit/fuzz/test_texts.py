@@ -53,6 +53,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge, calico
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.reset import netfilter
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import manifest_files
 
 from ..support import FIXTURES, fixture
@@ -98,6 +99,7 @@ _YAML += [
     "!!timestamp x",
     "? {}\n",
 ]
+_NETFILTER = [fixture("reset/iptables-nft-save.txt")]
 _MANIFESTS = ["apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n"]
 _CLUSTER = [
     json.loads(fixture("kubeadm/v1.20/kubeadm-config.json"))["data"]["ClusterConfiguration"],
@@ -112,6 +114,11 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "fstab": (
         lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
         [fixture("host/fstab.txt")],
+        False,
+    ),
+    "netfilter": (
+        lambda text: netfilter.changes("iptables-nft", text),
+        [fixture("reset/iptables-nft-save.txt")],
         False,
     ),
     "swaps": (prepare.parse_swaps, [fixture("host/swaps.txt")], False),

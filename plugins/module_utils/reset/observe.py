@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a reset has to remove from a machine, as it is now."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ..core.constants import ADMIN_KUBECONFIG, CA_CERTIFICATE, KUBELET_KUBECONFIG, MANIFESTS, PKI
+from ..core.system import System
+from ..core.x509 import ca_cert_hashes
+from ..kube import kubeconfig
+from ..kubeadm import operation as operations
+from ..kubeadm.operation import Operation
+from ..kubeadm.state import OWN_CA_FILES, files_below
+from ..pod_network.bridge import UNIT, UNIT_NAME
+from . import netfilter, network, paths, prepared, runtime
+from .netfilter import Change
+from .network import Route
+from .prepared import Prepared
+from .runtime import Runtime
+
+#: Units of this collection, by their files.
+UNITS: Dict[str, str] = {UNIT_NAME: UNIT}
+DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
+
+
+@dataclass(frozen=True)
+class ResetOptions:
+    """What is removed. ``preparation`` is packages, containerd and the settings of the system as well.
+
+    ``kubeconfig_user`` is whose kubeconfig is looked at beside root's; empty for the one who logged in.
+    """
+
+    preparation: bool = False
+    cri_socket: str = DEFAULT_SOCKET
+    kubeconfig_user: str = ""
+
+
+@dataclass(frozen=True)
+class UserKubeconfig:
+    """A user's kubeconfig of this cluster. ``backup`` tells that what it replaced is kept beside it."""
+
+    path: str
+    uid: int
+    gid: int
+    backup: bool = False
+
+
+@dataclass(frozen=True)
+class ResetState:
+    """A machine with what a cluster left on it; everything that is empty here is bare.
+
+    ``files`` and ``network_files`` are paths with what they are, ``folders`` such as are or become empty. ``mounts``
+    are below the kubelet's folder, the innermost first. ``kept`` are files of others beside those that go;
+    ``ca_cert_hashes`` pin the CA of the cluster that the machine is or was in.
+    """
+
+    kubeadm: bool = False
+    kubelet_active: bool = False
+    runtime: Runtime = Runtime()
+    slices: List[str] = field(default_factory=list)
+    mounts: List[str] = field(default_factory=list)
+    namespaces: List[str] = field(default_factory=list)
+    links: List[str] = field(default_factory=list)
+    tunnel: bool = False
+    routes: List[Route] = field(default_factory=list)
+    rules: List[Change] = field(default_factory=list)
+    nft_tables: List[str] = field(default_factory=list)
+    sets: List[str] = field(default_factory=list)
+    virtual_servers: List[List[str]] = field(default_factory=list)
+    units: List[str] = field(default_factory=list)
+    files: List[Tuple[str, str]] = field(default_factory=list)
+    static_pods: bool = False
+    network_files: List[Tuple[str, str]] = field(default_factory=list)
+    certificates: bool = False
+    kubeconfigs: List[UserKubeconfig] = field(default_factory=list)
+    folders: List[str] = field(default_factory=list)
+    kept: List[str] = field(default_factory=list)
+    ca_cert_hashes: List[str] = field(default_factory=list)
+    operation: Optional[Operation] = None
+    prepared: Optional[Prepared] = None
+    plugins: List[str] = field(default_factory=list)
+
+
+def observe(system: System, options: ResetOptions) -> ResetState:
+    """Look at the machine. Changes nothing; takes about 0.3 s."""
+    operation = operations.observe(system)
+    preexisting = operation.preexisting_pki if operation else []
+    hashes = _ca_hashes(system, operation)
+    files = paths.present(system, paths.CLUSTER)
+    data = _etcd_data(system)
+    if data:
+        files.append((data, "data of etcd"))
+    network_files = [*paths.present(system, paths.POD_NETWORK)]
+    network_files += [(path, "results of CNI plugins") for path in paths.cni_results(system)]
+    active = system.run(["systemctl", "is-active", "kubelet"]).stdout.strip()
+    containerd = runtime.observe(system)
+    plugins = prepared.foreign_plugins(system) if options.preparation else []
+    going = [path for path, _what in [*files, *network_files]] + plugins
+    return ResetState(
+        kubeadm=system.run(["kubeadm", "version", "-o", "short"], timeout=20.0).ok,
+        # One without a configuration is started again and again, and does nothing.
+        kubelet_active=active in ("active", "activating", "reloading") and _was_configured(files),
+        runtime=containerd,
+        slices=runtime.slices(system),
+        mounts=paths.mounts_below(system, paths.KUBELET),
+        namespaces=network.namespaces(system),
+        links=network.links(system),
+        tunnel=network.tunnel_in_use(system),
+        routes=network.routes(system),
+        rules=netfilter.observe(system),
+        nft_tables=netfilter.nft_tables(system),
+        sets=network.sets(system),
+        virtual_servers=network.virtual_servers(system),
+        units=[name for name, path in UNITS.items() if system.exists(path)],
+        files=files,
+        static_pods=bool(paths.present(system, paths.EMPTIED)),
+        network_files=network_files,
+        certificates=paths.certificates(system, preexisting) and not (operation is None and _own_ca(system, files)),
+        kubeconfigs=_kubeconfigs(system, options, hashes),
+        folders=paths.empty_folders(system, options.preparation, going),
+        kept=paths.foreign(system),
+        ca_cert_hashes=hashes,
+        operation=operation,
+        prepared=prepared.observe(system, bool(containerd.others)) if options.preparation else None,
+        plugins=plugins,
+    )
+
+
+def _was_configured(files: Sequence[Tuple[str, str]]) -> bool:
+    return any(path in (paths.KUBELET, KUBELET_KUBECONFIG) for path, _what in files)
+
+
+def _own_ca(system: System, files: Sequence[Tuple[str, str]]) -> bool:
+    """True where certificate authorities are all there is: the user's, for a kubeadm init to come."""
+    return not files and set(files_below(system, PKI)) <= OWN_CA_FILES
+
+
+def _ca_hashes(system: System, operation: Optional[Operation]) -> List[str]:
+    """The pins of the cluster's CA: from its file, the admin's kubeconfig, or what an interrupted reset noted."""
+    found = ca_cert_hashes(system.read(CA_CERTIFICATE) or "")
+    found += kubeconfig.summarize(system.read(ADMIN_KUBECONFIG) or "").ca_cert_hashes
+    if operation and operation.kind == operations.RESET:
+        found += operation.ca_cert_hashes
+    return list(dict.fromkeys(found))
+
+
+def _etcd_data(system: System) -> str:
+    """Where the manifest of etcd keeps its data, if not in the usual folder."""
+    manifest = system.read(MANIFESTS + "/etcd.yaml") or ""
+    found = re.search(r"(?m)^\s*- hostPath:\n\s+path: (/[^\s\"']+)\n(?:\s+type: \S+\n)?\s+name: etcd-data$", manifest)
+    path = found.group(1).rstrip("/") if found else ""
+    # A folder that is all of a machine's is nobody's data alone.
+    if path.count("/") < 2 or path == paths.ETCD or not system.exists(path + "/member"):
+        return ""
+    return path + "/member"
+
+
+def _kubeconfigs(system: System, options: ResetOptions, hashes: Sequence[str]) -> List[UserKubeconfig]:
+    """The kubeconfigs of root and of the login user that lead to this cluster and to no other."""
+    found: Dict[str, UserKubeconfig] = {}
+    for user in (options.kubeconfig_user, "root"):
+        state = kubeconfig.observe(system, user)
+        pins = state.existing.ca_cert_hashes if state.existing else []
+        if state.problem or not state.existing or not pins or not set(pins) <= set(hashes):
+            continue
+        # With more servers than CAs one of them is of a cluster whose CA is not in the file.
+        if len(state.existing.servers) == len(pins):
+            backup = kubeconfig.has_backup(system, state)
+            found[state.path] = UserKubeconfig(state.path, state.uid, state.gid, backup)
+    return list(found.values())

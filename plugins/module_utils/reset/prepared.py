@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The preparation of a machine, undone: packages with their sources, containerd's files, swap, modules and sysctls.
+
+What was there before is put back from the copies that were kept beside it. Only what this collection marked as its own
+is removed. Live values of sysctls, and swap that is off, stay until the next boot.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Sequence
+
+from ..containerd.state import CERTS_D, CONFIG, DROPIN, PENDING
+from ..core.constants import BACKUP_SUFFIX, MANAGED
+from ..core.system import System
+from ..host import os_release
+from ..host.prepare import MODULES_FILE, SYSCTL_FILE
+from ..packages import manager
+from ..packages.sources import APT_KEY, APT_SOURCE, CRI_TOOLS, DNF_KEY, DNF_SOURCE, NAMES, apt_list_prefix
+from . import paths
+
+RUNTIME = ("containerd", "containerd.io")
+#: What only the packages of the runtime use; they leave it when they are purged.
+RUNTIME_FOLDERS = ("/var/lib/containerd", "/run/containerd", "/opt/containerd")
+#: What Calico puts beside the plugins of the package.
+PLUGINS = ("bandwidth", "flannel", "host-local", "install", "loopback", "portmap", "tuning")
+_PLUGIN_FOLDER = "/opt/cni/bin"
+_UNITS = "/etc/systemd/system"
+_COMMENTED = re.compile(r"(?m)^# Disabled by kubestead\.cluster: [^\n]*\n#")
+_SOURCES = (APT_SOURCE, APT_KEY, DNF_SOURCE, DNF_KEY)
+_CONFIGURATION = ("/etc/fstab", "/etc/sysctl.conf")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the preparation left.
+
+    ``packages`` are purged with ``dependencies``, packages that were installed for them alone. ``files`` are removed;
+    ``backups`` maps a file to the copy that takes its place; ``commented`` are files with lines that were commented
+    out; ``folders`` belong to purged packages. ``lists`` are those of the repository in apt's cache. ``runtime_stays``
+    tells that containerd's package is kept.
+    """
+
+    manager: str = ""
+    packages: List[str] = field(default_factory=list)
+    dependencies: List[str] = field(default_factory=list)
+    files: List[str] = field(default_factory=list)
+    backups: Dict[str, str] = field(default_factory=dict)
+    commented: List[str] = field(default_factory=list)
+    folders: List[str] = field(default_factory=list)
+    lists: List[str] = field(default_factory=list)
+    runtime_stays: bool = False
+
+
+def observe(system: System, shared_runtime: bool) -> Prepared:
+    """Look at what the roles host, kube_packages and containerd left. Changes nothing.
+
+    containerd's package stays where it was there before (a copy of its configuration tells), where other programs use
+    it (``shared_runtime``), and where packages depend on it that are not ours.
+    """
+    found_manager = os_release.read(system).package_manager
+    packages = list(manager.installed(system, found_manager, [*NAMES, CRI_TOOLS]))
+    runtime = list(manager.installed(system, found_manager, RUNTIME))
+    goes = bool(runtime) and not shared_runtime and not system.exists(CONFIG + BACKUP_SUFFIX)
+    apt = found_manager == "apt"
+    if goes and apt and _dependents(system, [*packages, *runtime]):
+        goes = False
+    packages += runtime if goes else []
+    gone = goes or not runtime
+    return Prepared(
+        manager=found_manager,
+        packages=packages,
+        dependencies=_dependencies(system, packages) if apt and packages else [],
+        files=_files(system),
+        backups=_backups(system),
+        commented=_commented(system),
+        folders=[path for path in RUNTIME_FOLDERS if gone and not shared_runtime and paths.is_left(system, path)],
+        lists=_lists(system),
+        runtime_stays=not gone,
+    )
+
+
+def _files(system: System) -> List[str]:
+    found = [path for path in _SOURCES if system.exists(path)]
+    found += [path for path in (SYSCTL_FILE, MODULES_FILE) if _is_ours(system, path)]
+    found += [path for path in (DROPIN, PENDING) if system.exists(path)]
+    if _is_ours(system, CONFIG) and not system.exists(CONFIG + BACKUP_SUFFIX):
+        found.append(CONFIG)
+    for registry in system.names(CERTS_D):
+        folder = "{0}/{1}".format(CERTS_D, registry)
+        hosts = folder + "/hosts.toml"
+        if _is_ours(system, hosts) and not system.exists(hosts + BACKUP_SUFFIX):
+            found.append(hosts)
+        found += ["{0}/{1}".format(folder, name) for name in system.names(folder) if _is_ca(name)]
+    return found
+
+
+def _is_ca(name: str) -> bool:
+    return name.startswith("kubestead-") and name.endswith(".crt")
+
+
+def _is_ours(system: System, path: str) -> bool:
+    return (system.read(path) or "").startswith(MANAGED)
+
+
+def _backups(system: System) -> Dict[str, str]:
+    paths = [CONFIG]
+    paths += ["{0}/{1}/hosts.toml".format(CERTS_D, registry) for registry in system.names(CERTS_D)]
+    paths += [
+        "{0}/{1}".format(_UNITS, name[: -len(BACKUP_SUFFIX)])
+        for name in system.names(_UNITS)
+        if name.endswith(".swap" + BACKUP_SUFFIX) or name.endswith(".service" + BACKUP_SUFFIX)
+    ]
+    return {path: path + BACKUP_SUFFIX for path in paths if system.exists(path + BACKUP_SUFFIX)}
+
+
+def _commented(system: System) -> List[str]:
+    paths = [*_CONFIGURATION]
+    paths += ["/etc/sysctl.d/" + name for name in system.names("/etc/sysctl.d") if name.endswith(".conf")]
+    return [path for path in paths if _COMMENTED.search(system.read(path) or "")]
+
+
+def _lists(system: System) -> List[str]:
+    found = re.search(r"(?m)^URIs:[ \t]*(\S+)", system.read(APT_SOURCE) or "")
+    if not found:
+        return []
+    prefix = apt_list_prefix(found.group(1).rstrip("/") + "/")
+    return [
+        "{0}/{1}".format(manager.APT_LISTS, name)
+        for name in system.names(manager.APT_LISTS)
+        if name.startswith(prefix.rstrip("_"))
+    ]
+
+
+# -- packages that were installed for others
+
+
+def _dependents(system: System, packages: Sequence[str]) -> List[str]:
+    """Packages that need one of ``packages``, and would go with them."""
+    return sorted(set(_simulated(system, ["purge", *packages])) - set(packages))
+
+
+def _dependencies(system: System, packages: Sequence[str]) -> List[str]:
+    """Packages that nothing needs once ``packages`` are gone, without those that nothing needed before."""
+    others = {*packages, *_simulated(system, ["autoremove"]), *_dependents(system, packages)}
+    return sorted(set(_simulated(system, ["--auto-remove", "purge", *packages])) - others)
+
+
+def _simulated(system: System, words: Sequence[str]) -> List[str]:
+    argv = ["apt-get", "--simulate", "-qq", "--allow-change-held-packages", *words]
+    return removed(system.run(argv).stdout)
+
+
+def removed(text: str) -> List[str]:
+    """The packages that a simulation of apt-get removes or purges."""
+    return re.findall(r"(?m)^(?:Remv|Purg) ([a-z0-9][a-z0-9+.-]*)", text)
+
+
+# -- Application
+
+
+def put_back(system: System, path: str) -> None:
+    """Put the copy of a file in its place. A unit that was masked is one again."""
+    text = system.read(path + BACKUP_SUFFIX)
+    if text is None:
+        return
+    system.remove(path)
+    system.write(path, text, mode=system.mode(path + BACKUP_SUFFIX) or 0o644)
+    system.remove(path + BACKUP_SUFFIX)
+
+
+def uncomment(system: System, path: str) -> None:
+    """Take the comments away that switched lines off."""
+    text = system.read(path)
+    if text is not None:
+        system.write(path, _COMMENTED.sub("", text), mode=system.mode(path) or 0o644)
+
+
+def uncommented(text: str) -> str:
+    """The text as it was before lines in it were commented out."""
+    return _COMMENTED.sub("", text)
+
+
+def foreign_plugins(system: System) -> List[str]:
+    """CNI plugins that no package owns any more, and that Calico writes."""
+    return ["{0}/{1}".format(_PLUGIN_FOLDER, name) for name in system.names(_PLUGIN_FOLDER) if name in PLUGINS]
