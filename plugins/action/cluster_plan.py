@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
@@ -34,7 +35,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 )
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, refusal
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
 display = Display()
 
@@ -45,7 +46,18 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
     _VALID_ARGS = frozenset(
-        ("operation", "components", "observed", "outside", "rolling", "drop_hosts", "serial", "skip_checks")
+        (
+            "operation",
+            "components",
+            "observed",
+            "outside",
+            "rolling",
+            "drop_hosts",
+            "serial",
+            "skip_checks",
+            "targets",
+            "gone",
+        )
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -120,8 +132,28 @@ class ActionModule(ActionBase):
         if "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
-        serial = str(self._task.args.get("serial") or 1)
-        return Request(inventory, hosts, components, others, skip, findings, images, serial)
+        targets = self._targets(variables)
+        return Request(
+            inventory,
+            hosts,
+            components,
+            others,
+            skip,
+            findings,
+            images,
+            serial=str(self._task.args.get("serial") or 1),
+            targets=targets,
+            gone=boolean(self._task.args.get("gone", False)),
+            addresses={name: _addresses(name, hostvars[name]) for name in targets if name in hostvars},
+        )
+
+    def _targets(self, variables: dict[str, Any]) -> list[str]:
+        """The hosts that the operation is for: those named, or all of the play, whether they answered or not."""
+        given = self._task.args.get("targets")
+        if given is None:
+            return [str(name) for name in variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]]
+        names = given.split(",") if isinstance(given, str) else list(given)
+        return [str(name).strip() for name in names if str(name).strip()]
 
     def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:
         """The finding if Calico's manifest can't be read on this machine, and the images of the manifest."""
@@ -155,6 +187,13 @@ def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> 
         return [registry.read_host(name, control_plane, facts)], []
     except BrokenFacts as err:
         return [], [err.finding(name)]
+
+
+def _addresses(name: str, variables: Mapping[str, Any]) -> list[str]:
+    """Where the inventory says that a host is: addresses, not names."""
+    facts = claimed(variables)
+    given = [variables.get(key) for key in ("cluster_node_address", "ansible_host") if key not in facts] + [name]
+    return [str(address) for address in given if address and is_address(str(address))]
 
 
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:

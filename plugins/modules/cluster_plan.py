@@ -17,10 +17,12 @@ description:
   - Returns the steps of every host with their reasons. The roles of the collection run only these steps.
 options:
   operation:
-    description: The operation to plan. V(converge) brings the hosts to the state that their variables describe, as
-      members of one cluster. V(upgrade) brings a cluster to the version in their variables, control planes first.
+    description:
+      - The operation to plan. V(converge) brings the hosts to the state that their variables describe, as members of
+        one cluster. V(upgrade) brings a cluster to the version in their variables, control planes first. V(remove)
+        takes machines out of a cluster that stays. V(reset) makes hosts bare.
     type: str
-    choices: [converge, upgrade]
+    choices: [converge, remove, reset, upgrade]
     default: converge
   components:
     description: The components (roles) to plan. By default, all components are planned.
@@ -59,6 +61,16 @@ options:
         that are upgraded, which is rounded up.
     type: str
     default: "1"
+  targets:
+    description:
+      - The hosts that O(operation=remove) and O(operation=reset) are for, also those that do not answer. V(remove)
+        takes names of Nodes as well. By default, the hosts of the play.
+    type: list
+    elements: str
+  gone:
+    description: Targets that do not answer are gone for good.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:
@@ -264,6 +276,46 @@ joining_nodes:
       returned: always
       type: list
       elements: str
+leaving:
+  description: The machines that are taken out of a cluster that goes on, in this order.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: The name in the inventory, or that of the Node.
+      returned: always
+      type: str
+    name:
+      description: The name of the Node.
+      returned: always
+      type: str
+    addresses:
+      description: Its addresses.
+      returned: always
+      type: list
+      elements: str
+    drain:
+      description: Whether its pods are evicted first.
+      returned: always
+      type: bool
+    etcd:
+      description: Whether it may have an etcd member.
+      returned: always
+      type: bool
+    node:
+      description: Whether it has a Node.
+      returned: always
+      type: bool
+    gone:
+      description: Whether the machine can't be asked any more.
+      returned: always
+      type: bool
+resets:
+  description: The hosts that are made bare.
+  returned: success
+  type: list
+  elements: str
 play:
   description: The play that the plan was made for - its name and its roles.
   returned: success

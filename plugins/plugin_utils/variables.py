@@ -29,6 +29,8 @@ _PREFIXES = (
     "deploy_",
     "preflight_",
     "upgrade_",
+    "reset_",
+    "remove_",
 )
 _NAMES = frozenset(variable_name("host", field) for field in dataclasses.fields(HostOptions))
 

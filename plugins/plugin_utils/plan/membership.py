@@ -97,7 +97,10 @@ def membership_findings(
 ) -> List[Finding]:
     """The problems of the hosts' membership, and those that prevent an init or a join."""
     found = _unknown_operations(hosts) + _unfinished_upgrades(hosts) + _down(hosts, cluster) + _etcd(hosts, cluster)
-    found += _removed(hosts, cluster) if cluster.exists else _without_cluster(inventory, hosts)
+    if cluster.exists:
+        found += _removed(hosts, cluster) + _unlisted(inventory, hosts, cluster)
+    else:
+        found += _without_cluster(inventory, hosts)
     for host in hosts:
         if not operation.problems(host.kubeadm.operation) and not is_down(host, cluster.exists):
             found += _kubeadm(host, planned, cluster)
@@ -173,9 +176,25 @@ def _removed(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
         if state.phase == DONE and not state.operation and cluster.node(state.node_name) is None:
             text = "has joined (kubelet.conf exists), but the cluster does not have a Node {0}".format(state.node_name)
             fix = (
-                "run 'kubeadm reset' on this host to join it again, or 'systemctl restart kubelet' to register it again"
-            )
+                "run reset.yml with --limit {0} to join it again, or 'systemctl restart kubelet' to register it again"
+            ).format(host.name)
             found.append(Finding(host.name, "join", Problem("node_removed", text, fix)))
+    return found
+
+
+def _unlisted(inventory: Inventory, hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    """Nodes that are not in the inventory, as far as every host of the inventory could be asked what it is called."""
+    if {*inventory.control_plane, *inventory.workers} - set(names(hosts)):
+        return []
+    known = {*names(hosts), *(host.node_name for host in hosts), *(host.kubeadm.node_name for host in hosts)}
+    # A host of the inventory that is at its address has a finding of its own.
+    places = {host.facts.connects_to for host in hosts} | {host.address for host in hosts}
+    found = []
+    for node in cluster.nodes:
+        if node.name not in known and not places & set(node.addresses):
+            text = "Node {0} is in the cluster, but not in the inventory; it is left alone".format(node.name)
+            fix = "to take it out, use remove.yml with -e remove_hosts={0}; to keep it, add it".format(node.name)
+            found.append(Finding("all", COMPONENT, Problem("unlisted_node", text, fix, "warning")))
     return found
 
 
@@ -192,7 +211,11 @@ def _without_cluster(inventory: Inventory, hosts: Sequence[Host]) -> List[Findin
     for host in hosts:
         if host.kubeadm.phase == DONE and not host.control_plane:
             text = "is already a node of another cluster ({0})".format(host.kubeadm.server or "unknown endpoint")
-            fix = "run 'kubeadm reset' on this host if that cluster is gone, or remove the host from the inventory"
+            fix = (
+                "run reset.yml with --limit {0} if that cluster is gone, or remove the host from the inventory".format(
+                    host.name
+                )
+            )
             found.append(Finding(host.name, "join", Problem("foreign_node", text, fix)))
     missing = [name for name in inventory.control_plane if name not in names(controls)]
     if missing and inventory.control_plane[0] in missing:

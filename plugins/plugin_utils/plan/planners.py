@@ -9,8 +9,15 @@ from __future__ import annotations
 from typing import Callable, Dict
 
 from .converge import converge
+from .remove import remove
+from .reset import reset
 from .result import Plan, Request
 from .upgrade import upgrade
 
-PLANNERS: Dict[str, Callable[[Request], Plan]] = {"converge": converge, "upgrade": upgrade}
+PLANNERS: Dict[str, Callable[[Request], Plan]] = {
+    "converge": converge,
+    "remove": remove,
+    "reset": reset,
+    "upgrade": upgrade,
+}
 DEFAULT = "converge"

@@ -32,6 +32,9 @@ class Request:
     ``components`` are the roles that the play uses. ``skip`` names checks whose findings stop nothing; ``findings`` are
     about hosts that could not be read. ``network_images`` are what the pod network runs on every node; ``serial`` is
     how many workers an operation changes at the same time, a number or a percentage.
+
+    ``targets`` are the names that an operation on single hosts is for, whether they answered or not; with ``gone``
+    those that did not are gone for good. ``addresses`` maps hosts to where the inventory says that they are.
     """
 
     inventory: Inventory
@@ -42,6 +45,9 @@ class Request:
     findings: Sequence[Finding] = ()
     network_images: Sequence[str] = ()
     serial: str = "1"
+    targets: Sequence[str] = ()
+    gone: bool = False
+    addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,30 @@ class HostPlan:
 
 
 @dataclass(frozen=True)
+class Leaving:
+    """A machine that is taken out of a cluster that goes on.
+
+    ``host`` is its inventory name, ``name`` that of its Node, ``addresses`` are where it is or was. ``drain`` evicts
+    its pods first, ``etcd`` removes its member, ``node`` its Node; a machine that is ``gone`` can't be asked any more.
+    """
+
+    host: str
+    name: str
+    addresses: Sequence[str] = ()
+    drain: bool = False
+    etcd: bool = False
+    node: bool = False
+    gone: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """The plan of one operation: what was found, and what every host does, by its inventory name.
 
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that the API does not know yet, and will at the end. ``dropped`` are hosts that
-    are left out, and what is wrong with each.
+    are left out, and what is wrong with each. ``leaving`` are taken out of the cluster in this order; ``resets`` are
+    the hosts that are made bare.
     """
 
     operation: str
@@ -90,6 +114,8 @@ class Plan:
     api_host: str = ""
     joining_nodes: Sequence[Node] = ()
     dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    leaving: Sequence[Leaving] = ()
+    resets: Sequence[str] = ()
 
     @property
     def errors(self) -> List[Finding]:
@@ -161,6 +187,8 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "joins": plan.joins,
         "control_plane_joins": plan.control_plane_joins,
         "joining_nodes": [_plain({"name": node.name, "addresses": node.addresses}) for node in plan.joining_nodes],
+        "leaving": [_plain(to_dict(one)) for one in plan.leaving],
+        "resets": list(plan.resets),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),

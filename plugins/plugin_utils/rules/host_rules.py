@@ -261,7 +261,7 @@ def _ports(host: Host) -> List[Problem]:
             taken.append("port {0} of {1} is in use{2}".format(port, what, " by " + holder if holder else ""))
     if not taken:
         return []
-    fix = "stop the program (ss -ltnp), or run 'kubeadm reset' if it is left over from an earlier cluster"
+    fix = "stop the program (ss -ltnp), or run reset.yml for this host if it is left over from an earlier cluster"
     return [Problem("port_taken", ", ".join(taken), fix)]
 
 
@@ -402,7 +402,7 @@ def _leftovers(host: Host) -> List[Problem]:
     left = host.kubeadm.leftovers
     if host.control_plane and host.own_etcd and "/var/lib/etcd" in left:
         text = "/var/lib/etcd is not empty; kubeadm refuses to create etcd in it"
-        found.append(Problem("etcd_leftovers", text, "check its content, then empty it ('kubeadm reset' does)"))
+        found.append(Problem("etcd_leftovers", text, "check its content, then empty it (reset.yml does)"))
     found += _static_pods(host)
     seen = [path for path in left if path.startswith("/etc/cni/net.d/") and path != bridge.CONFLIST]
     seen += [path for path in left if path in ("/var/lib/cni", "/var/lib/calico")]

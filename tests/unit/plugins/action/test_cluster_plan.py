@@ -98,6 +98,25 @@ def test_a_limit_asks_the_control_planes_outside(shown: Shown) -> None:
         run(variables(facts, ["c3"], {"results": [{"item": "c1", "unreachable": True}]}))
 
 
+def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:
+    there = facts_of({name: which for name, which in LIVE.items() if name != "c3"})
+    node = there["c2"]["kubeadm"]["node_name"]
+    for facts in there.values():
+        # As the inventory of these hosts would name them.
+        facts["options"]["control_plane"]["node_name"] = facts["kubeadm"]["node_name"]
+    whole = run(variables(there), operation="reset")
+    assert whole["resets"] == ["c1", "c2"] and whole["leaving"] == []
+    variables_of_one = {**variables(there, ["c2"]), "ansible_play_hosts_all": ["c2"]}
+    variables_of_one["preflight_outside"] = {"results": [{"item": "c1", **there["c1"]}]}
+    one = run(variables_of_one, operation="reset")
+    assert (one["resets"], one["api_host"]) == (["c2"], "c1")
+    assert [(leaver["host"], leaver["name"], leaver["node"]) for leaver in one["leaving"]] == [("c2", node, True)]
+    removed = run(variables(there), operation="remove", targets="c2, ")
+    assert removed["resets"] == ["c2"] and removed["operation"] == "remove" and json.dumps(removed)
+    with pytest.raises(AnsibleActionFail, match="remove_hosts is empty"):
+        run(variables(there), operation="remove", targets=[])
+
+
 @pytest.mark.parametrize("nothing", [None, {}, [], "x", {"results": None}, {"results": 7}])
 def test_a_play_that_asked_nobody_outside(shown: Shown, nothing: Any) -> None:
     assert run(variables(facts_of(BARE), outside=nothing))["init_host"] == "a1"

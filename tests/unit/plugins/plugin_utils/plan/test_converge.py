@@ -491,3 +491,12 @@ def test_waves_have_disturbed_members_one_by_one_after_all_others() -> None:
     assert waves_of({"a": False, "b": True, "c": False, "d": True}) == [["a", "c"], ["b"], ["d"]]
     assert waves_of({"a": True, "b": True}) == [["a"], ["b"]]
     assert waves_of({"a": False}) == [["a"]] and waves_of({}) == []
+
+
+def test_a_node_that_is_not_in_the_inventory_is_named_and_left_alone() -> None:
+    result = plan([host("cp1", live("cp1", "w1", "w9")), host("w1", joined("w1"))])
+    assert said(result) == [("all", "unlisted_node", "warning")]
+    assert "remove_hosts=w9" in result.findings[0].problem.fix and not any(result.steps.values())
+    # Under another inventory name, or where a host of the inventory was not asked, nothing can be said.
+    limited = Inventory(["cp1"], ["w1", "w2"])
+    assert not plan([host("cp1", live("cp1", "w1", "w9")), host("w1", joined("w1"))], inventory=limited).findings

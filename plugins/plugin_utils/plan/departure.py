@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What reset and remove have in common: which machines leave a cluster that goes on, and whether it can go on.
+
+The majority of etcd is counted here from what was observed, so that a run is refused before anything was changed. The
+module that removes a member counts again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.removal import majority
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+
+from ..cluster import Cluster
+from ..hosts import Host, names
+from .cluster import existing
+from .membership import reference_control_plane
+from .result import Request
+
+COMPONENT = "cluster"
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """The cluster without the hosts that leave.
+
+    ``reference`` is a control plane that stays and whose API server is healthy; None where there is none. ``cluster``
+    is what any control plane knows, also one that leaves.
+    """
+
+    targets: Sequence[str]
+    known: Sequence[Host]
+    cluster: Cluster
+    reference: Optional[Host]
+
+    @property
+    def api_host(self) -> str:
+        """The control plane that is asked to take others out."""
+        return self.reference.name if self.reference else ""
+
+    @property
+    def staying(self) -> List[Host]:
+        """The observed hosts that stay."""
+        return [host for host in self.known if host.name not in self.targets]
+
+
+def remainder(request: Request) -> Remainder:
+    """What is left once the targets have gone."""
+    known = [*request.hosts, *request.reference_control_planes]
+    staying = [host for host in known if host.name not in request.targets and _is_healthy(host)]
+    reference = staying[0] if staying else None
+    view = reference or reference_control_plane(request.hosts, request.reference_control_planes)
+    return Remainder(request.targets, known, existing(view) if view else Cluster(), reference)
+
+
+def _is_healthy(host: Host) -> bool:
+    """True for a control plane whose own API server answers; a shared endpoint would answer for a dead one."""
+    state = host.kubeadm
+    live = state.api.live and not state.local_api.failed and not state.unfinished_init
+    # A worker that calls itself a control plane is never asked for the cluster.
+    return host.control_plane and state.role == "control_plane" and live
+
+
+def node_of(host: Host, request: Request, cluster: Cluster) -> Optional[Node]:
+    """The Node of a host, unless the host is a member of another cluster that has a Node of its name.
+
+    What a host says of itself is not enough, for it could name another one: the inventory must have that name, or an
+    address of that Node.
+    """
+    node = cluster.node(host.kubeadm.node_name)
+    if node is None or not _is_listed(host, request, node):
+        return None
+    same_ca = bool(host.kubeadm.ca_cert_hash) and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
+    own = {one.address for one in host.node.addresses}
+    bare = not host.kubeadm.ca_cert_hash and bool(own & set(node.addresses))
+    return node if same_ca or bare else None
+
+
+def _is_listed(host: Host, request: Request, node: Node) -> bool:
+    named = node.name in (host.name, host.options.control_plane.node_name)
+    return named or bool(set(request.addresses.get(host.name, ())) & set(node.addresses))
+
+
+def unlisted_findings(hosts: Sequence[Host], request: Request, cluster: Cluster) -> List[Finding]:
+    """Hosts that say that they are a Node which the inventory does not know as theirs."""
+    found = []
+    for host in hosts:
+        node = cluster.node(host.kubeadm.node_name)
+        if node is not None and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash:
+            if not _is_listed(host, request, node):
+                text = "says that it is Node {0}, but the inventory has neither this name nor an address of it".format(
+                    node.name
+                )
+                fix = "check that it is the expected machine, then set cluster_node_name for this host"
+                found.append(Finding(host.name, COMPONENT, Problem("node_name", text, fix)))
+    return found
+
+
+def has_member(host: Host, node: Optional[Node]) -> bool:
+    """True for a host that may have a member of etcd: by the inventory, or by a label no kubelet can set itself."""
+    return host.control_plane or (node is not None and node.control_plane)
+
+
+# -- findings
+
+
+def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
+    """The error if etcd would lose its majority on the way: members that do not answer leave first."""
+    controls = [node.name for node in left.cluster.nodes if node.control_plane]
+    going = [name for name in controls if name in leaving_nodes]
+    if not going or not left.reference or "etcd" not in left.reference.kubeadm.static_pods:
+        return []
+    answering = {
+        host.kubeadm.node_name for host in left.known if not host.kubeadm.etcd.failed and host.kubeadm.etcd.url
+    }
+    observed = {host.kubeadm.node_name for host in left.known}
+    # A control plane that is not in the inventory is judged by its kubelet.
+    answering |= {node.name for node in left.cluster.nodes if node.ready and node.name not in observed}
+    members = list(controls)
+    for name in sorted(going, key=lambda one: one in answering):
+        healthy = [one for one in members if one in answering]
+        rest = [one for one in members if one != name]
+        healthy_rest = [one for one in rest if one in answering]
+        if len(healthy) >= majority(len(members)) and len(healthy_rest) >= majority(len(rest)):
+            members = rest
+            continue
+        dead = ", ".join(one for one in members if one not in answering and one != name)
+        text = "taking {0} out would leave {1} of {2} etcd members healthy, which is not a majority".format(
+            name, len(healthy_rest), len(rest)
+        )
+        fix = "start {0} again".format(dead) if dead else "add another control plane first"
+        return [Finding(name, COMPONENT, Problem("etcd_majority", text, fix))]
+    return []
+
+
+def last_control_plane(left: Remainder, fix: str) -> Finding:
+    """The error about an operation that would destroy the cluster on the way."""
+    staying = [host.name for host in left.staying if host.control_plane and host.kubeadm.role == "control_plane"]
+    text = "no control plane whose API server answers would be left"
+    if staying:
+        text += " ({0} does not answer)".format(", ".join(staying))
+    return Finding("all", COMPONENT, Problem("last_control_plane", text, fix))
+
+
+def unknown_markers(hosts: Sequence[Host], kinds: Sequence[str]) -> List[Finding]:
+    """Hosts with the marker of an operation that this version does not know."""
+    found = []
+    for host in hosts:
+        operation = host.kubeadm.operation
+        if operation is not None and operation.kind not in kinds:
+            text = "has an unfinished operation '{0}' that this version does not know".format(operation.kind or "?")
+            fix = "finish it with the version that began it, or update the collection"
+            found.append(Finding(host.name, COMPONENT, Problem("operation", text, fix)))
+    return found
+
+
+def known_names(hosts: Sequence[Host]) -> List[str]:
+    """The names under which hosts are known: those of the inventory and of their Nodes."""
+    return [*names(hosts), *(host.kubeadm.node_name for host in hosts)]

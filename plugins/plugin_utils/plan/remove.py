@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The planner of ``remove.yml``: machines are taken out of a cluster that goes on, whether they answer or not."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
+
+from ..hosts import Host
+from . import departure
+from .departure import COMPONENT, Remainder
+from .result import HostPlan, Leaving, Plan, Request
+
+OPERATION = "remove"
+TARGETS = "remove_hosts"
+GONE = "remove_gone"
+
+
+def remove(request: Request) -> Plan:
+    """The plan: drain, etcd member, machine, Node, for each target."""
+    left = departure.remainder(request)
+    findings = [*request.findings, *_target_findings(request, left)]
+    leaving: List[Leaving] = []
+    if not _refused(findings):
+        for name in dict.fromkeys(request.targets):
+            one, found = _leaving(name, request, left)
+            leaving += [one] if one else []
+            findings += found
+        findings += departure.majority_findings(left, [one.name for one in leaving])
+    hosts = [host for host in request.hosts if host.name in request.targets]
+    findings += departure.unknown_markers(hosts, KINDS)
+    findings += departure.unlisted_findings(hosts, request, left.cluster)
+    # Workers first, then control planes whose member does not answer.
+    failed = [host.name for host in hosts if host.kubeadm.etcd.failed]
+    leaving.sort(key=lambda one: (one.etcd, not one.gone and one.host not in failed))
+    resets = tuple(host.name for host in hosts)
+    plans = {one.host: HostPlan(steps=_steps(one), node_name=one.name) for one in leaving}
+    return Plan(
+        OPERATION,
+        (OPERATION,),
+        tuple(findings),
+        {**{host.name: HostPlan(node_name=host.node_name) for host in request.hosts}, **plans},
+        left.cluster,
+        api_host=left.api_host,
+        leaving=tuple(leaving),
+        resets=resets,
+    )
+
+
+def _refused(findings: List[Finding]) -> bool:
+    return any(one.problem.level == "error" for one in findings)
+
+
+def _target_findings(request: Request, left: Remainder) -> List[Finding]:
+    if not request.targets:
+        fix = "name hosts of the inventory, or Nodes of machines that are not in it, like -e {0}=w2".format(TARGETS)
+        return [Finding("all", COMPONENT, Problem("options", "{0} is empty".format(TARGETS), fix))]
+    if not left.cluster.exists:
+        text = "no control plane answers; tried {0}".format(", ".join(request.inventory.control_plane) or "none")
+        fix = "find out why the API server is down; to end the cluster, use reset.yml"
+        return [Finding("all", COMPONENT, Problem("api_down", text, fix))]
+    if not left.reference:
+        fix = "add another control plane first; to end the cluster, use reset.yml"
+        return [departure.last_control_plane(left, fix)]
+    return []
+
+
+def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Leaving], List[Finding]]:
+    """What is done for one target, or why it can't be."""
+    host = next((one for one in request.hosts if one.name == name), None)
+    if host is not None:
+        return _answering(host, request, left)
+    listed = name in request.inventory.control_plane or name in request.inventory.workers
+    addresses = list(request.addresses.get(name, ()))
+    node = _node_named(name, addresses, left)
+    if node is None and not listed:
+        fix = "give the name of a host in the inventory, or of a Node that kubectl get nodes shows"
+        text = "{0} has {1!r}, which is neither a host of the inventory nor a Node".format(TARGETS, name)
+        return None, [Finding("all", COMPONENT, Problem("options", text, fix))]
+    if not request.gone:
+        text = "does not answer over SSH" if listed else "is not in the inventory, so it can't be cleaned"
+        fix = "make it reachable, or set {0}=true if the machine is gone for good".format(GONE)
+        return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
+    if node is not None and node.ready:
+        text = "its kubelet still reports to the cluster, so the machine is not gone"
+        fix = "make it reachable over SSH, or switch it off first"
+        return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
+    places = tuple(dict.fromkeys([*addresses, *(node.addresses if node else [])]))
+    control = node.control_plane if node else name in request.inventory.control_plane
+    return Leaving(name, node.name if node else name, places, etcd=control, node=node is not None, gone=True), []
+
+
+def _node_named(name: str, addresses: List[str], left: Remainder) -> Optional[Node]:
+    """The Node of a machine that can't be asked what it is called: by its name, else by its address."""
+    by_address = [node for node in left.cluster.nodes if set(node.addresses) & set(addresses)]
+    return left.cluster.node(name) or next(iter(by_address), None)
+
+
+def _answering(host: Host, request: Request, left: Remainder) -> Tuple[Optional[Leaving], List[Finding]]:
+    node = departure.node_of(host, request, left.cluster)
+    pin, own = left.cluster.ca_cert_hash, host.kubeadm.ca_cert_hash
+    if own and own != pin:
+        text = "is a member of another cluster ({0})".format(host.kubeadm.server or "unknown endpoint")
+        fix = "to make the host bare, use reset.yml --limit {0}".format(host.name)
+        return None, [Finding(host.name, COMPONENT, Problem("foreign_node", text, fix))]
+    addresses = [*request.addresses.get(host.name, ()), *(node.addresses if node else ())]
+    return (
+        Leaving(
+            host.name,
+            node.name if node else host.options.control_plane.node_name or host.name,
+            tuple(dict.fromkeys(addresses)),
+            # A kubelet that is silent does not end the pods that are evicted.
+            drain=node is not None and node.ready,
+            etcd=departure.has_member(host, node),
+            node=node is not None,
+        ),
+        [],
+    )
+
+
+def _steps(one: Leaving) -> List[Step]:
+    steps = []
+    if one.drain:
+        steps.append(Step(OPERATION, "drain", one.name, "its pods move to other nodes"))
+    if one.etcd:
+        steps.append(Step(OPERATION, "remove_member", one.name, "its etcd member leaves the cluster"))
+    if not one.gone:
+        steps.append(Step(OPERATION, "reset", one.host, "the host leaves the cluster"))
+    if one.node:
+        steps.append(Step(OPERATION, "delete_node", one.name, "the host leaves the cluster"))
+    return steps

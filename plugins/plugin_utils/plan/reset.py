@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The planner of ``reset.yml``: hosts become bare, and a cluster that goes on is told.
+
+Where all hosts of the inventory are meant, the cluster ends, and nothing is taken out of it one by one.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Set
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
+
+from ..hosts import Host
+from . import departure
+from .departure import COMPONENT, Remainder
+from .result import HostPlan, Leaving, Plan, Request
+
+OPERATION = "reset"
+
+
+def reset(request: Request) -> Plan:
+    """The plan: one step for each host, and for those that leave a cluster what is done there."""
+    hosts = [host for host in request.hosts if host.name in request.targets]
+    left = departure.remainder(request)
+    every = {*request.inventory.control_plane, *request.inventory.workers}
+    complete = every <= set(request.targets)
+    findings = [*request.findings, *departure.unknown_markers(hosts, KINDS)]
+    leaving: List[Leaving] = []
+    if complete:
+        findings += _orphans(left, every)
+    elif left.cluster.exists or _destroys(hosts):
+        findings += _partial(left, hosts)
+        leaving = [_leaving(host, request, left) for host in hosts] if left.reference else []
+        leaving = [one for one in leaving if one.node or one.etcd]
+        findings += departure.majority_findings(left, [one.name for one in leaving])
+        findings += _foreign(left, hosts) + departure.unlisted_findings(hosts, request, left.cluster)
+    # Members that do not answer leave first: with them a majority is harder to reach.
+    leaving.sort(key=lambda one: (not one.etcd, one.host not in _failed(hosts)))
+    steps = {host.name: _steps(host, leaving, complete and left.cluster.exists) for host in hosts}
+    return Plan(
+        OPERATION,
+        (OPERATION,),
+        tuple(findings),
+        {host.name: HostPlan(steps=steps[host.name], node_name=host.node_name) for host in hosts},
+        left.cluster,
+        api_host=left.api_host if leaving else "",
+        leaving=tuple(leaving),
+        resets=tuple(host.name for host in hosts),
+    )
+
+
+def _destroys(hosts: List[Host]) -> bool:
+    return any(host.kubeadm.role == "control_plane" and host.member for host in hosts)
+
+
+def _partial(left: Remainder, hosts: List[Host]) -> List[Finding]:
+    """What forbids resetting some of the hosts of a cluster."""
+    if left.reference:
+        return []
+    if _destroys(hosts):
+        fix = "to end the cluster, run without --limit; to keep it, make another control plane healthy or add one first"
+        return [departure.last_control_plane(left, fix)]
+    text = "no control plane that stays answers, so the Nodes of these hosts stay in the cluster"
+    fix = "delete them with kubectl delete node once it answers"
+    return [Finding("all", COMPONENT, Problem("api_down", text, fix, "warning"))]
+
+
+def _foreign(left: Remainder, hosts: List[Host]) -> List[Finding]:
+    """Control planes of another cluster, which would lose them without being told."""
+    found = []
+    for host in hosts:
+        pin, own = left.cluster.ca_cert_hash, host.kubeadm.ca_cert_hash
+        if left.reference and host.kubeadm.role == "control_plane" and host.member and own != pin:
+            text = "is a control plane of another cluster ({0})".format(host.kubeadm.server or "unknown endpoint")
+            fix = "reset it with the inventory of that cluster"
+            found.append(Finding(host.name, COMPONENT, Problem("foreign_node", text, fix)))
+    return found
+
+
+def _orphans(left: Remainder, every: Set[str]) -> List[Finding]:
+    """Nodes of the cluster that are not in the inventory, and lose it."""
+    known = {*every, *departure.known_names(left.known)}
+    lost = [node.name for node in left.cluster.nodes if node.name not in known]
+    if not lost:
+        return []
+    text = "the cluster has nodes that are not in the inventory and are not reset: {0}".format(", ".join(lost))
+    return [Finding("all", COMPONENT, Problem("unlisted_node", text, "add them to the inventory first", "warning"))]
+
+
+def _leaving(host: Host, request: Request, left: Remainder) -> Leaving:
+    node = departure.node_of(host, request, left.cluster)
+    return Leaving(
+        host.name,
+        node.name if node else host.name,
+        tuple(node.addresses) if node else (),
+        etcd=node is not None and departure.has_member(host, node),
+        node=node is not None,
+    )
+
+
+def _failed(hosts: List[Host]) -> List[str]:
+    return [host.name for host in hosts if host.kubeadm.etcd.failed]
+
+
+def _steps(host: Host, leaving: List[Leaving], ends: bool) -> List[Step]:
+    own: Dict[str, Leaving] = {one.host: one for one in leaving}
+    steps = []
+    if host.name in own and own[host.name].etcd:
+        steps.append(Step(OPERATION, "remove_member", host.kubeadm.node_name, "its etcd member leaves the cluster"))
+    reason = host.kubeadm.reason
+    if host.kubeadm.phase != "none" and ends:
+        reason += "; the cluster ends"
+    steps.append(Step(OPERATION, "reset", host.name, reason))
+    if host.name in own and own[host.name].node:
+        steps.append(Step(OPERATION, "delete_node", host.kubeadm.node_name, "the host leaves the cluster"))
+    return steps

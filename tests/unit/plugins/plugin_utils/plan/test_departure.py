@@ -1,0 +1,266 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The planners of reset.yml and remove.yml: what is done for whom, and what is refused before anything changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import remove
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.reset import reset
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
+
+from .test_converge import bare, host, joined, live
+
+CONTROLS, WORKERS = ("cp1", "cp2", "cp3"), ("w1", "w2")
+ETCD = Health(True, "", "https://192.0.2.1:2379")
+DOWN = "connection refused"
+
+
+def address(name: str) -> str:
+    """That of the faked machine."""
+    return f"192.0.2.{sum(map(ord, name)) % 200 + 1}"
+
+
+def nodes(controls: tuple[str, ...] = CONTROLS, workers: tuple[str, ...] = WORKERS, silent: str = "") -> list[Node]:
+    return [
+        Node(
+            name,
+            addresses=[address(name)],
+            ready=name != silent,
+            silent=name == silent,
+            roles=["control-plane"] if name in controls else [],
+        )
+        for name in (*controls, *workers)
+    ]
+
+
+def control(name: str, known: list[Node], dead: bool = False) -> KubeadmState:
+    state = live()
+    config = replace(state.api, nodes=known)
+    state = replace(state, node_name=name, api=config, etcd=ETCD, static_pods={"etcd": "3.6.6-0"}, etcd_data=True)
+    if dead:
+        broken = Health(False, DOWN, "https://192.0.2.1:6443")
+        state = replace(state, local_api=broken, etcd=replace(ETCD, healthy=False, reason=DOWN))
+        assert state.local_api.failed and state.etcd.failed
+    return state
+
+
+def cluster(controls: tuple[str, ...] = CONTROLS, dead: str = "", silent: str = "") -> dict[str, Host]:
+    known = nodes(controls, silent=silent or dead)
+    found = {name: host(name, control(name, known, name == dead)) for name in controls}
+    return {**found, **{name: host(name, joined(name)) for name in WORKERS}}
+
+
+def request(
+    hosts: dict[str, Host], targets: list[str], gone: bool = False, missing: tuple[str, ...] = (), limit: bool = False
+) -> Request:
+    """``missing`` do not answer. With ``limit`` the play is for the targets alone; control planes were asked beside."""
+    inventory = Inventory([name for name in hosts if name.startswith("cp")], [name for name in hosts if name[0] == "w"])
+    there = {name: one for name, one in hosts.items() if name not in missing}
+    inside = [one for name, one in there.items() if not limit or name in targets]
+    outside = [one for name, one in there.items() if limit and name not in targets and one.control_plane]
+    addresses = {name: [address(name)] for name in targets if name in hosts}
+    return Request(inventory, inside, [], outside, targets=targets, gone=gone, addresses=addresses)
+
+
+def said(plan: Plan) -> list[tuple[str, str]]:
+    return [(one.problem.check, one.problem.level) for one in plan.findings]
+
+
+def actions(plan: Plan) -> dict[str, list[str]]:
+    return {name: [step.action for step in one.steps] for name, one in plan.hosts.items() if one.steps}
+
+
+# -- reset
+
+
+def test_the_complete_cluster_ends_without_taking_out_one_by_one() -> None:
+    hosts = cluster()
+    plan = reset(request(hosts, list(hosts)))
+    assert not plan.findings and not plan.leaving and not plan.api_host
+    assert list(plan.resets) == list(hosts) and set(map(tuple, actions(plan).values())) == {("reset",)}
+
+
+def test_a_worker_leaves_a_cluster_that_goes_on() -> None:
+    plan = reset(request(cluster(), ["w2"], limit=True))
+    assert not plan.findings and plan.api_host == "cp1" and list(plan.resets) == ["w2"]
+    (one,) = plan.leaving
+    assert (one.host, one.name, one.node, one.etcd, one.drain) == ("w2", "w2", True, False, False)
+    assert actions(plan) == {"w2": ["reset", "delete_node"]}
+
+
+def test_a_bare_host_whose_node_is_still_there_leaves_too() -> None:
+    """A run was killed between the two."""
+    hosts = cluster()
+    hosts["w2"] = host("w2", bare("w2"))
+    assert [one.node for one in reset(request(hosts, ["w2"], limit=True)).leaving] == [True]
+    # Another machine has taken the name.
+    stranger = host("w2", bare("w2"))
+    hosts["w2"] = replace(stranger, facts=replace(stranger.facts, node=host("x9").facts.node))
+    assert not reset(request(hosts, ["w2"], limit=True)).leaving
+
+
+def test_a_host_of_another_cluster_leaves_this_one_alone() -> None:
+    hosts = cluster()
+    hosts["w2"] = host("w2", replace(joined("w2"), ca_cert_hash="sha256:" + "b" * 64))
+    plan = reset(request(hosts, ["w2"], limit=True))
+    assert not plan.leaving and list(plan.resets) == ["w2"] and not plan.findings
+
+
+def test_a_control_plane_of_another_cluster_is_not_destroyed_by_this_inventory() -> None:
+    hosts = cluster()
+    foreign = replace(control("cp3", nodes()), ca_cert_hash="sha256:" + "b" * 64)
+    hosts["cp3"] = host("cp3", foreign)
+    assert said(reset(request(hosts, ["cp3"], limit=True))) == [("foreign_node", "error")]
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_one_of_three_control_planes_leaves_also_the_first(name: str) -> None:
+    plan = reset(request(cluster(), [name], limit=True))
+    assert not plan.findings and plan.api_host != name
+    assert actions(plan) == {name: ["remove_member", "reset", "delete_node"]}
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_the_last_control_plane_is_not_destroyed_on_the_way(operation: object) -> None:
+    hosts = cluster(("cp1",))
+    plan = operation(request(hosts, ["cp1"], limit=operation is reset))  # type: ignore[operator]
+    assert said(plan) == [("last_control_plane", "error")]
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_a_majority_must_be_left(operation: object) -> None:
+    """With cp3 dead, cp2 can't go; cp3 can, and then two healthy ones are left."""
+    hosts = cluster(dead="cp3")
+    refused = operation(request(hosts, ["cp2"], limit=operation is reset))  # type: ignore[operator]
+    assert said(refused) == [("etcd_majority", "error")]
+    assert refused.errors[0].problem.fix == "start cp3 again"
+    assert not operation(request(hosts, ["cp3"], limit=operation is reset)).findings  # type: ignore[operator]
+    both = operation(request(hosts, ["cp2", "cp3"], limit=operation is reset))  # type: ignore[operator]
+    # The dead one first: then one of the two that are left may go.
+    assert not both.findings and [one.name for one in both.leaving] == ["cp3", "cp2"]
+
+
+def test_two_of_two_are_more_than_can_go() -> None:
+    hosts = cluster(("cp1", "cp2"))
+    assert not reset(request(hosts, ["cp2"], limit=True)).findings
+    hosts = cluster(("cp1", "cp2"), dead="cp2")
+    # One of two is not a majority; etcd has stopped already, and the API of cp1 with it.
+    assert said(reset(request(hosts, ["cp2"], limit=True))) == [("etcd_majority", "error")]
+
+
+def test_workers_of_a_dead_cluster_can_be_reset() -> None:
+    hosts = {name: one for name, one in cluster().items() if name in WORKERS}
+    plan = reset(Request(Inventory(["cp1"], ["w1", "w2"]), list(hosts.values()), [], targets=["w1"]))
+    assert not plan.errors and list(plan.resets) == ["w1"] and not plan.leaving
+
+
+def test_a_node_that_nobody_listed_loses_its_cluster_with_a_warning() -> None:
+    hosts = cluster()
+    del hosts["w2"]
+    assert said(reset(request(hosts, list(hosts)))) == [("unlisted_node", "warning")]
+
+
+def test_an_unknown_marker_stops_a_reset() -> None:
+    hosts = cluster()
+    hosts["w1"] = host("w1", replace(joined("w1"), operation=Operation("migrate")))
+    assert said(reset(request(hosts, ["w1"], limit=True))) == [("operation", "error")]
+    for kind in ("init", "join", "reset"):
+        hosts["w1"] = host("w1", replace(joined("w1"), operation=Operation(kind)))
+        assert not reset(request(hosts, ["w1"], limit=True)).findings
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+@pytest.mark.parametrize("claimed", ["cp2", "w1"])
+def test_a_host_that_claims_to_be_another_takes_nobody_else_out(operation: object, claimed: str) -> None:
+    hosts = cluster()
+    liar = replace(control(claimed, nodes()), role="control_plane") if claimed == "cp2" else joined(claimed)
+    hosts["w2"] = host("w2", liar)
+    plan = operation(request(hosts, ["w2"], limit=operation is reset))  # type: ignore[operator]
+    assert said(plan) == [("node_name", "error")]
+    assert claimed not in [one.name for one in plan.leaving] and plan.api_host in ("", "cp1")
+
+
+def test_a_worker_that_calls_itself_a_control_plane_is_not_asked_for_the_cluster() -> None:
+    hosts = {"w1": host("w1", control("w1", nodes())), **cluster()}
+    assert remove(request(hosts, ["w2"])).api_host == "cp1"
+
+
+def test_a_node_with_another_name_is_known_by_the_address_in_the_inventory() -> None:
+    hosts = cluster()
+    known = [replace(node, name="node-2") if node.name == "w2" else node for node in nodes()]
+    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    hosts["w2"] = host("w2", joined("node-2"))
+    plan = remove(request(hosts, ["w2"]))
+    assert not plan.findings and [(one.host, one.name) for one in plan.leaving] == [("w2", "node-2")]
+
+
+# -- remove
+
+
+def test_a_worker_is_drained_reset_and_deleted() -> None:
+    plan = remove(request(cluster(), ["w2"]))
+    assert not plan.findings and list(plan.resets) == ["w2"] and plan.api_host == "cp1"
+    assert actions(plan) == {"w2": ["drain", "reset", "delete_node"]}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_plane_is_taken_out_of_etcd_as_well(name: str) -> None:
+    plan = remove(request(cluster(), [name]))
+    assert actions(plan) == {name: ["drain", "remove_member", "reset", "delete_node"]} and plan.api_host != name
+
+
+@pytest.mark.parametrize("name", ["cp1", "cp2", "w2"])
+def test_a_dead_machine_needs_a_word(name: str) -> None:
+    hosts = cluster(silent=name)
+    refused = remove(request(hosts, [name], missing=(name,)))
+    assert said(refused) == [("unreachable", "error")] and "remove_gone=true" in refused.errors[0].problem.fix
+    plan = remove(request(hosts, [name], gone=True, missing=(name,)))
+    (one,) = plan.leaving
+    assert not plan.findings and one.gone and not one.drain and one.node and one.etcd == name.startswith("cp")
+    assert not plan.resets and list(one.addresses) == [address(name)] and plan.api_host != name
+
+
+def test_a_machine_whose_kubelet_reports_is_not_gone() -> None:
+    plan = remove(request(cluster(), ["w2"], gone=True, missing=("w2",)))
+    assert said(plan) == [("unreachable", "error")] and "still reports" in plan.errors[0].problem.message
+
+
+def test_a_node_that_is_not_in_the_inventory_can_be_named() -> None:
+    hosts = cluster(silent="w2")
+    del hosts["w2"]
+    assert [one.name for one in remove(request(hosts, ["w2"], gone=True)).leaving] == ["w2"]
+    assert said(remove(request(hosts, ["w2"]))) == [("unreachable", "error")]
+    assert said(remove(request(hosts, ["w7"], gone=True))) == [("options", "error")]
+
+
+def test_a_dead_machine_is_found_by_its_address_where_its_node_has_another_name() -> None:
+    hosts = cluster(silent="w2")
+    known = [replace(node, name="node-2") if node.name == "w2" else node for node in nodes(silent="w2")]
+    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    plan = remove(request(hosts, ["w2"], gone=True, missing=("w2",)))
+    assert [(one.host, one.name) for one in plan.leaving] == [("w2", "node-2")]
+
+
+def test_a_bare_host_whose_run_was_killed_is_finished() -> None:
+    hosts = cluster(silent="cp2")
+    hosts["cp2"] = host("cp2", bare("cp2"))
+    (one,) = remove(request(hosts, ["cp2"])).leaving
+    assert one.node and one.etcd and not one.drain and not one.gone
+
+
+def test_nothing_to_remove_and_nobody_to_ask_are_said() -> None:
+    assert said(remove(request(cluster(), []))) == [("options", "error")]
+    workers = {name: one for name, one in cluster().items() if name in WORKERS}
+    assert said(remove(request(workers, ["w1"]))) == [("api_down", "error")]
