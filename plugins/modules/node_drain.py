@@ -55,6 +55,13 @@ options:
     description: Drain the nodes although some of their pods do not find room elsewhere and wait.
     type: bool
     default: false
+  returning:
+    description:
+      - The names of Nodes that are ready again before the others are drained, because the run continues an operation
+        on them that was interrupted. Cordons that this collection did not set stay.
+    type: list
+    elements: str
+    default: []
   cordoned_before:
     description: In check mode with O(state=schedulable), an earlier task would have cordoned the nodes.
     type: bool
@@ -131,6 +138,7 @@ def argument_spec() -> Dict[str, Any]:
         "delete_bare_pods": {"type": "bool", "default": False},
         "delete_local_data": {"type": "bool", "default": False},
         "pods_may_wait": {"type": "bool", "default": False},
+        "returning": {"type": "list", "elements": "str", "default": []},
         "cordoned_before": {"type": "bool", "default": False},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
     }
@@ -147,7 +155,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         steps += drain.plan(state, name, given["state"], call.check_mode and given["cordoned_before"])
     told: Dict[str, Any] = {}
     if given["state"] != drain.SCHEDULABLE:
-        found = drain.forecast(state, given["name"], permission)
+        found = drain.forecast(state, given["name"], permission, given["returning"])
         for one in found:
             if one.passes:
                 call.warn(one.line)

@@ -11,7 +11,7 @@ set it was killed. A cordon without the annotation was not set by this collectio
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import untrusted
@@ -27,6 +27,8 @@ COMPONENT = "drain"
 DRAINED, SCHEDULABLE = "drained", "schedulable"
 # A kubelet writes its Node now and then, so that a change may have to be made again.
 _ATTEMPTS = 10
+# Those that Kubernetes puts on a Node that is cordoned or not ready, and takes away again.
+_PASSING_TAINTS = tuple("node.kubernetes.io/{0}:".format(key) for key in ("unschedulable", "not-ready", "unreachable"))
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,25 @@ def _cordon(node: Mapping[str, Any]) -> Cordon:
 # -- Planning
 
 
-def forecast(state: DrainState, names: Sequence[str], permission: Permission) -> List[Blocker]:
-    """What prevents these nodes from being drained one after the other."""
+def forecast(
+    state: DrainState, names: Sequence[str], permission: Permission, returning: Sequence[str] = ()
+) -> List[Blocker]:
+    """What prevents these nodes from being drained one after the other.
+
+    ``returning`` are nodes that take pods again before the others are drained.
+    """
+    nodes = [_returned(node) if node.name in returning else node for node in state.nodes]
     return [
-        one
-        for name in names
-        for one in blockers(name, state.nodes, state.pods, state.budgets, state.allocatable, permission)
+        one for name in names for one in blockers(name, nodes, state.pods, state.budgets, state.allocatable, permission)
     ]
+
+
+def _returned(node: Node) -> Node:
+    """The Node as the run leaves it that takes it up: ready, without our cordon. A foreign cordon stays."""
+    taints = [one for one in node.taints if not one.startswith(_PASSING_TAINTS)]
+    if node.unschedulable and not node.cordoned_by:
+        return replace(node, ready=True)
+    return replace(node, ready=True, unschedulable=False, taints=taints)
 
 
 def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) -> List[Step]:

@@ -312,6 +312,7 @@ def _dotted(version: Sequence[int]) -> str:
 _ARGUMENTS: Mapping[str, Any] = {
     "repair": False,
     "interrupted": False,
+    "returning": False,
     "version": "",
     "first": False,
     "cgroup_v1": False,
@@ -347,6 +348,7 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     arguments = {
         **_ARGUMENTS,
         "interrupted": bool(host.kubeadm.unfinished_upgrade),
+        "returning": bool(host.kubeadm.unfinished_upgrade or cordoned),
         "version": str(target),
         "first": host.name == draft.first,
         "cgroup_v1": _cgroup_v1(draft),

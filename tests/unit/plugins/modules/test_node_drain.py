@@ -63,6 +63,16 @@ def test_a_blocker_that_may_pass_is_a_warning(machine: Machine, cluster: Cluster
     assert not result["changed"] and len(result["warned"]) == 1 and result["blockers"][0]["passes"]
 
 
+@pytest.mark.parametrize("params", [{"state": "checked"}, {"check_mode": True}])
+def test_a_forecast_counts_on_nodes_that_return(machine: Machine, cluster: Cluster, params: dict[str, Any]) -> None:
+    cluster.pods = [pod("web-1")]
+    cluster.cordon("w2", "upgrade of yesterday")
+    assert work(machine, returning=["w2"], **params)["blockers"] == []
+    with pytest.raises(KubesteadError, match="would not find room"):
+        work(machine, **params)
+    assert not cluster.said
+
+
 def test_reasons_of_any_shape_are_read() -> None:
     assert action.reasons("x") == [] and action.reasons([3, {"passes": True}]) == []
 

@@ -307,6 +307,25 @@ def test_room_is_only_where_a_pod_may_run(machine: Machine, cluster: Cluster) ->
     assert len(told(machine)) == 1
 
 
+def test_a_node_that_returns_has_room_unless_another_cordoned_it(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    cluster.cordon("w2", "upgrade of yesterday")
+    keys = ("unschedulable", "not-ready", "unreachable")
+    passing = [{"key": f"node.kubernetes.io/{key}", "effect": "NoSchedule"} for key in keys]
+    cluster.nodes["w2"]["spec"]["taints"] = passing
+    cluster.nodes["w2"]["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+
+    def blocked(returning: Sequence[str]) -> bool:
+        return bool(drain.forecast(drain.observe(Kubectl(machine)), ["w1"], NOTHING, returning))
+
+    assert blocked([]) and blocked(["w1"]) and not blocked(["w2"])
+    cluster.nodes["w2"]["spec"]["taints"] = [*passing, {"key": "gpu", "effect": "NoSchedule"}]
+    assert blocked(["w2"])
+    cluster.nodes["w2"]["spec"]["taints"] = []
+    cluster.cordon("w2")
+    assert blocked(["w2"])
+
+
 def test_pods_that_move_together_share_the_room(machine: Machine, cluster: Cluster) -> None:
     wish = [{"resources": {"requests": {"cpu": "800m"}}}]
     cluster.pods = [pod(f"web-{at}", spec_containers=wish) for at in range(3)]

@@ -152,6 +152,7 @@ def test_an_upgrade_that_was_interrupted_is_continued() -> None:
     changes = with_c2(**{"kubeadm.operation": MARKER})
     plan = plan_of(changes=changes)
     assert not errors(plan) and plan.hosts["c1"].arguments["interrupted"] and plan.hosts["c1"].arguments["first"]
+    assert [host.arguments["returning"] for host in plan.hosts.values()] == [True, False]
     assert plan.hosts["c1"].steps[1].reason == "the upgrade to 1.36.2 started at 2026-11-27T10:00:00Z was interrupted"
 
 
@@ -159,8 +160,9 @@ def test_a_cordon_of_ours_is_lifted_where_all_else_is_done_and_one_of_others_is_
     ours = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": "upgrade of yesterday"}
     plan = plan_of(changes=with_c2(**ours))
     assert actions(plan) == {"c1": [], "c2": ["uncordon"]} and not plan.hosts["c2"].arguments["drain"]
+    assert plan.hosts["c2"].arguments["returning"]
     plan = plan_of(changes=with_c2(**{"kubeadm.api.nodes.1.unschedulable": True}))
-    assert actions(plan) == {"c1": [], "c2": []}
+    assert actions(plan) == {"c1": [], "c2": []} and not plan.hosts["c2"].arguments["returning"]
 
 
 def test_a_node_that_others_cordoned_is_upgraded_and_stays_cordoned() -> None:
