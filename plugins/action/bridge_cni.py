@@ -34,5 +34,5 @@ class ActionModule(NodeAction):
         text = (
             f"{host}: the routes to the pods of the new nodes were not set on this host, which is not part of this run"
         )
-        fix = "run site.yml for all hosts when it works again"
+        fix = "run site.yml for all hosts when it is available again"
         return {"changed": False, "warnings": [line(f"{text}: {result.get('msg')}; {fix}")]}

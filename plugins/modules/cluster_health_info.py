@@ -66,7 +66,7 @@ EXAMPLES = r"""
   delegate_to: cp1
   register: before
 
-- name: Wait until the cluster is as well as before
+- name: Wait until the cluster is as healthy as before
   kubestead.cluster.cluster_health_info:
     wait: true
     nodes: "{{ before.ready_nodes }}"

@@ -137,7 +137,7 @@ def _repair(call: Call, system: System) -> Dict[str, Any]:
     result = _edge.carry_out(call, steps, lambda step: upgrade.apply(step, system))
     if not call.check_mode and not upgrade.wait_for_api(system):
         raise KubesteadError(
-            "the upgrade of this control plane was interrupted, and its API server does not become ready; see "
+            "the upgrade of this control plane was interrupted, and its API server did not become ready; see "
             "'crictl ps -a', 'crictl logs' and the manifests below {0}".format(upgrade.LEFTOVERS)
         )
     return result

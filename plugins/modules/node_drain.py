@@ -82,7 +82,7 @@ EXAMPLES = r"""
   delegate_to: cp1
   register: drained
 
-- name: Let pods back on the node
+- name: Uncordon the node
   kubestead.cluster.node_drain:
     name: w1
     state: schedulable

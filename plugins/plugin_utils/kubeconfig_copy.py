@@ -132,14 +132,14 @@ def told(source: Any) -> KubeconfigSummary:
 def slurped(content: Any) -> str:
     """The text of a file that a host sent in base64. Raises :class:`KubesteadError`, without the text."""
     if not isinstance(content, str) or len(content) > 2 * MAX_SIZE:
-        raise KubesteadError("came as something else than a text of at most {0} kB".format(MAX_SIZE >> 10))
+        raise KubesteadError("is not text of at most {0} kB".format(MAX_SIZE >> 10))
     try:
         data = base64.b64decode(content.encode("ascii"), validate=True)
         if len(data) > MAX_SIZE:
             raise KubesteadError("is larger than {0} kB".format(MAX_SIZE >> 10))
         return data.decode("utf-8")
     except (ValueError, binascii.Error):
-        raise KubesteadError("came as something else than text in base64") from None
+        raise KubesteadError("is not base64 text") from None
 
 
 def rebuilt(text: str, wanted: Optional[KubeconfigSummary]) -> str:
@@ -149,7 +149,7 @@ def rebuilt(text: str, wanted: Optional[KubeconfigSummary]) -> str:
     for one that changed meanwhile, that says more of how to connect, or whose values are not of the right form.
     """
     if wanted is None or digest(text) != wanted.digest:
-        raise KubesteadError("is not the file that the host told of; run again")
+        raise KubesteadError("differs from the file that the host reported; run again")
     config = untrusted.mapping(_parsed(text))
     context = _named(config, "context", config.get("current-context"))
     cluster = _named(config, "cluster", context.get("cluster"))
@@ -207,7 +207,7 @@ def _only(entry: Mapping[str, Any], kind: str, known: Any) -> None:
     more = sorted(untrusted.text(str(name), 60) for name in entry if name not in known)
     if more:
         raise KubesteadError(
-            "sets {0} for its {1}, which is not taken to this machine; take the file from there by hand".format(
+            "sets {0} for its {1}, which is not copied to this machine; copy the file manually".format(
                 ", ".join(more[:5]), kind
             )
         )
@@ -215,7 +215,7 @@ def _only(entry: Mapping[str, Any], kind: str, known: Any) -> None:
 
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise KubesteadError("has a name that is not of letters, digits and . _ : @ / -")
+        raise KubesteadError("has a name with characters other than letters, digits and . _ : @ / -")
     return name
 
 

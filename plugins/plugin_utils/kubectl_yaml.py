@@ -122,7 +122,7 @@ def _behind_json(text: str, at: int) -> int:
     """Where YAML begins behind a JSON object: on the next line, or at what is not white space."""
     while True:
         if len(text[at : at + 4].encode("utf-8", "surrogatepass")) < 4:
-            raise YamlError("text behind the JSON object is too short to be YAML", 1 + text.count("\n", 0, at))
+            raise YamlError("the text after the JSON object is too short to be YAML", 1 + text.count("\n", 0, at))
         if not _SPACE_AT.match(text, at):
             return at
         at += 1
@@ -289,7 +289,7 @@ class _Reader:
         self.aliases += 1 if self.deep else 0
         share = 0.99 - 0.89 * min(1.0, max(0.0, (self.decoded - _FEW) / (_MANY - _FEW)))
         if self.aliases > 100 and self.decoded > 1000 and self.aliases / self.decoded > share:
-            raise self._error("aliases make most of it")
+            raise self._error("most of its content comes from aliases")
 
     def _inside(self, node: _Node, work: Any) -> Any:
         if id(node) in self.within:
@@ -348,7 +348,7 @@ class _Reader:
     def _plain_number(self, value: Any) -> Any:
         if isinstance(value, float):
             if not math.isfinite(value):
-                raise self._error("a number is not finite, which JSON does not have")
+                raise self._error("a number is not finite, which JSON does not support")
             return _number(value)
         if isinstance(value, int) and value >= 2**63:
             return _number(float(value))

@@ -131,8 +131,8 @@ def _opened_file(option: str, path: str, decrypt: Optional[Decrypt]) -> str:
         pass
     raise OptionError(
         option,
-        "is {0}, which Ansible Vault has encrypted with another password or none that is known".format(_path(path)),
-        "give the password, for example with --vault-password-file",
+        "is {0}, which is encrypted with Ansible Vault, and its password is not known".format(_path(path)),
+        "provide the password, for example with --vault-password-file",
     )
 
 

@@ -244,7 +244,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     if not isinstance(answer, Mapping):
         return {
             "failed": True,
-            "msg": "the answer of the host is not a result; check Python and the login on this host",
+            "msg": "the host's answer is not a module result; check Python and the login on this host",
         }
     own = {key: answer[key] for key in _OWN if key in answer}
     try:
@@ -256,7 +256,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
             if key in allowed or (key == "invocation" and isinstance(value, Mapping))
         }
     except ValueError as err:
-        return {**own, "failed": True, "msg": f"the answer of the host was refused: {err}"}
+        return {**own, "failed": True, "msg": f"the host's answer was refused: {err}"}
     for key in ("changed", "failed", "unreachable", "skipped"):
         if key in said:
             said[key] = said[key] is True
@@ -280,7 +280,7 @@ def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The failure of a module whose output may hold secrets, and can't be read: half of one looks like nothing."""
     code = answer.get("rc")
     why = f"exit code {code}" if isinstance(code, int) and abs(code) < MAX_NUMBER else "no exit code"
-    text = f"the output of {module} is incomplete ({why}); see whether Python runs on this host, and run again"
+    text = f"the output of {module} is incomplete ({why}); check that Python runs on this host, and run again"
     return {"failed": True, "msg": text}
 
 
@@ -331,20 +331,20 @@ def clean(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, (int, float)):
         if not abs(value) < MAX_NUMBER:
-            raise ValueError("a number in it is too large, or is none")
+            raise ValueError("a number in it is too large or invalid")
         return value
     if isinstance(value, Mapping):
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
         if any(str(key).startswith("__ansible") for key in value):
             # In a fact cache they would make the value a vault, or another type of Ansible's own.
-            raise ValueError("it holds a type of Ansible's own")
+            raise ValueError("it contains a type that is internal to Ansible")
         return {line(key): clean(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
         return [clean(item, depth + 1) for item in value]
-    raise ValueError(f"it holds a {type_name(value)}")
+    raise ValueError(f"it contains a {type_name(value)}")
 
 
 def line(text: Any) -> str:

@@ -60,8 +60,8 @@ class Variables(Mapping[str, Any]):
 
 
 _REFUSAL = (
-    "is among the facts of this host, and facts win over the inventory",
-    "set it in the inventory alone; clear the fact cache of this host if you did not set the fact yourself",
+    "is set by the facts of this host, and facts override the inventory",
+    "set it only in the inventory; clear the fact cache of this host if you did not set the fact yourself",
 )
 
 

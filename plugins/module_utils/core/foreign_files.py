@@ -58,7 +58,7 @@ def rewrite(
     """
     before = read_exact(system, path)
     if before is None:
-        raise KubesteadError("{0} was removed meanwhile; run again".format(path))
+        raise KubesteadError("{0} was removed during the run; run again".format(path))
     after = change(before)
     if backup:
         keep(system, path)

@@ -82,7 +82,7 @@ def look(system: System, place: HomePlace) -> HomeFile:
     if not stat.S_ISREG(found.st_mode):
         problem = "it is not a regular file"
     elif found.st_nlink > 1:
-        problem = "it has a second name (a hard link)"
+        problem = "it has more than one hard link"
     elif text is None:
         problem = "it is larger than {0} MiB".format(MAX_FILE >> 20)
     if problem:
@@ -122,7 +122,9 @@ def protect(system: System, place: HomePlace) -> None:
         with _own_folder(system, place) as folder, _file(folder, place.name) as descriptor:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != place.uid:
-                raise KubesteadError("{0} was exchanged meanwhile and was left alone; run again".format(place.path))
+                raise KubesteadError(
+                    "{0} was replaced during the run and was not changed; run again".format(place.path)
+                )
             os.fchmod(descriptor, 0o600)
     except OSError as err:
         raise KubesteadError("{0} can't be protected: {1}".format(place.path, _why(err))) from err
@@ -208,7 +210,7 @@ def _own_folder(system: System, place: HomePlace) -> Iterator[int]:
             # The user may have given another folder of root this name.
             if owner not in (0, os.geteuid()) or not _holds_only(folder, place.usual):
                 raise KubesteadError(
-                    "{0} belongs to another user (id {1}) and was left alone; change its owner, or remove it".format(
+                    "{0} belongs to another user (id {1}) and was not changed; change its owner, or remove it".format(
                         os.path.dirname(place.path), owner
                     )
                 )

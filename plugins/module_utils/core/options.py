@@ -107,7 +107,7 @@ def refuse_credentials(option: str, value: Any, pattern: str = "") -> None:
             raise OptionError(
                 option,
                 "has a user name or password in an address",
-                "give the address without it; registries take theirs from containerd_registry_credentials",
+                "remove it from the address; set those of registries in containerd_registry_credentials",
             )
     elif isinstance(value, Mapping):
         for name, item in value.items():

@@ -90,7 +90,7 @@ def problems(views: Sequence[View], tolerated: Sequence[str] = ()) -> List[str]:
     if not seen:
         return found
     if len({tuple(sorted(view.members)) for view in seen}) > 1:
-        found.append("the members of etcd do not agree on who belongs to it")
+        found.append("the members of etcd do not report the same list of members")
     leaders = {view.leader for view in seen}
     if "" in leaders or len(leaders) > 1:
         found.append("etcd does not have one leader")
@@ -99,7 +99,7 @@ def problems(views: Sequence[View], tolerated: Sequence[str] = ()) -> List[str]:
         found += ["etcd member {0} is still a learner".format(view.members.get(one) or one) for one in view.learners]
     alarms = sorted({alarm for view in seen for alarm in view.alarms if alarm and alarm != "NONE"})
     if alarms:
-        found.append("etcd raises the alarm {0}".format(", ".join(alarms)))
+        found.append("etcd reports the alarm {0}".format(", ".join(alarms)))
     return found
 
 

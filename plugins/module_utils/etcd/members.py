@@ -104,7 +104,7 @@ def leave(
             mine = _members_at(own, others, request)
             while mine:
                 if not mine[0].get("ID"):
-                    raise OSError("etcd names no ID for this host's member")
+                    raise OSError("etcd does not report an ID for this host's member")
                 _any(others, REMOVE, {"ID": mine[0]["ID"]}, request)
                 removed = True
                 left = _members_at(own, others, request)

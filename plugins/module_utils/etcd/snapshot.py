@@ -110,7 +110,7 @@ def _copy(lines: Iterator[bytes], write: Callable[[bytes], Any]) -> int:
         digest.update(both[:-_HASH])
         tail = both[-_HASH:]
     if size % _PAGE != _HASH or tail != digest.digest():
-        raise OSError("what etcd sent is not complete")
+        raise OSError("the snapshot that etcd sent is incomplete")
     return size
 
 

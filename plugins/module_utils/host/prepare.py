@@ -297,7 +297,7 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
         text = "{0} has ResourceDisk.EnableSwap=y, so the agent switches swap on at every boot".format(_WAAGENT)
         found.append(Problem("swap", text, "set it to n in this file and restart walinuxagent", "warning"))
     elif options.disable_swap and not state.container and state.swaps and not _explained(state):
-        text = "swap {0} is switched off now, but what switches it on is not known".format(", ".join(state.swaps))
+        text = "swap {0} is switched off now, but what enables it is not known".format(", ".join(state.swaps))
         found.append(Problem("swap", text, "make sure that it stays off after a reboot", "warning"))
     for line in _overrides(state, options):
         if not line.path.startswith("/etc/"):

@@ -142,7 +142,7 @@ def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) 
     if was_cordoned and not cordon.set:
         cordon = Cordon(True, "this run")
     if cordon.owner:
-        reason = "cordoned by {0}".format(cordon.owner) if cordon.set else "it is not cordoned any more"
+        reason = "cordoned by {0}".format(cordon.owner) if cordon.set else "it is no longer cordoned"
         return [Step(COMPONENT, "uncordon" if cordon.set else "forget", name, reason)]
     return []
 
@@ -207,7 +207,7 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
             return True
         if "(Conflict)" not in result.stderr and "has been modified" not in result.stderr:
             raise kubectl.error(["patch", "node", name], result)
-    raise KubesteadError("node {0} is changed by others all the time; run again".format(name))
+    raise KubesteadError("node {0} keeps being changed by other clients; run again".format(name))
 
 
 def drain(kubectl: Kubectl, name: str, permission: Permission, timeout: float) -> None:
@@ -225,7 +225,7 @@ def drain(kubectl: Kubectl, name: str, permission: Permission, timeout: float) -
         left = [pod for pod in read_pods(kubectl.json(["get", "--raw", PODS])) if pod.node == name and pod.moves]
     except KubesteadError:
         pass
-    stayed = "; still on it: {0}".format(_pods(left)) if left else ""
+    stayed = "; pods still on it: {0}".format(_pods(left)) if left else ""
     raise CommandError(
         line("node {0} could not be drained within {1:.0f} s: {2}{3}".format(name, timeout, result.last_line, stayed)),
         {"rc": result.rc, "stderr": result.stderr[-4000:]},
@@ -239,5 +239,5 @@ def _undone(kubectl: Kubectl, name: str, failed: KubesteadError) -> KubesteadErr
     except KubesteadError as err:
         text = "{0}; the node is still cordoned: {1}; run again to lift the cordon".format(failed.message, err.message)
         return KubesteadError(text, failed.details)
-    now = "the node takes pods again" if lifted else "its cordon was not set by this collection and stays"
+    now = "the node accepts pods again" if lifted else "its cordon was not set by this collection and stays"
     return KubesteadError("{0}; {1}".format(failed.message, now), failed.details)

@@ -93,7 +93,7 @@ def _budgets(name: str, pod: Pod, budgets: Sequence[Budget]) -> List[Blocker]:
         )
         fix = "add a replica or change the budget"
         if not budget.permanent:
-            fix = "it does again once all of its pods are ready"
+            fix = "it will allow this once all of its pods are ready"
         found.append(Blocker(name, BUDGET, pod.title, text, fix, passes=not budget.permanent))
     return found
 
@@ -121,10 +121,10 @@ def _room(
         if fitting is not None:
             _take(free[fitting.name], pod)
             continue
-        why = "no other node takes it (labels, taints, cordons)"
+        why = "no other node accepts it (labels, taints, cordons)"
         if allowed:
             why = "the other nodes do not have {0} left".format(_wish(pod))
-        text = "pod {0} would not find room elsewhere: {1}".format(pod.title, why)
+        text = "pod {0} does not fit on another node: {1}".format(pod.title, why)
         fix = "add a node, or set cluster_drain_pods_may_wait: true to let such pods wait until this node is back"
         found.append(Blocker(name, ROOM, pod.title, text, fix))
     return found
@@ -151,4 +151,4 @@ def _wish(pod: Pod) -> str:
         parts.append("{0:g} CPUs".format(round(pod.requests["cpu"], 3)))
     if pod.requests.get("memory"):
         parts.append("{0:.0f} MiB of memory".format(pod.requests["memory"] / 1048576))
-    return " and ".join(parts) or "what it asks for"
+    return " and ".join(parts) or "the resources it requests"

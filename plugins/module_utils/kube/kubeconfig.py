@@ -273,7 +273,7 @@ def merged_text(existing: Optional[str], admin: str, path: str) -> str:
     text = kubeconfig_entries.merged(existing or "", admin)
     if text is None:
         raise KubesteadError(
-            "{0} has entries that can't be kept while the admin's are changed; it was left alone; use {1}".format(
+            "{0} has entries that can't be kept while the admin's are changed; it was not changed; use {1}".format(
                 path, ADMIN_KUBECONFIG
             )
         )

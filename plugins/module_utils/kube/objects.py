@@ -110,17 +110,17 @@ def metadata_problem(obj: Object) -> str:
     if metadata is None:
         return ""
     if not isinstance(metadata, Mapping):
-        return "metadata is {0}, not a dictionary; give name and namespace in it".format(_type(metadata))
+        return "metadata is {0}, not a dictionary; set name and namespace in it".format(_type(metadata))
     for name in _TEXTS:
         if not isinstance(metadata.get(name), (str, type(None))):
-            return "metadata.{0} is {1}, not text; give it in quotes".format(name, _type(metadata[name]))
+            return "metadata.{0} is {1}, not text; put it in quotes".format(name, _type(metadata[name]))
     for name in ("labels", "annotations"):
         values = metadata.get(name)
         if not isinstance(values, (Mapping, type(None))):
-            return "metadata.{0} is {1}, not a dictionary; give names and values".format(name, _type(values))
+            return "metadata.{0} is {1}, not a dictionary; use names and values".format(name, _type(values))
         for item, value in (values or {}).items():
             if not isinstance(value, (str, type(None))):
-                text = "metadata.{0}: the value of {1!r} is {2}, not text; give it in quotes"
+                text = "metadata.{0}: the value of {1!r} is {2}, not text; put it in quotes"
                 return text.format(name, str(item), _type(value))
     for name, inner in (("finalizers", str), ("ownerReferences", Mapping), ("managedFields", Mapping)):
         values = metadata.get(name)
@@ -139,7 +139,7 @@ def metadata_problem(obj: Object) -> str:
 
 def _type(value: Any) -> str:
     if isinstance(value, bool):
-        return "a truth value (yes, no, on, off, y, n …)"
+        return "a boolean (yes, no, on, off, y, n …)"
     if isinstance(value, (int, float)):
         return "a number"
     return "a list" if isinstance(value, list) else "a dictionary" if isinstance(value, Mapping) else "text"
@@ -153,7 +153,7 @@ def _check_secret(obj: Object, origin: str) -> None:
             continue
         if not isinstance(values, Mapping):
             raise KubesteadError(
-                "{0} of {1}: {2} is a {3}, not a dictionary; give names and values".format(
+                "{0} of {1}: {2} is a {3}, not a dictionary; use names and values".format(
                     title(obj), origin, part, untrusted.type_name(values)
                 )
             )
@@ -161,7 +161,7 @@ def _check_secret(obj: Object, origin: str) -> None:
             scalar = isinstance(value, (str, int, float)) if part == "stringData" else isinstance(value, str)
             if not isinstance(name, str) or not (scalar or value is None):
                 raise KubesteadError(
-                    "{0} of {1}: value {2} of {3} is a {4}, not text; give it in quotes".format(
+                    "{0} of {1}: value {2} of {3} is a {4}, not text; put it in quotes".format(
                         title(obj), origin, at + 1, part, untrusted.type_name(value)
                     )
                 )

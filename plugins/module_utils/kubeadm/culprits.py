@@ -27,7 +27,7 @@ _LOGS = "/var/log/pods"
 _JOURNAL = 3000
 # Bytes at the end of a log that are looked at.
 _TAIL = 256 * 1024
-_CRASH = "exits again and again"
+_CRASH = "exits repeatedly"
 # The reason of a kubelet's "Error syncing pod" -> what happened, in the order in which one tells more than another.
 _REASONS = (
     ("CreatePodSandboxError", "can't get a sandbox"),
@@ -129,7 +129,7 @@ def _unit_state(system: System, unit: str) -> str:
     values = dict(one.split("=", 1) for one in shown.stdout.splitlines() if "=" in one)
     active, sub = values.get("ActiveState", ""), values.get("SubState", "")
     if sub == "auto-restart":
-        return "does not start and is started again and again"
+        return "fails to start and is restarted repeatedly"
     if active in ("inactive", "failed"):
         return "is not running ({0})".format(active)
     return ""

@@ -122,7 +122,7 @@ _KNOWN = (
     ),
     (
         r"failed to (get|pull) sandbox image",
-        "the pause image can't be pulled; correct containerd_sandbox_image, or have the image in the registry",
+        "the pause image can't be pulled; correct containerd_sandbox_image, or push the image to the registry",
     ),
     (
         r"read-only file system",
@@ -131,11 +131,12 @@ _KNOWN = (
     (
         r"runc did not terminate successfully|runc.{0,200}permission denied|apparmor failed to apply profile"
         r"|SELinux is preventing|avc: +denied",
-        "the host does not let runc run; try 'runc --version', see 'dmesg' and 'ausearch -m avc' on this host",
+        "the host prevents runc from running; try 'runc --version', see 'dmesg' and 'ausearch -m avc' on this host",
     ),
     (
         r"signed by unknown authority|unknown certificate authority|tls: bad certificate",
-        "a certificate is not of the CA that its peer trusts; check /etc/kubernetes/pki for files of another cluster",
+        "a certificate is signed by a CA that its peer does not trust; "
+        "check /etc/kubernetes/pki for files of another cluster",
     ),
     (
         r"dial tcp .{1,80}(no route to host|network is unreachable|connect: host is down)",

@@ -133,7 +133,7 @@ class _Unready(KubesteadError):
 
 
 def _unknown_token(command: JoinCommand, may_change: bool = False) -> _Unready:
-    text = "token {0} is unknown at {1}: it has expired, was deleted or belongs to another cluster; {2}"
+    text = "token {0} is unknown at {1}: it has expired, was deleted, or belongs to another cluster; {2}"
     make = "create a new one with kubeadm_join_token"
     return _Unready(text.format(command.token_id, command.endpoint, make), may_change)
 

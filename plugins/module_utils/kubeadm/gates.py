@@ -141,7 +141,7 @@ def problems(now: Health, wanted: Wanted) -> List[str]:
     for name in wanted.nodes:
         node = by_name.get(name)
         if node is None:
-            found.append("node {0} is not in the cluster any more".format(name))
+            found.append("node {0} is no longer in the cluster".format(name))
         elif not node.ready:
             found.append("node {0} is not ready: {1}".format(name, node.not_ready_reason or "no reason given"))
     for name, version in wanted.versions.items():
@@ -168,6 +168,6 @@ def wait(
     left = problems(now, wanted)
     if left:
         raise KubesteadError(
-            untrusted.line("the cluster is not well after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))
+            untrusted.line("the cluster is not healthy after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))
         )
     return now

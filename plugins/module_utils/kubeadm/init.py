@@ -84,7 +84,7 @@ class ControlPlaneOptions(NodeOptions):
         if self.timeout < 1:
             raise OptionError(
                 "control_plane_timeout",
-                "is {0}; must be at least 1 second".format(self.timeout),
+                "is {0}, but must be at least 1 second".format(self.timeout),
                 "use seconds, like 900",
             )
         self._validate_ranges()
@@ -120,7 +120,7 @@ class ControlPlaneOptions(NodeOptions):
         if missing:
             raise OptionError(
                 "cluster_service_cidr",
-                "is {0}, but cluster_pod_cidr is {1}: Services of a family that pods lack lead nowhere".format(
+                "is {0}, but cluster_pod_cidr is {1}: Services of a family without pods do not work".format(
                     self.service_cidr, self.pod_cidr
                 ),
                 "use ranges of the same families (IPv4, IPv6)",

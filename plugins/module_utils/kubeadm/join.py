@@ -52,7 +52,7 @@ class JoinOptions(NodeOptions):
         super().validate()
         if self.timeout < 1:
             raise OptionError(
-                "join_timeout", "is {0}; must be at least 1 second".format(self.timeout), "use seconds, like 600"
+                "join_timeout", "is {0}, but must be at least 1 second".format(self.timeout), "use seconds, like 600"
             )
 
 

@@ -170,14 +170,16 @@ def _check_mappings(option: str, fields: Mapping[str, Any]) -> None:
             raise OptionError(option + ".evictionSoftGracePeriod", text, "add one, like 1m30s")
     gates = fields.get("featureGates", {})
     if not isinstance(gates, Mapping) or not all(isinstance(value, bool) for value in gates.values()):
-        raise OptionError(option + ".featureGates", "has a value that is not a boolean", "use names with true or false")
+        raise OptionError(
+            option + ".featureGates", "has a value that is not a boolean", "use a dictionary of names and booleans"
+        )
 
 
 def _texts(option: str, name: str, fields: Mapping[str, Any]) -> Mapping[str, str]:
     found = fields.get(name, {})
     if not isinstance(found, Mapping) or not all(isinstance(value, str) for value in found.values()):
-        fix = "use a dictionary, its values in quotes"
-        raise OptionError("{0}.{1}".format(option, name), "is not a dictionary of texts", fix)
+        fix = "use a dictionary with values in quotes"
+        raise OptionError("{0}.{1}".format(option, name), "is not a dictionary of strings", fix)
     return found
 
 
@@ -206,7 +208,7 @@ def _check_together(option: str, fields: Mapping[str, Any]) -> None:
                 option + ".memorySwap.swapBehavior", "is {0!r}".format(behavior), "use NoSwap or LimitedSwap"
             )
     if fields.get("runOnce"):
-        raise OptionError(option + ".runOnce", "is set, but kubelets no longer have it", "remove it")
+        raise OptionError(option + ".runOnce", "is set, but kubelets no longer support it", "remove it")
     if fields.get("cpuManagerPolicy") == "static" and not _reserves_cpu(fields):
         text = "is static, which needs CPUs that are reserved for the system"
         raise OptionError(option + ".cpuManagerPolicy", text, "set systemReserved, kubeReserved or reservedSystemCPUs")
@@ -224,7 +226,7 @@ def _check_enforcement(option: str, fields: Mapping[str, Any]) -> None:
     if not isinstance(enforced, (list, tuple)) or [one for one in enforced if one not in _ENFORCEABLE]:
         raise OptionError(name, "is {0!r}".format(enforced), "use a list of {0}".format(", ".join(_ENFORCEABLE)))
     if len(set(enforced)) < len(enforced) or ("none" in enforced and len(enforced) > 1):
-        raise OptionError(name, "has entries that exclude each other", "list each once, and none alone")
+        raise OptionError(name, "has entries that exclude each other", "list each entry once, and none only by itself")
     for kind in ("system", "kube"):
         needs = [one for one in enforced if one.startswith(kind)]
         if len(needs) > 1:

@@ -200,7 +200,7 @@ def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> N
             raise OptionError(option, "has {0!r}, which is not the name of an argument".format(name), fix)
         if on_one_line and re.search(r"\s", value):
             raise OptionError(
-                option, "has a blank in the value of {0}, which would end the argument".format(name), "remove the blank"
+                option, "has a space in the value of {0}, which would split the argument".format(name), "remove it"
             )
         if on_one_line and name.replace("_", "-") == "node-ip":
             parse_addresses("{0}.{1}".format(option, name), value)
@@ -277,7 +277,7 @@ def _check_own_variables(option: str, config: Mapping[str, Any]) -> None:
     """A field that would say something else than the variable the plan was made with."""
     for kind, path, variable in _PLANNED:
         if _get(config, kind, path) is not None:
-            text = "is set, but everything is planned with {0}".format(variable)
+            text = "is set, but its value must come from {0}".format(variable)
             raise OptionError(_name(option, kind, path), text, "set {0} instead".format(variable))
 
 

@@ -67,7 +67,7 @@ class NodeOptions:
         if not 0 < self.bind_port < 65536:
             raise OptionError(
                 "cluster_node_bind_port",
-                "is {0}; must be a port number".format(self.bind_port),
+                "is {0}, which is not a port number".format(self.bind_port),
                 "use a number from 1 to 65535",
             )
         if not self.cri_socket.startswith("unix:///"):

@@ -369,7 +369,7 @@ def run_kubeadm(
     url = static_pods.api_server_url(pods.get("kube-apiserver", static_pods.StaticPod()))
     if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):
         raise KubesteadError(
-            "the API server of this host ({0}) does not become ready; see 'crictl ps -a' and 'crictl logs'; the "
+            "the API server of this host ({0}) did not become ready; see 'crictl ps -a' and 'crictl logs'; the "
             "manifests from before the upgrade are below {1}".format(url, LEFTOVERS)
         )
     verb = ["apply", "v{0}".format(options.target), "--yes"] if options.first else ["node"]
@@ -382,7 +382,7 @@ def run_kubeadm(
         raise diagnosis.failure("upgrade {0}".format(verb[0]), result, system, options.timeout, began)
     # kubeadm does not wait for components whose manifests were upgraded by an earlier run.
     if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):
-        raise KubesteadError("the API server of this host ({0}) does not become ready after the upgrade".format(url))
+        raise KubesteadError("the API server of this host ({0}) did not become ready after the upgrade".format(url))
 
 
 def wait_for_node(system: System, version: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
@@ -409,7 +409,7 @@ def wait_for_node(system: System, version: str, clock: Optional[Clock] = None, s
             node.kubelet_version or "no version", "ready" if node.ready else "not ready: " + node.not_ready_reason
         )
     raise KubesteadError(
-        untrusted.line("kubelet {0} does not become ready: {1}; {2}".format(version, shown, known)), details
+        untrusted.line("kubelet {0} did not become ready: {1}; {2}".format(version, shown, known)), details
     )
 
 

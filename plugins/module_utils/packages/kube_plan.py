@@ -203,7 +203,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
             Problem(
                 check,
                 "the repository's signing key is {0}, not {1}".format(min(set(offered) - {options.pin}), options.pin),
-                "check the network and {0}, or give the right fingerprint in {1}".format(
+                "check the network and {0}, or set the correct fingerprint in {1}".format(
                     URL_OPTION, FINGERPRINT_OPTION
                 ),
             )
@@ -263,7 +263,7 @@ def _no_newer_one(state: KubePackagesState) -> str:
         return state.key_error or "no newer key was offered"
     if state.offered_key_ends:
         return "the repository does not have a newer key"
-    return "the later end that the repository tells can't be verified"
+    return "the later expiration date in the repository can't be verified"
 
 
 _KEY_FIX = "set the key in kube_packages_key, or correct {0}".format(URL_OPTION)

@@ -74,20 +74,20 @@ class KubePackagesOptions:
             raise OptionError(
                 FINGERPRINT_OPTION,
                 "is {0!r}, not a fingerprint".format(self.key_fingerprint),
-                "give the 40 hex digits that gpg --show-keys prints",
+                "use the 40 hex digits that gpg --show-keys prints",
             )
         if self.pin and set(keys) - {self.pin}:
             raise OptionError(
                 FINGERPRINT_OPTION,
                 "is {0}, but kube_packages_key holds {1}".format(self.pin, min(set(keys) - {self.pin})),
-                "give one of the two, or the fingerprint of that key",
+                "set only one of them, or use the fingerprint of that key",
             )
         if not self.url.lower().startswith("https://") and not self.key and not self.key_fingerprint:
             # Whoever is on the way could send packages and a key of their own.
             raise OptionError(
                 URL_OPTION,
-                "is not https, and nothing tells which signing key is the right one",
-                "give an https address, or kube_packages_key or {0}".format(FINGERPRINT_OPTION),
+                "does not use https, so its signing key can't be trusted",
+                "use an https URL, or set kube_packages_key or {0}".format(FINGERPRINT_OPTION),
             )
 
 

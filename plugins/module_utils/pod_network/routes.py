@@ -30,7 +30,7 @@ class Route:
     def __post_init__(self) -> None:
         destination, gateway = plain_network(self.destination), plain_address(self.gateway)
         if destination.version != gateway.version:
-            raise ValueError("{0} and {1} are not of one family".format(destination, gateway))
+            raise ValueError("{0} and {1} are not of the same family".format(destination, gateway))
         object.__setattr__(self, "destination", str(destination))
         object.__setattr__(self, "gateway", str(gateway))
 
@@ -113,7 +113,7 @@ class _Machine:
                 return "its pod range has {0} in it, the address of a node".format(inside)
         gateways = [plain_address(route.gateway) for route in routes_to(node)]
         if any(gateway in self.own for gateway in gateways):
-            return "its address is one of this host's"
+            return "its address is also an address of this host"
         return "" if all(self.reaches(gateway) for gateway in gateways) else OFF_NETWORK
 
 

@@ -192,7 +192,7 @@ def _not_offered(hosts: Sequence[Host], request: VersionRequest) -> List[Finding
         problems = kube_plan.problems(host.facts.kube_packages, host.options.kube_packages)
         found += [Finding(host.name, PACKAGES, one) for one in problems if one.level == "error"]
     if not found:
-        text = "no version {0} is in the repositories of all hosts".format(request)
+        text = "no version {0} is available in the repositories of all hosts".format(request)
         found.append(Finding("all", OPERATION, Problem("upgrade.version", text, "check cluster_packages_url")))
     return found
 
@@ -298,7 +298,7 @@ def _etcd(draft: Draft, target: Version) -> List[Finding]:
             text = "etcd {0} can't be upgraded to {1}: each member must have run {2} or newer before".format(
                 _dotted(runs), _dotted(coming), _dotted(needed)
             )
-            fix = "upgrade to the newest patch release of the present minor first, whose etcd is newer"
+            fix = "first upgrade to the newest patch release of the current minor version, which has a newer etcd"
             found.append(Finding(host.name, OPERATION, Problem("upgrade.etcd", text, fix)))
     return found
 

@@ -76,9 +76,7 @@ def _cgroup_driver(host: Host, minor: int) -> List[Problem]:
     agrees = minor >= CGROUP_DRIVER_FROM_CRI and runtime is not None and runtime.major >= 2
     if driver != "cgroupfs" or agrees or "containerd" not in options.cri_socket:
         return []
-    text = (
-        "the kubelet is told to use cgroupDriver cgroupfs, but containerd is configured for systemd; pods won't start"
-    )
+    text = "the kubelet is configured for cgroupDriver cgroupfs, but containerd for systemd; pods won't start"
     return [Problem("cgroup_driver", text, "remove cgroupDriver from cluster_kubelet_config")]
 
 
@@ -91,7 +89,7 @@ def _control_plane(host: Host, minor: int) -> List[Problem]:
         for name, plugin in plugins:
             since = removed_since(REMOVED_ADMISSION_PLUGINS, minor, plugin)
             if since:
-                text = "{0} sets {1} to {2}, which Kubernetes no longer has since 1.{3}; the API server won't start"
+                text = "{0} sets {1} to {2}, which Kubernetes removed in 1.{3}; the API server won't start"
                 found.append(
                     Problem("removed_argument", text.format(option, name, plugin, since), "remove it from the list")
                 )
@@ -104,9 +102,7 @@ def _removed(component: str, given: Sequence[Tuple[str, Dict[str, str]]], minor:
         for name in sorted(values):
             since = removed_since(REMOVED_ARGUMENTS[component], minor, name)
             if since:
-                text = "{0} has {1}, which {2} no longer has since 1.{3}; it won't start".format(
-                    option, name, component, since
-                )
+                text = "{0} has {1}, which {2} removed in 1.{3}; it won't start".format(option, name, component, since)
                 found.append(Problem("removed_argument", text, "remove it"))
     return found
 
@@ -121,7 +117,7 @@ def _etcd(host: Host, minor: int) -> List[Problem]:
         text = "{0} is {1!r}; without a version in it kubeadm writes arguments for an old etcd".format(option, tag)
         found.append(Problem("etcd_image", text, "use a tag like {0}-0".format(at(ETCD, minor)), "warning"))
     elif tag and version < at(ETCD_OLDEST, minor):
-        text = "{0} is {1}, but kubeadm 1.{2} starts etcd with arguments that it has since {3}.{4}".format(
+        text = "{0} is {1}, but kubeadm 1.{2} starts etcd with arguments that were added in {3}.{4}".format(
             option, tag, minor, *at(ETCD_OLDEST, minor)
         )
         found.append(Problem("etcd_image", text, "use {0}-0, or remove it".format(at(ETCD, minor))))
@@ -129,7 +125,7 @@ def _etcd(host: Host, minor: int) -> List[Problem]:
         for name in sorted(values):
             since = removed_from_etcd(version, name)
             if since:
-                text = "{0} has {1}, which etcd no longer has since {2}; it won't start".format(place, name, since)
+                text = "{0} has {1}, which etcd removed in {2}; it won't start".format(place, name, since)
                 found.append(Problem("removed_argument", text, "remove it, or use its successor"))
     return found
 
@@ -143,11 +139,11 @@ def _gates(host: Host, minor: int) -> List[Problem]:
     for option, name in given:
         since = removed_since(REMOVED_KUBEADM_GATES, minor, name)
         if since:
-            text = "{0} has {1}, which kubeadm no longer has since 1.{2}".format(option, name, since)
+            text = "{0} has {1}, which kubeadm removed in 1.{2}".format(option, name, since)
             found.append(Problem("feature_gate", text, "remove it"))
         elif knows_names(minor) and name not in at(KUBEADM_GATES, minor):
             text = "{0} has {1}, which is not a feature gate of kubeadm".format(option, name)
-            fix = "remove it; gates of kubelets go into cluster_kubelet_config.featureGates, those of others into {0}"
+            fix = "remove it; set gates of kubelets in cluster_kubelet_config.featureGates, those of others in {0}"
             found.append(Problem("feature_gate", text, fix.format("their extraArgs (feature-gates)")))
     return found
 

@@ -167,7 +167,7 @@ def _claimed_bare(view: ClusterView) -> List[Finding]:
                 continue
             text = "reports that it has not joined and would join as {0}, but {1}".format(host.node_name, where)
             fix = (
-                "check this host, which may not say the truth, and its ansible_host; if it was installed again, run "
+                "check this host, whose answers may be false, and its ansible_host; if it was installed again, run "
                 "'kubectl delete node {0}'".format(node.name)
             )
             found.append(Finding(host.name, "join", Problem("already_a_node", text, fix, level)))

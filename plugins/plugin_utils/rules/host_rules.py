@@ -291,15 +291,15 @@ def _dns(host: Host) -> List[Problem]:
     fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file with the real name servers"
     if node.loopback_dns:
         only = "" if node.dns_servers else "only "
-        text = "{0} lists {1}loopback name servers ({2}); CoreDNS would forward to itself and end".format(
+        text = "{0} lists {1}loopback name servers ({2}); CoreDNS would forward to itself and exit".format(
             place, only, ", ".join(node.loopback_dns)
         )
         found.append(Problem("dns_loop", text, fix))
     if node.odd_dns:
-        text = "{0} has a name server that is not an address: {1}; pods get it as it is".format(
+        text = "{0} has a name server that is not an address: {1}; pods get it unchanged".format(
             place, ", ".join(map(repr, node.odd_dns[:3]))
         )
-        found.append(Problem("dns_server", text, "correct the file, one address a line without punctuation", "warning"))
+        found.append(Problem("dns_server", text, "write one address per line, without punctuation", "warning"))
     return found
 
 
@@ -337,7 +337,7 @@ def _local_programs(host: Host) -> List[Problem]:
     text = "{0} come{1} before the program{2} of the packages, and may be of another version".format(
         ", ".join(hiding), "s" if one else "", "" if one else "s"
     )
-    return [Problem("local_program", text, "remove what was installed by hand", "warning")]
+    return [Problem("local_program", text, "remove the programs that were installed manually", "warning")]
 
 
 def _kernel(host: Host) -> List[Problem]:
@@ -354,7 +354,7 @@ def _kernel(host: Host) -> List[Problem]:
     if _ignored(host, "SystemVerification"):
         return found
     if state.config == "":
-        text = "the configuration of kernel {0} is nowhere, so kubeadm can't verify it".format(host.node.kernel)
+        text = "the configuration of kernel {0} was not found, so kubeadm can't verify it".format(host.node.kernel)
         fix = "install it as /boot/config-{0}, or set cluster_ignore_preflight_errors: [SystemVerification]"
         found.append(Problem("kernel_config", text, fix.format(host.node.kernel)))
     elif state.lacks:

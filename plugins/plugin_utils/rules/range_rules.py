@@ -70,7 +70,7 @@ def overlap_problems(host: Host, cluster: Cluster) -> List[Problem]:
             message = "{0} {1} overlaps with {2} of this host".format(variable, hit.taken, hit.where)
             fix = "set {0} to a range that no host uses".format(variable)
             if not hit.inside:
-                message += "; machines of that network with an address of the range will be out of reach"
+                message += "; machines of that network with an address in the range will be unreachable"
                 fix += ", or ignore it if there are none"
             found.append(Problem(check, message, fix, "error" if hit.inside else "warning"))
     return found
@@ -87,13 +87,13 @@ def family_problems(host: Host, cluster: Cluster) -> List[Problem]:
         return []
     have = ", ".join(_own_addresses(host))
     if host.control_plane and services[0].version != _first_version(host):
-        text = "cluster_service_cidr begins with {0}, but the address of this control plane is {1}; {2}".format(
+        text = "cluster_service_cidr starts with {0}, but the address of this control plane is {1}; {2}".format(
             services[0], _own_addresses(host)[0], "the API server won't start"
         )
         fix = "put the range of the same family first, or set cluster_node_address to an address of the other family"
         return [Problem("address_family", text, fix)]
     if pods and host.control_plane and {one.version for one in services} - {one.version for one in pods}:
-        text = "Services get addresses of {0}, but pods of {1} alone".format(cluster.service_cidr, cluster.pod_cidr)
+        text = "Services get addresses of {0}, but pods only of {1}".format(cluster.service_cidr, cluster.pod_cidr)
         return [Problem("address_family", text, "set cluster_pod_cidr and cluster_service_cidr to the same families")]
     if pods and not own & _versions([str(one.network_address) for one in pods]):
         text = "pods get addresses of {0}, but the address of this host is {1}".format(cluster.pod_cidr, have)
@@ -106,7 +106,7 @@ def family_problems(host: Host, cluster: Cluster) -> List[Problem]:
     other = other or [
         one.address for one in host.node.addresses if ipaddress.ip_address(one.address).version in lacking
     ]
-    text = "the cluster has ranges of both families, but this node would have the address {0} alone".format(have)
+    text = "the cluster has ranges of both families, but this node would have only the address {0}".format(have)
     if not other:
         fix = "give the host an IPv{0} address, or use ranges of one family".format(lacking[0])
     else:

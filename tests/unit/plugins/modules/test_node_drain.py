@@ -83,11 +83,11 @@ def test_the_health_of_a_cluster_whose_api_is_silent(machine: Machine) -> None:
     with pytest.raises(KubesteadError, match="was refused"):
         cluster_health_info.work(module, machine)
     module = FakeModule(cluster_health_info.argument_spec(), wait=True, timeout=0)
-    with pytest.raises(KubesteadError, match="not well after 0 s: API server"):
+    with pytest.raises(KubesteadError, match="not healthy after 0 s: API server"):
         cluster_health_info.work(module, machine)
 
 
 def test_the_health_of_a_cluster(machine: Machine, cluster: Cluster) -> None:
     result = cluster_health_info.work(FakeModule(cluster_health_info.argument_spec(), nodes=["w1", "w9"]), machine)
     assert result["ready_nodes"] == ["cp1", "w1", "w2"] and result["dead"] == [] and result["etcd"] == []
-    assert result["problems"] == ["node w9 is not in the cluster any more"] and not result["changed"]
+    assert result["problems"] == ["node w9 is no longer in the cluster"] and not result["changed"]

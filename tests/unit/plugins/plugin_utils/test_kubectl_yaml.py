@@ -123,7 +123,7 @@ def test_documents(text: str, kinds: list[str]) -> None:
         ("a: 1\nb: {<<: 5}\n", 2, "'<<' needs a mapping or a list of mappings"),
         ("a: !!int hunter2\n", 1, "a value does not fit its tag"),
         ("a: !!binary hunter2\n", 1, "a value with the tag !!binary is not base64"),
-        ("a: .inf\n", 1, "a number is not finite, which JSON does not have"),
+        ("a: .inf\n", 1, "a number is not finite, which JSON does not support"),
         ("a: 1\n%YAML 1.1\n--- !x\n", 3, "only a comment may follow '---' on its line"),
         ("a: 1\nb: \x01\n", 2, "it has a character that YAML does not allow"),
         ('{"a": 1}{"a": 2}{"a": ', 1, "it is not JSON"),
@@ -139,19 +139,19 @@ def test_what_is_refused_names_the_line(text: str, line: int, problem: str) -> N
 def test_aliases_that_blow_up_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += ["a{0}: &a{0} [{1}]".format(n, ", ".join(9 * ["*a{0}".format(n - 1)])) for n in range(1, 9)]
-    with pytest.raises(kubectl_yaml.YamlError, match="aliases make most of it"):
+    with pytest.raises(kubectl_yaml.YamlError, match="most of its content comes from aliases"):
         list(kubectl_yaml.documents("\n".join(lines)))
 
 
 @pytest.mark.parametrize(
     ("metadata", "problem"),
     [
-        ("{name: 2024}", "metadata.name is a number, not text; give it in quotes"),
-        ("{name: on}", "metadata.name is a truth value (yes, no, on, off, y, n …), not text; give it in quotes"),
-        ("{name: a, namespace: [b]}", "metadata.namespace is a list, not text; give it in quotes"),
+        ("{name: 2024}", "metadata.name is a number, not text; put it in quotes"),
+        ("{name: on}", "metadata.name is a boolean (yes, no, on, off, y, n …), not text; put it in quotes"),
+        ("{name: a, namespace: [b]}", "metadata.namespace is a list, not text; put it in quotes"),
         ("{name: a, labels: {gpu: true}}", "metadata.labels: the value of 'gpu' is a truth value"),
         ("{name: a, annotations: {port: 80}}", "metadata.annotations: the value of 'port' is a number"),
-        ("{name: a, annotations: [b]}", "metadata.annotations is a list, not a dictionary; give names and values"),
+        ("{name: a, annotations: [b]}", "metadata.annotations is a list, not a dictionary; use names and values"),
         ("{name: a, finalizers: b}", "metadata.finalizers is not a list of texts; remove it"),
         ("{name: a, generation: x}", "metadata.generation is not a number; remove it"),
         ("{name: a, creationTimestamp: x}", "metadata.creationTimestamp is not a time; remove it"),
@@ -233,6 +233,6 @@ def test_an_encrypted_manifest_is_decrypted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("known", [True, False])
 def test_an_encrypted_manifest_without_its_password_is_named(tmp_path: Path, known: bool) -> None:
     path, loader = vaulted(tmp_path, "wrong")
-    with pytest.raises(OptionError, match="give the password, for example with --vault-password-file") as caught:
+    with pytest.raises(OptionError, match="provide the password, for example with --vault-password-file") as caught:
         manifest_files.gather("manifests", str(path), [], loader.get_text_file_contents if known else None)
     assert "hunter2" not in str(caught.value)

@@ -191,12 +191,12 @@ def deep(levels: int) -> Any:
         (["x"] * (node_action.MAX_ITEMS + 1), "more than"),
         ({str(number): 1 for number in range(node_action.MAX_ITEMS + 1)}, "more than"),
         (deep(node_action.MAX_DEPTH + 2), "nested too deep"),
-        (object(), "holds a object"),
+        (object(), "contains a object"),
         (10**400, "a number in it is too large"),
         ([-(10**30)], "a number in it is too large"),
-        (float("nan"), "a number in it is too large, or is none"),
+        (float("nan"), "a number in it is too large or invalid"),
         ({"x": float("inf")}, "a number in it is too large"),
-        ({"x": {"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n00"}}, "a type of Ansible's own"),
+        ({"x": {"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n00"}}, "a type that is internal to Ansible"),
     ],
 )
 def test_what_is_too_large_is_refused(value: Any, reason: str) -> None:

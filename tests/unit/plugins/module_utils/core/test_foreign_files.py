@@ -142,7 +142,7 @@ def test_a_link_in_the_place_of_the_copy_is_not_followed(machine: Machine) -> No
 
 
 def test_what_is_not_there_and_what_is_not_a_file_are_one_line(machine: Machine) -> None:
-    with pytest.raises(KubesteadError, match="^/etc/some.conf was removed meanwhile; run again$"):
+    with pytest.raises(KubesteadError, match="^/etc/some.conf was removed during the run; run again$"):
         rewrite(machine, PATH, upper)
     Path(machine.path(PATH)).mkdir(parents=True)
     with pytest.raises(KubesteadError, match="^/etc/some.conf is not a regular file; replace it with one$"):

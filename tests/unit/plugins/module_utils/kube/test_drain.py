@@ -208,7 +208,7 @@ def test_a_drain_that_fails_is_undone_and_names_what_stayed(machine: Machine, cl
     with pytest.raises(KubesteadError) as caught:
         run(machine, "drained")
     assert "global timeout reached" in caught.value.message and "1 pod: shop/web-1" in caught.value.message
-    assert caught.value.message.endswith("the node takes pods again")
+    assert caught.value.message.endswith("the node accepts pods again")
     assert not cluster.is_cordoned("w1") and cluster.owner("w1") is None
 
 
@@ -253,7 +253,7 @@ def test_each_of_the_four_blockers_is_named(machine: Machine, cluster: Cluster) 
     assert lines[0].startswith("w1: the PodDisruptionBudget shop/web does not allow pod shop/web-1 to be evicted")
     assert "pod shop/alone does not belong to a controller" in lines[1]
     assert "pod shop/scratch has local data that would be lost (emptyDir tmp)" in lines[2]
-    assert "pod shop/large would not find room elsewhere: the other nodes do not have 5120 MiB of memory" in lines[3]
+    assert "pod shop/large does not fit on another node: the other nodes do not have 5120 MiB of memory" in lines[3]
     left = told(machine, EVERYTHING)
     assert len(left) == 1 and "PodDisruptionBudget" in left[0]
 
@@ -299,7 +299,7 @@ def test_static_pods_daemons_and_pods_that_have_ended_stay(machine: Machine, clu
 def test_room_is_only_where_a_pod_may_run(machine: Machine, cluster: Cluster) -> None:
     cluster.pods = [pod("web-1")]
     cluster.cordon("w2")
-    assert ["no other node takes it" in one for one in told(machine)] == [True]
+    assert ["no other node accepts it" in one for one in told(machine)] == [True]
     tolerant = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
     cluster.pods = [pod("web-1", spec_tolerations=tolerant)]
     assert told(machine) == []
@@ -329,7 +329,7 @@ def test_a_node_that_returns_has_room_unless_another_cordoned_it(machine: Machin
 def test_pods_that_move_together_share_the_room(machine: Machine, cluster: Cluster) -> None:
     wish = [{"resources": {"requests": {"cpu": "800m"}}}]
     cluster.pods = [pod(f"web-{at}", spec_containers=wish) for at in range(3)]
-    assert ["w1: pod shop/web-2 would not find room" in one for one in told(machine)] == [True]
+    assert ["w1: pod shop/web-2 does not fit" in one for one in told(machine)] == [True]
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_a_second_name_of_a_file_of_root_is_not_used(node: Machine) -> None:
     os.mkdir(node.path("/home/anna/.kube"))
     os.link(node.path("/etc/kubernetes/admin.conf"), node.path(PATH))
     os.chmod(node.path("/etc/kubernetes/admin.conf"), 0o640)
-    refused(node, "a second name")
+    refused(node, "more than one hard link")
     assert node.mode("/etc/kubernetes/admin.conf") == 0o640
 
 
@@ -459,8 +459,8 @@ def test_values_that_are_no_certificate_or_key_are_not_taken(tmp_path: Path, val
 
 @pytest.mark.usefixtures("no_base")
 def test_the_file_that_comes_must_be_the_one_that_was_told_of(tmp_path: Path) -> None:
-    assert "is not the file that the host told of" in refuse(tmp_path, OTHER)
-    assert "is not the file that the host told of" in refuse(tmp_path, ADMIN + "\n")
+    assert "differs from the file that the host reported" in refuse(tmp_path, OTHER)
+    assert "differs from the file that the host reported" in refuse(tmp_path, ADMIN + "\n")
 
 
 @pytest.mark.usefixtures("no_base")
@@ -494,7 +494,7 @@ def test_answers_of_another_type_or_size_are_refused_in_one_line(tmp_path: Path,
 @pytest.mark.parametrize("source", [7, "x", [], {"digest": 7}, {"digest": "x" * 64, "servers": {"a": 1}}])
 def test_a_summary_of_another_type_is_refused_in_one_line(tmp_path: Path, source: Any) -> None:
     task = Task(tmp_path, {**answered(), "source": source})
-    with pytest.raises(AnsibleActionFail, match="is not the file that the host told of"):
+    with pytest.raises(AnsibleActionFail, match="differs from the file that the host reported"):
         task.run()
     assert not (tmp_path / "k").exists()
 

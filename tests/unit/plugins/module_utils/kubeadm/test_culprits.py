@@ -122,7 +122,7 @@ PORT = (
             ["exec /usr/local/bin/etcd: exec format error"],
             "etcd says: exec /usr/local/bin/etcd: exec format error",
         ),
-        ("kube-scheduler", [], "kube-scheduler exits again and again and wrote nothing"),
+        ("kube-scheduler", [], "kube-scheduler exits repeatedly and wrote nothing"),
     ],
 )
 def test_a_container_that_exits(node: Machine, component: str, lines: list[str], said: str) -> None:
@@ -205,7 +205,7 @@ def test_what_others_depend_on_comes_first(node: Machine) -> None:
     assert found(node, text) == [
         "etcd says: Error: of etcd",
         "kube-apiserver says: Error: of the API server",
-        "kube-scheduler exits again and again and wrote nothing",
+        "kube-scheduler exits repeatedly and wrote nothing",
     ]
 
 
@@ -229,7 +229,7 @@ def test_a_kubelet_that_does_not_start(node: Machine) -> None:
         'unknown flag: --x"\n'
     )
     assert found(node, journal) == [
-        "kubelet does not start and is started again and again: "
+        "kubelet fails to start and is restarted repeatedly: "
         'run.go:72] "command failed" err="failed to parse kubelet flag: unknown flag: --x"'
     ]
     os.unlink(node.path("/var/lib/kubelet/config.yaml"))

@@ -53,7 +53,7 @@ def test_a_cluster_that_is_well_opens_the_gates() -> None:
         ({"cp3": {"leader": "2"}}, "etcd does not have one leader"),
         ({"cp3": {"leader": ""}}, "etcd does not have one leader"),
         ({"cp1": {"learners": ["3"]}}, "etcd member cp3 is still a learner"),
-        ({"cp2": {"alarms": ["NOSPACE"]}}, "etcd raises the alarm NOSPACE"),
+        ({"cp2": {"alarms": ["NOSPACE"]}}, "etcd reports the alarm NOSPACE"),
         ({name: {"members": {**IDS, "4": ""}} for name in IDS.values()}, "has a member that has not started (ID 4)"),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_control_plane_that_was_dead_before_is_not_waited_for() -> None:
 def test_nodes_that_were_ready_must_be_ready_again() -> None:
     nodes = [Node("cp1", ready=True), Node("w1", not_ready_reason="container runtime is down")]
     found = gates.problems(health(nodes=nodes), Wanted(nodes=["cp1", "w1", "w2"]))
-    assert found == ["node w1 is not ready: container runtime is down", "node w2 is not in the cluster any more"]
+    assert found == ["node w1 is not ready: container runtime is down", "node w2 is no longer in the cluster"]
 
 
 def test_a_kubelet_must_report_its_new_version() -> None:
@@ -102,7 +102,7 @@ def test_the_wait_ends_with_what_keeps_the_gates_shut() -> None:
     clock = Clock()
     assert gates.wait(lambda: answers.pop(0), ALL, 60.0, **clock.injected) == health()
     assert len(clock.waits) == 2
-    with pytest.raises(KubesteadError, match="not well after 5 s: the API server of cp1 is not ready: starting"):
+    with pytest.raises(KubesteadError, match="not healthy after 5 s: the API server of cp1 is not ready: starting"):
         gates.wait(lambda: health(api_servers={"cp1": "starting"}), ALL, 5.0, **Clock().injected)
 
 

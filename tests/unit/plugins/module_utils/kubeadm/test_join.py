@@ -91,7 +91,7 @@ def summaries(steps: list[Step]) -> list[str]:
     [
         (JoinOptions(node_name="W_1"), "cluster_node_name is 'W_1', not a DNS name"),
         (JoinOptions(node_address="10.0.0"), "cluster_node_address is '10.0.0', not an IP address"),
-        (JoinOptions(bind_port=70000), "cluster_node_bind_port is 70000; must be a port number"),
+        (JoinOptions(bind_port=70000), "cluster_node_bind_port is 70000, which is not a port number"),
         (JoinOptions(timeout=0), "join_timeout is 0"),
         (
             JoinOptions(cri_socket="/run/containerd.sock"),

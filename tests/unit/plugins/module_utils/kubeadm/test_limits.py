@@ -167,7 +167,7 @@ STRICTER: list[tuple[dict[str, Any], str]] = [
     # The kubelet or a static pod reads another command line.
     ({"kubelet_extra_args": {"--node-ip": "10.0.0.5"}}, "cluster_node_kubelet_extra_args has '--node-ip'"),
     ({"kubelet_extra_args": {"node-ip=10.0.0.5": ""}}, "not the name of an argument"),
-    ({"kubelet_extra_args": {"node-labels": "a=b, c=d"}}, "has a blank in the value of node-labels"),
+    ({"kubelet_extra_args": {"node-labels": "a=b, c=d"}}, "has a space in the value of node-labels"),
     ({"kubelet_extra_args": {"node-ip": "10.0.0.5,10.0.0.6"}}, "of the same family"),
     ({"kubelet_extra_args": {"node-ip": "eth0"}}, "node-ip is 'eth0', not an IP address"),
     (cluster(apiServer={"extraArgs": {"--v": "2"}}), "apiServer.extraArgs has '--v'"),
@@ -185,7 +185,7 @@ STRICTER: list[tuple[dict[str, Any], str]] = [
     ({"cri_socket": "tcp://127.0.0.1:2375"}, "cluster_node_cri_socket"),
     (cluster(etcd={"external": {"endpoints": []}}), "endpoints is not a list"),
     # The plan was made with something else.
-    (cluster(networking={"podSubnet": "10.9.0.0/16"}), "networking.podSubnet is set, but everything is planned with"),
+    (cluster(networking={"podSubnet": "10.9.0.0/16"}), "networking.podSubnet is set, but its value must come from"),
     (cluster(networking={"serviceSubnet": "10.9.0.0/16"}), "; set cluster_service_cidr instead"),
     (cluster(networking={"dnsDomain": "k8s"}), "; set cluster_dns_domain instead"),
     (cluster(controlPlaneEndpoint="k8s:6443"), "; set cluster_endpoint instead"),

@@ -222,7 +222,7 @@ def test_kubeadm_runs_once_the_api_server_is_ready(node: Machine, first: bool, w
     run(node, "kubeadm", options=options)
     assert node.ran[-1] == ["kubeadm", "upgrade", *words, "--ignore-preflight-errors=SystemVerification"]
     node.refuse("https://10.0.0.1:6443")
-    with pytest.raises(KubesteadError, match="does not become ready; see 'crictl ps -a'"):
+    with pytest.raises(KubesteadError, match="did not become ready; see 'crictl ps -a'"):
         run(node, "kubeadm", options=options)
     assert sum(argv[0] == "kubeadm" for argv in node.ran) == 1
 
@@ -246,7 +246,7 @@ def test_the_kubelet_is_waited_for_until_it_reports_its_version(node: Machine) -
     run(node, "wait_for", reason="must be ready with kubelet " + NEW)
     ready[0]["status"] = "False"
     with pytest.raises(
-        KubesteadError, match="kubelet 1.35.0 does not become ready: its Node reports 1.35.0 and is not"
+        KubesteadError, match="kubelet 1.35.0 did not become ready: its Node reports 1.35.0 and is not"
     ):
         run(node, "wait_for", reason="must be ready with kubelet " + NEW)
 

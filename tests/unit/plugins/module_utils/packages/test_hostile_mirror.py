@@ -120,7 +120,7 @@ def test_only_the_pinned_key_is_taken(bare: Machine, attack: str) -> None:
     (message,) = messages(observe(bare, deb_web(key=attack)), options())
     assert message == (
         f"the repository's signing key is {OTHER_FINGERPRINT}, not {FINGERPRINT}; check the network and "
-        "cluster_packages_url, or give the right fingerprint in kube_packages_key_fingerprint"
+        "cluster_packages_url, or set the correct fingerprint in kube_packages_key_fingerprint"
     )
     assert messages(observe(bare, deb_web(key=KEY)), options()) == []
 
@@ -167,7 +167,7 @@ def test_a_key_whose_signatures_can_not_be_computed_is_not_extended(mirrored: Ma
     state = observe(mirrored, mirror_web(OTHER), asked, now=ENDS)
     assert kube_plan.plan(state, asked) == []
     (message,) = messages(state, asked)
-    assert "the later end that the repository tells can't be verified" in message
+    assert "the later expiration date in the repository can't be verified" in message
 
 
 # -- keys that only others find

@@ -181,7 +181,7 @@ def test_addresses() -> None:
         (options(url="https://a b"), "cluster_packages_url is 'https://a b', not an http(s) URL"),
         (
             options(url="http://mirror.example.org/k8s"),
-            "cluster_packages_url is not https, and nothing tells which signing key is the right one",
+            "cluster_packages_url does not use https, so its signing key can't be trusted",
         ),
         (options(url="HTTP://pkgs.k8s.io/core:/stable:"), "cluster_packages_url is"),
         (options(fingerprint="F92BC115"), "kube_packages_key_fingerprint is 'F92BC115', not a fingerprint"),

@@ -260,7 +260,7 @@ def test_a_pod_range_within_the_network_of_a_host_is_only_warned_of() -> None:
     result = plan([host("cp1", **ranges), host("w1", addresses=["10.0.0.9/8"], **ranges)])
     assert not result.errors and result.joins == ["w1"]
     (line,) = [one.line() for one in result.findings if one.problem.check == "pod_cidr_overlap"]
-    assert "overlaps with 10.0.0.9/8 on " in line and "will be out of reach" in line
+    assert "overlaps with 10.0.0.9/8 on " in line and "will be unreachable" in line
 
 
 def test_the_default_pod_range_moves_away_from_a_host_that_lives_there() -> None:

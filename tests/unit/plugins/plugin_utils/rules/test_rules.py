@@ -211,7 +211,7 @@ CASES = [
         BARE,
         "a2",
         {**VERIFIED, "node.kernel_state": {"config": ""}},
-        "the configuration of kernel .* is nowhere, so kubeadm can't verify it; install it as /boot/config-",
+        "the configuration of kernel .* was not found, so kubeadm can't verify it; install it as /boot/config-",
     ),
     Case(
         "kernel_config",
@@ -328,7 +328,7 @@ CASES = [
         BARE,
         "a2",
         {"options.control_plane.kubelet_config": {"cgroupDriver": "cgroupfs"}},
-        "the kubelet is told to use cgroupDriver cgroupfs, but containerd is configured for systemd",
+        "the kubelet is configured for cgroupDriver cgroupfs, but containerd for systemd",
     ),
     # versions
     Case(
@@ -403,12 +403,12 @@ CASES = [
                 kubelet("cloud-config"),
                 "cluster_node_kubelet_extra_args has cloud-config, .* since 1.34; it won't",
             ),
-            ("1.35", kubelet("register-schedulable"), "register-schedulable, which kubelet no longer has since 1.34"),
-            ("1.36", kubelet("network-plugin"), "network-plugin, which kubelet no longer has since 1.24"),
-            ("1.36", kubelet("container-runtime"), "container-runtime, which kubelet no longer has since 1.27"),
-            ("1.36", kubelet("logtostderr"), "logtostderr, which kubelet no longer has since 1.26"),
-            ("1.37", kubelet("global-housekeeping-interval"), "interval, which kubelet no longer has since 1.37"),
-            ("1.37", kubelet("containerd"), "containerd, which kubelet no longer has since 1.37"),
+            ("1.35", kubelet("register-schedulable"), "register-schedulable, which kubelet removed in 1.34"),
+            ("1.36", kubelet("network-plugin"), "network-plugin, which kubelet removed in 1.24"),
+            ("1.36", kubelet("container-runtime"), "container-runtime, which kubelet removed in 1.27"),
+            ("1.36", kubelet("logtostderr"), "logtostderr, which kubelet removed in 1.26"),
+            ("1.37", kubelet("global-housekeeping-interval"), "interval, which kubelet removed in 1.37"),
+            ("1.37", kubelet("containerd"), "containerd, which kubelet removed in 1.37"),
             (
                 "1.35",
                 {
@@ -421,36 +421,36 @@ CASES = [
             (
                 "1.35",
                 passed(apiServer={"extraArgs": {"cloud-provider": "external"}}),
-                "apiServer.extraArgs has cloud-provider, which kube-apiserver no longer has since 1.33",
+                "apiServer.extraArgs has cloud-provider, which kube-apiserver removed in 1.33",
             ),
             ("1.35", passed(apiServer={"extraArgs": {"insecure-port": "0"}}), "insecure-port, which kube-apiserver"),
             (
                 "1.35",
                 passed(apiServer={"extraArgs": {"enable-admission-plugins": "NodeRestriction,PodSecurityPolicy"}}),
-                "sets enable-admission-plugins to PodSecurityPolicy, which Kubernetes no longer has since 1.25",
+                "sets enable-admission-plugins to PodSecurityPolicy, which Kubernetes removed in 1.25",
             ),
             (
                 "1.35",
                 passed(controllerManager={"extraArgs": {"pod-eviction-timeout": "1m"}}),
-                "pod-eviction-timeout, which kube-controller-manager no longer has since 1.27",
+                "pod-eviction-timeout, which kube-controller-manager removed in 1.27",
             ),
             ("1.35", passed(scheduler={"extraArgs": {"port": "0"}}), "port, which kube-scheduler no longer .* 1.24"),
             (
                 "1.36",
                 passed(etcd={"local": {"extraArgs": {"enable-v2": "true"}}}),
-                "etcd.local.extraArgs has enable-v2, which etcd no longer has since 3.6; it won't start",
+                "etcd.local.extraArgs has enable-v2, which etcd removed in 3.6; it won't start",
             ),
             (
                 "1.37",
                 passed(
                     etcd={"local": {"extraArgs": [{"name": "experimental-initial-corrupt-check", "value": "true"}]}}
                 ),
-                "experimental-initial-corrupt-check, which etcd no longer has since 3.7",
+                "experimental-initial-corrupt-check, which etcd removed in 3.7",
             ),
             (
                 "1.36",
                 passed(etcd={"local": {"imageTag": "3.7.1-0", "extraArgs": {"experimental-max-learners": "2"}}}),
-                "experimental-max-learners, which etcd no longer has since 3.7",
+                "experimental-max-learners, which etcd removed in 3.7",
             ),
         )
     ),
@@ -460,7 +460,7 @@ CASES = [
         BARE,
         "a1",
         {**SOURCE_2, **wanted("1.36"), **passed(etcd={"local": {"imageTag": "3.4.13-0"}})},
-        "imageTag is 3.4.13-0, but kubeadm 1.36 starts etcd with arguments that it has since 3.5; use 3.6.8-0",
+        "imageTag is 3.4.13-0, but kubeadm 1.36 starts etcd with arguments that were added in 3.5; use 3.6.8-0",
     ),
     Case(
         "etcd_image",
@@ -473,10 +473,10 @@ CASES = [
     *(
         Case("feature_gate", "error", BARE, "a1", {**SOURCE_2, **wanted(version), **change}, text)
         for version, change, text in (
-            ("1.35", gate("WaitForAllControlPlaneComponents"), "Components, which kubeadm no longer has since 1.35"),
-            ("1.36", gate("ControlPlaneKubeletLocalMode"), "LocalMode, which kubeadm no longer has since 1.36; remove"),
+            ("1.35", gate("WaitForAllControlPlaneComponents"), "Components, which kubeadm removed in 1.35"),
+            ("1.36", gate("ControlPlaneKubeletLocalMode"), "LocalMode, which kubeadm removed in 1.36; remove"),
             ("1.37", gate("NodeLocalCRISocket"), "cluster_feature_gates has NodeLocalCRISocket"),
-            ("1.34", gate("EtcdLearnerMode"), "EtcdLearnerMode, which kubeadm no longer has since 1.33"),
+            ("1.34", gate("EtcdLearnerMode"), "EtcdLearnerMode, which kubeadm removed in 1.33"),
             (
                 "1.35",
                 gate("SidecarContainers"),
@@ -771,7 +771,7 @@ CASES = [
         BARE,
         "a1",
         {"node.default_address": "fd00:1::1"},
-        "cluster_service_cidr begins with 10.96.0.0/12, but the address of this control plane is fd00:1::1; the API",
+        "cluster_service_cidr starts with 10.96.0.0/12, but the address of this control plane is fd00:1::1; the API",
     ),
     Case(
         "address_family",
@@ -921,7 +921,7 @@ CASES = [
         BARE,
         "a2",
         {"node.loopback_dns": ["127.0.0.53"], "node.dns_servers": []},
-        r"lists only loopback name servers \(127.0.0.53\); CoreDNS would forward to itself and end; .*resolvConf",
+        r"lists only loopback name servers \(127.0.0.53\); CoreDNS would forward to itself and exit; .*resolvConf",
     ),
     Case(
         "dns_loop",
@@ -937,7 +937,7 @@ CASES = [
         BARE,
         "a2",
         {"node.odd_dns": ["10.0.0.2;"]},
-        r"/etc/resolv.conf has a name server that is not an address: '10.0.0.2;'; pods get it as it is; correct",
+        r"/etc/resolv.conf has a name server that is not an address: '10.0.0.2;'; pods get it unchanged; write",
     ),
     Case(
         "firewall",
