@@ -34,7 +34,7 @@ def test_every_variable_of_every_role_is_refused_as_a_fact(name: str) -> None:
 
 
 def test_options_are_not_read_from_facts() -> None:
-    with pytest.raises(OptionError, match="cni_calico_manifest is among the facts of this host"):
+    with pytest.raises(OptionError, match="cni_calico_manifest is set by the facts of this host"):
         registry.options_from_variables(
             "cni",
             variables.Variables(

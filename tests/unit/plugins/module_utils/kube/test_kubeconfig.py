@@ -435,7 +435,7 @@ ATTACKS = {
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_kubeconfig_that_runs_or_reads_something_is_not_taken(tmp_path: Path, name: str) -> None:
     said = refuse(tmp_path, ATTACKS[name], ATTACKS[name])
-    assert "not taken to this machine" in said
+    assert "not copied to this machine" in said
     assert "escape" in name or name.split()[0] in said
 
 

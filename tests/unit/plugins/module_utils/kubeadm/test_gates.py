@@ -49,7 +49,7 @@ def test_a_cluster_that_is_well_opens_the_gates() -> None:
     ("said", "told"),
     [
         ({"cp2": {"error": "refused"}}, "the etcd member of cp2 does not answer: refused"),
-        ({"cp2": {"members": {"1": "cp1", "2": "cp2"}}}, "do not agree on who belongs to it"),
+        ({"cp2": {"members": {"1": "cp1", "2": "cp2"}}}, "do not report the same list of members"),
         ({"cp3": {"leader": "2"}}, "etcd does not have one leader"),
         ({"cp3": {"leader": ""}}, "etcd does not have one leader"),
         ({"cp1": {"learners": ["3"]}}, "etcd member cp3 is still a learner"),

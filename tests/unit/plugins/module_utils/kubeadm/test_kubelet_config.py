@@ -80,8 +80,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"runOnce": True}, "runOnce is set"),
     ({"featureGates": {"NodeSwap": "true"}}, "featureGates has a value that is not a boolean"),
     ({"enforceNodeAllocatable": ["pod"]}, "enforceNodeAllocatable is ['pod']"),
-    ({"enforceNodeAllocatable": ["pods", "pods"]}, "list each once"),
-    ({"enforceNodeAllocatable": ["none", "pods"]}, "none alone"),
+    ({"enforceNodeAllocatable": ["pods", "pods"]}, "list each entry once"),
+    ({"enforceNodeAllocatable": ["none", "pods"]}, "none only by itself"),
     ({"enforceNodeAllocatable": ["system-reserved"]}, "systemReservedCgroup is not set"),
     ({"enforceNodeAllocatable": ["kube-reserved", "kube-reserved-compressible"]}, "has both"),
 ]

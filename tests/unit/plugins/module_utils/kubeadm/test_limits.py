@@ -158,7 +158,7 @@ STRICTER: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "10.0.0.300:6443"}, "'10.0.0.300' is neither"),
     ({"cert_sans": ["10.0.0.300"]}, "'10.0.0.300'"),
     # The API server does not start: no Service could reach a pod.
-    ({"service_cidr": "10.96.0.0/16", "pod_cidr": "fd00:244::/56"}, "Services of a family that pods lack"),
+    ({"service_cidr": "10.96.0.0/16", "pod_cidr": "fd00:244::/56"}, "Services of a family without pods do not work"),
     ({"service_cidr": "fd00:96::/112", "pod_cidr": "10.244.0.0/16"}, "use ranges of the same families"),
     ({"service_cidr": "10.96.0.0/16,fd00:96::/112", "pod_cidr": "10.244.0.0/16"}, "use ranges of the same families"),
     ({"service_cidr": "10.244.0.0/20", "pod_cidr": "10.244.0.0/16"}, "overlaps with cluster_service_cidr"),
