@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_health_info
-short_description: Report the health of a cluster, optionally waiting until it may lose a node
+short_description: Report the health of a cluster, and optionally wait until it is healthy
 version_added: 0.1.0
 description:
   - Runs on a control plane. Asks each API server for its C(/readyz) at its own address, and each member of etcd for the
     list of members, the leader, alarms and learners.
-  - With O(wait=true), waits until the cluster is as well as it was before the last node was changed. This is the gate
-    between two nodes of everything that rolls.
+  - With O(wait=true), waits until the cluster is as healthy as before the last node was changed. Use it between two
+    nodes of a rolling change.
   - Changes nothing. In check mode, the module does not wait.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -21,7 +21,7 @@ author:
   - the kubestead authors (@kubestead)
 options:
   wait:
-    description: Wait until everything that is asked for below is true, and fail with the reasons if it is not in time.
+    description: Wait until all conditions below are met. After the timeout, the module fails and reports the reasons.
     type: bool
     default: false
   timeout:
@@ -45,7 +45,7 @@ options:
     type: dict
     default: {}
   versions:
-    description: By the names of nodes the versions that their kubelets must report, without C(v).
+    description: The versions that kubelets must report, without C(v), by the names of their nodes.
     type: dict
     default: {}
   stopping:
@@ -83,7 +83,7 @@ ready_nodes:
   elements: str
   sample: [cp1, w1]
 api_servers:
-  description: By node why its API server is not ready. The text is empty for one that is.
+  description: The reason why the API server of each node is not ready. It is empty if the API server is ready.
   returned: success
   type: dict
   sample: {"cp1": ""}
@@ -104,7 +104,7 @@ dead:
   elements: str
   sample: []
 problems:
-  description: What is not as it must be, a line each.
+  description: The conditions that are not met, one line each.
   returned: success
   type: list
   elements: str

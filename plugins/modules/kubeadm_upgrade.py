@@ -13,10 +13,10 @@ description:
   - Installs kubeadm of the version, runs C(kubeadm upgrade apply) or C(kubeadm upgrade node), installs the other
     packages, restarts the kubelet, and waits until the Node is ready with the new version. An upgrade that was
     interrupted is continued.
-  - Neither drains the node nor looks at other nodes; C(upgrade.yml) does so around this call.
+  - Does not drain the node or check other nodes; C(upgrade.yml) does both.
   - Before the cluster's first control plane is upgraded, a snapshot of etcd is stored in
     C(/var/lib/kubestead/snapshots), readable by root alone. The two newest snapshots are kept.
-  - Flags that the new kubelet refuses are taken out of kubeadm's file. In the user's own file they are an error.
+  - Flags that the new kubelet refuses are removed from kubeadm's file. In the user's own file they are an error.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -25,7 +25,7 @@ options:
   state:
     description:
       - V(upgraded) upgrades the node.
-      - V(repaired) only puts back the manifests that an interrupted upgrade took away, and waits for the API server.
+      - V(repaired) only restores the manifests that an interrupted upgrade removed, and waits for the API server.
     type: str
     choices: [upgraded, repaired]
     default: upgraded

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_drain
-short_description: Drain nodes of a cluster, and let pods back on them
+short_description: Drain and uncordon nodes of a cluster
 version_added: 0.1.0
 description:
-  - Runs on a control plane whose API answers. Cordons a node and evicts its pods, or lifts the cordon.
-  - A cordon that this collection sets has an owner, an annotation of the Node. Whichever run comes to its end lifts it,
-    also after a run that was killed. A cordon without the annotation is never lifted.
+  - Runs on a control plane whose API answers. Cordons a node and evicts its pods, or removes the cordon.
+  - A cordon that this collection sets has an owner, an annotation of the Node. The next run that finishes removes
+    it, also after a run that was killed. A cordon without the annotation is never removed.
   - Before the first change, everything that would prevent the drain is reported, one line for each pod - a
-    PodDisruptionBudget that allows no disruption, a pod without a controller, local data, and pods that do not find
-    room on another node. Nothing is changed then.
-  - A node that can't be drained in time takes pods again when the module fails.
+    PodDisruptionBudget that allows no disruption, a pod without a controller, local data, and pods that do not fit
+    on another node. In this case, nothing is changed.
+  - If a node can't be drained in time, the module uncordons it and fails.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -30,7 +30,7 @@ options:
   state:
     description:
       - V(drained) cordons the nodes and evicts their pods. Pods of DaemonSets and static pods stay.
-      - V(schedulable) lifts the cordons of this collection.
+      - V(schedulable) removes the cordons of this collection.
       - V(checked) only reports what would prevent a drain.
     type: str
     choices: [drained, schedulable, checked]
@@ -52,7 +52,7 @@ options:
     type: bool
     default: false
   pods_may_wait:
-    description: Drain the nodes although some of their pods do not find room elsewhere and wait.
+    description: Drain the nodes although some of their pods do not fit on another node and stay pending.
     type: bool
     default: false
   returning:
@@ -107,7 +107,7 @@ blockers:
       passes: false
 workloads:
   description:
-    - The workloads that have a pod on the nodes, with the number of their pods that were ready before. Hand it to
+    - The workloads that have a pod on the nodes, with the number of their pods that were ready before. Pass it to
       M(kubestead.cluster.cluster_health_info) to wait until as many are ready again.
   returned: with O(state=drained) and O(state=checked)
   type: dict

@@ -267,7 +267,7 @@ def test_a_second_name_that_comes_after_the_observation_keeps_its_mode(node: Mac
     (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
     node.remove(PATH)
     os.link(node.path("/etc/other"), node.path(PATH))
-    with pytest.raises(KubesteadError, match="exchanged meanwhile"):
+    with pytest.raises(KubesteadError, match="replaced during the run"):
         kubeconfig.apply(step, node)
     assert node.mode("/etc/other") == 0o644
 

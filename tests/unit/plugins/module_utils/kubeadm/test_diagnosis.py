@@ -37,9 +37,15 @@ def healthy(machine: Machine) -> Machine:
         ),
         ('failed to get sandbox image "registry.k8s.io/pause:9.99": not found', "the pause image can't be pulled"),
         ("open /var/lib/kubelet/kubeadm-flags.env: read-only file system", "mounted read-only"),
-        ("OCI runtime create failed: runc did not terminate successfully: exit status 127", "prevents runc from running"),
+        (
+            "OCI runtime create failed: runc did not terminate successfully: exit status 127",
+            "prevents runc from running",
+        ),
         ('runc create failed: expected cgroupsPath to be of format "slice:prefix:name"', "different cgroup drivers"),
-        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "not of the CA"),
+        (
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "signed by a CA that its peer does not trust",
+        ),
         ("dial tcp 192.0.2.1:443: connect: no route to host", "can't be reached from this host"),
         ("rpc error: code = Unavailable desc = etcdserver: too many learner members in cluster", "not healthy"),
     ],

@@ -245,9 +245,7 @@ def test_the_kubelet_is_waited_for_until_it_reports_its_version(node: Machine) -
     node.answer("kubectl", kubectl)
     run(node, "wait_for", reason="must be ready with kubelet " + NEW)
     ready[0]["status"] = "False"
-    with pytest.raises(
-        KubesteadError, match="kubelet 1.35.0 did not become ready: its Node reports 1.35.0 and is not"
-    ):
+    with pytest.raises(KubesteadError, match="kubelet 1.35.0 did not become ready: its Node reports 1.35.0 and is not"):
         run(node, "wait_for", reason="must be ready with kubelet " + NEW)
 
 
