@@ -149,7 +149,7 @@ def test_aliases_that_blow_up_are_refused() -> None:
         ("{name: 2024}", "metadata.name is a number, not text; put it in quotes"),
         ("{name: on}", "metadata.name is a boolean (yes, no, on, off, y, n …), not text; put it in quotes"),
         ("{name: a, namespace: [b]}", "metadata.namespace is a list, not text; put it in quotes"),
-        ("{name: a, labels: {gpu: true}}", "metadata.labels: the value of 'gpu' is a truth value"),
+        ("{name: a, labels: {gpu: true}}", "metadata.labels: the value of 'gpu' is a boolean"),
         ("{name: a, annotations: {port: 80}}", "metadata.annotations: the value of 'port' is a number"),
         ("{name: a, annotations: [b]}", "metadata.annotations is a list, not a dictionary; use names and values"),
         ("{name: a, finalizers: b}", "metadata.finalizers is not a list of texts; remove it"),

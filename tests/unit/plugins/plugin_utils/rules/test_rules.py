@@ -512,7 +512,7 @@ CASES = [
         LIVE,
         "c3",
         {"node.local_programs": ["/usr/local/bin/kubeadm"]},
-        "/usr/local/bin/kubeadm comes before the program of the packages, and may be of another version; remove the programs that were installed manually",
+        "/usr/local/bin/kubeadm comes before the program of the packages, and may be of another version; remove",
     ),
     Case(
         "local_program",
@@ -796,7 +796,7 @@ CASES = [
         BARE,
         "a2",
         {"node.default_addresses": [A2, "fd00:1::2"], **CALICO},
-        rf"would have the address {A2} alone; set cluster_node_address to '{A2},fd00:1::2'",
+        rf"would have only the address {A2}; set cluster_node_address to '{A2},fd00:1::2'",
         {"*": {"options.control_plane.pod_cidr": "10.64.0.0/16,fd00:10::/56"}, "a1": dual(A1, "fd00:1::1")},
     ),
     Case(
