@@ -512,7 +512,8 @@ CASES = [
         LIVE,
         "c3",
         {"node.local_programs": ["/usr/local/bin/kubeadm"]},
-        "/usr/local/bin/kubeadm comes before the program of the packages, and may be of another version; remove",
+        "/usr/local/bin/kubeadm comes before the program of the packages, and may be of another version; "
+        "remove the programs",
     ),
     Case(
         "local_program",
