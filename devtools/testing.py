@@ -32,7 +32,7 @@ from . import oldest
 
 GROUPS = ("lint", "unit", "e2e", "molecule")
 # The end-to-end tests that take minutes, the longest first.
-LONGEST = ("faults", "plan_truth", "main_job", "secrets")
+LONGEST = ("faults", "plan_truth", "main_job", "secrets", "reset")
 # Those whose parts use nodes.
 WITH_NODES = ("e2e", "molecule")
 AT_ONCE = 2
