@@ -11,12 +11,12 @@ import binascii
 import hashlib
 import http.client
 import os
-import ssl
 from typing import Any, Callable, Iterator, List
 from urllib.parse import urlsplit
 
 from ..core import untrusted
 from ..core.errors import KubesteadError
+from ..core.https import client_context
 from ..core.system import System
 from .members import CA, CERTIFICATE, KEY
 
@@ -38,8 +38,10 @@ def stream(system: System) -> Stream:
     """Asks an etcd for a snapshot with this machine's client certificate, and trusts the cluster's own CA alone."""
 
     def lines(url: str) -> Iterator[bytes]:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(system.path(CA))
+        authority = system.read(CA)
+        if not authority:
+            raise OSError("{0} can't be read".format(CA))
+        context = client_context(authority)
         context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
         place = urlsplit(url)
         connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=60.0, context=context)

@@ -73,7 +73,7 @@ def test_an_answer_that_can_not_be_used_fails_that_host_in_one_line(
 
 
 def test_a_host_whose_facts_are_our_variables_is_refused_before_it_is_asked() -> None:
-    with pytest.raises(AnsibleActionFail, match="cni_calico_manifest.*among the facts of this host"):
+    with pytest.raises(AnsibleActionFail, match="cni_calico_manifest.*set by the facts of this host"):
         run(Action(None), ansible_facts={"cni_calico_manifest": "http://evil"}, cni_calico_manifest="http://evil")
 
 

@@ -68,7 +68,7 @@ def test_a_forecast_counts_on_nodes_that_return(machine: Machine, cluster: Clust
     cluster.pods = [pod("web-1")]
     cluster.cordon("w2", "upgrade of yesterday")
     assert work(machine, returning=["w2"], **params)["blockers"] == []
-    with pytest.raises(KubesteadError, match="would not find room"):
+    with pytest.raises(KubesteadError, match="does not fit on another node"):
         work(machine, **params)
     assert not cluster.said
 
