@@ -97,7 +97,8 @@ class ActionModule(ActionBase):
         return operation
 
     def _components(self) -> list[str]:
-        components = [str(component) for component in self._task.args.get("components") or registry.NAMES]
+        given = self._task.args.get("components") or registry.NAMES
+        components = [given] if isinstance(given, str) else [str(component) for component in given]
         unknown = sorted(set(components) - set(registry.NAMES))
         if unknown:
             known = ", ".join(registry.NAMES)

@@ -47,23 +47,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Join with a token that was created on a control plane
-  kubestead.cluster.kubeadm_join:
-    endpoint: "{{ join.endpoint }}"
-    token: "{{ join.token }}"
-    ca_cert_hashes: "{{ join.ca_cert_hashes }}"
-  vars:
-    join: "{{ lookup('kubestead.cluster.join_command', join_token) }}"
-
 - name: Join with a command that kubeadm printed
   kubestead.cluster.kubeadm_join:
-    endpoint: "{{ join.endpoint }}"
-    token: "{{ join.token }}"
-    ca_cert_hashes: "{{ join.ca_cert_hashes }}"
-    control_plane: "{{ join.control_plane }}"
-    certificate_key: "{{ join.certificate_key }}"
-  vars:
-    join: "{{ lookup('kubestead.cluster.join_command', vault_join_text, control_plane=true) }}"
+    join: "{{ lookup('kubestead.cluster.join_command', vault_join_text) }}"
+
+- name: Join as a control plane with the output of kubeadm init
+  kubestead.cluster.kubeadm_join:
+    join: "{{ lookup('kubestead.cluster.join_command', kubeadm_init_output, control_plane=true) }}"
+    control_plane: true
 """
 
 RETURN = r"""

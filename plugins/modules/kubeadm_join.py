@@ -149,26 +149,16 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Join as a worker
+- name: Join as a worker with the registered result of kubeadm_join_token
   kubestead.cluster.kubeadm_join:
-    endpoint: "{{ join.endpoint }}"
-    token: "{{ join.token }}"
-    ca_cert_hashes: "{{ join.ca_cert_hashes }}"
-    ca_certificate: "{{ join.ca_certificate }}"
+    join: "{{ join_token }}"
     node_labels:
       disk: ssd
-  vars:
-    join: "{{ lookup('kubestead.cluster.join_command', join_token) }}"
 
 - name: Join as a further control plane
   kubestead.cluster.kubeadm_join:
+    join: "{{ join_token }}"
     control_plane: true
-    endpoint: "{{ join.endpoint }}"
-    token: "{{ join.token }}"
-    ca_cert_hashes: "{{ join.ca_cert_hashes }}"
-    certificate_key: "{{ join.certificate_key }}"
-  vars:
-    join: "{{ lookup('kubestead.cluster.join_command', join_token, control_plane=true) }}"
   throttle: 1
 
 - name: Join with tokens that live no longer than each join

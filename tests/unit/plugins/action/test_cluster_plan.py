@@ -160,6 +160,7 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
             {"components": ["host", "flannel"]},
             "components has 'flannel', which is not a component; use some of host",
         ),
+        ({"components": "flannel"}, "components has 'flannel', which is not a component; use some of host"),
         ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
         ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
     ],
