@@ -215,14 +215,14 @@ DRIFT = {
         "w1",
         "echo '//nas/share /mnt cifs noauto,user=me,password=geheim 0 0' >> /etc/fstab; "
         "echo '/swap.img none swap sw 0 0' >> /etc/fstab",
-        r"^comment out /etc/fstab \(switches swap /swap.img on at boot; a copy is kept in /etc/fstab.before-kubestead\)",
+        r"^comment out /etc/fstab \(switches swap /swap.img on at boot; a copy is kept in /etc/fstab\S+\)",
     ),
     "packages not held": ("w1", "apt-mark unhold kubelet kubectl", r"^hold kubelet kubectl \(not held\)"),
     "a sysctl": ("w2", "sysctl -w net.ipv4.ip_forward=0", r"^set net.ipv4.ip_forward \(0 -> 1\)"),
     "a sysctl of another file": (
         "w2",
         "echo net.ipv4.ip_forward=0 > /etc/sysctl.d/zz-mine.conf",
-        r"^comment out /etc/sysctl.d/zz-mine.conf \(is read later and sets net.ipv4.ip_forward = 0; a copy is kept in \S+\)",
+        r"^comment out /etc/sysctl.d/zz-mine.conf \(is read later and sets net.ipv4.ip_forward = 0; a copy is kept in ",
     ),
     "the user's kubeconfig deleted": (
         "cp1",
