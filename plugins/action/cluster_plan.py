@@ -34,6 +34,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
     findings_result,
 )
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
@@ -145,7 +146,7 @@ class ActionModule(ActionBase):
             serial=str(self._task.args.get("serial") or 1),
             targets=targets,
             gone=boolean(self._task.args.get("gone", False)),
-            addresses={name: _addresses(name, hostvars[name]) for name in targets if name in hostvars},
+            addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
@@ -190,10 +191,16 @@ def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> 
         return [], [err.finding(name)]
 
 
-def _addresses(name: str, variables: Mapping[str, Any]) -> list[str]:
-    """Where the inventory says that a host is: addresses, not names."""
+def _addresses(name: str, variables: Mapping[str, Any], hosts: Sequence[Host]) -> list[str]:
+    """Where the inventory says that a host is: addresses, not names.
+
+    A name is resolved only where it matters, for a host that is another Node by its name.
+    """
     facts = claimed(variables)
     given = [variables.get(key) for key in ("cluster_node_address", "ansible_host") if key not in facts] + [name]
+    known = (name, "") if "cluster_node_name" in facts else (name, "", str(variables.get("cluster_node_name") or ""))
+    if any(host.name == name and host.kubeadm.node_name not in known for host in hosts):
+        given += [resolved(str(place)) for place in given if place]
     return [str(address) for address in given if address and is_address(str(address))]
 
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state im
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
@@ -85,7 +85,7 @@ class ActionModule(NodeAction):
         if not result.get("failed"):
             result.update(judged, asked=asked, answered=time.time(), connects_to="")
             if not witness and not _has_joined(result):
-                result["connects_to"] = _resolved(str((task_vars or {}).get("ansible_host") or name))
+                result["connects_to"] = resolved(str((task_vars or {}).get("ansible_host") or name))
             control_plane = witness or name in (task_vars or {})["groups"].get("control_plane", [])
             broken = trial.broken(name, control_plane, result, wanted)
             result = {"failed": True, "msg": line(broken)} if broken else result
@@ -117,22 +117,12 @@ def _address(host: Mapping[str, Any], name: str) -> str:
     """The address of a host according to the inventory. Names are resolved here, because nodes may not know them."""
     # Of a node with an address of each family, the first is the one of its API server.
     given = str(_of_inventory(host, "cluster_node_address") or "").partition(",")[0].strip()
-    return _resolved(given or str(host.get("ansible_host") or name))
+    return resolved(given or str(host.get("ansible_host") or name))
 
 
 def _has_joined(answer: Mapping[str, Any]) -> bool:
     kubeadm = answer.get("kubeadm")
     return isinstance(kubeadm, Mapping) and kubeadm.get("phase") == DONE
-
-
-def _resolved(place: str) -> str:
-    """The first address of a host name; the name itself where it is not known here."""
-    if reach.is_address(place):
-        return place
-    try:
-        return str(socket.getaddrinfo(place, None, type=socket.SOCK_STREAM)[0][4][0])
-    except (OSError, UnicodeError):
-        return place
 
 
 def _of_inventory(host: Mapping[str, Any], name: str) -> Any:

@@ -93,13 +93,17 @@ def unlisted_findings(hosts: Sequence[Host], request: Request, cluster: Cluster)
     for host in hosts:
         node = cluster.node(host.kubeadm.node_name)
         if node is not None and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash:
-            if not _is_listed(host, request, node):
-                text = "says that it is Node {0}, but the inventory has neither this name nor an address of it".format(
-                    node.name
-                )
-                fix = "check that it is the expected machine, then set cluster_node_name for this host"
-                found.append(Finding(host.name, COMPONENT, Problem("node_name", text, fix)))
+            found += unlisted(host, request, node)
     return found
+
+
+def unlisted(host: Host, request: Request, node: Node) -> List[Finding]:
+    """The finding about a host that says that it is this Node, unless the inventory knows the Node as its own."""
+    if _is_listed(host, request, node):
+        return []
+    text = "says that it is Node {0}, but the inventory has neither this name nor an address of it".format(node.name)
+    fix = "check that it is the expected machine, then set cluster_node_name for this host"
+    return [Finding(host.name, COMPONENT, Problem("node_name", text, fix))]
 
 
 def has_member(host: Host, node: Optional[Node]) -> bool:
@@ -116,10 +120,10 @@ def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Fin
     going = [name for name in controls if name in leaving_nodes]
     if not going or not left.reference or "etcd" not in left.reference.kubeadm.static_pods:
         return []
-    answering = {
-        host.kubeadm.node_name for host in left.known if not host.kubeadm.etcd.failed and host.kubeadm.etcd.url
-    }
-    observed = {host.kubeadm.node_name for host in left.known}
+    # A worker that calls itself a control plane neither answers for its member nor stands in its place.
+    asked = [host for host in left.known if host.control_plane]
+    answering = {host.kubeadm.node_name for host in asked if not host.kubeadm.etcd.failed and host.kubeadm.etcd.url}
+    observed = {host.kubeadm.node_name for host in asked}
     # A control plane that is not in the inventory is judged by its kubelet.
     answering |= {node.name for node in left.cluster.nodes if node.ready and node.name not in observed}
     members = list(controls)

@@ -37,6 +37,7 @@ from ..hosts import Host
 from ..rules.catalogue import apply_skips
 from ..rules.host_rules import upgrade_problems
 from .cluster import decide
+from .departure import unlisted
 from .membership import is_down, reference_control_plane
 from .registry import PACKAGES, host_findings
 from .result import HostPlan, Plan, Request
@@ -149,7 +150,7 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         text = "cluster_kubernetes_version differs between hosts: {0}".format(", ".join(sorted(requests)))
         return draft, [Finding("all", OPERATION, Problem("upgrade.version", text, "set one version for all hosts"))]
     request = wanted[0].request
-    target = _target(hosts, request)
+    target = _target(draft, request)
     if target is None:
         return draft, _not_offered(hosts, request)
     draft = replace(draft, target=target, first=_first(draft, target))
@@ -164,16 +165,21 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     return draft, found
 
 
-def _target(hosts: Sequence[Host], request: VersionRequest) -> Optional[Version]:
-    """The version that all nodes get: what a part of the cluster has already, else the newest that is offered."""
-    begun = [parse(host.kubeadm.unfinished_upgrade.version) for host in hosts if host.kubeadm.unfinished_upgrade]
-    there = [parse(host.kubeadm.installed_version) for host in hosts]
-    there += [parse(version) for host in hosts for version in _running(host).values()]
+def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
+    """The version that all nodes get: what a control plane has already, else the newest that is offered to them.
+
+    A worker decides nothing: with a claim it would choose the version of the others.
+    """
+    inside = [host for host in draft.request.hosts if host.control_plane]
+    controls = [*inside, *draft.request.reference_control_planes]
+    begun = [parse(host.kubeadm.unfinished_upgrade.version) for host in controls if host.kubeadm.unfinished_upgrade]
+    there = [parse(host.kubeadm.installed_version) for host in controls]
+    there += [parse(version) for host in controls for version in _running(host).values()]
     known = request.newest(version for version in begun if version) or request.newest(one for one in there if one)
     if known:
         return known
     offered = []
-    for host in hosts:
+    for host in inside or draft.request.hosts:
         repository = host.facts.kube_packages.repository
         offers = repository.offers.get("kubeadm", []) if repository else []
         offered.append({version for version in map(parse, offers) if version})
@@ -248,10 +254,15 @@ def _members(draft: Draft, target: Version) -> List[Finding]:
             text = "this host is not a complete node of the cluster: {0}".format(state.reason)
             fix = "run site.yml first, or leave the host out with --limit"
             found.append(Finding(host.name, OPERATION, Problem("upgrade.node", text, fix)))
-        elif draft.cluster.node(state.node_name) is None:
+            continue
+        node = draft.cluster.node(state.node_name)
+        if node is None:
             text = "the cluster does not have a Node {0}".format(state.node_name)
             fix = "run 'systemctl restart kubelet' on this host to register it again"
             found.append(Finding(host.name, OPERATION, Problem("node_removed", text, fix)))
+        else:
+            # Otherwise the Node of another host would be drained, and its cordon lifted.
+            found += unlisted(host, draft.request, node) + _newer(host, target)
     for node in draft.cluster.nodes:
         version = parse(node.kubelet_version)
         if node.name in names or version is None:
@@ -269,6 +280,16 @@ def _members(draft: Draft, target: Version) -> List[Finding]:
             fix = "add it to the inventory, or run again without --limit"
             found.append(Finding("all", OPERATION, Problem("upgrade.left_out", text, fix, "warning")))
     return found
+
+
+def _newer(host: Host, target: Version) -> List[Finding]:
+    """The finding about a worker that has, or says that it has, a newer version than the control planes get."""
+    version = parse(str(host.facts.kube_packages.version or host.kubeadm.installed_version))
+    if host.control_plane or version is None or version <= target:
+        return []
+    text = "has Kubernetes {0}, which is newer than {1}, the version of the upgrade".format(version, target)
+    fix = "set cluster_kubernetes_version to {0}, or remove the host and add it again".format(version)
+    return [Finding(host.name, OPERATION, Problem("upgrade.version", text, fix))]
 
 
 def _control_planes(draft: Draft, target: Version) -> List[Finding]:
@@ -290,7 +311,7 @@ def _etcd(draft: Draft, target: Version) -> List[Finding]:
     if target.minor < ETCD[0].minor:
         return []
     for host in draft.request.hosts:
-        runs = tuple(int(part) for part in re.findall(r"\d+", host.kubeadm.static_pods.get("etcd", ""))[:3])
+        runs = tuple(int(part) for part in re.findall(r"\d{1,9}", host.kubeadm.static_pods.get("etcd", ""))[:3])
         if len(runs) < 3 or runs[:2] >= coming[:2]:
             continue
         needed = at(ETCD_STEPS, coming[1]) if coming[1] >= ETCD_STEPS[0].minor else (0, 0, 0)

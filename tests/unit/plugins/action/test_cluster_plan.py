@@ -16,7 +16,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import (
     BARE,
     LIVE,
@@ -290,3 +290,23 @@ def test_a_reason_of_the_api_begins_no_line_either(shown: Shown) -> None:
     result = run(variables(facts))
     assert any("not ready: x" in text for text in shown.lines)
     assert not [text for text in [*shown.lines, *result["summary"]] if "\n" in text or "\x1b" in text]
+
+
+def test_a_host_is_found_by_what_its_name_is_resolved_to_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where its Node has another name: hundreds of names are not looked up for nothing."""
+    asked: list[str] = []
+
+    def resolved(place: str) -> str:
+        asked.append(place)
+        return {"a.example.org": "192.0.2.7"}.get(place, place)
+
+    monkeypatch.setattr(cluster_plan, "resolved", resolved)
+    hosts = [registry.read_host(name, False, recorded("worker")) for name in ("a", "c2")]
+    given = {"ansible_host": "a.example.org"}
+    assert cluster_plan._addresses("a", given, hosts) == ["192.0.2.7"] and "a.example.org" in asked
+    asked.clear()
+    assert cluster_plan._addresses("c2", given, hosts) == [] and asked == []
+    assert cluster_plan._addresses("a", {**given, "cluster_node_name": "c2"}, hosts) == [] and asked == []
+    # A fact of the host is not the inventory.
+    claims = {**given, "ansible_facts": {"cluster_node_name": "c2"}, "cluster_node_name": "c2"}
+    assert cluster_plan._addresses("a", claims, hosts) == ["192.0.2.7"]

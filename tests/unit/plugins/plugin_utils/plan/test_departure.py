@@ -152,6 +152,19 @@ def test_a_majority_must_be_left(operation: object) -> None:
     assert not both.findings and [one.name for one in both.leaving] == ["cp3", "cp2"]
 
 
+@pytest.mark.parametrize("operation", [reset, remove])
+@pytest.mark.parametrize("claimed", ["cp2", "cp3"])
+def test_a_worker_does_not_answer_for_the_member_of_a_control_plane(operation: object, claimed: str) -> None:
+    hosts = cluster(dead="cp3")
+    # It is a worker by the inventory, and a healthy member of etcd by its own account.
+    hosts["w1"] = host("w1", control(claimed, nodes()))
+    if claimed == "cp2":
+        hosts["w1"] = host("w1", control(claimed, nodes(), dead=True))
+    going = "cp2" if claimed == "cp3" else "cp3"
+    plan = operation(request(hosts, [going]))  # type: ignore[operator]
+    assert said(plan) == ([("etcd_majority", "error")] if claimed == "cp3" else [])
+
+
 def test_two_of_two_are_more_than_can_go() -> None:
     hosts = cluster(("cp1", "cp2"))
     assert not reset(request(hosts, ["cp2"], limit=True)).findings

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -264,6 +265,38 @@ def test_hosts_that_can_not_be_upgraded(changes: Change, text: str) -> None:
 def test_stepping_stones_of_etcd(version: str, etcd: str, text: str) -> None:
     lines = errors(plan_of(version, {"c1": {"kubeadm.static_pods.etcd": etcd}}))
     assert [text in line for line in lines] == ([True] if text else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"kubeadm.installed_version": "1.36.1"}, ""),
+        ({"kubeadm.static_pods": {"kube-apiserver": "1.36.1"}}, ""),
+        ({"kubeadm.operation": {**MARKER, "version": "1.36.1", "control_plane": False}}, ""),
+        (
+            {"kube_packages.installed.kubelet.version": "1.36.9-1.1"},
+            "has Kubernetes 1.36.9, which is newer than 1.36.2",
+        ),
+        (offer("1.36.1"), "kubelet 1.36.2 is not in the repository"),
+        ({"kubeadm.node_name": "c1"}, "says that it is Node c1, but the inventory has neither this name nor"),
+        ({"kubeadm.node_name": "c1", "kubeadm.ca_cert_hash": ""}, "says that it is Node c1"),
+    ],
+)
+def test_a_worker_does_not_choose_the_version_of_the_others(changes: Change, text: str) -> None:
+    plan = plan_of(changes={"c2": changes})
+    lines = errors(plan)
+    assert [line.startswith("c2: ") and text in line for line in lines] == ([True] if text else [])
+    assert text or {host.arguments["version"] for host in plan.hosts.values()} == {"1.36.2"}
+
+
+def test_what_the_inventory_calls_otherwise_is_known_by_its_address() -> None:
+    """The Node's address is one that the control machine found for the host."""
+    facts = [changed(recorded(name), {**offer("1.36.2"), **wish("1.36")}) for name in RECORDINGS.values()]
+    hosts = [registry.read_host(name, name == "a", one) for name, one in zip(("a", "b"), facts, strict=True)]
+    request = Request(Inventory(["a"], ["b"]), hosts, ["kube_packages"])
+    assert len(errors(upgrade(request))) == 2
+    addresses = {"a": ["10.213.0.40"], "b": ["10.213.0.41"]}
+    assert not errors(upgrade(replace(request, addresses=addresses)))
 
 
 # -- waves
