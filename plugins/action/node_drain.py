@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import MAX_WARNINGS, NodeAction, line
+
+#: Characters of a line: the host, the pod, what is wrong and the fix.
+MAX_REASON = 1000
 
 
 class ActionModule(NodeAction):
@@ -20,17 +23,19 @@ class ActionModule(NodeAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; the message of a refused drain has a line for each pod."""
         result = super().run(tmp, task_vars)
-        lines = reasons(result.get("blockers")) if result.get("failed") else []
+        given = self._task.args.get("name")
+        names = given.split(",") if isinstance(given, str) else list(given or [])
+        lines = reasons(result.get("blockers"), names) if result.get("failed") else []
         if len(lines) > 1:
             result["msg"] = "\n".join([f"{len(lines)} problems, nothing was changed:", *lines])
         return result
 
 
-def reasons(blockers: Any) -> list[str]:
-    """What prevents the drain, a line each."""
+def reasons(blockers: Any, names: Sequence[str]) -> list[str]:
+    """What prevents the drain of these nodes, a line each, which begins with one of their names."""
     found = [one for one in blockers if isinstance(one, Mapping)] if isinstance(blockers, list) else []
     return [
-        "  " + line(f"{one.get('node')}: {one.get('message')}; {one.get('fix')}")
+        "  " + line(f"{one['node']}: {one.get('message')}; {one.get('fix')}")[:MAX_REASON]
         for one in found
-        if one.get("passes") is not True
-    ]
+        if one.get("passes") is not True and one.get("node") in names
+    ][:MAX_WARNINGS]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, lines
 
 
 class ActionModule(NodeAction):
@@ -19,7 +19,7 @@ class ActionModule(NodeAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result, with a warning about files that are kept."""
         result = super().run(tmp, task_vars)
-        kept = [str(path) for path in result.get("kept") or []]
+        kept = lines(result.get("kept"))
         if kept:
             more = f" and {len(kept) - 5} more" if len(kept) > 5 else ""
             text = f"not created by this collection and kept: {', '.join(kept[:5])}{more}"

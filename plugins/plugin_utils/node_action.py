@@ -347,6 +347,12 @@ def clean(value: Any, depth: int = 0) -> Any:
     raise ValueError(f"it contains a {type_name(value)}")
 
 
+def lines(value: Any) -> list[str]:
+    """The texts of a list, each on one line; whatever else a host returns in its place is an empty list."""
+    entries = value if isinstance(value, (list, tuple)) else []
+    return [line(one[:MAX_LINE]) for one in entries if isinstance(one, str)]
+
+
 def line(text: Any) -> str:
     """A text as one line, for a terminal."""
     return " ".join(_CONTROL.sub("\ufffd", str(text)).split())
