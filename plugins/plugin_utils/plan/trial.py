@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 
 from ..facts import BrokenFacts
 from ..hosts import Host
-from .converge import converge
 from .inventory import Inventory
+from .planners import DEFAULT, PLANNERS
 from .registry import read_host
 from .result import Request, as_result
 
@@ -35,8 +38,18 @@ def broken(name: str, control_plane: bool, facts: Mapping[str, Any], components:
 
 
 def _try(host: Host, inventory: Inventory, components: Sequence[str]) -> None:
-    plan = converge(Request(inventory, [host], components))
-    as_result(plan, host.options.cni)
-    for finding in plan.findings:
-        if finding.problem.check == "broken_facts":
-            raise BrokenFacts(finding.problem.message)
+    for name, planner in PLANNERS.items():
+        one = host if name == DEFAULT else _in_a_cluster(host)
+        plan = planner(Request(inventory, [one], components, targets=[host.name]))
+        as_result(plan, host.options.cni)
+        for finding in plan.findings:
+            if finding.problem.check == "broken_facts":
+                raise BrokenFacts(finding.problem.message)
+
+
+def _in_a_cluster(host: Host) -> Host:
+    """The host as its own control plane: what is planned for a member is planned with nothing but its facts."""
+    node = Node(host.kubeadm.node_name, addresses=[host.node.default_address], ready=True)
+    api = replace(host.kubeadm.api, live=True, nodes=host.kubeadm.api.nodes or [node])
+    facts = replace(host.facts, kubeadm=replace(host.kubeadm, api=api))
+    return replace(host, control_plane=True, facts=facts)
