@@ -40,10 +40,14 @@ WANTED = {
 Answer = dict[str, Any]
 
 
-def honest(module: str, number: int) -> Answer:
+#: Nodes of the cluster in which all hosts are members, the control plane included.
+NODES = 40
+
+
+def honest(module: str, number: int, member: bool = False) -> Answer:
     """The answer of an honest host; ``number`` is 0 for the control plane and makes every other host one of its own."""
     if module == "node_info":
-        return observation(number)
+        return member_observation(number) if member else observation(number)
     name = "c1" if number == 0 else f"w{number}"
     known: dict[str, Answer] = {
         "node_components": {"steps": [], "seconds": {}},
@@ -56,6 +60,23 @@ def honest(module: str, number: int) -> Answer:
         },
         "kubeadm_join": {"changed": True, "node_name": name, "phase": "done", "steps": []},
         "calico_apply": {"images": [], "nodes_ready": 2, "seconds": 0.1, "steps": []},
+        "node_drain": {
+            "blockers": [
+                {"node": name, "kind": "budget", "pod": "a/b", "message": "evict", "fix": "wait", "passes": True}
+            ],
+            "workloads": {"ReplicaSet shop/web": 2},
+        },
+        "cluster_health_info": {
+            "ready_nodes": ["c1", "w1"],
+            "api_servers": {"c1": ""},
+            "etcd": [{"node": "c1", "error": "", "version": "3.6.6", "leader": True}],
+            "dead": [],
+            "problems": [],
+        },
+        "cluster_member": {"members": ["c1"], "steps": []},
+        "kubeadm_upgrade": {"version": "1.36.2", "steps": []},
+        "node_reset": {"kept": ["/etc/kubernetes/audit-policy.yaml"], "steps": []},
+        "cluster_nodes_info": {"nodes": [{"name": "c1", "ready": True}], "pod_network": "calico"},
         "manifests": {"objects": [], "services": [], "summary": ["web at 192.0.2.1:80"], "seconds": 0.1, "steps": []},
     }
     return {"changed": False, **known.get(module, {})}
@@ -63,8 +84,29 @@ def honest(module: str, number: int) -> Answer:
 
 def observation(number: int) -> Answer:
     """What was observed of the control plane, or of a machine that has not joined."""
-    text = (FIXTURES / f"preflight/{'newcomer' if number else 'control-plane'}.json").read_text(encoding="utf-8")
-    facts: Answer = json.loads(text)
+    return _observed("newcomer" if number else "control-plane", number)
+
+
+def member_observation(number: int) -> Answer:
+    """What was observed of a member of a cluster, with a newer version in its repository."""
+    facts = _observed("worker" if number else "control-plane", number)
+    facts["kubeadm"].update(operation=None)
+    facts["containerd"]["version"] = "2.1.9"
+    offers = {name: ["1.36.2-1.1", "1.36.1-1.1"] for name in ("kubeadm", "kubelet", "kubectl")}
+    repository = {"url": "https://pkgs.k8s.io/", "reachable": True, "status": 200, "error": "", "offers": offers}
+    facts["kube_packages"].update(member=False, repository=repository)
+    if number == 0:
+        first, second = facts["kubeadm"]["api"]["nodes"]
+        workers = [
+            {**second, "name": f"w{at}", "addresses": [f"10.213.1.{at}"], "machine_id": f"{at:032x}", "pod_cidrs": []}
+            for at in range(1, NODES)
+        ]
+        facts["kubeadm"]["api"]["nodes"] = [first, *workers]
+    return facts
+
+
+def _observed(recording: str, number: int) -> Answer:
+    facts: Answer = json.loads((FIXTURES / f"preflight/{recording}.json").read_text(encoding="utf-8"))
     for key in ("options", "secrets", "problems", "asked", "answered"):
         facts.pop(key, None)
     facts["node"]["epoch"] = 0.0
@@ -197,6 +239,14 @@ LIES: dict[str, Lie] = {
     "around": lambda module, answer: FORGED.encode("utf-8", "replace") + b"\n" + _json(answer) + b"\n  cp1  evil",
     "vault": _with(node={"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n00"}, steps=[{"__ansible_unsafe": FORGED}]),
     "unseen": _with(msg="a\u200b\ufeff\u061cb\U000e0041", warnings=["\u2060"]),
+    # Where lists and texts of a result are used.
+    "kept": _with(kept=7, workloads=[1], ready_nodes=FORGED, members=8, version=[FORGED], blockers="x"),
+    "paths": _with(kept=["/a\n  cp9  nothing to do", FORGED, 7, "x" * 900_000], workloads={FORGED: FORGED}),
+    "blocked": _with(
+        failed=True,
+        blockers=[{"node": node, "message": FORGED + "x" * 3000, "fix": FORGED} for node in ("w1", FORGED, "cp9  no")]
+        * 300,
+    ),
     # What connections and becoming root raise, with what the host printed.
     "connection": _lost,
     "become": _refused,
@@ -205,7 +255,20 @@ LIES: dict[str, Lie] = {
     "template": _with(msg="{{ lookup('pipe', 'touch /tmp/kubestead-owned') }}", node_name="{{ 7 * 7 }}"),
     **{f"mutated-{seed}": _mutated(seed) for seed in (1, 2, 3, 5)},
 }
-LATE = ("silent", "garbage", "truncated", "failed", "said", "shown", "connection", "become")
+LATE = (
+    "silent",
+    "garbage",
+    "truncated",
+    "failed",
+    "said",
+    "shown",
+    "connection",
+    "become",
+    "kept",
+    "paths",
+    "blocked",
+    "types",
+)
 LIES.update({f"late-{name}": LIES[name] for name in LATE})
 #: Those that are no answer, but an error of the connection.
 ERRORS = [name for name in LIES if name.endswith(("connection", "become"))]
@@ -221,9 +284,74 @@ def _taken(module: str, answer: Answer) -> bytes:
 PLAUSIBLE: dict[str, Lie] = {"taken": _taken}
 
 
-def answer(lie: str, module: str, number: int) -> bytes:
+def _claim(**more: Any) -> Lie:
+    """Facts of a member that are not true, by their paths; ``__`` stands for a dot."""
+
+    def told(module: str, answer: Answer) -> bytes:
+        for path, value in more.items() if module == "node_info" else ():
+            place: Any = answer
+            *way, last = path.split("__")
+            for key in way:
+                place = place[key]
+            place[last] = copy.deepcopy(value)
+        return _json(answer)
+
+    return told
+
+
+def _controls(module: str, answer: Answer) -> bytes:
+    if module == "node_info":
+        truth, own = member_observation(0), answer["kubeadm"]
+        # A control plane by its own account, with a cluster of its own in which the others are gone.
+        answer["kubeadm"] = {**truth["kubeadm"], "node_name": own["node_name"], "installed_version": "1.36.1"}
+        answer["kubeadm"]["api"]["nodes"] = answer["kubeadm"]["api"]["nodes"][:1]
+        answer["kubeadm"]["api"]["server_version"] = "1.36.1"
+        answer["kubeadm"]["static_pods"] = {"etcd": "3.6.6-0", "kube-apiserver": "1.36.1"}
+    return _json(answer)
+
+
+_MARKER = {"kind": "upgrade", "began": FORGED, "control_plane": True, "version": "1.36.1", "first": True}
+_OLD = {
+    name: {
+        "name": name,
+        "version": "1.36.1-1.1",
+        "complete": True,
+        "held": True,
+        "architecture": "amd64",
+        "depends": "",
+    }
+    for name in ("kubelet", "kubeadm", "kubectl")
+}
+#: What a worker that is a member claims. Nobody can tell some of it from the truth, but it is about that host alone.
+CLAIMS: dict[str, Lie] = {
+    "claim-controls": _controls,
+    "claim-worker": _claim(kubeadm__node_name="w1"),
+    "claim-first": _claim(kubeadm__node_name="c1"),
+    "claim-first-elsewhere": _claim(kubeadm__node_name="c1", kubeadm__ca_cert_hash="sha256:" + "b" * 64),
+    "claim-newer": _claim(kubeadm__installed_version="1.36.99"),
+    "claim-older": _claim(
+        kubeadm__installed_version="1.36.1",
+        kube_packages__installed=_OLD,
+        kubeadm__static_pods={"kube-apiserver": "1.36.1", "etcd": "9" * 5000 + ".1.1"},
+    ),
+    "claim-interrupted": _claim(kubeadm__operation=_MARKER),
+    "claim-unknown": _claim(kubeadm__operation={"kind": FORGED}),
+    "claim-member": _claim(
+        kubeadm__node_name="w1",
+        kubeadm__etcd={"healthy": True, "reason": "", "url": "https://10.213.0.40:2379"},
+    ),
+    "claim-nodes": _claim(
+        kubeadm__api={
+            **{"live": True, "reason": "", "server_version": "1.36.1", "config": None},
+            "nodes": [{"name": "w1", "addresses": ["10.213.1.1"], "unschedulable": True, "cordoned_by": FORGED}],
+        }
+    ),
+}
+
+
+def answer(lie: str, module: str, number: int, member: bool = False) -> bytes:
     """What a host prints when a module runs on it."""
-    truth = honest(module, number)
+    truth = honest(module, number, member)
     if not lie or (lie.startswith("late-") and module == "node_info"):
         return _json(truth)
-    return {**LIES, **PLAUSIBLE}[lie](module, truth)
+    return {**LIES, **PLAUSIBLE, **CLAIMS}[lie](module, truth)

@@ -46,6 +46,7 @@ class Run:
     output: str
     sent: dict[str, list[str]]
     probe: dict[str, Any]
+    settings: dict[str, Any]
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:
@@ -56,23 +57,39 @@ class Run:
         return [name.split("-")[1] for name in sorted(self.sent) if name.split("-")[0] == str(number)]
 
 
-def play(folder: Path, playbook: str, liars: list[str], *options: str, control_plane: str = "") -> Run:
-    """Run a playbook of the collection over an honest control plane and worker, and one host for each lie."""
+def play(
+    folder: Path,
+    playbook: str,
+    liars: list[str],
+    *options: str,
+    control_plane: str = "",
+    member: bool = False,
+    **settings: Any,
+) -> Run:
+    """Run a playbook of the collection over an honest control plane and worker, and one host for each lie.
+
+    With ``member`` all of them are in a cluster. ``settings`` are set in the inventory beside :data:`SET`.
+    """
     record = folder / "record"
     record.mkdir()
     (folder / "ansible.cfg").write_text("", encoding="utf-8")
     workers = {"w1": {"hostile_lie": "", "hostile_number": 1}}
     workers |= {f"liar-{lie}": {"hostile_lie": lie, "hostile_number": at} for at, lie in enumerate(liars, 2)}
     controls = {"cp1": {"hostile_lie": control_plane, "hostile_number": 0}}
+    if member:
+        for host in (*controls.values(), *workers.values()):
+            number = host["hostile_number"]
+            host.update(hostile_member=True, cluster_node_name=f"w{number}" if number else "c1")
+    settings = {**SET, **settings}
     common = {
         "ansible_connection": "hostile",
         "ansible_python_interpreter": "/usr/bin/python3",
         "hostile_record": str(record),
-        **SET,
+        **settings,
     }
     inventory = {
         "all": {
-            "vars": {"probe_names": [*SET, *lies.WANTED]},
+            "vars": {"probe_names": [*settings, *lies.WANTED]},
             "children": {
                 "control_plane": {"hosts": controls, "vars": common},
                 "workers": {"hosts": workers, "vars": common},
@@ -127,6 +144,7 @@ def play(folder: Path, playbook: str, liars: list[str], *options: str, control_p
         done.stdout.decode("utf-8", "surrogateescape"),
         {path.name: [path.read_text("utf-8", "replace")] for path in record.iterdir()},
         json.loads(probe.read_text(encoding="utf-8")) if probe.exists() else {},
+        settings,
     )
 
 
@@ -145,7 +163,7 @@ def check(run: Run) -> None:
     for host, found in run.probe.items():
         if host == "localhost":
             continue
-        assert {name: found.get(name) for name in SET} == SET, host
+        assert {name: found.get(name) for name in run.settings} == run.settings, host
         assert not EVIL.search(json.dumps(found)), host
         assert found["ansible_connection"] == "hostile"
     assert not Path("/tmp/kubestead-owned").exists()

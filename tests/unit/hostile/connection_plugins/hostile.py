@@ -30,6 +30,11 @@ options:
     type: int
     default: 1
     vars: [{name: hostile_number}]
+  member:
+    description: Whether it is a member of a cluster.
+    type: bool
+    default: false
+    vars: [{name: hostile_member}]
   record:
     description: A folder for what the host was sent.
     vars: [{name: hostile_record}]
@@ -58,7 +63,7 @@ class Connection(ConnectionBase):
             record.write(in_data or b"")
         lie = self.get_option("lie")
         said = lies.FORGED.encode("utf-8", "replace") if lie else b""
-        return 137 if lie == "truncated" else 0, lies.answer(lie, module, number), said
+        return 137 if lie == "truncated" else 0, lies.answer(lie, module, number, self.get_option("member")), said
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Nothing is kept."""
