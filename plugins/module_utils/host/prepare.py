@@ -17,9 +17,19 @@ from ..core.errors import KubesteadError, OptionError
 from ..core.foreign_files import backup_path, keep, rewrite
 from ..core.options import var
 from ..core.problem import Problem
-from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
+from .swap import (
+    DELETED,
+    WAAGENT,
+    agent_swap,
+    deleted_swap,
+    fstab_swaps,
+    parse_swaps,
+    swap_lines,
+    swap_off,
+    swap_units,
+)
 from .sysctls import SysctlLine, canonical, is_sysctl, matches, normal, parse_sysctls, sysctl_path
 
 COMPONENT = "host"
@@ -29,30 +39,6 @@ MODULES_FILE = "/etc/modules-load.d/kubestead.conf"
 SYSCTL_FILE = "/etc/sysctl.d/99-kubestead.conf"
 
 _DISABLED = "# Disabled by kubestead.cluster: {0}"
-_UNIT_FOLDERS = (
-    "/etc/systemd/system",
-    "/run/systemd/generator",
-    "/run/systemd/generator.late",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
-# The first that is there counts, an empty one switches the generator off.
-_ZRAM_FILES = (
-    "/etc/systemd/zram-generator.conf",
-    "/run/systemd/zram-generator.conf",
-    "/usr/local/lib/systemd/zram-generator.conf",
-    "/usr/lib/systemd/zram-generator.conf",
-)
-_GENERATOR_FOLDERS = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
-# Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Armbian's, other zram scripts, Raspberry
-# Pi's swap file, swapspace.
-_SWAP_SERVICES = tuple(
-    name + ".service"
-    for name in "zramswap zram-config armbian-zram-config zram-swap zramd dphys-swapfile swapspace".split()
-)
-# Azure's agent makes a swap file at every boot where its configuration says so; it does more than that.
-_WAAGENT = "/etc/waagent.conf"
 # In falling priority: a file hides those of its name in the folders behind it.
 _SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
@@ -149,8 +135,8 @@ def observe(
         kernel=platform.release() if system.root == "/" else (system.read("/proc/sys/kernel/osrelease") or "").strip(),
         swaps=parse_swaps(system.read("/proc/swaps") or ""),
         fstab=swap_lines(system.read(FSTAB) or ""),
-        swap_units=_swap_units(system),
-        agent_swap=_agent_swap(system),
+        swap_units=swap_units(system),
+        agent_swap=agent_swap(system),
         features={name: _feature(system, name) for name in kernel_modules},
         modules_file=system.read(MODULES_FILE),
         sysctls=live,
@@ -158,37 +144,6 @@ def observe(
         later_sysctls=[line for path, text in later for line in parse_sysctls(path, text)],
         later_files={path: text for path, text in later if path.startswith("/etc/") and parse_sysctls(path, text)},
     )
-
-
-def parse_swaps(text: str) -> List[str]:
-    """The devices and files in ``/proc/swaps``."""
-    return [_unescape(line.split()[0]) for line in text.splitlines()[1:] if line.strip()]
-
-
-def swap_lines(fstab: str) -> str:
-    """The lines of an fstab that switch swap on, the others empty: network file systems have passwords in theirs.
-
-    The numbers of lines stay.
-    """
-    swaps = {number for number, _device in fstab_swaps(fstab)}
-    lines = [redact(line) if number in swaps else "" for number, line in enumerate(fstab.splitlines())]
-    return "".join(line + "\n" for line in lines) if swaps else ""
-
-
-def fstab_swaps(text: str) -> List[Tuple[int, str]]:
-    """The lines (number from 0, device) of an fstab that switch swap on at boot."""
-    found = []
-    for number, line in enumerate(text.splitlines()):
-        words = line.split()
-        if len(words) >= 3 and not words[0].startswith("#") and words[2] == "swap":
-            options = words[3].split(",") if len(words) > 3 else []
-            if "noauto" not in options:
-                found.append((number, _unescape(words[0])))
-    return found
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
 
 
 def _later_files(system: System) -> List[Tuple[str, str]]:
@@ -214,47 +169,6 @@ def _real(system: System, path: str) -> str:
     real = os.path.realpath(system.path(path))
     root = os.path.realpath(system.root)
     return real if root == "/" else "/" + os.path.relpath(real, root)
-
-
-def _swap_units(system: System) -> List[str]:
-    found = []
-    for folder in _UNIT_FOLDERS:
-        for name in system.names(folder):
-            if not name.endswith(".swap") or name in found:
-                continue
-            text = system.read(_in(folder, name)) or ""
-            # What the generator made of fstab goes with the line in fstab.
-            if text.strip() and "SourcePath=/etc/fstab" not in text:
-                found.append(name)
-    if any(system.exists(_in(folder, "zram-generator")) for folder in _GENERATOR_FOLDERS):
-        found += ["dev-{0}.swap".format(device) for device in _zram_devices(system)]
-    for name in _SWAP_SERVICES:
-        script = "/etc/init.d/" + name[: -len(".service")]
-        if system.exists(script) or any(system.exists(_in(folder, name)) for folder in _UNIT_FOLDERS):
-            found.append(name)
-    return [name for name in sorted(set(found)) if not _is_masked(system, name)]
-
-
-def _agent_swap(system: System) -> bool:
-    found = re.findall(r"(?mi)^[ \t]*ResourceDisk\.EnableSwap[ \t]*=[ \t]*(\w+)", system.read(_WAAGENT) or "")
-    return found[-1:] in (["y"], ["Y"])
-
-
-def _zram_devices(system: System) -> List[str]:
-    main = next((text for text in map(system.read, _ZRAM_FILES) if text is not None), "")
-    texts = [main]
-    for path in _ZRAM_FILES:
-        texts += [system.read(_in(path + ".d", name)) or "" for name in system.names(path + ".d")]
-    return re.findall(r"^[ \t]*\[(zram\d+)\]", "\n".join(texts), re.MULTILINE)
-
-
-def _in(folder: str, name: str) -> str:
-    return "{0}/{1}".format(folder, name)
-
-
-def _is_masked(system: System, name: str) -> bool:
-    path = system.path("/etc/systemd/system/" + name)
-    return os.path.islink(path) and os.readlink(path) == "/dev/null"
 
 
 def _feature(system: System, name: str) -> str:
@@ -293,8 +207,10 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
         text = "swap {0} is on; it belongs to the machine that this container runs on".format(", ".join(state.swaps))
         fix = "switch it off on that machine, or set failSwapOn: false in cluster_kubelet_config"
         found.append(Problem("swap", text, fix, "warning"))
+    if options.disable_swap and not state.container:
+        found.extend(deleted_swap(device) for device in state.swaps if device.endswith(DELETED))
     if options.disable_swap and state.agent_swap:
-        text = "{0} has ResourceDisk.EnableSwap=y, so the agent switches swap on at every boot".format(_WAAGENT)
+        text = "{0} has ResourceDisk.EnableSwap=y, so the agent switches swap on at every boot".format(WAAGENT)
         found.append(Problem("swap", text, "set it to n in this file and restart walinuxagent", "warning"))
     elif options.disable_swap and not state.container and state.swaps and not _explained(state):
         text = "swap {0} is switched off now, but what enables it is not known".format(", ".join(state.swaps))
@@ -453,7 +369,7 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "swap_off":
         # Stopping its unit may have done it already.
         if step.target in parse_swaps(system.read("/proc/swaps") or ""):
-            system.run(["swapoff", step.target], timeout=600, check=True)
+            swap_off(step.target, system)
     elif step.action == "load":
         if not system.run(["modprobe", step.target]).ok and not _is_provided(system, step.target):
             raise KubesteadError(str(step.data["failure"]))

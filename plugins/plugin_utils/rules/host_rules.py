@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse, parse_request
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect, environment, ports
-from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import fstab_swaps
+from ansible_collections.kubestead.cluster.plugins.module_utils.host.swap import fstab_swaps
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
 

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, prepare, sysctls
+from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, swap, sysctls
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster, kubeconfig, kubelet
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, join_command
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
@@ -55,9 +55,9 @@ READERS: dict[str, Callable[[str], Any]] = {
     "cluster configuration": cluster.yaml_scalars,
     "sysctls": lambda text: sysctls.parse_sysctls("/x", text),
     "netfilter": lambda text: netfilter.changes("iptables-nft", "*nat\n" + text),
-    "swaps": prepare.parse_swaps,
-    "fstab": lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
-    "zram": lambda text: prepare._zram_devices(Paper(text)),
+    "swaps": swap.parse_swaps,
+    "fstab": lambda text: (swap.swap_lines(text), swap.fstab_swaps(text)),
+    "zram": lambda text: swap._zram_devices(Paper(text)),
     "listening": ports.parse_listening,
     "interfaces": lambda text: interfaces.addresses(interfaces.parse(text)),
     "rules": lambda text: bridge.parse_rules(4, "nat", text),

@@ -170,6 +170,46 @@ def test_swap_around_a_container_is_only_told(machine: Machine) -> None:
     assert "swap /dev/sda2, /swap file is on; it belongs to the machine" in problems[0].message
 
 
+@pytest.mark.parametrize("shown", ["/swapfile\\040(deleted)", "/swapfile (deleted)"])
+def test_a_deleted_swap_file_in_use_is_told_before_anything_changes(machine: Machine, shown: str) -> None:
+    node(machine)
+    machine.put(
+        "/proc/swaps", f"Filename Type Size Used Priority\n{shown} file 1048572 0 -2\n/dev/sda2 partition 1 0 -3\n"
+    )
+    state = host.observe(machine)
+    assert state.swaps == ["/swapfile (deleted)", "/dev/sda2"]
+    errors = [one for one in host.problems(state, HostOptions()) if one.level == "error"]
+    assert [(one.check, one.message, one.fix) for one in errors] == [
+        (
+            "swap",
+            "swap file /swapfile is deleted but still in use, so nothing can switch it off while the system runs",
+            "reboot this host, then run again",
+        )
+    ]
+    # Where swap stays, or belongs to the machine around, it is no error.
+    assert [one.level for one in host.problems(state, HostOptions(disable_swap=False))] == []
+    machine.put("/run/systemd/container", "docker")
+    assert [one.level for one in host.problems(host.observe(machine), HostOptions())] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [
+        (Result(255, "", "swapoff: /dev/sda2: swapoff failed: Cannot allocate memory\n"), "Cannot allocate memory"),
+        (Result(255, "", ""), "swapoff ended with code 255"),
+    ],
+)
+def test_a_swap_that_stays_on_says_why_and_what_helps(machine: Machine, result: Result, cause: str) -> None:
+    node(machine)
+    machine.put("/proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -3\n")
+    machine.answer("swapoff", result)
+    step = next(one for one in planned(machine) if one.action == "swap_off")
+    with pytest.raises(KubesteadError) as caught:
+        host.apply(step, machine)
+    assert caught.value.message.startswith("swap /dev/sda2 can't be switched off: ")
+    assert caught.value.message.endswith(f"{cause}; free memory and run again, or reboot this host")
+
+
 def test_swap_may_stay(machine: Machine) -> None:
     node(machine, "1")
     machine.put("/proc/swaps", fixture("host/swaps.txt"))

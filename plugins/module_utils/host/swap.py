@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Swap of a machine: what is on, what switches it on at boot, and switching it off now."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import List, Tuple
+
+from ..core.errors import KubesteadError
+from ..core.problem import Problem
+from ..core.redact import redact
+from ..core.system import System
+
+_UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+# The first that is there counts, an empty one switches the generator off.
+_ZRAM_FILES = (
+    "/etc/systemd/zram-generator.conf",
+    "/run/systemd/zram-generator.conf",
+    "/usr/local/lib/systemd/zram-generator.conf",
+    "/usr/lib/systemd/zram-generator.conf",
+)
+_GENERATOR_FOLDERS = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
+# Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Armbian's, other zram scripts, Raspberry
+# Pi's swap file, swapspace.
+_SWAP_SERVICES = tuple(
+    name + ".service"
+    for name in "zramswap zram-config armbian-zram-config zram-swap zramd dphys-swapfile swapspace".split()
+)
+DELETED = " (deleted)"
+# Azure's agent makes a swap file at every boot where its configuration says so; it does more than that.
+WAAGENT = "/etc/waagent.conf"
+
+
+def parse_swaps(text: str) -> List[str]:
+    """The devices and files in ``/proc/swaps``. The kernel adds `` (deleted)`` to a file that was deleted."""
+    found = []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if words:
+            # Kernels escape the blank of the mark; not every tool that hands the table on does.
+            found.append(_unescape(words[0]) + (DELETED if words[1:2] == [DELETED.strip()] else ""))
+    return found
+
+
+def swap_lines(fstab: str) -> str:
+    """The lines of an fstab that switch swap on, the others empty: network file systems have passwords in theirs.
+
+    The numbers of lines stay.
+    """
+    swaps = {number for number, _device in fstab_swaps(fstab)}
+    lines = [redact(line) if number in swaps else "" for number, line in enumerate(fstab.splitlines())]
+    return "".join(line + "\n" for line in lines) if swaps else ""
+
+
+def fstab_swaps(text: str) -> List[Tuple[int, str]]:
+    """The lines (number from 0, device) of an fstab that switch swap on at boot."""
+    found = []
+    for number, line in enumerate(text.splitlines()):
+        words = line.split()
+        if len(words) >= 3 and not words[0].startswith("#") and words[2] == "swap":
+            options = words[3].split(",") if len(words) > 3 else []
+            if "noauto" not in options:
+                found.append((number, _unescape(words[0])))
+    return found
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
+
+
+def swap_units(system: System) -> List[str]:
+    """systemd's units and services that switch swap on at boot, without masked ones."""
+    found = []
+    for folder in _UNIT_FOLDERS:
+        for name in system.names(folder):
+            if not name.endswith(".swap") or name in found:
+                continue
+            text = system.read(_in(folder, name)) or ""
+            # What the generator made of fstab goes with the line in fstab.
+            if text.strip() and "SourcePath=/etc/fstab" not in text:
+                found.append(name)
+    if any(system.exists(_in(folder, "zram-generator")) for folder in _GENERATOR_FOLDERS):
+        found += ["dev-{0}.swap".format(device) for device in _zram_devices(system)]
+    for name in _SWAP_SERVICES:
+        script = "/etc/init.d/" + name[: -len(".service")]
+        if system.exists(script) or any(system.exists(_in(folder, name)) for folder in _UNIT_FOLDERS):
+            found.append(name)
+    return [name for name in sorted(set(found)) if not _is_masked(system, name)]
+
+
+def agent_swap(system: System) -> bool:
+    """True where Azure's agent switches swap on."""
+    found = re.findall(r"(?mi)^[ \t]*ResourceDisk\.EnableSwap[ \t]*=[ \t]*(\w+)", system.read(WAAGENT) or "")
+    return found[-1:] in (["y"], ["Y"])
+
+
+def _zram_devices(system: System) -> List[str]:
+    main = next((text for text in map(system.read, _ZRAM_FILES) if text is not None), "")
+    texts = [main]
+    for path in _ZRAM_FILES:
+        texts += [system.read(_in(path + ".d", name)) or "" for name in system.names(path + ".d")]
+    return re.findall(r"^[ \t]*\[(zram\d+)\]", "\n".join(texts), re.MULTILINE)
+
+
+def _in(folder: str, name: str) -> str:
+    return "{0}/{1}".format(folder, name)
+
+
+def _is_masked(system: System, name: str) -> bool:
+    path = system.path("/etc/systemd/system/" + name)
+    return os.path.islink(path) and os.readlink(path) == "/dev/null"
+
+
+def deleted_swap(device: str) -> Problem:
+    """The problem of a swap whose file is gone: swapoff needs it, and a new one at the same path is another."""
+    name = device[: -len(DELETED)]
+    text = "swap file {0} is deleted but still in use, so nothing can switch it off while the system runs".format(name)
+    return Problem("swap", text, "reboot this host, then run again")
+
+
+def swap_off(device: str, system: System) -> None:
+    """Switch a swap off now. Raises :class:`KubesteadError` with the cause and what helps."""
+    result = system.run(["swapoff", device], timeout=600)
+    if not result.ok:
+        # What is swapped out has to fit into memory, and a file may have gone since it was looked at.
+        raise KubesteadError(
+            "swap {0} can't be switched off: {1}; free memory and run again, or reboot this host".format(
+                device, result.last_line or "swapoff ended with code {0}".format(result.rc)
+            )
+        )
