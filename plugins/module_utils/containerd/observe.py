@@ -35,6 +35,7 @@ from .schema import (
     sandbox_path,
     systemd_cgroup,
     undoes_systemd_cgroup,
+    wrong_version,
 )
 from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile
 
@@ -173,10 +174,11 @@ def _current(
     parsed, error = parsed_toml(text)
     if parsed is None:
         return {}, 0, error
+    wrong = wrong_version(parsed)
+    if wrong:
+        return {}, 0, wrong
     # A file without a version is one of version 1, which is how Docker's package ships it.
     version = parsed.get("version", 1)
-    if not isinstance(version, int):
-        return {}, 0, "version is {0!r}".format(version)
     wrong = misfit(parsed)
     if wrong:
         return {}, version, wrong

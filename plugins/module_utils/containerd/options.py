@@ -15,6 +15,7 @@ from ..core.errors import OptionError
 from ..core.images import check_image
 from ..core.options import ADDRESS, SECRET, refuse_credentials, var
 from . import toml
+from .schema import misfit, wrong_version
 
 COMPONENT = "containerd"
 
@@ -94,13 +95,17 @@ class ContainerdOptions:
 
 
 def parse_dropin(text: str) -> Dict[str, Any]:
-    """The user's drop-in as data. Raises :class:`OptionError` where it is not TOML."""
+    """The user's drop-in as data. Raises :class:`OptionError` where it is not TOML, or not of containerd's types."""
     try:
-        return toml.loads(text)
+        found = toml.loads(text)
     except toml.TomlError as err:
         raise OptionError(
             "containerd_config_dropin", "is not TOML: {0}".format(err.message), "correct this line"
         ) from None
+    wrong = wrong_version(found) or misfit(found)
+    if wrong:
+        raise OptionError("containerd_config_dropin", "can't be read by containerd: {0}".format(wrong), "correct it")
+    return found
 
 
 def full_mirrors(registry: str, value: Any) -> Mirrors:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import mappings
 from ..core.constants import MANAGED
@@ -17,6 +17,29 @@ CRI = "io.containerd.grpc.v1.cri"
 CRI_IMAGES = "io.containerd.cri.v1.images"
 CRI_RUNTIME = "io.containerd.cri.v1.runtime"
 RUNC = "io.containerd.runc.v2"
+# What containerd takes in CRI's plugins at the paths that are read or written here, the outer first.
+_TYPES: List[Tuple[List[str], str, type]] = [
+    (path.split("/"), "string" if kind is str else "table", kind)
+    for path, kind in (
+        ("containerd", dict),
+        ("containerd/runtimes", dict),
+        ("containerd/runtimes/*", dict),
+        ("containerd/runtimes/*/runtime_type", str),
+        ("containerd/runtimes/*/options", dict),
+        ("cni", dict),
+        ("pinned_images", dict),
+        ("pinned_images/sandbox", str),
+        ("sandbox_image", str),
+        ("registry", dict),
+        ("registry/config_path", str),
+        ("registry/mirrors", dict),
+        ("registry/mirrors/*", dict),
+        ("registry/configs", dict),
+        ("registry/configs/*", dict),
+        ("registry/configs/*/auth", dict),
+        ("registry/configs/*/tls", dict),
+    )
+]
 # What version 1 of the file calls plugins that have a configuration there.
 _SHORT_NAMES = {
     "cri": CRI,
@@ -73,6 +96,12 @@ def parsed_toml(text: Optional[str]) -> Tuple[Optional[Dict[str, Any]], str]:
         return None, err.message
 
 
+def wrong_version(config: Mapping[str, Any]) -> str:
+    """What is wrong with the version of a configuration; empty if nothing, or if it has none."""
+    version = config.get("version", 1)
+    return "" if isinstance(version, int) and not isinstance(version, bool) else "version is {0!r}".format(version)
+
+
 def misfit(config: Mapping[str, Any]) -> str:
     """What in a configuration has another type than containerd takes, where this collection looks; empty if nothing."""
     for name in ("disabled_plugins", "required_plugins", "imports"):
@@ -80,15 +109,28 @@ def misfit(config: Mapping[str, Any]) -> str:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             return "{0} is not a list of strings".format(name)
     plugins = config.get("plugins", {})
-    tables = {"plugins": plugins}
-    for name, plugin in mapping(plugins).items():
-        tables[name] = plugin
-        registry = mapping(plugin).get("registry", {})
-        configs = mapping(registry).get("configs", {})
-        tables.update({name + " registry": registry, name + " registry.configs": configs})
-        tables.update({name + " registry.configs." + host: entry for host, entry in mapping(configs).items()})
-    wrong = [where for where, table in tables.items() if not isinstance(table, Mapping)]
-    return "{0} is not a table".format(wrong[0]) if wrong else ""
+    if not isinstance(plugins, Mapping):
+        return "plugins is not a table"
+    for name, plugin in plugins.items():
+        if not isinstance(plugin, Mapping):
+            return "{0} is not a table".format(name)
+        for path, what, kind in _TYPES if is_cri(str(name)) else ():
+            for where, value in _values(plugin, path):
+                if not isinstance(value, kind):
+                    return "{0} {1} is not a {2}".format(name, where, what)
+    return ""
+
+
+def _values(table: Any, path: Sequence[str], where: str = "") -> List[Tuple[str, Any]]:
+    """What is at a path, with its name; ``*`` stands for every key. What is no table on the way has an own row."""
+    if not path:
+        return [(where, table)]
+    inner = mapping(table)
+    keys = list(inner) if path[0] == "*" else [key for key in path[:1] if key in inner]
+    found: List[Tuple[str, Any]] = []
+    for key in keys:
+        found += _values(inner[key], path[1:], "{0}.{1}".format(where, key) if where else str(key))
+    return found
 
 
 def is_ours(text: Optional[str]) -> bool:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     kernel,
     ports,
     prepare,
+    swap,
     sysctls,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
@@ -108,11 +109,30 @@ _CLUSTER = [
 
 
 # name -> reader, examples of what it reads, whether it may raise KubesteadError
+class _WithContainerd(Paper):
+    """A machine whose containerd tells its own version and defaults, so that its configuration is gone through."""
+
+    def __init__(self, text: str, binary: str) -> None:
+        super().__init__(text)
+        self.binary = binary
+
+    def _print(self, argv: Sequence[str], stdin: str | None, timeout: float, env: Mapping[str, str]) -> Result:
+        if list(argv) == ["containerd", "--version"]:
+            return Result(0, f"containerd github.com/containerd/containerd {self.binary} x\n")
+        if list(argv) == ["containerd", "config", "default"]:
+            return Result(0, fixture(f"containerd/default-{self.binary}.toml"))
+        return super()._print(argv, stdin, timeout, env)
+
+
+def _installed(binary: str) -> Callable[[str], Any]:
+    return lambda text: plan_containerd(containerd.observe(_WithContainerd(text, binary)), ContainerdOptions())
+
+
 TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "os-release": (lambda text: manager.manager(Paper(text)), _OS_RELEASE, True),
     "facts": (lambda text: facts.observe(Paper(text)), _OS_RELEASE + _RESOLV + ["MemTotal:  2048 kB\n"], False),
     "fstab": (
-        lambda text: (prepare.swap_lines(text), prepare.fstab_swaps(text)),
+        lambda text: (swap.swap_lines(text), swap.fstab_swaps(text)),
         [fixture("host/fstab.txt")],
         False,
     ),
@@ -121,7 +141,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
         [fixture("reset/iptables-nft-save.txt")],
         False,
     ),
-    "swaps": (prepare.parse_swaps, [fixture("host/swaps.txt")], False),
+    "swaps": (swap.parse_swaps, [fixture("host/swaps.txt"), "x\n/swapfile (deleted) file 1 0 -2\n"], False),
     "sysctls": (lambda text: sysctls.parse_sysctls("/x", text), _SYSCTL, False),
     "host": (lambda text: prepare.plan(prepare.observe(Paper(text)), prepare.HostOptions()), _SYSCTL, True),
     "surroundings": (lambda text: environment.observe(Paper(text)), ["active\ninactive\n", "ENABLED=yes\n"], False),
@@ -226,6 +246,8 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
         ],
         True,
     ),
+    "containerd 1": (_installed("1.7.35"), [fixture("containerd/debian-12.toml")], True),
+    "containerd 2": (_installed("2.3.7"), [fixture("containerd/migrate-docker-2.3.7.toml")], True),
     "plugins of containerd": (containerd.cri_status, [fixture("containerd/plugins-2.3.7.txt")], False),
     "manifests": (lambda text: manifest_files.parse(text, "x", "y"), _YAML + _MANIFESTS, True),
     "Calico's manifest": (
@@ -258,6 +280,23 @@ def test_text(name: str, data: st.DataObject) -> None:
 
 # Texts that a search may take long to come upon.
 _NINES = "9" * 5000
+
+
+def _wrong_types(name: str) -> list[str]:
+    """Configurations with another type than containerd's at each path that is looked at."""
+    version = {"cri": 1, "io.containerd.grpc.v1.cri": 2}.get(name, 3)
+    paths = [
+        *("containerd", "containerd.runtimes", "containerd.runtimes.runc", "containerd.runtimes.runc.options"),
+        *("cni", "pinned_images", "pinned_images.sandbox", "sandbox_image", "registry", "registry.config_path"),
+        *("registry.mirrors", "registry.mirrors.a", "registry.configs", "registry.configs.a"),
+        *("registry.configs.a.auth", "registry.configs.a.tls"),
+    ]
+    found = [f'version = {version}\n[[plugins."{name}".{path}]]\na = 1\n' for path in paths]
+    return found + [
+        f'version = {version}\nplugins."{name}".{path} = {odd}' for path in paths for odd in ("1", "[1]", "true")
+    ]
+
+
 KNOWN = {
     "facts": ["ID='x", "MemTotal:", f"MemTotal: {_NINES} kB", "MemTotal: ² kB"],
     "swaps": ["x\n\x1c\n\\000\n"],
@@ -283,6 +322,12 @@ KNOWN = {
         "a: \ud800",
         "!!int _",
         "!!float _",
+    ],
+    "containerd 1": [text for name in ("cri", "io.containerd.grpc.v1.cri") for text in _wrong_types(name)],
+    "containerd 2": [
+        text
+        for name in ("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime")
+        for text in _wrong_types(name)
     ],
     "containerd": [
         text

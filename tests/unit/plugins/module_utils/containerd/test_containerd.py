@@ -425,6 +425,54 @@ def test_a_file_that_is_no_toml_is_replaced_and_kept_aside(machine: Machine) -> 
     assert planned(machine) == []
 
 
+@pytest.mark.parametrize(
+    ("binary", "text", "wrong"),
+    [
+        (
+            "1.6.20",
+            f'version = 2\n[[plugins."{CRI}".containerd.runtimes]]\na = 1\n',
+            "containerd.runtimes is not a table",
+        ),
+        ("1.6.20", f'version = 2\nplugins."{CRI}".containerd.runtimes = 1\n', "containerd.runtimes is not a table"),
+        (
+            "1.6.20",
+            f'version = 2\nplugins."{CRI}".containerd.runtimes.runc = "x"\n',
+            "containerd.runtimes.runc is not a table",
+        ),
+        (
+            "1.6.20",
+            f'version = 2\nplugins."{CRI}".registry.config_path = ["/a"]\n',
+            "registry.config_path is not a string",
+        ),
+        (
+            "1.6.20",
+            f'version = 2\nplugins."{CRI}".registry.configs.a.tls = 1\n',
+            "registry.configs.a.tls is not a table",
+        ),
+        (
+            "2.3.7",
+            f'version = 2\n[[plugins."{CRI}".containerd.runtimes]]\na = 1\n',
+            "containerd.runtimes is not a table",
+        ),
+        ("2.3.7", f'version = 3\nplugins."{RUNTIME}".cni = "/etc/cni"\n', "cni is not a table"),
+        ("2.3.7", f'version = 3\nplugins."{IMAGES}".pinned_images = ["pause"]\n', "pinned_images is not a table"),
+        ("2.3.7", "version = true\n", "version is True"),
+    ],
+)
+def test_a_file_of_other_types_is_replaced_and_kept_aside(machine: Machine, binary: str, text: str, wrong: str) -> None:
+    node(machine, binary, text)
+    steps = carry_out(machine)
+    said = reason(steps, "write_config")
+    assert said.startswith("the file is invalid (") and said.endswith(wrong + ")")
+    assert machine.read(CONFIG + ".broken") == text
+    assert planned(machine) == []
+
+
+def test_types_of_plugins_that_are_not_ours_are_left_to_containerd(machine: Machine) -> None:
+    node(machine, config='version = 2\n[plugins."io.example.v1.own"]\ncontainerd = 1\nregistry = "x"\n')
+    assert "invalid" not in reason(planned(machine), "write_config")
+
+
 def test_what_containerd_refuses_is_not_written(machine: Machine) -> None:
     node(machine)
     machine.answer("containerd --config /dev/stdin config dump", Result(1, "", "containerd: no such thing\n"))
@@ -531,6 +579,20 @@ def test_the_drop_in_for_containerd_2(machine: Machine) -> None:
     ("text", "message"),
     [
         ("a = [", "containerd_config_dropin is not TOML: line 1: the array is not closed; correct this line"),
+        (
+            'version = "2"\n',
+            "containerd_config_dropin can't be read by containerd: version is '2'; correct it",
+        ),
+        ("plugins = 1\n", "containerd_config_dropin can't be read by containerd: plugins is not a table; correct it"),
+        (
+            f'[[plugins."{CRI}".containerd.runtimes]]\na = 1\n',
+            f"containerd_config_dropin can't be read by containerd: {CRI} containerd.runtimes is not a table; "
+            "correct it",
+        ),
+        (
+            f'plugins."{CRI}" = 1\n',
+            f"containerd_config_dropin can't be read by containerd: {CRI} is not a table; correct it",
+        ),
         (
             "version = 3\n",
             "containerd_config_dropin has version 3, but containerd 1.6.20 supports at most 2; write it in version 2",
