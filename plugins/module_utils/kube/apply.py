@@ -5,7 +5,8 @@
 """Applies Kubernetes objects server-side: predicts the changes, makes them, and waits for their rollout.
 
 The prediction is the API server's own: a server-side dry run, compared with the live object. Whatever the number of
-objects, looking takes three calls of kubectl and applying two or three.
+objects, looking takes three calls of kubectl and applying two or three; one more for each version of an API that is
+served, but not the preferred one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result
 from ..core.untrusted import mappings, parse_json
+from .kinds import DEFINITION, defined_kinds, other_versions, preferred_kinds, served_kinds, versions_of
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import (
-    WORKLOADS,
     Key,
     Object,
     change_reason,
@@ -35,14 +36,26 @@ from .objects import (
     key,
     plain_secret,
     render,
+    secret_values,
     shortened,
     title,
 )
-from .rollout import event_trouble, failed_for_good, pod_trouble, rollout_problem
+from .rollout import (
+    dead_end,
+    event_trouble,
+    is_held,
+    is_paused,
+    is_workload,
+    job_failure,
+    past_deadline,
+    pod_trouble,
+    removes_itself,
+    rollout_problem,
+)
 
 FIELD_MANAGER = "kubestead"
 # These come first, and have to be there before the rest is applied.
-FIRST_KINDS = ("CustomResourceDefinition", "Namespace")
+FIRST_KINDS = (DEFINITION, "Namespace")
 _APPLY = ["apply", "--server-side", "--force-conflicts", "--field-manager=" + FIELD_MANAGER, "--validate=false"]
 
 
@@ -61,6 +74,8 @@ class LiveObjects:
     found: Dict[Key, Object] = field(default_factory=dict)
     # The kinds (apiVersion, kind) the API server does not know yet.
     unknown: Set[Tuple[str, str]] = field(default_factory=set)
+    # For each (group, kind) it does know, an apiVersion in which it has the kind.
+    served: Dict[Tuple[str, str], str] = field(default_factory=dict)
 
 
 class Manifests:
@@ -88,12 +103,12 @@ class Manifests:
         self.warnings: List[str] = []
         check(objects, self.sources)
         self.objects: List[Object] = [plain_secret(obj) for obj in objects]
-        self._secrets = _secret_values(objects) + _secret_values(self.objects)
+        self._secrets = secret_values(objects) + secret_values(self.objects)
 
     def observe(self) -> LiveObjects:
         """What of the objects is live. Raises :class:`ClusterAbsent` when no cluster answers."""
         kinds = self._kinds()
-        live = LiveObjects(self._resolved(kinds))
+        live = LiveObjects(self._resolved(kinds), served=versions_of(kinds))
         wanted = []
         for obj in live.objects:
             kind = (str(obj["apiVersion"]), str(obj["kind"]))
@@ -149,7 +164,7 @@ class Manifests:
         rest = [obj for obj in objects if obj["kind"] not in FIRST_KINDS]
         if first:
             self._apply(first)
-            self._wait_established([key(obj)[3] for obj in first if obj["kind"] == FIRST_KINDS[0]], timeout)
+            self._wait_established([key(obj)[3] for obj in first if obj["kind"] == DEFINITION], timeout)
         if rest:
             self._apply(rest)
 
@@ -166,41 +181,75 @@ class Manifests:
 
         ``dead_nodes`` is the number of nodes whose kubelet is silent: a DaemonSet's pods there are not waited for.
         Returns the seconds it took. Raises :class:`KubesteadError` naming workload, pod and reason after ``timeout``
-        seconds, or at once for what can't succeed any more.
+        seconds, or at once for what can't succeed any more. What its manifest holds back (a paused Deployment, a
+        suspended Job) and a Job that its time to live deleted are done.
         """
-        objects = live.objects if live else self.objects
-        pending = [(obj, "") for obj in objects if obj["kind"] in WORKLOADS]
+        objects = [obj for obj in (live.objects if live else self.objects) if is_workload(obj)]
+        wanted = {key(obj): obj for obj in objects}
+        pending = [(obj, "") for obj in objects]
+        # Deployments that were seen within their deadline.
+        in_time: Set[Key] = set()
         read = clock or time.monotonic
         begin = read()
 
         def still_pending() -> List[Tuple[Object, str]]:
             nonlocal pending
-            pending = self._pending([obj for obj, _state in pending], dead_nodes)
+            pending = self._pending(pending, wanted, dead_nodes)
+            for obj, state in pending:
+                if not past_deadline(obj):
+                    in_time.add(key(obj))
+                elif key(obj) in in_time:
+                    raise self._not_ready(
+                        [(obj, "{0}, and it exceeded its progressDeadlineSeconds".format(state))], read() - begin
+                    )
             return pending
 
         if poll(still_pending, timeout, lambda left: not left, pause=pause, clock=clock, sleep=sleep):
             raise self._not_ready(pending, timeout)
         return read() - begin
 
-    def _pending(self, objects: Sequence[Object], dead_nodes: int) -> List[Tuple[Object, str]]:
+    def _pending(
+        self, before: Sequence[Tuple[Object, str]], wanted: Mapping[Key, Object], dead_nodes: int
+    ) -> List[Tuple[Object, str]]:
         """The workloads that have not rolled out, with what each waits for. Raises for one that never will."""
-        if not objects:
+        if not before:
             return []
-        found = {key(obj): obj for obj in self._get(objects, patient=True)}
+        try:
+            found = {key(obj): obj for obj in self._get([obj for obj, _state in before])}
+        except ApiUnreachable:
+            # An API server may restart while a network plugin comes up: that is for the timeout to judge.
+            return [(obj, state or "the API server does not answer") for obj, state in before]
         pending: List[Tuple[Object, str]] = []
-        for obj in objects:
-            present = found.get(key(obj))
-            state = "missing" if present is None else rollout_problem(present, dead_nodes)
-            if state is None:
+        for obj, _state in before:
+            present, manifest = found.get(key(obj)), wanted[key(obj)]
+            if present is None:
+                self._require_success(obj, removes_itself(obj) or removes_itself(manifest))
                 continue
-            if present is not None and failed_for_good(present):
-                raise KubesteadError(
-                    "{0} is not ready: {1}; see kubectl -n {2} logs job/{3}, delete the Job and run again".format(
-                        title(present), state, key(present)[2], key(present)[3]
-                    )
-                )
-            pending.append((present or obj, state))
+            state = rollout_problem(present, dead_nodes)
+            if state is None or (is_held(present) and is_paused(manifest)):
+                continue
+            fix = dead_end(present)
+            if fix:
+                raise KubesteadError("{0} is not ready: {1}; {2}".format(title(present), state, fix))
+            pending.append((present, state))
         return pending
+
+    def _require_success(self, obj: Object, expected: bool) -> None:
+        """Raise :class:`KubesteadError` for a workload that is gone, but for a Job that did not fail and is deleted."""
+        if not expected:
+            raise KubesteadError(
+                "{0} was deleted while its rollout was waited for; find out what deletes it, and run again".format(
+                    title(obj)
+                )
+            )
+        _group, _kind, namespace, name = key(obj)
+        events = self.kubectl.run(["-n", namespace or "default", "get", "events", "-o", "json"])
+        failure = job_failure(_items(events.stdout) if events.ok else [], name)
+        if failure:
+            raise KubesteadError(
+                "{0} is not ready: it failed and was deleted by its ttlSecondsAfterFinished: {1}; "
+                "use a longer time to keep its logs, and run again".format(title(obj), failure)
+            )
 
     def fetch(self, objects: Sequence[Object]) -> List[Object]:
         """Some of the objects as they are live now."""
@@ -223,13 +272,16 @@ class Manifests:
         result = self.kubectl.run(["api-resources", "--no-headers"])
         if not result.ok and not result.stdout.strip():
             raise self._absent(result)
-        kinds: Dict[Tuple[str, str], bool] = {}
-        for line in result.stdout.splitlines():
-            words = line.split()
-            if len(words) >= 4 and words[-2] in ("true", "false"):
-                kinds[(words[-3], words[-1])] = words[-2] == "true"
+        kinds = preferred_kinds(result.stdout)
         if ("v1", "Namespace") not in kinds:
             raise self._absent(result)
+        wanted = [(str(obj["apiVersion"]), str(obj["kind"])) for obj in self.objects]
+        paths = other_versions(wanted, kinds)
+        for path, answer in zip(paths, self.kubectl.raw(*paths)):
+            if answer.ok:
+                kinds.update(served_kinds(self.kubectl.parsed(["get", "--raw", path], answer)))
+            elif "(NotFound)" not in answer.stderr:
+                raise self.kubectl.error(["get", "--raw", path], answer)
         return kinds
 
     def _absent(self, result: Result) -> KubesteadError:
@@ -252,7 +304,7 @@ class Manifests:
 
     def _resolved(self, kinds: Mapping[Tuple[str, str], bool]) -> List[Object]:
         """The objects with their namespace in them, where their kind has one."""
-        scopes = _defined(self.objects)
+        scopes = defined_kinds(self.objects)
         scopes.update(kinds)
         resolved: List[Object] = []
         for obj in self.objects:
@@ -275,29 +327,33 @@ class Manifests:
 
     def _require_kinds(self, live: LiveObjects) -> None:
         """Unknown kinds are fine when the set brings their definition."""
-        defined = _defined(live.objects)
+        defined = defined_kinds(live.objects)
         for index, obj in enumerate(live.objects):
             kind = (str(obj["apiVersion"]), str(obj["kind"]))
             if kind in live.unknown and kind not in defined:
+                served = live.served.get((kind[0].rpartition("/")[0], kind[1]))
                 raise KubesteadError(
-                    "{0}{1}: the cluster does not have the kind {2} of {3}; correct it, or apply its "
-                    "CustomResourceDefinition first".format(title(obj), self._origin(index), kind[1], kind[0])
+                    "{0}{1}: the cluster does not have the kind {2} of {3}; {4}".format(
+                        title(obj),
+                        self._origin(index),
+                        kind[1],
+                        kind[0],
+                        "use {0}, in which it serves this kind".format(served)
+                        if served
+                        else "correct it, or apply its CustomResourceDefinition first",
+                    )
                 )
 
     def _origin(self, index: int) -> str:
         return " ({0})".format(self.sources[index]) if index in self.sources else ""
 
-    def _get(self, objects: Sequence[Object], patient: bool = False) -> List[Object]:
+    def _get(self, objects: Sequence[Object]) -> List[Object]:
         if not objects:
             return []
         arguments = ["get", "-f", "-", "--ignore-not-found", "-o", "json"]
         result = self.kubectl.run(arguments, stdin=_as_list([_stub(obj) for obj in objects]), timeout=120.0)
         if not result.ok:
-            error = self.kubectl.error(arguments, result)
-            if patient and isinstance(error, ApiUnreachable):
-                # An API server may restart while a network plugin comes up: that is for the timeout to judge.
-                return []
-            raise error
+            raise self.kubectl.error(arguments, result)
         return _items(result.stdout)
 
     def _apply(self, objects: Sequence[Object], dry_run: bool = False) -> List[Object]:
@@ -395,18 +451,6 @@ class Manifests:
         return event, describe
 
 
-def _defined(objects: Sequence[Object]) -> Dict[Tuple[str, str], bool]:
-    """The kinds the objects themselves define, and whether theirs live in a namespace."""
-    found: Dict[Tuple[str, str], bool] = {}
-    for obj in objects:
-        if obj["kind"] == FIRST_KINDS[0]:
-            spec = obj.get("spec") or {}
-            for version in spec.get("versions") or []:
-                served = "{0}/{1}".format(spec.get("group"), version.get("name"))
-                found[(served, str((spec.get("names") or {}).get("kind")))] = spec.get("scope") == "Namespaced"
-    return found
-
-
 def _selector(obj: Object) -> str:
     labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     return ",".join("{0}={1}".format(name, labels[name]) for name in sorted(labels))
@@ -433,22 +477,3 @@ def _items(text: str) -> List[Object]:
     if str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
         return [copy.copy(item) for item in mappings(data["items"])]
     return [data]
-
-
-def _leaves(value: Any) -> List[str]:
-    """Every text and number inside of a value."""
-    if isinstance(value, Mapping):
-        return [leaf for item in value.values() for leaf in _leaves(item)]
-    if isinstance(value, (list, tuple)):
-        return [leaf for item in value for leaf in _leaves(item)]
-    return [] if value is None else [str(value)]
-
-
-def _secret_values(objects: Sequence[Object]) -> List[str]:
-    """What stands in Secrets, longest first; values too short to be told from other text are left out."""
-    values: Set[str] = set()
-    for obj in objects:
-        if str(obj.get("kind")).lower() == "secret":
-            for part in ("data", "stringData"):
-                values.update(_leaves(obj.get(part)))
-    return sorted((value for value in values if len(value) >= 4), key=len, reverse=True)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core import untrusted
 from ..core.errors import KubesteadError
 from ..core.redact import HIDDEN
 from ..core.untrusted import mapping
-
-WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "Job", "Pod")
 
 _VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 # Annotations that follow from something else.
@@ -304,3 +302,22 @@ def change_reason(changes: Sequence[Tuple[str, Optional[str], Optional[str]]]) -
     path, before, after = changes[0]
     text = "{0} {1} -> {2}".format(path, shortened(before), shortened(after))
     return text if len(changes) == 1 else "{0}, and {1} more".format(text, len(changes) - 1)
+
+
+def _leaves(value: Any) -> List[str]:
+    """Every text and number inside of a value."""
+    if isinstance(value, Mapping):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [] if value is None else [str(value)]
+
+
+def secret_values(objects: Sequence[Object]) -> List[str]:
+    """What stands in Secrets, longest first; values too short to be told from other text are left out."""
+    values: Set[str] = set()
+    for obj in objects:
+        if str(obj.get("kind")).lower() == "secret":
+            for part in ("data", "stringData"):
+                values.update(_leaves(obj.get(part)))
+    return sorted((value for value in values if len(value) >= 4), key=len, reverse=True)

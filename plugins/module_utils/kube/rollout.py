@@ -11,7 +11,23 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 from ..core.untrusted import mapping, mappings, whole
 from .objects import Object, key, shortened
 
+_WORKLOADS = (("apps", "Deployment"), ("apps", "DaemonSet"), ("apps", "StatefulSet"), ("batch", "Job"), ("", "Pod"))
+# The events with which the Job controller ends a Job that failed.
+_JOB_FAILURES = (
+    "BackoffLimitExceeded",
+    "DeadlineExceeded",
+    "PodFailurePolicy",
+    "FailedIndexes",
+    "MaxFailedIndexesExceeded",
+)
+
 # -- what the state of objects means (pure)
+
+
+def is_workload(obj: Object) -> bool:
+    """True for what is waited for. Other groups have kinds of these names too, with a status of their own."""
+    group, kind, _namespace, _name = key(obj)
+    return (group, kind) in _WORKLOADS
 
 
 def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
@@ -19,6 +35,13 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
 
     ``dead_nodes`` is how many pods of a DaemonSet may be missing.
     """
+    problem = _problem(obj, dead_nodes)
+    if is_deleted(obj) and not _has_ended(obj):
+        return "it is being deleted"
+    return "it is paused, and {0}".format(problem) if problem and is_held(obj) else problem
+
+
+def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
     kind = obj.get("kind")
     spec, status = mapping(obj.get("spec")), mapping(obj.get("status"))
     generation = whole(mapping(obj.get("metadata")).get("generation"))
@@ -26,7 +49,10 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
         if status.get("phase") == "Succeeded":
             return None
         ready = condition(obj, "Ready")
-        return None if ready and ready.get("status") == "True" else "phase {0}".format(status.get("phase", "unknown"))
+        if ready and ready.get("status") == "True":
+            return None
+        reason = _words(status) or status.get("reason") if status.get("phase") == "Failed" else None
+        return "phase {0}{1}".format(status.get("phase", "unknown"), ": {0}".format(reason) if reason else "")
     if kind == "Job":
         complete = condition(obj, "Complete")
         if complete and complete.get("status") == "True":
@@ -34,7 +60,8 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
         failed = condition(obj, "Failed")
         if failed and failed.get("status") == "True":
             return "it failed: {0}".format(failed.get("message") or failed.get("reason") or "no reason given")
-        if spec.get("suspend"):
+        # Both hold a Job back until somebody lets it go on.
+        if spec.get("suspend") or (spec.get("parallelism") is not None and not whole(spec["parallelism"])):
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)
     if whole(status.get("observedGeneration")) < generation:
@@ -68,10 +95,80 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
     return None
 
 
-def failed_for_good(obj: Object) -> bool:
-    """True for a Job that failed: waiting does not help it. A Deployment past its deadline may still make progress."""
-    failed = condition(obj, "Failed") if obj.get("kind") == "Job" else None
-    return bool(failed and failed.get("status") == "True")
+def _is_true(obj: Object, kind: str) -> bool:
+    found = condition(obj, kind)
+    return bool(found and found.get("status") == "True")
+
+
+def _has_failed(obj: Object) -> bool:
+    if obj.get("kind") == "Pod":
+        return mapping(obj.get("status")).get("phase") == "Failed"
+    return obj.get("kind") == "Job" and _is_true(obj, "Failed")
+
+
+def _has_ended(obj: Object) -> bool:
+    if obj.get("kind") == "Pod":
+        return mapping(obj.get("status")).get("phase") in ("Succeeded", "Failed")
+    return obj.get("kind") == "Job" and (_is_true(obj, "Complete") or _is_true(obj, "Failed"))
+
+
+def is_deleted(obj: Object) -> bool:
+    """True for an object that goes as soon as its finalizers or its pods have."""
+    return bool(mapping(obj.get("metadata")).get("deletionTimestamp"))
+
+
+def is_paused(obj: Object) -> bool:
+    """True for a Deployment that is to keep the pods it has."""
+    return obj.get("kind") == "Deployment" and bool(mapping(obj.get("spec")).get("paused"))
+
+
+def is_held(obj: Object) -> bool:
+    """True for a live Deployment that is paused, and whose controller has seen it."""
+    generation = whole(mapping(obj.get("metadata")).get("generation"))
+    return is_paused(obj) and whole(mapping(obj.get("status")).get("observedGeneration")) >= generation
+
+
+def removes_itself(obj: Object) -> bool:
+    """True for a Job that is deleted some time after it has ended."""
+    return obj.get("kind") == "Job" and mapping(obj.get("spec")).get("ttlSecondsAfterFinished") is not None
+
+
+def past_deadline(obj: Object) -> bool:
+    """True for a Deployment that made no progress for its ``progressDeadlineSeconds``.
+
+    It may still make progress when the cause is gone. So only one that comes to it tells that waiting does not help.
+    """
+    found = condition(obj, "Progressing") if obj.get("kind") == "Deployment" else None
+    return bool(found and found.get("status") == "False" and found.get("reason") == "ProgressDeadlineExceeded")
+
+
+def dead_end(obj: Object) -> str:
+    """What to do about a live workload that has not rolled out and never will by waiting; "" where waiting may help."""
+    _group, kind, namespace, name = key(obj)
+    if is_deleted(obj) and not _has_ended(obj):
+        return "run again when it is gone"
+    if _has_failed(obj):
+        target = "job/" + name if kind == "Job" else name
+        return "see kubectl -n {0} logs {1}, delete the {2} and run again".format(namespace, target, kind)
+    if is_held(obj):
+        return "run kubectl -n {0} rollout resume deployment/{1}, or set paused: true in its manifest".format(
+            namespace, name
+        )
+    return ""
+
+
+def job_failure(events: Sequence[Object], name: str) -> str:
+    """Why a Job that is gone failed, as its newest event about its end says; "" where it did not, or none says so."""
+    ends = []
+    for event in events:
+        about = mapping(event.get("involvedObject"))
+        reason = str(event.get("reason"))
+        if about.get("kind") == "Job" and about.get("name") == name and reason in ("Completed", *_JOB_FAILURES):
+            ends.append(
+                (_stamp(event), reason != "Completed", "{0}: {1}".format(reason, shortened(_words(event), 200)))
+            )
+    _when, failed, text = max(ends, default=("", False, ""))
+    return text if failed else ""
 
 
 def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
@@ -122,9 +219,12 @@ def event_trouble(events: Sequence[Object], names: Sequence[str]) -> str:
         about = str(mapping(event.get("involvedObject")).get("name", ""))
         owned = any(about == name or about.startswith(name + "-") for name in names)
         if event.get("type") == "Warning" and owned:
-            stamp = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-            found.append((stamp, "{0}: {1}".format(event.get("reason"), shortened(_words(event), 400))))
+            found.append((_stamp(event), "{0}: {1}".format(event.get("reason"), shortened(_words(event), 400))))
     return max(found)[1] if found else ""
+
+
+def _stamp(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _words(value: Mapping[str, Any]) -> Optional[str]:

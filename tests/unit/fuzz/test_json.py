@@ -164,7 +164,9 @@ def _workload(text: str) -> Any:
     found = apply._items(text)
     trouble = [rollout.pod_trouble(found), rollout.event_trouble(found, ["x"])]
     for obj in found:
-        trouble += [rollout.rollout_problem(obj), rollout.failed_for_good(obj)]
+        trouble += [rollout.rollout_problem(obj), rollout.dead_end(obj)]
+        trouble += [rollout.is_workload(obj), rollout.removes_itself(obj), rollout.past_deadline(obj)]
+        trouble += [rollout.job_failure([obj], "x")]
         trouble += [objects.render(obj), objects.differences(obj, _WORKLOADS[0]), objects.title(obj)]
     return trouble
 
