@@ -48,7 +48,11 @@ options:
     type: str
     default: ""
   wait:
-    description: Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
+    description:
+      - Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
+      - A Deployment that its manifest pauses, a suspended Job, and a Job that its C(ttlSecondsAfterFinished) deleted
+        are not waited for.
+      - A state in which waiting does not help is an error at once.
     type: bool
     default: true
   timeout:

@@ -122,7 +122,7 @@ def misfit(config: Mapping[str, Any]) -> str:
 
 
 def _values(table: Any, path: Sequence[str], where: str = "") -> List[Tuple[str, Any]]:
-    """What is at a path, with its name; ``*`` stands for every key. What is no table on the way has an own row."""
+    """What is at a path, with its name; ``*`` stands for every key. A value on the way that is not a table is checked by a row before."""
     if not path:
         return [(where, table)]
     inner = mapping(table)

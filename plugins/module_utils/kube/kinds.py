@@ -43,7 +43,7 @@ def other_versions(wanted: Sequence[Kind], kinds: Mapping[Kind, bool]) -> List[s
         path = "/apis/" + version
         if (version, name) in kinds or (group, name) not in known or path in found:
             continue
-        # The core group has one version; and what is no version must not become part of a path.
+        # The core group has one version. Only a well-formed version may become part of a path.
         if group and re.match(r"[a-z][a-z0-9-]*\Z", short):
             found.append(path)
     return found

@@ -60,7 +60,7 @@ def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
         failed = condition(obj, "Failed")
         if failed and failed.get("status") == "True":
             return "it failed: {0}".format(failed.get("message") or failed.get("reason") or "no reason given")
-        # Both hold a Job back until somebody lets it go on.
+        # Both hold a Job back until its spec is changed.
         if spec.get("suspend") or (spec.get("parallelism") is not None and not whole(spec["parallelism"])):
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)

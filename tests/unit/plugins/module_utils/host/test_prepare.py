@@ -186,7 +186,7 @@ def test_a_deleted_swap_file_in_use_is_told_before_anything_changes(machine: Mac
             "reboot this host, then run again",
         )
     ]
-    # Where swap stays, or belongs to the machine around, it is no error.
+    # It does not matter where swap stays, or belongs to the machine that runs the container.
     assert [one.level for one in host.problems(state, HostOptions(disable_swap=False))] == []
     machine.put("/run/systemd/container", "docker")
     assert [one.level for one in host.problems(host.observe(machine), HostOptions())] == ["warning"]

@@ -92,7 +92,7 @@ def test_a_paused_deployment_is_done_once_its_controller_has_seen_it(machine: Ma
     assert Live(machine, new, new, workload("Deployment", {"paused": True})).wait() == 2.0
 
 
-def test_a_deployment_that_somebody_else_paused_ends_the_wait(machine: Machine) -> None:
+def test_a_deployment_that_its_manifest_does_not_pause_ends_the_wait(machine: Machine) -> None:
     found = workload("Deployment", {"paused": True, "replicas": 2}, {"replicas": 2, "updatedReplicas": 0})
     live = Live(machine, workload("Deployment", {"replicas": 2}), found)
     assert live.failure() == (
