@@ -122,7 +122,10 @@ def misfit(config: Mapping[str, Any]) -> str:
 
 
 def _values(table: Any, path: Sequence[str], where: str = "") -> List[Tuple[str, Any]]:
-    """What is at a path, with its name; ``*`` stands for every key. A value on the way that is not a table is checked by a row before."""
+    """What is at a path, with its name; ``*`` stands for every key.
+
+    A value on the way that is not a table has nothing below it: an outer row tells of it.
+    """
     if not path:
         return [(where, table)]
     inner = mapping(table)
