@@ -139,6 +139,8 @@ def test_a_dry_run_says_what_the_run_does_and_a_worker_is_bare_and_joins_again(s
     assert eventually(lambda: ready(small, "w1"))
 
 
+# The kubelet of 1.20 may never report the end of evicted pods within a container, so that a drain ends at its limit.
+@pytest.mark.thorough
 def test_a_run_that_was_killed_is_finished_by_the_same_command_and_a_join_waits_for_it(small: Lab) -> None:
     arm(small, "w1", "reset", r"\[reset\]", MODULE_KILLED)
     run = small.playbook(REMOVE, "-e", "remove_hosts=w1")

@@ -53,7 +53,7 @@ def test_blockers_are_told_before_the_first_change(machine: Machine, cluster: Cl
     assert "and 2 more (nothing was changed)" in caught.value.message
     assert [one["kind"] for one in caught.value.details["blockers"]] == ["budget", "budget", "bare_pod"]
     assert not cluster.said
-    lines = action.reasons(caught.value.details["blockers"])
+    lines = action.reasons(caught.value.details["blockers"], ["w1"])
     assert len(lines) == 3 and lines[0].startswith("  w1: the PodDisruptionBudget shop/web")
 
 
@@ -74,7 +74,8 @@ def test_a_forecast_counts_on_nodes_that_return(machine: Machine, cluster: Clust
 
 
 def test_reasons_of_any_shape_are_read() -> None:
-    assert action.reasons("x") == [] and action.reasons([3, {"passes": True}]) == []
+    other = {"node": "w2", "message": "a", "fix": "b"}
+    assert action.reasons("x", ["w1"]) == [] and action.reasons([3, {"passes": True}, other], ["w1"]) == []
 
 
 def test_the_health_of_a_cluster_whose_api_is_silent(machine: Machine) -> None:
