@@ -225,17 +225,17 @@ def test_a_sysctl_file_of_another_operator_that_is_a_link(machine: Machine) -> N
     [
         (
             "/etc/apt/sources.list",
-            b"deb http://deb.debian.org/debian trixie main # caf\xe9\r\ndeb [trusted=yes] "
+            b"deb http://apt.example.org/debian trixie main # caf\xe9\r\ndeb [trusted=yes] "
             + DEB.encode()
             + b" /\r\n\r\n",
-            b"deb http://deb.debian.org/debian trixie main # caf\xe9\r\n\r\n",
+            b"deb http://apt.example.org/debian trixie main # caf\xe9\r\n\r\n",
         ),
         (
             "/etc/apt/sources.list.d/all.sources",
-            b"# ours\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie\n\n\nTypes: deb\nURIs: "
+            b"# ours\nTypes: deb\nURIs: http://apt.example.org/debian\nSuites: trixie\n\n\nTypes: deb\nURIs: "
             + DEB.encode()
             + b"\nSuites: /\n\nTypes: deb\nURIs: http://x/\nSuites: y",
-            b"# ours\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie\n\n\n"
+            b"# ours\nTypes: deb\nURIs: http://apt.example.org/debian\nSuites: trixie\n\n\n"
             b"Types: deb\nURIs: http://x/\nSuites: y",
         ),
         (

@@ -117,7 +117,7 @@ containerd:
   Candidate: 1.7.24~ds1-6
   Version table:
      1.7.24~ds1-6 500
-        500 http://deb.debian.org/debian trixie/main amd64 Packages
+        500 http://apt.example.org/debian trixie/main amd64 Packages
 """
 
 
