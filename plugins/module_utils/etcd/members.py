@@ -37,17 +37,25 @@ LIST, REMOVE = "/v3/cluster/member/list", "/v3/cluster/member/remove"
 Client = Callable[[str, str, Mapping[str, Any]], Dict[str, Any]]
 
 
+def connect(system: System, url: str, timeout: float) -> http.client.HTTPSConnection:
+    """A connection to an etcd with this machine's client certificate, which trusts the cluster's own CA alone.
+
+    ``timeout`` is in seconds, for each operation on the socket. Raises OSError without a readable CA or certificate.
+    """
+    authority = system.read(CA)
+    if not authority:
+        raise OSError("{0} can't be read".format(CA))
+    context = client_context(authority)
+    context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
+    place = urlsplit(url)
+    return http.client.HTTPSConnection(str(place.hostname), place.port, timeout=timeout, context=context)
+
+
 def client(system: System) -> Client:
-    """Asks an etcd with this machine's client certificate, and trusts the cluster's own CA alone."""
+    """Asks an etcd; see :func:`connect`."""
 
     def request(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
-        authority = system.read(CA)
-        if not authority:
-            raise OSError("{0} can't be read".format(CA))
-        context = client_context(authority)
-        context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
-        place = urlsplit(url)
-        connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=5.0, context=context)
+        connection = connect(system, url, 5.0)
 
         def ask() -> Tuple[int, str]:
             try:

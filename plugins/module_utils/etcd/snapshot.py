@@ -12,13 +12,11 @@ import hashlib
 import http.client
 import os
 from typing import Any, Callable, Iterator, List
-from urllib.parse import urlsplit
 
 from ..core import untrusted
 from ..core.errors import KubesteadError
-from ..core.https import client_context
 from ..core.system import System
-from .members import CA, CERTIFICATE, KEY
+from .members import connect
 
 #: A folder that only root may enter: a snapshot holds all Secrets of the cluster.
 FOLDER = "/var/lib/kubestead/snapshots"
@@ -35,16 +33,10 @@ Stream = Callable[[str], Iterator[bytes]]
 
 
 def stream(system: System) -> Stream:
-    """Asks an etcd for a snapshot with this machine's client certificate, and trusts the cluster's own CA alone."""
+    """Asks an etcd for a snapshot; see :func:`.members.connect`."""
 
     def lines(url: str) -> Iterator[bytes]:
-        authority = system.read(CA)
-        if not authority:
-            raise OSError("{0} can't be read".format(CA))
-        context = client_context(authority)
-        context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
-        place = urlsplit(url)
-        connection = http.client.HTTPSConnection(str(place.hostname), place.port, timeout=60.0, context=context)
+        connection = connect(system, url, 60.0)
         try:
             connection.request("POST", SNAPSHOT, "{}", {"Content-Type": "application/json"})
             answer = connection.getresponse()
