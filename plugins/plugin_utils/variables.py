@@ -31,6 +31,8 @@ _PREFIXES = (
     "upgrade_",
     "reset_",
     "remove_",
+    # What playbooks of the collection give to hosts for the plays that follow.
+    "kubestead_",
 )
 _NAMES = frozenset(variable_name("host", field) for field in dataclasses.fields(HostOptions))
 

@@ -33,6 +33,17 @@ def test_every_variable_of_every_role_is_refused_as_a_fact(name: str) -> None:
         variables.Variables(known)[name]
 
 
+def test_what_a_playbook_gives_to_hosts_is_refused_as_a_fact() -> None:
+    given = {
+        name
+        for path in FILES
+        for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
+        for name in set(task.get("ansible.builtin.add_host") or {}) - {"name", "groups"}
+    }
+    assert "kubestead_upgrade_wave" in given
+    assert all(variables.claimed({"ansible_facts": {name: 100}}) == [name] for name in given)
+
+
 def test_options_are_not_read_from_facts() -> None:
     with pytest.raises(OptionError, match="cni_calico_manifest is set by the facts of this host"):
         registry.options_from_variables(
