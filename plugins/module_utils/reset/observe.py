@@ -93,6 +93,8 @@ def observe(system: System, options: ResetOptions) -> ResetState:
     preexisting = operation.preexisting_pki if operation else []
     hashes = _ca_hashes(system, operation)
     files = paths.present(system, paths.CLUSTER)
+    other_etcd = [path for path, _what in files if path == paths.ETCD and paths.is_other_etcd(system)]
+    files = [one for one in files if one[0] not in other_etcd]
     data = _etcd_data(system)
     if data:
         files.append((data, "data of etcd"))
@@ -124,7 +126,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
         certificates=paths.certificates(system, preexisting) and not (operation is None and _own_ca(system, files)),
         kubeconfigs=_kubeconfigs(system, options, hashes),
         folders=paths.empty_folders(system, options.preparation, going),
-        kept=paths.foreign(system),
+        kept=[*paths.foreign(system), *other_etcd],
         ca_cert_hashes=hashes,
         operation=operation,
         prepared=prepared.observe(system, bool(containerd.others)) if options.preparation else None,

@@ -14,6 +14,7 @@ from typing import Dict, List, Sequence, Tuple
 from ..core.constants import ADMIN_KUBECONFIG, BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, MANIFESTS, PKI
 from ..core.errors import KubesteadError
 from ..core.system import System
+from ..etcd.snapshot import FOLDER as SNAPSHOTS
 
 KUBELET = "/var/lib/kubelet"
 ETCD = "/var/lib/etcd"
@@ -28,11 +29,15 @@ CLUSTER: Dict[str, str] = {
     "/etc/kubernetes/scheduler.conf": "kubeconfig of the scheduler",
     "/etc/kubernetes/tmp": "copies that kubeadm made",
     ETCD: "data of etcd",
+    SNAPSHOTS: "snapshots of etcd, with all Secrets",
     KUBELET: "state of the kubelet",
     "/run/kubernetes": "state of the kubelet",
     "/var/log/pods": "logs of pods",
     "/var/log/containers": "logs of pods",
 }
+_ETCD_UNITS = tuple(
+    folder + "/etcd.service" for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+)
 #: Of the pod network, after its links and routes, which these files explain.
 POD_NETWORK: Dict[str, str] = {
     "/etc/cni/net.d/10-kubestead.conflist": "configuration of the pod network",
@@ -81,6 +86,15 @@ PACKAGE_FOLDERS = (
 _OF_FILE_SYSTEM = ("lost+found",)
 
 Found = List[Tuple[str, str]]
+
+
+def is_other_etcd(system: System) -> bool:
+    """True where the usual folder of etcd is that of a service of the machine, which was no control plane.
+
+    The certificates, which are removed after the data, tell what is left of a control plane.
+    """
+    kubeadm = any(system.exists(path) for path in (MANIFESTS + "/etcd.yaml", PKI + "/etcd"))
+    return not kubeadm and any(system.exists(path) for path in _ETCD_UNITS)
 
 
 def present(system: System, paths: Dict[str, str]) -> Found:
@@ -153,7 +167,8 @@ def is_left(system: System, path: str, kept: bool = False) -> bool:
 
 
 def mounts_below(system: System, path: str) -> List[str]:
-    """What is mounted below a path, the innermost first."""
+    """What is mounted below a path, the innermost first, as the kernel names it: behind links that lead to the path."""
+    path = _resolved(system, path)
     found = []
     for line in (system.read("/proc/self/mounts") or "").splitlines():
         words = line.split(" ")
@@ -163,6 +178,12 @@ def mounts_below(system: System, path: str) -> List[str]:
                 found.append(place)
     # Of several on one place the last is on top.
     return sorted(reversed(found), key=lambda place: -place.count("/"))
+
+
+def _resolved(system: System, path: str) -> str:
+    """The path without links, as it is below the root of the system."""
+    root, real = os.path.realpath(system.root), os.path.realpath(system.path(path))
+    return real if root == "/" else "/" + os.path.relpath(real, root)
 
 
 def remove(system: System, path: str) -> None:

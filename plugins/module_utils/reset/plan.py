@@ -44,7 +44,9 @@ def _programs(state: ResetState, options: ResetOptions) -> List[Step]:
     # kubeadm would wait for an API that may be dead, as long as it finds the admin's credentials.
     steps += [_step("remove", path, what) for path, what in state.files if path.startswith("/etc/") and path in CLUSTER]
     traces = bool(state.files or state.static_pods or state.mounts)
-    if state.runtime.installed and not state.runtime.active and traces:
+    # One that is stopped does not tell whether other programs use it.
+    purged = state.prepared is not None and not state.prepared.runtime_stays
+    if state.runtime.installed and not state.runtime.active and (traces or purged):
         steps.append(_step("start", "containerd.service", "its containers are removed through it"))
     count = len(state.runtime.containers)
     foreign_socket = options.cri_socket != DEFAULT_SOCKET and traces

@@ -10,13 +10,15 @@ is removed. Live values of sysctls, and swap that is off, stay until the next bo
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Sequence
 
 from ..containerd.state import CERTS_D, CONFIG, DROPIN, PENDING
+from ..core import foreign_files
 from ..core.constants import BACKUP_SUFFIX, MANAGED
-from ..core.system import System
+from ..core.system import PROGRAMS, System
 from ..host import os_release
 from ..host.prepare import MODULES_FILE, SYSCTL_FILE
 from ..packages import manager
@@ -60,7 +62,7 @@ def observe(system: System, shared_runtime: bool) -> Prepared:
     """Look at what the roles host, kube_packages and containerd left. Changes nothing.
 
     containerd's package stays where it was there before (a copy of its configuration tells), where other programs use
-    it (``shared_runtime``), and where packages depend on it that are not ours.
+    it (``shared_runtime``), and where packages depend on it that are not ours. One without a package is not ours.
     """
     found_manager = os_release.read(system).package_manager
     packages = list(manager.installed(system, found_manager, [*NAMES, CRI_TOOLS]))
@@ -70,7 +72,8 @@ def observe(system: System, shared_runtime: bool) -> Prepared:
     if goes and apt and _dependents(system, [*packages, *runtime]):
         goes = False
     packages += runtime if goes else []
-    gone = goes or not runtime
+    without_package = any(system.is_executable(folder + "/containerd") for folder in PROGRAMS)
+    gone = goes or (not runtime and not without_package)
     return Prepared(
         manager=found_manager,
         packages=packages,
@@ -164,20 +167,22 @@ def removed(text: str) -> List[str]:
 
 
 def put_back(system: System, path: str) -> None:
-    """Put the copy of a file in its place. A unit that was masked is one again."""
-    text = system.read(path + BACKUP_SUFFIX)
+    """Put the copy of a file in its place, also behind a link. A unit that was masked is one again."""
+    copy = path + BACKUP_SUFFIX
+    text = foreign_files.read_exact(system, copy)
     if text is None:
         return
-    system.remove(path)
-    system.write(path, text, mode=system.mode(path + BACKUP_SUFFIX) or 0o644)
-    system.remove(path + BACKUP_SUFFIX)
+    real = system.path(path)
+    if os.path.islink(real) and os.path.isfile(real):
+        foreign_files.rewrite(system, path, lambda _now: text, mode=system.mode(copy), backup=False)
+        system.remove(copy)
+    else:
+        os.replace(system.path(copy), real)
 
 
 def uncomment(system: System, path: str) -> None:
-    """Take the comments away that switched lines off."""
-    text = system.read(path)
-    if text is not None:
-        system.write(path, _COMMENTED.sub("", text), mode=system.mode(path) or 0o644)
+    """Take the comments away that switched lines off; every other byte of the file stays, and where it lies."""
+    foreign_files.rewrite(system, path, uncommented, backup=False)
 
 
 def uncommented(text: str) -> str:

@@ -18,8 +18,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as operations
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.reset import apply, prepared
-from ansible_collections.kubestead.cluster.plugins.module_utils.reset.observe import ResetOptions, observe
+from ansible_collections.kubestead.cluster.plugins.module_utils.reset.observe import ResetOptions, ResetState, observe
 from ansible_collections.kubestead.cluster.plugins.module_utils.reset.plan import plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.reset.prepared import Prepared
+from ansible_collections.kubestead.cluster.plugins.module_utils.reset.runtime import Runtime
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 FILES = (
@@ -30,6 +32,7 @@ FILES = (
     "/etc/kubernetes/pki/etcd/ca.key",
     "/etc/kubernetes/tmp/kubeadm-backup-etcd/db",
     "/var/lib/etcd/member/wal/0.wal",
+    "/var/lib/kubestead/snapshots/before-1.34.1-to-1.35.0.db",
     "/var/lib/kubelet/config.yaml",
     "/var/lib/kubelet/pods/1/volumes/data",
     "/var/log/pods/kube-system_etcd/0.log",
@@ -222,6 +225,43 @@ def test_a_folder_on_its_own_file_system_or_behind_a_link_is_emptied(node: Node,
     assert os.path.islink(node.path("/var/lib/etcd")) and node.names("/data/etcd") == ["lost+found"]
 
 
+def test_a_volume_behind_the_link_of_the_kubelet_s_folder_keeps_its_data(node: Node) -> None:
+    """The kernel tells of the place that the link leads to."""
+    volume = "/data/kubelet/pods/1/volumes/nfs"
+    node.remove("/var/lib/kubelet")
+    node.put(volume + "/precious")
+    os.symlink(node.path("/data/kubelet"), node.path("/var/lib/kubelet"))
+    node.mounts = [volume]
+    node._write_mounts()
+
+    def busy(argv: Sequence[str], stdin: str | None, timeout: float, env: Any) -> Result:
+        return Result(32, "", "target is busy") if argv[0] == "umount" else node._do(argv, stdin, timeout, env)
+
+    node._run = busy
+    with pytest.raises(KubesteadError, match=volume):
+        carry_out(node)
+    assert node.exists(volume + "/precious")
+    node._run = node._do
+    assert f"unmount {volume}" in carry_out(node)
+    assert node.mounts == [] and node.names("/data/kubelet") == []
+
+
+def test_the_data_of_a_machine_s_own_etcd_stays(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    for path in ("/usr/lib/systemd/system/etcd.service", "/var/lib/etcd/default/member/wal/0.wal", "/etc/kubernetes/x"):
+        machine.put(path)
+    machine.put("/etc/kubernetes/kubelet.conf")
+    apply.carry_out(machine, ResetOptions())
+    assert machine.exists("/var/lib/etcd/default/member/wal/0.wal") and not machine.exists(
+        "/etc/kubernetes/kubelet.conf"
+    )
+    assert "/var/lib/etcd" in observe(machine, ResetOptions()).kept
+    # What is left of a control plane goes.
+    machine.put("/etc/kubernetes/pki/etcd/ca.crt")
+    apply.carry_out(machine, ResetOptions())
+    assert not machine.exists("/var/lib/etcd")
+
+
 def test_the_user_s_own_certificates_of_an_interrupted_init_stay(node: Node) -> None:
     operations.begin(node, Operation(operations.INIT, preexisting_pki=["ca.crt", "etcd/ca.key"]))
     carry_out(node)
@@ -295,6 +335,38 @@ def test_dependencies_go_that_nothing_else_needs_and_did_not_go_before(tmp_path:
     assert "containerd" not in prepared.observe(machine, shared_runtime=False).packages
 
 
+def test_a_containerd_without_a_package_was_there_before(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.put("/var/lib/containerd/io.containerd.content.v1.content/x")
+    assert prepared.observe(machine, shared_runtime=False).folders == ["/var/lib/containerd"]
+    machine.put("/usr/local/bin/containerd", mode=0o755)
+    found = prepared.observe(machine, shared_runtime=False)
+    assert found.folders == [] and found.runtime_stays
+
+
+def test_a_stopped_runtime_is_asked_for_other_users_before_it_is_purged(tmp_path: Path) -> None:
+    state = ResetState(runtime=Runtime(installed=True), prepared=Prepared(packages=["containerd"]))
+    actions = [step.action for step in plan(state, ResetOptions(preparation=True))]
+    assert actions.index("start") < actions.index("purge")
+    state = ResetState(runtime=Runtime(installed=True), prepared=Prepared(runtime_stays=True))
+    assert plan(state, ResetOptions(preparation=True)) == []
+
+
+def test_what_is_put_back_has_every_byte_and_its_link(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    data = b"# caf\xe9\r\nversion = 2\r\n"
+    for path in ("/etc/containerd/config.toml", "/etc/own.toml"):
+        machine.put(path, "version = 3\n", 0o600)
+        (tmp_path / (path + ".before-kubestead").lstrip("/")).write_bytes(data)
+    os.replace(machine.path("/etc/own.toml.before-kubestead"), machine.path("/etc/link.toml.before-kubestead"))
+    os.symlink("own.toml", machine.path("/etc/link.toml"))
+    for path in ("/etc/containerd/config.toml", "/etc/link.toml"):
+        prepared.put_back(machine, path)
+        assert Path(machine.path(path)).read_bytes() == data and not machine.exists(path + ".before-kubestead")
+        assert machine.mode(path) == 0o644
+    assert os.path.islink(machine.path("/etc/link.toml"))
+
+
 def test_lines_that_were_switched_off_are_put_back(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     fstab = "UUID=1 / ext4 defaults 0 1\n/swapfile none swap sw 0 0\n# a comment\n"
@@ -302,6 +374,10 @@ def test_lines_that_were_switched_off_are_put_back(tmp_path: Path) -> None:
     machine.put("/etc/fstab", off)
     prepared.uncomment(machine, "/etc/fstab")
     assert machine.read("/etc/fstab") == fstab
+    # Bytes of another encoding are the user's.
+    Path(machine.path("/etc/fstab")).write_bytes(off.encode() + b"# caf\xe9\n")
+    prepared.uncomment(machine, "/etc/fstab")
+    assert Path(machine.path("/etc/fstab")).read_bytes() == fstab.encode() + b"# caf\xe9\n"
 
 
 # -- kubeconfigs
