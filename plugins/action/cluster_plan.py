@@ -75,9 +75,10 @@ class ActionModule(ActionBase):
         drops = rolling and boolean(self._task.args.get("drop_hosts", False))
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
-            plan = replace(
-                plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(plan.disrupted), skip)]
-            )
+            # With serial, what is known of hosts before this batch is from before they were changed.
+            batch = variables.get("ansible_play_batch") or variables["ansible_play_hosts"]
+            disrupted = {name: steps for name, steps in plan.disrupted.items() if name in batch}
+            plan = replace(plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(disrupted), skip)])
         if plan.errors:
             _show(plan)
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})

@@ -17,6 +17,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
+from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.plan.test_upgrade import offer, wish
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import (
     BARE,
     LIVE,
@@ -96,6 +97,18 @@ def test_a_limit_asks_the_control_planes_outside(shown: Shown) -> None:
     assert (list(result["hosts"]), result["api_host"], result["joins"]) == (["c3"], "c1", ["c3"])
     with pytest.raises(AnsibleActionFail, match="no control plane answers"):
         run(variables(facts, ["c3"], {"results": [{"item": "c1", "unreachable": True}]}))
+
+
+def test_with_serial_only_the_hosts_of_the_batch_are_changed_at_the_same_time(shown: Shown) -> None:
+    """What was registered of hosts before is from before their upgrade."""
+    newer = {**offer("1.36.2"), **wish("1.36")}
+    known = variables(facts_of({"c1": LIVE["c1"], "c2": LIVE["c2"]}, c1=newer, c2=newer))
+    with pytest.raises(AnsibleActionFail, match="on 2 members of the cluster at the same time"):
+        run(known, operation="upgrade")
+    with pytest.raises(AnsibleActionFail, match="on 2 members of the cluster at the same time"):
+        run({**known, "ansible_play_batch": ["c1", "c2"]}, operation="upgrade")
+    result = run({**known, "ansible_play_batch": ["c2"]}, operation="upgrade")
+    assert result["hosts"]["c2"]["arguments"]["upgrade"] is True
 
 
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:
