@@ -152,10 +152,11 @@ class ActionModule(ActionBase):
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
         """The hosts that the operation is for: those named, or all of the play, whether they answered or not."""
-        given = self._task.args.get("targets")
-        if given is None:
+        if "targets" not in self._task.args:
             return [str(name) for name in variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]]
-        names = given.split(",") if isinstance(given, str) else list(given)
+        # A variable without a value is nobody, not everybody.
+        given = self._task.args["targets"] or ()
+        names = given if isinstance(given, (list, tuple)) else str(given).split(",")
         return [str(name).strip() for name in names if str(name).strip()]
 
     def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:

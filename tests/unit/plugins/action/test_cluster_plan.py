@@ -99,6 +99,16 @@ def test_a_limit_asks_the_control_planes_outside(shown: Shown) -> None:
         run(variables(facts, ["c3"], {"results": [{"item": "c1", "unreachable": True}]}))
 
 
+@pytest.mark.parametrize(
+    ("given", "told"), [(None, "remove_hosts is empty"), ("", "remove_hosts is empty"), (5, "'5', which is neither")]
+)
+def test_a_removal_without_names_is_not_for_the_hosts_of_the_play(shown: Shown, given: Any, told: str) -> None:
+    there = facts_of(LIVE)
+    limited = variables(there, ["c2"], {"results": [{"item": "c1", **there["c1"]}]})
+    with pytest.raises(AnsibleActionFail, match=told):
+        run({**limited, "ansible_play_hosts_all": ["c2"]}, operation="remove", targets=given)
+
+
 def test_with_serial_only_the_hosts_of_the_batch_are_changed_at_the_same_time(shown: Shown) -> None:
     """What was registered of hosts before is from before their upgrade."""
     newer = {**offer("1.36.2"), **wish("1.36")}
