@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The cluster's etcd as each of its members sees it: who belongs to it, who leads, and what is wrong.
+"""The etcd cluster as each of its members reports it: the members, the leader, and the alarms.
 
-A member that is asked alone may tell of a cluster that the others have left long ago, so all of them are asked.
+A single member may report an outdated state of the cluster, so all members are queried.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ STATUS, ALARM = "/v3/maintenance/status", "/v3/maintenance/alarm"
 
 @dataclass(frozen=True)
 class View:
-    """What one member says. ``error`` is why it said nothing.
+    """The state that one member reports. ``error`` is set if the member does not answer.
 
-    ``members`` maps IDs to names (empty for one that has not started), ``learners`` are IDs, ``leader`` is an ID or
-    empty; ``identity`` is the ID of the member that speaks, and ``version`` its own.
+    ``members`` maps IDs to names; the name of a member that has not started is empty. ``learners`` are IDs; ``leader``
+    is an ID or empty. ``identity`` and ``version`` are the ID and the version of the reporting member.
     """
 
     node: str
@@ -39,7 +39,7 @@ class View:
 
 
 def urls(pods: Any) -> Dict[str, str]:
-    """By node where clients reach its member, from the PodList of etcd's pods. Never raises."""
+    """The client URLs of the members, keyed by node, from the PodList of the etcd pods. Never raises."""
     found = {}
     for pod in untrusted.mappings(untrusted.mapping(pods).get("items")):
         notes = untrusted.mapping(untrusted.mapping(pod.get("metadata")).get("annotations"))
@@ -51,7 +51,7 @@ def urls(pods: Any) -> Dict[str, str]:
 
 
 def observe(places: Mapping[str, str], request: Client) -> List[View]:
-    """The views of the members at these URLs (by node). Never raises."""
+    """The views of the members; ``places`` maps each node to the client URL of its member. Never raises."""
     return [_view(node, url, request) for node, url in sorted(places.items())]
 
 
@@ -83,7 +83,7 @@ def _view(node: str, url: str, request: Client) -> View:
 
 
 def problems(views: Sequence[View], tolerated: Sequence[str] = ()) -> List[str]:
-    """What keeps this etcd from losing a member for a while. ``tolerated`` names nodes whose member need not answer."""
+    """Why no member may be stopped now; empty if one may. The members of ``tolerated`` nodes need not answer."""
     found = ["the etcd member of {0} does not answer: {1}".format(view.node, view.error) for view in _silent(views)]
     found = [text for text, view in zip(found, _silent(views)) if view.node not in tolerated]
     seen = [view for view in views if not view.error]
@@ -104,7 +104,7 @@ def problems(views: Sequence[View], tolerated: Sequence[str] = ()) -> List[str]:
 
 
 def spare(views: Sequence[View]) -> int:
-    """How many of the members that answer may stop before etcd loses its majority."""
+    """The number of responding members that may stop before etcd loses its majority."""
     healthy = sum(1 for view in views if not view.error)
     total = max((len(view.members) for view in views), default=0)
     return healthy - (total // 2 + 1)

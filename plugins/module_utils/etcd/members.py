@@ -38,9 +38,10 @@ Client = Callable[[str, str, Mapping[str, Any]], Dict[str, Any]]
 
 
 def connect(system: System, url: str, timeout: float) -> http.client.HTTPSConnection:
-    """A connection to an etcd with this machine's client certificate, which trusts the cluster's own CA alone.
+    """A connection to etcd with this machine's client certificate. It trusts only the cluster's CA.
 
-    ``timeout`` is in seconds, for each operation on the socket. Raises OSError without a readable CA or certificate.
+    ``timeout`` applies to each socket operation, in seconds. Raises OSError if the CA or the certificate is not
+    readable.
     """
     authority = system.read(CA)
     if not authority:
@@ -52,7 +53,7 @@ def connect(system: System, url: str, timeout: float) -> http.client.HTTPSConnec
 
 
 def client(system: System) -> Client:
-    """Asks an etcd; see :func:`connect`."""
+    """A client for the JSON API of etcd; see :func:`connect`."""
 
     def request(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
         connection = connect(system, url, 5.0)

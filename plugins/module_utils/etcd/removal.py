@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removes the etcd members of another machine, which may be dead, and never more than the majority allows.
+"""Removes the etcd members of another machine, which may be down, without breaking the majority.
 
-A member is known by its peer URL: one whose join failed has no name, and a machine that came back under another name
-has the old one. Learners do not vote.
+A member is identified by its name or its peer URLs. A member whose join failed does not have a name, and the member of
+a renamed machine still has the old name. Learners do not vote.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from .members import LIST, REMOVE, Client
 
 @dataclass(frozen=True)
 class Member:
-    """A member of etcd. ``name`` is empty for one that has never started; ``healthy`` that it answers and has a leader.
+    """A member of etcd. ``name`` is empty if the member has never started.
 
-    ``identifier`` is etcd's own, a decimal number as text.
+    ``healthy`` is true if the member answers, has a leader and reports no errors. ``identifier`` is the member ID, a
+    decimal number as text.
     """
 
     identifier: str
@@ -37,14 +38,14 @@ class Member:
 
     @property
     def label(self) -> str:
-        """The member for a person."""
+        """The member as messages show it."""
         where = ", ".join(self.peer_urls) or "without a peer URL"
         kind = " (learner)" if self.learner else ""
         return "{0} at {1}{2}".format(self.name or "a member that never started", where, kind)
 
 
 def observe(url: str, request: Client) -> List[Member]:
-    """The members that the etcd at ``url`` lists, each asked for its own health. Raises OSError."""
+    """The members that the etcd at ``url`` lists, with the health of each. Raises OSError."""
     answer = request(url, LIST, {})
     if not isinstance(answer.get("members"), list):
         raise OSError("the answer does not have a list of members")
@@ -77,7 +78,7 @@ def _answers(url: str, request: Client) -> bool:
 
 
 def leaving(members: Sequence[Member], name: str, addresses: Sequence[str]) -> List[Member]:
-    """The members of the machine with that node name and these addresses."""
+    """The members with this node name, or with a peer URL at one of these addresses."""
     return [one for one in members if (name and one.name == name) or _is_at(one, addresses)]
 
 
@@ -93,12 +94,12 @@ def _is_at(member: Member, addresses: Sequence[str]) -> bool:
 
 
 def majority(count: int) -> int:
-    """How many of ``count`` voters decide."""
+    """The majority of ``count`` voters."""
     return count // 2 + 1
 
 
 def refusal(members: Sequence[Member], going: Sequence[Member]) -> str:
-    """Why these members can't be removed, with what would help; empty if they can be."""
+    """Why these members can't be removed, with the fix; empty if they can be."""
     gone = {one.identifier for one in going}
     voters = [one for one in members if not one.learner]
     if not [one for one in voters if one.identifier in gone]:
@@ -136,10 +137,10 @@ def remove(
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> None:
-    """Remove the machine's members, one at a time, until the list has none and the others are healthy.
+    """Remove the machine's members one at a time, until none is listed and a majority of the others is healthy.
 
-    The majority is counted before each. Raises :class:`KubesteadError` after ``patience`` seconds, or at once where it
-    would break the majority.
+    The majority is checked before each removal. Raises :class:`KubesteadError` after ``patience`` seconds, or at once
+    if a removal would break the majority.
     """
     failure: List[str] = []
 
@@ -149,13 +150,13 @@ def remove(
             going = leaving(members, name, addresses)
             if not going:
                 voters = [one for one in members if not one.learner]
-                failure[:] = ["etcd has no majority yet"]
+                failure[:] = ["etcd does not have a healthy majority yet"]
                 return len([one for one in voters if one.healthy]) >= majority(len(voters))
             why = refusal(members, going[:1])
             if why:
-                raise KubesteadError("{0} stays in etcd: {1}".format(name or addresses[0], why))
+                raise KubesteadError("{0} was not removed from etcd: {1}".format(name or addresses[0], why))
             if not going[0].identifier:
-                raise OSError("etcd names no ID for this member")
+                raise OSError("etcd does not report an ID for this member")
             request(url, REMOVE, {"ID": going[0].identifier})
             return False
         except OSError as err:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A snapshot of this machine's etcd, kept on the machine before something changes that can't be undone otherwise."""
+"""Saves snapshots of this machine's etcd member on the machine, before changes that can't be undone without one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..core.errors import KubesteadError
 from ..core.system import System
 from .members import connect
 
-#: A folder that only root may enter: a snapshot holds all Secrets of the cluster.
+#: Only root can read this folder, because a snapshot contains all Secrets of the cluster.
 FOLDER = "/var/lib/kubestead/snapshots"
 SNAPSHOT = "/v3/maintenance/snapshot"
-#: How many snapshots stay.
+#: The number of snapshots to keep.
 KEPT = 2
-# etcd sends parts of 32 KiB, which base64 and JSON make larger.
+# etcd sends chunks of 32 KiB; base64 and JSON make them larger.
 _LONGEST_LINE = 1 << 20
-# The last bytes are the sha256 of all before them; a database is a multiple of 512 bytes.
+# A snapshot ends with the SHA-256 of its database, whose size is a multiple of 512 bytes.
 _HASH, _PAGE = 32, 512
 
 # URL -> the lines of the answer. Raises OSError.
@@ -33,7 +33,7 @@ Stream = Callable[[str], Iterator[bytes]]
 
 
 def stream(system: System) -> Stream:
-    """Asks an etcd for a snapshot; see :func:`.members.connect`."""
+    """Streams a snapshot from etcd; see :func:`.members.connect`."""
 
     def lines(url: str) -> Iterator[bytes]:
         connection = connect(system, url, 60.0)
@@ -56,14 +56,14 @@ def stream(system: System) -> Stream:
 
 
 def path_of(before: str, after: str) -> str:
-    """The file for the snapshot before an upgrade of the cluster from one version to another."""
+    """The path of the snapshot before an upgrade from version ``before`` to version ``after``."""
     return "{0}/before-{1}-to-{2}.db".format(FOLDER, before or "unknown", after)
 
 
 def save(system: System, url: str, path: str, lines: Stream) -> int:
-    """Write a snapshot of the member at ``url`` to ``path`` (mode 0600); its size in bytes.
+    """Write a snapshot of the member at ``url`` to ``path`` (mode 0600). Returns its size in bytes.
 
-    The file is there only when it is complete and its hash is right. Raises :class:`KubesteadError`.
+    The file exists only if the snapshot is complete and its checksum is correct. Raises :class:`KubesteadError`.
     """
     real, part = system.path(path), system.path(path + ".part")
     os.makedirs(system.path(FOLDER), mode=0o700, exist_ok=True)
@@ -79,7 +79,7 @@ def save(system: System, url: str, path: str, lines: Stream) -> int:
     except OSError as err:
         system.remove(path + ".part")
         raise KubesteadError(
-            "no snapshot of etcd could be taken before the upgrade: {0}; nothing else was changed".format(
+            "could not save a snapshot of etcd before the upgrade: {0}; nothing else was changed".format(
                 untrusted.line(str(err), 200)
             )
         ) from err
@@ -87,7 +87,7 @@ def save(system: System, url: str, path: str, lines: Stream) -> int:
 
 
 def _copy(lines: Iterator[bytes], write: Callable[[bytes], Any]) -> int:
-    """Write what the lines of an answer carry; the size of it. Raises OSError for one that is not complete."""
+    """Write the data in the lines of an answer and return its size. Raises OSError if the answer is incomplete."""
     digest, tail, size = hashlib.sha256(), b"", 0
     for line in lines:
         try:
@@ -109,7 +109,7 @@ def _copy(lines: Iterator[bytes], write: Callable[[bytes], Any]) -> int:
 
 
 def prune(system: System, keep: int = KEPT) -> List[str]:
-    """Remove all but the newest snapshots, and parts of interrupted ones; the names of what was removed."""
+    """Remove all but the newest ``keep`` snapshots, and incomplete ones. Returns the names of the removed files."""
     folder = system.path(FOLDER)
     names = [name for name in system.names(FOLDER) if name.startswith("before-")]
     complete = [name for name in names if name.endswith(".db")]

@@ -4,9 +4,9 @@
 
 """Applies Kubernetes objects server-side: predicts the changes, makes them, and waits for their rollout.
 
-The prediction is the API server's own: a server-side dry run, compared with the live object. Whatever the number of
-objects, looking takes three calls of kubectl and applying two or three; one more for each version of an API that is
-served, but not the preferred one.
+The prediction comes from the API server: a server-side dry run, compared with the live object. For any number of
+objects, observing takes three calls of kubectl and applying takes two or three. Each API version that is served but
+not preferred takes one more call.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class LiveObjects:
     found: Dict[Key, Object] = field(default_factory=dict)
     # The kinds (apiVersion, kind) the API server does not know yet.
     unknown: Set[Tuple[str, str]] = field(default_factory=set)
-    # For each (group, kind) it does know, an apiVersion in which it has the kind.
+    # For each (group, kind) that the API server knows, an apiVersion that serves the kind.
     served: Dict[Tuple[str, str], str] = field(default_factory=dict)
 
 
@@ -180,14 +180,14 @@ class Manifests:
         """Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod of the set has rolled out.
 
         ``dead_nodes`` is the number of nodes whose kubelet is silent: a DaemonSet's pods there are not waited for.
-        Returns the seconds it took. Raises :class:`KubesteadError` naming workload, pod and reason after ``timeout``
-        seconds, or at once for what can't succeed any more. What its manifest holds back (a paused Deployment, a
-        suspended Job) and a Job that its time to live deleted are done.
+        Returns the duration in seconds. Raises :class:`KubesteadError` with the workload, the pod and the reason after
+        ``timeout`` seconds, or at once for a workload that can no longer succeed. Workloads that their manifest holds
+        back (a paused Deployment, a suspended Job) and Jobs deleted by their TTL count as done.
         """
         objects = [obj for obj in (live.objects if live else self.objects) if is_workload(obj)]
         wanted = {key(obj): obj for obj in objects}
         pending = [(obj, "") for obj in objects]
-        # Deployments that were seen within their deadline.
+        # Deployments that have been within their progressDeadlineSeconds at least once.
         in_time: Set[Key] = set()
         read = clock or time.monotonic
         begin = read()
@@ -211,13 +211,13 @@ class Manifests:
     def _pending(
         self, before: Sequence[Tuple[Object, str]], wanted: Mapping[Key, Object], dead_nodes: int
     ) -> List[Tuple[Object, str]]:
-        """The workloads that have not rolled out, with what each waits for. Raises for one that never will."""
+        """The workloads that have not rolled out, with what each waits for. Raises if one can never roll out."""
         if not before:
             return []
         try:
             found = {key(obj): obj for obj in self._get([obj for obj, _state in before])}
         except ApiUnreachable:
-            # An API server may restart while a network plugin comes up: that is for the timeout to judge.
+            # The API server may restart while a network plugin starts. Only the timeout ends the wait.
             return [(obj, state or "the API server does not answer") for obj, state in before]
         pending: List[Tuple[Object, str]] = []
         for obj, _state in before:
@@ -235,20 +235,18 @@ class Manifests:
         return pending
 
     def _require_success(self, obj: Object, expected: bool) -> None:
-        """Raise :class:`KubesteadError` for a workload that is gone, but for a Job that did not fail and is deleted."""
+        """Raise :class:`KubesteadError` for a deleted workload. If ``expected``, raise only for a Job that failed."""
         if not expected:
             raise KubesteadError(
-                "{0} was deleted while its rollout was waited for; find out what deletes it, and run again".format(
-                    title(obj)
-                )
+                "{0} was deleted during its rollout; find out what deletes it, and run again".format(title(obj))
             )
         _group, _kind, namespace, name = key(obj)
         events = self.kubectl.run(["-n", namespace or "default", "get", "events", "-o", "json"])
         failure = job_failure(_items(events.stdout) if events.ok else [], name)
         if failure:
             raise KubesteadError(
-                "{0} is not ready: it failed and was deleted by its ttlSecondsAfterFinished: {1}; "
-                "use a longer time to keep its logs, and run again".format(title(obj), failure)
+                "{0} is not ready: it failed and was deleted after its ttlSecondsAfterFinished: {1}; "
+                "increase ttlSecondsAfterFinished to keep its logs, and run again".format(title(obj), failure)
             )
 
     def fetch(self, objects: Sequence[Object]) -> List[Object]:
@@ -326,7 +324,7 @@ class Manifests:
         return self.namespace
 
     def _require_kinds(self, live: LiveObjects) -> None:
-        """Unknown kinds are fine when the set brings their definition."""
+        """Raise :class:`KubesteadError` for an unknown kind, unless the objects include its definition."""
         defined = defined_kinds(live.objects)
         for index, obj in enumerate(live.objects):
             kind = (str(obj["apiVersion"]), str(obj["kind"]))
@@ -338,7 +336,7 @@ class Manifests:
                         self._origin(index),
                         kind[1],
                         kind[0],
-                        "use {0}, in which it serves this kind".format(served)
+                        "use {0}, which serves this kind".format(served)
                         if served
                         else "correct it, or apply its CustomResourceDefinition first",
                     )

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Moves pods off a node and lets them back: cordons with an owner, a forecast, and the drain with a time limit.
+"""Drains nodes and makes them schedulable again: cordons with an owner, a forecast, and a drain with a time limit.
 
-A cordon of this collection carries an annotation. It is lifted by whatever run comes to its end, also when the run that
-set it was killed. A cordon without the annotation was not set by this collection and is never lifted.
+This collection sets an annotation on each Node that it cordons. The next run that completes lifts the cordon, even if
+the run that set it was killed. A cordon without the annotation was not set by this collection and is never lifted.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from .pods import PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, 
 
 COMPONENT = "drain"
 DRAINED, SCHEDULABLE = "drained", "schedulable"
-# A kubelet writes its Node now and then, so that a change may have to be made again.
+# The kubelet updates its Node regularly, so a patch may conflict and is then retried.
 _ATTEMPTS = 10
-# Those that Kubernetes puts on a Node that is cordoned or not ready, and takes away again.
+# Taints that Kubernetes adds to a Node that is cordoned or not ready, and removes again.
 _PASSING_TAINTS = tuple("node.kubernetes.io/{0}:".format(key) for key in ("unschedulable", "not-ready", "unreachable"))
 
 
 @dataclass(frozen=True)
 class Cordon:
-    """Whether a Node takes new pods. ``owner`` is the run of this collection that cordoned it; empty for others."""
+    """The cordon of a Node. ``owner`` is the run that set it; empty if this collection did not set it."""
 
     set: bool = False
     owner: str = ""
@@ -46,7 +46,7 @@ class Cordon:
 
 @dataclass(frozen=True)
 class DrainState:
-    """The cluster as far as a drain is concerned; ``cordons`` are by the names of nodes."""
+    """The parts of the cluster that a drain depends on. ``cordons`` and ``allocatable`` are keyed by node name."""
 
     nodes: Sequence[Node] = ()
     cordons: Mapping[str, Cordon] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class DrainState:
         return [pod for pod in self.pods if pod.node == name and pod.moves]
 
     def workloads(self, name: str) -> Dict[str, int]:
-        """How many pods are ready, everywhere, of each workload that has a pod on the node."""
+        """The number of ready pods, on all nodes, of each workload that has a pod on this node."""
         concerned = {pod.workload for pod in self.moving(name)}
         return {title: count for title, count in ready_pods(self.pods).items() if title in concerned}
 
@@ -71,7 +71,7 @@ def observe(kubectl: Kubectl) -> DrainState:
     """Nodes, pods and budgets. Raises like :meth:`Kubectl.json`."""
     nodes = kubectl.json(["get", "--raw", NODES])
     pods = kubectl.json(["get", "--raw", PODS])
-    # By its name, because the version of its API depends on the server's.
+    # By resource name, because the API version depends on the server.
     budgets = kubectl.json(["get", "poddisruptionbudgets", "--all-namespaces", "-o", "json"])
     return DrainState(
         nodes=read_nodes(nodes),
@@ -83,7 +83,7 @@ def observe(kubectl: Kubectl) -> DrainState:
 
 
 def read_cordons(data: Any) -> Dict[str, Cordon]:
-    """The cordons in a NodeList, by the names of its nodes. Never raises."""
+    """The cordons in a NodeList, keyed by node name. Never raises."""
     found = {}
     for item in untrusted.mappings(untrusted.mapping(data).get("items")):
         metadata = untrusted.mapping(item.get("metadata"))
@@ -105,7 +105,7 @@ def forecast(
 ) -> List[Blocker]:
     """What prevents these nodes from being drained one after the other.
 
-    ``returning`` are nodes that take pods again before the others are drained.
+    ``returning`` are nodes that become schedulable again before the others are drained.
     """
     nodes = [_returned(node) if node.name in returning else node for node in state.nodes]
     return [
@@ -114,7 +114,7 @@ def forecast(
 
 
 def _returned(node: Node) -> Node:
-    """The Node as the run leaves it that takes it up: ready, without our cordon. A foreign cordon stays."""
+    """The Node after it returns: ready, and without a cordon set by this collection. Any other cordon stays."""
     taints = [one for one in node.taints if not one.startswith(_PASSING_TAINTS)]
     if node.unschedulable and not node.cordoned_by:
         return replace(node, ready=True)
@@ -122,7 +122,7 @@ def _returned(node: Node) -> Node:
 
 
 def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) -> List[Step]:
-    """The steps to have the node ``drained`` or ``schedulable``.
+    """The steps that make the node ``drained`` or ``schedulable``.
 
     ``was_cordoned`` is for dry runs: an earlier task would have cordoned the node. Raises :class:`KubesteadError` for a
     node that does not exist.
@@ -134,7 +134,7 @@ def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) 
     if wanted == DRAINED:
         steps = []
         if not cordon.set:
-            steps.append(Step(COMPONENT, "cordon", name, "pods are about to leave it"))
+            steps.append(Step(COMPONENT, "cordon", name, "its pods are about to be evicted"))
         pods = state.moving(name)
         if pods:
             steps.append(Step(COMPONENT, "drain", name, _pods(pods), disruptive=True))
@@ -159,10 +159,10 @@ def _pods(pods: Sequence[Pod]) -> str:
 
 
 def apply(step: Step, kubectl: Kubectl, owner: str, permission: Permission, timeout: float) -> None:
-    """Carry out a step. ``owner`` is written on a cordon, ``timeout`` (seconds) is for the drain.
+    """Carry out a step. ``owner`` is recorded with a cordon. ``timeout`` limits the drain, in seconds.
 
-    Raises :class:`KubesteadError`; a node that could not be drained is schedulable again by then, unless the cordon is
-    not ours.
+    Raises :class:`KubesteadError`. A node whose drain failed is made schedulable again first, unless its cordon was
+    not set by this collection.
     """
     if step.action == "cordon":
         set_cordon(kubectl, step.target, owner)
@@ -176,19 +176,19 @@ def apply(step: Step, kubectl: Kubectl, owner: str, permission: Permission, time
 
 
 def set_cordon(kubectl: Kubectl, name: str, owner: str) -> None:
-    """Cordon a node in our name, unless it is cordoned already. Raises :class:`KubesteadError`."""
+    """Cordon a node and record ``owner``, unless it is already cordoned. Raises :class:`KubesteadError`."""
     _change(kubectl, name, lambda cordon: None if cordon.set else (True, owner))
 
 
 def lift_cordon(kubectl: Kubectl, name: str) -> bool:
-    """Lift our cordon and forget that it was ours; False for a foreign one. Raises :class:`KubesteadError`."""
+    """Lift a cordon of this collection and remove its annotation; False if there is none. Raises KubesteadError."""
     return _change(kubectl, name, lambda cordon: (False, None) if cordon.owner else None)
 
 
 def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tuple[bool, Optional[str]]]]) -> bool:
-    """Patch a node as ``decide`` says of its cordon, if it has not been changed by others in between.
+    """Patch the cordon of a node. If another client changes the node in between, read it and try again.
 
-    ``decide`` gives (cordoned, owner), or None for no change, which is answered with False.
+    ``decide`` returns (cordoned, owner), or None for no change. Returns True if the node was patched.
     """
     for _attempt in range(_ATTEMPTS):
         node = kubectl.json(["get", "node", name, "-o", "json"])
@@ -197,7 +197,7 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
             return False
         version = untrusted.text(untrusted.mapping(node.get("metadata")).get("resourceVersion"))
         patch = {
-            # With it the API server refuses a change of what is not known here.
+            # The API server rejects the patch if the node has changed since it was read.
             "metadata": {"resourceVersion": version, "annotations": {CORDONED_BY: wish[1]}},
             "spec": {"unschedulable": wish[0] or None},
         }
@@ -207,11 +207,11 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
             return True
         if "(Conflict)" not in result.stderr and "has been modified" not in result.stderr:
             raise kubectl.error(["patch", "node", name], result)
-    raise KubesteadError("node {0} keeps being changed by other clients; run again".format(name))
+    raise KubesteadError("other clients keep changing node {0}; run again".format(name))
 
 
 def drain(kubectl: Kubectl, name: str, permission: Permission, timeout: float) -> None:
-    """Evict the pods of a node and wait until they are gone. Raises :class:`CommandError` with the pods that stayed."""
+    """Evict the pods of a node and wait until they are gone. Raises :class:`CommandError` with the remaining pods."""
     argv = ["drain", name, "--ignore-daemonsets", "--timeout={0:.0f}s".format(max(timeout, 1.0))]
     if permission.delete_bare_pods:
         argv.append("--force")
@@ -233,7 +233,7 @@ def drain(kubectl: Kubectl, name: str, permission: Permission, timeout: float) -
 
 
 def _undone(kubectl: Kubectl, name: str, failed: KubesteadError) -> KubesteadError:
-    """The same failure, after the node was made schedulable again."""
+    """Make the node schedulable again; the failure, with the result of that added to its message."""
     try:
         lifted = lift_cordon(kubectl, name)
     except KubesteadError as err:

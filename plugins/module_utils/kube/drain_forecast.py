@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What will keep pods from leaving a node, told before the first change. Pure."""
+"""Predicts what would prevent a drain from evicting pods, before anything is changed. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUDGET, BARE_POD, LOCAL_DATA, ROOM = "budget", "bare_pod", "local_data", "room"
 
 @dataclass(frozen=True)
 class Permission:
-    """What a drain may do to pods beyond moving them."""
+    """What a drain may do to pods in addition to evicting them."""
 
     delete_bare_pods: bool = False
     delete_local_data: bool = False
@@ -29,7 +29,7 @@ class Permission:
 class Blocker:
     """Something that keeps ``pod`` on ``node``. ``kind`` is ``budget``, ``bare_pod``, ``local_data`` or ``room``.
 
-    ``passes`` is true where waiting may help, so that the drain itself is the one to find out.
+    ``passes`` is true if the blocker may resolve itself while the drain waits.
     """
 
     node: str
@@ -53,16 +53,16 @@ def blockers(
     allocatable: Mapping[str, Mapping[str, float]],
     permission: Permission,
 ) -> List[Blocker]:
-    """What prevents the node ``name`` from being drained, beside the other nodes as they are.
+    """What prevents the node ``name`` from being drained while the other nodes stay as they are.
 
-    ``allocatable`` maps the names of nodes to what they have for pods.
+    ``allocatable`` maps each node name to the node's allocatable resources.
     """
     moving = [pod for pod in pods if pod.node == name and pod.moves]
     found: List[Blocker] = []
     for pod in moving:
         found += _budgets(name, pod, budgets)
         if not pod.controller[0] and not permission.delete_bare_pods:
-            text = "pod {0} does not belong to a controller, so nothing would start it again".format(pod.title)
+            text = "pod {0} does not belong to a controller, so nothing would recreate it".format(pod.title)
             fix = "delete it, or set cluster_drain_delete_bare_pods: true to delete such pods"
             found.append(Blocker(name, BARE_POD, pod.title, text, fix))
         if pod.volumes and not permission.delete_local_data:
@@ -77,13 +77,13 @@ def blockers(
 def _budgets(name: str, pod: Pod, budgets: Sequence[Budget]) -> List[Blocker]:
     covering = [budget for budget in budgets if budget.covers(pod)]
     if not pod.started:
-        # The API server lets a pod go that has not started.
+        # The API server does not check budgets when it evicts a pod that has not started.
         return []
     if len(covering) > 1:
         text = "pod {0} is covered by {1} PodDisruptionBudgets ({2}), so it can't be evicted".format(
             pod.title, len(covering), ", ".join(sorted(one.name for one in covering))
         )
-        return [Blocker(name, BUDGET, pod.title, text, "keep one of them")]
+        return [Blocker(name, BUDGET, pod.title, text, "keep only one of them")]
     found = []
     for budget in covering:
         if budget.allowed > 0 or (budget.evicts_unhealthy and not pod.ready):
@@ -93,7 +93,7 @@ def _budgets(name: str, pod: Pod, budgets: Sequence[Budget]) -> List[Blocker]:
         )
         fix = "add a replica or change the budget"
         if not budget.permanent:
-            fix = "it will allow this once all of its pods are ready"
+            fix = "the budget allows the eviction once all of its pods are ready"
         found.append(Blocker(name, BUDGET, pod.title, text, fix, passes=not budget.permanent))
     return found
 
@@ -105,7 +105,7 @@ def _room(
     pods: Sequence[Pod],
     allocatable: Mapping[str, Mapping[str, float]],
 ) -> List[Blocker]:
-    """The pods that no other node has room for, when the larger ones are placed first."""
+    """The pods that do not fit on any other node if the largest pods are placed first."""
     targets = [node for node in nodes if node.name != name and node.ready and not node.unschedulable]
     free: Dict[str, Dict[str, float]] = {}
     for node in targets:
@@ -125,7 +125,7 @@ def _room(
         if allowed:
             why = "the other nodes do not have {0} left".format(_wish(pod))
         text = "pod {0} does not fit on another node: {1}".format(pod.title, why)
-        fix = "add a node, or set cluster_drain_pods_may_wait: true to let such pods wait until this node is back"
+        fix = "add a node, or set cluster_drain_pods_may_wait: true to let such pods wait for this node"
         found.append(Blocker(name, ROOM, pod.title, text, fix))
     return found
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kinds an API server has: listed by kubectl, served in other versions, or defined by objects. Pure.
+"""The kinds of an API server: listed by kubectl, served in other versions, or defined by manifests. Pure.
 
-A kind is a pair of apiVersion and name, mapped to whether its objects live in a namespace.
+A kind is a pair (apiVersion, name). It maps to True if the kind is namespaced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFINITION = "CustomResourceDefinition"
 
 
 def preferred_kinds(text: str) -> Dict[Kind, bool]:
-    """The kinds in the output of ``kubectl api-resources --no-headers``: each in the preferred version alone."""
+    """The kinds in the output of ``kubectl api-resources --no-headers``, which lists only preferred versions."""
     kinds: Dict[Kind, bool] = {}
     for line in text.splitlines():
         words = line.split()
@@ -30,12 +30,12 @@ def preferred_kinds(text: str) -> Dict[Kind, bool]:
 
 
 def versions_of(kinds: Mapping[Kind, bool]) -> Dict[Tuple[str, str], str]:
-    """For each (group, kind) an apiVersion that has it."""
+    """For each (group, kind), an apiVersion that serves it."""
     return {(version.rpartition("/")[0], name): version for version, name in kinds}
 
 
 def other_versions(wanted: Sequence[Kind], kinds: Mapping[Kind, bool]) -> List[str]:
-    """The paths of the API where to ask for wanted kinds that are known in another version only."""
+    """The API paths to query for wanted kinds that are so far known only in another version."""
     known = versions_of(kinds)
     found: List[str] = []
     for version, name in wanted:
@@ -43,7 +43,7 @@ def other_versions(wanted: Sequence[Kind], kinds: Mapping[Kind, bool]) -> List[s
         path = "/apis/" + version
         if (version, name) in kinds or (group, name) not in known or path in found:
             continue
-        # The core group has one version. Only a well-formed version may become part of a path.
+        # The core group has only one version. Only a well-formed version may become part of a path.
         if group and re.match(r"[a-z][a-z0-9-]*\Z", short):
             found.append(path)
     return found
@@ -60,7 +60,7 @@ def served_kinds(data: Mapping[str, Any]) -> Dict[Kind, bool]:
 
 
 def defined_kinds(objects: Sequence[Object]) -> Dict[Kind, bool]:
-    """The kinds the objects themselves define, and whether theirs live in a namespace."""
+    """The kinds that the CustomResourceDefinitions among the objects define."""
     found: Dict[Kind, bool] = {}
     for obj in objects:
         if obj["kind"] == DEFINITION:

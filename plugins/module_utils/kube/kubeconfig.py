@@ -55,8 +55,9 @@ class KubeconfigSummary:
     """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs.
 
     ``credentials`` is the SHA-256 of server, CA, client certificate and key; empty unless there is one of each.
-    ``clients`` are the digests of all client keys, ``plain`` the user of a file that says no more than kubeadm's, and
-    ``mergeable`` tells that entries can be changed in it without touching others; a ``blank`` one has no entry at all.
+    ``clients`` are the digests of all client certificates with their keys. ``plain`` is the user of a file that has
+    only the fields that kubeadm writes, else empty. ``mergeable`` is true if the admin's entries can be changed without
+    touching others. ``blank`` is true for a file without entries.
     """
 
     digest: str = ""
@@ -94,7 +95,7 @@ _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cach
 
 
 def summarize(text: str) -> KubeconfigSummary:
-    """What a kubeconfig's text tells of it: in block style, or JSON, which kubectl reads as well."""
+    """The summary of a kubeconfig in block style or in JSON, which kubectl also reads."""
     block = kubeconfig_entries.as_block(text)
     pins: List[str] = []
     for data in re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", block, re.MULTILINE):
@@ -199,11 +200,11 @@ def _passwd(system: System, name: str) -> Optional[Tuple[int, int, str]]:
 def classify(
     existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], overwrite: bool = False
 ) -> Tuple[str, str]:
-    """What becomes of a kubeconfig: ``write``, ``keep`` (not created by this collection) or ``same``, and the reason.
+    """The action for a kubeconfig: ``write``, ``keep`` (not created by this collection) or ``same``, and the reason.
 
-    ``wanted`` is None when the cluster is not there yet, and has nothing but the server when that is known already. A
-    file with several clusters is its user's own work: it is fine when the wanted
-    cluster is among them, and kept otherwise.
+    ``wanted`` is None if the cluster does not exist yet, or has only the server if that is already known. A file for
+    this cluster with the user's own entries is merged (:func:`merges`). A file for another cluster is kept, unless
+    ``overwrite`` is set.
     """
     if existing is None:
         return WRITE, "the kubeconfig does not exist"
@@ -219,9 +220,9 @@ def classify(
     if known and existing.plain and existing.plain == wanted.plain:
         return WRITE, "for this cluster, but it differs from admin.conf"
     if known and existing.mergeable:
-        return WRITE, "for this cluster, with entries of its user; only those of the admin are changed"
+        return WRITE, "for this cluster, with other entries; only the admin's entries are changed"
     if known:
-        return KEEP, "for this cluster, with entries of its user that can't be kept while others are changed"
+        return KEEP, "for this cluster, with other entries that would be lost"
     if existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _told(existing)) if overwrite else (KEEP, _told(existing))
@@ -250,32 +251,30 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
 
 
 def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
-    """A copy is kept of what is replaced, unless it said nothing but how the admin reaches the same cluster."""
+    """True if the replaced file is backed up. A file with only the admin's entries for this cluster is not."""
     if existing is None:
         return False
     return wanted is None or not of_this_cluster(existing, wanted) or existing.plain != wanted.plain
 
 
 def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
-    """True when both name a CA in common."""
+    """True if both kubeconfigs contain the same CA."""
     return bool(set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes))
 
 
 def merges(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
-    """True when a file has entries of its user beside those of the admin, which are to stay."""
+    """True if the file has the user's own entries for this or other clusters, which must be preserved."""
     if existing is None or wanted is None:
         return False
     return of_this_cluster(existing, wanted) and existing.plain != wanted.plain
 
 
 def merged_text(existing: Optional[str], admin: str, path: str) -> str:
-    """A kubeconfig with the admin's entries in it. Raises :class:`KubesteadError` when the file changed meanwhile."""
+    """``existing`` with the admin's entries merged in. Raises :class:`KubesteadError` if they can't be merged."""
     text = kubeconfig_entries.merged(existing or "", admin)
     if text is None:
         raise KubesteadError(
-            "{0} has entries that can't be kept while the admin's are changed; it was not changed; use {1}".format(
-                path, ADMIN_KUBECONFIG
-            )
+            "the admin's entries can't be merged into {0}; it was not changed; use {1}".format(path, ADMIN_KUBECONFIG)
         )
     return text
 
@@ -324,13 +323,13 @@ def apply(step: Step, system: System) -> None:
 
 
 def has_backup(system: System, state: KubeconfigState) -> bool:
-    """True where the file that the user's kubeconfig replaced is kept beside it."""
+    """True if a backup of the replaced file exists next to the user's kubeconfig."""
     place = _place(state.path + BACKUP_SUFFIX, state.uid, state.gid)
     return home_files.look(system, place).text is not None
 
 
 def remove(system: System, path: str, uid: int, gid: int, put_back: bool) -> None:
-    """Remove a user's kubeconfig; what it replaced takes its place. Raises :class:`KubesteadError`."""
+    """Remove a user's kubeconfig; ``put_back`` restores its backup. Raises :class:`KubesteadError`."""
     home_files.remove(system, _place(path, uid, gid), put_back)
 
 

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The entries of a kubeconfig in block style, as kubectl and kubeadm write it: found and changed line by line.
+"""Reads and edits, line by line, the entries of a kubeconfig in block style, as kubectl and kubeadm write it.
 
-Nodes have no YAML parser. A kubeconfig with contexts of its user is changed in the lines of the admin's entries alone;
-one of another style (JSON, flow style, anchors) is not touched.
+Nodes do not have a YAML parser. In a kubeconfig with the user's own contexts, only the lines of the admin's entries are
+changed. A kubeconfig in another style (JSON, flow style, anchors) is not changed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..core.untrusted import parse_json
 _SECTIONS = ("clusters", "contexts", "users")
 _TOP = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*\Z")
 _KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
-# A line of a kubeconfig that has no entries.
+# A line of a kubeconfig without entries.
 _EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
-# All that a kubeconfig of kubeadm says.
+# The keys in a kubeconfig written by kubeadm.
 _PLAIN = frozenset(
     (
         "apiVersion kind preferences clusters contexts users current-context cluster context user name server "
@@ -32,7 +32,7 @@ _PLAIN = frozenset(
 
 @dataclass
 class Entry:
-    """An item of a list: the numbers of its lines, its name, and where its values are (key -> line number)."""
+    """A list item: its range of lines, its name, and its values (key -> line number and value)."""
 
     first: int
     end: int
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass
 class Entries:
-    """A kubeconfig taken apart: ``lists`` maps ``clusters``, ``contexts`` and ``users`` to their entries."""
+    """A parsed kubeconfig: ``lists`` maps ``clusters``, ``contexts`` and ``users`` to their entries."""
 
     lines: List[str]
     lists: Dict[str, List[Entry]]
@@ -50,7 +50,7 @@ class Entries:
 
 
 def parse(text: str) -> Optional[Entries]:
-    """The entries of a kubeconfig; None for one of another style."""
+    """The entries of a kubeconfig; None if it is not in block style."""
     lines = text.splitlines(keepends=True)
     found = Entries(lines, {})
     section = ""
@@ -84,7 +84,7 @@ def parse(text: str) -> Optional[Entries]:
 
 
 def _add(entries: List[Entry], number: int, line: str) -> bool:
-    """Add a line to the entries of a list; False for one that is not understood."""
+    """Add a line to the entries of a list; False if the line can't be parsed."""
     key = _KEY.match(line)
     starts = line.lstrip(" ").startswith("- ")
     indent = len(line) - len(line.lstrip(" "))
@@ -96,7 +96,7 @@ def _add(entries: List[Entry], number: int, line: str) -> bool:
     entry = entries[-1]
     entry.end = number + 1
     if key is None:
-        # A list or text below: an entry of its own kind, like exec's arguments.
+        # A nested list item or text, such as the arguments of exec.
         return True
     depth = len(key.group(1))
     value = _scalar(key.group(3) or "")
@@ -119,13 +119,13 @@ def _scalar(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """True for a kubeconfig without any entry: an empty file, or what kubectl leaves after the last was deleted."""
+    """True for a kubeconfig without entries: an empty file, or a file whose last entry kubectl deleted."""
     lines = [raw.partition("#")[0].strip() for raw in text.splitlines()]
     return all(not line or line == "---" or _EMPTY.match(line) for line in lines)
 
 
 def as_block(text: str) -> str:
-    """A kubeconfig in JSON with a line for each value, as block style has it; any other as it is."""
+    """The values of a kubeconfig in JSON, one per line as in block style. Other text is returned unchanged."""
     if not text.lstrip().startswith("{"):
         return text
     try:
@@ -150,7 +150,7 @@ def _write(value: Any, lines: List[str]) -> None:
 
 
 def plain_name(text: str) -> str:
-    """The user of a kubeconfig that says no more than kubeadm's: one cluster, user and context; empty for any other."""
+    """The user of a kubeconfig with one cluster, user and context and only kubeadm's fields; empty for any other."""
     found = parse(text)
     if found is None or any(len(one) != 1 for one in found.lists.values()):
         return ""
@@ -165,10 +165,10 @@ def plain_name(text: str) -> str:
 
 
 def merged(existing: str, admin: str) -> Optional[str]:
-    """``existing`` with the cluster, user and context of ``admin`` in it; every other line as it is.
+    """``existing`` with the cluster, user and context of ``admin``; every other line is unchanged.
 
-    The entries of the cluster with the same CA and of the user with the same name are changed in place, and those that
-    are missing are added behind the others. None where that can't be done.
+    The cluster with the same CA and the user with the same name are updated in place. A missing user or context is
+    appended to its list. Returns None if the entries can't be merged.
     """
     mine, theirs = parse(existing), parse(admin)
     if mine is None or theirs is None or any(len(one) != 1 for one in theirs.lists.values()):

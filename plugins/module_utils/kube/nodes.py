@@ -25,7 +25,7 @@ class Node:
     why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped reporting, so that
     the machine is gone or disconnected. ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels,
     ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``. ``cordoned_by`` is the run of this
-    collection that cordoned it, empty for a cordon of others.
+    collection that cordoned the Node; it is empty if this collection did not.
     """
 
     name: str
@@ -66,8 +66,8 @@ def with_joining(nodes: Sequence[Node], joining: Sequence[Node]) -> List[Node]:
 def read_nodes(data: Any) -> List[Node]:
     """The nodes of a NodeList, sorted by name.
 
-    A kubelet writes most of its own Node, so nothing in it is trusted: what has the wrong type is read as its default,
-    an address or range that is not one is left out, and an entry without the name of a node is not one. Never raises.
+    A kubelet writes most of its own Node, so nothing in it is trusted: a value of the wrong type is read as its
+    default. Invalid addresses, invalid ranges and entries without a valid node name are left out. Never raises.
     """
     nodes = [_node(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
     return sorted((node for node in nodes if _NAME.fullmatch(node.name)), key=lambda node: node.name)
@@ -103,12 +103,12 @@ def _node(item: Mapping[str, Any]) -> Node:
     )
 
 
-# What the API accepts as the name of a Node: messages have it in commands to paste.
+# A node name that the API accepts. Messages contain the name in commands for the user to run.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
-# Of each family one; and far more addresses than an honest node has.
+# One pod CIDR per address family, and more addresses than any real node has.
 _RANGES, _ADDRESSES = 2, 32
 _ROLE = "node-role.kubernetes.io/"
-#: On a Node that this collection cordoned: which run did, like ``upgrade 20261127T101500Z``.
+#: Annotation on a Node that this collection cordoned: the run, such as ``upgrade 20261127T101500Z``.
 CORDONED_BY = "kubestead.cluster/cordoned-by"
 
 

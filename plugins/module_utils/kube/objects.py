@@ -84,7 +84,7 @@ def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -
 
 
 def without_repeats(found: Sequence[Tuple[str, Any]]) -> List[Tuple[str, Any]]:
-    """(source, object) without those that are exactly like an earlier one: two files may bring the same Namespace."""
+    """The (source, object) pairs without exact duplicates: two files may contain the same Namespace."""
     seen = set()
     kept = []
     for source, obj in found:
@@ -95,7 +95,7 @@ def without_repeats(found: Sequence[Tuple[str, Any]]) -> List[Tuple[str, Any]]:
     return kept
 
 
-# What kubectl reads the metadata of every object as (ObjectMeta of k8s.io/apimachinery).
+# The field types that kubectl requires in metadata (ObjectMeta of k8s.io/apimachinery).
 _TEXTS = ("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion")
 _NUMBERS = ("generation", "deletionGracePeriodSeconds")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
@@ -103,7 +103,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d([.,]\d+)?(Z|[-+]\d\d:\d\d
 
 
 def metadata_problem(obj: Object) -> str:
-    """What of an object's metadata kubectl refuses before it asks the API server, with the fix; empty for nothing."""
+    """The first metadata field that kubectl rejects without asking the API server, with the fix; empty if valid."""
     metadata = obj.get("metadata")
     if metadata is None:
         return ""
@@ -111,19 +111,19 @@ def metadata_problem(obj: Object) -> str:
         return "metadata is {0}, not a dictionary; set name and namespace in it".format(_type(metadata))
     for name in _TEXTS:
         if not isinstance(metadata.get(name), (str, type(None))):
-            return "metadata.{0} is {1}, not text; put it in quotes".format(name, _type(metadata[name]))
+            return "metadata.{0} is {1}, not a string; put it in quotes".format(name, _type(metadata[name]))
     for name in ("labels", "annotations"):
         values = metadata.get(name)
         if not isinstance(values, (Mapping, type(None))):
             return "metadata.{0} is {1}, not a dictionary; use names and values".format(name, _type(values))
         for item, value in (values or {}).items():
             if not isinstance(value, (str, type(None))):
-                text = "metadata.{0}: the value of {1!r} is {2}, not text; put it in quotes"
+                text = "metadata.{0}: the value of {1!r} is {2}, not a string; put it in quotes"
                 return text.format(name, str(item), _type(value))
     for name, inner in (("finalizers", str), ("ownerReferences", Mapping), ("managedFields", Mapping)):
         values = metadata.get(name)
         if values is not None and not (isinstance(values, list) and all(isinstance(item, inner) for item in values)):
-            return "metadata.{0} is not a list of {1}; remove it".format(name, "texts" if inner is str else "objects")
+            return "metadata.{0} is not a list of {1}; remove it".format(name, "strings" if inner is str else "objects")
     for name in _NUMBERS:
         number = metadata.get(name)
         if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
@@ -140,7 +140,7 @@ def _type(value: Any) -> str:
         return "a boolean (yes, no, on, off, y, n …)"
     if isinstance(value, (int, float)):
         return "a number"
-    return "a list" if isinstance(value, list) else "a dictionary" if isinstance(value, Mapping) else "text"
+    return "a list" if isinstance(value, list) else "a dictionary" if isinstance(value, Mapping) else "a string"
 
 
 def _check_secret(obj: Object, origin: str) -> None:
@@ -159,7 +159,7 @@ def _check_secret(obj: Object, origin: str) -> None:
             scalar = isinstance(value, (str, int, float)) if part == "stringData" else isinstance(value, str)
             if not isinstance(name, str) or not (scalar or value is None):
                 raise KubesteadError(
-                    "{0} of {1}: value {2} of {3} is a {4}, not text; put it in quotes".format(
+                    "{0} of {1}: value {2} of {3} is a {4}, not a string; put it in quotes".format(
                         title(obj), origin, at + 1, part, untrusted.type_name(value)
                     )
                 )
@@ -305,7 +305,7 @@ def change_reason(changes: Sequence[Tuple[str, Optional[str], Optional[str]]]) -
 
 
 def _leaves(value: Any) -> List[str]:
-    """Every text and number inside of a value."""
+    """Every scalar inside a value, as text."""
     if isinstance(value, Mapping):
         return [leaf for item in value.values() for leaf in _leaves(item)]
     if isinstance(value, (list, tuple)):
@@ -314,7 +314,7 @@ def _leaves(value: Any) -> List[str]:
 
 
 def secret_values(objects: Sequence[Object]) -> List[str]:
-    """What stands in Secrets, longest first; values too short to be told from other text are left out."""
+    """The values in Secrets, longest first. Values too short to be distinguished from other text are left out."""
     values: Set[str] = set()
     for obj in objects:
         if str(obj.get("kind")).lower() == "secret":

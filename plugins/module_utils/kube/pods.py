@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pods, their controllers and disruption budgets, as far as moving pods off a node needs them. Pure.
+"""Pods, their controllers and disruption budgets, with the fields that a drain needs. Pure.
 
-Pods are written by users of the cluster and by kubelets, so nothing in them is trusted: what has the wrong type is read
-as its default.
+Users of the cluster and kubelets write pods, so nothing in them is trusted: a value of the wrong type is read as its
+default.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ..core import untrusted
 PODS = "/api/v1/pods"
 REPLICA_SETS = "/apis/apps/v1/replicasets"
 STATEFUL_SETS = "/apis/apps/v1/statefulsets"
-#: Controllers whose pods are started again elsewhere and stay there; a Job's pod may have nothing left to do.
+#: Controllers that replace an evicted pod. A Job may already be complete, so its pod may not be replaced.
 REPLICATED = ("ReplicaSet", "StatefulSet")
 _MIRROR = "kubernetes.io/config.mirror"
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod. ``controller`` is (kind, name) of what started it, both empty where nothing did.
+    """A pod. ``controller`` is the (kind, name) of its controller; both are empty for a bare pod.
 
-    ``volumes`` names those of type emptyDir, whose data is lost when the pod leaves its node. ``requests`` maps
+    ``volumes`` are the names of its emptyDir volumes, whose data is lost on eviction. ``requests`` maps
     resources to numbers (CPUs, bytes). ``over`` is true for a pod that has ended, ``leaving`` for one that is being
     deleted; ``tolerations`` are (key, operator, value, effect).
     """
@@ -55,17 +55,17 @@ class Pod:
 
     @property
     def workload(self) -> str:
-        """``ReplicaSet namespace/name`` of its controller; empty where nothing starts it again elsewhere."""
+        """``Kind namespace/name`` of the controller; empty if no controller replaces the pod after an eviction."""
         kind, name = self.controller
         return "{0} {1}/{2}".format(kind, self.namespace, name) if kind in REPLICATED and name else ""
 
     @property
     def moves(self) -> bool:
-        """True for a pod that a drain evicts: pods of DaemonSets and static pods stay."""
+        """True for a pod that a drain evicts. Pods of DaemonSets and static pods stay."""
         return not (self.static or self.over or self.leaving or self.controller[0] == "DaemonSet")
 
     def tolerates(self, taint: str) -> bool:
-        """Whether it may run beside a taint (``key[=value]:Effect``)."""
+        """True if the pod may run on a node with this taint (``key[=value]:Effect``)."""
         key_value, _colon, effect = taint.rpartition(":")
         key, _equals, value = key_value.partition("=")
         if effect not in ("NoSchedule", "NoExecute"):
@@ -81,9 +81,9 @@ class Pod:
 
 @dataclass(frozen=True)
 class Budget:
-    """A PodDisruptionBudget. ``allowed`` is how many of its pods may be evicted now.
+    """A PodDisruptionBudget. ``allowed`` is the number of pods that may be evicted now.
 
-    ``wanted`` of ``expected`` pods must stay healthy. A ``selector`` that is empty matches every pod of the namespace;
+    ``wanted`` of ``expected`` pods must stay healthy. An empty ``selector`` matches every pod of the namespace;
     ``expressions`` are the parts of a selector that are not simple labels: (key, operator, values).
     """
 
@@ -98,11 +98,11 @@ class Budget:
 
     @property
     def permanent(self) -> bool:
-        """True where no pod may ever be evicted, however long one waits."""
+        """True if the budget does not allow an eviction even when all of its pods are healthy."""
         return self.allowed == 0 and self.wanted >= self.expected
 
     def covers(self, pod: Pod) -> bool:
-        """Whether the budget counts for an eviction of this pod."""
+        """True if the budget applies to this pod."""
         if pod.namespace != self.namespace:
             return False
         if any(pod.labels.get(name) != value for name, value in self.selector.items()):
@@ -160,7 +160,7 @@ def _pod(item: Mapping[str, Any]) -> Pod:
 
 
 def _requests(spec: Mapping[str, Any]) -> Dict[str, float]:
-    """What the pod asks a node for: the sum of its containers, or the most that one of the first ones asks for."""
+    """The resources that the pod requests: the sum of its containers, or an init container's, if larger."""
     total: Dict[str, float] = {"pods": 1.0}
     for container in untrusted.mappings(spec.get("containers")):
         for name, amount in _amounts(container).items():
@@ -183,7 +183,7 @@ _SCALE.update({letter + "i": 1024.0 ** (at + 1) for at, letter in enumerate("KMG
 
 
 def quantity(value: Any) -> float:
-    """A quantity of Kubernetes (``250m``, ``64Mi``, ``1.5``) as a number; 0 for a value that is not one."""
+    """A Kubernetes quantity (``250m``, ``64Mi``, ``1.5``) as a number; 0 if the value is invalid."""
     text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
     match = _QUANTITY.match(text) if isinstance(text, str) else None
     if match is None:
@@ -199,7 +199,7 @@ def read_budgets(data: Any) -> List[Budget]:
         metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
         status, selector = untrusted.mapping(item.get("status")), untrusted.mapping(spec.get("selector"))
         if spec.get("selector") is None:
-            # It selects nothing.
+            # A budget without a selector does not match any pod.
             continue
         expressions = [
             (
@@ -225,7 +225,7 @@ def read_budgets(data: Any) -> List[Budget]:
 
 
 def read_allocatable(data: Any) -> Dict[str, Dict[str, float]]:
-    """By the names of the nodes in a NodeList what each has for pods. Never raises."""
+    """The allocatable resources of the nodes in a NodeList, keyed by node name. Never raises."""
     found = {}
     for item in untrusted.mappings(untrusted.mapping(data).get("items")):
         amounts = untrusted.mapping(untrusted.mapping(item.get("status")).get("allocatable"))
@@ -238,7 +238,7 @@ def read_allocatable(data: Any) -> Dict[str, Dict[str, float]]:
 
 
 def ready_pods(pods: Sequence[Pod]) -> Dict[str, int]:
-    """By :attr:`Pod.workload` how many of its pods are ready."""
+    """The number of ready pods of each workload, keyed by :attr:`Pod.workload`."""
     counts: Dict[str, int] = {}
     for pod in pods:
         if pod.workload and pod.ready and not (pod.over or pod.leaving):
@@ -247,7 +247,7 @@ def ready_pods(pods: Sequence[Pod]) -> Dict[str, int]:
 
 
 def read_replicas(data: Any, kind: str) -> Dict[str, int]:
-    """By ``Kind namespace/name`` how many pods the controllers of a list are to have. Never raises."""
+    """The desired replicas of the controllers in a list, keyed by ``Kind namespace/name``. Never raises."""
     found = {}
     for item in untrusted.mappings(untrusted.mapping(data).get("items")):
         metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))

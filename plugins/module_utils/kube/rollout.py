@@ -12,7 +12,7 @@ from ..core.untrusted import mapping, mappings, whole
 from .objects import Object, key, shortened
 
 _WORKLOADS = (("apps", "Deployment"), ("apps", "DaemonSet"), ("apps", "StatefulSet"), ("batch", "Job"), ("", "Pod"))
-# The events with which the Job controller ends a Job that failed.
+# The reasons of the events that the Job controller emits for a failed Job.
 _JOB_FAILURES = (
     "BackoffLimitExceeded",
     "DeadlineExceeded",
@@ -25,13 +25,13 @@ _JOB_FAILURES = (
 
 
 def is_workload(obj: Object) -> bool:
-    """True for what is waited for. Other groups have kinds of these names too, with a status of their own."""
+    """True for a workload whose rollout is waited for. Kinds of the same name in other groups have another status."""
     group, kind, _namespace, _name = key(obj)
     return (group, kind) in _WORKLOADS
 
 
 def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
-    """What a live workload still waits for, or None when all of its newest generation runs.
+    """What a live workload still waits for; None if its latest generation has rolled out.
 
     ``dead_nodes`` is how many pods of a DaemonSet may be missing.
     """
@@ -60,7 +60,7 @@ def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
         failed = condition(obj, "Failed")
         if failed and failed.get("status") == "True":
             return "it failed: {0}".format(failed.get("message") or failed.get("reason") or "no reason given")
-        # Both hold a Job back until its spec is changed.
+        # A suspended Job, or one with a parallelism of 0, does not start pods until its spec changes.
         if spec.get("suspend") or (spec.get("parallelism") is not None and not whole(spec["parallelism"])):
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)
@@ -75,7 +75,7 @@ def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
     else:
         wanted = whole(spec["replicas"]) if spec.get("replicas") is not None else 1
         updated = whole(status.get("updatedReplicas"))
-        # StatefulSets tell the available ones from 1.22 on; before, ready ones are all there is.
+        # StatefulSets report availableReplicas from 1.22 on; earlier versions report only readyReplicas.
         available = whole(status.get("availableReplicas", status.get("readyReplicas")))
         if kind == "StatefulSet":
             strategy = mapping(spec.get("updateStrategy"))
@@ -83,7 +83,7 @@ def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
             if strategy.get("type") == "OnDelete" or partition:
                 updated = wanted if strategy.get("type") == "OnDelete" else min(wanted, updated + partition)
             elif status.get("currentRevision") == status.get("updateRevision"):
-                # Once a rollout is over, updatedReplicas is left out.
+                # After a rollout, updatedReplicas is omitted.
                 updated = whole(status.get("currentReplicas")) or updated
             available = min(available, whole(status.get("readyReplicas")))
         elif whole(status.get("replicas")) > updated:
@@ -113,37 +113,38 @@ def _has_ended(obj: Object) -> bool:
 
 
 def is_deleted(obj: Object) -> bool:
-    """True for an object that goes as soon as its finalizers or its pods have."""
+    """True for an object that is being deleted."""
     return bool(mapping(obj.get("metadata")).get("deletionTimestamp"))
 
 
 def is_paused(obj: Object) -> bool:
-    """True for a Deployment that is to keep the pods it has."""
+    """True for a paused Deployment."""
     return obj.get("kind") == "Deployment" and bool(mapping(obj.get("spec")).get("paused"))
 
 
 def is_held(obj: Object) -> bool:
-    """True for a live Deployment that is paused, and whose controller has seen it."""
+    """True for a live, paused Deployment whose controller has observed its latest generation."""
     generation = whole(mapping(obj.get("metadata")).get("generation"))
     return is_paused(obj) and whole(mapping(obj.get("status")).get("observedGeneration")) >= generation
 
 
 def removes_itself(obj: Object) -> bool:
-    """True for a Job that is deleted some time after it has ended."""
+    """True for a Job that is deleted automatically after it finishes."""
     return obj.get("kind") == "Job" and mapping(obj.get("spec")).get("ttlSecondsAfterFinished") is not None
 
 
 def past_deadline(obj: Object) -> bool:
     """True for a Deployment that made no progress for its ``progressDeadlineSeconds``.
 
-    It may still make progress when the cause is gone. So only one that comes to it tells that waiting does not help.
+    The Deployment may still make progress once the cause is fixed. Only a Deployment that exceeds its deadline during
+    the wait counts as failed.
     """
     found = condition(obj, "Progressing") if obj.get("kind") == "Deployment" else None
     return bool(found and found.get("status") == "False" and found.get("reason") == "ProgressDeadlineExceeded")
 
 
 def dead_end(obj: Object) -> str:
-    """What to do about a live workload that has not rolled out and never will by waiting; "" where waiting may help."""
+    """The fix for a live workload whose rollout can't complete by waiting; "" if waiting may help."""
     _group, kind, namespace, name = key(obj)
     if is_deleted(obj) and not _has_ended(obj):
         return "run again when it is gone"
@@ -158,7 +159,7 @@ def dead_end(obj: Object) -> str:
 
 
 def job_failure(events: Sequence[Object], name: str) -> str:
-    """Why a Job that is gone failed, as its newest event about its end says; "" where it did not, or none says so."""
+    """Why a deleted Job failed, from its latest completion or failure event; "" if it did not fail."""
     ends = []
     for event in events:
         about = mapping(event.get("involvedObject"))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carries out a reset: the steps of the plan, until an observation finds nothing that is left."""
+"""Carries out a reset: applies the plan until an observation finds nothing left to remove."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from . import netfilter, network, paths, prepared, runtime
 from .observe import UNITS, ResetOptions, ResetState, observe
 from .plan import plan
 
-#: How often the machine is looked at again and what is left is removed.
+#: The maximum number of times that the plan is applied.
 ROUNDS = 3
 _LOCK_WAIT = 600.0
 
 
 def carry_out(system: System, options: ResetOptions, sleep: Sleep = time.sleep) -> List[Step]:
-    """Make the machine bare; the steps that were taken. Safe to run again after it was killed anywhere.
+    """Reset the machine. Returns the steps that were carried out. It is safe to run again after an interruption.
 
-    Raises :class:`KubesteadError` that names what is left, or what could not be removed.
+    Raises :class:`KubesteadError` with the items that remain, and why.
     """
     with operations.kubeadm_lock(system, _LOCK_WAIT):
         done: List[Step] = []
@@ -55,21 +55,21 @@ def carry_out(system: System, options: ResetOptions, sleep: Sleep = time.sleep) 
 
 
 def _what_is_left(steps: Sequence[Step], failure: str) -> str:
-    """The message of a reset that does not come to an end."""
+    """The message of a reset that does not complete."""
     left = ", ".join("{0} ({1})".format(step.target, step.reason) for step in steps[:3])
     more = " and {0} more".format(len(steps) - 3) if len(steps) > 3 else ""
-    why = failure or "something makes it again"
-    return "the host is not bare yet, left are {0}{1}: {2}; run again once that is solved".format(left, more, why)
+    why = failure or "another program creates them again"
+    return "the reset is not complete, {0}{1} can't be removed: {2}; fix this, and run again".format(left, more, why)
 
 
 def refuse(state: ResetState) -> None:
-    """Raise :class:`KubesteadError` for the marker of an operation that this version does not know."""
+    """Raise :class:`KubesteadError` if the marker is for an operation that this version does not know."""
     if state.operation is not None and state.operation.kind not in operations.KINDS:
         raise KubesteadError(operations.problems(state.operation)[0].line)
 
 
 def _marker(state: ResetState) -> Operation:
-    """What a run after an interruption must know: the user's files, and the CA that tells which kubeconfigs go."""
+    """The marker for the next run: the user's files, and the CA that identifies the kubeconfigs to remove."""
     before = state.operation
     return Operation(
         RESET,
@@ -80,10 +80,10 @@ def _marker(state: ResetState) -> Operation:
 
 
 def _apply_all(system: System, steps: Sequence[Step], done: List[Step]) -> str:
-    """Take the steps up to the first that fails; why it failed, for the next round tries it again.
+    """Apply the steps up to the first failure. Returns the failure's message; the next round tries again.
 
-    What comes after may explain it (a link by the configuration of its network), or would lose data (a folder by the
-    volume that is mounted in it).
+    Later steps must not run after a failure. They may remove files that identify what is left (the network
+    configuration identifies a link), or may delete data (a folder in which a volume is still mounted).
     """
     for step in steps:
         try:
@@ -93,7 +93,7 @@ def _apply_all(system: System, steps: Sequence[Step], done: List[Step]) -> str:
         if step not in done:
             done.append(step)
         if step.action == "start":
-            # What the runtime holds shows only now.
+            # The containers can be listed only once the runtime is running.
             break
     return ""
 
@@ -139,11 +139,11 @@ def _stop(system: System, unit: str) -> None:
 
 
 def _unmount(system: System, place: str) -> None:
-    """Unmount at once, or as soon as nobody uses it any more: either way no path leads into it afterwards."""
+    """Unmount a file system, lazily if it is busy. In both cases it is no longer reachable by its path."""
     if not system.run(["umount", place]).ok:
         system.run(["umount", "--lazy", place])
     if place in paths.mounts_below(system, paths.KUBELET):
-        raise KubesteadError("{0} can't be unmounted; close what uses it, and run again".format(place))
+        raise KubesteadError("{0} can't be unmounted; stop the processes that use it, and run again".format(place))
 
 
 def _stop_unit(system: System, name: str) -> None:
@@ -153,7 +153,7 @@ def _stop_unit(system: System, name: str) -> None:
 def _remove_unit(system: System, name: str) -> None:
     system.remove(UNITS[name])
     system.run(["systemctl", "daemon-reload"], check=True)
-    # A unit that failed is remembered without its file.
+    # systemd remembers a failed unit even after its file is removed.
     system.run(["systemctl", "reset-failed", name])
 
 
@@ -186,9 +186,9 @@ def _put_back(system: System, path: str) -> None:
 
 
 def _clean_pods(step: Step, system: System) -> None:
-    """Let kubeadm stop the pods, and remove behind it what it left.
+    """Remove the pods with kubeadm, then remove the containers that remain.
 
-    It only warns of what it could not do; the next observation tells.
+    kubeadm only warns about failures, so the next observation finds them.
     """
     socket = str(step.data["cri_socket"])
     argv = ["kubeadm", "reset", "phase", "cleanup-node", "--cri-socket", socket, "--cert-dir", EMPTY_CERT_DIR]
@@ -212,7 +212,7 @@ def _remove_certificates(step: Step, system: System) -> None:
 
 def _run(step: Step, system: System) -> None:
     done = system.run(step.data["argv"])
-    # Another program may have removed it, or it went with its link.
+    # Another program may have removed the entry, or the kernel removed it with its link.
     if not done.ok and "No such" not in done.stderr and "Cannot find" not in done.stderr:
         system.run(step.data["argv"], check=True)
 
@@ -221,7 +221,7 @@ def _purge(step: Step, system: System) -> None:
     had_opt = system.exists("/opt")
     transaction.remove(system, str(step.data["manager"]), step.data["names"])
     if had_opt:
-        # dpkg removes folders of a package that become empty, also this one, which is the system's.
+        # dpkg removes the folders of a package that become empty, even /opt, which belongs to the system.
         os.makedirs(system.path("/opt"), mode=0o755, exist_ok=True)
 
 

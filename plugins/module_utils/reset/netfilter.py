@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The netfilter rules of a cluster on one of its nodes: found in what iptables-save prints, and removed as one change.
+"""Finds the netfilter rules of a cluster in the output of iptables-save, and removes them as one change per table.
 
-kube-proxy and the kubelet have chains of their own (``KUBE-``), Calico too (``cali-``). Both are reached from chains
-that the machine itself has, where Calico marks its rules with a comment. The CNI plugin ``portmap`` names the network
-in its rules, because it shares its chains with other users of CNI.
+kube-proxy and the kubelet create their own chains (``KUBE-``), and so does Calico (``cali-``). Rules in the built-in
+chains jump to them; Calico marks those rules with a comment. The CNI plugin ``portmap`` shares its chains with other
+users of CNI, so its rules name the network.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Container, Dict, List, Optional, Sequence
 
 from ..core.system import System
 
-#: The programs by family and backend. A machine has some of them; the plain names are one of the other two.
+#: The programs by family and backend. A machine has some of them; a plain name is an alias for one backend.
 FAMILIES = {"4": "iptables", "6": "ip6tables"}
 BACKENDS = ("nft", "legacy")
-#: Tables of kube-proxy and Calico where they use nftables without iptables.
+#: The tables of kube-proxy and Calico in their nftables mode.
 NFT_TABLES = ("kube-proxy", "calico")
 
-# A chain is declared with its policy; those that are not built in have none.
+# A chain is declared with its policy; the policy of a user-defined chain is "-".
 _CHAIN = re.compile(r":([^ ]+) ([A-Z]+|-)(?: |\Z)")
 _OWN_CHAIN = re.compile(r"(?:KUBE|cali)-[A-Za-z0-9_.:-]+\Z")
 _OWN_COMMENT = re.compile(r'--comment "?(?:cali:[A-Za-z0-9_-]+|kubestead)"?(?= |\Z)')
-# What portmap and the plugin bridge say of the network that a rule is for.
+# The comment in which the plugins portmap and bridge name the network of a rule.
 _NETWORK = re.compile(r'name: \\?"(?:kubestead|k8s-pod-network)\\?"')
 _TARGET = re.compile(r" -[jg] ([^ ]+)")
 _COMMENT = re.compile(r' --comment (?:"(?:[^"\\]|\\.)*"|\S+)')
@@ -37,9 +37,9 @@ _PORTMAP = ("CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MASQ", "CNI-HOSTPORT-DNAT")
 
 @dataclass(frozen=True)
 class Change:
-    """What removes the cluster's part of a table: the lines for ``iptables-restore --noflush``.
+    """The lines for ``iptables-restore --noflush`` that remove the cluster's rules and chains from a table.
 
-    ``program`` is the command without ``-save``; ``emptied`` tells that no rule and no chain of others is left then.
+    ``program`` is the command without ``-save``. ``emptied`` is true if no other rules and chains remain.
     """
 
     program: str
@@ -54,7 +54,7 @@ class Change:
 
 
 def observe(system: System) -> List[Change]:
-    """What is to be removed, by program and table. Changes nothing, and loads no kernel module."""
+    """The changes, one per program and table. Changes nothing and does not load kernel modules."""
     found: List[Change] = []
     for plain in FAMILIES.values():
         programs = ["{0}-{1}".format(plain, backend) for backend in BACKENDS]
@@ -68,7 +68,7 @@ def observe(system: System) -> List[Change]:
 
 
 def nft_tables(system: System) -> List[str]:
-    """The tables of kube-proxy and Calico in nftables, as ``ip kube-proxy``."""
+    """The nftables tables of kube-proxy and Calico, such as ``ip kube-proxy``."""
     found = []
     for line in system.run(["nft", "list", "tables"]).stdout.splitlines():
         words = line.split()
@@ -78,7 +78,7 @@ def nft_tables(system: System) -> List[str]:
 
 
 def changes(program: str, saved: str) -> List[Change]:
-    """What removes the cluster's rules and chains from the tables that ``program`` printed."""
+    """The changes that remove the cluster's rules and chains; ``saved`` is the output of ``program``-save."""
     result = []
     for table, lines in _tables(saved).items():
         declared = [found.groups() for found in map(_CHAIN.match, lines) if found]
@@ -99,14 +99,14 @@ def changes(program: str, saved: str) -> List[Change]:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule as iptables-save prints it, with its chain and what it jumps to (empty for nothing)."""
+    """A rule as iptables-save prints it, with its chain and its jump target (empty if none)."""
 
     text: str
     chain: str
     target: str
 
     def is_own(self, own: Container[str]) -> bool:
-        """True for a rule of the cluster: it says so, or leads to one of its chains."""
+        """True for a rule of the cluster: it has a cluster comment, or jumps to a chain of the cluster."""
         return bool(_OWN_COMMENT.search(self.text) or _NETWORK.search(self.text)) or self.target in own
 
 
@@ -129,13 +129,13 @@ def _tables(saved: str) -> Dict[str, List[str]]:
         elif line.strip() == "COMMIT":
             table = ""
         elif table and line[:1] in (":", "-"):
-            # Counters stand before a rule where they are asked for.
+            # iptables-save prints counters in front of a rule only on request.
             found[table].append(line.strip())
     return found
 
 
 def _own_chains(chains: Sequence[str], rules: Sequence[_Rule]) -> Dict[str, None]:
-    """The chains that go: those of the cluster by name, and those of ``portmap`` that serve its pods alone."""
+    """The chains to remove: those with the cluster's prefixes, and the ``portmap`` chains that only its pods use."""
     own = dict.fromkeys(chain for chain in chains if _OWN_CHAIN.match(chain))
     known = set(chains)
     for rule in rules:
@@ -143,7 +143,7 @@ def _own_chains(chains: Sequence[str], rules: Sequence[_Rule]) -> Dict[str, None
             if _NETWORK.search(rule.text):
                 own[rule.target] = None
     kept = any(rule.chain == "CNI-HOSTPORT-DNAT" and not rule.is_own(own) for rule in rules)
-    # Without a port of anybody these do nothing; whoever needs them makes them again.
+    # Without a host port these chains have no effect; portmap creates them again when needed.
     own.update(dict.fromkeys(() if kept else [chain for chain in _PORTMAP if chain in known]))
     return own
 
@@ -155,7 +155,7 @@ def apply(change: Change, system: System) -> None:
     """Remove the rules and chains of one table. Raises :class:`CommandError`."""
     system.run([change.program + "-restore", "--noflush"], stdin=change.text, check=True)
     if change.emptied and change.program.endswith("nft"):
-        # An empty table of the nft backend is what the first command of iptables made. Others may have filled it since.
+        # The nft backend leaves an empty table behind. Another program may have added rules to it since.
         family = "ip6" if change.program.startswith("ip6") else "ip"
         saved = system.run([change.program + "-save", "-t", change.table]).stdout
         if not any(line.startswith("-A ") for line in saved.splitlines()):

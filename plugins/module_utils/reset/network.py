@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Links, routes, network namespaces, sets and virtual servers that a cluster's pod network leaves on a node."""
+"""Links, routes, network namespaces, IP sets and IPVS services that a cluster leaves on a node."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ..core.untrusted import is_address, is_network, mappings, text
 from ..host.interfaces import query
 from ..pod_network.bridge import BRIDGE, CONFLIST, UNIT
 
-#: Made by Calico and kube-proxy under names of their own.
+#: The names of the links that Calico and kube-proxy create.
 _LINK = re.compile(r"(?:cali[0-9a-f]{11}|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali|kube-ipvs0)\Z")
-#: The kernel's own tunnel in every network namespace; it can't be deleted. Calico gives it an address.
+#: The kernel's tunnel device in every network namespace. It can't be deleted. Calico assigns an address to it.
 TUNNEL = "tunl0"
 _SET = re.compile(r"(?:cali[46]0[A-Za-z0-9:_.-]+|KUBE-[A-Z0-9-]+)\Z")
 NAMESPACES = "/run/netns"
 BRIDGE_DATA = "/var/lib/cni/networks/kubestead"
-#: What shows that the bridge or Calico was here. They are removed after the links and routes that they explain.
+#: Files that show that the bridge or Calico was used. They are removed after the links and routes they identify.
 _BRIDGE_TRACES = (CONFLIST, UNIT, BRIDGE_DATA)
 _CALICO_TRACES = ("/etc/cni/net.d/10-calico.conflist", "/var/lib/calico", "/var/log/calico")
-# The protocols of BIRD and of Felix.
+# The routing protocols of BIRD and Felix.
 _CALICO_PROTOCOLS = ("bird", "80")
 
 
@@ -40,7 +40,7 @@ class Route:
 
 
 def links(system: System) -> List[str]:
-    """The links that go, the bridge last: removing a port before it tells its own cause if it fails."""
+    """The links to remove. The bridge is last, so that a port that can't be removed is reported by name."""
     found = query(system, "link", "show")
     names = [text(one.get("ifname")) for one in found]
     own = [name for name in names if _LINK.match(name)]
@@ -51,7 +51,7 @@ def links(system: System) -> List[str]:
 
 
 def tunnel_in_use(system: System) -> bool:
-    """True where Calico was here and the kernel's tunnel still has an address or is up."""
+    """True if Calico was used and the kernel's tunnel device still has an address or is up."""
     if not _is_calico(system):
         return False
     found = query(system, "address", "show", "dev", TUNNEL)
@@ -59,9 +59,9 @@ def tunnel_in_use(system: System) -> bool:
 
 
 def routes(system: System) -> List[Route]:
-    """Routes to pods: those with our own protocol, and where Calico was those of its programs."""
+    """Routes to pods: those with this collection's protocol and, if Calico was used, those of BIRD and Felix."""
     found = _routes(system, ROUTE_PROTOCOL)
-    # A BIRD of the machine itself has routes with the same mark.
+    # A BIRD that does not belong to Calico uses the same protocol for its routes.
     own_bird = any(system.exists(path) for path in ("/etc/bird", "/etc/bird.conf", "/etc/bird6.conf"))
     if _is_calico(system):
         for protocol in _CALICO_PROTOCOLS:
@@ -87,7 +87,7 @@ def _routes(system: System, protocol: str) -> List[Route]:
 
 
 def namespaces(system: System) -> List[str]:
-    """Network namespaces that the runtime made for pods and in which no process is left."""
+    """Network namespaces of pods that no process uses."""
     names = [name for name in system.names(NAMESPACES) if re.match(r"cni-[0-9a-f-]{36}\Z", name)]
     if not names:
         return []
@@ -109,13 +109,13 @@ def _inode(system: System, name: str) -> int:
 
 
 def sets(system: System) -> List[str]:
-    """The sets of addresses of Calico and kube-proxy."""
+    """The IP sets of Calico and kube-proxy."""
     names = system.run(["ipset", "list", "-name"]).stdout.split()
     return [name for name in names if _SET.match(name)]
 
 
 def virtual_servers(system: System) -> List[List[str]]:
-    """IPVS services at the addresses that kube-proxy took for Services, each as the arguments that remove it."""
+    """The IPVS services at addresses of kube-proxy, each as the arguments that remove it."""
     own = [
         text(address.get("local"))
         for link in query(system, "address", "show", "dev", "kube-ipvs0")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a reset has to remove from a machine, as it is now."""
+"""Observes what a reset must remove from a machine."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from .network import Route
 from .prepared import Prepared
 from .runtime import Runtime
 
-#: Units of this collection, by their files.
+#: The systemd units of this collection (name -> file).
 UNITS: Dict[str, str] = {UNIT_NAME: UNIT}
 DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 
 
 @dataclass(frozen=True)
 class ResetOptions:
-    """What is removed. ``preparation`` is packages, containerd and the settings of the system as well.
+    """Options of a reset. ``preparation`` also removes packages, containerd and system settings.
 
-    ``kubeconfig_user`` is whose kubeconfig is looked at beside root's; empty for the one who logged in.
+    ``kubeconfig_user`` is the user whose kubeconfig is removed in addition to root's; empty for the login user.
     """
 
     preparation: bool = False
@@ -43,7 +43,7 @@ class ResetOptions:
 
 @dataclass(frozen=True)
 class UserKubeconfig:
-    """A user's kubeconfig of this cluster. ``backup`` tells that what it replaced is kept beside it."""
+    """A user's kubeconfig of this cluster. ``backup`` is true if a backup of the replaced file exists."""
 
     path: str
     uid: int
@@ -53,11 +53,11 @@ class UserKubeconfig:
 
 @dataclass(frozen=True)
 class ResetState:
-    """A machine with what a cluster left on it; everything that is empty here is bare.
+    """What a cluster left on a machine. The defaults describe a machine without anything to remove.
 
-    ``files`` and ``network_files`` are paths with what they are, ``folders`` such as are or become empty. ``mounts``
-    are below the kubelet's folder, the innermost first. ``kept`` are files of others beside those that go;
-    ``ca_cert_hashes`` pin the CA of the cluster that the machine is or was in.
+    ``files`` and ``network_files`` are (path, description). ``folders`` are empty, or will be after the reset.
+    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``kept`` are files that were not
+    created by this collection or kubeadm; the reset keeps them. ``ca_cert_hashes`` pin the CA of the machine's cluster.
     """
 
     kubeadm: bool = False
@@ -88,7 +88,7 @@ class ResetState:
 
 
 def observe(system: System, options: ResetOptions) -> ResetState:
-    """Look at the machine. Changes nothing; takes about 0.3 s."""
+    """Observe the machine. Changes nothing; takes about 0.3 s."""
     operation = operations.observe(system)
     preexisting = operation.preexisting_pki if operation else []
     hashes = _ca_hashes(system, operation)
@@ -97,7 +97,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
     files = [one for one in files if one[0] not in other_etcd]
     data = _etcd_data(system)
     if data:
-        files.append((data, "data of etcd"))
+        files.append((data, "etcd data"))
     network_files = [*paths.present(system, paths.POD_NETWORK)]
     network_files += [(path, "results of CNI plugins") for path in paths.cni_results(system)]
     active = system.run(["systemctl", "is-active", "kubelet"]).stdout.strip()
@@ -106,7 +106,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
     going = [path for path, _what in [*files, *network_files]] + plugins
     return ResetState(
         kubeadm=system.run(["kubeadm", "version", "-o", "short"], timeout=20.0).ok,
-        # One without a configuration is started again and again, and does nothing.
+        # systemd keeps restarting a kubelet without a configuration, so such a kubelet does not count as active.
         kubelet_active=active in ("active", "activating", "reloading") and _was_configured(files),
         runtime=containerd,
         slices=runtime.slices(system),
@@ -139,12 +139,12 @@ def _was_configured(files: Sequence[Tuple[str, str]]) -> bool:
 
 
 def _own_ca(system: System, files: Sequence[Tuple[str, str]]) -> bool:
-    """True where certificate authorities are all there is: the user's, for a kubeadm init to come."""
+    """True if there are only certificate authorities: the user provided them for a later kubeadm init."""
     return not files and set(files_below(system, PKI)) <= OWN_CA_FILES
 
 
 def _ca_hashes(system: System, operation: Optional[Operation]) -> List[str]:
-    """The pins of the cluster's CA: from its file, the admin's kubeconfig, or what an interrupted reset noted."""
+    """The hashes of the cluster's CA: from its file, the admin kubeconfig, and the marker of an interrupted reset."""
     found = ca_cert_hashes(system.read(CA_CERTIFICATE) or "")
     found += kubeconfig.summarize(system.read(ADMIN_KUBECONFIG) or "").ca_cert_hashes
     if operation and operation.kind == operations.RESET:
@@ -153,25 +153,25 @@ def _ca_hashes(system: System, operation: Optional[Operation]) -> List[str]:
 
 
 def _etcd_data(system: System) -> str:
-    """Where the manifest of etcd keeps its data, if not in the usual folder."""
+    """The data folder in the etcd manifest; empty if it is the default."""
     manifest = system.read(MANIFESTS + "/etcd.yaml") or ""
     found = re.search(r"(?m)^\s*- hostPath:\n\s+path: (/[^\s\"']+)\n(?:\s+type: \S+\n)?\s+name: etcd-data$", manifest)
     path = found.group(1).rstrip("/") if found else ""
-    # A folder that is all of a machine's is nobody's data alone.
+    # A top-level folder may also contain data of other programs.
     if path.count("/") < 2 or path == paths.ETCD or not system.exists(path + "/member"):
         return ""
     return path + "/member"
 
 
 def _kubeconfigs(system: System, options: ResetOptions, hashes: Sequence[str]) -> List[UserKubeconfig]:
-    """The kubeconfigs of root and of the login user that lead to this cluster and to no other."""
+    """The kubeconfigs of root and of the kubeconfig user that are only for this cluster."""
     found: Dict[str, UserKubeconfig] = {}
     for user in (options.kubeconfig_user, "root"):
         state = kubeconfig.observe(system, user)
         pins = state.existing.ca_cert_hashes if state.existing else []
         if state.problem or not state.existing or not pins or not set(pins) <= set(hashes):
             continue
-        # With more servers than CAs one of them is of a cluster whose CA is not in the file.
+        # If there are more servers than CAs, one server belongs to a cluster whose CA is not in the file.
         if len(state.existing.servers) == len(pins):
             backup = kubeconfig.has_backup(system, state)
             found[state.path] = UserKubeconfig(state.path, state.uid, state.gid, backup)

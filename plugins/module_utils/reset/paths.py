@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files and folders that a cluster leaves on a node, and removing them without touching what is mounted below."""
+"""Finds and removes the files and folders that a cluster leaves on a node, but never what is mounted below them."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from ..etcd.snapshot import FOLDER as SNAPSHOTS
 KUBELET = "/var/lib/kubelet"
 ETCD = "/var/lib/etcd"
 
-#: Path -> what it is. The folder of the manifests and that of CNI belong to packages, and stay, empty.
+#: Path -> description. The folders for static pods and CNI belong to packages; they stay, but empty.
 CLUSTER: Dict[str, str] = {
-    ADMIN_KUBECONFIG: "kubeconfig of the admin",
-    "/etc/kubernetes/super-admin.conf": "kubeconfig of the admin",
-    KUBELET_KUBECONFIG: "kubeconfig of the kubelet",
-    BOOTSTRAP_KUBECONFIG: "kubeconfig of the kubelet",
-    "/etc/kubernetes/controller-manager.conf": "kubeconfig of the controller manager",
-    "/etc/kubernetes/scheduler.conf": "kubeconfig of the scheduler",
-    "/etc/kubernetes/tmp": "copies that kubeadm made",
-    ETCD: "data of etcd",
-    SNAPSHOTS: "snapshots of etcd, with all Secrets",
-    KUBELET: "state of the kubelet",
-    "/run/kubernetes": "state of the kubelet",
-    "/var/log/pods": "logs of pods",
-    "/var/log/containers": "logs of pods",
+    ADMIN_KUBECONFIG: "admin kubeconfig",
+    "/etc/kubernetes/super-admin.conf": "admin kubeconfig",
+    KUBELET_KUBECONFIG: "kubelet kubeconfig",
+    BOOTSTRAP_KUBECONFIG: "kubelet bootstrap kubeconfig",
+    "/etc/kubernetes/controller-manager.conf": "controller manager kubeconfig",
+    "/etc/kubernetes/scheduler.conf": "scheduler kubeconfig",
+    "/etc/kubernetes/tmp": "kubeadm backups",
+    ETCD: "etcd data",
+    SNAPSHOTS: "etcd snapshots, with all Secrets",
+    KUBELET: "kubelet state",
+    "/run/kubernetes": "kubelet state",
+    "/var/log/pods": "pod logs",
+    "/var/log/containers": "pod logs",
 }
 _ETCD_UNITS = tuple(
     folder + "/etcd.service" for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 )
-#: Of the pod network, after its links and routes, which these files explain.
+#: Files of the pod network. They identify the links and routes, so those are removed first.
 POD_NETWORK: Dict[str, str] = {
-    "/etc/cni/net.d/10-kubestead.conflist": "configuration of the pod network",
-    "/var/lib/cni/networks/kubestead": "addresses of pods",
-    "/etc/cni/net.d/10-calico.conflist": "configuration of the pod network",
-    "/etc/cni/net.d/calico-kubeconfig": "kubeconfig of Calico",
-    "/etc/cni/net.d/calico-tls": "certificates of Calico",
-    "/var/lib/cni/networks/k8s-pod-network": "addresses of pods",
-    "/var/lib/calico": "state of Calico",
-    "/var/log/calico": "logs of Calico",
-    "/run/calico": "state of Calico",
-    "/run/nodeagent": "socket of Calico",
-    "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/nodeagent~uds": "volume driver of Calico",
-    "/opt/cni/bin/calico": "plugin of Calico",
-    "/opt/cni/bin/calico-ipam": "plugin of Calico",
+    "/etc/cni/net.d/10-kubestead.conflist": "pod network configuration",
+    "/var/lib/cni/networks/kubestead": "pod addresses",
+    "/etc/cni/net.d/10-calico.conflist": "pod network configuration",
+    "/etc/cni/net.d/calico-kubeconfig": "Calico kubeconfig",
+    "/etc/cni/net.d/calico-tls": "Calico certificates",
+    "/var/lib/cni/networks/k8s-pod-network": "pod addresses",
+    "/var/lib/calico": "Calico state",
+    "/var/log/calico": "Calico logs",
+    "/run/calico": "Calico state",
+    "/run/nodeagent": "Calico socket",
+    "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/nodeagent~uds": "Calico volume driver",
+    "/opt/cni/bin/calico": "Calico plugin",
+    "/opt/cni/bin/calico-ipam": "Calico plugin",
 }
-#: Folders of which only the contents go.
+#: Folders that are emptied, but not removed.
 EMPTIED: Dict[str, str] = {MANIFESTS: "static pods"}
-#: What libcni remembers of containers, by the name of their network.
+#: Where libcni caches its results. The name of a file starts with the name of the network.
 _RESULTS = ("/var/lib/cni/results", "/var/lib/cni/cache/results")
 _RESULT = re.compile(r"(?:kubestead|k8s-pod-network|cni-loopback)-")
-#: Removed where they are empty, each before the one around it.
+#: Folders that are removed if they are empty, subfolders first.
 _PRUNED = (
     "/var/lib/cni/results",
     "/var/lib/cni/cache/results",
@@ -72,7 +72,7 @@ _PRUNED = (
     "/usr/libexec/kubernetes",
     "/run/kubestead",
 )
-#: Folders of packages; they go with them.
+#: Folders of packages; they are removed together with the packages.
 PACKAGE_FOLDERS = (
     MANIFESTS,
     "/etc/kubernetes",
@@ -82,42 +82,42 @@ PACKAGE_FOLDERS = (
     "/opt/cni",
     "/run/netns",
 )
-#: A file system of its own has this.
+#: Exists in the root of a file system.
 _OF_FILE_SYSTEM = ("lost+found",)
 
 Found = List[Tuple[str, str]]
 
 
 def is_other_etcd(system: System) -> bool:
-    """True where the usual folder of etcd is that of a service of the machine, which was no control plane.
+    """True if the data folder of etcd belongs to a system service, on a machine that was not a control plane.
 
-    The certificates, which are removed after the data, tell what is left of a control plane.
+    The certificates are removed after the data, so they still identify a control plane that was reset in part.
     """
     kubeadm = any(system.exists(path) for path in (MANIFESTS + "/etcd.yaml", PKI + "/etcd"))
     return not kubeadm and any(system.exists(path) for path in _ETCD_UNITS)
 
 
 def present(system: System, paths: Dict[str, str]) -> Found:
-    """Those of the paths that are there, with what they are. A folder that must stay counts while it has contents."""
+    """The paths that exist, with their descriptions. A folder that stays is included only if it has contents."""
     return [(path, what) for path, what in paths.items() if is_left(system, path, path in EMPTIED)]
 
 
 def cni_results(system: System) -> List[str]:
-    """What libcni remembers of the containers of pods."""
+    """The paths of the results that libcni cached for pods."""
     return [
         "{0}/{1}".format(folder, name) for folder in _RESULTS for name in system.names(folder) if _RESULT.match(name)
     ]
 
 
 def certificates(system: System, preexisting: Sequence[str]) -> bool:
-    """True where /etc/kubernetes/pki has more than the user's files, which are paths below it."""
+    """True if /etc/kubernetes/pki has files other than ``preexisting``, the user's (paths relative to it)."""
     if not preexisting:
         return is_left(system, PKI)
     return any(name not in preexisting for name in _below(system, PKI))
 
 
 def empty_folders(system: System, with_packages: bool, going: Sequence[str]) -> List[str]:
-    """Folders that are empty, or will be once ``going`` are removed."""
+    """Folders that are empty, or will be after the paths in ``going`` are removed."""
     gone = list(going)
     found = []
     for folder in (*_PRUNED, *(PACKAGE_FOLDERS if with_packages else ())):
@@ -131,7 +131,7 @@ def empty_folders(system: System, with_packages: bool, going: Sequence[str]) -> 
 
 
 def foreign(system: System) -> List[str]:
-    """What is beside the cluster's files and was not made by kubeadm or this collection."""
+    """Files next to the cluster's files that were not created by kubeadm or this collection."""
     known = {*CLUSTER, *POD_NETWORK, MANIFESTS, PKI}
     found = []
     for folder in ("/etc/kubernetes", "/etc/cni/net.d"):
@@ -149,12 +149,12 @@ def _below(system: System, folder: str) -> List[str]:
 
 
 def _stays(real: str) -> bool:
-    """True for a folder whose place the machine's owner chose: a file system of its own, or a link."""
+    """True for a mount point or a symbolic link: the administrator chose it, so it is not removed."""
     return os.path.ismount(real) or os.path.islink(real)
 
 
 def is_left(system: System, path: str, kept: bool = False) -> bool:
-    """True for a path that is there. Of a folder that stays (``kept``, a mount point, a link) the contents count."""
+    """True if a path exists. A folder that stays (``kept``, a mount point, a link) must also have contents."""
     real = system.path(path)
     if not os.path.lexists(real):
         return False
@@ -167,7 +167,7 @@ def is_left(system: System, path: str, kept: bool = False) -> bool:
 
 
 def mounts_below(system: System, path: str) -> List[str]:
-    """What is mounted below a path, the innermost first, as the kernel names it: behind links that lead to the path."""
+    """The mount points below a path, innermost first, by their real paths, which is how the kernel lists them."""
     path = _resolved(system, path)
     found = []
     for line in (system.read("/proc/self/mounts") or "").splitlines():
@@ -176,25 +176,25 @@ def mounts_below(system: System, path: str) -> List[str]:
             place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), words[1])
             if place.startswith(path + "/"):
                 found.append(place)
-    # Of several on one place the last is on top.
+    # If there are several mounts at one mount point, the last one is on top.
     return sorted(reversed(found), key=lambda place: -place.count("/"))
 
 
 def _resolved(system: System, path: str) -> str:
-    """The path without links, as it is below the root of the system."""
+    """The path below the system's root, with links resolved."""
     root, real = os.path.realpath(system.root), os.path.realpath(system.path(path))
     return real if root == "/" else "/" + os.path.relpath(real, root)
 
 
 def remove(system: System, path: str) -> None:
-    """Remove a file, or a folder with all in it. Raises :class:`KubesteadError` where a file system is mounted below.
+    """Remove a file or a folder. Raises :class:`KubesteadError` if a file system is mounted below it.
 
-    A folder that is a mount point or a link is emptied.
+    A folder that is a mount point or a link is only emptied.
     """
     below = mounts_below(system, path)
     if below:
         raise KubesteadError(
-            "{0} is not removed: {1} is mounted below it; unmount it, and run again".format(path, below[0])
+            "{0} was not removed, because {1} is mounted below it; unmount {1}, and run again".format(path, below[0])
         )
     real = system.path(path)
     try:
@@ -205,16 +205,16 @@ def remove(system: System, path: str) -> None:
         else:
             system.remove(path)
     except FileNotFoundError:
-        # A program that is ending removes its own files meanwhile; the check at the end tells what is left.
+        # A program that is stopping may remove its files at the same time. The final observation finds what is left.
         return
     except OSError as err:
         raise KubesteadError(
-            "{0} can't be removed: {1}; close what uses it, and run again".format(path, err.strerror)
+            "{0} can't be removed: {1}; stop the processes that use it, and run again".format(path, err.strerror)
         ) from err
 
 
 def remove_certificates(system: System, preexisting: Sequence[str]) -> None:
-    """Remove /etc/kubernetes/pki; of the user's own files nothing."""
+    """Remove /etc/kubernetes/pki except for the files in ``preexisting``."""
     if not preexisting:
         remove(system, PKI)
         return
@@ -230,5 +230,5 @@ def remove_empty(system: System, folder: str) -> None:
         if stat.S_ISDIR(os.lstat(real).st_mode):
             os.rmdir(real)
     except OSError:
-        # It is no longer empty, or it is gone.
+        # The folder is no longer empty, or no longer exists.
         return

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The preparation of a machine, undone: packages with their sources, containerd's files, swap, modules and sysctls.
+"""Undoes the preparation of a machine: packages and their sources, containerd's files, swap, modules and sysctls.
 
-What was there before is put back from the copies that were kept beside it. Only what this collection marked as its own
-is removed. Live values of sysctls, and swap that is off, stay until the next boot.
+Files that this collection replaced are restored from their backups. Other files are removed only if they carry the mark
+of this collection. Current sysctl values remain, and swap stays off, until the next boot.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ..packages.sources import APT_KEY, APT_SOURCE, CRI_TOOLS, DNF_KEY, DNF_SOUR
 from . import paths
 
 RUNTIME = ("containerd", "containerd.io")
-#: What only the packages of the runtime use; they leave it when they are purged.
+#: Folders that only the packages of the runtime use. A purge of the packages does not remove them.
 RUNTIME_FOLDERS = ("/var/lib/containerd", "/run/containerd", "/opt/containerd")
-#: What Calico puts beside the plugins of the package.
+#: The plugins that Calico installs in addition to those of the package.
 PLUGINS = ("bandwidth", "flannel", "host-local", "install", "loopback", "portmap", "tuning")
 _PLUGIN_FOLDER = "/opt/cni/bin"
 _UNITS = "/etc/systemd/system"
@@ -39,12 +39,12 @@ _CONFIGURATION = ("/etc/fstab", "/etc/sysctl.conf")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preparation left.
+    """What the preparation left on a machine.
 
-    ``packages`` are purged with ``dependencies``, packages that were installed for them alone. ``files`` are removed;
-    ``backups`` maps a file to the copy that takes its place; ``commented`` are files with lines that were commented
-    out; ``folders`` belong to purged packages. ``lists`` are those of the repository in apt's cache. ``runtime_stays``
-    tells that containerd's package is kept.
+    ``packages`` are purged together with ``dependencies``, which no other package needs. ``files`` are removed.
+    ``backups`` maps each file to the backup that replaces it. ``commented`` are files with lines that this collection
+    commented out. ``folders`` belong to purged packages. ``lists`` are apt's package lists of the Kubernetes
+    repository. ``runtime_stays`` is true if the package of containerd is kept.
     """
 
     manager: str = ""
@@ -59,10 +59,11 @@ class Prepared:
 
 
 def observe(system: System, shared_runtime: bool) -> Prepared:
-    """Look at what the roles host, kube_packages and containerd left. Changes nothing.
+    """Observe what the roles host, kube_packages and containerd left. Changes nothing.
 
-    containerd's package stays where it was there before (a copy of its configuration tells), where other programs use
-    it (``shared_runtime``), and where packages depend on it that are not ours. One without a package is not ours.
+    The package of containerd is kept if it was installed before this collection ran (a backup of its configuration
+    exists), if other programs use it (``shared_runtime``), or if other packages depend on it. A containerd without a package was not
+    installed by this collection.
     """
     found_manager = os_release.read(system).package_manager
     packages = list(manager.installed(system, found_manager, [*NAMES, CRI_TOOLS]))
@@ -139,16 +140,16 @@ def _lists(system: System) -> List[str]:
     ]
 
 
-# -- packages that were installed for others
+# -- dependencies between packages
 
 
 def _dependents(system: System, packages: Sequence[str]) -> List[str]:
-    """Packages that need one of ``packages``, and would go with them."""
+    """Packages that depend on one of ``packages``, and would be purged together with them."""
     return sorted(set(_simulated(system, ["purge", *packages])) - set(packages))
 
 
 def _dependencies(system: System, packages: Sequence[str]) -> List[str]:
-    """Packages that nothing needs once ``packages`` are gone, without those that nothing needed before."""
+    """Packages that become unneeded when ``packages`` are purged, but are needed until then."""
     others = {*packages, *_simulated(system, ["autoremove"]), *_dependents(system, packages)}
     return sorted(set(_simulated(system, ["--auto-remove", "purge", *packages])) - others)
 
@@ -167,7 +168,7 @@ def removed(text: str) -> List[str]:
 
 
 def put_back(system: System, path: str) -> None:
-    """Put the copy of a file in its place, also behind a link. A unit that was masked is one again."""
+    """Restore a file from its backup, also if the path is a link. This also unmasks a systemd unit."""
     copy = path + BACKUP_SUFFIX
     text = foreign_files.read_exact(system, copy)
     if text is None:
@@ -181,15 +182,15 @@ def put_back(system: System, path: str) -> None:
 
 
 def uncomment(system: System, path: str) -> None:
-    """Take the comments away that switched lines off; every other byte of the file stays, and where it lies."""
+    """Restore the lines that this collection commented out. Every other byte stays, and a link stays a link."""
     foreign_files.rewrite(system, path, uncommented, backup=False)
 
 
 def uncommented(text: str) -> str:
-    """The text as it was before lines in it were commented out."""
+    """The text with the commented-out lines restored."""
     return _COMMENTED.sub("", text)
 
 
 def foreign_plugins(system: System) -> List[str]:
-    """CNI plugins that no package owns any more, and that Calico writes."""
+    """CNI plugins from Calico, which remain after the packages are purged."""
     return ["{0}/{1}".format(_PLUGIN_FOLDER, name) for name in system.names(_PLUGIN_FOLDER) if name in PLUGINS]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The containers that the runtime holds for Kubernetes, and the programs that keep them alive."""
+"""The Kubernetes containers and images in containerd, and the cgroups of pods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import List
 from ..core.errors import KubesteadError
 from ..core.system import System
 
-#: The namespace of the CRI in containerd; those of others have other names.
+#: The containerd namespace of the CRI plugin. Other programs use other namespaces.
 NAMESPACE = "k8s.io"
 _CTR = ["ctr", "--namespace", NAMESPACE]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,250}\Z")
@@ -21,9 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,250}\Z")
 
 @dataclass(frozen=True)
 class Runtime:
-    """containerd. ``installed`` and ``active`` are those of the service; ``containers`` are in its own namespace.
+    """The state of containerd. ``installed`` and ``active`` describe its service.
 
-    ``images`` counts those of Kubernetes, ``others`` are namespaces of other programs that have containers or images.
+    ``containers`` are the IDs of the Kubernetes containers, ``images`` is the number of Kubernetes images. ``others``
+    are the namespaces of other programs that have containers or images.
     """
 
     installed: bool = False
@@ -34,7 +35,7 @@ class Runtime:
 
 
 def observe(system: System) -> Runtime:
-    """Look at containerd. Never raises. A service that is stopped is asked nothing."""
+    """Observe containerd. Never raises. If the service is not active, containers and images are not listed."""
     shown = system.run(["systemctl", "show", "containerd", "--property=LoadState,ActiveState"]).stdout
     properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     installed = properties.get("LoadState") == "loaded"
@@ -59,7 +60,7 @@ def _lines(system: System, argv: List[str]) -> List[str]:
 
 
 def slices(system: System) -> List[str]:
-    """The units of the pods' control groups, the innermost first."""
+    """The slice units of the pods' cgroups, innermost first."""
     listed = system.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", "kubepods*"])
     names = [line.split()[0] for line in listed.stdout.splitlines() if line.split()]
     return sorted((name for name in names if re.match(r"kubepods[^/]*\.slice\Z", name)), key=lambda name: -len(name))
@@ -69,7 +70,7 @@ def slices(system: System) -> List[str]:
 
 
 def remove_containers(system: System) -> None:
-    """Kill and remove what is left of containers, behind the back of the CRI, which is told by a restart."""
+    """Kill and remove the remaining containers. The restart makes the CRI plugin notice their removal."""
     for name in observe(system).containers:
         if not _NAME.match(name):
             continue
@@ -80,19 +81,19 @@ def remove_containers(system: System) -> None:
 
 
 def remove_images(system: System) -> None:
-    """Remove the images of Kubernetes; containerd drops their data by itself. Raises :class:`CommandError`."""
+    """Remove the Kubernetes images; containerd then deletes their data. Raises :class:`CommandError`."""
     names = _lines(system, [*_CTR, "images", "list", "--quiet"])
     if names:
         system.run([*_CTR, "images", "delete", "--sync", *names], timeout=120.0, check=True)
 
 
 def restart(system: System) -> None:
-    """Start containerd again. Raises :class:`CommandError`."""
+    """Restart containerd. Raises :class:`CommandError`."""
     system.run(["systemctl", "restart", "containerd"], timeout=120.0, check=True)
 
 
 def start(system: System) -> None:
-    """Start containerd: what it holds can't be removed otherwise. Raises :class:`KubesteadError`."""
+    """Start containerd, which is needed to remove its containers. Raises :class:`KubesteadError`."""
     done = system.run(["systemctl", "start", "containerd"], timeout=120.0)
     if not done.ok:
         raise KubesteadError(

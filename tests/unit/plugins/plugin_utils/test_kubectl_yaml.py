@@ -146,13 +146,13 @@ def test_aliases_that_blow_up_are_refused() -> None:
 @pytest.mark.parametrize(
     ("metadata", "problem"),
     [
-        ("{name: 2024}", "metadata.name is a number, not text; put it in quotes"),
-        ("{name: on}", "metadata.name is a boolean (yes, no, on, off, y, n …), not text; put it in quotes"),
-        ("{name: a, namespace: [b]}", "metadata.namespace is a list, not text; put it in quotes"),
+        ("{name: 2024}", "metadata.name is a number, not a string; put it in quotes"),
+        ("{name: on}", "metadata.name is a boolean (yes, no, on, off, y, n …), not a string; put it in quotes"),
+        ("{name: a, namespace: [b]}", "metadata.namespace is a list, not a string; put it in quotes"),
         ("{name: a, labels: {gpu: true}}", "metadata.labels: the value of 'gpu' is a boolean"),
         ("{name: a, annotations: {port: 80}}", "metadata.annotations: the value of 'port' is a number"),
         ("{name: a, annotations: [b]}", "metadata.annotations is a list, not a dictionary; use names and values"),
-        ("{name: a, finalizers: b}", "metadata.finalizers is not a list of texts; remove it"),
+        ("{name: a, finalizers: b}", "metadata.finalizers is not a list of strings; remove it"),
         ("{name: a, generation: x}", "metadata.generation is not a number; remove it"),
         ("{name: a, creationTimestamp: x}", "metadata.creationTimestamp is not a time; remove it"),
     ],

@@ -87,7 +87,7 @@ def test_a_version_that_is_served_no_more_names_the_one_that_is(machine: Machine
         subject.observe()
     assert caught.value.message == (
         "HorizontalPodAutoscaler web: the cluster does not have the kind HorizontalPodAutoscaler of "
-        "autoscaling/v2beta2; use autoscaling/v2, in which it serves this kind"
+        "autoscaling/v2beta2; use autoscaling/v2, which serves this kind"
     )
 
 

@@ -61,7 +61,7 @@ def test_own_entries_stay_and_the_admins_are_renewed(node: Machine, ending: str)
     path = Path(node.path(PATH))
     path.parent.mkdir(parents=True)
     path.write_bytes(before.encode())
-    reason = "for this cluster, with entries of its user; only those of the admin are changed"
+    reason = "for this cluster, with other entries; only the admin's entries are changed"
     assert plan(node) == [("write_kubeconfig", reason)]
     (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
     assert step.backup == PATH + ".before-kubestead"
@@ -132,7 +132,7 @@ def test_a_file_that_cant_be_changed_in_place_is_kept_and_told(node: Machine) ->
     node.put(PATH, text, 0o600)
     assert plan(node) == []
     (warning,) = kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
-    assert "with entries of its user that can't be kept while others are changed and was not changed" in warning
+    assert "with other entries that would be lost and was not changed" in warning
     assert node.read(PATH) == text
 
 

@@ -148,17 +148,15 @@ def test_a_job_that_failed_before_its_time_to_live_deleted_it(machine: Machine) 
     events = [event("Completed", 1), event("BackoffLimitExceeded", 5)]
     machine.answer((*KUBECTL, "-n", "shop", "get", "events"), json.dumps({"kind": "List", "items": events}))
     assert live.failure() == (
-        "Job shop/x is not ready: it failed and was deleted by its ttlSecondsAfterFinished: BackoffLimitExceeded: Job "
-        "has reached the specified backoff limit; use a longer time to keep its logs, and run again"
+        "Job shop/x is not ready: it failed and was deleted after its ttlSecondsAfterFinished: BackoffLimitExceeded: "
+        "Job has reached the specified backoff limit; increase ttlSecondsAfterFinished to keep its logs, and run again"
     )
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "DaemonSet", "StatefulSet", "Job", "Pod"])
 def test_what_was_deleted_meanwhile_ends_the_wait(machine: Machine, kind: str) -> None:
     live = Live(machine, workload(kind, {}), None)
-    assert live.failure() == (
-        f"{kind} shop/x was deleted while its rollout was waited for; find out what deletes it, and run again"
-    )
+    assert live.failure() == f"{kind} shop/x was deleted during its rollout; find out what deletes it, and run again"
     assert live.clock.now == 0
 
 

@@ -297,7 +297,7 @@ def test_a_snapshot_is_complete_and_for_root_alone(machine: Machine) -> None:
     ],
 )
 def test_a_snapshot_that_is_not_complete_is_none(machine: Machine, lines: List[bytes]) -> None:
-    with pytest.raises(KubesteadError, match="no snapshot of etcd could be taken"):
+    with pytest.raises(KubesteadError, match="could not save a snapshot of etcd"):
         snapshot.save(machine, "https://10.0.0.1:2379", PATH, lambda url: iter(lines))
     assert machine.names(snapshot.FOLDER) == []
 

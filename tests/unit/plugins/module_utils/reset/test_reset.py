@@ -209,7 +209,7 @@ def test_what_can_t_be_removed_is_named(node: Node) -> None:
     node._run = stubborn
     with pytest.raises(KubesteadError) as caught:
         carry_out(node)
-    assert "the host is not bare" in caught.value.message and "cni0" in caught.value.message
+    assert "the reset is not complete" in caught.value.message and "cni0" in caught.value.message
     # What explains the link stays until it is gone.
     assert node.exists("/etc/cni/net.d/10-kubestead.conflist") and operations.observe(node)
     node._run = node._do
