@@ -61,7 +61,7 @@ steps:
     - component: reset
       action: remove
       target: /var/lib/etcd
-      reason: data of etcd
+      reason: etcd data
       disruptive: true
 kept:
   description: Files beside those of the cluster that were not created by kubeadm or this collection.

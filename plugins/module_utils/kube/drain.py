@@ -181,7 +181,7 @@ def set_cordon(kubectl: Kubectl, name: str, owner: str) -> None:
 
 
 def lift_cordon(kubectl: Kubectl, name: str) -> bool:
-    """Lift a cordon of this collection and remove its annotation; False if there is none. Raises KubesteadError."""
+    """Lift a cordon of this collection and its annotation; False if there is none. Raises :class:`KubesteadError`."""
     return _change(kubectl, name, lambda cordon: (False, None) if cordon.owner else None)
 
 
@@ -233,7 +233,7 @@ def drain(kubectl: Kubectl, name: str, permission: Permission, timeout: float) -
 
 
 def _undone(kubectl: Kubectl, name: str, failed: KubesteadError) -> KubesteadError:
-    """Make the node schedulable again; the failure, with the result of that added to its message."""
+    """Lift the cordon after a failed drain. Returns the failure with the outcome added to its message."""
     try:
         lifted = lift_cordon(kubectl, name)
     except KubesteadError as err:

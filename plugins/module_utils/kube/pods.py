@@ -29,8 +29,8 @@ class Pod:
     """A pod. ``controller`` is the (kind, name) of its controller; both are empty for a bare pod.
 
     ``volumes`` are the names of its emptyDir volumes, whose data is lost on eviction. ``requests`` maps
-    resources to numbers (CPUs, bytes). ``over`` is true for a pod that has ended, ``leaving`` for one that is being
-    deleted; ``tolerations`` are (key, operator, value, effect).
+    resources to numbers (CPUs, bytes). ``over`` is true if the pod has finished, ``leaving`` if it is being deleted.
+    ``tolerations`` are (key, operator, value, effect).
     """
 
     namespace: str

@@ -159,7 +159,7 @@ def dead_end(obj: Object) -> str:
 
 
 def job_failure(events: Sequence[Object], name: str) -> str:
-    """Why a deleted Job failed, from its latest completion or failure event; "" if it did not fail."""
+    """Why a deleted Job failed, from its latest completion or failure event; "" unless that is a failure."""
     ends = []
     for event in events:
         about = mapping(event.get("involvedObject"))
