@@ -69,7 +69,7 @@ def _write_config(system: System, state: ContainerdState, options: ContainerdOpt
 
 
 def _put(system: System, path: str, text: str, mode: int) -> None:
-    """Write a file; where one exists, its owner and a link that leads to it stay."""
+    """Write a file. An existing file keeps its owner, and an existing symbolic link is kept."""
     if system.exists(path):
         rewrite(system, path, lambda _before: text, mode, backup=False)
     else:

@@ -162,10 +162,11 @@ def render_dropin(data: Mapping[str, Any]) -> str:
 def _registry_path(
     state: ContainerdState, current: Mapping[str, Any], images: str, options: ContainerdOptions
 ) -> Optional[str]:
-    """Where containerd looks for registries: folders with a colon between them; None to leave it as it is.
+    """The ``config_path`` of containerd's registries: folders separated by colons; None to leave it unchanged.
 
-    A file that has registries in the old place keeps them unless registries are asked for here: both can't be. Other
-    folders stay. Ours is asked before them where registries are set here, since the first that has one is taken.
+    Registries in the old fields of the file stay there unless the collection's variables configure registries, because
+    containerd refuses both together. Other folders stay in the path. If the variables configure registries, the
+    collection's folder is the first: containerd uses the first folder that has an entry for a registry.
     """
     registry = mappings.get(current, ["plugins", images, "registry"]) or {}
     ours = bool(options.registry_mirrors or options.registry_credentials)
@@ -173,7 +174,7 @@ def _registry_path(
         isinstance(entry, Mapping) and entry.get("tls") for entry in (registry.get("configs") or {}).values()
     )
     if old and not ours:
-        # With a folder of its own, as newer containerd have one, it refuses them.
+        # Newer containerd has a default folder, and refuses the old fields unless config_path is empty.
         return "" if state.default_registry_path else None
     folders = [folder for folder in str(registry.get("config_path") or "").split(":") if folder]
     if not folders:

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""containerd as kubelet needs it: the configuration for the schema the binary speaks, registries, the running service.
+"""Observes containerd: the configuration in the schema of the binary, registries, and the running service.
 
-What is there is kept: the file is read, what Kubernetes needs is laid over it, and only a difference in meaning is
-written and followed by a restart. Registries are in /etc/containerd/certs.d, which containerd reads for every pull.
+An existing configuration is kept. The settings that Kubernetes needs are merged into it, and the file is written, and
+containerd restarted, only if this changes a setting. Registries are in /etc/containerd/certs.d, which containerd reads
+for every pull.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _candidate(
         return "", True
     if release.package_manager == "apt":
         if "containerd.io" in offers:
-            # Without a candidate it is pinned away.
+            # A pin forbids a package without a candidate.
             return ("containerd.io" if offers["containerd.io"] else "containerd"), True
         # apt's own lists may be empty on a fresh machine, so the sources count too.
         docker = any(_DOCKER in source for source in enabled_sources(system)) and not pinned_away(

@@ -80,14 +80,14 @@ class ContainerdOptions:
             )
 
     def check_secrets(self) -> None:
-        """Raise :class:`OptionError` for credentials that can't be used; shows none of them."""
+        """Raise :class:`OptionError` for credentials that can't be used. The error does not contain them."""
         for number, credential in enumerate(self.registry_credentials):
             name = "containerd_registry_credentials[{0}]".format(number)
             if not credential.registry or not credential.username or not credential.password:
                 raise OptionError(name, "has an entry without a value", "set registry, username and password")
             if not is_registry(credential.registry):
-                # Not shown: an address with a password in it may be where the name belongs.
-                raise OptionError(name, "has no registry's name", "use its host, like registry.example.com:5000")
+                # The value is not shown: it may be an address with a password.
+                raise OptionError(name, "has an invalid registry", "use its host, like registry.example.com:5000")
 
     def mirrors(self) -> Dict[str, Mirrors]:
         """``registry_mirrors`` in its full form. Raises :class:`OptionError` naming the entry."""
@@ -95,7 +95,7 @@ class ContainerdOptions:
 
 
 def parse_dropin(text: str) -> Dict[str, Any]:
-    """The user's drop-in as data. Raises :class:`OptionError` where it is not TOML, or not of containerd's types."""
+    """The user's drop-in as data. Raises :class:`OptionError` if it is not TOML or has values of a wrong type."""
     try:
         found = toml.loads(text)
     except toml.TomlError as err:

@@ -103,7 +103,7 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
     if not state.schema or not state.other_dropins:
         return None
     if config_reasons(state, desired_config(state, options, state.config, hidden=True)):
-        # Not in place yet: what the drop-ins will make of it is told by what they say.
+        # The configuration is not written yet, so the effect of the drop-ins is derived from their text.
         undone = [conf_d_path(name) for name in state.undoing_dropins]
         if not undone:
             return None

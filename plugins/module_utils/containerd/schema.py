@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The versions of containerd's configuration (1 to 4): where each keeps the settings that Kubernetes needs."""
+"""The versions of containerd's configuration (1 to 4), and the paths of the settings that Kubernetes needs in each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CRI = "io.containerd.grpc.v1.cri"
 CRI_IMAGES = "io.containerd.cri.v1.images"
 CRI_RUNTIME = "io.containerd.cri.v1.runtime"
 RUNC = "io.containerd.runc.v2"
-# What containerd takes in CRI's plugins at the paths that are read or written here, the outer first.
+# The types of the CRI plugins' settings that are read or written here, outer tables first.
 _TYPES: List[Tuple[List[str], str, type]] = [
     (path.split("/"), "string" if kind is str else "table", kind)
     for path, kind in (
@@ -97,7 +97,7 @@ def parsed_toml(text: Optional[str]) -> Tuple[Optional[Dict[str, Any]], str]:
 
 
 def wrong_version(config: Mapping[str, Any]) -> str:
-    """What is wrong with the version of a configuration; empty if nothing, or if it has none."""
+    """The error in the version of a configuration; empty if the version is valid or not set."""
     version = config.get("version", 1)
     return "" if isinstance(version, int) and not isinstance(version, bool) else "version is {0!r}".format(version)
 
@@ -122,9 +122,9 @@ def misfit(config: Mapping[str, Any]) -> str:
 
 
 def _values(table: Any, path: Sequence[str], where: str = "") -> List[Tuple[str, Any]]:
-    """What is at a path, with its name; ``*`` stands for every key.
+    """The values at a path, each with its full name. ``*`` matches every key.
 
-    A value on the way that is not a table has nothing below it: an outer row tells of it.
+    A value on the path that is not a table is ignored here: an outer row of the types reports it.
     """
     if not path:
         return [(where, table)]
@@ -167,9 +167,9 @@ def systemd_cgroup(config: Mapping[str, Any], schema: int) -> Optional[bool]:
 
 
 def undoes_systemd_cgroup(text: Optional[str], schema: int) -> bool:
-    """Whether an imported file takes runc's SystemdCgroup = true back, for a binary of this schema.
+    """Whether an imported file undoes SystemdCgroup = true of runc, for a binary with this schema.
 
-    containerd 1.x replaces the section of a plugin by the one of an imported file; containerd 2 merges them.
+    containerd 1.x replaces the complete section of a plugin with that of an imported file. containerd 2 merges them.
     """
     data, _error = parsed_toml(text)
     if not data or not schema:

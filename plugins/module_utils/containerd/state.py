@@ -32,16 +32,15 @@ class HostsFile:
 
 @dataclass(frozen=True)
 class ContainerdState:
-    """containerd as observed.
+    """The observed state of containerd.
 
-    ``schema`` is the version of the configuration the binary speaks (0 where there is no binary), ``config`` what the
-    file says in that schema, without secrets, ``config_version`` what the file itself is written in (0 where there is
-    none). ``debian`` tells that packages are dpkg's, ``offers`` what apt would install, by name. ``kubeadm_sandbox`` is
-    the pause image of the kubeadm that is installed, or of the planned one (:func:`assume_version`). ``effective_*`` is
-    what containerd makes of the file and everything it imports, and ``undoing_dropins`` are files that take
-    SystemdCgroup back once they are imported. ``default_registry_path`` is where the binary looks for registries if
-    nothing is said. ``cri`` is ``ok`` or what is wrong with the running
-    CRI service.
+    ``schema`` is the configuration version of the binary (0 without a binary). ``config`` is the content of the file in
+    that schema, without secrets. ``config_version`` is the version of the file itself (0 without a file). ``debian`` is
+    true if the package manager is apt. ``offers`` maps packages to the versions that apt would install.
+    ``kubeadm_sandbox`` is the pause image of the installed kubeadm, or of the planned one (:func:`assume_version`).
+    ``effective_*`` is the result of the file and all its imports. ``undoing_dropins`` are files that undo SystemdCgroup
+    when they are imported. ``default_registry_path`` is the binary's default for the registries' folders. ``cri`` is
+    ``ok``, or the problem of the running CRI service.
     """
 
     packages: Dict[str, str] = field(default_factory=dict)

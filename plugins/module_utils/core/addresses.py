@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Address ranges and endpoints, read with a precise error; which ranges get in each other's way; a host's addresses."""
+"""Parses address ranges and endpoints with precise errors, and finds overlaps of ranges and the addresses of a host."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _network = functools.lru_cache(maxsize=8192)(ipaddress.ip_network)
 
 
 def parse_cidrs(option: str, text: str) -> List[Network]:
-    """One range, or two of different families separated by a comma (dual stack), in the spelling of the network.
+    """Parse one range, or two of different families separated by a comma (dual stack).
 
-    An address within the range stands for it, as for kubeadm: 10.100.0.0/12 is 10.96.0.0/12. Raises
-    :class:`OptionError` naming ``option``.
+    Host bits are cleared, as kubeadm does: 10.100.0.0/12 becomes 10.96.0.0/12. Raises :class:`OptionError` naming
+    ``option``.
     """
     networks: List[Network] = []
     for part in (piece.strip() for piece in text.split(",")):
@@ -65,7 +65,7 @@ def parse_cidrs(option: str, text: str) -> List[Network]:
 
 
 def normal_address(text: str) -> str:
-    """An address in its usual spelling (2001:db8::10); text that is none stays."""
+    """An address in its canonical form (2001:db8::10). Other text is returned unchanged."""
     try:
         return str(plain_address(text.strip()))
     except ValueError:

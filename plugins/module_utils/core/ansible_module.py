@@ -29,12 +29,12 @@ def carry_out(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> D
 
 
 def report(steps: Sequence[Step]) -> Dict[str, Any]:
-    """What every module of the collection returns of its steps."""
+    """The part of a module's result that describes its steps; the same for every module of the collection."""
     return {"changed": bool(steps), "steps": [step.public() for step in steps], "diff": diff(steps)}
 
 
 def outcome(call: Call, work: Work) -> Dict[str, Any]:
-    """The result of a module's work, or a failure in one line where the collection's exception comes up."""
+    """The result of a module's work. An exception of the collection becomes a failure with a message of one line."""
     try:
         return work(call, System())
     except KubesteadError as err:
@@ -43,10 +43,10 @@ def outcome(call: Call, work: Work) -> Dict[str, Any]:
 
 
 def run(spec: Dict[str, Any], work: Work) -> None:
-    """Run a module as an ordinary module of Ansible, for tools that know no action plugins (ansible-test is one).
+    """Run a module as an ordinary Ansible module, for tools that do not use action plugins, such as ansible-test.
 
-    The collection's action plugins run ``work`` without it: importing Ansible's base of modules takes a node longer
-    than most observations.
+    The collection's action plugins run ``work`` without this function: on a node, importing Ansible's AnsibleModule
+    takes longer than most observations.
     """
     from ansible.module_utils.basic import AnsibleModule
 

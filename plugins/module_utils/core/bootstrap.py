@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs a module from memory. The text of this file is the beginning of each program that runs on a node.
+"""Runs a module from memory. Each program that runs on a node starts with the text of this file.
 
-The files that a module needs come with the program, packed in one text. Nothing is written to the node. Imports within
-the collection are answered from memory, also where a collection of the same name is installed there.
+The program contains the files that a module needs as one packed text. Nothing is written to the node. Imports within
+the collection are resolved from memory, even if a collection of the same name is installed on the node.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    # A program that Python reads from standard input looks for imports in the current folder first, which may belong to
-    # a user of the node. Nothing is imported before this.
+    # If Python reads a program from standard input, it searches the current folder for imports first. The folder may
+    # belong to a user of the node, so nothing is imported before this line.
     _beside = str(globals().get("__file__") or "").rpartition("/")[0]
     sys.path = [folder for folder in sys.path if folder not in ("", ".", _beside)]
 
@@ -27,12 +27,12 @@ from importlib.machinery import ModuleSpec
 from typing import Any, Dict, Optional
 
 ENTRY = "ansible_collections.kubestead.cluster.plugins.module_utils.core.node_program"
-#: The oldest Python that the collection runs on.
+#: The oldest supported Python version.
 OLDEST = (3, 8)
 
 
 class Memory:
-    """Finds and loads the modules whose sources it has. Tracebacks show their lines."""
+    """Finds and loads modules from sources in memory. Tracebacks show their source lines."""
 
     def __init__(self, sources: Dict[str, str]) -> None:
         self.sources = sources
@@ -43,22 +43,22 @@ class Memory:
                 self.packages.add(name)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
-        """The module or package of this name, if it is one of the collection's that came along."""
+        """The spec of this module or package; None if its source is not in memory."""
         if name in self.sources or name in self.packages:
             return ModuleSpec(name, self, origin=name, is_package=name in self.packages)  # type: ignore[arg-type]
         return None
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Python makes the module object."""
+        """Let Python create the module object."""
 
     def exec_module(self, module: Any) -> None:
-        """Run the module's code. Packages have none."""
+        """Run the module's code. Packages have no code."""
         source = self.sources.get(module.__name__)
         if source is not None:
             exec(compile(source, self.filename(module.__name__), "exec", dont_inherit=True), module.__dict__)
 
     def get_source(self, name: str) -> Optional[str]:
-        """The text of a module, for tracebacks."""
+        """The source of a module, for tracebacks."""
         return self.sources.get(name)
 
     def filename(self, name: str) -> str:
@@ -67,7 +67,7 @@ class Memory:
 
 
 def start(module: str, packed: str, arguments: str) -> None:
-    """Run a module of the collection, by its full name: unpack the sources, and hand on the arguments (JSON)."""
+    """Unpack the sources, and run a module of the collection by its full name with its arguments (JSON)."""
     if sys.version_info < OLDEST:
         found = ".".join(str(part) for part in sys.version_info[:3])
         oldest = ".".join(str(part) for part in OLDEST)
@@ -77,7 +77,7 @@ def start(module: str, packed: str, arguments: str) -> None:
     try:
         os.getcwd()
     except OSError:
-        # A folder that this user may not read: become has changed the user, but not the folder.
+        # This user can't read the current folder: become has changed the user but not the folder.
         os.chdir("/")
     sys.meta_path.insert(0, Memory(json.loads(zlib.decompress(base64.b64decode(packed)))))
     importlib.import_module(ENTRY).main(module, arguments)

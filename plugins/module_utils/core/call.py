@@ -2,13 +2,13 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a module is called with, and what it says beside its result; secrets are kept out of all that it says."""
+"""The options, warnings and secrets of one module call. Secrets are removed from all output."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Set
 
-#: What stands in place of a secret option, and within a text that has a secret in it. Ansible uses the same words.
+#: The replacement for a secret option, and for a secret within a text; the same as Ansible's.
 IN_PLACE = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 STARS = "*" * 8
 
@@ -16,7 +16,7 @@ STARS = "*" * 8
 class Call:
     """One call of a module: its checked options, and whether it may change anything.
 
-    ``warnings`` are the texts that are shown beside the result. ``hidden`` are the secrets that are taken out of it.
+    ``warnings`` are shown in addition to the result. ``hidden`` are the secrets that are removed from the output.
     """
 
     def __init__(self, params: Mapping[str, Any], check_mode: bool = False) -> None:
@@ -26,16 +26,16 @@ class Call:
         self.hidden: Set[str] = set()
 
     def warn(self, text: str) -> None:
-        """Show a warning beside the result."""
+        """Show a warning in addition to the result."""
         self.warnings.append(text)
 
     def hide(self, *secrets: str) -> None:
-        """Take secrets out of everything that the module says. An empty text is ignored."""
+        """Remove secrets from all output of the module. An empty text is ignored."""
         self.hidden.update(secret for secret in secrets if secret)
 
 
 def secrets_of(spec: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> Set[str]:
-    """The texts in the options that the argument spec marks with ``no_log``."""
+    """All texts in options that the argument spec marks with ``no_log``."""
     return {text for name, one in spec.items() if one.get("no_log") for text in _texts(params.get(name))}
 
 
@@ -50,7 +50,7 @@ def _texts(value: Any) -> Set[str]:
 
 
 def masked(value: Any, secrets: Set[str]) -> Any:
-    """Plain data without the secrets in its texts and numbers. The names of fields stay."""
+    """Plain data whose texts and numbers contain no secrets. The names of fields are not changed."""
     if not secrets or value is None or isinstance(value, bool):
         return value
     if isinstance(value, Mapping):
@@ -63,7 +63,7 @@ def masked(value: Any, secrets: Set[str]) -> Any:
     found = [secret for secret in secrets if secret in text]
     if found and not isinstance(value, str):
         return IN_PLACE
-    # The longest first, so that no part of it is left.
+    # The longest secret is replaced first, so that no part of it remains.
     for secret in sorted(found, key=len, reverse=True):
         text = text.replace(secret, STARS)
     return text if found else value

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files that this collection did not create: read, changed and kept, below folders that root alone may write.
+"""Reads, changes and backs up files not created by this collection, in folders that only root can write.
 
-What is not meant to change stays as it is: every other byte, line ends, owner, mode, attributes (SELinux labels, ACLs),
-symbolic links that lead to the file, and other names of it. A copy of the file is kept before its first change.
+Everything else is preserved: other bytes, line endings, owner, mode, extended attributes (SELinux labels, ACLs),
+symbolic links to the file, and hard links. A copy of the file is kept before its first change.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .constants import BACKUP_SUFFIX
 from .errors import KubesteadError
 from .system import MAX_FILE, System
 
-# apt tells of every file in its folders that has another ending.
+# apt prints a notice about each file in its folders whose name has an unknown extension.
 _APT = "/etc/apt/"
 
 
 def backup_path(path: str) -> str:
-    """Where the copy of a file is kept. No program that reads folders of such files takes it for one of them."""
+    """The path of a file's copy. Programs that read all files of the folder ignore a copy with this name."""
     return path + BACKUP_SUFFIX + (".bak" if path.startswith(_APT) else "")
 
 
 def read_exact(system: System, path: str) -> Optional[str]:
-    """The text of a file with its line ends, bytes that are not UTF-8 as surrogates; None when there is no such file.
+    """The text of a file with its line endings, bytes that are not UTF-8 as surrogates; None if it does not exist.
 
-    Raises :class:`KubesteadError` for what is not a file or can't be read.
+    Raises :class:`KubesteadError` if the path is not a regular file or can't be read.
     """
     real = os.path.realpath(system.path(path))
     try:
@@ -52,7 +52,7 @@ def read_exact(system: System, path: str) -> Optional[str]:
 def rewrite(
     system: System, path: str, change: Callable[[str], str], mode: Optional[int] = None, backup: bool = True
 ) -> None:
-    """Change the text of a file that exists. ``mode`` replaces its mode, with ``backup`` a copy is kept.
+    """Change the text of an existing file. ``mode`` replaces its mode. With ``backup``, a copy is kept.
 
     Raises :class:`KubesteadError`.
     """
@@ -70,9 +70,9 @@ def rewrite(
 
 
 def keep(system: System, path: str, suffix: str = "") -> None:
-    """Keep a copy of a file beside the name it is known by, with its owner and mode; an earlier copy stays.
+    """Keep a copy of a file in the same folder, with its owner and mode. An existing copy is not replaced.
 
-    With ``suffix`` the copy has that ending, and replaces an earlier one. Raises :class:`KubesteadError`.
+    With ``suffix``, the copy has that extension and replaces an existing copy. Raises :class:`KubesteadError`.
     """
     copy = path + suffix if suffix else backup_path(path)
     before = read_exact(system, path)
@@ -86,13 +86,13 @@ def keep(system: System, path: str, suffix: str = "") -> None:
 
 def _replace(real: str, data: bytes, mode: Optional[int]) -> None:
     if os.stat(real).st_nlink > 1:
-        # A new file would have one of the names, and the old one the others.
+        # Replacing the file would break its hard links.
         _write_into(real, data, mode)
         return
     try:
         _new_file(real, data, real, mode)
     except OSError as err:
-        # A file that is mounted by itself, as in containers, can't be replaced.
+        # A file that is a mount point, as in containers, can't be replaced.
         if err.errno not in (errno.EBUSY, errno.EXDEV):
             raise
         _write_into(real, data, mode)
@@ -109,7 +109,7 @@ def _write_into(real: str, data: bytes, mode: Optional[int]) -> None:
 
 
 def _new_file(target: str, data: bytes, like: str, mode: Optional[int] = None) -> None:
-    """Put a file in place at once, with owner, mode and attributes of another."""
+    """Create or replace a file atomically, with the owner, mode and attributes of the file ``like``."""
     known = os.stat(like)
     handle, temporary = tempfile.mkstemp(prefix=".kubestead.", dir=os.path.dirname(target))
     try:
@@ -135,5 +135,5 @@ def _copy_attributes(like: str, handle: int) -> None:
         try:
             os.setxattr(handle, name, os.getxattr(like, name))
         except OSError:
-            # The kernel keeps some for itself, and a file system may have none.
+            # Some attributes can't be set by users, and some file systems do not support attributes.
             continue

@@ -26,7 +26,7 @@ from .system import System, read_descriptor
 #: Bytes of the largest file that is read.
 MAX_FILE = 1024 * 1024
 
-# Files that are kept beside one; then the last of them is replaced.
+# The maximum number of backups with a number. After that, the last backup is replaced.
 _MOST_KEPT = 9
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -131,7 +131,7 @@ def protect(system: System, place: HomePlace) -> None:
 
 
 def remove(system: System, place: HomePlace, put_back: bool = False) -> None:
-    """Remove the file, and the folder if nothing else is in it; ``put_back`` puts what it replaced in its place.
+    """Remove the file, and its folder if the folder is then empty. With ``put_back``, restore the user's backup.
 
     Raises :class:`KubesteadError`.
     """
@@ -160,9 +160,9 @@ def _is_there(folder: int, name: str) -> bool:
 
 
 def _keep(folder: int, name: str) -> None:
-    """Rename what is there: a copy would show the user what a link or a second name leads to.
+    """Rename the existing file. A copy could disclose the target of a link to the user.
 
-    An earlier one stays: it is the user's own file, and this one gets a number.
+    An existing backup is the user's own file and is not replaced: the new backup gets a number.
     """
     kept = name + BACKUP_SUFFIX
     number = 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Seconds that all answers may take together.
 _DEADLINE = 60.0
-# VERIFY_X509_PARTIAL_CHAIN, which Python names since 3.10.
+# VERIFY_X509_PARTIAL_CHAIN; the ssl module has this constant since Python 3.10.
 _PARTIAL_CHAIN = 0x80000
 # Bytes of one answer: a Node with its images is 15 kB.
 _LARGEST = 128 << 20
@@ -105,9 +105,9 @@ def _ask(connection: http.client.HTTPSConnection, path: str, token: str) -> Answ
 
 
 def client_context(authority: Optional[str] = None) -> ssl.SSLContext:
-    """The only context that verifies a server. ``authority`` is PEM text; None trusts those of the machine.
+    """The context for all connections that verify the server. ``authority`` is a CA in PEM; None means the system's.
 
-    Like Go, curl and apt it takes one without a key usage and an intermediate one; Python's defaults do not.
+    Like Go, curl and apt, it accepts a CA without a key usage and an intermediate CA. Python's defaults refuse both.
     """
     import ssl
 

@@ -58,7 +58,7 @@ class Reference:
 
     @property
     def stored(self) -> str:
-        """The name under which the kubelet looks for it in containerd: beside a digest, the tag says nothing more."""
+        """The name by which the kubelet finds the image in containerd. With a digest, the name has no tag."""
         return "{0}@{1}".format(self.name, self.digest) if self.digest else str(self)
 
     def __str__(self) -> str:
@@ -93,9 +93,9 @@ _IMAGE = re.compile(
 
 
 def check_image(option: str, image: str) -> None:
-    """Raise :class:`OptionError` for what is not the name of an image, with a tag, a digest, both or neither."""
+    """Raise :class:`OptionError` for an invalid image name. Tag and digest are optional."""
     if not _IMAGE.fullmatch(image):
-        # Not shown: an address with a password may be where the name belongs.
+        # The value is not shown: it may be an address with a password.
         raise OptionError(
             option,
             "is not the name of an image",

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The node's side of a module call: options in, one line of JSON out, a line in the system log.
+"""The node's side of a module call: reads the options, prints one line of JSON, and writes a line to the system log.
 
-The control machine has checked the options against the module's argument spec
-(``plugin_utils/node_payload.py``). This does what Ansible's own base of modules does for the rest of the collection's
-needs, and nothing else of it is sent to a node.
+The control machine has already checked the options against the module's argument spec
+(``plugin_utils/node_payload.py``). This file implements the parts of Ansible's AnsibleModule that the collection needs;
+AnsibleModule itself is not sent to the node.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOT_LOGGED = "NOT_LOGGING_PARAMETER"
 
 
 def main(name: str, arguments: str) -> None:
-    """Run a module, by its full name, with the arguments that Ansible sends (JSON), print its answer, and exit."""
+    """Run a module by its full name with Ansible's arguments (JSON), print its result, and exit."""
     answer = run(name, json.loads(arguments))
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
@@ -35,7 +35,7 @@ def main(name: str, arguments: str) -> None:
 
 
 def run(name: str, given: Mapping[str, Any]) -> Dict[str, Any]:
-    """The module's answer, without secrets. What nobody expected becomes a failure with a traceback."""
+    """The module's result without secrets. An unexpected exception becomes a failure with a traceback."""
     module = importlib.import_module(name)
     spec: Dict[str, Dict[str, Any]] = module.argument_spec()
     params = {option: _param(one, given.get(option)) for option, one in spec.items()}
@@ -53,16 +53,16 @@ def run(name: str, given: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _param(one: Mapping[str, Any], value: Any) -> Any:
-    """An option's value. A path is that of a file on the node, so its ``~`` and variables are those of the node."""
+    """An option's value. ``~`` and variables in a path are expanded on the node."""
     if one.get("type") == "path" and isinstance(value, str):
         return os.path.expanduser(os.path.expandvars(value))
     return value
 
 
 def log(name: str, spec: Mapping[str, Mapping[str, Any]], call: Call, given: Mapping[str, Any]) -> None:
-    """Write to the system log which module was called with which options, as Ansible's modules do.
+    """Write the module's name and its options to the system log, as Ansible's modules do.
 
-    Not with ``no_log`` of the task or ``no_target_syslog`` of Ansible's configuration.
+    Nothing is written if the task sets ``no_log`` or Ansible's configuration sets ``no_target_syslog``.
     """
     if given.get("_ansible_no_log"):
         return

@@ -31,7 +31,7 @@ PATH_OR_ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": ":.*@"})
 
 # Metadata of a field whose value never leaves the task it is given to.
 SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
-# What field_types has found.
+# The cache of field_types.
 _TYPES: Dict[Type[Any], Dict[str, Any]] = {}
 
 
@@ -52,7 +52,7 @@ def to_dict(value: Any) -> Any:
 
 
 def field_types(cls: Type[Any]) -> Dict[str, Any]:
-    """The types of a dataclass's fields, by name. Python makes them of texts, which takes longer than using them."""
+    """Name -> type of a dataclass's fields. The result is cached because Python has to evaluate annotations."""
     if cls not in _TYPES:
         _TYPES[cls] = typing.get_type_hints(cls)
     return _TYPES[cls]
@@ -87,7 +87,7 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
             refuse_credentials(name, value, str(field.metadata.get("credentials", "")))
         values[field.name] = _checked(name, hints[field.name], value, bool(field.metadata.get("secret")))
     options = cls(**values)
-    # Nobody else has the secret ones before the task that uses them.
+    # Only the task that uses secret options receives them, so they are checked here.
     for name in ("refuse_secrets", "check_secrets"):
         check = getattr(options, name, None)
         if check is not None:
@@ -98,16 +98,16 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
 def refuse_credentials(option: str, value: Any, pattern: str = "") -> None:
     """Raise :class:`OptionError` for an address with a user name or password in a value; never shows it.
 
-    The value may be a text, list or mapping. ``pattern`` is what else tells of one, in an option that is an address
-    (:data:`ADDRESS`). Options are recorded in facts and in the journals of machines, and addresses in files that all
-    users read.
+    The value may be a text, list or mapping. ``pattern`` additionally matches credentials in an option that is an
+    address (:data:`ADDRESS`). Options are recorded in facts and in the journals of machines, and addresses in files
+    that all users can read.
     """
     if isinstance(value, str):
         if "@" in value and (_CREDENTIALS.search(value) or (pattern and re.search(pattern, value))):
             raise OptionError(
                 option,
                 "has a user name or password in an address",
-                "remove it from the address; set those of registries in containerd_registry_credentials",
+                "remove it from the address; set registry credentials in containerd_registry_credentials",
             )
     elif isinstance(value, Mapping):
         for name, item in value.items():
@@ -179,14 +179,14 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
 
 
 def _text_of(value: Any, hint: Any) -> Any:
-    """A scalar as YAML spells it, where text is wanted; null is empty."""
+    """A scalar in YAML's spelling, for an option that must be text. null becomes an empty text."""
     if hint is str and (value is None or isinstance(value, bool)):
         return "" if value is None else str(value).lower()
     return value
 
 
 def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
-    """A dataclass inside of an option; missing keys keep their default, unknown ones are refused."""
+    """A dataclass within an option. Missing keys have their defaults, unknown keys are refused."""
     if not isinstance(value, Mapping):
         raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
     hints = field_types(cls)

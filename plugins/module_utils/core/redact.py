@@ -58,7 +58,7 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic)([ \t]+)([A-Za-z0-9._~+/=-]{6,})")
 _FLAG = re.compile(
     r"(--(?:token|discovery-token|tls-bootstrap-token|certificate-key|password)(?:=|[ \t]+))([^\s\"',]+)"
 )
-# Entries of netrc files and apt's auth.conf; curl's user and password.
+# Entries of netrc files and apt's auth.conf, and curl's option for user and password.
 _LOGIN = re.compile(r"(?i)(\blogin[ \t]+\S{1,200}[ \t]+password[ \t]+|(?:^|\s)(?:-u|--user)[ \t=]+[^\s:]{1,200}:)(\S+)")
 _QUOTED = r"\\\"(?:(?!\\\")[^\r\n])*(?:\\\")?|\"(?:[^\"\\\r\n]|\\.)*\"?|'[^'\r\n]*'?"
 # In a configuration (``password: x``, ``"password": "x"``, ``password = "x"``), a header, a mount option.

@@ -4,9 +4,9 @@
 
 """The facts that change with a Kubernetes release, each with its source.
 
-Facts are rows of tables, each true from a minor on until the next row. A new release means new rows here, and nothing
-else: the defaults of options and roles are checked against this file. What a release no longer takes is in
-:mod:`removals`, which nodes need not have.
+Facts are rows of tables. Each row is valid from its minor version until the next row. A new release requires only new
+rows here: the defaults of options and roles are checked against this file. :mod:`removals`, which nodes do not need,
+lists what a release no longer supports.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ ETCD = (
     Since(37, "3.7.0", _KUBEADM.format(37)),
 )
 
-#: The oldest etcd that each member must have run before a member of a newer minor of etcd starts: minor -> version.
+#: Minor version of etcd -> the oldest version that every member must run before a member of that minor starts.
 ETCD_STEPS = (
     Since(6, (3, 5, 26), "https://etcd.io/blog/2025/zombie_members_upgrade/"),
     Since(7, (3, 6, 11), "https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/"),
@@ -133,7 +133,7 @@ ETCD_STEPS = (
 CONTAINERD_NEEDED = (
     Since(0, (0, 0), "https://kubernetes.io/docs/setup/production-environment/container-runtimes/"),
     Since(26, (1, 6), "https://kubernetes.io/blog/2022/11/18/upcoming-changes-in-kubernetes-1-26/"),
-    # Put off from 1.36 and from 1.37: https://github.com/kubernetes/kubernetes/pull/136846
+    # Postponed from 1.36 and from 1.37: https://github.com/kubernetes/kubernetes/pull/136846
     Since(38, (2, 0), "https://github.com/kubernetes/kubernetes/pull/139121"),
 )
 #: The oldest containerd that is tested with a Kubernetes; older ones work as far as the table above says.

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a Kubernetes release no longer takes: arguments, admission plugins, feature gates; each with its source.
+"""Arguments, admission plugins and feature gates that a Kubernetes release no longer supports, each with its source.
 
-The second part of :mod:`releases`. It is for the plan and for upgrades, so that in other tasks nodes are not sent it.
+This is the second part of :mod:`releases`. Only the plan and upgrades use it, so other tasks do not send it to nodes.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Dict, Sequence, Tuple
 
 from .releases import Since
 
-#: The first minor whose kubelets take the cgroup driver that a runtime with RuntimeConfig (containerd 2.0) tells them:
+#: The first minor whose kubelets get the cgroup driver from the runtime, if it supports RuntimeConfig (containerd 2.0):
 #: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4033-group-driver-detection-over-cri
 CGROUP_DRIVER_FROM_CRI = 34
 
-#: The oldest etcd that knows the arguments which a kubeadm gives it (``watch-progress-notify-interval``, in some form).
+#: The oldest etcd that supports the arguments set by kubeadm (``watch-progress-notify-interval``, in some form).
 ETCD_OLDEST = (
     Since(0, (0, 0), "https://github.com/kubernetes/kubernetes/blob/v1.22.0/cmd/kubeadm/app/phases/etcd/local.go"),
     Since(34, (3, 5), "https://github.com/kubernetes/kubernetes/blob/v1.34.0/cmd/kubeadm/app/phases/etcd/local.go"),
 )
 
-# -- arguments, plugins and gates that are gone: a program that gets one does not start
+# -- Removed arguments, plugins and gates: a program that gets one of them does not start
 
 _CHANGES = "https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.{0}.md"
 _PULL = "https://github.com/kubernetes/kubernetes/pull/{0}"
@@ -47,7 +47,7 @@ _KLOG_GONE = Since(
     "https://github.com/kubernetes/enhancements/tree/master/keps/sig-instrumentation/"
     "2845-deprecate-klog-specific-flags-in-k8s-components",
 )
-#: Arguments that a Kubernetes minor no longer has, by component. Each row adds to those before it.
+#: Component -> arguments that a Kubernetes minor no longer supports. Each row adds to the rows before it.
 REMOVED_ARGUMENTS: Dict[str, Tuple[Since, ...]] = {
     "kubelet": (
         Since(
@@ -116,12 +116,12 @@ REMOVED_ARGUMENTS: Dict[str, Tuple[Since, ...]] = {
         _KLOG_GONE,
     ),
 }
-#: Admission plugins that an API server no longer has; each row adds to those before it.
+#: Admission plugins that an API server no longer supports. Each row adds to the rows before it.
 REMOVED_ADMISSION_PLUGINS = (
     Since(25, ("PodSecurityPolicy",), "https://kubernetes.io/docs/concepts/security/pod-security-policy/"),
     Since(30, ("SecurityContextDeny",), _CHANGES.format(30)),
 )
-#: Arguments that an etcd no longer has: (version, names, source). A name that ends with a dash is a beginning.
+#: Arguments that an etcd no longer supports: (version, names, source). A name that ends with a dash is a prefix.
 REMOVED_ETCD_ARGUMENTS: Tuple[Tuple[Tuple[int, int], Tuple[str, ...], str], ...] = (
     (
         (3, 6),
@@ -139,7 +139,7 @@ REMOVED_ETCD_ARGUMENTS: Tuple[Tuple[Tuple[int, int], Tuple[str, ...], str], ...]
     ),
     ((3, 7), ("experimental-",), "https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.7.md"),
 )
-#: Feature gates that a kubeadm no longer has; each row adds to those before it.
+#: Feature gates that a kubeadm no longer supports. Each row adds to the rows before it.
 REMOVED_KUBEADM_GATES = (
     Since(24, ("IPv6DualStack",), _CHANGES.format(24)),
     Since(26, ("UnversionedKubeletConfigMap",), _CHANGES.format(26)),
@@ -149,7 +149,7 @@ REMOVED_KUBEADM_GATES = (
     Since(37, ("NodeLocalCRISocket",), _CHANGES.format(37)),
 )
 _FEATURES = "https://github.com/kubernetes/kubernetes/blob/v1.{0}.0/cmd/kubeadm/app/features/features.go"
-#: The feature gates that a kubeadm has, and the phases of its init. Looked up for these minors alone.
+#: The feature gates of kubeadm, and the phases of ``kubeadm init``. They are known only for these minors.
 KUBEADM_GATES = (
     Since(
         34,
@@ -197,24 +197,24 @@ INIT_PHASES = (
         "https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-init-phase/",
     ),
 )
-# The newest minor whose gates and phases were looked up.
+# The newest minor whose gates and phases are known.
 _NAMES_NEWEST = 35
 
 
 def removed_since(rows: Sequence[Since], minor: int, name: str) -> int:
-    """The minor since which a name is gone, if it is for this minor; else 0. Underscores count as dashes."""
+    """The minor that removed a name, if it is not newer than ``minor``; otherwise 0. Underscores count as dashes."""
     plain = name.replace("_", "-")
     return next((row.minor for row in rows if row.minor <= minor and plain in row.value), 0)
 
 
 def etcd_version(tag: str) -> Tuple[int, ...]:
-    """Major and minor of the version in an image's tag (``3.6.6-0``); empty where it tells none."""
+    """Major and minor version from an image's tag (``3.6.6-0``); empty if the tag does not contain a version."""
     match = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})\.[0-9]", tag)
     return tuple(int(part) for part in match.groups()) if match else ()
 
 
 def removed_from_etcd(version: Sequence[int], name: str) -> str:
-    """The etcd since which an argument is gone (``3.7``), if it is for this version; else empty."""
+    """The etcd version that removed an argument (``3.7``), if it is not newer than ``version``; otherwise empty."""
     plain = name.replace("_", "-")
     for since, names, _source in REMOVED_ETCD_ARGUMENTS:
         known = any(plain == one or (one.endswith("-") and plain.startswith(one)) for one in names)

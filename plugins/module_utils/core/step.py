@@ -14,13 +14,14 @@ from .untrusted import line
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do.
+    """One change.
 
-    ``action`` is what a component's ``apply`` acts on, ``target`` the file, unit, package or object, ``reason`` the
-    difference that asks for it ("SystemdCgroup false -> true"). ``before`` and ``after`` are text for the diff and
-    never hold a secret; ``data`` is for ``apply`` alone and is never printed or returned. ``disruptive`` is true for
-    what disturbs the pods of a node: its runtime or kubelet is restarted or replaced. ``backup`` is where a file that
-    this collection did not create is kept before its first change; empty for none.
+    ``action`` selects the operation of a component's ``apply``, ``target`` is the file, unit, package or object, and
+    ``reason`` is the difference that requires the change ("SystemdCgroup false -> true"). ``before`` and ``after`` are
+    text for the diff and never contain a secret. ``data`` is only for ``apply`` and is never printed or returned.
+    ``disruptive`` is true for a change that disrupts the pods of a node because it restarts or replaces the container
+    runtime or the kubelet. ``backup`` is the path of the copy that is kept of a file not created by this collection
+    before its first change; empty without a copy.
     """
 
     component: str
@@ -35,7 +36,7 @@ class Step:
 
     @property
     def told(self) -> str:
-        """The reason, and where the file as it was is kept."""
+        """The reason, and the path of the original file's copy."""
         return "{0}; a copy is kept in {1}".format(self.reason, self.backup) if self.backup else self.reason
 
     def summary(self) -> str:

@@ -16,8 +16,8 @@ from typing import Any, Dict, List, Mapping, Union
 
 from .addresses import plain_address, plain_network
 
-# C0 and C1 control characters, ends of lines, what changes the direction of text or is not seen, and what is not a
-# character.
+# C0 and C1 control characters, line and paragraph separators, bidirectional controls, invisible characters, tag
+# characters, and surrogates.
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]+"
 )
@@ -42,7 +42,7 @@ def line(value: str, limit: int = 4000) -> str:
 
 
 def type_name(value: Any) -> str:
-    """The name of a value's type, in place of the value; ``str`` also for what Ansible makes of text in a playbook."""
+    """The name of a value's type, to show instead of the value. Ansible's subclasses have the name of their base."""
     known = next((one for one in (bool, str, int, float, list, tuple) if isinstance(value, one)), type(value))
     return "dict" if isinstance(value, Mapping) else known.__name__.lstrip("_")
 

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a machine can reach others. It connects to them, and the error distinguishes a filter from a closed port.
+"""Connects to other machines to check that they can be reached. The error distinguishes a filter from a closed port.
 
-``open`` and ``refused`` both prove that the host can be reached. ``timeout`` is what a filter that drops looks like,
-``unreachable`` one that rejects, or a missing route.
+``open`` and ``refused`` both prove that the host can be reached. ``timeout`` indicates a filter that drops packets,
+``unreachable`` a filter that rejects packets, or a missing route.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def connect_all(targets: Sequence[str]) -> Dict[str, str]:
 
 
 def resolve(name: str) -> List[str]:
-    """The addresses of a name, as this machine resolves it; none where it does not, or not in time. Never raises."""
+    """The addresses of a name, as resolved by this machine; empty after an error or a timeout. Never raises."""
     found: List[str] = []
 
     def work() -> None:
@@ -71,7 +71,7 @@ def resolve(name: str) -> List[str]:
                 str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             )
         except (OSError, ValueError):
-            # ValueError: a name that no DNS could have.
+            # ValueError: the name is not a valid DNS name.
             return
 
     thread = threading.Thread(target=work, daemon=True)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The facts of a machine: operating system, names, addresses, routes. The rules between hosts use them."""
+"""The facts of a machine: operating system, names, addresses, routes. The checks across hosts use them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ COMPONENT = "node"
 POD_ROUTE_PROTOCOLS = ("bird", "12", "80", ROUTE_PROTOCOL)
 
 
-# What was installed by hand.
+# The paths of manually installed Kubernetes programs.
 _LOCAL_PROGRAMS = tuple(
     "{0}/{1}".format(folder, name)
     for name in ("kubeadm", "kubectl", "kubelet")
     for folder in ("/usr/local/sbin", "/usr/local/bin")
 )
 _DNS_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
-# Types of routes on which nothing leaves for another network.
+# Types of routes that do not lead to another network.
 _NOWHERE = ("anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "throw", "unreachable")
 
 # Where images, pods and etcd's data go; what is free there decides whether the kubelet takes pods.
@@ -57,13 +57,14 @@ class Disk:
 
 @dataclass(frozen=True)
 class NodeState:
-    """A machine as observed.
+    """The observed state of a machine.
 
-    ``default_address`` is the one the default route leaves from, '' where there is none; ``default_addresses`` has one
-    for each family. ``dns_file`` is what pods get as their resolv.conf: ``dns_servers`` are those in it that answer
-    beyond this machine, ``loopback_dns`` those that are this machine itself, ``odd_dns`` what is not an address.
-    ``hostname_addresses`` is what the host name resolves to, None where nobody asked. ``pod_interfaces`` are network
-    interfaces that pod networks make. ``local_programs`` are Kubernetes programs that come before those of packages.
+    ``default_address`` is the source address of the default route, empty without a default route;
+    ``default_addresses`` has one for each family. ``dns_file`` is the file that pods get as their resolv.conf:
+    ``dns_servers`` are its name servers on other machines, ``loopback_dns`` its name servers on loopback addresses,
+    and ``odd_dns`` its entries that are not addresses. ``hostname_addresses`` are the addresses of the host name, None
+    if it was not looked up. ``pod_interfaces`` are the network interfaces of pod networks. ``local_programs`` are
+    Kubernetes programs that take precedence over those of packages.
     """
 
     hostname: str = ""
@@ -93,21 +94,21 @@ class NodeState:
     kernel_state: KernelState = KernelState()
 
     def at(self, address: str) -> Optional[Address]:
-        """The entry of an address of this machine, however it is spelled."""
+        """The entry of an address of this machine, in any spelling of the address."""
         wanted = normal_address(address)
         return next((one for one in self.addresses if normal_address(one.address) == wanted), None)
 
 
 def observe(system: System, resolve: bool = False) -> NodeState:
-    """Look at the machine; three commands and some files of /etc, /proc and /sys.
+    """Observe the machine with three commands and some files of /etc, /proc and /sys.
 
-    ``resolve`` looks up the host name too, which takes three seconds where no name server answers.
+    With ``resolve``, the host name is looked up too, which takes three seconds if no name server answers.
     """
     release = os_release.read(system)
     links = interfaces.query(system, "address")
     addresses = interfaces.own_addresses(links)
     hostname = socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip()
-    # With systemd-resolved, resolv.conf names the stub on loopback; kubeadm gives pods the file behind it.
+    # With systemd-resolved, resolv.conf contains the loopback stub. kubeadm configures its upstream file for pods.
     dns_file = next((path for path in _DNS_FILES if system.read(path)), _DNS_FILES[-1])
     dns = _nameservers(system.read(dns_file) or "")
     cgroup_version = 2 if system.exists("/sys/fs/cgroup/cgroup.controllers") else 1
@@ -170,7 +171,7 @@ def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> s
 
 
 def default_addresses(routes: List[Dict[str, Any]], addresses: List[Address]) -> List[str]:
-    """The addresses the default routes leave from, one of each family, in the order of the routes."""
+    """The source addresses of the default routes, one for each family, in the order of the routes."""
     found: List[str] = []
     for route in routes:
         address = _leaves_from(route, addresses) if route.get("dst") == "default" else ""
@@ -182,7 +183,7 @@ def default_addresses(routes: List[Dict[str, Any]], addresses: List[Address]) ->
 def _leaves_from(route: Dict[str, Any], addresses: List[Address]) -> str:
     if is_address(str(route.get("prefsrc"))):
         return str(route["prefsrc"])
-    # Several ways of equal weight are in a list; a gateway of the other family is in ``via``.
+    # A multipath route has a list of next hops. A gateway of the other family is in ``via``.
     for hop in [route, *mappings(route.get("nexthops"))]:
         v6 = bool(route.get("v6")) or ":" in str(hop.get("gateway"))
         for address in addresses:
@@ -200,7 +201,7 @@ def _memory_mb(text: str) -> int:
 
 def _nameservers(text: str) -> List[str]:
     lines = [line.split() for line in text.splitlines() if line.startswith("nameserver")]
-    # An address of the link has its interface behind a percent sign.
+    # In a link-local address, a percent sign separates the interface.
     return [words[1].split("%")[0] for words in lines if len(words) > 1 and words[0] == "nameserver"]
 
 

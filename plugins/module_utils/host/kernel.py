@@ -17,7 +17,7 @@ from typing import Dict, List, Optional
 
 from ..core.system import System
 
-# Where a configuration may be; kubeadm looks at no other place.
+# The paths where kubeadm searches for the configuration.
 _PLACES = (
     "/proc/config.gz",
     "/boot/config-{0}",
@@ -30,7 +30,7 @@ _PLACES = (
     "/lib/modules/{0}/build/.config",
 )
 _LARGEST = 4 << 20
-# Each with its other names behind it.
+# Kernel options; alternative names are separated by "|".
 _REQUIRED = (
     "NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CPUSETS MEMCG INET EXT4_FS PROC_FS FAIR_GROUP_SCHED CGROUPS CGROUP_PIDS "
     "CGROUP_SCHED NETFILTER_XT_TARGET_REDIRECT|IP_NF_TARGET_REDIRECT NETFILTER_XT_MATCH_COMMENT"
@@ -44,10 +44,11 @@ _CONTROLLERS = {
 
 @dataclass(frozen=True)
 class KernelState:
-    """``config`` is where the configuration was found: empty where it is nowhere, None where nobody looked.
+    """The kernel options and cgroup controllers of a machine.
 
-    ``lacks`` are the options that kubeadm requires and that are not set, ``controllers_lacking`` the cgroup controllers
-    that are off.
+    ``config`` is the path of the kernel's configuration: empty if it was not found, None if it was not searched for.
+    ``lacks`` are the options that kubeadm requires and that are not set. ``controllers_lacking`` are the disabled
+    cgroup controllers that Kubernetes requires.
     """
 
     config: Optional[str] = None
@@ -56,19 +57,19 @@ class KernelState:
 
 
 def observe(system: System, release: str, cgroup_version: int) -> KernelState:
-    """Look at the machine; files, and a command at most."""
+    """Observe the machine. Reads files and runs at most one command."""
     places = [place.format(release) for place in _PLACES]
     place = next((one for one in places if system.exists(one)), "")
     lacking = controllers_lacking(system, cgroup_version)
     if place:
         return KernelState(place, lacks(read(system, place), cgroup_version), lacking)
-    # kubeadm would load this module.
+    # kubeadm loads the module configs, which provides /proc/config.gz.
     loadable = system.run(["modprobe", "--dry-run", "--quiet", "configs"]).ok
     return KernelState("configs" if loadable else "", [], lacking)
 
 
 def read(system: System, place: str) -> str:
-    """The text of a configuration; empty where it can't be read."""
+    """The text of a configuration; empty if it can't be read."""
     if not place.endswith(".gz"):
         return system.read(place, _LARGEST) or ""
     try:
@@ -79,7 +80,7 @@ def read(system: System, place: str) -> str:
 
 
 def lacks(text: str, cgroup_version: int) -> List[str]:
-    """The required options that a configuration does not set; none for an empty text, which tells nothing."""
+    """The required options that a configuration does not set; empty for an empty text, because nothing is known."""
     known: Dict[str, str] = dict(re.findall(r"^CONFIG_([A-Z0-9_]+)=([myn])", text, re.MULTILINE))
     if not known:
         return []
@@ -88,7 +89,7 @@ def lacks(text: str, cgroup_version: int) -> List[str]:
 
 
 def controllers_lacking(system: System, cgroup_version: int) -> List[str]:
-    """The cgroup controllers that Kubernetes needs and that are off; none where the kernel does not tell."""
+    """The disabled cgroup controllers that Kubernetes requires; empty if the kernel does not list its controllers."""
     if cgroup_version == 2:
         there = (system.read("/sys/fs/cgroup/cgroup.controllers") or "").split()
     else:

@@ -92,12 +92,12 @@ class HostOptions:
 
 @dataclass(frozen=True)
 class HostState:
-    """The system as observed.
+    """The observed state of the system.
 
-    ``fstab`` has its lines about swap alone. ``features`` maps a kernel module to ``built in``, ``loaded``,
-    ``loadable`` or ``missing``; ``sysctls`` has the live values of the usual keys and of those in our file;
-    ``later_sysctls`` are lines that are read after our file. ``swap_units`` are systemd's units and services that would
-    switch swap on, without masked ones; ``agent_swap`` tells that Azure's agent does.
+    ``fstab`` contains only the lines about swap. ``features`` maps a kernel module to ``built in``, ``loaded``,
+    ``loadable`` or ``missing``. ``sysctls`` contains the live values of the usual keys and of the keys in the
+    collection's file, ``later_sysctls`` the lines that are read after this file. ``swap_units`` are the systemd units
+    that switch swap on, without masked units. ``agent_swap`` is true if Azure's agent switches swap on.
     """
 
     container: bool = False
@@ -213,7 +213,7 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
         text = "{0} has ResourceDisk.EnableSwap=y, so the agent switches swap on at every boot".format(WAAGENT)
         found.append(Problem("swap", text, "set it to n in this file and restart walinuxagent", "warning"))
     elif options.disable_swap and not state.container and state.swaps and not _explained(state):
-        text = "swap {0} is switched off now, but what enables it is not known".format(", ".join(state.swaps))
+        text = "swap {0} is switched off now, but it is not known what enables it".format(", ".join(state.swaps))
         found.append(Problem("swap", text, "make sure that it stays off after a reboot", "warning"))
     for line in _overrides(state, options):
         if not line.path.startswith("/etc/"):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Swap of a machine: what is on, what switches it on at boot, and switching it off now."""
+"""Swap of a machine: finds active swap devices and what enables them at boot, and switches swap off."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNIT_FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-# The first that is there counts, an empty one switches the generator off.
+# Only the first existing file counts. An empty file disables the generator.
 _ZRAM_FILES = (
     "/etc/systemd/zram-generator.conf",
     "/run/systemd/zram-generator.conf",
@@ -31,32 +31,32 @@ _ZRAM_FILES = (
     "/usr/lib/systemd/zram-generator.conf",
 )
 _GENERATOR_FOLDERS = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
-# Services that switch swap on by themselves: zram-tools, Ubuntu's zram-config, Armbian's, other zram scripts, Raspberry
+# Services that switch swap on: zram-tools, Ubuntu's zram-config, Armbian's zram-config, other zram scripts, Raspberry
 # Pi's swap file, swapspace.
 _SWAP_SERVICES = tuple(
     name + ".service"
     for name in "zramswap zram-config armbian-zram-config zram-swap zramd dphys-swapfile swapspace".split()
 )
 DELETED = " (deleted)"
-# Azure's agent makes a swap file at every boot where its configuration says so; it does more than that.
+# Azure's agent can create a swap file at every boot. The agent has other tasks too, so its service is not masked.
 WAAGENT = "/etc/waagent.conf"
 
 
 def parse_swaps(text: str) -> List[str]:
-    """The devices and files in ``/proc/swaps``. The kernel adds `` (deleted)`` to a file that was deleted."""
+    """The devices and files in ``/proc/swaps``. The kernel appends `` (deleted)`` to the name of a deleted file."""
     found = []
     for line in text.splitlines()[1:]:
         words = line.split()
         if words:
-            # Kernels escape the blank of the mark; not every tool that hands the table on does.
+            # The kernel escapes the space before "(deleted)"; some tools that copy the table do not.
             found.append(_unescape(words[0]) + (DELETED if words[1:2] == [DELETED.strip()] else ""))
     return found
 
 
 def swap_lines(fstab: str) -> str:
-    """The lines of an fstab that switch swap on, the others empty: network file systems have passwords in theirs.
+    """The text of an fstab with all lines emptied that do not switch swap on: they may contain passwords.
 
-    The numbers of lines stay.
+    The line numbers do not change.
     """
     swaps = {number for number, _device in fstab_swaps(fstab)}
     lines = [redact(line) if number in swaps else "" for number, line in enumerate(fstab.splitlines())]
@@ -80,14 +80,14 @@ def _unescape(text: str) -> str:
 
 
 def swap_units(system: System) -> List[str]:
-    """systemd's units and services that switch swap on at boot, without masked ones."""
+    """The systemd units that switch swap on at boot, without masked units."""
     found = []
     for folder in _UNIT_FOLDERS:
         for name in system.names(folder):
             if not name.endswith(".swap") or name in found:
                 continue
             text = system.read(_in(folder, name)) or ""
-            # What the generator made of fstab goes with the line in fstab.
+            # Units that were generated from fstab are removed with their line in fstab.
             if text.strip() and "SourcePath=/etc/fstab" not in text:
                 found.append(name)
     if any(system.exists(_in(folder, "zram-generator")) for folder in _GENERATOR_FOLDERS):
@@ -123,19 +123,19 @@ def _is_masked(system: System, name: str) -> bool:
 
 
 def deleted_swap(device: str) -> Problem:
-    """The problem of a swap whose file is gone: swapoff needs it, and a new one at the same path is another."""
+    """The problem of a deleted swap file: swapoff needs the file, and a new file at the same path does not help."""
     name = device[: -len(DELETED)]
     text = "swap file {0} is deleted but still in use, so nothing can switch it off while the system runs".format(name)
     return Problem("swap", text, "reboot this host, then run again")
 
 
 def swap_off(device: str, system: System) -> None:
-    """Switch a swap off now. Raises :class:`KubesteadError` with the cause and what helps."""
+    """Switch one swap device or file off. Raises :class:`KubesteadError` with the cause and the fix."""
     result = system.run(["swapoff", device], timeout=600)
     if not result.ok:
-        # What is swapped out has to fit into memory, and a file may have gone since it was looked at.
+        # The swapped-out pages must fit into memory. The file may also have been deleted since the observation.
         raise KubesteadError(
             "swap {0} can't be switched off: {1}; free memory and run again, or reboot this host".format(
-                device, result.last_line or "swapoff ended with code {0}".format(result.rc)
+                device, result.last_line or "swapoff exited with code {0}".format(result.rc)
             )
         )

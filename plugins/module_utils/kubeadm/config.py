@@ -145,7 +145,7 @@ def refuse_secrets(option: str, value: Any) -> None:
             refuse_secrets("{0}[{1}]".format(option, number), item)
     for name, item in value.items() if isinstance(value, Mapping) else ():
         where = "{0}.{1}".format(option, name)
-        # Arguments and environment variables are entries with a name and a value.
+        # Arguments and environment variables are lists of entries with a name and a value.
         named = str(value.get("name")) if name == "value" else ""
         if _plain_name(name) in _SECRET_FIELDS or _plain_name(named).endswith(_SECRET_ENDS):
             raise OptionError(

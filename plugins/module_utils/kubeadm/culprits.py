@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which program on a machine keeps a control plane or a kubelet from coming up, in its own last words.
+"""Finds the programs that prevent a control plane or a kubelet from starting, with the last lines of their logs.
 
-kubeadm tells of what it waits for, which mostly is the API server. What fails is often another: etcd that exits, a
-kubelet that does not start, a runtime that can't make a container. The kubelet's journal names the containers it can't
-run, and the files below /var/log/pods have what they said. No command of a container runtime is needed.
+kubeadm reports the component it waited for, which is usually the API server. The cause is often another program: etcd
+exits, a kubelet does not start, or a container runtime can't create containers. The kubelet's journal names the
+containers that failed, and the files below /var/log/pods contain their logs. No container runtime CLI is needed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ..core.system import System
 from ..core.untrusted import line
 
 _LOGS = "/var/log/pods"
-# A kubelet without an API server writes several lines a second; those that tell come once in a while.
+# A kubelet without an API server writes several lines per second, and only a few of them show the cause.
 _JOURNAL = 3000
-# Bytes at the end of a log that are looked at.
+# The number of bytes read from the end of a log.
 _TAIL = 256 * 1024
 _CRASH = "exits repeatedly"
-# The reason of a kubelet's "Error syncing pod" -> what happened, in the order in which one tells more than another.
+# The reason in a kubelet's "Error syncing pod" message -> its description, the most specific first.
 _REASONS = (
     ("CreatePodSandboxError", "can't get a sandbox"),
     ("RunContainerError", "can't be started"),
@@ -38,13 +38,13 @@ _REASONS = (
     ("ImagePullBackOff", "has an image that can't be pulled"),
     ("CrashLoopBackOff", _CRASH),
 )
-# Lines that say nothing by themselves: the help that follows a wrong flag, and goroutines after a panic.
+# Lines without information about the error: the usage text after a wrong flag, and goroutines after a panic.
 _NOISE = re.compile(r"^(Usage|Flags|Usage of .*|Global flags|goroutine \d+|\s+-|\s{2,}\S+|\t|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Culprit:
-    """A component (``etcd``, ``kubelet``, ``containerd`` …), what is wrong with it, and its own last lines."""
+    """A component (``etcd``, ``kubelet``, ``containerd`` …), its failure, and the last lines of its log."""
 
     name: str
     state: str = ""
@@ -52,17 +52,17 @@ class Culprit:
 
     @property
     def text(self) -> str:
-        """The culprit as part of a message: ``etcd says: …``, ``etcd can't be started: …``."""
+        """The culprit as part of a message: ``etcd logged: …``, ``etcd can't be started: …``."""
         said = " | ".join(shorter(one) for one in self.lines[-2:])
         if not said:
-            return "{0} {1} and wrote nothing".format(self.name, self.state or "failed")
+            return "{0} {1} and logged nothing".format(self.name, self.state or "failed")
         if self.state in ("", _CRASH):
-            return "{0} says: {1}".format(self.name, said)
+            return "{0} logged: {1}".format(self.name, said)
         return "{0} {1}: {2}".format(self.name, self.state, said)
 
 
 class Journals:
-    """The journals of units since ``since`` (seconds since 1970), each read once, without secrets."""
+    """The journals of units since ``since`` (seconds since 1970), without secrets. Each journal is read once."""
 
     def __init__(self, system: System, since: float) -> None:
         self.system = system
@@ -70,7 +70,7 @@ class Journals:
         self._known: Dict[str, List[str]] = {}
 
     def lines(self, unit: str) -> List[str]:
-        """The last lines of a unit; none where there is no journal."""
+        """The last lines of a unit's journal; empty without a journal."""
         if unit not in self._known:
             since = "@{0:.0f}".format(self.since)
             argv = ["journalctl", "-u", unit, "--since", since, "-n", str(_JOURNAL), "--no-pager", "-o", "cat"]
@@ -80,7 +80,7 @@ class Journals:
 
 
 def shorter(text: str, width: int = 300) -> str:
-    """A line short enough for a message: of a long one the beginning and the end, where the cause is."""
+    """A line short enough for a message. A long line keeps its beginning and its end, which contains the cause."""
     clean = line(text)
     if len(clean) <= width:
         return clean
@@ -88,14 +88,14 @@ def shorter(text: str, width: int = 300) -> str:
 
 
 def find(system: System, journals: Journals) -> List[Culprit]:
-    """The programs that failed, the one that others depend on first."""
+    """The programs that failed, in the order of their dependencies."""
     found = []
     for unit in ("containerd", "kubelet"):
         state = _unit_state(system, unit)
         if state and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
             found.append(Culprit(unit, state, last_words(journals.lines(unit))))
     if any(one.name == "containerd" for one in found):
-        # Whatever else fails follows from it.
+        # All other failures are consequences of this one.
         return found[:1]
     failing = failing_containers(journals.lines("kubelet"))
     for name in sorted(set(failing) | set(_crashed(system, journals.since)), key=_rank):
@@ -106,10 +106,10 @@ def find(system: System, journals: Journals) -> List[Culprit]:
 
 
 def _together(found: Sequence[Culprit]) -> List[Culprit]:
-    """The same, with those that fail for the same reason as one."""
+    """The same culprits; those that fail for the same reason are merged into one."""
     names: Dict[Tuple[str, ...], List[str]] = {}
     for one in found:
-        # Ids of pods and containers are all that differs where the runtime itself is the cause.
+        # If the container runtime is the cause, the lines differ only in the IDs of pods and containers.
         same = [re.sub(r"[0-9a-f]{32,}|<hidden>", "", text) for text in one.lines] or [one.name]
         names.setdefault((one.state, *same), []).append(one.name)
     merged = []
@@ -124,7 +124,7 @@ def _rank(name: str) -> Tuple[int, str]:
 
 
 def _unit_state(system: System, unit: str) -> str:
-    """What is wrong with a unit; empty for one that runs."""
+    """The failure of a unit; empty for a running unit."""
     shown = system.run(["systemctl", "show", unit, "--property=ActiveState,SubState,NRestarts,Result"], timeout=10.0)
     values = dict(one.split("=", 1) for one in shown.stdout.splitlines() if "=" in one)
     active, sub = values.get("ActiveState", ""), values.get("SubState", "")
@@ -136,16 +136,15 @@ def _unit_state(system: System, unit: str) -> str:
 
 
 def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
-    """Static pods of a control plane that the kubelet can't run: component -> what happened, and the runtime's words.
+    """Static pods of a control plane that the kubelet can't run: component -> (state, error of the container runtime).
 
-    The last thing that happened to a component counts, but a reason that tells nothing (a wait before the next try)
-    does not replace one that does.
+    The last entry of a component counts, but a back-off entry, which contains no cause, does not replace an error.
     """
     found: Dict[str, Tuple[str, str]] = {}
     for text in journal:
         if "Error syncing pod" not in text:
             continue
-        # Quotes within quotes: the error is a quoted text in the line, and has quoted texts itself.
+        # The error is a quoted string in the line, and contains quoted strings itself.
         plain = text.replace('\\\\\\"', '"').replace('\\\\"', '"').replace('\\"', '"')
         match = re.search(r'failed to "(?:StartContainer|CreatePodSandbox)" for "([^"]+)" with (\w+): "(.*)', plain)
         if match is None:
@@ -155,16 +154,16 @@ def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
         state = dict(_REASONS).get(kind, "")
         if not name or not state:
             continue
-        # Behind it is the end of two quotes and which pod it is; before 1.23 the end of one quote.
+        # The reason is followed by two closing quotes and the pod's name; before 1.23, by one closing quote.
         reason, whole = re.subn(r'"" pod="[^"]*" podUID=.*\Z', "", reason)
         reason = reason if whole else re.sub(r'"\Z', "", reason)
-        # What every such line says.
+        # Every such line starts with this prefix.
         reason = re.sub(
             r'\A(failed to create sandbox for pod "[^"]*": )?(rpc error: code = \w+ desc = )?', "", reason, flags=re.I
         )
         waits = kind in ("CrashLoopBackOff", "ImagePullBackOff")
         if waits and name in found and found[name][0] != _CRASH and kind == "CrashLoopBackOff":
-            # It could not be started, which is why it is waited for.
+            # The back-off is a consequence of the error that is already recorded.
             continue
         if kind == "ImagePullBackOff" and name in found:
             continue
@@ -173,10 +172,10 @@ def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
 
 
 def _crashed(system: System, since: float) -> List[str]:
-    """Components whose container was made again since ``since``: their logs have numbers."""
+    """Components whose container was restarted since ``since``: the number in the name of their log is above 0."""
     found = []
     for component in COMPONENTS:
-        # Those of an earlier cluster may lie there still; clocks of files are a little behind.
+        # Logs of an earlier cluster may still exist. The timestamps of files are slightly behind the clock.
         paths = [path for path in _log_files(system, component) if _modified(system, path) >= since - 5]
         names = [os.path.basename(path) for path in paths]
         if any(re.match(r"[1-9]\d*\.log\Z", name) for name in names):
@@ -185,7 +184,7 @@ def _crashed(system: System, since: float) -> List[str]:
 
 
 def _log_files(system: System, component: str) -> List[str]:
-    """The log files of a component's containers, the newest last."""
+    """The paths of the log files of a component's containers, the newest last."""
     files = [
         "{0}/{1}/{2}/{3}".format(_LOGS, pod, component, name)
         for pod in system.names(_LOGS)
@@ -199,12 +198,12 @@ def _modified(system: System, path: str) -> float:
     try:
         return os.path.getmtime(system.path(path))
     except OSError:
-        # The kubelet has removed it meanwhile.
+        # The kubelet has removed the file in the meantime.
         return 0.0
 
 
 def container_lines(system: System, component: str) -> List[str]:
-    """The log of the newest container of a component that wrote one, without secrets; at most its last 2000 lines."""
+    """The newest log of a component's containers that is not empty, without secrets; at most its last 2000 lines."""
     for path in reversed(_log_files(system, component)):
         text = "\n".join((system.read(path) or "")[-_TAIL:].splitlines()[-2000:])
         lines = [one.split(" ", 3)[3] for one in redact(text).splitlines() if one.count(" ") > 2]
@@ -214,7 +213,7 @@ def container_lines(system: System, component: str) -> List[str]:
 
 
 def last_words(lines: Sequence[str], count: int = 3) -> List[str]:
-    """The last lines that tell of an error, the oldest first; the very last ones where none does."""
+    """The last lines that contain an error, the oldest first. Without any, the last lines of the log."""
     errors: Dict[str, None] = {}
     for one in lines:
         text = error_text(one)
@@ -228,11 +227,11 @@ def last_words(lines: Sequence[str], count: int = 3) -> List[str]:
 
 
 def error_text(text: str) -> str:
-    """What a line of a log says of an error; else ''. Known are klog, logfmt, etcd's JSON, and plain text."""
+    """The error in a line of a log; empty without one. Supported formats are klog, logfmt, etcd's JSON, plain text."""
     klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)\Z", text)
     if klog:
         return klog.group(2)
-    # The API server waits for etcd with warnings, and ends with "context deadline exceeded".
+    # An API server that waits for etcd logs warnings. Its last line is only "context deadline exceeded".
     peer = re.search(r'createTransport failed to connect to \{Addr: "([^"]*)".*\}\. Err: (.*)', text)
     if peer:
         why = re.sub(r'^connection error: desc = "(.*)"\Z', r"\1", peer.group(2))

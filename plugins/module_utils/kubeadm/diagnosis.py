@@ -56,12 +56,13 @@ def phases_of(output: str) -> List[str]:
 
 
 def failure(command: str, result: Result, system: System, timeout: int, began: float) -> KubesteadError:
-    """The exception for a run of ``kubeadm <command>`` that failed: its phase and cause in one line.
+    """The exception for a failed run of ``kubeadm <command>``: its phase and cause in one line.
 
-    ``timeout`` is the seconds it had, ``began`` the time of day it began (seconds since 1970).
+    ``timeout`` is the timeout of the run in seconds, ``began`` its start time (seconds since 1970).
 
-    ``details`` have ``phase``, ``causes``, ``stdout_lines``, ``stderr_lines``; beyond kubeadm's preflight also the last
-    errors in the journals (``kubelet_log``, ``containerd_log``), of containers that did not come up, and ``culprits``.
+    ``details`` contains ``phase``, ``causes``, ``stdout_lines`` and ``stderr_lines``. If the run failed after kubeadm's
+    preflight checks, it also contains the last errors of the journals (``kubelet_log``, ``containerd_log``), the logs
+    of the containers that did not start (``container_logs``), and ``culprits``.
     """
     stdout, stderr = redact(result.stdout), redact(result.stderr)
     phase = failed_phase(stdout, stderr)
@@ -92,9 +93,9 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         details["container_logs"] = {component: container_log(system, component) for component in suspects}
         failed = culprits.find(system, journals)
         details["culprits"] = [one.text for one in failed][:_BLAMED]
-        # With their own last words in the line: nobody should have to log in to learn the cause.
+        # The message contains the last lines of the logs, so that users need not log in to find the cause.
         blamed = details["culprits"] or _blamed(details)
-    # In the message their lines are shortened.
+    # The lines are shortened in the message but not here.
     known = diagnose(system, {**details, "lines": [one.lines for one in failed]}) if phase else []
     details["diagnosis"] = known
     where = " in phase {0}".format(phase) if phase else ""
@@ -206,15 +207,15 @@ def _texts(value: Any) -> List[str]:
 
 
 def logs(journals: culprits.Journals) -> Dict[str, Any]:
-    """The last errors in the journals of kubelet and containerd, the oldest first, no repetitions.
+    """The last errors in the journals of the kubelet and containerd, the oldest first, without duplicates.
 
-    What a kubelet says merely because there is no API yet is left out.
+    Errors that a kubelet logs only because the API server is not running yet are left out.
     """
     return {unit + "_log": _errors(journals.lines(unit), 5) for unit in ("kubelet", "containerd")}
 
 
 def named(journals: culprits.Journals) -> List[str]:
-    """The programs that failed, each with its own last lines; those that matter most."""
+    """The most important of the programs that failed, each with the last lines of its log."""
     return [one.text for one in culprits.find(journals.system, journals)][:_BLAMED]
 
 
@@ -278,7 +279,7 @@ def unhealthy_components(output: str) -> List[str]:
     return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
 
 
-# Of several programs that fail, those that are named in the message; the others follow from them.
+# The number of failed programs that a message names; the other failures are consequences.
 _BLAMED = 2
 # What follows from an API server that is not up, whatever the cause.
 _CONSEQUENCES = (
@@ -287,7 +288,7 @@ _CONSEQUENCES = (
     "Startup probe already exists",
     "mirror pod",
     "deadline exceeded",
-    # It says the same as the other lines, behind a description of the event.
+    # The line repeats an error of another line after a description of the event.
     "Unable to write event",
 )
 

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The gates between two nodes of whatever is rolling: is the cluster as well as it was before the last one?
+"""The health checks between two nodes of a rolling change: is the cluster as healthy as before?
 
-Every API server is asked at its own address, and every member of etcd: an address that leads to several of them would
-answer for one that is down.
+Each API server and each etcd member is queried at its own address. A shared address, like that of a load balancer,
+would hide a server that is down.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, read_nodes
 
 SYSTEM_PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3D{0}"
-# What kubeadm notes on each API server's pod: its own address and port.
+# The annotation that kubeadm sets on each API server's pod: the advertised address and port.
 ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 
 
 @dataclass(frozen=True)
 class Health:
-    """The cluster at one moment.
+    """The health of the cluster at one moment.
 
-    ``api_servers`` maps nodes to why their API server is not ready (empty: it is). ``views`` are those of etcd's
-    members, none where etcd does not run in pods of kubeadm. ``ready`` counts ready pods by workload, ``replicas`` is
-    how many each of them is to have. ``error`` is why nothing could be asked.
+    ``api_servers`` maps each node to the reason why its API server is not ready, which is empty if it is ready.
+    ``views`` has one entry for each etcd member, and is empty if etcd does not run in static pods of kubeadm. ``ready``
+    maps workloads to the number of their ready pods, ``replicas`` to the desired number. ``error`` is the reason why
+    the cluster could not be queried; empty if it could.
     """
 
     nodes: Sequence[Node] = ()
@@ -51,7 +52,7 @@ class Health:
 
     @property
     def failed_api_servers(self) -> List[str]:
-        """The nodes whose API server does not answer that it is ready."""
+        """The nodes whose API server does not report that it is ready."""
         return sorted(name for name, reason in self.api_servers.items() if reason)
 
     @property
@@ -62,11 +63,11 @@ class Health:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What must be true before the next node is changed.
+    """The conditions that must be met before the next node is changed.
 
-    ``nodes`` must be Ready. API servers and members of etcd must be well, except those of ``dead`` nodes, which were
-    not before. ``workloads`` must have as many ready pods again, ``versions`` maps nodes to what their kubelet must
-    report. ``stopping`` is a node whose member of etcd is about to stop.
+    ``nodes`` must be Ready. API servers and etcd members must be healthy, except those of ``dead`` nodes, which were
+    unhealthy before. ``workloads`` maps workloads to the number of pods that must be ready again, ``versions`` maps
+    nodes to the version that their kubelet must report. ``stopping`` is a node whose etcd member is about to stop.
     """
 
     nodes: Sequence[str] = ()
@@ -82,7 +83,7 @@ class Wanted:
 def observe(
     system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[members.Client] = None
 ) -> Health:
-    """The health of the cluster, asked from a control plane. Never raises."""
+    """The health of the cluster, queried from a control plane. Never raises."""
     try:
         nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
         servers = kubectl.json(["get", "--raw", SYSTEM_PODS.format("kube-apiserver")])
@@ -105,7 +106,7 @@ def observe(
 
 
 def _servers(data: Mapping[str, Any]) -> Dict[str, str]:
-    """By node the URL of its API server, from the PodList of their pods."""
+    """Node -> URL of its API server, from the PodList of the API servers' pods."""
     found = {}
     for pod in untrusted.mappings(data.get("items")):
         notes = untrusted.mapping(untrusted.mapping(pod.get("metadata")).get("annotations"))
@@ -121,11 +122,11 @@ def _reason(system: System, kubectl: Kubectl, url: str) -> str:
     return "" if api.is_ok(answer) else api.failure(answer)
 
 
-# -- judging (pure)
+# -- Evaluation (pure)
 
 
 def problems(now: Health, wanted: Wanted) -> List[str]:
-    """What is not as it must be, a line each; none where the next node may be changed."""
+    """The conditions that are not met, one line each. If the list is empty, the next node may be changed."""
     if now.error:
         return [now.error]
     found = []
@@ -134,7 +135,7 @@ def problems(now: Health, wanted: Wanted) -> List[str]:
             found.append("the API server of {0} is not ready: {1}".format(name, reason))
     found += etcd.problems(now.views, wanted.dead)
     if any(view.node == wanted.stopping for view in now.views):
-        # Of one or two members none can be spared; they come back, and the cluster waits for them.
+        # One or two members have no member to spare. The cluster waits until the stopped member runs again.
         if len(now.views) > 2 and etcd.spare(now.views) < 1:
             found.append("etcd would lose its majority without the member of {0}".format(wanted.stopping))
     by_name = {node.name: node for node in now.nodes}
@@ -149,7 +150,7 @@ def problems(now: Health, wanted: Wanted) -> List[str]:
         if runs != version:
             found.append("the kubelet of {0} reports version {1}, not {2}".format(name, runs or "none", version))
     for title, count in sorted(wanted.workloads.items()):
-        # Whoever changed the number of replicas meanwhile, or deleted the workload, wanted it so.
+        # A workload that was scaled down or deleted in the meantime needs fewer ready pods.
         needed = min(count, now.replicas.get(title, 0))
         if now.ready.get(title, 0) < needed:
             found.append("{0} has {1} of {2} pods ready".format(title, now.ready.get(title, 0), needed))
@@ -163,7 +164,10 @@ def wait(
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> Health:
-    """The health once the gates are open. Raises :class:`KubesteadError` with what keeps them shut after that time."""
+    """Wait until all conditions are met, and return the health of the cluster.
+
+    Raises :class:`KubesteadError` with the unmet conditions after ``timeout`` seconds.
+    """
     now = poll(ask, timeout, lambda one: not problems(one, wanted), pause=1.0, clock=clock, sleep=sleep)
     left = problems(now, wanted)
     if left:

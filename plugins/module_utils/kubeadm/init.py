@@ -128,7 +128,7 @@ class ControlPlaneOptions(NodeOptions):
 
     @property
     def controller_manager_arguments(self) -> Any:
-        """The arguments of the controller manager in the pass-through, as they were given; None without any."""
+        """The arguments of the controller manager in the pass-through, unchanged; None without any."""
         return mappings.get(self.config.get("ClusterConfiguration"), ["controllerManager", "extraArgs"])
 
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a kubelet refuses of its configuration when it starts, and a kube-proxy of its own. Pure.
+"""Checks the configurations of the kubelet and kube-proxy for values that prevent them from starting. Pure.
 
-kubeadm hands the fields on without a look at their values; a kubelet with a wrong one ends again and again:
+kubeadm does not validate the values of these fields. A kubelet with an invalid value exits repeatedly:
 https://github.com/kubernetes/kubernetes/blob/v1.35.0/pkg/kubelet/apis/config/validation/validation.go
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..core.errors import OptionError
 
-#: Fields that are integers: the least and the greatest value; None where there is no limit.
+#: Integer fields -> (minimum, maximum); None means no limit.
 _NUMBERS: Dict[str, Tuple[Optional[int], Optional[int]]] = {
     "containerLogMaxFiles": (2, None),
     "containerLogMaxWorkers": (1, None),
@@ -109,13 +109,13 @@ _PROXY_MODES = ("", "iptables", "ipvs", "nftables")
 
 
 def check(option: str, config: Mapping[str, Any]) -> None:
-    """Raise :class:`OptionError` for a field of a KubeletConfiguration that no kubelet takes. null is as if absent."""
+    """Raise :class:`OptionError` for an invalid field of a KubeletConfiguration. null means that a field is not set."""
     fields = {name: value for name, value in config.items() if value is not None}
     for name, limits in _NUMBERS.items():
         if name in fields:
             _check_number("{0}.{1}".format(option, name), fields[name], *limits)
     for name, choices in _CHOICES.items():
-        # Empty text is the default.
+        # An empty string means the default.
         if fields.get(name, "") not in ("", *choices):
             fix = "use one of {0}".format(", ".join(choices))
             raise OptionError("{0}.{1}".format(option, name), "is {0!r}".format(fields[name]), fix)
@@ -132,14 +132,14 @@ def check(option: str, config: Mapping[str, Any]) -> None:
 
 
 def check_proxy(option: str, config: Mapping[str, Any]) -> None:
-    """Raise :class:`OptionError` for a field of a KubeProxyConfiguration that no kube-proxy takes."""
+    """Raise :class:`OptionError` for an invalid field of a KubeProxyConfiguration."""
     mode = config.get("mode")
     if mode is not None and mode not in _PROXY_MODES:
         raise OptionError(option + ".mode", "is {0!r}".format(mode), "use one of iptables, ipvs, nftables")
 
 
 def seconds(duration: Any) -> float:
-    """A duration in seconds; 0.0 for what is none."""
+    """A duration in seconds; 0.0 for a value that is not a duration."""
     parts = re.findall(r"([0-9.]+)(ns|us|µs|ms|s|m|h)", duration) if isinstance(duration, str) else []
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
@@ -184,7 +184,7 @@ def _texts(option: str, name: str, fields: Mapping[str, Any]) -> Mapping[str, st
 
 
 def _check_together(option: str, fields: Mapping[str, Any]) -> None:
-    """Fields that contradict each other, with the kubelet's defaults for those that are not set."""
+    """Check fields that depend on each other. A field that is not set has the kubelet's default."""
     low, high = fields.get("imageGCLowThresholdPercent", 80), fields.get("imageGCHighThresholdPercent", 85)
     if low >= high:
         text = "is {0}, not less than imageGCHighThresholdPercent ({1})".format(low, high)

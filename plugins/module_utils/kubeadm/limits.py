@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What kubeadm takes of a configuration: names, sizes of ranges, arguments, fields of the pass-through. Pure.
+"""Checks a configuration against kubeadm's limits: names, sizes of ranges, arguments, pass-through fields. Pure.
 
-kubeadm would say the same, but only once its packages are installed. Each limit is one of its own:
+kubeadm reports the same errors, but only after its packages are installed. Each limit is one of kubeadm's:
 https://github.com/kubernetes/kubernetes/blob/v1.35.0/cmd/kubeadm/app/apis/kubeadm/validation/validation.go
 """
 
@@ -18,14 +18,14 @@ from ..core import mappings
 from ..core.errors import OptionError
 from .names import is_dns_name, parse_addresses
 
-# Host bits of a Service range: the API server keeps a bitmap of it.
+# The maximum number of host bits of a Service range: the API server keeps a bitmap of the range.
 _SERVICE_BITS = 20
 _LEAST_SERVICES, _LEAST_PODS = 10, 14
-# The prefix length of a node's part of the pod range, and how many bits the range may have for numbering nodes.
+# The prefix length of a node's pod range, and the maximum number of bits that number the nodes.
 _NODE_MASK = {4: 24, 6: 64}
 _NODE_MASK_BITS = 16
 
-# An image's name is host[:port]/path, the path in lower case.
+# An image name is host[:port]/path; the path is in lower case.
 _HOST = r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])(\.([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9]))*"
 _PATH = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(r"(({host}|\[[A-Fa-f0-9:]+\])(:[0-9]+)?/)?{path}(/{path})*\Z".format(host=_HOST, path=_PATH))
@@ -33,7 +33,7 @@ _REPOSITORY = re.compile(r"(({host}|\[[A-Fa-f0-9:]+\])(:[0-9]+)?/)?{path}(/{path
 _ARGUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _ALGORITHMS = ("ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-3072", "RSA-4096")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-#: Where kubeadm's kinds have arguments of components: (kind, path, component).
+#: The fields of kubeadm's kinds that contain arguments of components: (kind, path, component).
 ARGUMENTS = (
     ("InitConfiguration", "nodeRegistration.kubeletExtraArgs", "kubelet"),
     ("JoinConfiguration", "nodeRegistration.kubeletExtraArgs", "kubelet"),
@@ -80,7 +80,7 @@ def check_endpoint(option: str, endpoint: str) -> None:
 
 
 def check_sans(option: str, names: Sequence[Any]) -> None:
-    """Raise :class:`OptionError` for a name that can't be in a certificate; kubeadm itself makes them lower case."""
+    """Raise :class:`OptionError` for a name that a certificate can't contain. kubeadm converts names to lower case."""
     for name in names:
         text = str(name).lower()
         if is_host(text) or (text.startswith("*.") and is_dns_name(text[2:])):
@@ -90,7 +90,7 @@ def check_sans(option: str, names: Sequence[Any]) -> None:
 
 
 def check_image_repository(option: str, repository: str) -> None:
-    """Raise :class:`OptionError` for what can't stand before the name of an image."""
+    """Raise :class:`OptionError` for a value that can't be the prefix of an image name."""
     if not _REPOSITORY.match("{0}/name".format(repository)):
         raise OptionError(
             option,
@@ -103,7 +103,7 @@ def check_image_repository(option: str, repository: str) -> None:
 
 
 def normal_cidrs(text: str) -> str:
-    """Ranges as they are compared and handed on: without blanks, each as its network. Text that is none stays."""
+    """Ranges in normal form: without spaces, each as its network. Other text is returned unchanged."""
     try:
         return ",".join(str(one) for one in network.parse_cidrs("", text))
     except OptionError:
@@ -117,19 +117,19 @@ def check_service_cidr(option: str, text: str) -> None:
         if one.prefixlen < least:
             fix = "use a prefix length of at least {0}".format(least)
             raise OptionError(
-                option, "is {0}; a Service range may have 2^{1} addresses".format(one, _SERVICE_BITS), fix
+                option, "is {0}; a Service range may have at most 2^{1} addresses".format(one, _SERVICE_BITS), fix
             )
-        _check_size(option, one, _LEAST_SERVICES, "the DNS Service gets the tenth")
+        _check_size(option, one, _LEAST_SERVICES, "the DNS Service gets the tenth address")
 
 
 def check_pod_cidr(option: str, text: str, arguments: Any = None) -> None:
     """Raise :class:`OptionError` for a pod range that can't be divided into one range for each node.
 
-    ``arguments`` are those of the controller manager in the pass-through; they set how large a node's range is.
+    ``arguments`` are the controller manager's in the pass-through, which may set the size of a node's range.
     """
     given = argument_values(arguments)
     for one in network.parse_cidrs(option, text):
-        _check_size(option, one, _LEAST_PODS, "pods need them")
+        _check_size(option, one, _LEAST_PODS, "each pod needs an address")
         if given.get("allocate-node-cidrs") == "false":
             continue
         mask = node_mask(one.version, arguments)
@@ -150,7 +150,7 @@ def check_pod_cidr(option: str, text: str, arguments: Any = None) -> None:
 
 
 def node_mask(version: int, arguments: Any = None) -> int:
-    """The prefix length of a node's part of the pod range, for an IP version. Raises :class:`OptionError`."""
+    """The prefix length of a node's pod range, for an IP version. Raises :class:`OptionError`."""
     name = "node-cidr-mask-size-ipv{0}".format(version)
     text = argument_values(arguments).get(name, "") or str(_NODE_MASK[version])
     if not re.match(r"[0-9]{1,3}\Z", text) or not 0 < int(text) <= (32 if version == 4 else 128):
@@ -162,7 +162,7 @@ def node_mask(version: int, arguments: Any = None) -> int:
 
 def _check_size(option: str, one: network.Network, least: int, why: str) -> None:
     if one.num_addresses < least:
-        text = "is {0} with {1} addresses; {2} are needed at least, {3}".format(one, one.num_addresses, least, why)
+        text = "is {0} with {1} addresses; at least {2} are needed: {3}".format(one, one.num_addresses, least, why)
         raise OptionError(option, text, "use a larger range")
 
 
@@ -170,7 +170,7 @@ def _check_size(option: str, one: network.Network, least: int, why: str) -> None
 
 
 def argument_values(arguments: Any) -> Dict[str, str]:
-    """Arguments by name, of a mapping or a list of ``{name, value}``; anything else is left out."""
+    """Name -> value of the arguments in a mapping or a list of ``{name, value}``. Other entries are ignored."""
     if isinstance(arguments, Mapping):
         pairs: List[Tuple[Any, Any]] = list(arguments.items())
     else:
@@ -184,9 +184,9 @@ def argument_values(arguments: Any) -> Dict[str, str]:
 
 
 def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> None:
-    """Raise :class:`OptionError` for arguments that are none, or whose names a command line does not take.
+    """Raise :class:`OptionError` for a value that does not contain arguments, or for invalid argument names.
 
-    ``on_one_line`` is for the kubelet's, which systemd splits at blanks.
+    With ``on_one_line``, values must not contain spaces: systemd splits the kubelet's arguments at spaces.
     """
     fix = "use a dictionary of names without dashes at the beginning, and values"
     if not isinstance(arguments, Mapping):
@@ -212,7 +212,7 @@ def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> N
 def check_config(option: str, config: Mapping[str, Any]) -> None:
     """Raise :class:`OptionError` for a field of a pass-through (kind -> fields) that kubeadm refuses.
 
-    kubeadm reads all fields before an init and names those it does not know; here are those that are often wrong.
+    Only fields that are often wrong are checked. kubeadm itself reads all fields and reports unknown ones before init.
     """
     for kind, path, component in ARGUMENTS:
         found = _get(config, kind, path)
@@ -261,7 +261,7 @@ def _check_etcd(option: str, config: Mapping[str, Any]) -> None:
             raise OptionError(name + ".external.endpoints", text, "use URLs like https://10.0.0.1:2379")
 
 
-# What the collection plans with, and its variables.
+# The fields that the collection sets, and their variables.
 _PLANNED = (
     ("ClusterConfiguration", "networking.podSubnet", "cluster_pod_cidr"),
     ("ClusterConfiguration", "networking.serviceSubnet", "cluster_service_cidr"),
@@ -274,7 +274,7 @@ _PLANNED = (
 
 
 def _check_own_variables(option: str, config: Mapping[str, Any]) -> None:
-    """A field that would say something else than the variable the plan was made with."""
+    """Refuse a field whose value must come from a variable: the plan uses the variable."""
     for kind, path, variable in _PLANNED:
         if _get(config, kind, path) is not None:
             text = "is set, but its value must come from {0}".format(variable)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names and addresses of a node, as kubeadm and the kubelet take them. Pure."""
+"""Checks names and addresses of a node as kubeadm and the kubelet do. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import List
 from ..core import addresses as network
 from ..core.errors import OptionError
 
-# RFC 1123, as Kubernetes reads it: the length of a label is not limited, that of the name is.
+# RFC 1123, as Kubernetes implements it: only the length of the name is limited, not that of a label.
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _LONGEST_NAME = 253
-# A Node gets its name as the value of a label, kubernetes.io/hostname.
+# The kubelet sets the Node's name as the value of the label kubernetes.io/hostname.
 _LONGEST_NODE_NAME = 63
 
 
@@ -25,17 +25,17 @@ def is_dns_name(name: str) -> bool:
 
 
 def check_dns_name(option: str, name: str) -> None:
-    """Raise :class:`OptionError` for what is not a DNS name in lower case (RFC 1123)."""
+    """Raise :class:`OptionError` for a name that is not a DNS name in lower case (RFC 1123)."""
     if not is_dns_name(name):
         fix = "use at most 253 of a-z, 0-9, dashes and dots"
         raise OptionError(option, "is {0!r}, not a DNS name in lower case".format(name), fix)
 
 
 def check_node_name(option: str, name: str) -> None:
-    """Raise :class:`OptionError` for what can't be the name of a Node."""
+    """Raise :class:`OptionError` for a name that can't be the name of a Node."""
     check_dns_name(option, name)
     if len(name) > _LONGEST_NODE_NAME:
-        text = "is {0!r}; a Node's name may have {1} characters, because it becomes a label".format(
+        text = "is {0!r}; a Node's name may have at most {1} characters, because it becomes a label value".format(
             name, _LONGEST_NODE_NAME
         )
         raise OptionError(option, text, "use a shorter name")
@@ -46,7 +46,7 @@ def parse_addresses(option: str, text: str) -> List[network.Address]:
     found = [network.parse_address(option, part) for part in text.split(",")]
     if len({one.version for one in found}) != len(found):
         fix = "use one address, or one IPv4 and one IPv6 address of this host"
-        raise OptionError(option, "is {0!r}; the addresses are of the same family".format(text), fix)
+        raise OptionError(option, "is {0!r}; both addresses are of the same family".format(text), fix)
     for one in found:
         if one.is_unspecified or one.is_loopback or one.is_multicast or one.is_link_local:
             raise OptionError(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options of one machine as a node: the same for the first control plane, for one that joins, and for a worker."""
+"""The options of one machine as a node, for control planes and workers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class NodeOptions:
 
     @property
     def main_address(self) -> str:
-        """The address that the API server advertises and etcd uses: the first of ``node_address``."""
+        """The first address of ``node_address``: the API server advertises it, and etcd uses it."""
         return addresses.normal_address(self.node_address.partition(",")[0])
 
     def registration(self, api: str) -> Dict[str, Any]:

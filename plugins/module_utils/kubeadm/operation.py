@@ -41,13 +41,13 @@ _COMMANDS = (INIT, JOIN, RESET, UPGRADE, "certs")
 
 @dataclass(frozen=True)
 class Operation:
-    """What was started.
+    """The operation that was started.
 
-    ``kind`` is one of :data:`KINDS`, another word when a newer version of this collection wrote the marker, or empty
-    when the marker can't be read. ``began`` is the time in UTC (ISO 8601); ``preexisting_pki`` are files that were in
-    /etc/kubernetes/pki before (paths relative to it) and are the user's; ``control_plane``, ``endpoint`` and
-    ``ca_cert_hashes`` describe the cluster that is joined and how. An upgrade has its target ``version``; on the
-    ``first`` control plane it is the upgrade of the cluster as well.
+    ``kind`` is one of :data:`KINDS`, another word if a newer version of this collection wrote the marker, or empty if
+    the marker can't be read. ``began`` is the start time in UTC (ISO 8601). ``preexisting_pki`` lists the user's files
+    that existed in /etc/kubernetes/pki before (relative paths). ``control_plane``, ``endpoint`` and ``ca_cert_hashes``
+    describe a join: the node's role and its cluster. ``version`` is the target of an upgrade; on the ``first`` control
+    plane, the upgrade includes the cluster's configuration.
     """
 
     kind: str
@@ -116,7 +116,7 @@ def end(system: System) -> None:
 
 
 def problems(operation: Optional[Operation]) -> List[Problem]:
-    """The error about a marker that neither an init nor a join can act on; none for theirs, or without a marker."""
+    """The error for a marker that neither init nor join can continue; empty for their own markers or without one."""
     if operation is None or (operation.kind in KINDS and operation.kind != RESET):
         return []
     if operation.kind == RESET:

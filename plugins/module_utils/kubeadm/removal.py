@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Takes another machine out of the cluster, asked of a live control plane: its etcd member and its Node."""
+"""Removes another machine's etcd member and Node from the cluster. It runs on a control plane that stays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARTS = (ETCD, NODE)
 
 @dataclass(frozen=True)
 class Leaver:
-    """The machine that leaves: its node name, and the addresses it is or was reached at."""
+    """The machine to remove: its node name and its known addresses."""
 
     name: str
     addresses: List[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Leaver:
 
 @dataclass(frozen=True)
 class ClusterState:
-    """The cluster as this control plane sees it. ``etcd_url`` is empty where it runs no member."""
+    """The cluster as observed from this control plane. ``etcd_url`` is empty if it does not run an etcd member."""
 
     etcd_url: str = ""
     members: List[Member] = field(default_factory=list)
@@ -53,7 +53,7 @@ class ClusterState:
 
 
 def observe(system: System, parts: Sequence[str], request: Optional[Client] = None) -> ClusterState:
-    """Ask this control plane's API server and etcd member. Raises :class:`KubesteadError` when they do not answer."""
+    """Query this control plane's API server and etcd member. Raises :class:`KubesteadError` if they do not answer."""
     nodes = listed(_own_api(system))
     url = static_pods.etcd_url(static_pods.observe(system).get("etcd", StaticPod()))
     if ETCD not in parts or not url:
@@ -68,7 +68,7 @@ def observe(system: System, parts: Sequence[str], request: Optional[Client] = No
 
 
 def _own_api(system: System) -> Kubectl:
-    """kubectl for this machine's own API server: the endpoint may lead to the machine that leaves."""
+    """kubectl for this machine's own API server. The endpoint may resolve to the machine that is removed."""
     return Kubectl(system, server=static_pods.api_server_url(static_pods.observe(system).get(API_SERVER, StaticPod())))
 
 
@@ -76,7 +76,7 @@ def _own_api(system: System) -> Kubectl:
 
 
 def addresses_of(state: ClusterState, leaver: Leaver) -> List[str]:
-    """Its addresses: those given, and those of its Node, without any that another Node has."""
+    """The machine's addresses: those given and those of its Node, without addresses of other Nodes."""
     node = state.node(leaver.name)
     own = [*leaver.addresses, *(node.addresses if node else [])]
     others = [address for one in state.nodes if one.name != leaver.name for address in one.addresses]
@@ -84,17 +84,17 @@ def addresses_of(state: ClusterState, leaver: Leaver) -> List[str]:
 
 
 def plan(state: ClusterState, leaver: Leaver, parts: Sequence[str]) -> List[Step]:
-    """The steps that take the machine out. Raises :class:`KubesteadError` where etcd would lose its majority."""
+    """The steps that remove the machine. Raises :class:`KubesteadError` if etcd would lose its majority."""
     steps = []
     if ETCD in parts:
         going = etcd.leaving(state.members, leaver.name, addresses_of(state, leaver))
         why = etcd.refusal(state.members, going)
         if why:
-            raise KubesteadError("{0} stays in the cluster: {1} (nothing was changed)".format(leaver.name, why))
+            raise KubesteadError("{0} can't be removed: {1} (nothing was changed)".format(leaver.name, why))
         for member in going:
             steps.append(Step(COMPONENT, "remove_member", member.label, "of {0}".format(leaver.name)))
     if NODE in parts and state.node(leaver.name) is not None:
-        steps.append(Step(COMPONENT, "delete_node", leaver.name, "it leaves the cluster"))
+        steps.append(Step(COMPONENT, "delete_node", leaver.name, "the host leaves the cluster"))
     return steps
 
 
@@ -102,7 +102,7 @@ def plan(state: ClusterState, leaver: Leaver, parts: Sequence[str]) -> List[Step
 
 
 def apply(step: Step, system: System, state: ClusterState, leaver: Leaver, request: Optional[Client] = None) -> None:
-    """Carry out one step, and see that it is done. Raises :class:`KubesteadError`."""
+    """Carry out one step, and verify its result. Raises :class:`KubesteadError`."""
     if step.action == "remove_member":
         etcd.remove(state.etcd_url, request or client(system), leaver.name, addresses_of(state, leaver))
     else:

@@ -99,7 +99,7 @@ class KubeadmState:
 
     @property
     def unfinished_upgrade(self) -> Optional[Operation]:
-        """The upgrade of this collection that has not ended here."""
+        """The upgrade that this collection started on this machine and that has not finished."""
         return self.operation if self.operation and self.operation.kind == UPGRADE else None
 
 

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Upgrades one node: its packages, ``kubeadm upgrade``, its kubelet. It is drained before and uncordoned by others.
+"""Upgrades one node: its packages, ``kubeadm upgrade``, and its kubelet. The caller drains and uncordons the node.
 
 The first control plane runs ``kubeadm upgrade apply``, which also upgrades the configuration and the addons of the
-cluster; every other node runs ``kubeadm upgrade node``. Both can be run again, so that an upgrade that was interrupted
-is continued with the same steps.
+cluster. Every other node runs ``kubeadm upgrade node``. Both commands can be repeated, so an interrupted upgrade is
+continued with the same steps.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ from .state import KubeadmState
 
 COMPONENT = UPGRADE
 
-# Where kubeadm keeps the manifests and configurations that an upgrade replaced. It never removes them.
+# The folder where kubeadm keeps the manifests and configurations that an upgrade replaced. kubeadm never removes them.
 LEFTOVERS = "/etc/kubernetes/tmp"
 _BACKUPS = "kubeadm-backup-manifests-"
-# Where the packages and their users give the kubelet flags.
+# The files where the packages' users set flags of the kubelet.
 EXTRA_ARGS = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
 _CONFIG_MAP = ("get", "configmap", "kubelet-config", "--namespace=kube-system")
-# Seconds for a control plane whose manifests are complete to come up, and for a kubelet after its restart.
+# Seconds for a control plane with complete manifests to start, and for a kubelet to become ready after its restart.
 _API_STARTS, _NODE_READY = 300.0, 300.0
 
 
 @dataclass(frozen=True)
 class UpgradeOptions:
-    """How the node is upgraded.
+    """The options of a node's upgrade.
 
-    ``version`` is exact. ``first`` upgrades the configuration and the addons of the cluster as well. ``packages`` are
-    the options of the kube packages. ``timeout`` is in seconds, for kubeadm. ``cgroup_v1`` lets kubelets of the cluster
-    run on cgroup v1, which they refuse by default from 1.35 on.
+    ``version`` is an exact version. With ``first``, the configuration and the addons of the cluster are upgraded too.
+    ``packages`` are the options of the kube packages. ``timeout`` is kubeadm's, in seconds. ``cgroup_v1`` allows the
+    cluster's kubelets to run on cgroup v1, on which kubelets do not start by default since 1.35.
     """
 
     version: str
@@ -70,7 +70,7 @@ class UpgradeOptions:
 
     @property
     def target(self) -> Version:
-        """The version. Raises :class:`KubesteadError` for one that is not exact."""
+        """The target version. Raises :class:`KubesteadError` if ``version`` is not exact."""
         version = parse(self.version)
         if version is None:
             raise KubesteadError("version is {0!r}, not an exact version like 1.36.2".format(self.version))
@@ -79,12 +79,12 @@ class UpgradeOptions:
 
 @dataclass(frozen=True)
 class UpgradeState:
-    """What matters of a node.
+    """The observed state of a node.
 
-    ``reported`` is the version of the kubelet that runs, as its Node in the API says; ``flags`` is the file of flags
-    that kubeadm wrote, ``extra_args`` are its user's. ``backups`` maps the manifests that are missing to their newest
-    backup; ``leftovers`` are folders of earlier upgrades; ``snapshots`` are paths. ``kubelet_config`` is what the
-    cluster has for kubelets (YAML), where it is needed.
+    ``reported`` is the version of the running kubelet, from its Node in the API. ``flags`` is the text of the file with
+    kubeadm's flags for the kubelet, ``extra_args`` the text of the files with the user's flags. ``backups`` maps
+    missing manifests to their newest backup. ``leftovers`` are folders of earlier upgrades, ``snapshots`` are paths.
+    ``kubelet_config`` is the kubelet configuration in the cluster (YAML), read only if it is needed.
     """
 
     kubeadm: KubeadmState = KubeadmState()
@@ -108,7 +108,7 @@ class UpgradeState:
 
 
 def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> UpgradeState:
-    """Look at the node. Raises :class:`KubesteadError` only for a version that is not exact."""
+    """Observe the node. Raises :class:`KubesteadError` only for a version that is not exact."""
     state = kubeadm.observe(system)
     wanted = replace(options.packages, version=str(options.target))
     own = own_node(system, state)
@@ -127,7 +127,7 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
 
 
 def read_kubelet_config(system: System) -> str:
-    """The configuration of kubelets in the cluster; empty when it can't be read."""
+    """The kubelet configuration in the cluster (YAML); empty if it can't be read."""
     result = Kubectl(system).run([*_CONFIG_MAP, "-o", "json"])
     try:
         found = untrusted.mapping(untrusted.parse_json(result.stdout)) if result.ok else {}
@@ -138,7 +138,7 @@ def read_kubelet_config(system: System) -> str:
 
 
 def own_node(system: System, state: KubeadmState) -> Optional[Node]:
-    """This machine's Node in the API; None when it is not there, or nothing answers."""
+    """This machine's Node in the API; None if it does not exist or the API does not answer."""
     kubeconfig = ADMIN_KUBECONFIG if state.admin_conf else KUBELET_KUBECONFIG
     result = Kubectl(system, kubeconfig, request_timeout=5).run(
         ["get", "node", state.node_name, "-o", "json"], timeout=20.0
@@ -151,14 +151,14 @@ def own_node(system: System, state: KubeadmState) -> Optional[Node]:
 
 
 def backups(system: System, state: KubeadmState) -> Dict[str, str]:
-    """The manifests that an interrupted upgrade took away, with the path of their newest backup.
+    """Missing manifest -> path of its newest backup, for manifests that an interrupted upgrade left missing.
 
-    kubeadm renames the old manifest first and the new one then. Killed in between, it leaves none.
+    kubeadm first renames the old manifest and then the new one. If it is killed in between, the manifest is missing.
     """
     found = {}
     missing = [name for name in COMPONENTS if name not in state.manifests]
     for folder in system.names(LEFTOVERS):
-        # The time at the end of the name sorts.
+        # The names end with a timestamp, so their order is chronological.
         for name in missing:
             path = "{0}/{1}/{2}.yaml".format(LEFTOVERS, folder, name)
             if folder.startswith(_BACKUPS) and system.exists(path):
@@ -170,7 +170,7 @@ def backups(system: System, state: KubeadmState) -> Dict[str, str]:
 
 
 def problems(state: UpgradeState, options: UpgradeOptions) -> List[Problem]:
-    """What prevents the upgrade of this node."""
+    """The problems that prevent the upgrade of this node."""
     found = operations.problems(state.kubeadm.operation)
     if found:
         return found
@@ -199,14 +199,14 @@ def _flag(name: str) -> str:
 
 
 def without_flags(text: str, flags: Sequence[str]) -> str:
-    """A file with flags of the kubelet, without these flags."""
+    """The text of a file with flags of the kubelet, without ``flags``."""
     for name in flags:
         text = re.sub(_flag(name), "", text)
     return re.sub(r"(=[\"']) +", r"\1", text)
 
 
 def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
-    """The steps; none for a node that is upgraded. Raises :class:`KubesteadError` with the first problem."""
+    """The steps; empty for a node that is already upgraded. Raises :class:`KubesteadError` with the first problem."""
     for problem in problems(state, options):
         raise KubesteadError(problem.line, {"check": problem.check})
     target, name = options.target, state.kubeadm.node_name
@@ -225,7 +225,7 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     if begun is None or replace(begun, began=marker.began) != marker:
         steps.append(Step(COMPONENT, "begin", name, "upgrade to {0}".format(target), data={"marker": marker}))
     for manifest, path in sorted(state.backups.items()):
-        missing = "{0}.yaml is missing since an interrupted upgrade".format(manifest)
+        missing = "{0}.yaml has been missing since an interrupted upgrade".format(manifest)
         steps.append(
             Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, manifest), missing, data={"path": path})
         )
@@ -245,7 +245,7 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
 
 
 def reason_to_upgrade(state: UpgradeState, options: UpgradeOptions) -> str:
-    """Why the node must be upgraded, or the upgrade continued; empty where it is done."""
+    """The reason to start or continue the upgrade of the node; empty if the node is upgraded."""
     target, there = str(options.target), state.kubeadm
     begun = there.unfinished_upgrade
     if begun:
@@ -269,14 +269,14 @@ def _snapshot(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     path = snapshot.path_of(before, str(options.target))
     if not options.first or not url or not state.kubeadm.etcd.healthy or path in state.snapshots:
         return []
-    # Once the cluster's configuration is upgraded, the data is no longer that of before.
+    # After the cluster's configuration is upgraded, the data in etcd is no longer that of the old version.
     if before == str(options.target):
         return []
     return [Step(COMPONENT, "snapshot", path, "etcd is upgraded", data={"url": url})]
 
 
 def _cgroup_v1(state: UpgradeState) -> List[Step]:
-    """The permission to run on cgroup v1, which must be in the cluster before kubeadm hands it to the nodes."""
+    """The step that allows kubelets to run on cgroup v1. kubeadm copies this setting from the cluster to the nodes."""
     text = with_cgroup_v1(state.kubelet_config)
     if text == state.kubelet_config:
         return []
@@ -294,14 +294,14 @@ def _cgroup_v1(state: UpgradeState) -> List[Step]:
 
 
 def with_cgroup_v1(text: str) -> str:
-    """The configuration of a kubelet, as kubeadm writes it, that lets it run on cgroup v1; "" stays."""
+    """A kubelet configuration from kubeadm, changed to allow cgroup v1. An empty text is returned unchanged."""
     if not text or re.search(r"(?m)^failCgroupV1: false$", text):
         return text
     return re.sub(r"(?m)^failCgroupV1:.*\n?", "", text).rstrip("\n") + "\nfailCgroupV1: false\n"
 
 
 def _packages(state: UpgradeState, options: UpgradeOptions) -> Tuple[List[Step], List[Step]]:
-    """The steps for kubeadm, which is needed first, and those for the other packages."""
+    """The steps for the package kubeadm, which is needed first, and the steps for the other packages."""
     wanted = replace(options.packages, version=str(options.target))
     steps = kube_plan.plan(state.packages, wanted, first=("kubeadm",))
     own = next((at for at, step in enumerate(steps) if step.action == "install" and step.target == "kubeadm"), -1)
@@ -340,7 +340,7 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
     elif step.action == "kubeadm":
         run_kubeadm(system, data["options"], clock, sleep)
     elif step.action == "write_flags":
-        # kubeadm may have written the file again.
+        # kubeadm may have written the file again, so it is read again.
         target = removed_flags_now(step)
         system.write(KUBELET_FLAGS, without_flags(system.read(KUBELET_FLAGS) or "", target), mode=0o644)
     elif step.action == "restart":
@@ -353,7 +353,7 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
 
 
 def removed_flags_now(step: Step) -> List[str]:
-    """The flags that a step takes out of the file: those that were in it before and are not after."""
+    """The flags that a step removes from the file: they are in ``before`` but not in ``after``."""
     names = re.findall(r"--([a-z0-9-]+)", step.before)
     return [name for name in names if name not in re.findall(r"--([a-z0-9-]+)", step.after)]
 
@@ -361,7 +361,7 @@ def removed_flags_now(step: Step) -> List[str]:
 def run_kubeadm(
     system: System, options: UpgradeOptions, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
 ) -> None:
-    """Run ``kubeadm upgrade``. A control plane whose containers are still coming up is waited for.
+    """Run ``kubeadm upgrade``. On a control plane, wait until the containers have started first.
 
     Raises :class:`KubesteadError` with the cause.
     """
@@ -414,7 +414,7 @@ def wait_for_node(system: System, version: str, clock: Optional[Clock] = None, s
 
 
 def finish(system: System) -> None:
-    """Remove what kubeadm keeps of files that it replaced, all but the newest snapshots, and the marker as the last."""
+    """Remove kubeadm's backups of replaced files, all but the newest snapshots, and finally the marker."""
     for name in system.names(LEFTOVERS):
         if name.startswith("kubeadm-"):
             system.remove("{0}/{1}".format(LEFTOVERS, name))
@@ -426,7 +426,7 @@ def finish(system: System) -> None:
 
 
 def repair(system: System, state: KubeadmState) -> List[Step]:
-    """The steps that bring back a control plane whose upgrade was interrupted between two manifests."""
+    """The steps that restore the missing manifest of a control plane after an interrupted upgrade."""
     if not state.unfinished_upgrade:
         return []
     return [
@@ -434,7 +434,7 @@ def repair(system: System, state: KubeadmState) -> List[Step]:
             COMPONENT,
             "restore",
             "{0}/{1}.yaml".format(MANIFESTS, name),
-            "it is missing since an interrupted upgrade",
+            "the manifest has been missing since an interrupted upgrade",
             data={"path": path},
         )
         for name, path in sorted(backups(system, state).items())
@@ -442,7 +442,7 @@ def repair(system: System, state: KubeadmState) -> List[Step]:
 
 
 def wait_for_api(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> bool:
-    """Wait until this machine's own API server is ready; False when it is not after five minutes."""
+    """Wait until this machine's own API server is ready; False if it is not ready after five minutes."""
     url = kubeadm.local_api_url(system)
     return bool(url) and bool(
         poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep)

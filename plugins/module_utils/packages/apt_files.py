@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What files of apt say before any list was fetched: repositories that are switched on, and packages pinned away.
+"""Reads apt's configuration files for enabled repositories and for packages that preferences forbid.
 
-Where apt has lists, ``apt-cache policy`` knows better (:func:`manager.policy`).
+Only a machine without package lists needs this. With lists, ``apt-cache policy`` is used (:func:`manager.policy`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..core.system import System
 
 _SOURCES = "/etc/apt/sources.list"
 _PREFERENCES = "/etc/apt/preferences"
-# How apt reads a truth value (StringToBool).
+# The values that apt reads as false (StringToBool).
 OFF = ("no", "false", "without", "off", "disable", "0")
 
 
 def stanzas(text: str) -> List[Dict[str, str]]:
-    """The stanzas of a deb822 file: fields by their names in lower case, comments left out."""
+    """The stanzas of a deb822 file, without comments: name of the field in lower case -> value."""
     found: List[Dict[str, str]] = []
     fields: Dict[str, str] = {}
     key = ""
@@ -43,7 +43,7 @@ def stanzas(text: str) -> List[Dict[str, str]]:
 
 
 def enabled_sources(system: System) -> List[str]:
-    """The addresses of repositories of binary packages that are switched on."""
+    """The URLs of all enabled repositories of binary packages."""
     found: List[str] = []
     paths = [_SOURCES] + ["{0}.d/{1}".format(_SOURCES, name) for name in system.names(_SOURCES + ".d")]
     for path in paths:
@@ -60,7 +60,7 @@ def enabled_sources(system: System) -> List[str]:
 
 
 def pinned_away(system: System, package: str) -> bool:
-    """True for a package that preferences forbid from everywhere, by its name or a pattern of names."""
+    """True if preferences forbid the package from all sources, by its name or by a pattern."""
     paths = [_PREFERENCES] + ["{0}.d/{1}".format(_PREFERENCES, name) for name in system.names(_PREFERENCES + ".d")]
     for path in paths:
         name = path.rpartition("/")[2]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration of dnf: the options of its section ``[main]``, and which packages it hides."""
+"""The configuration of dnf: the options of its section ``[main]``, and the packages that it excludes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOLDER = "/etc/dnf/libdnf5.conf.d"
 
 
 def options(system: System) -> Dict[str, str]:
-    """The options of ``[main]``; a later file of dnf 5 wins."""
+    """The options of ``[main]``. With dnf 5, later files override earlier ones."""
     found: Dict[str, str] = {}
     for path in [_MAIN] + ["{0}/{1}".format(_FOLDER, name) for name in system.names(_FOLDER)]:
         found.update(parse(system.read(path) or ""))
@@ -25,7 +25,7 @@ def options(system: System) -> Dict[str, str]:
 
 
 def parse(text: str) -> Dict[str, str]:
-    """The options of ``[main]`` in a file; a value goes on in lines that begin with white space."""
+    """The options of ``[main]`` in a file. Lines that begin with white space continue a value."""
     found: Dict[str, str] = {}
     section, key = "", ""
     for line in text.splitlines():
@@ -45,7 +45,7 @@ def parse(text: str) -> Dict[str, str]:
 
 
 def excluded(system: System, names: Sequence[str]) -> List[str]:
-    """Those of ``names`` that dnf hides in all repositories, in every version."""
+    """The packages of ``names`` that dnf excludes from all repositories, in every version."""
     said = options(system)
     patterns = re.split(r"[\s,]+", "{0} {1}".format(said.get("exclude", ""), said.get("excludepkgs", "")))
     return [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in patterns if one)]

@@ -52,11 +52,11 @@ def observe(
     clock: Callable[[], float] = time.time,
     upgrading: bool = False,
 ) -> KubePackagesState:
-    """What the host has and, only when that does not fulfil ``request``, what the repository below ``url`` offers.
+    """Observe the host's packages and, only if they do not satisfy ``request``, the packages of the repository.
 
-    ``url`` is the base (``cluster_packages_url``). Nothing is changed. A repository that does not answer is part of the
-    state, never an error. With ``upgrading`` a member of a cluster may get another version. ``fetch`` and ``clock``
-    stand for the network and the time in tests.
+    ``url`` is the base URL (``cluster_packages_url``). Nothing is changed. A repository that does not answer is part of
+    the state, not an error. With ``upgrading``, a member of a cluster may get another version. Tests replace the
+    network and the time with ``fetch`` and ``clock``.
     """
     release = os_release.read(system)
     name = release.name or "an unknown system"

@@ -142,8 +142,8 @@ def _repository_problems(
         return [
             Problem(
                 check,
-                "dnf hides {0}: exclude or excludepkgs in /etc/dnf/dnf.conf names it".format(", ".join(hidden)),
-                "remove it there; this collection holds the packages by the definition of their own repository",
+                "dnf excludes {0}: see exclude and excludepkgs in /etc/dnf/dnf.conf".format(", ".join(hidden)),
+                "remove the exclusion from this file; the collection holds the packages in the repository's own file",
             )
         ]
     answer = state.repository
@@ -275,10 +275,11 @@ def plan(
     extra_packages: Sequence[str] = (),
     first: Sequence[str] = (),
 ) -> List[Step]:
-    """What is to be done to the host. Raises :class:`KubesteadError` with the first error among :func:`problems`.
+    """The steps for the host. Raises :class:`KubesteadError` with the first error of :func:`problems`.
 
-    ``extra_packages`` are packages of others, installed in the same transaction; nothing is installed for them alone.
-    Packages in ``first`` are installed before the others, in a transaction of their own.
+    ``extra_packages`` are other components' packages, installed in the same transaction. Without Kubernetes packages to
+    install, they are not installed either. Packages in ``first`` are installed in a separate transaction before the
+    others.
     """
     for problem in problems(state, options):
         if problem.level == "error":
@@ -307,7 +308,7 @@ def plan(
         late = {name: version for name, version in all_of_them.items() if name not in first}
         for group in filter(None, (early, late)):
             install = install_step(COMPONENT, manager, state.installed, group, options=extra, source=url)
-            # The package restarts a kubelet that runs.
+            # The package restarts a running kubelet.
             steps.append(replace(install, disruptive="kubelet" in group and "kubelet" in state.installed))
     if manager == "apt":
         names = list(dict.fromkeys([*state.needed, *chosen] if options.hold else [*NAMES, CRI_TOOLS]))
@@ -318,7 +319,7 @@ def plan(
 
 
 def clash_steps(state: KubePackagesState, base: str, url: str) -> List[Step]:
-    """The steps that take other definitions of the repository at ``url`` out of files of others."""
+    """The steps that remove other definitions of the repository at ``url`` from files of the user or other tools."""
     steps = []
     for clash in state.clashes:
         action = "remove" if clash.after is None else "write"
@@ -340,7 +341,7 @@ def _key_steps(state: KubePackagesState, options: KubePackagesOptions) -> List[S
     if old is None:
         reason = "missing"
     elif not options.key and set(new.fingerprints) <= set(old.fingerprints):
-        # Anybody can write a later end into a file; only the key itself can sign it.
+        # A later expiration date counts only if the key itself has signed it.
         if not old.ends or not new.verified or (new.expires and new.expires <= old.expires):
             return []
         reason = "{0} {1}".format("expired" if old.ends == "over" else "expires", day(old.expires))
@@ -362,7 +363,7 @@ def _write(path: str, reason: str, before: str, text: str, action: str = "write"
 
 
 def _stripped(step: Step, before: str) -> str:
-    """A file of sources without other definitions of the repository, every other byte as it is."""
+    """A file of sources without other definitions of the repository. Every other byte is preserved."""
     if "base" not in step.data:
         return str(step.data["text"])
     return strip(step.target, before, str(step.data["base"]), str(step.data["url"]))[0] or ""
@@ -377,10 +378,10 @@ def apply(step: Step, system: System) -> None:
             if step.action == "remove":
                 system.remove(step.target)
             elif step.target in (APT_SOURCE, DNF_SOURCE, APT_KEY, DNF_KEY) or not system.exists(step.target):
-                # Ours are for all to read.
+                # The collection's own files are readable by all users.
                 system.write(step.target, step.data["text"], step.data["mode"])
             else:
-                # A file with other definitions keeps its mode: it may hold passwords.
+                # A file not created by this collection keeps its mode: it may contain passwords.
                 rewrite(system, step.target, lambda before: _stripped(step, before), backup=False)
         except OSError as err:
             raise KubesteadError("can't {0} {1}: {2}".format(step.action, step.target, err.strerror)) from err

@@ -106,9 +106,9 @@ class RepositoryState:
 
 @dataclass(frozen=True)
 class KubePackagesState:
-    """What a host has. ``repository`` is None when there was no need to ask it; ``offered_key`` likewise.
+    """The Kubernetes packages of a host. ``repository`` and ``offered_key`` are None if they were not needed.
 
-    A ``member`` of a cluster keeps its version; in an upgrade no host counts as one.
+    A ``member`` of a cluster keeps its version. During an upgrade, ``member`` is false for every host.
     """
 
     os_name: str = ""

@@ -154,9 +154,10 @@ def policy(system: System, names: Sequence[str]) -> Dict[str, List[str]]:
 
 
 def parse_policy(text: str) -> Dict[str, List[str]]:
-    """Package -> versions apt knows a source of, the candidate first, from ``apt-cache policy``.
+    """Package -> available versions, the candidate first, from the output of ``apt-cache policy``.
 
-    The first is empty for a package without a candidate: a pin forbids it, and only an exact version can be installed.
+    The first entry is empty for a package without a candidate: a pin forbids the package, so that only an exact version
+    can be installed.
     """
     found: Dict[str, List[str]] = {}
     name = candidate = version = ""

@@ -68,7 +68,7 @@ class AvailablePackage:
 
 
 class HttpsStays(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but none from https to anything else: what came from there could come from anybody."""
+    """Follows redirects, but refuses redirects from https to another scheme, which does not authenticate the server."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         """The request to follow with. Raises URLError."""
@@ -78,10 +78,10 @@ class HttpsStays(urllib.request.HTTPRedirectHandler):
 
 
 def fetcher(proxies: Optional[Mapping[str, str]] = None, deadline: float = DEADLINE) -> Fetch:
-    """A way to fetch pages through these proxies (``{"https": "http://proxy:3128"}``), else the environment's.
+    """A function that fetches pages through ``proxies`` (``{"https": "http://proxy:3128"}``), or the environment's.
 
-    An empty address means no proxy. What the environment says of addresses without one (``no_proxy``) counts for both.
-    ``deadline`` (seconds) is how long a page may take however it comes; one larger than 64 MiB is an error.
+    An empty address means no proxy. ``no_proxy`` in the environment applies in both cases. ``deadline`` is the maximum
+    time for a page, in seconds. A page larger than 64 MiB is an error.
     """
     settings = urllib.request.getproxies()
     for scheme, address in (proxies or {}).items():
@@ -128,15 +128,15 @@ def _why(reason: object) -> str:
 
 
 def package_manager_proxies(system: System, manager: str, address: str = "") -> Dict[str, str]:
-    """The proxies that the package manager itself takes for a repository, by scheme; empty for none at all.
+    """Scheme -> proxy that the package manager uses for a repository; an empty address means no proxy.
 
-    A scheme that is missing is left to the environment, as apt and dnf do.
+    For a missing scheme, apt and dnf use the environment.
     """
     return _apt_proxies(system, address) if manager == "apt" else _dnf_proxies(system)
 
 
 def _apt_proxies(system: System, address: str) -> Dict[str, str]:
-    """As in apt-transport-http(1): a host's own proxy before that of all hosts, and for https that of https first."""
+    """apt's proxies, as in apt-transport-http(1): a host's own before the general one; for https, https before http."""
     text = system.run(["apt-config", "dump", "--format", "%f=%v%n", "Acquire"]).stdout
     values = {}
     for line in text.splitlines():
@@ -158,7 +158,7 @@ def _apt_proxies(system: System, address: str) -> Dict[str, str]:
 def _detected_proxy(
     system: System, scheme: str, schemes: Sequence[str], values: Mapping[Tuple[str, str], str], address: str
 ) -> str:
-    """What the host's own program for finding a proxy says, asked by apt's helper."""
+    """The proxy from the host's own auto-detection program, run by apt's helper."""
     ours = urllib.parse.urlsplit(address).scheme == scheme
     if not ours or not any((one, "proxy-auto-detect") in values for one in schemes):
         return ""

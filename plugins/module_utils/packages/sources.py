@@ -30,7 +30,7 @@ DNF_SOURCE = "/etc/yum.repos.d/kubernetes.repo"
 DNF_KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes"
 DNF_SOURCES_FOLDER = "/etc/yum.repos.d"
 
-# The first lets dnf (4 and 5) see what the repository's definition excludes, the second has it look for new versions.
+# The first option disables excludes in the repository's definition (dnf 4 and 5). The second refreshes the metadata.
 DNF_OPTIONS = ("--setopt=disable_excludes=kubernetes", "--setopt=kubernetes.metadata_expire=0")
 # Shut down in 2024; any apt-get update with one of them fails.
 _OLD_HOSTS = re.compile(
@@ -130,7 +130,10 @@ def clashes(system: System, manager: str, base: str, url: str) -> List[Conflicti
 
 
 def strip(path: str, text: str, base: str, url: str) -> Tuple[Optional[str], str]:
-    """The text of a file of sources without other definitions of the repository, and why; None when nothing is left."""
+    """The text of a file of sources without other definitions of the repository, and the reason for the change.
+
+    The text is None if nothing else is left.
+    """
     if path.endswith(".repo"):
         return strip_dnf_source(text, base, url)
     return strip_apt_source(text, base, url, path.endswith(".sources"))
@@ -155,7 +158,7 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
     """An apt sources file without other definitions of the repository, and why; None when nothing else is in it."""
     kept, reasons, reason = [], [], ""
     if deb822:
-        # A stanza goes with the blank lines behind it; every other byte of the file stays.
+        # A stanza is removed with the blank lines after it. Every other byte of the file is preserved.
         for part in _stanzas(text):
             settings = re.sub(r"(?m)^#.*\n?", "", part)
             fields = dict(re.findall(r"(?mi)^([\w-]+):((?:.*\n?)(?:[ \t]+.*\n?)*)", settings))
@@ -168,7 +171,7 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
             reasons += [reason] if reason else []
             kept += [] if reason else [part]
         if reason and kept:
-            # The blank lines that parted it from the last one.
+            # Remove the blank lines before the removed last stanza.
             lines = kept[-1].splitlines(keepends=True)
             while lines and not lines[-1].strip():
                 lines.pop()
@@ -186,7 +189,7 @@ def strip_apt_source(text: str, base: str, url: str, deb822: bool) -> Tuple[Opti
 
 
 def _stanzas(text: str) -> List[str]:
-    """The stanzas of a deb822 text with the blank lines behind each; together they are the text."""
+    """The stanzas of a deb822 text, each with the blank lines after it. Joined, they are the complete text."""
     parts: List[List[str]] = []
     blank = True
     for line in text.splitlines(keepends=True):

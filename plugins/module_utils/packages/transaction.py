@@ -116,7 +116,7 @@ def install(
 
 
 def remove(system: System, found_manager: str, names: Sequence[str]) -> None:
-    """Remove packages with their configuration, also held ones. What depends on them goes too, and nothing else."""
+    """Remove packages with their configuration, including held ones, and the packages that depend on them."""
     if found_manager == "dnf":
         keep = "--setopt=clean_requirements_on_remove=False"
         argv = [dnf_program(system), "-q", "-y", "--disableexcludes=all", keep, "remove", *names]
@@ -146,7 +146,7 @@ def set_hold(system: System, found_manager: str, names: Sequence[str], hold: boo
 
 _LOCKED = re.compile(
     r"(?i)could not get lock|unable to (?:acquire|lock)|is another process using it|locked by another"
-    # dnf waits by itself unless exit_on_lock says otherwise; rpm never does.
+    # dnf waits for locks itself unless exit_on_lock is set. rpm does not wait.
     r"|failed to obtain .{0,20}lock|existing lock \S+: another copy|can't create transaction lock"
 )
 _OLD_LISTS = re.compile(
@@ -182,7 +182,7 @@ def cause(result: Result, source: str = "") -> str:
     match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
     if match:
         return _not_in_repository("{0}={1}".format(match.group(2), match.group(1)), source)
-    # dnf names the package again as missing, in a later line.
+    # In a later line, dnf also reports the package as missing.
     match = re.search(r"filtered out by (exclude|modular) filtering for argument: (\S+)", text)
     if match:
         return "{0} {1}".format(match.group(2), _FILTERED[match.group(1)])

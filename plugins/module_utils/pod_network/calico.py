@@ -116,9 +116,9 @@ def _shaped(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: s
 
 
 def _with_images(objects: Sequence[Mapping[str, Any]], options: CniOptions) -> List[Dict[str, Any]]:
-    """The objects with the images that are wanted; those that are named one by one are not moved to another registry.
+    """The objects with the requested images. ``cni_image_registry`` does not apply to images in ``cni_images``.
 
-    Raises :class:`OptionError` for an image that the manifest does not have: a digest must not be left out silently.
+    Raises :class:`OptionError` for an image that the manifest does not contain, so that no digest is ignored silently.
     """
     there = images(objects)
     known = {name for image in there for name in (parse(image).name, str(parse(image)))}

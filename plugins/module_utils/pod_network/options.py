@@ -24,7 +24,7 @@ from . import bridge
 COMPONENT = "cni"
 
 PLUGINS = ("calico", "bridge", "none")
-# Podman, CRI-O and containerd have others, and Multus works with any.
+# Other names are ignored: Podman, CRI-O and containerd have configurations of their own, and Multus works with any.
 _OTHER_NETWORK = re.compile(r"flannel|cilium|weave|canal|antrea|kube-?router|ovn|kindnet|romana")
 ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None")
 
@@ -44,7 +44,7 @@ class CniOptions:
     mtu: int = 0
     autodetection: str = "kubernetes-internal-ip"
     image_registry: str = field(default="", metadata=ADDRESS)
-    # Images of the manifest, with or without their tags, to those used instead.
+    # Image of the manifest, with or without its tag -> image to use instead.
     images: Dict[str, str] = field(default_factory=dict)
     # Prefix length of the range a node takes at a time; 0 leaves it to Calico (26).
     block_size: int = 0

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Routes to the pods of other nodes, out of what those nodes say of themselves. Pure."""
+"""Routes to the pods of other nodes, computed from the facts of those nodes. Pure."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ class _Machine:
         self.known = sorted((one.version, int(one), str(one), name) for one, name in known.items())
 
     def reaches(self, address: IP) -> bool:
-        """True for an address of a host on one of the machine's networks; the kernel refuses others as gateways."""
+        """True for a host address in one of the machine's networks. The kernel refuses other addresses as gateways."""
         if address.is_loopback or address.is_multicast or address.is_unspecified:
             return False
         for network in self.networks:
             if address.version == network.version and address in network:
                 ends = (network.network_address, network.broadcast_address)
-                # IPv6 has no broadcasts, and two hosts have a network of two addresses to themselves.
+                # IPv6 has no broadcast address, and in a network of two addresses both are host addresses.
                 return address not in ends or network.version == 6 or network.num_addresses <= 2
         return False
 

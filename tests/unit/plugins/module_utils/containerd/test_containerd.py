@@ -840,7 +840,7 @@ def test_any_header_of_a_registry_is_a_credential(machine: Machine) -> None:
         ),
         ([{"registry": "r.example", "username": "me", "passwd": "geheim"}], "has an unknown key passwd"),
         ([{"registry": "r.example", "username": "me"}], "has an entry without a value"),
-        ([{"registry": "https://me:geheim@r.example", "username": "a", "password": "b"}], "has no registry's name"),
+        ([{"registry": "https://me:geheim@r.example", "username": "a", "password": "b"}], "has an invalid registry"),
         ("r.example me geheim", "is a str, not a list"),
         (["r.example me geheim"], "[0] is a str, not a dictionary"),
         ({"r.example": {"username": "me", "password": "geheim"}}, "is a dict, not a list"),

@@ -196,7 +196,7 @@ def test_a_deleted_swap_file_in_use_is_told_before_anything_changes(machine: Mac
     ("result", "cause"),
     [
         (Result(255, "", "swapoff: /dev/sda2: swapoff failed: Cannot allocate memory\n"), "Cannot allocate memory"),
-        (Result(255, "", ""), "swapoff ended with code 255"),
+        (Result(255, "", ""), "swapoff exited with code 255"),
     ],
 )
 def test_a_swap_that_stays_on_says_why_and_what_helps(machine: Machine, result: Result, cause: str) -> None:
@@ -482,6 +482,6 @@ def test_swap_that_nothing_known_switches_on_is_told(machine: Machine) -> None:
     node(machine)
     machine.put("/proc/swaps", "Filename Type Size Used Priority\n/opt/swap file 1 0 5\n")
     (found,) = host.problems(host.observe(machine), HostOptions())
-    assert found.message == "swap /opt/swap is switched off now, but what enables it is not known"
+    assert found.message == "swap /opt/swap is switched off now, but it is not known what enables it"
     machine.put(FSTAB, "/opt/swap none swap sw 0 0\n")
     assert host.problems(host.observe(machine), HostOptions()) == []

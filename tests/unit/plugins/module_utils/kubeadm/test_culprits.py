@@ -82,13 +82,13 @@ PORT = (
         (
             "kube-controller-manager",
             ["I1127 23:30:28.1       1 x.go:1] Serving", PORT],
-            'kube-controller-manager says: run.go:72] "command failed" err="failed to create listener: failed to '
+            'kube-controller-manager logged: run.go:72] "command failed" err="failed to create listener: failed to '
             'listen on 127.0.0.1:10257: listen tcp 127.0.0.1:10257: bind: address already in use"',
         ),
         (
             "kube-apiserver",
             ["Error: unknown flag: --no-such-flag"],
-            "kube-apiserver says: Error: unknown flag: --no-such-flag",
+            "kube-apiserver logged: Error: unknown flag: --no-such-flag",
         ),
         (
             "etcd",
@@ -96,7 +96,7 @@ PORT = (
                 '{"level":"info","msg":"x"}',
                 '{"level":"fatal","ts":"t","msg":"discovery failed","error":"no such member"}',
             ],
-            "etcd says: discovery failed: no such member",
+            "etcd logged: discovery failed: no such member",
         ),
         (
             "etcd",
@@ -104,7 +104,7 @@ PORT = (
                 "2026-11-27 23:26:53.370072 I | etcdmain: etcd Version: 3.4.23",
                 "2026-11-27 23:26:53.380072 C | etcdmain: cannot access data: mkdir x: no space left on device",
             ],
-            "etcd says: etcdmain: cannot access data: mkdir x: no space left on device",
+            "etcd logged: etcdmain: cannot access data: mkdir x: no space left on device",
         ),
         (
             "etcd",
@@ -115,14 +115,14 @@ PORT = (
                 "  etcd [flags]",
                 "    Start an etcd server.",
             ],
-            "etcd says: flag provided but not defined: -no-such-flag",
+            "etcd logged: flag provided but not defined: -no-such-flag",
         ),
         (
             "etcd",
             ["exec /usr/local/bin/etcd: exec format error"],
-            "etcd says: exec /usr/local/bin/etcd: exec format error",
+            "etcd logged: exec /usr/local/bin/etcd: exec format error",
         ),
-        ("kube-scheduler", [], "kube-scheduler exits repeatedly and wrote nothing"),
+        ("kube-scheduler", [], "kube-scheduler exits repeatedly and logged nothing"),
     ],
 )
 def test_a_container_that_exits(node: Machine, component: str, lines: list[str], said: str) -> None:
@@ -193,7 +193,7 @@ def test_an_api_server_that_etcd_does_not_trust(node: Machine) -> None:
         "F1127 23:54:48.589108       1 instance.go:232] Error creating leases: context deadline exceeded",
     )
     assert found(node) == [
-        "kube-apiserver says: can't connect to 127.0.0.1:2379: error reading server preface: remote error: tls: bad "
+        "kube-apiserver logged: can't connect to 127.0.0.1:2379: error reading server preface: remote error: tls: bad "
         "certificate | instance.go:232] Error creating leases: context deadline exceeded"
     ]
 
@@ -203,9 +203,9 @@ def test_what_others_depend_on_comes_first(node: Machine) -> None:
     log(node, "kube-apiserver", 4, "Error: of the API server")
     text = "\n".join(crash(one) for one in ("kube-scheduler", "kube-apiserver", "etcd"))
     assert found(node, text) == [
-        "etcd says: Error: of etcd",
-        "kube-apiserver says: Error: of the API server",
-        "kube-scheduler exits repeatedly and wrote nothing",
+        "etcd logged: Error: of etcd",
+        "kube-apiserver logged: Error: of the API server",
+        "kube-scheduler exits repeatedly and logged nothing",
     ]
 
 
@@ -248,7 +248,7 @@ def test_a_runtime_that_is_down_is_the_only_culprit(node: Machine) -> None:
 def test_a_long_line_keeps_its_end(node: Machine) -> None:
     log(node, "etcd", 3, "Error: " + 500 * "x" + " because of this")
     (said,) = found(node, crash("etcd"))
-    assert said.startswith("etcd says: Error: xxx") and said.endswith("xx because of this") and len(said) < 330
+    assert said.startswith("etcd logged: Error: xxx") and said.endswith("xx because of this") and len(said) < 330
 
 
 def test_secrets_are_taken_out(node: Machine) -> None:
@@ -267,5 +267,5 @@ def test_what_fails_for_one_reason_is_named_once(node: Machine) -> None:
     assert found(node, text) == [
         "etcd, kube-apiserver and kube-scheduler can't get a sandbox: expected cgroupsPath to be of format "
         f'"slice:prefix:name", got "/kubepods/pod{uids["etcd"]}/x"',
-        "kube-controller-manager says: Error: of another kind",
+        "kube-controller-manager logged: Error: of another kind",
     ]

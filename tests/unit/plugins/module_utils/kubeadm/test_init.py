@@ -443,7 +443,7 @@ def test_a_container_that_does_not_come_up_is_quoted(machine: Machine, minor: st
     machine.answer("journalctl -u kubelet", recorded("kubelet-journal.txt"))
     error = raised(machine, failed("init-wait-api", minor))
     assert "failed in phase wait-control-plane: " in error.message
-    assert "; kube-apiserver says: Error: unknown flag: --no-such-flag; see" in error.message
+    assert "; kube-apiserver logged: Error: unknown flag: --no-such-flag; see" in error.message
     assert error.details["container_logs"]["kube-apiserver"] == ["Error: unknown flag: --no-such-flag"]
     assert any("CrashLoopBackOff" in line for line in error.details["kubelet_log"])
     assert not any("connection refused" in line for line in error.details["kubelet_log"])
@@ -456,7 +456,7 @@ def test_the_kubelet_is_quoted_where_no_container_is_to_blame(machine: Machine) 
     machine.answer("journalctl -u kubelet", journal * 3)
     error = raised(machine, failed("init-wait"))
     assert (
-        '; the kubelet says: run.go:72] "command failed" err="failed to load kubelet config file, path: x"; see'
+        '; the kubelet logged: run.go:72] "command failed" err="failed to load kubelet config file, path: x"; see'
         in error.message
     )
     assert len(error.details["kubelet_log"]) == 1
@@ -473,7 +473,7 @@ def test_the_kubelet_tells_of_a_clock_and_not_of_its_events(machine: Machine) ->
     )
     machine.answer("journalctl -u kubelet", text)
     error = raised(machine, failed("init-wait"))
-    assert '; the kubelet says: kubelet_node_status.go:107] "Unable to register node' in error.message
+    assert '; the kubelet logged: kubelet_node_status.go:107] "Unable to register node' in error.message
     assert "current time 2026-11-27T23:53:59Z is before 2026-11-28T04:38:42Z" in error.message
     assert error.message.endswith("compare the clocks (timedatectl) and run again")
 

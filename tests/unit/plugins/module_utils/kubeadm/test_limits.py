@@ -84,10 +84,13 @@ def cluster(**fields: Any) -> dict[str, Any]:
 # What kubeadm 1.35 refuses, and the beginning of what is said instead.
 REFUSED: list[tuple[dict[str, Any], str]] = [
     # sizes of ranges
-    ({**V6, "service_cidr": "fd00:96::/64"}, "cluster_service_cidr is fd00:96::/64; a Service range may have 2^20"),
+    (
+        {**V6, "service_cidr": "fd00:96::/64"},
+        "cluster_service_cidr is fd00:96::/64; a Service range may have at most 2^20",
+    ),
     ({"service_cidr": "10.233.0.0/18,2508:4002:100b:c500::/64", "pod_cidr": "10.244.0.0/16,fd00::/56"}, "/64; a Serv"),
     ({"service_cidr": "10.0.0.0/11", "pod_cidr": "172.16.0.0/16"}, "use a prefix length of at least 12"),
-    ({"service_cidr": "10.96.0.0/30"}, "cluster_service_cidr is 10.96.0.0/30 with 4 addresses; 10 are needed"),
+    ({"service_cidr": "10.96.0.0/30"}, "cluster_service_cidr is 10.96.0.0/30 with 4 addresses; at least 10 are needed"),
     ({"service_cidr": "10.96.0.0/29"}, "with 8 addresses"),
     ({**V6, "service_cidr": "fd00:96::/126"}, "with 4 addresses"),
     ({"pod_cidr": "10.0.0.0/25", "service_cidr": "10.96.0.0/16"}, "smaller than the range of one node (/24)"),
@@ -163,7 +166,7 @@ STRICTER: list[tuple[dict[str, Any], str]] = [
     ({"service_cidr": "10.96.0.0/16,fd00:96::/112", "pod_cidr": "10.244.0.0/16"}, "use ranges of the same families"),
     ({"service_cidr": "10.244.0.0/20", "pod_cidr": "10.244.0.0/16"}, "overlaps with cluster_service_cidr"),
     # The kubelet's Node is refused: its name is the value of a label.
-    ({"node_name": ".".join(["a" * 30] * 3)}, "a Node's name may have 63 characters"),
+    ({"node_name": ".".join(["a" * 30] * 3)}, "a Node's name may have at most 63 characters"),
     # The kubelet or a static pod reads another command line.
     ({"kubelet_extra_args": {"--node-ip": "10.0.0.5"}}, "cluster_node_kubelet_extra_args has '--node-ip'"),
     ({"kubelet_extra_args": {"node-ip=10.0.0.5": ""}}, "not the name of an argument"),

@@ -296,6 +296,6 @@ def test_packages_that_dnf_hides_are_an_error_before_anything_is_changed(
     machine.put("/etc/dnf/dnf.conf", text)
     options = KubePackagesOptions(version="1.36")
     state = kube_observe.observe(machine, options.url, options.request, lambda *_all: repository.Response(0, error="x"))
-    found = [one.message for one in kube_plan.problems(state, options) if one.message.startswith("dnf hides ")]
-    told = "dnf hides {0}: exclude or excludepkgs in /etc/dnf/dnf.conf names it"
+    found = [one.message for one in kube_plan.problems(state, options) if one.message.startswith("dnf excludes ")]
+    told = "dnf excludes {0}: see exclude and excludepkgs in /etc/dnf/dnf.conf"
     assert found == ([told.format(", ".join(names))] if names else [])
