@@ -84,7 +84,7 @@ class ContainerdOptions:
         for number, credential in enumerate(self.registry_credentials):
             name = "containerd_registry_credentials[{0}]".format(number)
             if not credential.registry or not credential.username or not credential.password:
-                raise OptionError(name, "has an entry without a value", "set registry, username and password")
+                raise OptionError(name, "has an empty value", "set registry, username and password")
             if not is_registry(credential.registry):
                 # The value is not shown: it may be an address with a password.
                 raise OptionError(name, "has an invalid registry", "use its host, like registry.example.com:5000")

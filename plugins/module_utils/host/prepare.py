@@ -224,7 +224,7 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
 
 
 def _explained(state: HostState) -> bool:
-    """Whether a line of fstab or a unit is known for the swap that is on."""
+    """Whether a line of fstab or a systemd unit explains why swap is on."""
     return bool(state.swap_units or fstab_swaps(state.fstab))
 
 

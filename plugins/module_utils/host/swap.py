@@ -54,9 +54,9 @@ def parse_swaps(text: str) -> List[str]:
 
 
 def swap_lines(fstab: str) -> str:
-    """The text of an fstab with all lines emptied that do not switch swap on: they may contain passwords.
+    """The text of an fstab with only the lines that switch swap on.
 
-    The line numbers do not change.
+    Other lines are emptied because they may contain passwords. The line numbers do not change.
     """
     swaps = {number for number, _device in fstab_swaps(fstab)}
     lines = [redact(line) if number in swaps else "" for number, line in enumerate(fstab.splitlines())]
@@ -100,7 +100,7 @@ def swap_units(system: System) -> List[str]:
 
 
 def agent_swap(system: System) -> bool:
-    """True where Azure's agent switches swap on."""
+    """True if Azure's agent switches swap on at boot."""
     found = re.findall(r"(?mi)^[ \t]*ResourceDisk\.EnableSwap[ \t]*=[ \t]*(\w+)", system.read(WAAGENT) or "")
     return found[-1:] in (["y"], ["Y"])
 
@@ -125,7 +125,7 @@ def _is_masked(system: System, name: str) -> bool:
 def deleted_swap(device: str) -> Problem:
     """The problem of a deleted swap file: swapoff needs the file, and a new file at the same path does not help."""
     name = device[: -len(DELETED)]
-    text = "swap file {0} is deleted but still in use, so nothing can switch it off while the system runs".format(name)
+    text = "swap file {0} is deleted but still in use, and can't be switched off without a reboot".format(name)
     return Problem("swap", text, "reboot this host, then run again")
 
 

@@ -210,7 +210,7 @@ def _check_together(option: str, fields: Mapping[str, Any]) -> None:
     if fields.get("runOnce"):
         raise OptionError(option + ".runOnce", "is set, but kubelets no longer support it", "remove it")
     if fields.get("cpuManagerPolicy") == "static" and not _reserves_cpu(fields):
-        text = "is static, which needs CPUs that are reserved for the system"
+        text = "is static, which requires CPUs reserved for the system"
         raise OptionError(option + ".cpuManagerPolicy", text, "set systemReserved, kubeReserved or reservedSystemCPUs")
     _check_enforcement(option, fields)
 

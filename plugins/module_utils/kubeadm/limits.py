@@ -155,7 +155,9 @@ def node_mask(version: int, arguments: Any = None) -> int:
     text = argument_values(arguments).get(name, "") or str(_NODE_MASK[version])
     if not re.match(r"[0-9]{1,3}\Z", text) or not 0 < int(text) <= (32 if version == 4 else 128):
         raise OptionError(
-            "cluster_kubeadm_config", "sets {0} to {1!r}".format(name, text), "use a prefix length, a number"
+            "cluster_kubeadm_config",
+            "sets {0} to {1!r}".format(name, text),
+            "use a prefix length, like {0}".format(_NODE_MASK[version]),
         )
     return int(text)
 

@@ -121,5 +121,5 @@ def _delete_node(system: System, name: str) -> None:
         raise kubectl.error(["delete", "node", name], result)
     if not poll(lambda: all(node.name != name for node in listed(kubectl)), 60.0, pause=0.5):
         raise KubesteadError(
-            "Node {0} is still there after 60 s; see its finalizers with kubectl get node {0} -o yaml".format(name)
+            "Node {0} still exists after 60 s; see its finalizers with kubectl get node {0} -o yaml".format(name)
         )

@@ -45,7 +45,7 @@ COMPONENT = UPGRADE
 # The folder where kubeadm keeps the manifests and configurations that an upgrade replaced. kubeadm never removes them.
 LEFTOVERS = "/etc/kubernetes/tmp"
 _BACKUPS = "kubeadm-backup-manifests-"
-# The files where the packages' users set flags of the kubelet.
+# The files in which users set flags of the packaged kubelet.
 EXTRA_ARGS = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
 _CONFIG_MAP = ("get", "configmap", "kubelet-config", "--namespace=kube-system")
 # Seconds for a control plane with complete manifests to start, and for a kubelet to become ready after its restart.
@@ -151,7 +151,7 @@ def own_node(system: System, state: KubeadmState) -> Optional[Node]:
 
 
 def backups(system: System, state: KubeadmState) -> Dict[str, str]:
-    """Missing manifest -> path of its newest backup, for manifests that an interrupted upgrade left missing.
+    """Missing manifest -> path of its newest backup, after an interrupted upgrade.
 
     kubeadm first renames the old manifest and then the new one. If it is killed in between, the manifest is missing.
     """
@@ -180,8 +180,8 @@ def problems(state: UpgradeState, options: UpgradeOptions) -> List[Problem]:
         return [Problem("upgrade.node", text, "run site.yml first; nothing was changed")]
     given = [flag for flag in removed_flags(target) if re.search(_flag(flag), state.extra_args)]
     if given:
-        text = "the flags of the kubelet in {0} contain --{1}, with which kubelet {2} does not start".format(
-            " or ".join(EXTRA_ARGS), given[0], target.series
+        text = "kubelet {0} does not start with --{1}, which is set in {2}".format(
+            target.series, given[0], " or ".join(EXTRA_ARGS)
         )
         found.append(Problem("upgrade.kubelet_flags", text, "remove the flag from that file"))
     wanted = replace(options.packages, version=str(target))
@@ -361,7 +361,7 @@ def removed_flags_now(step: Step) -> List[str]:
 def run_kubeadm(
     system: System, options: UpgradeOptions, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
 ) -> None:
-    """Run ``kubeadm upgrade``. On a control plane, wait until the containers have started first.
+    """Run ``kubeadm upgrade``. On a control plane, wait before and after it until the API server is ready.
 
     Raises :class:`KubesteadError` with the cause.
     """
@@ -422,7 +422,7 @@ def finish(system: System) -> None:
     operations.end(system)
 
 
-# -- a control plane without its manifests
+# -- Recovery of missing manifests
 
 
 def repair(system: System, state: KubeadmState) -> List[Step]:

@@ -22,7 +22,7 @@ OFF = ("no", "false", "without", "off", "disable", "0")
 
 
 def stanzas(text: str) -> List[Dict[str, str]]:
-    """The stanzas of a deb822 file, without comments: name of the field in lower case -> value."""
+    """The stanzas of a deb822 file without comments. Each maps field names in lower case to values."""
     found: List[Dict[str, str]] = []
     fields: Dict[str, str] = {}
     key = ""

@@ -116,7 +116,7 @@ def install(
 
 
 def remove(system: System, found_manager: str, names: Sequence[str]) -> None:
-    """Remove packages with their configuration, including held ones, and the packages that depend on them."""
+    """Remove packages with their configuration, including held ones, and packages that depend on them; nothing else."""
     if found_manager == "dnf":
         keep = "--setopt=clean_requirements_on_remove=False"
         argv = [dnf_program(system), "-q", "-y", "--disableexcludes=all", keep, "remove", *names]

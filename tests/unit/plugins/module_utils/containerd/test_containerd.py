@@ -789,7 +789,7 @@ def test_open_files_with_credentials_are_closed(machine: Machine) -> None:
         ({"registry_mirrors": {"docker.io": [{"url": "https://m", "ca": "x"}]}}, "neither a path nor a certificate"),
         (
             {"registry_credentials": [RegistryCredential("r.example", "me", "")]},
-            "registry_credentials[0] has an entry without a value",
+            "registry_credentials[0] has an empty value",
         ),
         ({"cni_bin_dir": "bin"}, "containerd_cni_bin_dir is 'bin', not an absolute path"),
     ],
@@ -839,7 +839,7 @@ def test_any_header_of_a_registry_is_a_credential(machine: Machine) -> None:
             "[0] has an unknown key user; the keys are",
         ),
         ([{"registry": "r.example", "username": "me", "passwd": "geheim"}], "has an unknown key passwd"),
-        ([{"registry": "r.example", "username": "me"}], "has an entry without a value"),
+        ([{"registry": "r.example", "username": "me"}], "has an empty value"),
         ([{"registry": "https://me:geheim@r.example", "username": "a", "password": "b"}], "has an invalid registry"),
         ("r.example me geheim", "is a str, not a list"),
         (["r.example me geheim"], "[0] is a str, not a dictionary"),

@@ -182,7 +182,7 @@ def test_a_deleted_swap_file_in_use_is_told_before_anything_changes(machine: Mac
     assert [(one.check, one.message, one.fix) for one in errors] == [
         (
             "swap",
-            "swap file /swapfile is deleted but still in use, so nothing can switch it off while the system runs",
+            "swap file /swapfile is deleted but still in use, and can't be switched off without a reboot",
             "reboot this host, then run again",
         )
     ]
