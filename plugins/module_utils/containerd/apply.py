@@ -61,11 +61,13 @@ def _write_config(system: System, state: ContainerdState, options: ContainerdOpt
     config = desired_config(state, options, state.config)
     text = render_config(config)
     _validate_with_containerd(system, text, CONFIG)
-    if backup:
-        keep(system, CONFIG, "" if backup == BACKUP_SUFFIX else backup)
-    system.write(PENDING, "")
     mode = system.mode(CONFIG) or 0o644
-    _put(system, CONFIG, text, mode & 0o600 if redact_data(config) != config else mode)
+    if redact_data(config) != config or redact_data(state.config) != state.config:
+        mode &= 0o600
+    if backup:
+        keep(system, CONFIG, "" if backup == BACKUP_SUFFIX else backup, mode)
+    system.write(PENDING, "")
+    _put(system, CONFIG, text, mode)
 
 
 def _put(system: System, path: str, text: str, mode: int) -> None:

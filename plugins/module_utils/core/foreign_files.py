@@ -69,17 +69,20 @@ def rewrite(
         raise KubesteadError("{0} can't be written: {1}".format(path, err.strerror)) from None
 
 
-def keep(system: System, path: str, suffix: str = "") -> None:
+def keep(system: System, path: str, suffix: str = "", mode: Optional[int] = None) -> None:
     """Keep a copy of a file in the same folder, with its owner and mode. An existing copy is not replaced.
 
-    With ``suffix``, the copy has that extension and replaces an existing copy. Raises :class:`KubesteadError`.
+    With ``suffix``, the copy has that extension and replaces an existing copy. ``mode`` is for a copy that fewer users
+    may read than the file. Raises :class:`KubesteadError`.
     """
     copy = path + suffix if suffix else backup_path(path)
     before = read_exact(system, path)
     if before is None or (not suffix and os.path.lexists(system.path(copy))):
         return
     try:
-        _new_file(system.path(copy), before.encode("utf-8", "surrogateescape"), os.path.realpath(system.path(path)))
+        _new_file(
+            system.path(copy), before.encode("utf-8", "surrogateescape"), os.path.realpath(system.path(path)), mode
+        )
     except OSError as err:
         raise KubesteadError("{0} can't be written: {1}".format(copy, err.strerror)) from None
 

@@ -960,6 +960,22 @@ def test_a_configuration_that_is_a_link_stays_one(machine: Machine) -> None:
     assert machine.read(CONFIG + ".before-kubestead") == DEBIAN
 
 
+def test_a_copy_of_a_file_with_a_password_is_for_root_alone(machine: Machine) -> None:
+    node(machine)
+    given = f'[plugins."{CRI}".registry.configs."r.example".auth]\nusername = "me"\npassword = "pw"\n'
+    machine.put(CONFIG, DEBIAN + given, 0o644)
+    carry_out(machine)
+    assert machine.mode(CONFIG) == 0o600
+    assert machine.mode(CONFIG + ".before-kubestead") == 0o600
+
+
+def test_a_copy_without_a_password_has_the_mode_of_the_file(machine: Machine) -> None:
+    node(machine)
+    mode = machine.mode(CONFIG)
+    carry_out(machine)
+    assert machine.mode(CONFIG + ".before-kubestead") == mode == 0o644
+
+
 def test_the_steps_name_the_copies(machine: Machine) -> None:
     node(machine)
     machine.put(f"{CERTS_D}/quay.io/hosts.toml", 'server = "https://x"\n')
