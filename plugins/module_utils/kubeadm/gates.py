@@ -86,7 +86,9 @@ def observe(
     """The health of the cluster, queried from a control plane. Never raises."""
     try:
         nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
-        servers = kubectl.json(["get", "--raw", SYSTEM_PODS.format("kube-apiserver")])
+        # A kubelet can create pods with any label on its own Node, but it can't label its Node as a control plane.
+        controls = [node.name for node in nodes if node.control_plane]
+        servers = _servers(kubectl.json(["get", "--raw", SYSTEM_PODS.format("kube-apiserver")]))
         etcds = etcd.urls(kubectl.json(["get", "--raw", SYSTEM_PODS.format("etcd")]))
         counts: Dict[str, int] = {}
         replicas: Dict[str, int] = {}
@@ -98,8 +100,10 @@ def observe(
         return Health(error=err.message)
     return Health(
         nodes=nodes,
-        api_servers={node: _reason(system, kubectl, url) for node, url in _servers(servers).items()},
-        views=etcd.observe(etcds, request or members.client(system)),
+        api_servers={node: _reason(system, kubectl, url) for node, url in servers.items() if node in controls},
+        views=etcd.observe(
+            {node: url for node, url in etcds.items() if node in controls}, request or members.client(system)
+        ),
         ready=counts,
         replicas=replicas,
     )

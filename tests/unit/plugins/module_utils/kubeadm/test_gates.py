@@ -115,6 +115,11 @@ for recorded in PODS["items"]:
 URL = {pod["spec"]["nodeName"]: pod["metadata"]["annotations"][members.CLIENT_URLS] for pod in PODS["items"]}
 
 
+def forged(annotation: str, value: str) -> Dict[str, Any]:
+    """A pod that the kubelet of a worker made to look like one of a control plane."""
+    return {"metadata": {"annotations": {annotation: value}}, "spec": {"nodeName": "w1"}}
+
+
 @pytest.fixture
 def control_plane(machine: Machine) -> Machine:
     machine.put(ADMIN_KUBECONFIG, "server: https://10.213.3.1:6443\n")
@@ -122,12 +127,21 @@ def control_plane(machine: Machine) -> Machine:
         {"metadata": {"annotations": {gates.ENDPOINT: f"10.213.3.{at}:6443"}}, "spec": {"nodeName": f"cp{at}"}}
         for at in (1, 2)
     ]
+    servers.append(forged(gates.ENDPOINT, "10.0.0.9:6443"))
 
     def kubectl(argv: Sequence[str], stdin: Optional[str]) -> Result:
         path = argv[-1]
         if path.endswith("kube-apiserver"):
             return Result(0, json.dumps({"items": servers}))
-        return Result(0, json.dumps(PODS) if path.endswith("etcd") else fixture("kubeadm/v1.35/nodes.json"))
+        if path.endswith("etcd"):
+            return Result(
+                0, json.dumps({"items": [*PODS["items"], forged(members.CLIENT_URLS, "https://10.0.0.9:2379")]})
+            )
+        nodes = json.loads(fixture("kubeadm/v1.35/nodes.json"))
+        label = {"node-role.kubernetes.io/control-plane": ""}
+        known = [node["metadata"]["name"] for node in nodes["items"]]
+        nodes["items"] += [{"metadata": {"name": name, "labels": label}} for name in URL if name not in known]
+        return Result(0, json.dumps(nodes))
 
     machine.answer("kubectl", kubectl)
     return machine
