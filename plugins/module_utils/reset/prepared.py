@@ -62,8 +62,8 @@ def observe(system: System, shared_runtime: bool) -> Prepared:
     """Observe what the roles host, kube_packages and containerd left. Changes nothing.
 
     The package of containerd is kept if it was installed before this collection ran (a backup of its configuration
-    exists), if other programs use it (``shared_runtime``), or if other packages depend on it. A containerd without a package was not
-    installed by this collection.
+    exists), if other programs use it (``shared_runtime``), or if other packages depend on it. A containerd without a
+    package was not installed by this collection.
     """
     found_manager = os_release.read(system).package_manager
     packages = list(manager.installed(system, found_manager, [*NAMES, CRI_TOOLS]))
