@@ -4,10 +4,10 @@
 
 """All the tests: linters, unit tests, end-to-end tests, molecule scenarios, and one line of numbers at the end.
 
-A part is one command. Parts that only compute come first, then those that use nodes, two at a time: those on nodes wait
-for much of their time, and their timeouts suffer on a machine that computes as well. pytest parts count their tests
-from the junit file; a linter or a molecule scenario counts as one test. The output of a part is kept in .lab/test/ and
-shown when it fails.
+A part is one command. Parts without nodes run first, then parts with nodes, two at a time: parts with nodes mostly
+wait, and could exceed their timeouts on a machine that is busy with other parts. pytest parts count their tests from
+the junit file; a linter or a molecule scenario counts as one test. The output of a part is kept in .lab/test/ and shown
+if the part fails.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 class Part:
     """One command of the tests.
 
-    ``junit`` is where pytest writes its counts; ``seconds`` is the longest it may take.
+    ``junit`` is the file to which pytest writes its counts; ``seconds`` is the time limit of the part.
     """
 
     group: str
@@ -287,7 +287,7 @@ def _run(chosen: Sequence[Part], began: float) -> int:
 
 
 def run_together(chosen: Sequence[Part], at_once: int, environment: Dict[str, str]) -> List[Counts]:
-    """Run parts, so many at a time, in their order; their counts.
+    """Run parts in order, ``at_once`` of them at a time, and return their counts.
 
     When this is interrupted, the parts that run are ended and no others start.
     """

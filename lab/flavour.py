@@ -44,7 +44,7 @@ class Flavour:
     images: Tuple[str, ...]
     """The images kubeadm wants, with registry and tag; empty for ``upstream``."""
     later: Optional[Flavour] = None
-    """The Kubernetes that nodes can be upgraded to, which the same server offers."""
+    """A later Kubernetes that the same server offers, for upgrades of nodes."""
 
     @property
     def minor(self) -> str:
@@ -82,9 +82,9 @@ def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[b
 
 
 def choose(environ: Mapping[str, str] = os.environ) -> Flavour:
-    """The lab's Kubernetes. For ``debian`` it is built when it is not in the cache (about eight minutes).
+    """The lab's Kubernetes. ``debian`` is built if it is not in the cache (about eight minutes).
 
-    ``KUBESTEAD_UPGRADE_BINARIES`` is a folder of binaries of a later version, which is offered beside it.
+    ``KUBESTEAD_UPGRADE_BINARIES`` is a folder of binaries of a later version, which the server offers too.
     """
     name = decide(environ)
     if name == UPSTREAM:

@@ -29,7 +29,7 @@ APPLETS = (
     " wget which whoami xargs yes"
 ).split()
 
-# kubeadm runs it with -v before an upgrade, as a Job that must end.
+# Before an upgrade, kubeadm runs the pause image with -v in a Job that must complete.
 _PAUSE = "[ \"$0\" != -v ] || exit 0; trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"
 PAUSE = ("/bin/busybox", "sh", "-c", _PAUSE)
 SERVE_WEB = "trap 'exit 0' TERM INT; /bin/busybox nc -ll -p 8080 -e /usr/local/bin/web & wait $!"

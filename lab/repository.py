@@ -103,9 +103,9 @@ def architecture() -> str:
 
 
 def kube_repository(apt: PrivateApt, releases: Sequence[Tuple[Path, str]], folder: Path) -> None:
-    """Write the signed repository of a minor into ``folder``: what upstream has below ``/core:/stable:/vX.Y/deb/``.
+    """Write the signed repository of a minor version to ``folder``, like upstream's ``/core:/stable:/vX.Y/deb/``.
 
-    ``releases`` are folders of binaries with their versions, all of that minor.
+    ``releases`` are folders of binaries with their versions, all of the same minor version.
     """
     arch = architecture()
     debs = folder / arch

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of cluster_health_info on the control machine: only the results that the module documents pass."""
+"""The part of cluster_health_info on the control machine: it passes on only the results that the module documents."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = self._request(variables, components, skip)
         planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
-        # Only a play that leaves the hosts out can do without them.
+        # Only a rolling play leaves out the hosts that are dropped.
         drops = rolling and boolean(self._task.args.get("drop_hosts", False))
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
@@ -151,7 +151,7 @@ class ActionModule(ActionBase):
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
-        """The hosts that the operation is for: those named, or all of the play, whether they answered or not."""
+        """The hosts to operate on: the named hosts, or all hosts of the play, including those that did not answer."""
         if "targets" not in self._task.args:
             return [str(name) for name in variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]]
         # A variable without a value is nobody, not everybody.
@@ -194,9 +194,9 @@ def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> 
 
 
 def _addresses(name: str, variables: Mapping[str, Any], hosts: Sequence[Host]) -> list[str]:
-    """Where the inventory says that a host is: addresses, not names.
+    """The addresses of a host by the inventory.
 
-    A name is resolved only where it matters, for a host that is another Node by its name.
+    A name is resolved only for a host that reports a node name which differs from its names in the inventory.
     """
     facts = claimed(variables)
     given = [variables.get(key) for key in ("cluster_node_address", "ansible_host") if key not in facts] + [name]

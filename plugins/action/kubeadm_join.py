@@ -25,8 +25,8 @@ PARTS = ("endpoint", "token", "ca_cert_hashes", "ca_certificate", "certificate_k
 class ActionModule(NodeAction):
     """Runs the module with the parts of ``join``. Options that are set explicitly take precedence.
 
-    Of the tokens of several nodes the host gets its own alone. With ``token_host`` it is deleted there as soon as this
-    host is done with it, however that ended, while other hosts are still joining.
+    The host gets only its own token of several. With ``token_host``, the token is deleted on that control plane as soon
+    as this host has joined, has failed or has become unreachable, even if other hosts are still joining.
     """
 
     RETURNS = frozenset(("node_name", "endpoint", "phase", "control_plane", "ca_cert_hash"))
@@ -51,7 +51,7 @@ class ActionModule(NodeAction):
             arguments.pop("certificate_key", None)
         try:
             secrets = [str(arguments[name]) for name in ("token", "certificate_key") if arguments.get(name)]
-            # What follows the point of a token is the secret half.
+            # The part of a token after the dot is the secret.
             secrets += [secret.partition(".")[2] for secret in secrets]
             return self.ask("kubeadm_join", arguments, task_vars, secrets)
         finally:
@@ -60,7 +60,7 @@ class ActionModule(NodeAction):
                 self._delete_token(host, token_host, task_vars or {})
 
     def _delete_token(self, host: str, token_host: str, task_vars: Mapping[str, Any]) -> None:
-        """Delete the token of this host. Where that fails, it is deleted when all hosts are done, or expires."""
+        """Delete the token of this host. If the deletion fails, the token is deleted after all joins, or expires."""
 
         def delete(nodes: Sequence[str]) -> bool:
             action, variables = action_on(token_host, "kubeadm_join_token", self, task_vars)
@@ -77,7 +77,7 @@ class ActionModule(NodeAction):
         try:
             SpentTokens(token_host).delete(host, delete)
         except Exception as err:
-            # The join is what the task is for.
+            # A failed deletion must not hide the result of the join.
             display.vvv(line(f"the token of {host} was not deleted on {token_host}: {err}"))
 
     def _own(self, join: Mapping[str, Any], host: str) -> Mapping[str, Any]:

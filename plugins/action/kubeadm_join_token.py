@@ -39,7 +39,7 @@ class ActionModule(NodeAction):
         """Return the module's result, marked as hidden unless it is known to hold no secret."""
         spent, nodes = SpentTokens(self._host(task_vars)), self._nodes()
         if self._task.args.get("state") == "absent" and self._is_done(spent, nodes):
-            # A dry run could not know that nothing would be left to delete here.
+            # Check mode predicts a change here, because it can't know that the tokens will already be deleted.
             return {"changed": True, "msg": "each token was deleted when its host was done", "steps": []}
         if nodes:
             spent.renew(nodes)
@@ -52,7 +52,7 @@ class ActionModule(NodeAction):
         return result
 
     def _host(self, task_vars: dict[str, Any] | None) -> str:
-        """The control plane that is asked, by its name in the inventory."""
+        """The inventory name of the control plane that runs the module."""
         return str(self._task.delegate_to or (task_vars or {}).get("inventory_hostname") or "")
 
     def _nodes(self) -> list[str]:
@@ -60,6 +60,6 @@ class ActionModule(NodeAction):
         return [str(node) for node in nodes] if isinstance(nodes, (list, tuple)) else []
 
     def _is_done(self, spent: SpentTokens, nodes: list[str]) -> bool:
-        """True where the tokens of all these nodes were deleted when they had joined, and nothing else is asked for."""
+        """True if the tokens of all these nodes were deleted after their joins, and no other deletion is requested."""
         others = {"control_plane", "token_id"} & {name for name, value in self._task.args.items() if value}
         return bool(nodes) and not others and spent.are_deleted(nodes)

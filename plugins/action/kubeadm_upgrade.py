@@ -31,7 +31,7 @@ class ActionModule(NodeAction):
         return self.ask("kubeadm_upgrade", arguments, task_vars)
 
     def _packages(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """The options of the kube packages. Fails naming the variable."""
+        """The options of the kube packages. Raises AnsibleActionFail that names the variable."""
         try:
             options = registry.options_from_variables(registry.PACKAGES, Variables(variables, self._templar))
             options.validate()

@@ -50,6 +50,6 @@ class ActionModule(NodeAction):
         entries_given = wanted if isinstance(wanted, list) else [wanted]
         arguments["manifests"] = [entry if isinstance(entry, str) else "an object" for entry in entries_given]
         arguments["objects"] = json.dumps(entries)
-        # The module hides what it was given of them; interrupted output and the connection would not.
+        # The module hides the values of Secrets. Interrupted output and the log of the connection would show them.
         secret = any(str(obj["kind"]).lower() == "secret" for obj in objects)
         return self.ask("manifests", arguments, task_vars, [] if secret else None)

@@ -128,7 +128,7 @@ class ActionModule(NodeAction):
         for step in answer.get("steps") or []:
             name = line(step.get("component", ""))[:60]
             counts[name] = counts.get(name, 0) + 1
-        # There are fewer components than that.
+        # The collection has fewer than 20 components; a longer list is not from an honest host.
         for name, count in list(counts.items())[:20]:
             seconds = (answer.get("seconds") or {}).get(name)
             took = f" in {float(seconds):.1f} s" if isinstance(seconds, (int, float)) else ""

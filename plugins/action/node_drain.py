@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of node_drain on the control machine: it shows each reason that prevents a drain on a line of its own."""
+"""The part of node_drain on the control machine: it shows each problem that prevents a drain on a separate line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import MAX_WARNINGS, NodeAction, line
 
-#: Characters of a line: the host, the pod, what is wrong and the fix.
+#: The length limit of a line in characters: the node, the pod, the problem and the fix.
 MAX_REASON = 1000
 
 
@@ -32,7 +32,7 @@ class ActionModule(NodeAction):
 
 
 def reasons(blockers: Any, names: Sequence[str]) -> list[str]:
-    """What prevents the drain of these nodes, a line each, which begins with one of their names."""
+    """The problems that prevent the drain of these nodes, one line each. A line begins with the name of its node."""
     found = [one for one in blockers if isinstance(one, Mapping)] if isinstance(blockers, list) else []
     return [
         "  " + line(f"{one['node']}: {one.get('message')}; {one.get('fix')}")[:MAX_REASON]

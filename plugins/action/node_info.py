@@ -36,7 +36,7 @@ class ActionModule(NodeAction):
     read here, for the plan. Secret options are omitted; only their names are kept.
     """
 
-    # The clock around the observation is added here, and where Ansible connects to.
+    # The action plugin adds the times around the observation, and the address that Ansible connects to.
     RETURNS = frozenset(field.name for field in dataclasses.fields(Facts)) - {"asked", "answered", "connects_to"}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class ActionModule(NodeAction):
             try:
                 value = registry.options_from_variables(component, variables)
                 if registry.secrets_in_use(value):
-                    # They stay on the control machine, so only here can they be found wrong before anything changes.
+                    # Secrets stay on the control machine, so only this check finds errors in them before a change.
                     value.validate()
             except OptionError as err:
                 problems.append({"component": component, "option": err.option, "problem": err.problem, "fix": err.fix})
@@ -115,7 +115,7 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
 
 def _address(host: Mapping[str, Any], name: str) -> str:
     """The address of a host according to the inventory. Names are resolved here, because nodes may not know them."""
-    # Of a node with an address of each family, the first is the one of its API server.
+    # In a dual-stack cluster, the API server uses the first address.
     given = str(_of_inventory(host, "cluster_node_address") or "").partition(",")[0].strip()
     return resolved(given or str(host.get("ansible_host") or name))
 

@@ -12,12 +12,12 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 
 
 class ActionModule(NodeAction):
-    """Runs the module, and says what of others stays on the host."""
+    """Runs the module, and warns about files that stay on the host."""
 
     RETURNS = frozenset(("kept",))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The module's result, with a warning about files that are kept."""
+        """Return the module's result, with a warning about files that are kept."""
         result = super().run(tmp, task_vars)
         kept = lines(result.get("kept"))
         if kept:

@@ -44,7 +44,7 @@ options:
   members_only:
     description:
       - For hosts that are not part of a run. On a host that is not one of the nodes, the module does nothing instead of
-        failing. If it fails, or the host is unreachable, the task has a warning that names the host.
+        failing. If the module fails or the host is unreachable, the task returns a warning that names the host.
     type: bool
     default: false
 """

@@ -64,9 +64,9 @@ options:
     default: ""
   images:
     description:
-      - Images of the manifest, each with the image to use instead, for example with a digest that pins its content. A
-        key without a tag stands for every tag; a value without a tag and digest keeps those of the key.
-      - These images are not moved to O(image_registry). An image that the manifest does not have is an error.
+      - Images of the manifest and their replacements, for example with a digest that pins the content. A key without a
+        tag matches every tag. A value without a tag and digest keeps the tag and digest of the manifest.
+      - O(image_registry) does not apply to these images. An image that is not in the manifest is an error.
     type: dict
     default: {}
   block_size:

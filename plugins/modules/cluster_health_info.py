@@ -10,8 +10,8 @@ module: cluster_health_info
 short_description: Report the health of a cluster, and optionally wait until it is healthy
 version_added: 0.1.0
 description:
-  - Runs on a control plane. Asks each API server for its C(/readyz) at its own address, and each member of etcd for the
-    list of members, the leader, alarms and learners.
+  - Runs on a control plane. Queries C(/readyz) of each API server at its own address, and the list of members, the
+    leader, alarms and learners of each etcd member.
   - With O(wait=true), waits until the cluster is as healthy as before the last node was changed. Use it between two
     nodes of a rolling change.
   - Changes nothing. In check mode, the module does not wait.
@@ -29,23 +29,23 @@ options:
     type: int
     default: 300
   nodes:
-    description: The names of nodes that must be ready, as RV(ready_nodes) of an earlier result.
+    description: The names of nodes that must be ready, from RV(ready_nodes) of an earlier result.
     type: list
     elements: str
     default: []
   dead:
     description:
-      - The names of nodes whose API server and etcd member did not answer before, as RV(dead) of an earlier result.
-        They need not answer now.
+      - The names of nodes whose API server or etcd member did not answer before, from RV(dead) of an earlier result.
+        The module does not wait for them.
     type: list
     elements: str
     default: []
   workloads:
-    description: The workloads that must have as many ready pods, as M(kubestead.cluster.node_drain) returns them.
+    description: The number of pods that must be ready in each workload, as M(kubestead.cluster.node_drain) returns it.
     type: dict
     default: {}
   versions:
-    description: The versions that kubelets must report, without C(v), by the names of their nodes.
+    description: The versions that kubelets must report, without C(v), by node name.
     type: dict
     default: {}
   stopping:
@@ -61,7 +61,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at the cluster before the first node is changed
+- name: Record the health of the cluster before the first node is changed
   kubestead.cluster.cluster_health_info:
   delegate_to: cp1
   register: before
@@ -83,12 +83,12 @@ ready_nodes:
   elements: str
   sample: [cp1, w1]
 api_servers:
-  description: The reason why the API server of each node is not ready. It is empty if the API server is ready.
+  description: The reason why the API server of each node is not ready. Empty if the API server is ready.
   returned: success
   type: dict
   sample: {"cp1": ""}
 etcd:
-  description: The members of etcd by node. Empty where etcd does not run in pods of kubeadm.
+  description: The etcd members by node. Empty if etcd does not run in pods created by kubeadm.
   returned: success
   type: list
   elements: dict
@@ -138,7 +138,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Ask, and wait if wanted."""
+    """Query the cluster, and wait if requested."""
     given, kubectl = call.params, Kubectl(system, call.params["kubeconfig"])
     wanted = gates.Wanted(
         nodes=given["nodes"],
@@ -178,7 +178,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Run the call."""
+    """Run the module."""
     _edge.run(argument_spec(), work)
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_member
-short_description: Take a machine out of etcd and out of the API
+short_description: Remove a machine from etcd and from the API
 version_added: 0.1.0
 description:
-  - Runs on a live control plane and takes another machine out of the cluster, which need not answer. Removes its etcd
-    member, known by its peer URL, also one without a name and a learner, and deletes its Node.
-  - Counts the majority of etcd first, and fails if it would be lost, with what would help.
+  - Runs on a live control plane and removes another machine from the cluster, even if the machine does not answer.
+    Finds its etcd member by the peer URL, including learners and members without a name, removes the member, and
+    deletes the Node.
+  - Counts the majority of etcd first. If etcd would lose its majority, the module fails and suggests a fix.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -24,12 +25,12 @@ options:
     required: true
   addresses:
     description:
-      - Addresses of the machine, beside those that its Node has. Addresses of other Nodes are ignored.
+      - Addresses of the machine, in addition to those of its Node. Addresses of other Nodes are ignored.
     type: list
     elements: str
     default: []
   parts:
-    description: What is removed.
+    description: The parts to remove.
     type: list
     elements: str
     choices: [etcd, node]
@@ -39,7 +40,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Take a dead control plane out of the cluster
+- name: Remove a dead control plane from the cluster
   kubestead.cluster.cluster_member:
     name: cp2
     addresses: [192.0.2.12]
@@ -48,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was removed, or would be in check mode, with the reasons.
+  description: The steps of the removal with their reasons. In check mode, the steps that a run would take.
   returned: success
   type: list
   elements: dict
@@ -59,7 +60,7 @@ steps:
       reason: of cp2
       disruptive: false
 members:
-  description: The etcd members that are left, or would be. It is empty without the part V(etcd).
+  description: The remaining etcd members. Empty if O(parts) does not contain V(etcd).
   returned: success
   type: list
   elements: str

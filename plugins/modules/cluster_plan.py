@@ -19,8 +19,8 @@ options:
   operation:
     description:
       - The operation to plan. V(converge) brings the hosts to the state that their variables describe, as members of
-        one cluster. V(upgrade) brings a cluster to the version in their variables, control planes first. V(remove)
-        takes machines out of a cluster that stays. V(reset) makes hosts bare.
+        one cluster. V(upgrade) upgrades a cluster to the version in their variables, control planes first. V(remove)
+        removes machines from a cluster that continues to run. V(reset) removes the cluster from hosts.
     type: str
     choices: [converge, remove, reset, upgrade]
     default: converge
@@ -51,24 +51,24 @@ options:
     default: false
   drop_hosts:
     description:
-      - Together with O(rolling), plan without the workers that have errors, instead of failing. RV(dropped) names them;
-        the play must leave them out. Errors of control planes and of the inventory fail as without it.
+      - Together with O(rolling), plan without the workers that have errors, instead of failing. RV(dropped) names these
+        workers; the play must leave them out. Errors of control planes and of the inventory still fail.
     type: bool
     default: false
   serial:
     description:
-      - With O(operation=upgrade), how many workers are upgraded at the same time. A number, or a percentage of those
-        that are upgraded, which is rounded up.
+      - With O(operation=upgrade), the number of workers that are upgraded at the same time, or a percentage of the
+        workers that must be upgraded. A percentage is rounded up.
     type: str
     default: "1"
   targets:
     description:
-      - The hosts that O(operation=remove) and O(operation=reset) are for, also those that do not answer. V(remove)
-        takes names of Nodes as well. By default, the hosts of the play.
+      - The hosts to remove or reset, with O(operation=remove) and O(operation=reset), including hosts that do not
+        answer. V(remove) also accepts names of Nodes. The default is the hosts of the play.
     type: list
     elements: str
   gone:
-    description: Targets that do not answer are gone for good.
+    description: Whether targets that do not answer are gone for good.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -106,7 +106,7 @@ operation:
   type: str
   sample: converge
 dropped:
-  description: With O(drop_hosts), the hosts that are left out, and what is wrong with each on one line.
+  description: With O(drop_hosts), the hosts that are left out, and the errors of each host on one line.
   returned: success
   type: dict
   sample: {w3: "port 10250 is taken by nginx; stop it"}
@@ -210,7 +210,7 @@ hosts:
       returned: always
       type: bool
     arguments:
-      description: What the tasks of the operation need beyond the steps; empty for O(operation=converge).
+      description: Arguments for the tasks of the operation. Empty for O(operation=converge).
       returned: always
       type: dict
     wave:
@@ -272,18 +272,18 @@ joining_nodes:
       returned: always
       type: str
     addresses:
-      description: Its addresses.
+      description: The addresses of the machine.
       returned: always
       type: list
       elements: str
 leaving:
-  description: The machines that are taken out of a cluster that goes on, in this order.
+  description: The machines to remove from a cluster that continues to run, in order.
   returned: success
   type: list
   elements: dict
   contains:
     host:
-      description: The name in the inventory, or that of the Node.
+      description: The name in the inventory, or the name of the Node.
       returned: always
       type: str
     name:
@@ -291,28 +291,28 @@ leaving:
       returned: always
       type: str
     addresses:
-      description: Its addresses.
+      description: The addresses of the machine.
       returned: always
       type: list
       elements: str
     drain:
-      description: Whether its pods are evicted first.
+      description: Whether the pods of the Node are evicted first.
       returned: always
       type: bool
     etcd:
-      description: Whether it may have an etcd member.
+      description: Whether the machine may have an etcd member.
       returned: always
       type: bool
     node:
-      description: Whether it has a Node.
+      description: Whether the machine has a Node.
       returned: always
       type: bool
     gone:
-      description: Whether the machine can't be asked any more.
+      description: Whether the machine no longer answers.
       returned: always
       type: bool
 resets:
-  description: The hosts that are made bare.
+  description: The hosts to reset.
   returned: success
   type: list
   elements: str

@@ -51,7 +51,8 @@ options:
     description:
       - The address at which the other hosts reach the API server of this host. It is also the kubelet's C(--node-ip),
         unless O(kubelet_extra_args) sets one. If it is empty, both use the address of the default route.
-      - In a dual-stack cluster, an address of each family, separated by a comma. The API server uses the first.
+      - In a dual-stack cluster, set one address of each family, separated by a comma. The API server uses the first
+        address.
     type: str
     default: ""
   bind_port:

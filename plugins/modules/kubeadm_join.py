@@ -31,10 +31,10 @@ options:
     type: dict
   token_host:
     description:
-      - The control plane, by its name in the inventory, on which the token of this host is deleted as soon as the host
-        has joined, has failed or has become unreachable, while others are still joining. Hosts that are done at the
-        same time share one call of M(kubestead.cluster.kubeadm_join_token).
-      - If this deletion fails, the join does not. Delete the tokens again after the joins, as the last example does.
+      - The inventory name of the control plane on which the token of this host is deleted. The token is deleted as soon
+        as the host has joined, has failed or has become unreachable, even if other hosts are still joining. Hosts whose
+        joins end at the same time share one call of M(kubestead.cluster.kubeadm_join_token).
+      - If the deletion fails, the join still succeeds. Delete the tokens again after the joins, as in the last example.
     type: str
     default: ""
   endpoint:
@@ -81,7 +81,8 @@ options:
       - The address at which the other nodes reach this host. It is the kubelet's C(--node-ip), unless
         O(kubelet_extra_args) sets one, and the address that a control plane advertises. If it is empty, both use the
         address of the default route.
-      - In a dual-stack cluster, an address of each family, separated by a comma. The API server uses the first.
+      - In a dual-stack cluster, set one address of each family, separated by a comma. The API server uses the first
+        address.
     type: str
     default: ""
   bind_port:
@@ -161,14 +162,14 @@ EXAMPLES = r"""
     control_plane: true
   throttle: 1
 
-- name: Join with tokens that live no longer than each join
+- name: Join with tokens that are deleted after each join
   block:
     - name: Join
       kubestead.cluster.kubeadm_join:
         join: "{{ join_token }}"
         token_host: cp1
   always:
-    - name: Delete what is left of the tokens
+    - name: Delete the remaining tokens
       kubestead.cluster.kubeadm_join_token:
         state: absent
         nodes: "{{ ansible_play_hosts_all }}"
@@ -233,7 +234,7 @@ def argument_spec() -> Dict[str, Any]:
     spec: Dict[str, Any] = {
         # Read by the action plugin, which passes on its parts.
         "join": {"type": "dict", "no_log": True},
-        # Read by the action plugin alone. The name of a host is not a secret.
+        # Only the action plugin reads this option. The name of a host is not a secret.
         "token_host": {"type": "str", "default": "", "no_log": False},
         "endpoint": {"type": "str", "default": ""},
         "token": {"type": "str", "default": "", "no_log": True},

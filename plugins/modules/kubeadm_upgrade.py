@@ -11,12 +11,12 @@ short_description: Upgrade a node of a cluster to another version of Kubernetes
 version_added: 0.1.0
 description:
   - Installs kubeadm of the version, runs C(kubeadm upgrade apply) or C(kubeadm upgrade node), installs the other
-    packages, restarts the kubelet, and waits until the Node is ready with the new version. An upgrade that was
-    interrupted is continued.
+    packages, restarts the kubelet, and waits until the Node is ready with the new version. The module continues an
+    interrupted upgrade.
   - Does not drain the node or check other nodes; C(upgrade.yml) does both.
-  - Before the cluster's first control plane is upgraded, a snapshot of etcd is stored in
-    C(/var/lib/kubestead/snapshots), readable by root alone. The two newest snapshots are kept.
-  - Flags that the new kubelet refuses are removed from kubeadm's file. In the user's own file they are an error.
+  - Before the first control plane of the cluster is upgraded, the module stores a snapshot of etcd in
+    C(/var/lib/kubestead/snapshots), readable only by root. The two newest snapshots are kept.
+  - Flags that the new kubelet refuses are removed from kubeadm's file. In the user's own file, such flags are an error.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -49,13 +49,13 @@ options:
     elements: str
     default: []
   timeout:
-    description: The time that kubeadm may take, in seconds.
+    description: The time limit for kubeadm, in seconds.
     type: int
     default: 1200
   cgroup_v1:
     description:
-      - With O(first=true), let the kubelets of the cluster run on cgroup v1, which they refuse by default from 1.35 on.
-        It sets C(failCgroupV1) in the ConfigMap C(kubelet-config).
+      - With O(first=true), allow the kubelets of the cluster to run on cgroup v1, which they refuse by default from
+        1.35 on. The module sets C(failCgroupV1) to V(false) in the ConfigMap C(kubelet-config).
     type: bool
     default: false
 seealso:
@@ -72,7 +72,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version:
-  description: The version of the kubelet that runs.
+  description: The version of the running kubelet.
   returned: with O(state=upgraded)
   type: str
   sample: 1.36.2
@@ -144,7 +144,7 @@ def _repair(call: Call, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Run the call."""
+    """Run the module."""
     _edge.run(argument_spec(), work)
 
 

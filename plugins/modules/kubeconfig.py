@@ -131,7 +131,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out; what the action plugin needs for its own part is in ``source``, without a secret."""
+    """Observe, plan, carry out. ``source`` has the values that the action plugin needs, without a secret."""
     options = kubeconfig.KubeconfigOptions(
         install=call.params["install"], user=call.params["user"], overwrite=call.params["overwrite"]
     )

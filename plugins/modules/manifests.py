@@ -50,9 +50,9 @@ options:
   wait:
     description:
       - Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
-      - A Deployment that its manifest pauses, a suspended Job, and a Job that its C(ttlSecondsAfterFinished) deleted
-        are not waited for.
-      - A state in which waiting does not help is an error at once.
+      - The module does not wait for a Deployment that is paused in its manifest, for a suspended Job, or for a Job that
+        was deleted because of its C(ttlSecondsAfterFinished).
+      - If a rollout can't finish, the module fails immediately.
     type: bool
     default: true
   timeout:

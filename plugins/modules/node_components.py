@@ -148,7 +148,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     params = call.params
     options = {str(name): dict(given) for name, given in params["options"].items()}
     secrets = secret_options(params["secrets"])
-    # Ansible hides these in all that the module says.
+    # Ansible hides these in all output of the module.
     call.hide(*(str(one["password"]) for one in secrets.get("registry_credentials", [])))
     options.setdefault("containerd", {}).update(secrets)
     preparation = Preparation(system, from_dict(Expected, params["expected"]), call.check_mode)

@@ -11,11 +11,11 @@ short_description: Drain and uncordon nodes of a cluster
 version_added: 0.1.0
 description:
   - Runs on a control plane whose API answers. Cordons a node and evicts its pods, or removes the cordon.
-  - A cordon that this collection sets has an owner, an annotation of the Node. The next run that finishes removes
-    it, also after a run that was killed. A cordon without the annotation is never removed.
-  - Before the first change, everything that would prevent the drain is reported, one line for each pod - a
-    PodDisruptionBudget that allows no disruption, a pod without a controller, local data, and pods that do not fit
-    on another node. In this case, nothing is changed.
+  - This collection records the owner of a cordon in an annotation of the Node. If a run is killed, the next run that
+    finishes removes the cordon. A cordon without the annotation is never removed.
+  - Before the first change, the module checks for everything that would prevent the drain - a PodDisruptionBudget that
+    does not allow a disruption, a pod without a controller, local data, and pods that do not fit on another node. If
+    there is such a problem, the module changes nothing and fails with one line for each pod.
   - If a node can't be drained in time, the module uncordons it and fails.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -36,11 +36,11 @@ options:
     choices: [drained, schedulable, checked]
     default: drained
   owner:
-    description: Who cordons the nodes, such as the operation and the run. It is the value of the annotation.
+    description: The owner of the cordons, for example the operation and the run. This is the value of the annotation.
     type: str
     default: kubestead.cluster
   timeout:
-    description: The time that the pods of one node have to leave it, in seconds.
+    description: The time limit for the drain of one node, in seconds.
     type: int
     default: 300
   delete_bare_pods:
@@ -57,13 +57,13 @@ options:
     default: false
   returning:
     description:
-      - The names of Nodes that are ready again before the others are drained, because the run continues an operation
-        on them that was interrupted. Cordons that this collection did not set stay.
+      - The names of Nodes that will be ready and schedulable before other Nodes are drained, because the run continues
+        their interrupted operation first. Cordons that were not set by this collection stay.
     type: list
     elements: str
     default: []
   cordoned_before:
-    description: In check mode with O(state=schedulable), an earlier task would have cordoned the nodes.
+    description: In check mode with O(state=schedulable), whether an earlier task would have cordoned the nodes.
     type: bool
     default: false
   kubeconfig:
@@ -92,7 +92,8 @@ EXAMPLES = r"""
 RETURN = r"""
 blockers:
   description:
-    - What prevents the drain. Entries with C(passes) stop nothing, because waiting may help; they are warnings too.
+    - The problems that prevent the drain. Entries with C(passes) are only warnings, because they may resolve while the
+      drain waits.
   returned: with O(state=drained) and O(state=checked)
   type: list
   elements: dict
@@ -107,8 +108,8 @@ blockers:
       passes: false
 workloads:
   description:
-    - The workloads that have a pod on the nodes, with the number of their pods that were ready before. Pass it to
-      M(kubestead.cluster.cluster_health_info) to wait until as many are ready again.
+    - The workloads that have a pod on the nodes, with the number of their ready pods before the drain. Pass the value
+      to M(kubestead.cluster.cluster_health_info) to wait until the same number of pods is ready again.
   returned: with O(state=drained) and O(state=checked)
   type: dict
   sample: {"ReplicaSet shop/web-7d9c5b8f6": 2}
@@ -151,7 +152,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     state = drain.observe(kubectl)
     steps: List[Step] = []
     for name in given["name"]:
-        # Also for a node that is only looked at: one that does not exist is an error.
+        # Nodes that are only checked are planned too, because a missing Node is an error.
         steps += drain.plan(state, name, given["state"], call.check_mode and given["cordoned_before"])
     told: Dict[str, Any] = {}
     if given["state"] != drain.SCHEDULABLE:
@@ -182,7 +183,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Run the call."""
+    """Run the module."""
     _edge.run(argument_spec(), work)
 
 

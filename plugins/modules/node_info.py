@@ -53,7 +53,7 @@ options:
     elements: str
     default: []
   upgrading:
-    description: Look for the packages of O(kubernetes_version) also on a node of a cluster that has another version.
+    description: Whether a cluster node that runs another version also looks for packages of O(kubernetes_version).
     type: bool
     default: false
 author:

@@ -11,11 +11,13 @@ short_description: Remove a cluster from a host
 version_added: 0.1.0
 description:
   - Stops the kubelet and the pods, and removes what kubeadm, the kubelet, kube-proxy, Calico, the pod network V(bridge)
-    and this collection left - files, mounts, links, routes, netfilter rules, units and the kubeconfigs of this cluster.
-  - Files of others are kept and listed in RV(kept). A folder in which a file system is still mounted is not removed.
-  - Looks at the host again at the end, and fails with what is left. It can be run again after it was interrupted.
-  - Takes the host neither out of etcd nor out of the API. The role P(kubestead.cluster.reset#role) does both before and
-    after.
+    and this collection created - files, mounts, links, routes, netfilter rules, units and the kubeconfigs of this
+    cluster.
+  - Files that were not created by kubeadm or this collection are kept and listed in RV(kept). A folder in which a file
+    system is still mounted is not removed.
+  - Observes the host again at the end, and fails if something remains. After an interruption, run the module again.
+  - Does not remove the etcd member and the Node of the host. The role P(kubestead.cluster.reset#role) removes the
+    member before this module runs, and the Node after it.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -23,9 +25,9 @@ author:
 options:
   preparation:
     description:
-      - Remove the preparation of the host as well - the packages of Kubernetes and their repository, containerd with
-        its images, and the settings of modules, sysctls and swap.
-      - containerd stays if it was there before, or if other programs use it.
+      - Also remove the preparation of the host - the packages of Kubernetes and their repository, containerd with its
+        images, and the settings of modules, sysctls and swap.
+      - containerd stays if it was installed before the first run, or if other programs use it.
     type: bool
     default: false
   cri_socket:
@@ -34,8 +36,8 @@ options:
     default: unix:///run/containerd/containerd.sock
   kubeconfig_user:
     description:
-      - The user whose C(~/.kube/config) is removed if it leads to this cluster alone. By default, the user who logged
-        in. That of root is removed too.
+      - The user whose C(~/.kube/config) is removed if it contains only this cluster. The default is the user who logged
+        in. The file of root is removed under the same condition.
     type: str
     default: ""
 seealso:
@@ -53,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: What was removed, or would be in check mode, with the reasons.
+  description: The steps of the reset with their reasons. In check mode, the steps that a run would take.
   returned: success
   type: list
   elements: dict
@@ -64,7 +66,7 @@ steps:
       reason: etcd data
       disruptive: true
 kept:
-  description: Files beside those of the cluster that were not created by kubeadm or this collection.
+  description: Files in the directories of the cluster that were not created by kubeadm or this collection.
   returned: success
   type: list
   elements: str
@@ -95,7 +97,7 @@ def argument_spec() -> Dict[str, Dict[str, Any]]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Observe and plan; carry it out until nothing is left."""
+    """Observe, plan, and carry out the plan until nothing remains."""
     params = call.params
     options = ResetOptions(params["preparation"], params["cri_socket"], params["kubeconfig_user"])
     state = observe(system, options)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What goes wrong with secrets in a run: options of a wrong shape, output that breaks off, hosts that do not answer.
+"""Mistakes with secrets in a run: options of a wrong type, interrupted output, unreachable hosts.
 
-Each planted secret is a text of its own, so that one that is found says which mistake it came from.
+Each planted secret is unique, so a secret that is found identifies its mistake.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-#: Where the output of kubeadm_join_token breaks off: so many characters behind the beginning of a field.
+#: The positions at which the output of kubeadm_join_token is interrupted: a field, and characters after its start.
 CUTS = {"before-a-token": ("token", 0), "in-a-token": ("token", 15), "in-a-key": ("certificate_key", 40)}
 CUT_PATH = "/usr/local/bin/python-cut-{0}"
-# A Python whose output breaks off, as where a module is killed while it prints.
+# A Python whose output is interrupted, as if the module were killed while it prints.
 _CUT_PYTHON = """#!/usr/bin/python3
 import subprocess, sys
 text = subprocess.run(["/usr/bin/python3", *sys.argv[1:]], stdout=subprocess.PIPE, text=True).stdout
@@ -30,12 +30,12 @@ UNREACHABLE = {"ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_ssh_retr
 
 
 def planted(number: int) -> str:
-    """The secret of a mistake."""
+    """The planted secret of a mistake."""
     return f"pl4nted-{number:02}-9d41c7e2b6"
 
 
 def cut_python(cut: str) -> str:
-    """The program of the interpreter that breaks off in this way."""
+    """The program of the interpreter whose output is interrupted at this position."""
     return _CUT_PYTHON.format(*CUTS[cut])
 
 
@@ -43,7 +43,7 @@ def _option(name: str, make: Any) -> dict[str, Any]:
     return {"option": name, "make": make}
 
 
-# Each makes the value of an option from a secret.
+# Each entry makes the value of an option from a secret.
 OPTIONS = [
     _option("containerd_registry_credentials", lambda s: s),
     _option("containerd_registry_credentials", lambda s: {"r.example.org": {"username": "b", "password": s}}),
@@ -76,7 +76,7 @@ MANIFESTS = [
     lambda s: [[{"kind": "Secret", "stringData": {"password": s}}]],
     lambda s: {"kind": "Secret", "stringData": {"password": s}},
     lambda s: [{"apiVersion": "v1", "kind": "Secret", "stringData": {"password": s}}],
-    # These are refused by the API server, which quotes what it was given.
+    # The API server refuses these manifests and quotes their values.
     lambda s: [{**_SECRET, "data": {"password": s}}],
     lambda s: [{**_SECRET, "data": {"password": [s, {"deeper": s}]}}],
     lambda s: [{**_SECRET, "stringData": {"password": {"value": s}}}],
@@ -93,7 +93,7 @@ JOINS = [
 
 
 def secrets() -> dict[str, str]:
-    """Everything that is planted, by what it is."""
+    """All planted secrets, by the mistake."""
     names = [one["option"] for one in OPTIONS]
     names += [f"manifest {number}" for number in range(len(MANIFESTS))]
     names += [f"join {number}" for number in range(len(JOINS))]
@@ -101,7 +101,7 @@ def secrets() -> dict[str, str]:
 
 
 def hosts() -> dict[str, dict[str, Any]]:
-    """A host for each option of a wrong shape, and what its variables are."""
+    """A host for each option of a wrong type, with its variables."""
     return {
         f"mistake{number:02}": {**UNREACHABLE, one["option"]: one["make"](planted(number))}
         for number, one in enumerate(OPTIONS)
@@ -109,7 +109,7 @@ def hosts() -> dict[str, dict[str, Any]]:
 
 
 def write(folder: Path, preflight: str, results: Mapping[str, str]) -> tuple[Path, Path]:
-    """Write an inventory beside that of the nodes and a playbook; ``results`` are files that the playbook writes."""
+    """Write an additional inventory and a playbook; ``results`` are the files that the playbook writes."""
     workers = {**hosts(), "w9": dict(UNREACHABLE)}
     inventory = folder / "mistakes.json"
     inventory.write_text(json.dumps({"workers": {"hosts": workers}}), encoding="utf-8")
@@ -190,7 +190,7 @@ def _unreachable(names: str) -> list[dict[str, Any]]:
 
 
 def _cached() -> list[dict[str, Any]]:
-    """What somebody may keep of a host between runs."""
+    """Tasks that keep the result of a host in the fact cache."""
     return [
         {"name": "Observe", "kubestead.cluster.node_info": None, "register": "observed"},
         {"name": "Keep it", "ansible.builtin.set_fact": {"kept": "{{ observed }}", "cacheable": True}},

@@ -327,7 +327,7 @@ def ready(lab: Lab, number: int) -> bool:
 
 
 def pod_ranges(lab: Lab, node: str) -> str:
-    """The pod ranges of a node as its Node has them; empty where there is no such Node."""
+    """The pod ranges in the Node; empty if the Node does not exist."""
     return lab.kubectl(f"get node {node} --ignore-not-found -o jsonpath='{{.spec.podCIDRs}}'").strip()
 
 
@@ -344,8 +344,8 @@ def test_a_dead_worker_stops_nobody_else(shared_lab: Lab) -> None:
     assert ready(lab, 3)
     whole(lab, ["cp1", "cp2", "w1"], control_planes=2)
     figures.count("dead nodes", "tried")
-    # What it missed, the route to cp2, and nothing else. A controller manager that was elected in between
-    # may hand out the range that cp2 had before: the route is then still right.
+    # w1 missed only the route to cp2. A newly elected controller manager may assign the earlier range of cp2 again;
+    # then the existing route is still correct.
     expected = [] if pod_ranges(lab, "cp2") == before else ["w1"]
     missed = lab.site(*shared(lab))
     assert missed.code == 0 and list(missed.changed()) == expected, missed.output

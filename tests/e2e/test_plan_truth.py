@@ -256,9 +256,9 @@ def test_everything_that_can_drift_at_once(plain_lab: Lab) -> None:
 
 
 def leave(lab: Lab, host: str) -> None:
-    """Take a node out as the documentation of Kubernetes says, and wait until the cluster has come to rest.
+    """Remove a node as the documentation of Kubernetes describes, and wait until the cluster is stable.
 
-    Without it, the pods of a deleted node are replaced about a minute later, which may be within a dry run.
+    Without the wait, the pods of the deleted node are replaced about a minute later, possibly during a dry run.
     """
     lab.kubectl(f"drain {host} --ignore-daemonsets --force --timeout=120s")
     lab.kubectl("-n kube-system rollout status deployment/coredns --timeout=120s")

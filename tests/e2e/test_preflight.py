@@ -125,7 +125,7 @@ OF_ARGUMENTS = {
     for host in ("cp1", "w1")
     for check, level in (("kernel_feature", "error"), ("no_proxy", "warning"))
 }
-# Nothing resolves the name that w1 was given.
+# The new name of w1 can't be resolved.
 OF_THE_NAME = {("w1", "hostname_lookup", "warning")}
 EXPECTED = {(host, check, level) for host, _do, _undo, check, level in PROVOCATIONS} | OF_ARGUMENTS | OF_THE_NAME
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""reset.yml and remove.yml on nodes: what a machine is afterwards is compared with what it was before the first run.
+"""reset.yml and remove.yml on nodes: the state of a machine afterwards is compared with its state before the first run.
 
 The tests build on each other, in this order.
 """
@@ -19,8 +19,8 @@ from .faults import MODULE_KILLED, arm, disarm, struck, summary
 
 RESET, REMOVE = "playbooks/reset.yml", "playbooks/remove.yml"
 
-#: One line for each thing that a cluster can leave: files with their contents, mounts, links, routes, rules, units,
-#: listeners and programs. Caches and logs of packages are left out, and what each login changes.
+#: One line for each possible trace of a cluster: files with their contents, mounts, links, routes, rules, units,
+#: listeners and packages. Caches and logs of the package manager, and files that each login changes, are left out.
 SNAPSHOT = (
     "find /etc /opt /root /home /srv /usr/local /usr/libexec /var/lib /var/log /run "
     "/var/lib/kubelet /var/lib/etcd /var/lib/containerd -xdev "
@@ -45,8 +45,8 @@ SNAPSHOT = (
     "dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev}\\n' | grep -v ' un '; "
     "apt-mark showhold | sed 's/^/hold /'"
 )
-#: The lock of runs, that of iptables, and what the machine's own services write. The mode of the folder that the lab
-#: mounts for containerd is containerd's.
+#: The lock files of runs and of iptables, and files that services of the machine write. containerd sets the mode of the
+#: folder that the lab mounts for it.
 EXCEPTED = (
     "file /run/kubestead.lock f 600",
     "file /run/xtables.lock f 644",
@@ -64,12 +64,12 @@ def snapshot(lab: Lab, host: str) -> set[str]:
 
 
 def differences(before: set[str], after: set[str]) -> list[str]:
-    """What came and what went."""
+    """The added and the removed lines."""
     before, after = before - set(EXCEPTED), after - set(EXCEPTED)
     return sorted(f"+ {line}" for line in after - before) + sorted(f"- {line}" for line in before - after)
 
 
-#: What must not be on a machine that was reset, whatever else is prepared on it.
+#: Traces that must not exist on a machine after its reset, even if the preparation stays.
 TRACES = (
     "ls -d /etc/kubernetes/* /var/lib/kubelet/* /var/lib/etcd/* /etc/cni/net.d/* /var/lib/cni /var/lib/calico "
     "/var/log/pods /var/log/containers /var/lib/kubestead /home/*/.kube /root/.kube "
@@ -84,7 +84,7 @@ TRACES = (
 
 
 def traces(lab: Lab, host: str) -> list[str]:
-    """What is left of a cluster."""
+    """The remaining traces of a cluster."""
     return lab.ssh(host, TRACES, check=False).splitlines()
 
 
@@ -100,7 +100,7 @@ def ready(lab: Lab, name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def bare() -> dict[str, set[str]]:
-    """The machines as they were before the first run."""
+    """Snapshots of the machines before the first run."""
     return {}
 
 
@@ -139,7 +139,7 @@ def test_a_dry_run_says_what_the_run_does_and_a_worker_is_bare_and_joins_again(s
     assert eventually(lambda: ready(small, "w1"))
 
 
-# The kubelet of 1.20 may never report the end of evicted pods within a container, so that a drain ends at its limit.
+# In a container, the kubelet of 1.20 may never report the end of evicted pods, and the drain reaches its time limit.
 @pytest.mark.thorough
 def test_a_run_that_was_killed_is_finished_by_the_same_command_and_a_join_waits_for_it(small: Lab) -> None:
     arm(small, "w1", "reset", r"\[reset\]", MODULE_KILLED)

@@ -8,7 +8,7 @@ Two control planes and a worker, so that there is a certificate key as well. The
 mirror, so that this is also the test of the variables that name one. While the run goes on, the arguments of
 all processes are sampled on the nodes and here, and the tokens are read from the API as soon as they are there.
 
-A second run is full of mistakes (:mod:`secret_mistakes`): what it leaves in the same places is searched as well.
+A second run makes many mistakes (:mod:`secret_mistakes`). The same places are searched for its secrets too.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ LEFTOVERS = (
 
 @dataclass
 class Evidence:
-    """What was seen in two runs: the secrets there are, and every text in which none of them may be.
+    """The secrets of two runs, and every text that must not contain them.
 
-    ``mistakes`` are what tasks of the second run said, by task and host; ``left`` is what it found after a host had
-    become unreachable: the public half of its token, and the names of the Secrets then.
+    ``mistakes`` are the results of the second run, by task and host; ``left`` is its list after a host had become
+    unreachable: the public part of the token of the host, and the names of the remaining Secrets.
     """
 
     secrets: dict[str, str]
@@ -177,7 +177,7 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
         for number, token in enumerate(lab.ssh(host, "cat /run/tokens 2>/dev/null", check=False).split()):
             secrets[f"token {number} seen on {host}"] = token
             secrets[f"secret of token {number} seen on {host}"] = token.partition(".")[2]
-            # As much as there is of it where output broke off.
+            # The part of the secret in interrupted output.
             secrets[f"half the secret of token {number} seen on {host}"] = token.partition(".")[2][:8]
         for key in lab.ssh(host, "cat /run/keys 2>/dev/null", check=False).split():
             secrets[f"certificate key seen on {host}"] = key
@@ -189,7 +189,7 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
         for event in runner.events
         if event["event"] in ("runner_on_failed", "runner_on_unreachable")
     ]
-    # Callbacks get results without "failed": that is in the name of the event.
+    # Results of callbacks do not contain "failed"; the name of the event does.
     said = {
         (event["event_data"]["task"], event["event_data"]["host"]): {
             **event["event_data"]["res"],
@@ -203,7 +203,7 @@ def evidence(secret_lab: Lab) -> Iterator[Evidence]:
 
 
 def outputs(folder: Path) -> dict[str, str]:
-    """The environment with which a run keeps its results in further formats."""
+    """The environment variables that make a run keep its results in further formats."""
     return {
         "ANSIBLE_CALLBACKS_ENABLED": "junit,tree",
         "ANSIBLE_CALLBACK_TREE_DIR": str(folder / "tree"),
@@ -212,7 +212,7 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 def run_with_mistakes(lab: Lab) -> tuple[Any, list[str]]:
-    """The run that is full of mistakes, over the cluster that is there now; and what it found left by them."""
+    """The run with mistakes on the existing cluster, and the list of Secrets that remained after it."""
     import ansible_runner
 
     for cut in secret_mistakes.CUTS:
@@ -276,7 +276,7 @@ def test_no_secret_is_anywhere_it_does_not_belong(evidence: Evidence) -> None:
 
 
 def test_every_mistake_was_made_and_refused(evidence: Evidence) -> None:
-    """Otherwise nothing of it could have been found."""
+    """Without the mistakes, the search would have nothing to find."""
     said = evidence.mistakes
     for cut in secret_mistakes.CUTS:
         broken = said[(f"Create a token and break off {cut}", "cp1")]
@@ -294,7 +294,7 @@ def test_every_mistake_was_made_and_refused(evidence: Evidence) -> None:
 def test_results_in_every_format_were_searched(evidence: Evidence) -> None:
     folders = {part for name in evidence.texts for part in Path(name).parts}
     assert {"job_events", "fact_cache", "tree", "junit", "stdout"} <= folders
-    # The cache of facts is JSON within a text of JSON.
+    # The fact cache is JSON within a JSON string.
     facts = [text.replace("\\", "") for name, text in evidence.texts.items() if "fact_cache" in name]
     cached = [text for text in facts if '"kept"' in text]
     assert len(cached) >= 2 and all('"containerd"' in text for text in cached)
@@ -304,7 +304,7 @@ def test_the_token_of_an_unreachable_host_is_gone_when_its_join_has_ended(eviden
     assert evidence.mistakes[("Join an unreachable host", "w9")]["unreachable"]
     token_id, *left = evidence.left
     assert left and f"secret/bootstrap-token-{token_id}" not in left
-    # That of another host, whose creation was not seen to end.
+    # The token of another host remains, because its creation was interrupted.
     assert [name for name in left if "bootstrap-token" in name]
 
 
