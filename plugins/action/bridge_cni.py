@@ -30,7 +30,7 @@ class ActionModule(NodeAction):
         if not result.get("failed"):
             return result
         host = self._task.delegate_to or (task_vars or {}).get("inventory_hostname")
-        # Without these routes, the pods of this host can't reach those of the new nodes, and no message names the cause.
+        # Without these routes, the pods of this host and of the new nodes can't connect. Nothing else shows the cause.
         text = (
             f"{host}: the routes to the pods of the new nodes were not set on this host, which is not part of this run"
         )

@@ -39,7 +39,7 @@ def source(options: CniOptions) -> str:
 
 
 def release(options: CniOptions) -> str:
-    """Calico's release as its tags are spelled: with a ``v``, which may be left out as for Kubernetes."""
+    """Calico's release with the ``v`` of its tags. The option may omit the ``v``, as for Kubernetes."""
     version = options.calico_version.strip()
     return version if version.startswith("v") else "v" + version
 
@@ -162,7 +162,7 @@ def _download(url: str) -> bytes:
             "correct the URL or cni_calico_version, or use a path",
         ) from None
     except (OSError, ValueError, http.client.HTTPException) as err:
-        # Python's own words about a URL repeat it, with the password that is in it.
+        # Python's error messages repeat the URL, including a password in it.
         words = "no HTTP answer ({0})".format(type(err).__name__)
         why = words if isinstance(err, http.client.HTTPException) else getattr(err, "reason", None) or err
         raise OptionError(

@@ -40,7 +40,7 @@ class Facts:
 
     ``reach`` maps the targets that the host connected to, to what came of it (see :mod:`connect`); ``asked`` and
     ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
-    ``connects_to`` is the address that Ansible connects to, by the inventory, of a host that has not joined.
+    ``connects_to`` is the address that Ansible connects to by the inventory; empty for a host that has joined.
     """
 
     node: NodeState = NodeState()
@@ -118,7 +118,7 @@ class Host:
 
     @property
     def own_etcd(self) -> bool:
-        """False where the user's configuration names an etcd outside of the cluster."""
+        """False if the user's configuration has an external etcd."""
         cluster = self.options.control_plane.config.get("ClusterConfiguration")
         return mappings.get(cluster, ["etcd", "external"]) is None
 

@@ -90,13 +90,13 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) ->
 
 
 def apply_copy(step: Step, system: System, text: str) -> None:
-    """Write the copy. Raises OSError, and :class:`KubesteadError` for a file that changed meanwhile."""
+    """Write the copy. Raises OSError, and :class:`KubesteadError` if the file has changed since the plan."""
     folder = os.path.dirname(step.target)
     if not os.path.isdir(system.path(folder)):
         os.makedirs(system.path(folder), mode=0o700)
     before = system.read(step.target)
     merge = bool(step.data.get("merge"))
-    # Where entries alone are changed, the copy from before the first change is the one that is worth keeping.
+    # If only entries are changed, the backup from before the first change is kept.
     kept = merge and system.exists(step.target + BACKUP_SUFFIX)
     if step.data.get("backup") and before is not None and not kept:
         system.write(step.target + BACKUP_SUFFIX, before, mode=0o600)

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads YAML and JSON the way kubectl does, so that a manifest means the same here as there.
+"""Reads YAML and JSON as kubectl does, so that a manifest has the same meaning for both.
 
-PyYAML's own values differ from those of kubectl: ``y`` is true there, ``12:30`` is text, ``0o17`` is a number, a key
-given twice has the last value, and a merged key (``<<``) wins over one that stands before it. So PyYAML only takes the
-text apart into events here. What documents, numbers, tags, keys and merges mean is decided in this file, by the rules
-of k8s.io/apimachinery (documents), sigs.k8s.io/yaml (keys) and go.yaml.in/yaml/v2 (values) as kubectl 1.35 has them.
+PyYAML's values differ from those of kubectl. For kubectl, ``y`` is true, ``12:30`` is text, ``0o17`` is a number, the
+last value of a duplicate key wins, and a merged key (``<<``) overrides an earlier key. This file therefore uses PyYAML
+only to parse the text into events. It interprets documents, numbers, tags, keys and merges by the rules of
+k8s.io/apimachinery (documents), sigs.k8s.io/yaml (keys) and go.yaml.in/yaml/v2 (values) in kubectl 1.35.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
-#: Characters in which kubectl looks for the brace that makes a text JSON.
+#: The number of characters in which kubectl looks for the opening brace of JSON.
 _JSON_WINDOW = 4096
-# Go's idea of white space, for telling JSON from YAML and after a separator.
+# White space as Go defines it, before the opening brace of JSON and after a separator.
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JSON_START = re.compile("[" + _SPACE + "]*\\{")
 _SPACE_AT = re.compile("[" + _SPACE + "]")
 _AFTER_SEPARATOR = re.compile("---[" + _SPACE + "]*(.?)", re.DOTALL)
 
 _PREFIX = "tag:yaml.org,2002:"
-# Tags of scalars that are checked against the value; every other tag leaves a text.
+# Tags of scalars that are checked against the value. A value with any other tag stays text.
 _CHECKED = ("str", "bool", "int", "float", "null", "timestamp")
 _WORDS: Dict[str, Tuple[str, Any]] = {"<<": ("merge", "<<")}
 for _kind, _value, _spellings in (
@@ -55,18 +55,18 @@ _DATE = re.compile(
     r"| [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:[.,][0-9]+)?)?\Z"
 )
 _HALF = re.compile("[\ud800-\udfff]")
-# PyYAML knows the escape \/, and kubectl does not.
+# PyYAML accepts the escape \/, and kubectl does not.
 _SLASH = re.compile(r"(?:[^\\]|\\[^/])*\\/")
-# Levels of mappings and lists; Python's own limit for recursion is not much higher.
+# The limit for nested mappings and lists. Python's recursion limit is not much higher.
 _DEEPEST = 180
-# The ends of the range in which the share of values that come from aliases may fall from 99% to 10%.
+# Between these numbers of values, the permitted share of values from aliases falls from 99% to 10%.
 _FEW, _MANY = 400_000, 4_000_000
 
 Place = Tuple[int, str]
 
 
 class YamlError(ValueError):
-    """Why a text can't be read, without the words of the text: they may be a password. ``line`` counts from 1."""
+    """The reason why a text can't be read, without quoting it: it may contain a password. ``line`` starts at 1."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)
@@ -78,7 +78,7 @@ class YamlError(ValueError):
 class _Node:
     line: int
     tag: str = ""
-    # A scalar has a text, a list has items, a mapping has keys and values in turn; an alias has a target.
+    # A scalar has a text, a list has items, a mapping has alternating keys and values, and an alias has a target.
     text: Optional[str] = None
     plain: bool = False
     items: Optional[List[_Node]] = None
@@ -87,9 +87,9 @@ class _Node:
 
 
 def documents(text: str) -> Iterator[Any]:
-    """The documents of a text, without those that are empty or null.
+    """The documents of a text, without documents that are empty or null.
 
-    Numbers are ``int`` wherever they have no fraction, keys are text. Raises :class:`YamlError`.
+    Numbers without a fraction are ``int``, keys are text. Raises :class:`YamlError`.
     """
     at, line, count = 0, 1, 0
     if _JSON_START.match(text[:_JSON_WINDOW]):
@@ -105,7 +105,7 @@ def documents(text: str) -> Iterator[Any]:
                 raise YamlError("a number is too large", number) from None
             except (ValueError, RecursionError):
                 if count > 1:
-                    raise YamlError("it is not JSON", number) from None
+                    raise YamlError("the document is not JSON", number) from None
                 break
             at, count = end, count + 1
             if value is not None:
@@ -119,7 +119,7 @@ def documents(text: str) -> Iterator[Any]:
 
 
 def _behind_json(text: str, at: int) -> int:
-    """Where YAML begins behind a JSON object: on the next line, or at what is not white space."""
+    """The position at which YAML begins after a JSON object: the next line, or the first other character."""
     while True:
         if len(text[at : at + 4].encode("utf-8", "surrogatepass")) < 4:
             raise YamlError("the text after the JSON object is too short to be YAML", 1 + text.count("\n", 0, at))
@@ -131,7 +131,7 @@ def _behind_json(text: str, at: int) -> int:
 
 
 def _parts(text: str, line: int) -> Iterator[Place]:
-    """The parts between separators with the number of their first line. A separator is a line that begins with ---."""
+    """The parts between separators (lines that begin with ---), each with the number of its first line."""
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -172,7 +172,7 @@ def _json_float(text: str) -> Union[int, float]:
 
 
 def _repaired(value: Any) -> Any:
-    """A JSON value with halves of characters (``\\ud800``) replaced, as Go does it."""
+    """A JSON value in which lone surrogates (``\\ud800``) are replaced, as in Go."""
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
@@ -198,7 +198,7 @@ class _Reader:
         self.events = self._events(self.text)
 
     def value(self) -> Any:
-        """The value of the first document: kubectl does not read on behind its end (``...``)."""
+        """The value of the first document. kubectl ignores the text after its end (``...``)."""
         import yaml
 
         event = next(self.events)
@@ -223,7 +223,7 @@ class _Reader:
         except (yaml.reader.ReaderError, UnicodeEncodeError) as err:
             at = err.start if isinstance(err, UnicodeEncodeError) else err.position
             self.line = text.count("\n", 0, at)
-            raise self._error("it has a character that YAML does not allow") from None
+            raise self._error("the document has a character that YAML does not allow") from None
 
     def _error(self, problem: str) -> YamlError:
         return YamlError(problem, self.first + self.line)
@@ -235,7 +235,7 @@ class _Reader:
 
         self.line = event.start_mark.line
         if depth > _DEEPEST:
-            raise self._error("it is nested too deeply")
+            raise self._error("the document is nested too deeply")
         if isinstance(event, yaml.AliasEvent):
             target = self.anchors.get(str(event.anchor))
             if target is None:
@@ -248,7 +248,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             node.text, node.plain = event.value, bool(event.implicit[0])
             if _HALF.search(event.value):
-                # Half of a character, which PyYAML without libyaml takes.
+                # PyYAML without libyaml accepts lone surrogates.
                 raise self._error("found invalid Unicode character escape code")
             if event.style == '"' and _SLASH.match(self._source(event)):
                 raise self._error("found unknown escape character")
@@ -283,13 +283,13 @@ class _Reader:
         return self._plain_number(self._scalar(node))
 
     def _count(self, node: _Node) -> None:
-        """Refuse a small text that aliases blow up to a large value, by the same measure."""
+        """Refuse a small text that aliases expand to a large value, with the same limits as kubectl."""
         self.line = node.line
         self.decoded += 1
         self.aliases += 1 if self.deep else 0
         share = 0.99 - 0.89 * min(1.0, max(0.0, (self.decoded - _FEW) / (_MANY - _FEW)))
         if self.aliases > 100 and self.decoded > 1000 and self.aliases / self.decoded > share:
-            raise self._error("most of its content comes from aliases")
+            raise self._error("most of the content comes from aliases")
 
     def _inside(self, node: _Node, work: Any) -> Any:
         if id(node) in self.within:
@@ -302,7 +302,7 @@ class _Reader:
         return value
 
     def _fill(self, found: Dict[str, Any], pairs: List[_Node]) -> None:
-        """Set the keys of a mapping in their order: of a key given twice the last value stays, merged or not."""
+        """Set the keys of a mapping in order. The last value of a duplicate key wins, merged or not."""
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if key.text == "<<" and (key.plain or key.tag == _PREFIX + "merge"):
                 self._merge(found, value)
@@ -312,7 +312,7 @@ class _Reader:
 
     def _merge(self, found: Dict[str, Any], node: _Node) -> None:
         several = node.items
-        # The first of several wins, so it comes last.
+        # The first mapping of a list takes precedence, so it is merged last.
         for one in [node] if several is None else reversed(several):
             target = one.alias or one
             if target.pairs is None:
@@ -331,7 +331,7 @@ class _Reader:
             self._inside(one, fill)
 
     def _key(self, node: _Node) -> str:
-        """The text of a key; a number or a truth value is written as Go writes it."""
+        """The text of a key. Numbers and booleans have the format of Go."""
         target = node.alias or node
         if target.text is None:
             raise self._error("a key is a mapping or a list")
@@ -379,7 +379,7 @@ class _Reader:
 
 
 def _resolved(text: str, tag: str = "") -> Tuple[str, Any]:
-    """What a plain scalar is, and its value."""
+    """The kind of a plain scalar, and its value."""
     if text in _WORDS:
         return _WORDS[text]
     first = text[0]
@@ -392,7 +392,7 @@ def _resolved(text: str, tag: str = "") -> Tuple[str, Any]:
         plain = text.replace("_", "")
         if _INT.match(plain):
             number = _go_int(plain)
-            # A sign makes it 64 bits with a sign.
+            # An integer with a sign must fit a signed 64-bit integer.
             if -(2**63) <= number < 2**63 or (first not in "+-" and number < 2**64):
                 return "int", number
         if _FLOAT.match(plain):
@@ -406,7 +406,7 @@ def _go_int(plain: str) -> int:
     digits = plain.lstrip("+-")
     if re.match(r"0[0-7]", digits):
         digits = "0o" + digits
-    # Python refuses decimal numbers of thousands of digits; none of more than 20 fits 64 bits.
+    # Python refuses integers of thousands of digits. An integer of more than 64 digits never fits 64 bits.
     value = int(digits, 0) if len(digits) < 80 else 2**64
     return -value if plain.startswith("-") else value
 
@@ -417,13 +417,13 @@ def _is_date(text: str) -> bool:
 
 
 def _number(value: float) -> Union[int, float]:
-    """A number as it is after having been JSON: without a fraction an integer."""
-    # Written with the fewest digits, a large number is another one than it was.
+    """The number that JSON would give: an integer if it has no fraction."""
+    # The shortest notation of a large float denotes another integer than the float itself.
     return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value
 
 
 def _single(value: float) -> str:
-    """A float as a key: the shortest text that gives the same float of 32 bits."""
+    """A float as a key: the shortest text for the same 32-bit float."""
     if math.isnan(value):
         return ".nan"
     try:
@@ -444,7 +444,7 @@ def _single(value: float) -> str:
 
 
 def _without_values(error: Any) -> str:
-    """What is wrong with a YAML text, without the words of the text: an alias or a tag may be a password."""
+    """The problem of a YAML text, without quoting it: an alias or a tag may be a password."""
     problem = error.problem or error.context or "it can't be read"
-    # What PyYAML names itself stays: '<block end>', and characters like ':'.
+    # Names of PyYAML ('<block end>') and characters like ':' stay.
     return " ".join(re.sub(r"'(?!<|\W')(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "", str(problem)).split())

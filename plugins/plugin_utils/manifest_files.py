@@ -18,7 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from . import kubectl_yaml
 
 SUFFIXES = (".yaml", ".yml", ".json")
-# Files that lie among manifests and are for another program.
+# Files of other programs that are often in the same folder as manifests.
 _TOOLS = {
     "kustomization.yaml": "kustomize",
     "kustomization.yml": "kustomize",
@@ -51,13 +51,13 @@ def parse(text: str, option: str, name: str) -> List[Any]:
 
 
 class NotAList(ValueError):
-    """What kubectl takes for a list of objects, and is not one."""
+    """A document that kubectl reads as a list of objects, but that is not a valid list."""
 
 
 def opened(document: Any) -> List[Any]:
-    """The objects of a document. As for kubectl, whatever has ``items`` is a list of objects, of any kind.
+    """The objects of a document. As in kubectl, a document of any kind with ``items`` is a list of objects.
 
-    An item that says neither kind nor apiVersion has those of the list, so a PodList has pods. Raises
+    An item without kind and apiVersion inherits those of the list, so the items of a PodList are Pods. Raises
     :class:`NotAList`.
     """
     if not isinstance(document, Mapping) or "items" not in document or not _kind(document):
@@ -76,7 +76,7 @@ def opened(document: Any) -> List[Any]:
             raise NotAList("a {0} with an item that is not an object".format(_kind(document)))
         if not inner.get("kind") and not inner.get("apiVersion"):
             inner = {**inner, "apiVersion": version, "kind": kind}
-        # A list within a list stops kubectl; what it means is clear all the same.
+        # kubectl refuses a list within a list, although its meaning is clear.
         found.extend(opened(inner) if isinstance(inner.get("items"), list) else [inner])
     return found
 
@@ -120,7 +120,7 @@ def read_text(option: str, path: str) -> str:
 
 
 def _opened_file(option: str, path: str, decrypt: Optional[Decrypt]) -> str:
-    """The text of a manifest, decrypted where Ansible Vault has encrypted the file."""
+    """The text of a manifest, decrypted if the file is encrypted with Ansible Vault."""
     text = read_text(option, path)
     if not text.startswith("$ANSIBLE_VAULT;"):
         return text
@@ -183,8 +183,8 @@ def gather(
 ) -> List[Tuple[str, Any]]:
     """(source, object) for a folder, a file, or a list of folders, files and objects, in order.
 
-    ``folders`` are where relative paths are looked for, ``decrypt`` gives the text of a file that Ansible Vault has
-    encrypted. Raises :class:`OptionError` naming ``option``.
+    Relative paths are searched for in ``folders``. ``decrypt`` returns the text of a file that is encrypted with
+    Ansible Vault. Raises :class:`OptionError` naming ``option``.
     """
     entries = wanted if isinstance(wanted, list) else [wanted]
     found: List[Tuple[str, Any]] = []

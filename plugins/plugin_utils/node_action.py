@@ -42,13 +42,14 @@ DETAILS = frozenset(
         "module_stderr",
     )
 )
-#: Says that the answer is a complete object. Added here, after one of the node with this name was removed.
+#: The key that marks a complete answer. It is added on the control machine, after a key of the node with this name is
+#: removed.
 COMPLETE = "kubestead_complete"
 #: Keys that Ansible adds on the control machine, after those of the node with such names were removed.
 _OWN = ("_ansible_no_log", "_ansible_delegated_vars")
-#: What Ansible says of output that is not a result.
+#: Keys that Ansible returns for output that is not a result.
 _NOISE = frozenset(("module_stdout", "module_stderr"))
-# The beginning of a line in which Ansible would see that of a result.
+# The beginning of a line that Ansible would read as the beginning of a result.
 _OBJECT = re.compile(r"^[ \t]*(?={)", re.MULTILINE)
 _INTERPRETER = re.compile(r"discovered_interpreter_[a-z]+")
 _INTERPRETER_PATH = re.compile(r"/[A-Za-z0-9/._+-]{1,250}")
@@ -58,9 +59,10 @@ MAX_OUTPUT = 64 * 1024 * 1024
 #: Characters that are shown of what is not a result at all.
 MAX_NOISE = 4000
 MAX_TEXT = 1024 * 1024
-#: Steps and differences: a node may need a route to each of the others. Warnings, and what is shown of a line.
+#: The limits for steps and differences (a node may need a route to each other node), for warnings, and for the length
+#: of a line in characters.
 MAX_STEPS, MAX_WARNINGS, MAX_LINE = 5000, 100, 20_000
-#: More than any count or time has, and little enough to be computed with.
+#: The limit for numbers: larger than any count or time, and small enough for arithmetic.
 MAX_NUMBER = 2**64
 MAX_ITEMS = 20_000
 MAX_DEPTH = 24
@@ -89,7 +91,7 @@ class NodeAction(ActionBase):
     TRANSFERS_FILES = False
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """Load the module of the same name with the action: once, before Ansible starts a process for each host."""
+        """Load the module of the same name once, before Ansible starts a process for each host."""
         super().__init_subclass__(**more)
         node_payload.load(cls.__module__.rpartition(".")[2])
 
@@ -106,9 +108,9 @@ class NodeAction(ActionBase):
         """Run a module of the collection on the host; its answer, reduced to what it may say.
 
         A host whose facts are variables of the collection is asked nothing, nor is another one on its behalf.
-        ``secrets`` are those among the arguments (an empty list where they are not known one by one): a host that
-        repeats them, or a module whose output is interrupted, must not bring them to the screen.
-        Raises AnsibleConnectionFailure and AnsibleActionFail, on one line: the texts of both come from the host.
+        ``secrets`` are the secrets among the arguments (an empty list if they are not known individually). They are
+        never shown, even if a host repeats them or the output of a module is interrupted.
+        Raises AnsibleConnectionFailure and AnsibleActionFail with a text of one line, because the host wrote the text.
         """
         refused = refusal(task_vars or {})
         if refused:
@@ -127,7 +129,7 @@ class NodeAction(ActionBase):
         return {**(without(said, secrets) if secrets else said), **self._interpreter(answer)}
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
-        """Run a module on the host. The options of the collection's own modules are checked before."""
+        """Run a module on the host. The options of this collection's modules are checked first."""
         if not node_payload.is_own(module_name):
             return super()._execute_module(module_name, module_args, **others)
         given = node_payload.checked(module_name.removeprefix(node_payload.PREFIX), module_args)
@@ -137,7 +139,7 @@ class NodeAction(ActionBase):
         return {**super()._execute_module(module_name, given.parameters, **others), **invocation}
 
     def _configure_module(self, module_name: str, module_args: Any, task_vars: Any) -> Any:
-        """What is sent to the host: the collection's own program for a module of its own."""
+        """Prepare what is sent to the host. For a module of this collection, this is the program of the collection."""
         if not node_payload.is_own(module_name):
             return super()._configure_module(module_name, module_args, task_vars)
         with node_payload.in_place_of_module(self, module_name):
@@ -169,10 +171,10 @@ class NodeAction(ActionBase):
                 {**_plain_answer(json.loads(output["stdout"], object_hook=_plain)), COMPLETE: True}
             )
         except (ValueError, TypeError, RecursionError):
-            # Ansible finds no result in it, and tells whether that is because there is no Python.
+            # Ansible then finds no result in the output, and reports whether Python is missing.
             output["stdout"] = _OBJECT.sub(r"> \g<0>", output["stdout"])
         try:
-            # What this returns differs between releases of Ansible.
+            # The return value differs between releases of Ansible.
             return super()._parse_returned_data({**res, **output}, *args)
         except Exception as err:
             # Nothing that a host sends ends in a traceback.
@@ -214,7 +216,7 @@ def _result_alone(output: str) -> str:
 
 
 def _plain(found: dict[str, Any]) -> dict[str, Any] | None:
-    """An object of an answer, unless Ansible would make something else of it than plain data."""
+    """An object of an answer; None if Ansible would convert the object to a type other than plain data."""
     return None if "__ansible_type" in found else found
 
 
@@ -277,7 +279,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
 
 
 def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The failure of a module whose output may hold secrets, and can't be read: half of one looks like nothing."""
+    """The failure of a module whose unreadable output may contain secrets. Part of a secret can't be recognized."""
     code = answer.get("rc")
     why = f"exit code {code}" if isinstance(code, int) and abs(code) < MAX_NUMBER else "no exit code"
     text = f"the output of {module} is incomplete ({why}); check that Python runs on this host, and run again"
@@ -285,7 +287,7 @@ def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without(value: Any, secrets: Sequence[str]) -> Any:
-    """Plain data with these secrets hidden in its texts, also in the form in which JSON writes them."""
+    """Plain data in which these secrets are hidden, also in the notation of JSON."""
     if isinstance(value, str):
         forms = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
         for form in sorted(forms, key=len, reverse=True):
@@ -337,7 +339,7 @@ def clean(value: Any, depth: int = 0) -> Any:
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
         if any(str(key).startswith("__ansible") for key in value):
-            # In a fact cache they would make the value a vault, or another type of Ansible's own.
+            # In a fact cache, such a key would turn the value into a vault or another internal type of Ansible.
             raise ValueError("it contains a type that is internal to Ansible")
         return {line(key): clean(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -348,7 +350,7 @@ def clean(value: Any, depth: int = 0) -> Any:
 
 
 def lines(value: Any) -> list[str]:
-    """The texts of a list, each on one line; whatever else a host returns in its place is an empty list."""
+    """The texts of a list, each on one line. If a host returns anything but a list, the result is empty."""
     entries = value if isinstance(value, (list, tuple)) else []
     return [line(one[:MAX_LINE]) for one in entries if isinstance(one, str)]
 

@@ -2,15 +2,16 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The program that runs a module of the collection on a node: its own files, and nothing of Ansible's.
+"""The program that runs a module of the collection on a node: files of the collection, without code of Ansible.
 
-Ansible builds a program for each module, and puts its base of modules into it. That is half of what is sent, takes the
-control machine a third of a second for each module, and each node a tenth of a second for each call. So the options are
-checked here, with the module's own argument spec, and the node gets the files that the module imports.
+Ansible builds a program for each module and adds AnsibleModule with its dependencies. They are half of what is sent.
+The control machine needs a third of a second to add them to a module, and each node a tenth of a second to import them
+for a call. Here, the options are checked on the control machine with the argument spec of the module, and the node gets
+only the files that the module imports.
 
-For Ansible the program is a module of the kind JSONARGS: a script with a placeholder in which Ansible puts the
-arguments, documented in "Ansible module architecture". The interpreter, become, the environment, pipelining or a
-temporary file are therefore Ansible's own work, as for every module. This file is the one place that relies on it.
+For Ansible, the program is a JSONARGS module: a script with a placeholder that Ansible replaces with the arguments, as
+documented in "Ansible module architecture". Ansible handles the interpreter, become, the environment, pipelining and
+temporary files as for every module. Only this file depends on JSONARGS.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import
 
 PREFIX = "kubestead.cluster."
 PACKAGE = "ansible_collections.kubestead.cluster.plugins."
-#: Ansible puts the arguments in the place of this text. JSON never has three quotes in a row, and in a raw text its
-#: backslashes stay what they are.
+#: Ansible replaces this text with the arguments as JSON. JSON never contains three quotes in a row, and its backslashes
+#: stay unchanged in a raw string.
 PLACEHOLDER = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
 
 _PLUGINS = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(
     r"^[ \t]*from[ \t]+(\.[\w.]*|" + re.escape(PACKAGE) + r"[\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE
 )
-# What a module says about itself is for ansible-doc.
+# The documentation of a module is only for ansible-doc.
 _DOCUMENTATION = re.compile(r'^(?:DOCUMENTATION|EXAMPLES|RETURN) = r"""\n.*?^"""', re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _DOCSTRING = re.compile(r'^([ ]*)"""(?:[^"\\]|"(?!""))*"""$', re.MULTILINE)
@@ -54,7 +55,7 @@ _DOCSTRING = re.compile(r'^([ ]*)"""(?:[^"\\]|"(?!""))*"""$', re.MULTILINE)
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """The options of a module as its argument spec wants them, or what is wrong with them.
+    """The options of a module, converted by its argument spec, or the problem with the options.
 
     ``shown`` are the options without secrets, for the key ``invocation`` of the result.
     """
@@ -77,15 +78,15 @@ def spec_of(name: str) -> dict[str, dict[str, Any]]:
 
 
 def load(name: str) -> None:
-    """Load what checking the options of a module needs, if there is a module of this name."""
+    """Load the argument spec of a module, if a module of this name exists."""
     if _is_file(f"modules.{name}"):
         spec_of(name)
 
 
 def checked(name: str, arguments: Mapping[str, Any]) -> Checked:
-    """Check the arguments of a module of the collection as Ansible's base of modules does on a node.
+    """Check the arguments of a module of the collection as AnsibleModule does on a node.
 
-    Paths are those of the node and are resolved there.
+    Paths refer to the node and are resolved on it.
     """
     spec = spec_of(name)
     here = {option: {**one, "type": "str"} if one.get("type") == "path" else one for option, one in spec.items()}
@@ -101,17 +102,17 @@ def checked(name: str, arguments: Mapping[str, Any]) -> Checked:
 
 
 def files_of(name: str) -> dict[str, str]:
-    """The sources that a module of the collection imports, by their full names; its own without documentation."""
+    """The source of a module of the collection, without documentation, and of all its imports, by full name."""
     sources: dict[str, str] = {}
     waiting = [f"modules.{name}", bootstrap.ENTRY.removeprefix(PACKAGE)]
     while waiting:
         one = waiting.pop()
         if one not in sources:
-            # Lines that are comments are left empty, and docstrings: a test compares what Python reads.
+            # Comments and docstrings become empty lines. A test compares the parsed code.
             sources[one] = _COMMENT.sub("", _DOCSTRING.sub(_emptied, _file(one).read_text(encoding="utf-8")))
             waiting += _imports(one, sources[one])
     own = f"modules.{name}"
-    # The lines stay where they are, for tracebacks.
+    # The numbers of lines stay the same, for tracebacks.
     sources[own] = _DOCUMENTATION.sub(lambda match: "\n" * match[0].count("\n"), sources[own])
     return {PACKAGE + one: text for one, text in sorted(sources.items())}
 
@@ -125,7 +126,7 @@ def _file(name: str) -> Path:
 
 
 def _imports(name: str, text: str) -> list[str]:
-    """The files of the collection that a file names in an import, wherever that is."""
+    """The files of the collection that a file imports, at any level of the code."""
     found = []
     for base, names in _IMPORT.findall(text):
         if base.startswith("."):
@@ -150,7 +151,7 @@ def program(name: str) -> str:
 
 
 def program_file(name: str) -> str:
-    """The path of the program. It is built once in a run, by the first of the processes that need it."""
+    """The path of the program. The first process that needs the program builds it, once in a run."""
     folder = Path(C.DEFAULT_LOCAL_TMP) / "kubestead"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{name}.py"
@@ -166,7 +167,7 @@ def program_file(name: str) -> str:
 
 @contextlib.contextmanager
 def in_place_of_module(action: Any, name: str) -> Iterator[None]:
-    """Let an action plugin find the program where it looks for the module of this full name."""
+    """Make an action plugin find the program when it looks for the module of this full name."""
     found = SimpleNamespace(resolved=True, plugin_resolved_path=program_file(name.removeprefix(PREFIX)))
     finder = SimpleNamespace(find_plugin_with_context=lambda *_args, **_kwargs: found)
     before = action._shared_loader_obj

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs a module on another host of the inventory, from within the task of a host.
+"""Runs a module on another host of the inventory, during the task of a host.
 
-A task has one host, and tasks of several hosts wait for each other. What must follow at once when one host is done, but
-on another host, needs a connection of its own.
+A task runs on one host, and the next task waits for all hosts. An operation on another host that must run as soon as
+one host has finished needs a separate connection.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def action_on(
 ) -> tuple[NodeAction, dict[str, Any]]:
     """An action for a ``module`` of the collection on another host, and the variables to run it with.
 
-    It has the settings of the task of ``action``; ``task_vars`` are those of the host of that task. Raises AnsibleError
-    for a host whose connection plugin does not exist.
+    The new action has the settings of the task of ``action``; ``task_vars`` are the variables of that task's host.
+    Raises AnsibleError if the connection plugin of the other host does not exist.
     """
     value = _variables(host, action, task_vars)
     task = action._task.copy()
@@ -58,9 +58,9 @@ def action_on(
 
 
 def _variables(host: str, action: ActionBase, task_vars: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Gives a connection variable of another host: its own, or one of the play that no inventory has set.
+    """Returns a function that gives a connection variable of another host, or else of the play.
 
-    What the host of the task has of its own, among it its facts, never counts for another.
+    Variables and facts of the task's host are never used for another host.
     """
     hostvars = task_vars["hostvars"]
     own, theirs = hostvars[task_vars["inventory_hostname"]], hostvars[host]
@@ -82,10 +82,10 @@ def _set_options(connection: Any, task: Any, context: Any, value: Callable[[str]
         become = become_loader.get(value("ansible_become_method") or task.become_method)
     connection.set_become_plugin(become)
     context.become = become is not None
-    # A task's timeout is not that of connections, and its retries are not those of SSH.
+    # The timeout of a task is not the timeout of its connection, and its retries are not the retries of SSH.
     keys = {**task.dump_attrs(), "timeout": context.timeout}
     del keys["retries"]
-    # Passwords that were typed for this run.
+    # Passwords that the user entered for this run.
     keys.update({"password": context.password} if context.password else {})
     keys.update({"become_pass": context.become_pass} if context.become_pass else {})
     for kind, plugin in (("connection", connection), ("shell", connection._shell), ("become", become)):

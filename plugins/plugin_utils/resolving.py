@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names of hosts, resolved on the control machine: nodes may not know them, and are not trusted with them."""
+"""Host names, resolved on the control machine: nodes may not know the names, and their answers are not trusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import conn
 
 
 def resolved(place: str) -> str:
-    """The first address of a host name; the name itself where it is not known here."""
+    """The first address of a host name; the name itself if the control machine can't resolve it."""
     if connect.is_address(place):
         return place
     try:

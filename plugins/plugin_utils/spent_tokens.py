@@ -4,8 +4,8 @@
 
 """Nodes whose bootstrap tokens are no longer needed: those that have joined, failed or become unreachable.
 
-Every host of a task has a process of its own on the control machine. Hosts that are done at the same time share one
-deletion: what was noted while another process was deleting is deleted together afterwards.
+Each host of a task has a separate process on the control machine. Hosts whose joins end at the same time share one
+deletion: tokens that are noted while another process deletes tokens are deleted together afterwards.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _WAITING, _DELETED = ".waiting", ".deleted"
 
 
 class SpentTokens:
-    """What is known in this run of Ansible about the tokens in the cluster of one control plane.
+    """The state of the tokens in the cluster of one control plane, during one run of Ansible.
 
-    It is kept in the folder of the run for temporary files, as empty files and names of hosts. No token is in it.
+    The state is stored as files in the temporary folder of the run. The files contain names of hosts, but no tokens.
     """
 
     def __init__(self, control_plane: str, folder: str | None = None) -> None:
@@ -31,10 +31,10 @@ class SpentTokens:
         self._folder = Path(folder or C.DEFAULT_LOCAL_TMP) / "spent-tokens" / _key(control_plane)
 
     def delete(self, node: str, delete: Callable[[Sequence[str]], bool]) -> bool:
-        """Have ``delete`` delete the token of a node, and those of others that have been waiting for it.
+        """Delete the token of a node with ``delete``, together with the tokens of other waiting nodes.
 
-        ``delete`` gets the names, and returns whether the tokens are gone. Once it has failed, it is not called again
-        in this run. True where the token is gone.
+        ``delete`` gets the names of the nodes, and returns whether the tokens were deleted. After a failure, it is not
+        called again in this run. Returns True if the token was deleted.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         own = self._note(node, _WAITING)
@@ -57,19 +57,19 @@ class SpentTokens:
         return all((self._folder / (_key(node) + _DELETED)).exists() for node in nodes)
 
     def renew(self, nodes: Iterable[str]) -> None:
-        """Forget that tokens were deleted: these nodes get new ones."""
+        """Forget deleted tokens of these nodes, because the nodes get new tokens."""
         for node in nodes:
             for ending in (_WAITING, _DELETED):
                 (self._folder / (_key(node) + ending)).unlink(missing_ok=True)
 
     def _note(self, node: str, ending: str) -> Path:
         path = self._folder / (_key(node) + ending)
-        # Written before it has its name, because others read what is there.
+        # The file gets its name after it is written, because other processes read it.
         unfinished = path.with_suffix(".new")
         unfinished.write_text(node, encoding="utf-8")
         return unfinished.rename(path)
 
 
 def _key(name: str) -> str:
-    """A file name for the name of a host, which may hold any character."""
+    """A file name for the name of a host, which may contain any character."""
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -119,7 +119,7 @@ def test_a_reset_is_refused_without_an_answer_and_where_it_would_end_the_cluster
     run = small.playbook(RESET, "--limit", "w1")
     assert run.code != 0 and "the reset was not confirmed" in run.output and not run.changed()
     run = small.playbook(RESET, "--limit", "cp1", "-e", "reset_confirmed=true")
-    assert run.code != 0 and "no control plane whose API server answers would be left" in run.output
+    assert run.code != 0 and "no control plane with a healthy API server would be left" in run.output
     assert not run.changed() and small.ssh("w1", FOOTPRINT) == before
 
 

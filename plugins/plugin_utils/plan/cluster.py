@@ -76,10 +76,10 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
 
 
 def choose_pod_cidr(hosts: Sequence[Host], service_cidr: str) -> str:
-    """The default range that hosts have least to do with; empty when hosts have something in each of them.
+    """The default range with the least conflict with the networks of hosts; empty if hosts use every default range.
 
-    The first in which no host has an address or route; without one, the first that is only part of a larger network
-    of a host, like that of a VPN.
+    This is the first range in which no host has an address or route. If there is no such range, it is the first range
+    that is only part of a larger network of a host, like that of a VPN.
     """
     services = range_rules.parsed(service_cidr)
     second = ""
@@ -105,7 +105,7 @@ def _differences(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
             fix = "set it to {0}: a cluster's pod range can't be changed".format(cluster.pod_cidr)
             found.append(Finding(host.name, COMPONENT, Problem("pod_cidr_differs", text, fix)))
         service_cidr = limits.normal_cidrs(options.service_cidr)
-        # The default is not a request: the range of a cluster that exists need not be repeated.
+        # The default is not a request: the user need not repeat the range of an existing cluster.
         wished = service_cidr not in ("", ControlPlaneOptions.service_cidr)
         if wished and cluster.service_cidr and service_cidr != cluster.service_cidr:
             text = "cluster_service_cidr is {0}, but the cluster runs with {1}".format(

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What reset and remove have in common: which machines leave a cluster that goes on, and whether it can go on.
+"""The common part of reset and remove: the machines that leave a cluster, and whether the cluster can run without them.
 
-The majority of etcd is counted here from what was observed, so that a run is refused before anything was changed. The
+The majority of etcd is counted here from observed facts, so that a run is refused before anything is changed. The
 module that removes a member counts again.
 """
 
@@ -30,8 +30,8 @@ COMPONENT = "cluster"
 class Remainder:
     """The cluster without the hosts that leave.
 
-    ``reference`` is a control plane that stays and whose API server is healthy; None where there is none. ``cluster``
-    is what any control plane knows, also one that leaves.
+    ``reference`` is a remaining control plane with a healthy API server, or None. ``cluster`` is the cluster as any
+    control plane reports it, including a control plane that leaves.
     """
 
     targets: Sequence[str]
@@ -41,7 +41,7 @@ class Remainder:
 
     @property
     def api_host(self) -> str:
-        """The control plane that is asked to take others out."""
+        """The control plane that removes other machines; empty if no healthy one remains."""
         return self.reference.name if self.reference else ""
 
     @property
@@ -51,7 +51,7 @@ class Remainder:
 
 
 def remainder(request: Request) -> Remainder:
-    """What is left once the targets have gone."""
+    """The cluster without the targets."""
     known = [*request.hosts, *request.reference_control_planes]
     staying = [host for host in known if host.name not in request.targets and _is_healthy(host)]
     reference = staying[0] if staying else None
@@ -60,18 +60,18 @@ def remainder(request: Request) -> Remainder:
 
 
 def _is_healthy(host: Host) -> bool:
-    """True for a control plane whose own API server answers; a shared endpoint would answer for a dead one."""
+    """True for a control plane whose own API server answers. A shared endpoint would hide a dead control plane."""
     state = host.kubeadm
     live = state.api.live and not state.local_api.failed and not state.unfinished_init
-    # A worker that calls itself a control plane is never asked for the cluster.
+    # The claim of a worker to be a control plane is ignored.
     return host.control_plane and state.role == "control_plane" and live
 
 
 def node_of(host: Host, request: Request, cluster: Cluster) -> Optional[Node]:
-    """The Node of a host, unless the host is a member of another cluster that has a Node of its name.
+    """The Node of a host; None if the host is a member of another cluster that has a Node of the same name.
 
-    What a host says of itself is not enough, for it could name another one: the inventory must have that name, or an
-    address of that Node.
+    A host could claim the name of another Node. The inventory must therefore have the reported name, or an address of
+    the Node.
     """
     node = cluster.node(host.kubeadm.node_name)
     if node is None or not _is_listed(host, request, node):
@@ -88,7 +88,7 @@ def _is_listed(host: Host, request: Request, node: Node) -> bool:
 
 
 def unlisted_findings(hosts: Sequence[Host], request: Request, cluster: Cluster) -> List[Finding]:
-    """Hosts that say that they are a Node which the inventory does not know as theirs."""
+    """Findings about hosts that report a Node which the inventory does not assign to them."""
     found = []
     for host in hosts:
         node = cluster.node(host.kubeadm.node_name)
@@ -98,16 +98,18 @@ def unlisted_findings(hosts: Sequence[Host], request: Request, cluster: Cluster)
 
 
 def unlisted(host: Host, request: Request, node: Node) -> List[Finding]:
-    """The finding about a host that says that it is this Node, unless the inventory knows the Node as its own."""
+    """The finding about a host that reports to be this Node, unless the inventory assigns the Node to it."""
     if _is_listed(host, request, node):
         return []
-    text = "says that it is Node {0}, but the inventory has neither this name nor an address of it".format(node.name)
+    text = "reports that it is Node {0}, but the inventory has neither this name nor an address of this Node".format(
+        node.name
+    )
     fix = "check that it is the expected machine, then set cluster_node_name for this host"
     return [Finding(host.name, COMPONENT, Problem("node_name", text, fix))]
 
 
 def has_member(host: Host, node: Optional[Node]) -> bool:
-    """True for a host that may have a member of etcd: by the inventory, or by a label no kubelet can set itself."""
+    """True for a host that may have an etcd member, by the inventory or by a label that a kubelet can't set."""
     return host.control_plane or (node is not None and node.control_plane)
 
 
@@ -115,16 +117,16 @@ def has_member(host: Host, node: Optional[Node]) -> bool:
 
 
 def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
-    """The error if etcd would lose its majority on the way: members that do not answer leave first."""
+    """The error if etcd would lose its majority after any removal. Members that do not answer are removed first."""
     controls = [node.name for node in left.cluster.nodes if node.control_plane]
     going = [name for name in controls if name in leaving_nodes]
     if not going or not left.reference or "etcd" not in left.reference.kubeadm.static_pods:
         return []
-    # A worker that calls itself a control plane neither answers for its member nor stands in its place.
+    # The claim of a worker to be a control plane is ignored, for its own etcd member and for those of other hosts.
     asked = [host for host in left.known if host.control_plane]
     answering = {host.kubeadm.node_name for host in asked if not host.kubeadm.etcd.failed and host.kubeadm.etcd.url}
     observed = {host.kubeadm.node_name for host in asked}
-    # A control plane that is not in the inventory is judged by its kubelet.
+    # For a control plane that is not in the inventory, the ready state of its Node counts.
     answering |= {node.name for node in left.cluster.nodes if node.ready and node.name not in observed}
     members = list(controls)
     for name in sorted(going, key=lambda one: one in answering):
@@ -135,7 +137,7 @@ def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Fin
             members = rest
             continue
         dead = ", ".join(one for one in members if one not in answering and one != name)
-        text = "taking {0} out would leave {1} of {2} etcd members healthy, which is not a majority".format(
+        text = "the removal of {0} would leave {1} of {2} etcd members healthy, which is not a majority".format(
             name, len(healthy_rest), len(rest)
         )
         fix = "start {0} again".format(dead) if dead else "add another control plane first"
@@ -144,26 +146,26 @@ def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Fin
 
 
 def last_control_plane(left: Remainder, fix: str) -> Finding:
-    """The error about an operation that would destroy the cluster on the way."""
+    """The error about an operation that would remove the last healthy control plane."""
     staying = [host.name for host in left.staying if host.control_plane and host.kubeadm.role == "control_plane"]
-    text = "no control plane whose API server answers would be left"
+    text = "no control plane with a healthy API server would be left"
     if staying:
         text += " ({0} does not answer)".format(", ".join(staying))
     return Finding("all", COMPONENT, Problem("last_control_plane", text, fix))
 
 
 def unknown_markers(hosts: Sequence[Host], kinds: Sequence[str]) -> List[Finding]:
-    """Hosts with the marker of an operation that this version does not know."""
+    """Findings about hosts with the marker of an operation that this version does not support."""
     found = []
     for host in hosts:
         operation = host.kubeadm.operation
         if operation is not None and operation.kind not in kinds:
-            text = "has an unfinished operation '{0}' that this version does not know".format(operation.kind or "?")
-            fix = "finish it with the version that began it, or update the collection"
+            text = "has an unfinished operation '{0}' that this version does not support".format(operation.kind or "?")
+            fix = "finish it with the version that started it, or update the collection"
             found.append(Finding(host.name, COMPONENT, Problem("operation", text, fix)))
     return found
 
 
 def known_names(hosts: Sequence[Host]) -> List[str]:
-    """The names under which hosts are known: those of the inventory and of their Nodes."""
+    """The names of hosts in the inventory, and the names of their Nodes."""
     return [*names(hosts), *(host.kubeadm.node_name for host in hosts)]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A plan without the workers that have errors, where the user wants the others to go on. Pure."""
+"""A plan without the workers that have errors, if the user wants the run to continue for the other hosts. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .result import Plan, Request
 
 
 def without_failing(planner: Callable[[Request], Plan], request: Request) -> Plan:
-    """The plan for the hosts without errors; :attr:`Plan.dropped` names the others, and what is wrong with each.
+    """The plan for the hosts without errors. :attr:`Plan.dropped` has the other hosts with their errors.
 
-    Only workers are left out: without a control plane, another cluster would be planned. Where something is wrong with
-    a control plane, with the inventory, or with all hosts, the plan is that of all hosts, with its errors.
+    Only workers are left out: without a control plane, another cluster would be planned. If a control plane, the
+    inventory or every host has an error, the plan is that of all hosts, with the errors.
     """
     complete = plan = planner(request)
     droppable = set(request.inventory.workers) - set(request.inventory.control_plane)

@@ -23,7 +23,7 @@ class Inventory:
 
 
 def inventory_findings(inventory: Inventory, untainted: bool = False) -> List[Finding]:
-    """What is wrong with the groups. ``untainted`` tells that the control plane runs applications too."""
+    """The problems of the groups. ``untainted`` is true if the control plane also runs applications."""
     found = []
     if not inventory.control_plane:
         fix = "add at least one host to the group control_plane (see inventories/example)"

@@ -116,13 +116,13 @@ def _unknown_operations(hosts: Sequence[Host]) -> List[Finding]:
 
 
 def _unfinished_upgrades(hosts: Sequence[Host]) -> List[Finding]:
-    """Hosts in the middle of an upgrade: nothing else happens to the cluster before it is finished."""
+    """Findings about hosts with an unfinished upgrade. It must be finished before any other change of the cluster."""
     found = []
     for host in hosts:
         begun = host.kubeadm.unfinished_upgrade
         if begun:
             text = "the upgrade of this host to {0}, started at {1}, is not finished".format(begun.version, begun.began)
-            fix = "run upgrade.yml, which continues it; nothing was changed"
+            fix = "run upgrade.yml to continue the upgrade; nothing was changed"
             found.append(Finding(host.name, COMPONENT, Problem("operation", text, fix)))
     return found
 
@@ -183,17 +183,19 @@ def _removed(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
 
 
 def _unlisted(inventory: Inventory, hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
-    """Nodes that are not in the inventory, as far as every host of the inventory could be asked what it is called."""
+    """Warnings about Nodes that are not in the inventory; none if a host of the inventory did not report its name."""
     if {*inventory.control_plane, *inventory.workers} - set(names(hosts)):
         return []
     known = {*names(hosts), *(host.node_name for host in hosts), *(host.kubeadm.node_name for host in hosts)}
-    # A host of the inventory that is at its address has a finding of its own.
+    # For a Node with the address of a host in the inventory, another rule has a finding.
     places = {host.facts.connects_to for host in hosts} | {host.address for host in hosts}
     found = []
     for node in cluster.nodes:
         if node.name not in known and not places & set(node.addresses):
-            text = "Node {0} is in the cluster, but not in the inventory; it is left alone".format(node.name)
-            fix = "to take it out, use remove.yml with -e remove_hosts={0}; to keep it, add it".format(node.name)
+            text = "Node {0} is in the cluster, but not in the inventory; it stays unchanged".format(node.name)
+            fix = "to remove it, use remove.yml with -e remove_hosts={0}; to keep it, add it to the inventory".format(
+                node.name
+            )
             found.append(Finding("all", COMPONENT, Problem("unlisted_node", text, fix, "warning")))
     return found
 

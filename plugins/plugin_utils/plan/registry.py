@@ -112,7 +112,7 @@ COMPONENTS = (
 )
 OPTIONS: Dict[str, Any] = {component.name: component.options for component in COMPONENTS}
 for _options_class in OPTIONS.values():
-    # Here once, and not in each process that Ansible starts for a host.
+    # The types are computed once here, and not in each process that Ansible starts for a host.
     field_types(_options_class)
 #: The components that are roles of their own.
 NAMES = tuple(component.name for component in COMPONENTS if not component.role)

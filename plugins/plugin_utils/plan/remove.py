@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The planner of ``remove.yml``: machines are taken out of a cluster that goes on, whether they answer or not."""
+"""The planner of ``remove.yml``: removes machines, reachable or not, from a cluster that continues to run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GONE = "remove_gone"
 
 
 def remove(request: Request) -> Plan:
-    """The plan: drain, etcd member, machine, Node, for each target."""
+    """The plan: drain, remove the etcd member, reset the machine and delete the Node, for each target."""
     left = departure.remainder(request)
     findings = [*request.findings, *_target_findings(request, left)]
     leaving: List[Leaving] = []
@@ -60,7 +60,7 @@ def _refused(findings: List[Finding]) -> bool:
 
 def _target_findings(request: Request, left: Remainder) -> List[Finding]:
     if not request.targets:
-        fix = "name hosts of the inventory, or Nodes of machines that are not in it, like -e {0}=w2".format(TARGETS)
+        fix = "list hosts of the inventory, or Nodes that are not in it, for example -e {0}=w2".format(TARGETS)
         return [Finding("all", COMPONENT, Problem("options", "{0} is empty".format(TARGETS), fix))]
     if not left.cluster.exists:
         text = "no control plane answers; tried {0}".format(", ".join(request.inventory.control_plane) or "none")
@@ -73,7 +73,7 @@ def _target_findings(request: Request, left: Remainder) -> List[Finding]:
 
 
 def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Leaving], List[Finding]]:
-    """What is done for one target, or why it can't be."""
+    """The removal of one target, or the findings that prevent it."""
     host = next((one for one in request.hosts if one.name == name), None)
     if host is not None:
         return _answering(host, request, left)
@@ -81,16 +81,16 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
     addresses = list(request.addresses.get(name, ()))
     node = _node_named(name, addresses, left)
     if node is None and not listed:
-        fix = "give the name of a host in the inventory, or of a Node that kubectl get nodes shows"
+        fix = "use the name of a host in the inventory, or of a Node that kubectl get nodes shows"
         text = "{0} has {1!r}, which is neither a host of the inventory nor a Node".format(TARGETS, name)
         return None, [Finding("all", COMPONENT, Problem("options", text, fix))]
     if not request.gone:
-        text = "does not answer over SSH" if listed else "is not in the inventory, so it can't be cleaned"
+        text = "does not answer over SSH" if listed else "is not in the inventory, so the machine can't be reset"
         fix = "make it reachable, or set {0}=true if the machine is gone for good".format(GONE)
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     if node is not None and node.ready:
         text = "its kubelet still reports to the cluster, so the machine is not gone"
-        fix = "make it reachable over SSH, or switch it off first"
+        fix = "make it reachable over SSH, or shut it down first"
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     places = tuple(dict.fromkeys([*addresses, *(node.addresses if node else [])]))
     control = node.control_plane if node else name in request.inventory.control_plane
@@ -98,7 +98,7 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
 
 
 def _node_named(name: str, addresses: List[str], left: Remainder) -> Optional[Node]:
-    """The Node of a machine that can't be asked what it is called: by its name, else by its address."""
+    """The Node of a machine that does not answer: by name, or else by address."""
     by_address = [node for node in left.cluster.nodes if set(node.addresses) & set(addresses)]
     return left.cluster.node(name) or next(iter(by_address), None)
 
@@ -108,7 +108,7 @@ def _answering(host: Host, request: Request, left: Remainder) -> Tuple[Optional[
     pin, own = left.cluster.ca_cert_hash, host.kubeadm.ca_cert_hash
     if own and own != pin:
         text = "is a member of another cluster ({0})".format(host.kubeadm.server or "unknown endpoint")
-        fix = "to make the host bare, use reset.yml --limit {0}".format(host.name)
+        fix = "to reset the host, use reset.yml with --limit {0}".format(host.name)
         return None, [Finding(host.name, COMPONENT, Problem("foreign_node", text, fix))]
     addresses = [*request.addresses.get(host.name, ()), *(node.addresses if node else ())]
     return (
@@ -116,7 +116,7 @@ def _answering(host: Host, request: Request, left: Remainder) -> Tuple[Optional[
             host.name,
             node.name if node else host.options.control_plane.node_name or host.name,
             tuple(dict.fromkeys(addresses)),
-            # A kubelet that is silent does not end the pods that are evicted.
+            # A kubelet that does not report can't stop evicted pods.
             drain=node is not None and node.ready,
             etcd=departure.has_member(host, node),
             node=node is not None,

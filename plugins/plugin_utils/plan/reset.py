@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The planner of ``reset.yml``: hosts become bare, and a cluster that goes on is told.
+"""The planner of ``reset.yml``: resets hosts, and removes them from a cluster that continues to run.
 
-Where all hosts of the inventory are meant, the cluster ends, and nothing is taken out of it one by one.
+If all hosts of the inventory are reset, the cluster ends, and members and Nodes are not removed individually.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPERATION = "reset"
 
 
 def reset(request: Request) -> Plan:
-    """The plan: one step for each host, and for those that leave a cluster what is done there."""
+    """The plan: a reset of each host, and the removal of its etcd member and Node if the cluster continues to run."""
     hosts = [host for host in request.hosts if host.name in request.targets]
     left = departure.remainder(request)
     every = {*request.inventory.control_plane, *request.inventory.workers}
@@ -39,7 +39,7 @@ def reset(request: Request) -> Plan:
         leaving = [one for one in leaving if one.node or one.etcd]
         findings += departure.majority_findings(left, [one.name for one in leaving])
         findings += _foreign(left, hosts) + departure.unlisted_findings(hosts, request, left.cluster)
-    # Members that do not answer leave first: with them a majority is harder to reach.
+    # Members that do not answer are removed first, because they raise the number of members for a majority.
     leaving.sort(key=lambda one: (not one.etcd, one.host not in _failed(hosts)))
     steps = {host.name: _steps(host, leaving, complete and left.cluster.exists) for host in hosts}
     return Plan(
@@ -59,19 +59,19 @@ def _destroys(hosts: List[Host]) -> bool:
 
 
 def _partial(left: Remainder, hosts: List[Host]) -> List[Finding]:
-    """What forbids resetting some of the hosts of a cluster."""
+    """The problems of a reset of only some hosts of a cluster."""
     if left.reference:
         return []
     if _destroys(hosts):
         fix = "to end the cluster, run without --limit; to keep it, make another control plane healthy or add one first"
         return [departure.last_control_plane(left, fix)]
-    text = "no control plane that stays answers, so the Nodes of these hosts stay in the cluster"
-    fix = "delete them with kubectl delete node once it answers"
+    text = "no other control plane answers, so the Nodes of these hosts stay in the cluster"
+    fix = "delete them with kubectl delete node once a control plane answers"
     return [Finding("all", COMPONENT, Problem("api_down", text, fix, "warning"))]
 
 
 def _foreign(left: Remainder, hosts: List[Host]) -> List[Finding]:
-    """Control planes of another cluster, which would lose them without being told."""
+    """Errors about control planes of another cluster, which would keep their etcd members and Nodes."""
     found = []
     for host in hosts:
         pin, own = left.cluster.ca_cert_hash, host.kubeadm.ca_cert_hash
@@ -83,7 +83,7 @@ def _foreign(left: Remainder, hosts: List[Host]) -> List[Finding]:
 
 
 def _orphans(left: Remainder, every: Set[str]) -> List[Finding]:
-    """Nodes of the cluster that are not in the inventory, and lose it."""
+    """The warning about Nodes that lose their cluster, because they are not in the inventory."""
     known = {*every, *departure.known_names(left.known)}
     lost = [node.name for node in left.cluster.nodes if node.name not in known]
     if not lost:

@@ -30,11 +30,11 @@ class Request:
 
     ``hosts`` are those of the play; ``reference_control_planes`` were asked because the play holds no control plane.
     ``components`` are the roles that the play uses. ``skip`` names checks whose findings stop nothing; ``findings`` are
-    about hosts that could not be read. ``network_images`` are what the pod network runs on every node; ``serial`` is
-    how many workers an operation changes at the same time, a number or a percentage.
+    about hosts that could not be read. ``network_images`` are the images that the pod network runs on every node;
+    ``serial`` is the number or percentage of workers that an operation changes at the same time.
 
-    ``targets`` are the names that an operation on single hosts is for, whether they answered or not; with ``gone``
-    those that did not are gone for good. ``addresses`` maps hosts to where the inventory says that they are.
+    ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
+    unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory.
     """
 
     inventory: Inventory
@@ -57,8 +57,8 @@ class HostPlan:
     ``kubeadm_version`` is the version of kubeadm once its packages are installed; ``extra_packages`` are installed in
     one transaction with the kube packages; ``images`` can be pulled while the cluster is made. ``node_name`` is what
     the host is or will be called in the API, ``joins_as`` is ``worker``, ``control_plane`` or empty. ``kubeconfig``
-    are the arguments of the module of that name where it has something to do. ``member`` is true where pods may run;
-    ``arguments`` are what the tasks of an operation other than the default need.
+    are the arguments of the module of that name if it has something to do. ``member`` is true if pods may run on the
+    host; ``arguments`` are the arguments for tasks of operations other than ``converge``.
     """
 
     steps: Sequence[Step] = ()
@@ -80,10 +80,11 @@ class HostPlan:
 
 @dataclass(frozen=True)
 class Leaving:
-    """A machine that is taken out of a cluster that goes on.
+    """A machine to remove from a cluster that continues to run.
 
-    ``host`` is its inventory name, ``name`` that of its Node, ``addresses`` are where it is or was. ``drain`` evicts
-    its pods first, ``etcd`` removes its member, ``node`` its Node; a machine that is ``gone`` can't be asked any more.
+    ``host`` is the inventory name, ``name`` the name of the Node, ``addresses`` are its addresses. With ``drain``, its
+    pods are evicted first; with ``etcd``, its etcd member is removed; with ``node``, its Node is deleted. ``gone`` is
+    true if the machine no longer answers.
     """
 
     host: str
@@ -100,9 +101,9 @@ class Plan:
     """The plan of one operation: what was found, and what every host does, by its inventory name.
 
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
-    cluster; ``joining_nodes`` are nodes that the API does not know yet, and will at the end. ``dropped`` are hosts that
-    are left out, and what is wrong with each. ``leaving`` are taken out of the cluster in this order; ``resets`` are
-    the hosts that are made bare.
+    cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
+    that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
+    the hosts to reset.
     """
 
     operation: str

@@ -48,7 +48,7 @@ def _try(host: Host, inventory: Inventory, components: Sequence[str]) -> None:
 
 
 def _in_a_cluster(host: Host) -> Host:
-    """The host as its own control plane: what is planned for a member is planned with nothing but its facts."""
+    """The host as its own control plane, so that operations on members are planned with only the facts of this host."""
     node = Node(host.kubeadm.node_name, addresses=[host.node.default_address], ready=True)
     api = replace(host.kubeadm.api, live=True, nodes=host.kubeadm.api.nodes or [node])
     facts = replace(host.facts, kubeadm=replace(host.kubeadm, api=api))

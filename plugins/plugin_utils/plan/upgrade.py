@@ -4,8 +4,8 @@
 
 """The planner of ``upgrade.yml``: brings a cluster to the version in its variables, control planes first.
 
-Everything here is pure. The plan is coarse, a step for what happens to a node; the module ``kubeadm_upgrade`` observes
-and plans its node again.
+Everything here is pure. The plan has only a few steps for each node; the module ``kubeadm_upgrade`` observes and plans
+its node in detail.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 
 @dataclass(frozen=True)
 class Draft:
-    """What is decided before steps are planned. ``target`` is None where the version is not known."""
+    """The decisions before steps are planned. ``target`` is None if the version is not known."""
 
     request: Request
     cluster: Cluster
@@ -60,7 +60,7 @@ class Draft:
 
 
 def upgrade(request: Request) -> Plan:
-    """The plan. Where a finding is an error there are no steps."""
+    """The plan. If a finding is an error, the plan has no steps."""
     reference = reference_control_plane(request.hosts, request.reference_control_planes)
     findings = [*request.findings]
     for host in request.hosts:
@@ -81,7 +81,7 @@ def upgrade(request: Request) -> Plan:
 
 
 def wave_size(serial: str, hosts: int) -> int:
-    """How many of ``hosts`` are upgraded at the same time: a number, or a percentage rounded up.
+    """The number of ``hosts`` that are upgraded at the same time, from a number or a percentage, which is rounded up.
 
     Raises :class:`OptionError`.
     """
@@ -111,7 +111,7 @@ def _nothing(host: Host) -> HostPlan:
 
 
 def _ordered(draft: Draft) -> List[Host]:
-    """The hosts in the order of their upgrades: control planes, what was interrupted, the first control plane."""
+    """The hosts in the order of their upgrades: control planes, then interrupted upgrades, then ``draft.first``."""
 
     def place(host: Host) -> Tuple[bool, bool, bool]:
         return not host.control_plane, host.kubeadm.unfinished_upgrade is None, host.name != draft.first
@@ -123,7 +123,7 @@ def _ordered(draft: Draft) -> List[Host]:
 
 
 def _repairs(request: Request, findings: List[Finding]) -> Plan:
-    """The plan while no API server answers: a control plane in the middle of its upgrade is brought back first."""
+    """The plan if no API server answers: control planes with an interrupted upgrade are repaired first."""
     interrupted = [host for host in request.hosts if host.control_plane and host.kubeadm.unfinished_upgrade]
     if not interrupted:
         text = "no control plane answers; tried {0}".format(", ".join(request.inventory.control_plane) or "none")
@@ -142,7 +142,7 @@ def _repairs(request: Request, findings: List[Finding]) -> Plan:
 
 
 def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
-    """The draft with target and first control plane, and what is wrong with the cluster and its hosts."""
+    """The draft with target and first control plane, and the findings about the cluster and its hosts."""
     hosts = draft.request.hosts
     wanted = [host.options.kube_packages for host in hosts]
     requests = {str(options.request) for options in wanted}
@@ -166,9 +166,9 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
 
 
 def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
-    """The version that all nodes get: what a control plane has already, else the newest that is offered to them.
+    """The version for all nodes: a version that a control plane already has, or else the newest in all repositories.
 
-    A worker decides nothing: with a claim it would choose the version of the others.
+    The versions of workers are ignored. Otherwise a false answer of a worker would decide the version of other nodes.
     """
     inside = [host for host in draft.request.hosts if host.control_plane]
     controls = [*inside, *draft.request.reference_control_planes]
@@ -187,12 +187,12 @@ def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
 
 
 def _running(host: Host) -> Dict[str, str]:
-    """The versions of the control plane's own static pods."""
+    """The versions of the static pods of a control plane, without etcd."""
     return {name: host.kubeadm.static_pods.get(name, "") for name in COMPONENTS if name != "etcd"}
 
 
 def _not_offered(hosts: Sequence[Host], request: VersionRequest) -> List[Finding]:
-    """Why there is no target: what the hosts say of their repositories."""
+    """The reasons why there is no target: the problems that hosts have with their repositories."""
     found = []
     for host in hosts:
         problems = kube_plan.problems(host.facts.kube_packages, host.options.kube_packages)
@@ -204,7 +204,7 @@ def _not_offered(hosts: Sequence[Host], request: VersionRequest) -> List[Finding
 
 
 def _first(draft: Draft, target: Version) -> str:
-    """The control plane that upgrades the cluster's configuration; empty where it is upgraded."""
+    """The control plane that upgrades the configuration of the cluster; empty if it is already upgraded."""
     controls = [host for host in draft.request.hosts if host.control_plane]
     begun = [host.name for host in controls if _begun_first(host)]
     if begun:
@@ -224,7 +224,7 @@ def _begun_first(host: Host) -> bool:
 
 
 def _path(draft: Draft, target: Version) -> List[Finding]:
-    """The way from the cluster's version to the target: one minor, and forward."""
+    """The finding about a target that is older than the cluster, or more than one minor version newer."""
     runs = parse(draft.cluster.version)
     if runs is None:
         return []
@@ -235,7 +235,7 @@ def _path(draft: Draft, target: Version) -> List[Finding]:
     if target.major != runs.major or target.minor > runs.minor + 1:
         steps = ["{0}.{1}".format(runs.major, minor) for minor in range(runs.minor + 1, target.minor + 1)]
         text = "the cluster runs {0} and can't skip a minor version on its way to {1}".format(runs, target)
-        fix = "upgrade to {0}, one after the other: set cluster_kubernetes_version to {1} first".format(
+        fix = "upgrade to {0}, one after the other; set cluster_kubernetes_version to {1} first".format(
             ", ".join(steps), steps[0] if steps else runs.series
         )
         return [Finding("all", OPERATION, Problem("upgrade.version", text, fix))]
@@ -243,7 +243,7 @@ def _path(draft: Draft, target: Version) -> List[Finding]:
 
 
 def _members(draft: Draft, target: Version) -> List[Finding]:
-    """Hosts that are not complete nodes, and nodes that the play does not upgrade."""
+    """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade."""
     found = []
     names = set()
     for host in draft.request.hosts:
@@ -257,11 +257,11 @@ def _members(draft: Draft, target: Version) -> List[Finding]:
             continue
         node = draft.cluster.node(state.node_name)
         if node is None:
-            text = "the cluster does not have a Node {0}".format(state.node_name)
+            text = "the cluster does not have the Node {0}".format(state.node_name)
             fix = "run 'systemctl restart kubelet' on this host to register it again"
             found.append(Finding(host.name, OPERATION, Problem("node_removed", text, fix)))
         else:
-            # Otherwise the Node of another host would be drained, and its cordon lifted.
+            # Otherwise a false name would drain or uncordon the Node of another host.
             found += unlisted(host, draft.request, node) + _newer(host, target)
     for node in draft.cluster.nodes:
         version = parse(node.kubelet_version)
@@ -283,7 +283,7 @@ def _members(draft: Draft, target: Version) -> List[Finding]:
 
 
 def _newer(host: Host, target: Version) -> List[Finding]:
-    """The finding about a worker that has, or says that it has, a newer version than the control planes get."""
+    """The finding about a worker that reports a newer version than the target."""
     version = parse(str(host.facts.kube_packages.version or host.kubeadm.installed_version))
     if host.control_plane or version is None or version <= target:
         return []
@@ -293,7 +293,7 @@ def _newer(host: Host, target: Version) -> List[Finding]:
 
 
 def _control_planes(draft: Draft, target: Version) -> List[Finding]:
-    """Control planes that don't answer: kubeadm upgrades a cluster only if all of them are well."""
+    """Findings about control planes that do not answer. kubeadm upgrades a cluster only if all of them are ready."""
     found = []
     for host in draft.request.hosts:
         if host.control_plane and is_down(host, True) and not host.kubeadm.unfinished_upgrade:
@@ -305,7 +305,7 @@ def _control_planes(draft: Draft, target: Version) -> List[Finding]:
 
 
 def _etcd(draft: Draft, target: Version) -> List[Finding]:
-    """Members of etcd that must run a newer patch release before their minor version changes."""
+    """Findings about etcd members that must run a newer patch release before their minor version changes."""
     coming = tuple(int(part) for part in str(at(ETCD, target.minor)).split("."))
     found = []
     if target.minor < ETCD[0].minor:
@@ -316,7 +316,7 @@ def _etcd(draft: Draft, target: Version) -> List[Finding]:
             continue
         needed = at(ETCD_STEPS, coming[1]) if coming[1] >= ETCD_STEPS[0].minor else (0, 0, 0)
         if runs < needed:
-            text = "etcd {0} can't be upgraded to {1}: each member must have run {2} or newer before".format(
+            text = "etcd {0} can't be upgraded to {1}: each member must first run {2} or newer".format(
                 _dotted(runs), _dotted(coming), _dotted(needed)
             )
             fix = "first upgrade to the newest patch release of the current minor version, which has a newer etcd"
@@ -345,13 +345,13 @@ _ARGUMENTS: Mapping[str, Any] = {
 
 
 def _host_plan(draft: Draft, host: Host) -> HostPlan:
-    """What happens to one node."""
+    """The plan for one node."""
     target, node = draft.target, draft.cluster.node(host.kubeadm.node_name)
     reason = _reason(draft, host)
     cordoned = node.cordoned_by if node else ""
     plan = _nothing(host)
     steps = []
-    # Pods of a kubelet that does not run can't be moved; they come back with it.
+    # If the kubelet does not run, its pods can't be evicted. They run again after the upgrade.
     drained = bool(reason) and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
     if drained:
         steps.append(
@@ -382,20 +382,20 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
 
 
 def _cgroup_v1(draft: Draft) -> bool:
-    """Whether kubelets must be told to run on cgroup v1; :func:`upgrade_problems` makes sure that the user wants it."""
+    """Whether the kubelets need ``failCgroupV1: false``. :func:`upgrade_problems` checks that the user permits it."""
     refused = draft.target is not None and at(CGROUP_V1_REFUSED, draft.target.minor)
     return bool(refused) and any(host.node.cgroup_version == 1 for host in draft.request.hosts)
 
 
 def _reason(draft: Draft, host: Host) -> str:
-    """Why a host must be upgraded; empty where it is done."""
+    """The reason why a host must be upgraded; empty if it is already upgraded."""
     state, target = host.kubeadm, str(draft.target)
     begun = state.unfinished_upgrade
     if begun:
         return "the upgrade to {0} started at {1} was interrupted".format(begun.version, begun.began)
     node = draft.cluster.node(state.node_name)
     versions = {"kubelet": str(host.facts.kube_packages.version or ""), "kubeadm": state.installed_version}
-    versions["the kubelet that runs"] = node.kubelet_version if node else ""
+    versions["the running kubelet"] = node.kubelet_version if node else ""
     if host.control_plane:
         versions = {**_running(host), **versions}
     if host.name == draft.first and state.api.config:

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Arguments, gates and images of a host's options that the programs of the wanted version do not take. Pure.
+"""Arguments, feature gates and images that the programs of the wanted version do not support. Pure.
 
-What is wrong whatever the version is refused by the options themselves (:mod:`limits`, :mod:`kubelet_config`).
+Values that are invalid for every version are refused by the options themselves (:mod:`limits`, :mod:`kubelet_config`).
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _PLUGINS = ("enable-admission-plugins", "disable-admission-plugins", "admission-
 
 
 def argument_problems(host: Host, cluster: Cluster) -> List[Problem]:
-    """What is wrong with the arguments of a host that is still to become a node."""
+    """The problems of the arguments of a host that has not joined yet."""
     runs = parse(cluster.version) if cluster.exists else None
     minor = parse_request(host.options.control_plane.kubernetes_version).minor
     found = _kubelet(host, minor) + _cgroup_driver(host, minor)
     if not runs and host.control_plane:
-        # Of a cluster that exists, kubeadm takes these from the cluster.
+        # In an existing cluster, kubeadm reads these settings from the cluster.
         found += _control_plane(host, minor) + _etcd(host, minor) + _gates(host, minor) + _phases(host, minor)
     return found
 
 
 def _given(host: Host, component: str) -> List[Tuple[str, Dict[str, str]]]:
-    """The arguments of a component in the pass-through: (option, name -> value)."""
+    """The arguments of a component in ``cluster_kubeadm_config``: (option, name -> value)."""
     config = host.options.control_plane.config
     found = []
     for kind, path, owner in ARGUMENTS:
@@ -69,14 +69,14 @@ def _kubelet(host: Host, minor: int) -> List[Problem]:
 
 
 def _cgroup_driver(host: Host, minor: int) -> List[Problem]:
-    """A kubelet that is told another driver than containerd has; a newer pair agrees by itself."""
+    """The problem of a kubelet and a containerd with different cgroup drivers. Newer versions of both agree on one."""
     options = host.options.control_plane
     driver = options.kubelet_config.get("cgroupDriver") or options.kubelet_extra_args.get("cgroup-driver")
     runtime = parse(host.facts.containerd.version)
     agrees = minor >= CGROUP_DRIVER_FROM_CRI and runtime is not None and runtime.major >= 2
     if driver != "cgroupfs" or agrees or "containerd" not in options.cri_socket:
         return []
-    text = "the kubelet is configured for cgroupDriver cgroupfs, but containerd for systemd; pods won't start"
+    text = "the kubelet is configured for cgroupDriver cgroupfs, but containerd for systemd; pods can't start"
     return [Problem("cgroup_driver", text, "remove cgroupDriver from cluster_kubelet_config")]
 
 
@@ -89,7 +89,7 @@ def _control_plane(host: Host, minor: int) -> List[Problem]:
         for name, plugin in plugins:
             since = removed_since(REMOVED_ADMISSION_PLUGINS, minor, plugin)
             if since:
-                text = "{0} sets {1} to {2}, which Kubernetes removed in 1.{3}; the API server won't start"
+                text = "{0} sets {1} to {2}, which Kubernetes removed in 1.{3}; the API server can't start"
                 found.append(
                     Problem("removed_argument", text.format(option, name, plugin, since), "remove it from the list")
                 )
@@ -102,19 +102,19 @@ def _removed(component: str, given: Sequence[Tuple[str, Dict[str, str]]], minor:
         for name in sorted(values):
             since = removed_since(REMOVED_ARGUMENTS[component], minor, name)
             if since:
-                text = "{0} has {1}, which {2} removed in 1.{3}; it won't start".format(option, name, component, since)
+                text = "{0} has {1}, which {2} removed in 1.{3}; {2} can't start".format(option, name, component, since)
                 found.append(Problem("removed_argument", text, "remove it"))
     return found
 
 
 def _etcd(host: Host, minor: int) -> List[Problem]:
-    """The etcd that will run, and its arguments: those of the user, and those that this kubeadm writes."""
+    """The problems of the etcd version, and of the arguments from the user and from this kubeadm."""
     tag = mappings.get(host.options.control_plane.config.get("ClusterConfiguration"), ["etcd", "local", "imageTag"])
     option = "{0}.ClusterConfiguration.etcd.local.imageTag".format(_CONFIG)
     found = []
     version = etcd_version(str(tag)) if tag else etcd_version("{0}-0".format(at(ETCD, minor)))
     if tag and not version:
-        text = "{0} is {1!r}; without a version in it kubeadm writes arguments for an old etcd".format(option, tag)
+        text = "{0} is {1!r}; kubeadm writes arguments for an old etcd if the tag has no version".format(option, tag)
         found.append(Problem("etcd_image", text, "use a tag like {0}-0".format(at(ETCD, minor)), "warning"))
     elif tag and version < at(ETCD_OLDEST, minor):
         text = "{0} is {1}, but kubeadm 1.{2} starts etcd with arguments that were added in {3}.{4}".format(
@@ -125,8 +125,8 @@ def _etcd(host: Host, minor: int) -> List[Problem]:
         for name in sorted(values):
             since = removed_from_etcd(version, name)
             if since:
-                text = "{0} has {1}, which etcd removed in {2}; it won't start".format(place, name, since)
-                found.append(Problem("removed_argument", text, "remove it, or use its successor"))
+                text = "{0} has {1}, which etcd removed in {2}; etcd can't start".format(place, name, since)
+                found.append(Problem("removed_argument", text, "remove it, or use its replacement"))
     return found
 
 
@@ -143,7 +143,7 @@ def _gates(host: Host, minor: int) -> List[Problem]:
             found.append(Problem("feature_gate", text, "remove it"))
         elif knows_names(minor) and name not in at(KUBEADM_GATES, minor):
             text = "{0} has {1}, which is not a feature gate of kubeadm".format(option, name)
-            fix = "remove it; set gates of kubelets in cluster_kubelet_config.featureGates, those of others in {0}"
+            fix = "remove it; set gates of kubelets in cluster_kubelet_config.featureGates, other gates in {0}"
             found.append(Problem("feature_gate", text, fix.format("their extraArgs (feature-gates)")))
     return found
 

@@ -140,9 +140,9 @@ def _names(view: ClusterView) -> List[Finding]:
 
 
 def _claimed_bare(view: ClusterView) -> List[Finding]:
-    """Hosts that want to join, although the inventory says that they are the machine of a Node.
+    """Findings about hosts that want to join, although they are the machine of a Node by the inventory.
 
-    A compromised node can say that it is a bare machine of another name, to get a token for one more node.
+    A compromised node can claim to be a new machine of another name, to get a token for another node.
     """
     found = []
     for host in view.joining_hosts:
@@ -152,11 +152,11 @@ def _claimed_bare(view: ClusterView) -> List[Finding]:
         alone = [one.name for one in view.all_hosts if one.facts.connects_to == place] == [host.name]
         for node in view.unmatched_nodes:
             if node.name == host.node_name:
-                # The rule for names has said so.
+                # The rule for names has a finding about it.
                 continue
             if place in node.addresses:
                 where = "Ansible connects to {0}, which is the address of node {1}".format(place, node.name)
-                # Behind one address there may be several machines, each with a port of its own.
+                # Several machines may share one address, each with a different port.
                 level = "error" if node.ready and alone else "warning"
             elif node.name == host.name and node.ready:
                 where, level = (
@@ -167,7 +167,7 @@ def _claimed_bare(view: ClusterView) -> List[Finding]:
                 continue
             text = "reports that it has not joined and would join as {0}, but {1}".format(host.node_name, where)
             fix = (
-                "check this host, whose answers may be false, and its ansible_host; if it was installed again, run "
+                "check this host, whose answers may be false, and its ansible_host; if it was reinstalled, run "
                 "'kubectl delete node {0}'".format(node.name)
             )
             found.append(Finding(host.name, "join", Problem("already_a_node", text, fix, level)))
@@ -198,7 +198,7 @@ def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Findi
     for host in view.joining_hosts:
         for node in view.unmatched_nodes:
             if node.name == host.node_name or host.facts.connects_to in node.addresses:
-                # Another rule says what that means.
+                # Another rule has a finding about it.
                 continue
             name = "node {0}".format(node.name)
             # One that is not ready may be what is left of this very host under an earlier name.

@@ -56,7 +56,7 @@ _HOST_PORTS = {
     False: "10250, 30000-32767/tcp",
 }
 _CALICO_PORTS = "4789/udp, 5473/tcp, 179/tcp"
-# A Node's name is the value of its label kubernetes.io/hostname.
+# The name of a Node is also the value of its label kubernetes.io/hostname.
 _LONGEST_NAME = 63
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
@@ -96,7 +96,7 @@ def node_name_problems(name: str) -> List[Problem]:
     """What is wrong with the name of a Node, which is a DNS name (RFC 1123)."""
     fix = "set another host name (hostnamectl set-hostname), or cluster_node_name"
     if len(name) > _LONGEST_NAME:
-        text = "the host name {0!r} is too long for a Node: it becomes a label of at most {1} characters".format(
+        text = "the host name {0!r} is too long for a Node: a label value has at most {1} characters".format(
             name, _LONGEST_NAME
         )
         return [Problem("node_name", text, fix)]
@@ -185,12 +185,12 @@ def _versions(host: Host, cluster: Cluster) -> List[Problem]:
 
 
 def upgrade_problems(host: Host, minor: int) -> List[Problem]:
-    """What keeps a host from running a minor of Kubernetes, also where it is a node already."""
+    """The problems that prevent a host, new or already a node, from running a minor version of Kubernetes."""
     found = []
     refused = at(CGROUP_V1_REFUSED, minor)
     accepted = host.options.control_plane.kubelet_config.get("failCgroupV1") is False
     if refused and host.node.cgroup_version == 1 and not accepted:
-        text = "the host uses cgroup v1, with which kubelet 1.{0} does not start".format(minor)
+        text = "the host uses cgroup v1, but kubelet 1.{0} requires cgroup v2 by default".format(minor)
         fix = (
             "boot it with systemd.unified_cgroup_hierarchy=1, or set cluster_kubelet_config: {failCgroupV1: false} "
             "and cluster_ignore_preflight_errors: [SystemVerification]"
@@ -283,7 +283,7 @@ def _network(host: Host) -> List[Problem]:
 
 
 def _dns(host: Host) -> List[Problem]:
-    """What pods, and with them CoreDNS, get as their name servers."""
+    """The problems of the name servers that pods get, including CoreDNS."""
     node, found = host.node, []
     if host.options.control_plane.kubelet_config.get("resolvConf") is not None:
         return []
@@ -304,7 +304,7 @@ def _dns(host: Host) -> List[Problem]:
 
 
 def _name_lookup(host: Host) -> List[Problem]:
-    """What the host name resolves to; without ``--node-ip`` a kubelet takes it for its address if it is its own."""
+    """The problems of the addresses of the host name. Without ``--node-ip``, a kubelet uses one of them."""
     told, wanted = host.node.hostname_addresses, host.options.control_plane
     if told is None:
         return []
@@ -316,7 +316,7 @@ def _name_lookup(host: Host) -> List[Problem]:
         return []
     own = [one for one in told if host.node.at(one) is not None]
     if own and host.address and own[0] != host.address and (":" in own[0]) == (":" in host.address):
-        text = "{0} resolves to {1}, which the kubelet would take, but kubeadm takes {2}".format(
+        text = "{0} resolves to {1}, which the kubelet would use, but kubeadm uses {2}".format(
             name, own[0], host.address
         )
         return [Problem("hostname_lookup", text, "set cluster_node_address to one of them", "warning")]
@@ -329,27 +329,27 @@ def _ignored(host: Host, check: str) -> bool:
 
 
 def _local_programs(host: Host) -> List[Problem]:
-    """Programs that hide those of packages; the collection runs what comes first."""
+    """Programs that take precedence over those of packages, because they are earlier in the path."""
     hiding = host.node.local_programs
     if not hiding:
         return []
     one = len(hiding) == 1
-    text = "{0} come{1} before the program{2} of the packages, and may be of another version".format(
+    text = "{0} take{1} precedence over the program{2} of the packages, possibly with another version".format(
         ", ".join(hiding), "s" if one else "", "" if one else "s"
     )
     return [Problem("local_program", text, "remove the programs that were installed manually", "warning")]
 
 
 def _kernel(host: Host) -> List[Problem]:
-    """What kubeadm's SystemVerification looks at, and what a kubelet can't do without."""
+    """The problems that kubeadm's SystemVerification reports, and missing cgroup controllers of the kubelet."""
     state, found = host.node.kernel_state, []
     if state.controllers_lacking:
-        text = "the cgroup controller{0} {1} {2} off; the kubelet won't start".format(
+        text = "the cgroup controller{0} {1} {2} disabled; the kubelet can't start".format(
             "s" if len(state.controllers_lacking) > 1 else "",
             ", ".join(state.controllers_lacking[:8]),
             "are" if len(state.controllers_lacking) > 1 else "is",
         )
-        fix = "enable it on the kernel's command line (cgroup_enable=memory on a Raspberry Pi), then reboot"
+        fix = "enable it on the kernel command line (cgroup_enable=memory on a Raspberry Pi), then reboot"
         found.append(Problem("cgroup_controller", text, fix))
     if _ignored(host, "SystemVerification"):
         return found
@@ -367,7 +367,7 @@ def _kernel(host: Host) -> List[Problem]:
 
 
 def _forwarding(host: Host, components: Sequence[str]) -> List[Problem]:
-    """Forwarding that stays off, because the play does not switch it on."""
+    """IP forwarding that stays disabled, because the play does not enable it."""
     if "host" in components:
         return []
     wanted = ["net.ipv4.ip_forward"]
@@ -419,7 +419,7 @@ def _leftovers(host: Host) -> List[Problem]:
 
 
 def _static_pods(host: Host) -> List[Problem]:
-    """Manifests that are not kubeadm's: the kubelet runs them as soon as it starts."""
+    """Manifests that kubeadm did not write. The kubelet runs them as soon as it starts."""
     own = [name for name in host.kubeadm.manifests if name not in COMPONENTS]
     if not own:
         return []

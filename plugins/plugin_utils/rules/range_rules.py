@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The ranges of a cluster against its hosts: what overlaps, families of addresses, room for the nodes. Pure."""
+"""The ranges of a cluster compared with its hosts: overlaps, address families, room for the nodes. Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ..hosts import Host
 
 @dataclass(frozen=True)
 class Overlap:
-    """A range of the cluster that a host has something to do with.
+    """A range of the cluster that overlaps with a network of a host.
 
-    ``inside`` tells that what the host has lies in the range (or is it): pods would take it over. Else the range is
-    part of a larger network of the host: only a machine there that has an address of the range is out of reach.
+    ``inside`` is true if the network of the host is part of the range, so that pods would use its addresses. Otherwise
+    the range is part of a larger network of the host, and only machines with an address in the range are out of reach.
     """
 
     taken: addresses.Network
@@ -33,7 +33,7 @@ class Overlap:
 
 
 def host_overlaps(host: Host, ranges: Sequence[addresses.Network]) -> List[Overlap]:
-    """The ranges that this host lives in, routes to, or has a DNS server in; what is inside of a range first."""
+    """The ranges that overlap with addresses, routes or DNS servers of this host; ``inside`` overlaps first."""
     hits: List[Overlap] = []
     near = set()
     for address in host.node.addresses:
@@ -62,7 +62,7 @@ def _within(network: addresses.Network, taken: addresses.Network) -> bool:
 
 
 def overlap_problems(host: Host, cluster: Cluster) -> List[Problem]:
-    """A range of the cluster that is also one of the host's own."""
+    """The problems of cluster ranges that overlap with networks of the host."""
     found = []
     for name, check in (("pod_cidr", "pod_cidr_overlap"), ("service_cidr", "service_cidr_overlap")):
         variable = "cluster_{0}".format(name)
@@ -80,7 +80,7 @@ def overlap_problems(host: Host, cluster: Cluster) -> List[Problem]:
 
 
 def family_problems(host: Host, cluster: Cluster) -> List[Problem]:
-    """Ranges of families that a host has no address of, or that its API server can't serve."""
+    """The problems of ranges in a family that the host does not have, or that its API server can't serve."""
     pods, services = parsed(cluster.pod_cidr), parsed(cluster.service_cidr)
     own = _versions(_own_addresses(host))
     if not own or not services:
@@ -88,7 +88,7 @@ def family_problems(host: Host, cluster: Cluster) -> List[Problem]:
     have = ", ".join(_own_addresses(host))
     if host.control_plane and services[0].version != _first_version(host):
         text = "cluster_service_cidr starts with {0}, but the address of this control plane is {1}; {2}".format(
-            services[0], _own_addresses(host)[0], "the API server won't start"
+            services[0], _own_addresses(host)[0], "the API server can't start"
         )
         fix = "put the range of the same family first, or set cluster_node_address to an address of the other family"
         return [Problem("address_family", text, fix)]
@@ -111,8 +111,8 @@ def family_problems(host: Host, cluster: Cluster) -> List[Problem]:
         fix = "give the host an IPv{0} address, or use ranges of one family".format(lacking[0])
     else:
         fix = "set cluster_node_address to '{0},{1}'".format(_own_addresses(host)[0], other[0])
-    # Calico's node ends without an address of each family, as it is told to take those of the Node. What a running
-    # cluster tells its Calico is its own business.
+    # If Calico uses the addresses of the Node, calico-node exits without an address of each family. The settings of
+    # Calico in a running cluster may differ from these variables.
     strict = host.options.cni.plugin == "calico" and host.options.cni.autodetection == "kubernetes-internal-ip"
     return [Problem("address_family", text, fix, "error" if strict and not cluster.exists else "warning")]
 
@@ -133,7 +133,7 @@ def _versions(texts: Sequence[str]) -> Set[int]:
         try:
             found.add(addresses.plain_address(text.strip()).version)
         except ValueError:
-            # The rules about options and facts say so.
+            # The rules about options and facts have a finding about it.
             continue
     return found
 
@@ -142,7 +142,7 @@ def _versions(texts: Sequence[str]) -> Set[int]:
 
 
 def room_problems(host: Host, cluster: Cluster, nodes: int) -> List[Problem]:
-    """A pod range that has no part left for one of the nodes, where the pod network takes its addresses from it."""
+    """The problem of a pod range that is too small for the nodes, if the pod network uses the ranges of nodes."""
     if host.options.cni.plugin != "bridge":
         return []
     try:
@@ -161,7 +161,7 @@ def room_problems(host: Host, cluster: Cluster, nodes: int) -> List[Problem]:
 
 
 def parsed(text: str) -> List[addresses.Network]:
-    """Ranges; none for text that is none, which the rules about options name."""
+    """The ranges in a text; empty for an invalid text, which the rules about options report."""
     try:
         return addresses.parse_cidrs("", text) if text else []
     except OptionError:

@@ -125,9 +125,9 @@ def test_documents(text: str, kinds: list[str]) -> None:
         ("a: !!binary hunter2\n", 1, "a value with the tag !!binary is not base64"),
         ("a: .inf\n", 1, "a number is not finite, which JSON does not support"),
         ("a: 1\n%YAML 1.1\n--- !x\n", 3, "only a comment may follow '---' on its line"),
-        ("a: 1\nb: \x01\n", 2, "it has a character that YAML does not allow"),
-        ('{"a": 1}{"a": 2}{"a": ', 1, "it is not JSON"),
-        ("a: " + 300 * "[" + 300 * "]", 1, "it is nested too deeply"),
+        ("a: 1\nb: \x01\n", 2, "the document has a character that YAML does not allow"),
+        ('{"a": 1}{"a": 2}{"a": ', 1, "the document is not JSON"),
+        ("a: " + 300 * "[" + 300 * "]", 1, "the document is nested too deeply"),
     ],
 )
 def test_what_is_refused_names_the_line(text: str, line: int, problem: str) -> None:
@@ -139,7 +139,7 @@ def test_what_is_refused_names_the_line(text: str, line: int, problem: str) -> N
 def test_aliases_that_blow_up_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += ["a{0}: &a{0} [{1}]".format(n, ", ".join(9 * ["*a{0}".format(n - 1)])) for n in range(1, 9)]
-    with pytest.raises(kubectl_yaml.YamlError, match="most of its content comes from aliases"):
+    with pytest.raises(kubectl_yaml.YamlError, match="most of the content comes from aliases"):
         list(kubectl_yaml.documents("\n".join(lines)))
 
 

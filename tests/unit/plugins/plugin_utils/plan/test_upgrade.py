@@ -245,7 +245,7 @@ def test_a_worker_that_is_left_out_is_named() -> None:
         ({"kubeadm.operation": {"kind": "hibernate"}}, "started by a newer version"),
         (
             {"options.control_plane.kubelet_config": {}},
-            "the host uses cgroup v1, with which kubelet 1.36 does not start",
+            "the host uses cgroup v1, but kubelet 1.36 requires cgroup v2 by default",
         ),
     ],
 )
@@ -257,7 +257,7 @@ def test_hosts_that_can_not_be_upgraded(changes: Change, text: str) -> None:
 @pytest.mark.parametrize(
     ("version", "etcd", "text"),
     [
-        ("1.36", "3.5.24-0", "etcd 3.5.24 can't be upgraded to 3.6.8: each member must have run 3.5.26 or newer"),
+        ("1.36", "3.5.24-0", "etcd 3.5.24 can't be upgraded to 3.6.8: each member must first run 3.5.26 or newer"),
         ("1.36", "3.5.26-0", ""),
         ("1.36", "3.6.6-0", ""),
     ],
@@ -278,8 +278,8 @@ def test_stepping_stones_of_etcd(version: str, etcd: str, text: str) -> None:
             "has Kubernetes 1.36.9, which is newer than 1.36.2",
         ),
         (offer("1.36.1"), "kubelet 1.36.2 is not in the repository"),
-        ({"kubeadm.node_name": "c1"}, "says that it is Node c1, but the inventory has neither this name nor"),
-        ({"kubeadm.node_name": "c1", "kubeadm.ca_cert_hash": ""}, "says that it is Node c1"),
+        ({"kubeadm.node_name": "c1"}, "reports that it is Node c1, but the inventory has neither this name nor"),
+        ({"kubeadm.node_name": "c1", "kubeadm.ca_cert_hash": ""}, "reports that it is Node c1"),
     ],
 )
 def test_a_worker_does_not_choose_the_version_of_the_others(changes: Change, text: str) -> None:

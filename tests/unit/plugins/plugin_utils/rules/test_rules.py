@@ -227,7 +227,7 @@ CASES = [
         BARE,
         "a2",
         {"node.kernel_state": {"config": "/proc/config.gz", "controllers_lacking": ["memory"]}},
-        "the cgroup controller memory is off; the kubelet won't start; enable it",
+        "the cgroup controller memory is disabled; the kubelet can't start; enable it",
     ),
     Case(
         "ip_forward",
@@ -321,7 +321,14 @@ CASES = [
         },
         "99-z.conf sets net.ipv4.ip_forward = 0 and is read after",
     ),
-    Case("cgroup_v1", "error", LIVE, "c3", TIGHT_CGROUP, "cgroup v1, with which kubelet 1.35 does not start; boot it"),
+    Case(
+        "cgroup_v1",
+        "error",
+        LIVE,
+        "c3",
+        TIGHT_CGROUP,
+        "cgroup v1, but kubelet 1.35 requires cgroup v2 by default; boot it",
+    ),
     Case(
         "cgroup_driver",
         "error",
@@ -401,7 +408,7 @@ CASES = [
             (
                 "1.34",
                 kubelet("cloud-config"),
-                "cluster_node_kubelet_extra_args has cloud-config, .* removed in 1.34; it won't",
+                "cluster_node_kubelet_extra_args has cloud-config, .* removed in 1.34; kubelet can't",
             ),
             ("1.35", kubelet("register-schedulable"), "register-schedulable, which kubelet removed in 1.34"),
             ("1.36", kubelet("network-plugin"), "network-plugin, which kubelet removed in 1.24"),
@@ -438,7 +445,7 @@ CASES = [
             (
                 "1.36",
                 passed(etcd={"local": {"extraArgs": {"enable-v2": "true"}}}),
-                "etcd.local.extraArgs has enable-v2, which etcd removed in 3.6; it won't start",
+                "etcd.local.extraArgs has enable-v2, which etcd removed in 3.6; etcd can't start",
             ),
             (
                 "1.37",
@@ -468,7 +475,7 @@ CASES = [
         BARE,
         "a1",
         {**SOURCE_2, **wanted("1.36"), **passed(etcd={"local": {"imageTag": "latest"}})},
-        "imageTag is 'latest'; without a version in it kubeadm writes arguments for an old etcd; use a tag like 3.6",
+        "imageTag is 'latest'; kubeadm writes arguments for an old etcd if the tag has no version; use a tag like 3.6",
     ),
     *(
         Case("feature_gate", "error", BARE, "a1", {**SOURCE_2, **wanted(version), **change}, text)
@@ -512,7 +519,7 @@ CASES = [
         LIVE,
         "c3",
         {"node.local_programs": ["/usr/local/bin/kubeadm"]},
-        "/usr/local/bin/kubeadm comes before the program of the packages, and may be of another version; "
+        "/usr/local/bin/kubeadm takes precedence over the program of the packages, possibly with another version; "
         "remove the programs",
     ),
     Case(
@@ -521,7 +528,7 @@ CASES = [
         LIVE,
         "c3",
         {"node.local_programs": ["/usr/local/bin/kubectl", "/usr/local/bin/kubelet"]},
-        "/usr/local/bin/kubectl, /usr/local/bin/kubelet come before the programs of the packages",
+        "/usr/local/bin/kubectl, /usr/local/bin/kubelet take precedence over the programs of the packages",
     ),
     # who it is
     Case("node_name", "error", BARE, "a2", {"kubeadm.node_name": ".".join(["a" * 32] * 2)}, "too long for a Node"),
@@ -545,7 +552,7 @@ CASES = [
                 {"interface": "eth1", "address": "172.31.0.9", "network": "172.31.0.9/24"},
             ],
         },
-        f"a2 resolves to 172.31.0.9, which the kubelet would take, but kubeadm takes {A2}; set cluster_node_address",
+        f"a2 resolves to 172.31.0.9, which the kubelet would use, but kubeadm uses {A2}; set cluster_node_address",
     ),
     Case(
         "hostname", "error", BARE, "a2", {"kubeadm.node_name": "a1"}, "has the same host name as a1 \\(a1\\); give each"
