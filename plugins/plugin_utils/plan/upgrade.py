@@ -257,7 +257,7 @@ def _members(draft: Draft, target: Version) -> List[Finding]:
             continue
         node = draft.cluster.node(state.node_name)
         if node is None:
-            text = "the cluster does not have the Node {0}".format(state.node_name)
+            text = "the cluster does not have a Node {0}".format(state.node_name)
             fix = "run 'systemctl restart kubelet' on this host to register it again"
             found.append(Finding(host.name, OPERATION, Problem("node_removed", text, fix)))
         else:
