@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
         drops = rolling and boolean(self._task.args.get("drop_hosts", False))
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
-            # With serial, what is known of hosts before this batch is from before they were changed.
+            # With serial, the facts of hosts in earlier batches are from before their change.
             batch = variables.get("ansible_play_batch") or variables["ansible_play_hosts"]
             disrupted = {name: steps for name, steps in plan.disrupted.items() if name in batch}
             plan = replace(plan, findings=[*plan.findings, *catalogue.apply_skips(parallel_findings(disrupted), skip)])
@@ -154,7 +154,7 @@ class ActionModule(ActionBase):
         """The hosts to operate on: the named hosts, or all hosts of the play, including those that did not answer."""
         if "targets" not in self._task.args:
             return [str(name) for name in variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]]
-        # A variable without a value is nobody, not everybody.
+        # A variable without a value selects no hosts, not all hosts.
         given = self._task.args["targets"] or ()
         names = given if isinstance(given, (list, tuple)) else str(given).split(",")
         return [str(name).strip() for name in names if str(name).strip()]

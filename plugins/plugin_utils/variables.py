@@ -31,7 +31,7 @@ _PREFIXES = (
     "upgrade_",
     "reset_",
     "remove_",
-    # What playbooks of the collection give to hosts for the plays that follow.
+    # Variables that playbooks of the collection set on hosts for later plays.
     "kubestead_",
 )
 _NAMES = frozenset(variable_name("host", field) for field in dataclasses.fields(HostOptions))
