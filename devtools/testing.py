@@ -39,6 +39,11 @@ AT_ONCE = 2
 SHOWN_LINES = 400
 # Begins the lines with figures that tests print at their end, see tests/e2e/figures.py.
 FIGURE = "figure: "
+# The unit tests in parts that take about as long as each other, each with the folders that it leaves to others.
+UNIT = {
+    "unit": ("tests/unit", "--ignore=tests/unit/hostile", "--ignore=tests/unit/fuzz"),
+    "attacks and fuzzing": ("tests/unit/hostile", "tests/unit/fuzz"),
+}
 # What runs on the managed machines.
 NODE_CODE = ("plugins/module_utils", "plugins/modules")
 COLLECTION = ("python", "-m", "devtools.collection")
@@ -122,8 +127,9 @@ def parts(groups: Sequence[str]) -> List[Part]:
             Part("lint", "sanity", (*COLLECTION, "sanity"), seconds=1800),
         ]
     if "unit" in groups:
-        junit = folder / "unit.xml"
-        found.append(Part("unit", "unit", ("pytest", "-q", f"--junitxml={junit}", "tests/unit"), junit, 600))
+        for name, chosen in UNIT.items():
+            junit = folder / f"{name.replace(' ', '-')}.xml"
+            found.append(Part("unit", name, ("pytest", "-q", f"--junitxml={junit}", *chosen), junit, 600))
         if oldest.folders():
             junit = folder / "oldest.xml"
             argv = ("python", "-m", "devtools.oldest", f"--junitxml={junit}")

@@ -185,3 +185,10 @@ def test_node_code_is_tested_wherever_its_tests_are(tmp_path: Path) -> None:
     for name in ("tests/unit/plugins/module_utils/core", "tests/unit/lab"):
         (tmp_path / name).mkdir(parents=True)
     assert testing.oldest.folders(tmp_path) == ["tests/unit/plugins/module_utils"]
+
+
+def test_every_unit_test_is_in_one_part() -> None:
+    given = [word for words in testing.UNIT.values() for word in words]
+    ignored = {word.partition("=")[2] for word in given if word.startswith("--ignore=")}
+    assert set(given) == {"tests/unit"} | ignored | {f"--ignore={folder}" for folder in ignored}
+    assert len(given) == len(set(given)) and all((testing.ROOT / folder).is_dir() for folder in ignored)
