@@ -72,7 +72,7 @@ from typing import Any, Dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.removal import leaving
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import leaving
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import removal
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ..core import untrusted
-from .members import CLIENT_URLS, LIST, Client
-
-STATUS, ALARM = "/v3/maintenance/status", "/v3/maintenance/alarm"
+from .client import ALARM, CLIENT_URLS, LIST, STATUS, Client
+from .quorum import majority
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def spare(views: Sequence[View]) -> int:
     """The number of responding members that may stop before etcd loses its majority."""
     healthy = sum(1 for view in views if not view.error)
     total = max((len(view.members) for view in views), default=0)
-    return healthy - (total // 2 + 1)
+    return healthy - majority(total)
 
 
 def _silent(views: Sequence[View]) -> List[View]:

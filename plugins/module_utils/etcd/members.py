@@ -2,176 +2,177 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removes a machine from the cluster's etcd before its files are deleted.
+"""The members of etcd, and the removal of those of one machine, which may be down, without breaking the majority.
 
-A member that never comes back still counts for the majority: of two, one that is gone stops the cluster. kubeadm
-reset only warns where it did not take the member out, so it is done here, and seen to be done.
+A member is identified by its name or its peer URLs. A member whose join failed does not have a name, and the member of
+a renamed machine still has the old name. Learners do not vote.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
-from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS, PKI
-from ..core.deadline import within
+from ..core import untrusted
 from ..core.errors import KubesteadError
-from ..core.https import client_context
 from ..core.poll import Clock, Sleep, poll
-from ..core.system import System
-from ..core.untrusted import mapping, mappings, parse_json
-from ..host import interfaces
-from ..kube.kubectl import Kubectl
-
-CA = PKI + "/etcd/ca.crt"
-CERTIFICATE, KEY = PKI + "/apiserver-etcd-client.crt", PKI + "/apiserver-etcd-client.key"
-API_SERVER = MANIFESTS + "/kube-apiserver.yaml"
-PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3Detcd"
-# What kubeadm notes on each etcd's pod: where its clients find it.
-CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
-LIST, REMOVE = "/v3/cluster/member/list", "/v3/cluster/member/remove"
-
-# (client URL, path, question) -> answer. Raises OSError.
-Client = Callable[[str, str, Mapping[str, Any]], Dict[str, Any]]
+from .client import LIST, REMOVE, STATUS, Client
+from .quorum import first_loss, has_majority
 
 
-def connect(system: System, url: str, timeout: float) -> http.client.HTTPSConnection:
-    """A connection to etcd with this machine's client certificate. It trusts only the cluster's CA.
+@dataclass(frozen=True)
+class Member:
+    """A member of etcd. ``name`` is empty if the member has never started.
 
-    ``timeout`` applies to each socket operation, in seconds. Raises OSError if the CA or the certificate is not
-    readable.
+    ``healthy`` is true if the member answers, has a leader and reports no errors. ``identifier`` is the member ID, a
+    decimal number as text.
     """
-    authority = system.read(CA)
-    if not authority:
-        raise OSError("{0} can't be read".format(CA))
-    context = client_context(authority)
-    context.load_cert_chain(system.path(CERTIFICATE), system.path(KEY))
-    place = urlsplit(url)
-    return http.client.HTTPSConnection(str(place.hostname), place.port, timeout=timeout, context=context)
+
+    identifier: str
+    name: str = ""
+    peer_urls: List[str] = field(default_factory=list)
+    client_urls: List[str] = field(default_factory=list)
+    learner: bool = False
+    healthy: bool = False
+
+    @property
+    def label(self) -> str:
+        """The member as messages show it."""
+        where = ", ".join(self.peer_urls) or "without a peer URL"
+        kind = " (learner)" if self.learner else ""
+        return "{0} at {1}{2}".format(self.name or "a member that never started", where, kind)
 
 
-def client(system: System) -> Client:
-    """A client for the JSON API of etcd; see :func:`connect`."""
+def observe(urls: Sequence[str], request: Client) -> List[Member]:
+    """The members that the first etcd of ``urls`` to answer lists, with the health of each. Raises OSError."""
+    answer = _first_answer(urls, LIST, {}, request)
+    listed = untrusted.mappings(answer.get("members"))
+    # An answer of another shape does not mean a cluster without members.
+    if not isinstance(answer.get("members"), list) or len(listed) < len(answer["members"]):
+        raise OSError("the answer does not have a list of members")
+    return [_member(one, request) for one in listed]
 
-    def request(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
-        connection = connect(system, url, 5.0)
 
-        def ask() -> Tuple[int, str]:
-            try:
-                connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
-            except (http.client.HTTPException, ValueError) as err:
-                raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
-            finally:
-                connection.close()
-
-        status, text = within(30.0, ask)
+def _first_answer(urls: Sequence[str], path: str, query: Mapping[str, Any], request: Client) -> Dict[str, Any]:
+    failure = OSError("no URL of an etcd member is known")
+    for url in urls:
         try:
-            parsed = parse_json(text)
-        except ValueError:
-            parsed = {}
-        if status != 200 or not isinstance(parsed, dict):
-            said = parsed.get("message") or parsed.get("error") if isinstance(parsed, dict) else ""
-            raise OSError(str(said or "HTTP {0}".format(status)))
-        return parsed
-
-    return request
-
-
-def leave(
-    system: System,
-    request: Client,
-    patience: float = 60.0,
-    clock: Optional[Clock] = None,
-    sleep: Optional[Sleep] = None,
-) -> bool:
-    """Take this machine's member out of etcd, asking the others; True when there was one.
-
-    ``patience`` (seconds) is for a cluster that comes to rest. Raises :class:`KubesteadError` when the member may still
-    be there then.
-    """
-    if not all(system.exists(path) for path in (ADMIN_KUBECONFIG, CA, CERTIFICATE, KEY, API_SERVER)):
-        # Members are added after all of these were made, the API server's manifest as the last.
-        return False
-    kubectl = Kubectl(system, request_timeout=5)
-    own = [one.address for one in interfaces.addresses(interfaces.query(system, "address"))]
-    removed = False
-    failure: Optional[Exception] = None
-
-    def is_gone() -> bool:
-        nonlocal removed, failure
-        try:
-            # What is not a list must not pass for a cluster without members.
-            pods = _list(kubectl.json(["get", "--raw", PODS]), "items")
-            others = client_urls(pods, own)
-            if not pods:
-                # The cluster keeps its data in an etcd that is not kubeadm's.
-                return True
-            mine = _members_at(own, others, request)
-            while mine:
-                if not mine[0].get("ID"):
-                    raise OSError("etcd does not report an ID for this host's member")
-                _any(others, REMOVE, {"ID": mine[0]["ID"]}, request)
-                removed = True
-                left = _members_at(own, others, request)
-                if len(left) >= len(mine):
-                    return False
-                mine = left
-            return True
-        except (KubesteadError, OSError) as err:
-            failure = err
-            return False
-
-    if not poll(is_gone, patience, pause=2.0, clock=clock, sleep=sleep):
-        raise KubesteadError(
-            "this host can't be removed from the cluster's etcd ({0}); nothing was changed on this host; run again "
-            "once the other control planes are healthy".format(getattr(failure, "message", "") or failure)
-        )
-    return removed
-
-
-def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[str]:
-    """Where the etcds of other machines than the one with the addresses ``own`` are found, by their pods."""
-    notes = [mapping(mapping(pod.get("metadata")).get("annotations")) for pod in pods]
-    urls = [str(note.get(CLIENT_URLS) or "") for note in notes]
-    return [url for url in urls if _host(url) and _host(url) not in own]
-
-
-def _host(url: Any) -> str:
-    """The host in a URL; empty for anything else."""
-    try:
-        return str(urlsplit(url).hostname or "") if isinstance(url, str) else ""
-    except ValueError:
-        return ""
-
-
-def _list(answer: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
-    """The list of that name. Raises OSError for an answer without one."""
-    found = mappings(answer.get(name))
-    if not isinstance(answer.get(name), list) or len(found) < len(answer[name]):
-        raise OSError("the answer does not have a list of {0}".format(name))
-    return found
-
-
-def _any(others: Sequence[str], path: str, question: Mapping[str, Any], request: Client) -> Dict[str, Any]:
-    """The answer of the first that gives one: another control plane may be down."""
-    failure = OSError("the API does not list another etcd member")
-    for url in others:
-        try:
-            return request(url, path, question)
+            return request(url, path, query)
         except OSError as err:
             failure = err
     raise failure
 
 
-def _members_at(own: Sequence[str], others: Sequence[str], request: Client) -> List[Mapping[str, Any]]:
-    """The members of etcd, as the others list them, that are at one of the addresses ``own``."""
-    return [one for one in _list(_any(others, LIST, {}, request), "members") if _is_at(one, own)]
+def _member(data: Mapping[str, Any], request: Client) -> Member:
+    urls = [one for one in untrusted.texts(data.get("clientURLs")) if one.startswith("https://")]
+    identifier = untrusted.text(str(data.get("ID") or ""), 32)
+    return Member(
+        identifier=identifier if identifier.isdigit() else "",
+        name=untrusted.text(data.get("name")),
+        peer_urls=untrusted.texts(data.get("peerURLs")),
+        client_urls=urls,
+        learner=data.get("isLearner") is True,
+        healthy=any(_answers(url, request) for url in urls),
+    )
 
 
-def _is_at(member: Mapping[str, Any], own: Sequence[str]) -> bool:
-    urls = member.get("peerURLs")
-    return any(_host(url) in own for url in urls) if isinstance(urls, list) else False
+def _answers(url: str, request: Client) -> bool:
+    try:
+        status = request(url, STATUS, {})
+    except OSError:
+        return False
+    leader = status.get("leader")
+    return bool(leader) and str(leader) != "0" and not status.get("errors")
+
+
+# -- Planning
+
+
+def leaving(members: Sequence[Member], name: str, addresses: Sequence[str]) -> List[Member]:
+    """The members with this node name, or with a peer URL at one of these addresses."""
+    return [one for one in members if (name and one.name == name) or _is_at(one, addresses)]
+
+
+def _is_at(member: Member, addresses: Sequence[str]) -> bool:
+    for url in member.peer_urls:
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            continue
+        if host and host in addresses:
+            return True
+    return False
+
+
+def refusal(members: Sequence[Member], going: Sequence[Member]) -> str:
+    """Why these members can't be removed, with the fix; empty if they can be."""
+    voters = {str(at): one for at, one in enumerate(members) if not one.learner}
+    loss = first_loss(
+        {key: one.healthy for key, one in voters.items()}, [key for key, one in voters.items() if one in going]
+    )
+    if loss is None:
+        return ""
+    if not loss.voters_left:
+        return "it is the last member of etcd; reset the complete cluster, or add another control plane first"
+    if loss.is_lost:
+        return (
+            "etcd has lost its majority ({0} of {1} members are healthy), so no member can be removed; start one of {2}"
+        ).format(loss.healthy, loss.voters, _names([one for one in voters.values() if not one.healthy]))
+    return (
+        "{0} of the {1} etcd members left would be healthy, which is not a majority; start {2}, or add another "
+        "control plane first"
+    ).format(loss.healthy_left, loss.voters_left, _names([voters[key] for key in loss.down]))
+
+
+def _names(members: Sequence[Member]) -> str:
+    return ", ".join(one.label for one in members)
+
+
+# -- Application
+
+
+def remove(
+    urls: Sequence[str],
+    request: Client,
+    name: str,
+    addresses: Sequence[str],
+    patience: float = 90.0,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
+) -> bool:
+    """Remove the machine's members one at a time, until none is listed and a majority of the others is healthy.
+
+    ``urls`` are of members that stay; ``name`` is empty for the machine that runs this. The majority is counted before
+    each removal. True if a member was removed. Raises :class:`KubesteadError` after ``patience`` seconds: after a
+    removal, etcd may need some time to elect a leader.
+    """
+    state = {"removed": False, "failure": "it is still listed"}
+
+    def is_gone() -> bool:
+        try:
+            members = observe(urls, request)
+            going = sorted(leaving(members, name, addresses), key=lambda one: one.healthy)
+            if not going:
+                voters = {str(at): one.healthy for at, one in enumerate(members) if not one.learner}
+                state["failure"] = "etcd does not have a healthy majority yet"
+                return not state["removed"] or has_majority(voters)
+            why = refusal(members, going)
+            if why:
+                state["failure"] = why
+            elif not going[0].identifier:
+                state["failure"] = "etcd does not report an ID for this member"
+            else:
+                _first_answer(urls, REMOVE, {"ID": going[0].identifier}, request)
+                state["removed"] = True
+        except OSError as err:
+            state["failure"] = str(err)
+        return False
+
+    if not poll(is_gone, patience, pause=1.0, clock=clock, sleep=sleep):
+        raise KubesteadError(
+            "{0} can't be removed from etcd ({1}); run again once the other control planes are healthy".format(
+                name or "this host", state["failure"]
+            )
+        )
+    return bool(state["removed"])

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, List
 from ..core import untrusted
 from ..core.errors import KubesteadError
 from ..core.system import System
-from .members import connect
+from .client import connect
 
 #: Only root can read this folder, because a snapshot contains all Secrets of the cluster.
 FOLDER = "/var/lib/kubestead/snapshots"
@@ -33,7 +33,7 @@ Stream = Callable[[str], Iterator[bytes]]
 
 
 def stream(system: System) -> Stream:
-    """Streams a snapshot from etcd; see :func:`.members.connect`."""
+    """Streams a snapshot from etcd; see :func:`.client.connect`."""
 
     def lines(url: str) -> Iterator[bytes]:
         connection = connect(system, url, 60.0)

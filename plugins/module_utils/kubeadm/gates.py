@@ -18,7 +18,7 @@ from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
 from ..etcd import cluster as etcd
-from ..etcd import members
+from ..etcd.client import Client, client
 from ..kube import api, pods
 from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, read_nodes
@@ -80,9 +80,7 @@ class Wanted:
 # -- Observation
 
 
-def observe(
-    system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[members.Client] = None
-) -> Health:
+def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[Client] = None) -> Health:
     """The health of the cluster, queried from a control plane. Never raises."""
     try:
         nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
@@ -101,9 +99,7 @@ def observe(
     return Health(
         nodes=nodes,
         api_servers={node: _reason(system, kubectl, url) for node, url in servers.items() if node in controls},
-        views=etcd.observe(
-            {node: url for node, url in etcds.items() if node in controls}, request or members.client(system)
-        ),
+        views=etcd.observe({node: url for node, url in etcds.items() if node in controls}, request or client(system)),
         ready=counts,
         replicas=replicas,
     )

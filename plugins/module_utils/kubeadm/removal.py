@@ -14,9 +14,9 @@ from ..core.errors import KubesteadError
 from ..core.poll import poll
 from ..core.step import Step
 from ..core.system import System
-from ..etcd import removal as etcd
-from ..etcd.members import Client, client
-from ..etcd.removal import Member
+from ..etcd import members as etcd
+from ..etcd.client import Client, client
+from ..etcd.members import Member
 from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, listed
 from . import static_pods
@@ -59,7 +59,7 @@ def observe(system: System, parts: Sequence[str], request: Optional[Client] = No
     if ETCD not in parts or not url:
         return ClusterState(nodes=nodes)
     try:
-        members = etcd.observe(url, request or client(system))
+        members = etcd.observe([url], request or client(system))
     except OSError as err:
         raise KubesteadError(
             "the etcd member of this control plane does not answer: {0}; see 'crictl logs' of its container".format(err)
@@ -104,7 +104,7 @@ def plan(state: ClusterState, leaver: Leaver, parts: Sequence[str]) -> List[Step
 def apply(step: Step, system: System, state: ClusterState, leaver: Leaver, request: Optional[Client] = None) -> None:
     """Carry out one step, and verify its result. Raises :class:`KubesteadError`."""
     if step.action == "remove_member":
-        etcd.remove(state.etcd_url, request or client(system), leaver.name, addresses_of(state, leaver))
+        etcd.remove([state.etcd_url], request or client(system), leaver.name, addresses_of(state, leaver))
     else:
         _delete_node(system, leaver.name)
 

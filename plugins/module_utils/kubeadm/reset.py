@@ -20,7 +20,8 @@ from ..core.constants import (
     PKI,
 )
 from ..core.system import System
-from ..etcd import members
+from ..etcd import own_member
+from ..etcd.client import client
 from ..kube.kubectl import Kubectl
 from ..kube.kubelet import node_name
 from . import diagnosis
@@ -50,12 +51,12 @@ def reset(system: System, cri_socket: str, preexisting_pki: Sequence[str] = ()) 
 
 
 def leave_cluster(system: System, name: str = "") -> None:
-    """Take a control plane out of etcd and its Node out of the API, with the certificates that are still here.
+    """Remove this control plane's etcd member and its Node, with the certificates that still exist.
 
-    kubeadm refuses to join under the name of a Node that is Ready, and a kubelet that was just stopped still is. Raises
-    :class:`KubesteadError` when the machine may still be a member of etcd.
+    kubeadm refuses to join with the name of a Node that is Ready, and the Node of a kubelet that was just stopped still
+    is. Raises :class:`KubesteadError` if the machine may still be a member of etcd.
     """
-    members.leave(system, members.client(system))
+    own_member.leave(system, client(system))
     if system.exists(ADMIN_KUBECONFIG):
         path = "/api/v1/nodes/{0}".format(name or node_name(system, None))
         Kubectl(system, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.removal import majority
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.quorum import first_loss
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 
 from ..cluster import Cluster
@@ -128,21 +128,14 @@ def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Fin
     observed = {host.kubeadm.node_name for host in asked}
     # For a control plane that is not in the inventory, the ready state of its Node counts.
     answering |= {node.name for node in left.cluster.nodes if node.ready and node.name not in observed}
-    members = list(controls)
-    for name in sorted(going, key=lambda one: one in answering):
-        healthy = [one for one in members if one in answering]
-        rest = [one for one in members if one != name]
-        healthy_rest = [one for one in rest if one in answering]
-        if len(healthy) >= majority(len(members)) and len(healthy_rest) >= majority(len(rest)):
-            members = rest
-            continue
-        dead = ", ".join(one for one in members if one not in answering and one != name)
-        text = "the removal of {0} would leave {1} of {2} etcd members healthy, which is not a majority".format(
-            name, len(healthy_rest), len(rest)
-        )
-        fix = "start {0} again".format(dead) if dead else "add another control plane first"
-        return [Finding(name, COMPONENT, Problem("etcd_majority", text, fix))]
-    return []
+    loss = first_loss({name: name in answering for name in controls}, going)
+    if loss is None:
+        return []
+    text = "the removal of {0} would leave {1} of {2} etcd members healthy, which is not a majority".format(
+        loss.member, loss.healthy_left, loss.voters_left
+    )
+    fix = "start {0} again".format(", ".join(loss.down)) if loss.down else "add another control plane first"
+    return [Finding(loss.member, COMPONENT, Problem("etcd_majority", text, fix))]
 
 
 def last_control_plane(left: Remainder, fix: str) -> Finding:

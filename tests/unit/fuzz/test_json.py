@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.https import Answer, Credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result, System
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import members
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import client, own_member
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     facts,
     interfaces,
@@ -151,13 +151,13 @@ def _etcd(text: str, which: str) -> Any:
             found = json.loads(text) if which == "members" else _MEMBERS
         except (ValueError, RecursionError):
             found = {}
-        assert path == members.LIST or question["ID"]
+        assert path != client.REMOVE or question["ID"]
         return found if isinstance(found, dict) else {}
 
     there = Paper("x")
     there._run = run  # type: ignore[method-assign]
     ticks = iter(range(10_000))
-    return members.leave(there, ask, 1.0, lambda: float(next(ticks)), lambda _seconds: None)
+    return own_member.leave(there, ask, 1.0, lambda: float(next(ticks)), lambda _seconds: None)
 
 
 def _workload(text: str) -> Any:

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import members
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import client as etcd_client
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.client import Client
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.core.test_https import Authority
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
@@ -71,16 +72,20 @@ def etcd(authority: Authority) -> Iterator[Etcd]:
 
 
 @pytest.fixture
-def client(machine: Machine, authority: Authority) -> members.Client:
-    for path, name in ((members.CA, "ca.crt"), (members.CERTIFICATE, "client.crt"), (members.KEY, "client.key")):
+def client(machine: Machine, authority: Authority) -> Client:
+    for path, name in (
+        (etcd_client.CA, "ca.crt"),
+        (etcd_client.CERTIFICATE, "client.crt"),
+        (etcd_client.KEY, "client.key"),
+    ):
         machine.put(path, authority.text(name))
-    return members.client(machine)
+    return etcd_client.client(machine)
 
 
-def test_an_answer_is_the_object_in_it(etcd: Etcd, client: members.Client) -> None:
+def test_an_answer_is_the_object_in_it(etcd: Etcd, client: Client) -> None:
     etcd.body = b'{"members": [{"ID": "7"}]}'
-    assert client(etcd.url, members.LIST, {"ID": "7"}) == {"members": [{"ID": "7"}]}
-    assert etcd.seen == [(members.LIST, {"ID": "7"})]
+    assert client(etcd.url, etcd_client.LIST, {"ID": "7"}) == {"members": [{"ID": "7"}]}
+    assert etcd.seen == [(etcd_client.LIST, {"ID": "7"})]
 
 
 @pytest.mark.parametrize(
@@ -95,18 +100,18 @@ def test_an_answer_is_the_object_in_it(etcd: Etcd, client: members.Client) -> No
     ],
 )
 def test_a_refusal_is_an_error_whatever_is_in_it(
-    etcd: Etcd, client: members.Client, status: int, body: bytes, said: str
+    etcd: Etcd, client: Client, status: int, body: bytes, said: str
 ) -> None:
     etcd.status, etcd.body = status, body
     with pytest.raises(OSError, match=said):
-        client(etcd.url, members.LIST, {})
+        client(etcd.url, etcd_client.LIST, {})
 
 
-def test_what_is_not_http_or_not_there_is_the_same_kind_of_error(etcd: Etcd, client: members.Client) -> None:
+def test_what_is_not_http_or_not_there_is_the_same_kind_of_error(etcd: Etcd, client: Client) -> None:
     etcd.http.shutdown()
     etcd.http.server_close()
     with pytest.raises(OSError):
-        client(etcd.url, members.LIST, {})
+        client(etcd.url, etcd_client.LIST, {})
 
 
 def test_a_server_of_another_authority_is_not_trusted(
@@ -114,9 +119,9 @@ def test_a_server_of_another_authority_is_not_trusted(
 ) -> None:
     other = Authority(tmp_path_factory.mktemp("other"))
     other.make()
-    machine.put(members.CA, other.text("ca.crt"))
-    machine.put(members.CERTIFICATE, authority.text("client.crt"))
-    machine.put(members.KEY, authority.text("client.key"))
+    machine.put(etcd_client.CA, other.text("ca.crt"))
+    machine.put(etcd_client.CERTIFICATE, authority.text("client.crt"))
+    machine.put(etcd_client.KEY, authority.text("client.key"))
     with pytest.raises(OSError, match="CertVerification|certificate"):
-        members.client(machine)(etcd.url, members.LIST, {})
+        etcd_client.client(machine)(etcd.url, etcd_client.LIST, {})
     assert etcd.seen == []

@@ -16,8 +16,8 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import client
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import cluster as etcd
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import members
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates
@@ -112,7 +112,7 @@ PODS = json.loads(fixture("etcd/pods.json"))
 for recorded in PODS["items"]:
     # Recorded without its spec.
     recorded["spec"] = {"nodeName": recorded["metadata"]["name"].replace("etcd-", "")}
-URL = {pod["spec"]["nodeName"]: pod["metadata"]["annotations"][members.CLIENT_URLS] for pod in PODS["items"]}
+URL = {pod["spec"]["nodeName"]: pod["metadata"]["annotations"][client.CLIENT_URLS] for pod in PODS["items"]}
 
 
 def forged(annotation: str, value: str) -> Dict[str, Any]:
@@ -135,7 +135,7 @@ def control_plane(machine: Machine) -> Machine:
             return Result(0, json.dumps({"items": servers}))
         if path.endswith("etcd"):
             return Result(
-                0, json.dumps({"items": [*PODS["items"], forged(members.CLIENT_URLS, "https://10.0.0.9:2379")]})
+                0, json.dumps({"items": [*PODS["items"], forged(client.CLIENT_URLS, "https://10.0.0.9:2379")]})
             )
         nodes = json.loads(fixture("kubeadm/v1.35/nodes.json"))
         label = {"node-role.kubernetes.io/control-plane": ""}
@@ -150,7 +150,7 @@ def control_plane(machine: Machine) -> Machine:
 def ask(url: str, path: str, question: Mapping[str, Any]) -> Dict[str, Any]:
     """A member that answers like etcd 3.4."""
     listed = json.loads(fixture("etcd/members.json"))
-    if path == members.LIST:
+    if path == client.LIST:
         return dict(listed)
     if path == etcd.STATUS:
         first = listed["members"][0]["ID"]

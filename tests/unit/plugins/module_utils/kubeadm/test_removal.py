@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.removal import Member
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import removal
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import ClusterState, Leaver
