@@ -96,6 +96,20 @@ def installed(system: System, found_manager: str, names: Sequence[str]) -> Dict[
     return {}
 
 
+def owned(system: System, found_manager: str, paths: Sequence[str]) -> List[str]:
+    """The paths among ``paths`` that belong to installed packages. One command."""
+    if not paths:
+        return []
+    if found_manager == "apt":
+        # A line is "package: path" or "package, package: path"; unknown paths are on standard error.
+        lines = system.run(["dpkg-query", "-S", *paths]).stdout.splitlines()
+        found = {line.partition(": ")[2] for line in lines}
+    else:
+        # All files of the packages that own a path.
+        found = set(system.run(["rpm", "-qf", "--qf", "[%{FILENAMES}\\n]", *paths]).stdout.splitlines())
+    return [path for path in paths if path in found]
+
+
 def parse_dpkg(text: str) -> Dict[str, Package]:
     """Packages from ``dpkg-query -W`` lines. Packages removed but for their configuration are not there."""
     found = {}

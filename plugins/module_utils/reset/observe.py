@@ -102,7 +102,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
     network_files += [(path, "results of CNI plugins") for path in paths.cni_results(system)]
     active = system.run(["systemctl", "is-active", "kubelet"]).stdout.strip()
     containerd = runtime.observe(system)
-    plugins = prepared.foreign_plugins(system) if options.preparation else []
+    plugins = prepared.calico_plugins(system) if options.preparation else []
     going = [path for path, _what in [*files, *network_files]] + plugins
     return ResetState(
         kubeadm=system.run(["kubeadm", "version", "-o", "short"], timeout=20.0).ok,

@@ -28,9 +28,11 @@ from . import paths
 RUNTIME = ("containerd", "containerd.io")
 #: Folders that only the packages of the runtime use. A purge of the packages does not remove them.
 RUNTIME_FOLDERS = ("/var/lib/containerd", "/run/containerd", "/opt/containerd")
-#: The plugins that Calico installs in addition to those of the package.
-PLUGINS = ("bandwidth", "flannel", "host-local", "install", "loopback", "portmap", "tuning")
 _PLUGIN_FOLDER = "/opt/cni/bin"
+#: The plugins that Calico's init container copies to each machine, in addition to its own. It replaces files with these
+#: names, and copies its own program ``install`` too, which nothing else does.
+CALICO_PLUGINS = ("bandwidth", "flannel", "host-local", "loopback", "portmap", "tuning")
+CALICO_INSTALLER = _PLUGIN_FOLDER + "/install"
 _UNITS = "/etc/systemd/system"
 _COMMENTED = re.compile(r"(?m)^# Disabled by kubestead\.cluster: [^\n]*\n#")
 _SOURCES = (APT_SOURCE, APT_KEY, DNF_SOURCE, DNF_KEY)
@@ -191,6 +193,14 @@ def uncommented(text: str) -> str:
     return _COMMENTED.sub("", text)
 
 
-def foreign_plugins(system: System) -> List[str]:
-    """CNI plugins from Calico, which remain after the packages are purged."""
-    return ["{0}/{1}".format(_PLUGIN_FOLDER, name) for name in system.names(_PLUGIN_FOLDER) if name in PLUGINS]
+def calico_plugins(system: System) -> List[str]:
+    """The CNI plugins that Calico's init container copied to the machine, its installer last.
+
+    Files of packages stay, and without the installer all files stay: they were not copied by Calico.
+    """
+    if not system.exists(CALICO_INSTALLER):
+        return []
+    copied = ["{0}/{1}".format(_PLUGIN_FOLDER, name) for name in CALICO_PLUGINS]
+    found = [path for path in [*copied, CALICO_INSTALLER] if system.exists(path)]
+    owned = manager.owned(system, os_release.read(system).package_manager, found)
+    return [path for path in found if path not in owned]

@@ -30,6 +30,7 @@ def reset(request: Request) -> Plan:
     every = {*request.inventory.control_plane, *request.inventory.workers}
     complete = every <= set(request.targets)
     findings = [*request.findings, *departure.unknown_markers(hosts, KINDS)]
+    findings += _outside(request, every) + _silent(request, every)
     leaving: List[Leaving] = []
     if complete:
         findings += _orphans(left, every)
@@ -52,6 +53,32 @@ def reset(request: Request) -> Plan:
         leaving=tuple(leaving),
         resets=tuple(host.name for host in hosts),
     )
+
+
+def _outside(request: Request, every: Set[str]) -> List[Finding]:
+    """Errors about targets that the inventory does not list as nodes, for example of a play for all hosts."""
+    text = "is in neither the group control_plane nor the group workers, so it is not reset"
+    fix = "use hosts: control_plane:workers in the play, or add the host to one of the groups"
+    return [
+        Finding(name, COMPONENT, Problem("groups", text, fix))
+        for name in dict.fromkeys(request.targets)
+        if name not in every
+    ]
+
+
+def _silent(request: Request, every: Set[str]) -> List[Finding]:
+    """Warnings about targets that were not observed, and what stays on them."""
+    known = {host.name for host in request.hosts} | {finding.host for finding in request.findings}
+    found = []
+    for name in dict.fromkeys(request.targets):
+        if name in known or name not in every:
+            continue
+        control = name in request.inventory.control_plane
+        what = "etcd data, its API server and its certificates stay" if control else "kubelet and its pods stay"
+        text = "does not answer, so it is not reset: its {0}".format(what)
+        fix = "run reset.yml with --limit {0} once it answers, or erase the machine".format(name)
+        found.append(Finding(name, COMPONENT, Problem("unreachable", text, fix, "warning")))
+    return found
 
 
 def _destroys(hosts: List[Host]) -> bool:

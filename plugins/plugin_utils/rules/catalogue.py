@@ -94,7 +94,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "broken_facts": (ERROR,),
     "last_control_plane": (ERROR,),
     "etcd_majority": (ERROR,),
-    "unreachable": (ERROR,),
+    "unreachable": _BOTH,
     "unlisted_node": (WARNING,),
     "foreign_node": (ERROR,),
     "node_removed": (ERROR,),

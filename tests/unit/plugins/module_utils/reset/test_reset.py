@@ -344,6 +344,45 @@ def test_a_containerd_without_a_package_was_there_before(tmp_path: Path) -> None
     assert found.folders == [] and found.runtime_stays
 
 
+CALICO = ("bandwidth", "calico", "calico-ipam", "flannel", "host-local", "install", "loopback", "portmap", "tuning")
+DPKG_OWNED = """kubernetes-cni: /opt/cni/bin/host-local
+kubernetes-cni, other-plugins: /opt/cni/bin/loopback
+"""
+RPM_OWNED = """/opt/cni/bin/dhcp
+/opt/cni/bin/host-local
+/opt/cni/bin/loopback
+"""
+
+
+def plugins(machine: Machine) -> list[str]:
+    return [path.rsplit("/", 1)[1] for path in observe(machine, ResetOptions(preparation=True)).plugins]
+
+
+@pytest.mark.parametrize(
+    ("release", "program", "output"),
+    [("debian", "dpkg-query -S", DPKG_OWNED), ("rocky", "rpm -qf --qf [%{FILENAMES}\\n]", RPM_OWNED)],
+)
+def test_calico_s_plugins_are_removed_and_those_of_packages_stay(
+    tmp_path: Path, release: str, program: str, output: str
+) -> None:
+    machine = Machine(tmp_path)
+    machine.put("/etc/os-release", f'ID={release}\nVERSION_ID="12"\n')
+    for name in (*CALICO, "bridge", "dhcp", "own-plugin"):
+        machine.put("/opt/cni/bin/" + name, mode=0o755)
+    asked = " ".join(f"/opt/cni/bin/{name}" for name in (*prepared.CALICO_PLUGINS, "install"))
+    machine.answer(f"{program} {asked}", Result(1, output, "dpkg-query: no path found matching pattern"))
+    # The installer identifies the others, so a run that is interrupted must find it again.
+    assert plugins(machine) == ["bandwidth", "flannel", "portmap", "tuning", "install"]
+
+
+def test_plugins_stay_that_calico_did_not_copy(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.put("/etc/os-release", 'ID=debian\nVERSION_ID="12"\n')
+    for name in prepared.CALICO_PLUGINS:
+        machine.put("/opt/cni/bin/" + name, mode=0o755)
+    assert plugins(machine) == []
+
+
 def test_a_stopped_runtime_is_asked_for_other_users_before_it_is_purged(tmp_path: Path) -> None:
     state = ResetState(runtime=Runtime(installed=True), prepared=Prepared(packages=["containerd"]))
     actions = [step.action for step in plan(state, ResetOptions(preparation=True))]

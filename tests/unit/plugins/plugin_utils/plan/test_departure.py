@@ -185,6 +185,30 @@ def test_a_node_that_nobody_listed_loses_its_cluster_with_a_warning() -> None:
     assert said(reset(request(hosts, list(hosts)))) == [("unlisted_node", "warning")]
 
 
+def test_a_host_that_is_in_neither_group_is_not_reset() -> None:
+    hosts = cluster()
+    asked = request(hosts, list(hosts))
+    balancer = host("lb1", bare("lb1"))
+    plan = reset(replace(asked, hosts=[*asked.hosts, balancer], targets=[*hosts, "lb1"]))
+    (error,) = plan.errors
+    assert error.host == "lb1" and "neither the group control_plane nor the group workers" in error.problem.message
+
+
+@pytest.mark.parametrize(("missing", "words"), [("cp2", "etcd data"), ("w1", "kubelet")])
+def test_a_complete_reset_says_what_stays_on_hosts_that_do_not_answer(missing: str, words: str) -> None:
+    hosts = cluster()
+    plan = reset(request(hosts, list(hosts), missing=(missing,)))
+    assert not plan.errors and missing not in plan.resets and len(plan.resets) == 4
+    (finding,) = plan.findings
+    assert finding.host == missing and words in finding.problem.message and f"--limit {missing}" in finding.problem.fix
+
+
+def test_a_reset_of_workers_whose_control_planes_do_not_answer_names_each() -> None:
+    hosts = cluster()
+    plan = reset(request(hosts, list(hosts), missing=CONTROLS))
+    assert [one.host for one in plan.findings] == list(CONTROLS) and list(plan.resets) == list(WORKERS)
+
+
 def test_an_unknown_marker_stops_a_reset() -> None:
     hosts = cluster()
     hosts["w1"] = host("w1", replace(joined("w1"), operation=Operation("migrate")))
