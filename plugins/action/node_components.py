@@ -74,8 +74,10 @@ class ActionModule(NodeAction):
             return
         options, secrets = options_of(own, variables, self._templar, plan)
         expected = {name: plan[name] for name in ("kubeadm_version", "extra_packages", "images") if name in plan}
-        # Of two roles in one play, the first has been applied by an earlier task.
-        expected["packages_come"] = "kube_packages" in own or "kube_packages_result" in variables
+        # The plan contains all components. Tags can leave out the one that installs the extra packages.
+        tags = variables.get("ansible_run_tags"), variables.get("ansible_skip_tags")
+        if not selected(["kube_packages"], *tags):
+            expected["extra_packages"] = []
         arguments = {
             "components": own,
             "options": options,

@@ -35,14 +35,12 @@ class Expected:
     """What the plan knows of the host beyond its options.
 
     ``kubeadm_version`` is the version once the packages are installed, for a dry run; ``extra_packages`` are installed
-    in the same transaction as the kube packages; ``images`` are those to pull. ``packages_come`` tells that the kube
-    packages are applied before this, in the same run.
+    in the same transaction as the kube packages, by this run; ``images`` are those to pull.
     """
 
     kubeadm_version: str = ""
     extra_packages: List[str] = field(default_factory=list)
     images: List[str] = field(default_factory=list)
-    packages_come: bool = False
 
 
 @dataclass
@@ -132,8 +130,7 @@ class Preparation:
 
     def _comes_with_others(self, installed: Mapping[str, str]) -> bool:
         """True in a dry run where the transaction of the kube packages installs the runtime as well."""
-        come = self.expected.packages_come and bool(self.expected.extra_packages)
-        return self.check_mode and come and not installed
+        return self.check_mode and bool(self.expected.extra_packages) and not installed
 
     def _install(self, names: Sequence[str]) -> None:
         wanted = [manager.Wanted(name) for name in names]

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import HIDDEN
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import type_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import printable, type_name
 
 from . import node_payload
 from .variables import refusal
@@ -66,12 +66,6 @@ MAX_STEPS, MAX_WARNINGS, MAX_LINE = 5000, 100, 20_000
 MAX_NUMBER = 2**64
 MAX_ITEMS = 20_000
 MAX_DEPTH = 24
-
-# C0 and C1 control characters without tab and line feed, line and paragraph separators, bidirectional controls, and
-# surrogates, which no terminal can show.
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
 
 
 class NodeAction(ActionBase):
@@ -164,7 +158,7 @@ class NodeAction(ActionBase):
             msg = f"the host's answer was refused: it is longer than {MAX_OUTPUT} characters"
             output = {"stdout": json.dumps({"failed": True, "msg": msg}), "stderr": ""}
         # A terminal on the host ends lines in two characters.
-        output = {key: _CONTROL.sub("\ufffd", text.replace("\r\n", "\n")) for key, text in output.items()}
+        output = {key: printable(text.replace("\r\n", "\n")) for key, text in output.items()}
         output["stdout"] = _result_alone(output["stdout"])
         try:
             output["stdout"] = json.dumps(
@@ -328,7 +322,7 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise ValueError(f"a text in it is longer than {MAX_TEXT} characters")
-        return _CONTROL.sub("\ufffd", str(value))
+        return printable(str(value))
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, float)):
@@ -357,4 +351,4 @@ def lines(value: Any) -> list[str]:
 
 def line(text: Any) -> str:
     """A text as one line, for a terminal."""
-    return " ".join(_CONTROL.sub("\ufffd", str(text)).split())
+    return " ".join(printable(str(text)).split())

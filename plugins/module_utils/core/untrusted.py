@@ -16,11 +16,13 @@ from typing import Any, Dict, List, Mapping, Union
 
 from .addresses import plain_address, plain_network
 
-# C0 and C1 control characters, line and paragraph separators, bidirectional controls, invisible characters, tag
-# characters, and surrogates.
-_CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]+"
+# C0 control characters except tab and line feed, C1 control characters, line and paragraph separators, bidirectional
+# controls, invisible characters, tag characters, and surrogates, which a terminal can't show.
+_UNPRINTABLE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f"
 )
+_CONTROL = re.compile("[{0}]".format(_UNPRINTABLE))
+_CONTROLS_OR_BREAKS = re.compile("[\t\n{0}]+".format(_UNPRINTABLE))
 # More than any number here has, and far fewer than the 4300 at which Python refuses.
 _DIGITS = re.compile(r"[0-9]{1,18}")
 # Levels that a document may have; Python's own limit, about 1000, is too many for functions that walk through it.
@@ -31,14 +33,19 @@ def text(value: Any, limit: int = 253) -> str:
     """The text on one line, truncated to ``limit`` characters; empty for a value that is not text."""
     if not isinstance(value, str):
         return ""
-    clean = _CONTROL.sub(" ", value[: 4 * limit]).strip()
+    clean = _CONTROLS_OR_BREAKS.sub(" ", value[: 4 * limit]).strip()
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def line(value: str, limit: int = 4000) -> str:
     """A message on one line, as it may be printed on a terminal; truncated to ``limit`` characters."""
-    clean = _CONTROL.sub(" ", value[: 4 * limit])
+    clean = _CONTROLS_OR_BREAKS.sub(" ", value[: 4 * limit])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def printable(value: str) -> str:
+    """The text with U+FFFD for every control or invisible character except tabs and line feeds."""
+    return _CONTROL.sub("\ufffd", value)
 
 
 def type_name(value: Any) -> str:

@@ -11,6 +11,7 @@ import re
 from typing import List, Tuple
 
 from ..core.errors import KubesteadError
+from ..core.mount_table import unescape
 from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.system import System
@@ -49,7 +50,7 @@ def parse_swaps(text: str) -> List[str]:
         words = line.split()
         if words:
             # The kernel escapes the space before "(deleted)"; some tools that copy the table do not.
-            found.append(_unescape(words[0]) + (DELETED if words[1:2] == [DELETED.strip()] else ""))
+            found.append(unescape(words[0]) + (DELETED if words[1:2] == [DELETED.strip()] else ""))
     return found
 
 
@@ -71,12 +72,8 @@ def fstab_swaps(text: str) -> List[Tuple[int, str]]:
         if len(words) >= 3 and not words[0].startswith("#") and words[2] == "swap":
             options = words[3].split(",") if len(words) > 3 else []
             if "noauto" not in options:
-                found.append((number, _unescape(words[0])))
+                found.append((number, unescape(words[0])))
     return found
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
 
 
 def swap_units(system: System) -> List[str]:

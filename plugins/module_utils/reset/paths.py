@@ -13,6 +13,7 @@ from typing import Dict, List, Sequence, Tuple
 
 from ..core.constants import ADMIN_KUBECONFIG, BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, MANIFESTS, PKI
 from ..core.errors import KubesteadError
+from ..core.mount_table import unescape
 from ..core.system import System
 from ..etcd.snapshot import FOLDER as SNAPSHOTS
 
@@ -173,7 +174,7 @@ def mounts_below(system: System, path: str) -> List[str]:
     for line in (system.read("/proc/self/mounts") or "").splitlines():
         words = line.split(" ")
         if len(words) > 1:
-            place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), words[1])
+            place = unescape(words[1])
             if place.startswith(path + "/"):
                 found.append(place)
     # If there are several mounts at one mount point, the last one is on top.

@@ -73,6 +73,25 @@ def test_components_with_nothing_to_do_are_not_asked_again() -> None:
     assert set(arguments["options"]) == {"host", "containerd"}
 
 
+@pytest.mark.parametrize(
+    ("run_tags", "skip_tags", "extra"),
+    [
+        (["all"], [], ["containerd"]),
+        (["containerd"], [], []),
+        (["containerd", "kube_packages"], [], ["containerd"]),
+        (["all"], ["kube_packages"], []),
+    ],
+)
+def test_a_dry_run_expects_the_runtime_only_from_packages_that_the_run_installs(
+    run_tags: list[str], skip_tags: list[str], extra: list[str]
+) -> None:
+    action = Action({"components": ["containerd"], "plan": PLAN}, {"changed": False})
+    # What an earlier task of a user registered under a name of a role is not evidence.
+    run(action, ansible_run_tags=run_tags, ansible_skip_tags=skip_tags, kube_packages_result={"changed": True})
+    ((_name, arguments),) = action.asked
+    assert arguments["expected"]["extra_packages"] == extra
+
+
 def test_a_host_with_nothing_to_do_is_not_asked_at_all() -> None:
     idle = {**PLAN, "todo": dict.fromkeys(PLAN["todo"], False)}
     action = Action({"components": ["host", "images", "control_plane"], "plan": idle})
