@@ -206,8 +206,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join_token as bootstrap_token
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import bootstrap_token, token_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.token_manager import TokenManager
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -250,7 +251,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     )
     options.validate()
     kubectl = Kubectl(system, kubeconfig=params["kubeconfig"])
-    manager = bootstrap_token.TokenManager(kubectl, options, sign_timeout=float(params["timeout"]))
+    manager = TokenManager(kubectl, options, sign_timeout=float(params["timeout"]))
     now = datetime.now(timezone.utc)
     present = params["state"] == "present"
     chosen: List[Step] = []
@@ -261,17 +262,17 @@ def work(call: Call, system: System) -> Dict[str, Any]:
             )
         # The run that check mode predicts creates this control plane first.
         nothing = bootstrap_token.TokenState()
-        steps = bootstrap_token.plan_present(nothing, options, now) if present else []
+        steps = token_plan.plan_present(nothing, options, now) if present else []
         result = _edge.carry_out(call, steps, chosen.append)
         return dict(result, control_plane=options.control_plane, reused=False) if present else result
     state = bootstrap_token.observe(kubectl, joining=present, certificates=options.control_plane)
     if not present:
-        steps = bootstrap_token.plan_absent(state, params["token_id"], options.control_plane, now, options.nodes)
+        steps = token_plan.plan_absent(state, params["token_id"], options.control_plane, now, options.nodes)
         result = _edge.carry_out(call, steps, chosen.append)
         manager.apply_all(chosen)
         return result
-    kept = bootstrap_token.reusable(state, options, now)
-    steps = bootstrap_token.plan_present(state, options, now)
+    kept = token_plan.reusable(state, options, now)
+    steps = token_plan.plan_present(state, options, now)
     result = _edge.carry_out(call, steps, chosen.append)
     try:
         manager.apply_all(chosen)
@@ -290,12 +291,12 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     if options.nodes:
         result["tokens"] = tokens
     else:
-        result.update(tokens.get(bootstrap_token.ANYBODY, {}))
+        result.update(tokens.get(bootstrap_token.ANY_NODE, {}))
     return result
 
 
 def _entry(command: JoinCommand) -> Dict[str, str]:
-    """What the bearer of a token gets beside what all of them get."""
+    """The part of the result that differs between tokens."""
     entry = {"token": command.token, "token_id": command.token_id, "expires": command.expires}
     if command.certificate_key:
         entry["certificate_key"] = command.certificate_key

@@ -76,6 +76,17 @@ class Kubectl:
             thread.join()
         return [answers[path] for path in paths]
 
+    def objects(self, *paths: str) -> List[Optional[Dict[str, Any]]]:
+        """The objects at these paths, requested at the same time; None for an object that does not exist.
+
+        Raises like :meth:`json`.
+        """
+        answers = self.raw(*paths)
+        return [
+            None if not answer.ok and "(NotFound)" in answer.stderr else self.parsed(["get", path], answer)
+            for path, answer in zip(paths, answers)
+        ]
+
     def parsed(self, arguments: Sequence[str], result: Result) -> Dict[str, Any]:
         """The JSON of a result; ``arguments`` are for the message. Raises like :meth:`json`."""
         if not result.ok:

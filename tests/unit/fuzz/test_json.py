@@ -32,10 +32,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import Api
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
+    bootstrap_token,
     cluster_info,
     endpoint_check,
     join_command,
-    join_token,
     operation,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
@@ -189,7 +189,7 @@ JSON: dict[str, tuple[Callable[[str], Any], Sequence[Any], bool]] = {
     ),
     "cluster-info": (_cluster_info, [_INFO], True),
     "endpoint": (_endpoint, [_INFO], True),
-    "tokens": (lambda text: join_token.observe(_kubectl(text)), [_SECRETS, _INFO], True),
+    "tokens": (lambda text: bootstrap_token.observe(_kubectl(text)), [_SECRETS, _INFO], True),
     "etcd's pods": (lambda text: _etcd(text, "pods"), [_PODS], True),
     "etcd's members": (lambda text: _etcd(text, "members"), [_MEMBERS], True),
     "addresses beside etcd": (lambda text: _etcd(text, "address"), [_ADDRESSES], True),

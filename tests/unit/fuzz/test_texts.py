@@ -35,10 +35,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
     kubeconfig,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
+    bootstrap_token,
     culprits,
     diagnosis,
     join_command,
-    join_token,
     kubelet_config,
     limits,
     names,
@@ -223,7 +223,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
         False,
     ),
     "time": (lambda text: str(join_command.parse_time(text)), ["2026-11-23T12:00:00.5Z"], False),
-    "duration": (join_token.parse_duration, ["1h30m", "90"], True),
+    "duration": (bootstrap_token.parse_duration, ["1h30m", "90"], True),
     "version": (versions.parse, ["v1.36.2-1.1"], False),
     "requested version": (versions.parse_request, ["1.36", "v1.36.2"], True),
     "output of kubeadm": (

@@ -20,21 +20,30 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import ApiUnreachable, Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import cluster_info
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join_token as bootstrap_token
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_token import (
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import (
+    KUBEADM_CONFIG,
+    ApiUnreachable,
+    Kubectl,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
+    bootstrap_token,
+    cluster_info,
+    token_manager,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.bootstrap_token import (
     DESCRIPTION,
     Token,
-    TokenManager,
     TokenOptions,
     TokenState,
     parse_duration,
+    read_token,
+    token_secret,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.token_manager import TokenManager
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.token_plan import (
     plan_absent,
     plan_present,
-    read_token,
     reusable,
-    token_secret,
 )
 from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
@@ -73,7 +82,7 @@ class FakeApi:
             return Result(0, json.dumps(self.info))
         if path == bootstrap_token.TOKEN_SECRETS:
             return Result(0, json.dumps({"items": list(self.secrets.values())}))
-        if path == bootstrap_token.KUBEADM_CONFIG:
+        if path == KUBEADM_CONFIG:
             text = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.35.0\n"
             return Result(0, json.dumps({"data": {"ClusterConfiguration": text}}))
         return Result(0, json.dumps(self.secrets[name])) if name in self.secrets else NOT_FOUND
@@ -191,7 +200,7 @@ def test_tokens_of_a_real_cluster() -> None:
     usual = tokens["mzw64h"]
     assert usual.expires == "2026-11-25T00:06:25Z"
     assert usual.usages == ["signing", "authentication"] and usual.groups == GROUPS
-    assert usual.whole and not usual.ours
+    assert usual.well_formed and not usual.ours
     proxy = tokens["pl7mui"]
     assert proxy.usages == [] and "kubeadm-certs" in proxy.description
 
@@ -255,7 +264,7 @@ def test_tokens_that_are_reused(there: Token, options: TokenOptions) -> None:
         token(nodes=["w1", "w2"]),
         token(usages=["authentication"]),
         token(groups=["system:bootstrappers:other"]),
-        token(whole=False),
+        token(well_formed=False),
     ],
 )
 def test_tokens_that_are_not_reused(there: Token) -> None:
@@ -423,7 +432,7 @@ def test_two_tokens_differ(machine: Machine) -> None:
 
 def test_a_token_that_nobody_signs_is_deleted_again(machine: Machine) -> None:
     api = FakeApi(machine, signs_after=10**6)
-    with pytest.raises(KubesteadError, match="was not signed into cluster-info within 5 seconds; look at") as caught:
+    with pytest.raises(KubesteadError, match="cluster-info was not signed with token .* within 5 seconds; check") as caught:
         manager(machine, sign_timeout=5.0).apply_all([create("w1", "w2")])
     assert api.secrets == {}
     assert not re.search(r"[a-z0-9]{6}\.[a-z0-9]{16}", caught.value.message)
@@ -432,7 +441,7 @@ def test_a_token_that_nobody_signs_is_deleted_again(machine: Machine) -> None:
 def test_an_id_that_exists_is_not_overwritten(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     api = FakeApi(machine)
     ids = iter(["aaaaaa", "s" * 16, "aaaaaa", "t" * 16, "bbbbbb", "u" * 16])
-    monkeypatch.setattr(bootstrap_token, "_random", lambda _length: next(ids))
+    monkeypatch.setattr(token_manager, "_random", lambda _length: next(ids))
     manager(machine).apply_all([create()])
     work = manager(machine)
     work.apply_all([create()])
