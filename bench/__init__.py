@@ -2,4 +2,4 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``./dev bench``: measures the collection on lab nodes, beside the commands typed by hand and other playbooks."""
+"""``./dev bench``: compares the collection on lab nodes with the commands typed by hand and with other playbooks."""

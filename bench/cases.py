@@ -37,7 +37,7 @@ ADMIN = "/etc/kubernetes/admin.conf"
 THREE = ("cp1", "w1", "w2")
 NEW_NODE = "n1"
 SET = "bench"
-# Inventories beside the lab's.
+# Inventories in addition to the lab's.
 PLACEMENT, ENDPOINTS = "placement.json", "endpoints.json"
 IGNORED = "cluster_ignore_preflight_errors"
 NO_NETWORK = ("-e", "cni_plugin=none")

@@ -89,7 +89,7 @@ def container_group(text: str, container: str, controller: str = "") -> str:
 
 
 def version(root: pathlib.Path = ROOT) -> str:
-    """The version of control groups on this machine: ``v2``, ``v1``, or ``v1 (hybrid)`` with v2 beside it."""
+    """The version of control groups on this machine: ``v2``, ``v1``, or ``v1 (hybrid)`` for both."""
     if (root / "cgroup.controllers").exists():
         return "v2"
     return "v1 (hybrid)" if (root / "unified" / "cgroup.controllers").exists() else "v1"

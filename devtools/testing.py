@@ -99,7 +99,7 @@ def molecule_part(name: str) -> Part:
 
     molecule's own place for its state is in the home folder and named after the checkout's folder, so that two
     checkouts of the same name would share it; with a place named for it, it must see no other scenario. And it looks
-    for the common settings only where git tells it the top of the checkout.
+    for the common settings only at the top of the checkout, which it gets from git.
     """
     environment = {
         "MOLECULE_EPHEMERAL_DIRECTORY": str(state_dir() / "test" / "molecule" / name),

@@ -20,7 +20,7 @@ def once(target: Path) -> Iterator[Optional[Path]]:
     """A new folder that gets ``target``'s name when the work in it is done; None when ``target`` exists.
 
     Of several processes one does the work, and the others wait for it. An interrupted run leaves a ``.tmp-`` folder
-    beside the target, never the target itself; the next run removes it.
+    next to the target, never the target itself; the next run removes it.
     """
     if target.exists():
         yield None

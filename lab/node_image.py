@@ -73,7 +73,7 @@ PACKAGES: Tuple[str, ...] = (
 
 
 def key_path() -> pathlib.Path:
-    """The path of the private SSH key for the nodes; the public key is beside it."""
+    """The path of the private SSH key for the nodes; the public key is in the same folder."""
     return cache_dir() / "ssh" / "id_ed25519"
 
 

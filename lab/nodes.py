@@ -143,14 +143,14 @@ def first_process(cgroup_v2: bool) -> List[str]:
     """
     if cgroup_v2:
         return ["/sbin/init"]
-    # From 256 on systemd also wants to be told that v1 is meant.
+    # From 256 on, systemd uses v1 only with an additional setting.
     return ["/sbin/init", "systemd.legacy_systemd_cgroup_controller=yes", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
 
 
 def mac_address(address: str) -> str:
     """A MAC address that a node keeps when it restarts, as a machine does; podman would choose another each time.
 
-    Peers cache the old one for seconds, and packets are lost meanwhile.
+    Peers cache the old one for seconds, and packets are lost during this time.
     """
     return ":".join(f"{octet:02x}" for octet in (0x02, 0x6B, *ipaddress.IPv4Address(address).packed))
 

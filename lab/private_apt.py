@@ -18,7 +18,7 @@ from .systems import System
 
 
 def source_lines(binary_lines: Sequence[str]) -> List[str]:
-    """The ``deb-src`` entries beside one-line ``deb`` entries: the same host, suite, components and key."""
+    """The ``deb-src`` entries that match one-line ``deb`` entries: the same host, suite, components and key."""
     lines = []
     for line in binary_lines:
         word, rest = line.split(None, 1)

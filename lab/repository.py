@@ -66,7 +66,7 @@ class Signer:
         return (self.home / "key.asc").read_text(encoding="utf-8")
 
     def sign(self, folder: Path) -> None:
-        """Write InRelease, Release.gpg and Release.key beside the folder's Release file."""
+        """Write InRelease, Release.gpg and Release.key next to the folder's Release file."""
         release_file = folder / "Release"
         self._gpg("--clearsign", "--digest-algo", "SHA256", "--output", folder / "InRelease", release_file)
         self._gpg(

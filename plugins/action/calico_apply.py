@@ -52,4 +52,4 @@ class ActionModule(NodeAction):
             name = VARIABLES.get(err.option, err.option)
             raise AnsibleActionFail(f"{name} {err.problem}; {err.fix} (nothing was changed)") from None
         arguments["objects"] = json.dumps(objects)
-        return self.ask("calico_apply", arguments, task_vars)
+        return self.run_on_node("calico_apply", arguments, task_vars)

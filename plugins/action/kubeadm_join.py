@@ -53,7 +53,7 @@ class ActionModule(NodeAction):
             secrets = [str(arguments[name]) for name in ("token", "certificate_key") if arguments.get(name)]
             # The part of a token after the dot is the secret.
             secrets += [secret.partition(".")[2] for secret in secrets]
-            return self.ask("kubeadm_join", arguments, task_vars, secrets)
+            return self.run_on_node("kubeadm_join", arguments, task_vars, secrets)
         finally:
             # A host that becomes unreachable raises an exception.
             if token_host and not self._task.check_mode:
@@ -66,7 +66,7 @@ class ActionModule(NodeAction):
             action, variables = action_on(token_host, "kubeadm_join_token", self, task_vars)
             arguments = {"state": "absent", "nodes": list(nodes)}
             try:
-                answer = action.ask("kubeadm_join_token", arguments, variables)
+                answer = action.run_on_node("kubeadm_join_token", arguments, variables)
             finally:
                 action.cleanup()
                 action._connection.close()

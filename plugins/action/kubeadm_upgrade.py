@@ -28,7 +28,7 @@ class ActionModule(NodeAction):
         arguments = dict(self._task.args)
         if not arguments.get("packages"):
             arguments["packages"] = self._packages(task_vars or {})
-        return self.ask("kubeadm_upgrade", arguments, task_vars)
+        return self.run_on_node("kubeadm_upgrade", arguments, task_vars)
 
     def _packages(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The options of the kube packages. Raises AnsibleActionFail that names the variable."""

@@ -29,7 +29,7 @@ class ActionModule(NodeAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The task's result. It never holds the kubeconfig."""
         super(NodeAction, self).run(tmp, task_vars)
-        result = self.ask("kubeconfig", self._task.args, task_vars)
+        result = self.run_on_node("kubeconfig", self._task.args, task_vars)
         source = result.pop("source", None)
         destination = self._task.args.get("copy_to")
         if result.get("failed") or not destination:
@@ -37,7 +37,7 @@ class ActionModule(NodeAction):
         path = kubeconfig_copy.copy_path(str(destination))
         result["local_kubeconfig"] = path
         here = System()
-        wanted = None if source is None else kubeconfig_copy.told(source)
+        wanted = None if source is None else kubeconfig_copy.reported_summary(source)
         step = kubeconfig_copy.plan_copy(here, path, wanted)
         if step.action == kubeconfig.SAME:
             return result
@@ -46,13 +46,13 @@ class ActionModule(NodeAction):
             result.setdefault("warnings", []).append(warning)
             return result
         if not self._task.check_mode:
-            self._carry_out(step, here, wanted, task_vars)
+            self._apply(step, here, wanted, task_vars)
         result["changed"] = True
         result.setdefault("steps", []).append(step.public())
         result.setdefault("diff", []).extend(diff([step]))
         return result
 
-    def _carry_out(
+    def _apply(
         self, step: Step, here: System, wanted: KubeconfigSummary | None, task_vars: dict[str, Any] | None
     ) -> None:
         try:

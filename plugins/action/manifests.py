@@ -52,4 +52,4 @@ class ActionModule(NodeAction):
         arguments["objects"] = json.dumps(entries)
         # The module hides the values of Secrets. Interrupted output and the log of the connection would show them.
         secret = any(str(obj["kind"]).lower() == "secret" for obj in objects)
-        return self.ask("manifests", arguments, task_vars, [] if secret else None)
+        return self.run_on_node("manifests", arguments, task_vars, [] if secret else None)

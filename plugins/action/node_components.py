@@ -86,9 +86,9 @@ class ActionModule(NodeAction):
             "expected": expected,
         }
         passwords = [str(one["password"]) for one in secrets.get("registry_credentials") or []]
-        answer = self.ask("node_components", arguments, variables, passwords if secrets else None)
+        answer = self.run_on_node("node_components", arguments, variables, passwords if secrets else None)
         self._add(result, answer)
-        self._tell(variables, answer)
+        self._show_counts(variables, answer)
 
     def _call(
         self, result: dict[str, Any], key: str, name: str, arguments: dict[str, Any], variables: dict[str, Any]
@@ -111,7 +111,7 @@ class ActionModule(NodeAction):
         result[key] = {
             name: value for name, value in answer.items() if name not in ("diff", "steps") and not name.startswith("_")
         }
-        self._tell(variables, answer)
+        self._show_counts(variables, answer)
 
     def _add(self, result: dict[str, Any], answer: Mapping[str, Any]) -> None:
         for key in ("steps", "diff", "warnings"):
@@ -123,7 +123,7 @@ class ActionModule(NodeAction):
             if key not in ("steps", "diff", "warnings", "changed") and (ended or key in ("seconds", "invocation")):
                 result[key] = value
 
-    def _tell(self, variables: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    def _show_counts(self, variables: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         """Show the steps, one line per component."""
         host = str(variables.get("inventory_hostname", ""))
         counts: dict[str, int] = {}

@@ -81,7 +81,7 @@ class ActionModule(NodeAction):
         peers = [] if witness else _peers(task_vars or {})
         arguments = {**registry.observation_arguments(options, peers), **given}
         asked = time.time()
-        result = self.ask("node_info", arguments, task_vars)
+        result = self.run_on_node("node_info", arguments, task_vars)
         if not result.get("failed"):
             result.update(judged, asked=asked, answered=time.time(), connects_to="")
             if not witness and not _has_joined(result):

@@ -103,7 +103,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out."""
+    """Observe, plan and apply."""
     params = call.params
     if not all(node.get("name") for node in params["nodes"]):
         raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")
@@ -122,7 +122,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         steps = bridge.plan(state, options)
     for text in bridge.refusals(state, options):
         call.warn("bridge network: " + text)
-    result = _edge.carry_out(call, steps, lambda step: bridge.apply(step, system))
+    result = _edge.apply_steps(call, steps, lambda step: bridge.apply(step, system))
     result["node"] = node.name if node else ""
     return result
 

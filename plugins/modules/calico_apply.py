@@ -200,11 +200,11 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     except ClusterAbsent:
         if not call.check_mode:
             raise
-        result.update(_edge.carry_out(call, manifests.plan_absent(), applied.append))
+        result.update(_edge.apply_steps(call, manifests.plan_absent(), applied.append))
         return result
     wanted = calico.expected_pools(_options(params))
     _require_pools(_live_pools(kubectl), wanted, missing_is_wrong=False)
-    result.update(_edge.carry_out(call, manifests.plan(live), applied.append))
+    result.update(_edge.apply_steps(call, manifests.plan(live), applied.append))
     begin = time.monotonic()
     manifests.apply(applied)
     if applied:

@@ -143,7 +143,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     wanted = gates.Wanted(
         nodes=given["nodes"],
         dead=given["dead"],
-        workloads={str(title): untrusted.whole(count) for title, count in given["workloads"].items()},
+        workloads={str(title): untrusted.integer(count) for title, count in given["workloads"].items()},
         versions={str(name): str(version) for name, version in given["versions"].items()},
         stopping=given["stopping"],
     )
@@ -158,7 +158,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         if health.error and not call.check_mode:
             raise KubesteadError(health.error)
     leaders = {view.leader for view in health.views}
-    result = _edge.carry_out(call, [], lambda step: None)
+    result = _edge.apply_steps(call, [], lambda step: None)
     return dict(
         result,
         ready_nodes=health.ready_nodes,

@@ -87,12 +87,12 @@ def argument_spec() -> Dict[str, Dict[str, Any]]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out."""
+    """Observe, plan and apply."""
     leaver = removal.Leaver(call.params["name"], list(call.params["addresses"]))
     parts = call.params["parts"]
     state = removal.observe(system, parts)
     steps = removal.plan(state, leaver, parts)
-    result = _edge.carry_out(call, steps, lambda step: removal.apply(step, system, state, leaver))
+    result = _edge.apply_steps(call, steps, lambda step: removal.apply(step, system, state, leaver))
     going = leaving(state.members, leaver.name, removal.addresses_of(state, leaver))
     result["members"] = [one.name for one in state.members if one not in going]
     return result

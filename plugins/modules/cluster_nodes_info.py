@@ -148,7 +148,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         nodes = cluster_nodes.listed(kubectl)
     if cluster_nodes.silent_warning(nodes):
         call.warn("nodes: " + cluster_nodes.silent_warning(nodes))
-    result = _edge.carry_out(call, [], lambda step: None)
+    result = _edge.apply_steps(call, [], lambda step: None)
     result["nodes"] = to_dict(nodes)
     needed = ("name", "pod_cidrs", "addresses", "expected")
     result["pod_network"] = [{name: getattr(node, name) for name in needed} for node in nodes]

@@ -261,7 +261,7 @@ def argument_spec() -> Dict[str, Any]:
     return spec
 
 
-def carry_out(
+def validate_and_apply(
     call: Call, system: System, state: KubeadmState, steps: List[Step], apply: Callable[[Step], None]
 ) -> Dict[str, Any]:
     """Let kubeadm validate the configuration if it is installed, then apply the steps except in check mode."""
@@ -270,7 +270,7 @@ def carry_out(
     for step in steps:
         if readers and readers == state.installed_version and step.action == "init":
             init.check_with_kubeadm(step, system)
-    return _edge.carry_out(call, steps, apply)
+    return _edge.apply_steps(call, steps, apply)
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
@@ -297,10 +297,10 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         with kubeadm_lock(system, options.timeout):
             # The state may have changed: another run has just finished.
             state, steps = look(state.installed_version)
-            result = carry_out(call, system, state, steps, apply)
+            result = validate_and_apply(call, system, state, steps, apply)
         state = kubeadm.observe(system, state.installed_version)
     else:
-        result = carry_out(call, system, state, steps, apply)
+        result = validate_and_apply(call, system, state, steps, apply)
     for warning in init.warnings_of(init.problems(state, options)):
         call.warn(warning)
     result["actions"] = [phase for run in runs for phase in run.phases]

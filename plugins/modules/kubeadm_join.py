@@ -291,12 +291,12 @@ def work(call: Call, system: System) -> Dict[str, Any]:
             state, checked, steps = look(state.installed_version)
             if steps and checked.token and params["precheck"]:
                 join_precheck.precheck(checked)
-            result = _edge.carry_out(call, steps, lambda step: join.apply(step, system))
+            result = _edge.apply_steps(call, steps, lambda step: join.apply(step, system))
         there = kubeadm.observe(system, state.installed_version)
     else:
         if steps and checked.token and params["precheck"]:
             join_precheck.precheck(checked)
-        result = _edge.carry_out(call, steps, lambda step: join.apply(step, system))
+        result = _edge.apply_steps(call, steps, lambda step: join.apply(step, system))
         there = state
     result.update(
         node_name=options.node_name if steps and options.node_name else there.node_name,

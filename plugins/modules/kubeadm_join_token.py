@@ -263,17 +263,17 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         # The run that check mode predicts creates this control plane first.
         nothing = bootstrap_token.TokenState()
         steps = token_plan.plan_present(nothing, options, now) if present else []
-        result = _edge.carry_out(call, steps, chosen.append)
+        result = _edge.apply_steps(call, steps, chosen.append)
         return dict(result, control_plane=options.control_plane, reused=False) if present else result
     state = bootstrap_token.observe(kubectl, joining=present, certificates=options.control_plane)
     if not present:
         steps = token_plan.plan_absent(state, params["token_id"], options.control_plane, now, options.nodes)
-        result = _edge.carry_out(call, steps, chosen.append)
+        result = _edge.apply_steps(call, steps, chosen.append)
         manager.apply_all(chosen)
         return result
     kept = token_plan.reusable(state, options, now)
     steps = token_plan.plan_present(state, options, now)
-    result = _edge.carry_out(call, steps, chosen.append)
+    result = _edge.apply_steps(call, steps, chosen.append)
     try:
         manager.apply_all(chosen)
         manager.reuse(kept)

@@ -126,15 +126,15 @@ def work(call: Call, system: System) -> Dict[str, Any]:
             # The state may have changed: another run has just finished.
             state = upgrade.observe(system, options)
             steps = upgrade.plan(state, options)
-            result = _edge.carry_out(call, steps, lambda step: upgrade.apply(step, system))
+            result = _edge.apply_steps(call, steps, lambda step: upgrade.apply(step, system))
     else:
-        result = _edge.carry_out(call, steps, lambda step: None)
+        result = _edge.apply_steps(call, steps, lambda step: None)
     return dict(result, version=options.version if steps and not call.check_mode else state.reported)
 
 
 def _repair(call: Call, system: System) -> Dict[str, Any]:
     steps: List[Step] = upgrade.repair(system, kubeadm.observe(system))
-    result = _edge.carry_out(call, steps, lambda step: upgrade.apply(step, system))
+    result = _edge.apply_steps(call, steps, lambda step: upgrade.apply(step, system))
     if not call.check_mode and not upgrade.wait_for_api(system):
         raise KubesteadError(
             "the upgrade of this control plane was interrupted, and its API server did not become ready; see "

@@ -131,7 +131,7 @@ def argument_spec() -> Dict[str, Any]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Observe, plan, carry out. ``source`` has the values that the action plugin needs, without a secret."""
+    """Observe, plan and apply. ``source`` has the values that the action plugin needs, without a secret."""
     options = kubeconfig.KubeconfigOptions(
         install=call.params["install"], user=call.params["user"], overwrite=call.params["overwrite"]
     )
@@ -146,7 +146,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     for warning in kubeconfig.warnings_of(state, options):
         call.warn(warning)
     steps = kubeconfig.plan(state, options)
-    result = _edge.carry_out(call, steps, lambda step: kubeconfig.apply(step, system))
+    result = _edge.apply_steps(call, steps, lambda step: kubeconfig.apply(step, system))
     result.update(
         user=state.user,
         kubeconfig=state.path,

@@ -170,10 +170,10 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         if not call.check_mode:
             raise
         call.warn("{0} (check mode: treated as an empty cluster)".format(err.message))
-        result.update(_edge.carry_out(call, manifests.plan_absent(), applied.append))
+        result.update(_edge.apply_steps(call, manifests.plan_absent(), applied.append))
         return result
     result["objects"] = [title(obj) for obj in live.objects]
-    result.update(_edge.carry_out(call, manifests.plan(live), applied.append))
+    result.update(_edge.apply_steps(call, manifests.plan(live), applied.append))
     manifests.apply(applied)
     for warning in manifests.warnings:
         call.warn(warning)

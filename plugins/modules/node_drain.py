@@ -154,7 +154,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     for name in given["name"]:
         # Nodes that are only checked are planned too, because a missing Node is an error.
         steps += drain.plan(state, name, given["state"], call.check_mode and given["cordoned_before"])
-    told: Dict[str, Any] = {}
+    extra: Dict[str, Any] = {}
     if given["state"] != drain.SCHEDULABLE:
         found = drain.forecast(state, given["name"], permission, given["returning"])
         for one in found:
@@ -171,15 +171,15 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         workloads: Dict[str, int] = {}
         for name in given["name"]:
             workloads.update(state.workloads(name))
-        told = {"blockers": to_dict(found), "workloads": workloads}
+        extra = {"blockers": to_dict(found), "workloads": workloads}
     if given["state"] == "checked":
         steps = []
-    result = _edge.carry_out(
+    result = _edge.apply_steps(
         call,
         steps,
         lambda step: drain.apply(step, kubectl, given["owner"], permission, float(given["timeout"])),
     )
-    return dict(result, **told)
+    return dict(result, **extra)
 
 
 def main() -> None:

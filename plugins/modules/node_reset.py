@@ -97,14 +97,14 @@ def argument_spec() -> Dict[str, Dict[str, Any]]:
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
-    """Observe, plan, and carry out the plan until nothing remains."""
+    """Observe, plan and apply until nothing remains."""
     params = call.params
     options = ResetOptions(params["preparation"], params["cri_socket"], params["kubeconfig_user"])
     state = observe(system, options)
     apply.refuse(state)
     steps = plan(state, options)
     if steps and not call.check_mode:
-        steps = apply.carry_out(system, options)
+        steps = apply.reset(system, options)
     result = _edge.report(steps)
     result["kept"] = state.kept
     return result

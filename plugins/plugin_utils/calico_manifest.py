@@ -181,7 +181,7 @@ def _cache_folder() -> str:
 
 
 def _kept(folder: str, wanted: str) -> Optional[bytes]:
-    """A manifest fetched before; its content is proven again, so that nobody's copy is taken on trust."""
+    """A manifest that was fetched before. Its checksum is verified again, because others may have changed the file."""
     if not folder or not wanted:
         return None
     try:

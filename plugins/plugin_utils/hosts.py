@@ -135,7 +135,7 @@ class Host:
 
     @property
     def reading(self) -> Reading:
-        """This host's clock beside the control machine's."""
+        """This host's clock compared with the control machine's."""
         return Reading(self.name, self.node.epoch, self.facts.asked, self.facts.answered)
 
 

@@ -113,19 +113,19 @@ def apply_copy(step: Step, system: System, text: str) -> None:
 # -- what a control plane sends
 
 
-def told(source: Any) -> KubeconfigSummary:
-    """The summary that a host told of its kubeconfig; what is not of the right form is left out."""
-    said = untrusted.mapping(source)
-    digests = {name: untrusted.text(said.get(name)) for name in ("digest", "credentials")}
+def reported_summary(source: Any) -> KubeconfigSummary:
+    """The summary of a kubeconfig that a host reported; values of another form are left out."""
+    reported = untrusted.mapping(source)
+    digests = {name: untrusted.text(reported.get(name)) for name in ("digest", "credentials")}
     digests = {name: text if _DIGEST.fullmatch(text) else "" for name, text in digests.items()}
     return KubeconfigSummary(
         digest=digests["digest"],
         credentials=digests["credentials"],
-        servers=[text for text in untrusted.texts(said.get("servers")) if _SERVER.fullmatch(text)],
-        ca_cert_hashes=[text for text in untrusted.texts(said.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
-        clients=[text for text in untrusted.texts(said.get("clients")) if _DIGEST.fullmatch(text)],
-        plain=untrusted.text(said.get("plain")) if _NAME.fullmatch(untrusted.text(said.get("plain"))) else "",
-        mergeable=said.get("mergeable") is True,
+        servers=[text for text in untrusted.texts(reported.get("servers")) if _SERVER.fullmatch(text)],
+        ca_cert_hashes=[text for text in untrusted.texts(reported.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
+        clients=[text for text in untrusted.texts(reported.get("clients")) if _DIGEST.fullmatch(text)],
+        plain=untrusted.text(reported.get("plain")) if _NAME.fullmatch(untrusted.text(reported.get("plain"))) else "",
+        mergeable=reported.get("mergeable") is True,
     )
 
 
@@ -145,8 +145,8 @@ def slurped(content: Any) -> str:
 def rebuilt(text: str, wanted: Optional[KubeconfigSummary]) -> str:
     """A kubeconfig with the server, CA, client certificate and key of the one that ``text`` is.
 
-    ``wanted`` is what the host told of the file before. Raises :class:`KubesteadError`, without any value of the file,
-    for one that changed meanwhile, that says more of how to connect, or whose values are not of the right form.
+    ``wanted`` is the summary that the host reported before. Raises :class:`KubesteadError`, without any value of the
+    file, if the file has changed since, contains other connection settings, or has values of another form.
     """
     if wanted is None or digest(text) != wanted.digest:
         raise KubesteadError("differs from the file that the host reported; run again")

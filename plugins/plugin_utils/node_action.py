@@ -92,7 +92,7 @@ class NodeAction(ActionBase):
     #: Whether the last answer of the host was a complete object.
     complete = False
 
-    def ask(
+    def run_on_node(
         self,
         module: str,
         arguments: Mapping[str, Any],
@@ -119,8 +119,8 @@ class NodeAction(ActionBase):
         self.complete = isinstance(answer, Mapping) and answer.get(COMPLETE) is True
         if secrets is not None and not self.complete and isinstance(answer, Mapping) and _NOISE & set(answer):
             return incomplete(module, answer)
-        said = reduced(answer, self.RETURNS | COMMON)
-        return {**(without(said, secrets) if secrets else said), **self._interpreter(answer)}
+        reported = reduced(answer, self.RETURNS | COMMON)
+        return {**(without(reported, secrets) if secrets else reported), **self._interpreter(answer)}
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
         """Run a module on the host. The options of this collection's modules are checked first."""
@@ -179,7 +179,7 @@ class NodeAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module of the same name with the arguments of the task."""
         super().run(tmp, task_vars)
-        return self.ask(self._task.action.rpartition(".")[2], self._task.args, task_vars)
+        return self.run_on_node(self._task.action.rpartition(".")[2], self._task.args, task_vars)
 
     @contextlib.contextmanager
     def censored(self) -> Iterator[None]:
@@ -226,7 +226,7 @@ def _plain_answer(data: Any) -> dict[str, Any]:
     for key in ("stdout", "stderr", "exception"):
         if key in answer and not isinstance(answer[key], str):
             del answer[key]
-    # That a host is unreachable is told by the connection alone.
+    # Only the connection reports that a host is unreachable.
     for key in ("add_host", "add_group", "results", "unreachable"):
         answer.pop(key, None)
     return answer
@@ -246,7 +246,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     try:
         if answer.get("failed"):
             allowed = allowed | DETAILS
-        said = {
+        reported = {
             str(key): _warnings(value) if key == "warnings" else clean(value)
             for key, value in answer.items()
             if key in allowed or (key == "invocation" and isinstance(value, Mapping))
@@ -254,22 +254,22 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
     except ValueError as err:
         return {**own, "failed": True, "msg": f"the host's answer was refused: {err}"}
     for key in ("changed", "failed", "unreachable", "skipped"):
-        if key in said:
-            said[key] = said[key] is True
+        if key in reported:
+            reported[key] = reported[key] is True
     for key, shape in (("diff", _diff), ("steps", _step)):
-        if key in said:
-            entries = said[key][:MAX_STEPS] if isinstance(said[key], list) else []
-            said[key] = [shape(entry) for entry in entries if isinstance(entry, dict)]
-    if "rc" in said and not isinstance(said["rc"], int):
-        del said["rc"]
+        if key in reported:
+            entries = reported[key][:MAX_STEPS] if isinstance(reported[key], list) else []
+            reported[key] = [shape(entry) for entry in entries if isinstance(entry, dict)]
+    if "rc" in reported and not isinstance(reported["rc"], int):
+        del reported["rc"]
     for key in ("module_stdout", "module_stderr"):
         # Whatever it is, it is not a result.
-        if key in said:
-            said[key] = str(said[key])[:MAX_NOISE]
-    if "msg" in said:
+        if key in reported:
+            reported[key] = str(reported[key])[:MAX_NOISE]
+    if "msg" in reported:
         # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
-        said["msg"] = line(said["msg"])[:MAX_LINE]
-    return {**own, **said}
+        reported["msg"] = line(reported["msg"])[:MAX_LINE]
+    return {**own, **reported}
 
 
 def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:

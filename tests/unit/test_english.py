@@ -56,12 +56,19 @@ PHRASES = {
     r"\bcomes? to nothing\b": "fails",
     r"\bis at work\b": "is running",
     r"\b[Ii]nitialis(?:e|es|ed|ing)\b": "initialize",
+    r"\bbeside\b": "next to, in addition to, together with",
+    r"\b(?:[Nn]obody|[Aa]nybody)\b": "name the subject",
+    r"\bgo(?:es)? on\b": "continue",
+    r"\b[Mm]eanwhile\b": "since, during this time",
+    r"\btold\b|\btells?\b": "report, show, say; the variable is true if",
 }
 
 #: Lines in which a phrase is right, as (end of the path, part of the line).
 ALLOWED = (
     # The name of a task when the figures were taken.
     ("docs/performance.md", "control_plane: Initialise the cluster"),
+    # The user of that name in /etc/passwd.
+    ("lab/roots.py", "nobody:x:65534"),
 )
 
 

@@ -25,7 +25,7 @@ PROBE_SECONDS = 30.0
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step that was planned for a state with its credentials. Raises :class:`KubesteadError`."""
+    """Apply one step that was planned for a state with its credentials. Raises :class:`KubesteadError`."""
     data = step.data
     if step.action == "install" or (step.action == "write_config" and "state" not in data):
         # Steps that were planned for a host without containerd only say what will happen.
@@ -107,14 +107,14 @@ def _restart(system: System) -> None:
             return
     output = system.run(["journalctl", "-u", UNIT, "-n", "20", "--no-pager", "-o", "cat"]).stdout
     journal = redact(output).splitlines()
-    said = next((line for line in reversed(journal) if _tells(line)), "")
+    logged = next((line for line in reversed(journal) if _is_error(line)), "")
     raise CommandError(
         "containerd does not serve CRI after the restart: {0}{1}; see 'journalctl -u containerd'".format(
-            status, " ({0})".format(said[:300]) if said else ""
+            status, " ({0})".format(logged[:300]) if logged else ""
         ),
         {"journal": journal},
     )
 
 
-def _tells(line: str) -> bool:
+def _is_error(line: str) -> bool:
     return "level=error" in line or "level=fatal" in line or line.startswith("containerd: ")

@@ -127,7 +127,7 @@ def desired_dropin(
     plugins = own.get("plugins", {})
     result: Dict[str, Any] = {"version": own.get("version", state.schema)}
     if "version" not in own and state.schema > 2 and CRI in plugins:
-        # Written for containerd 1.x: told so, containerd 2 brings it forward.
+        # The drop-in is for containerd 1.x. With this version, containerd 2 migrates it.
         result["version"] = 2
     if state.schema and result["version"] > state.schema:
         raise OptionError(
@@ -185,7 +185,7 @@ def _registry_path(
 
 
 def _drop_conflicts(config: Dict[str, Any], runtime: str, images: str, state: ContainerdState) -> None:
-    """Take out what containerd refuses beside what is set here."""
+    """Remove settings that containerd refuses in combination with those that are set here."""
     registry = config["plugins"][images].get("registry", {})
     if registry.get("config_path"):
         registry.pop("mirrors", None)

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..core import mappings, releases, versions
 from ..core.redact import redact_data
 from ..core.system import System
-from ..core.untrusted import whole
+from ..core.untrusted import integer
 from ..host import os_release
 from ..host.os_release import OsRelease
 from ..packages.apt_files import enabled_sources, pinned_away
@@ -63,7 +63,7 @@ def observe(
     candidate, known = _candidate(system, release, packages, offers)
     version = _version(system)
     default = _default(system) if version else {}
-    schema = whole(default.get("version"))
+    schema = integer(default.get("version"))
     text = system.read(CONFIG)
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
@@ -110,7 +110,7 @@ def _unchanged(value: Any) -> Any:
 
 
 def _offers(system: System) -> Dict[str, str]:
-    """The versions of both packages that apt would install, as far as its lists tell."""
+    """The versions of both packages that apt would install, as far as its lists contain them."""
     return {name: found[0] for name, found in policy(system, PACKAGES).items()}
 
 
@@ -187,7 +187,7 @@ def _current(
         return parsed, version, ""
     if schema == 2:
         return from_version_1(parsed), version, ""
-    # The binary knows best how to bring an older file forward; what remains beside its defaults is the file's own.
+    # The binary migrates an older file. What differs from its defaults comes from the file.
     alone = {key: value for key, value in parsed.items() if key != "imports"}
     result = system.run(["containerd", "--config", "/dev/stdin", "config", "migrate"], stdin=toml.dumps(alone))
     if not result.ok:

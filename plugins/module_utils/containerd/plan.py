@@ -59,7 +59,7 @@ def replaces_package(state: ContainerdState, options: ContainerdOptions) -> bool
 
 
 def _after_install(state: ContainerdState, options: ContainerdOptions) -> Optional[ContainerdState]:
-    """The state once the package is installed, where that can be told: beside a file of ours that an earlier one left.
+    """The state after the package is installed; None if it can't be predicted. A configuration file of ours may exist.
 
     The package keeps the file, and on Debian starts and enables the service.
     """
@@ -192,7 +192,7 @@ def _plan_dropin(
 
 
 def _plan_service(state: ContainerdState, causes: Sequence[str], running: bool) -> List[Step]:
-    """``running`` is whether containers may run meanwhile: a restart takes their runtime away for a moment."""
+    """``running`` is true if containers may be running: a restart interrupts their runtime for a moment."""
     steps = [] if state.enabled else [Step(COMPONENT, "enable", UNIT, "not enabled")]
     reason = ", ".join(causes)
     if not reason and state.restart_pending:
@@ -247,7 +247,7 @@ def _differences(current: Mapping[str, Any], wanted: Mapping[str, Any], path: Li
 
 
 def _is_default(path: Sequence[str], value: Any) -> bool:
-    """True for what is written for completeness only: containerd takes the same where nothing is said."""
+    """True for a value that is written only for completeness: it is containerd's default."""
     default = {
         "runtime_type": RUNC,
         "conf_dir": "/etc/cni/net.d",

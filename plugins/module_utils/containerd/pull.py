@@ -16,7 +16,7 @@ from ..core.system import System
 
 COMPONENT = "images"
 
-# The kubelet's containers, and their registries as containerd's CRI is told of them.
+# The namespace of the kubelet's containers, and the registries of containerd's CRI plugin.
 _CTR = ("ctr", "--namespace", "k8s.io", "images")
 _HOSTS = "/etc/containerd/certs.d"
 

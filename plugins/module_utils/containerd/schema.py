@@ -179,5 +179,5 @@ def undoes_systemd_cgroup(text: Optional[str], schema: int) -> bool:
     section = mappings.get(data, ["plugins", runtime])
     if not isinstance(section, Mapping):
         return False
-    said = systemd_cgroup(data, 2 if runtime == CRI else 3)
-    return said is not True if schema == 2 else said is False
+    reported = systemd_cgroup(data, 2 if runtime == CRI else 3)
+    return reported is not True if schema == 2 else reported is False

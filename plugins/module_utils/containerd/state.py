@@ -20,7 +20,7 @@ UNIT = "containerd.service"
 
 @dataclass(frozen=True)
 class HostsFile:
-    """A registry's ``hosts.toml``. ``ours`` tells that this collection wrote it; ``error`` why it can't be read."""
+    """A registry's ``hosts.toml``. ``ours`` is true if this collection wrote it; ``error`` is why it is unreadable."""
 
     registry: str = ""
     ours: bool = False

@@ -130,7 +130,7 @@ def _string(text: str) -> str:
 
 
 class _Rules:
-    """What may still be said of a key. ``explicit``: it has a header; ``frozen``: its value is complete."""
+    """What may still be defined for a key. ``explicit``: it has a header; ``frozen``: its value is complete."""
 
     __slots__ = ("below", "explicit", "frozen")
 
@@ -185,7 +185,7 @@ class _Reader:
         rules = parent.at(path[-1])
         self._require_open(rules, path)
         if several:
-            # A new element: what was said below the one before does not count.
+            # A new element: the tables below the previous element do not count.
             rules = parent.below[path[-1]] = _Rules()
         elif rules.explicit:
             raise self._error("table {0} is defined twice".format(key_text(path)))
@@ -343,17 +343,17 @@ class _Reader:
     def _inline_table(self, depth: int) -> Dict[str, Any]:
         start = self.at
         self.at += 1
-        whole: Dict[str, Any] = {}
+        document: Dict[str, Any] = {}
         # Tables that dotted keys made here; all other values are complete.
-        open_tables = {id(whole)}
+        open_tables = {id(document)}
         self._skip(_SPACE)
         if self._peek("}"):
             self.at += 1
-            return whole
+            return document
         while True:
             path = self._key(depth)
             value = self._value_of_key(depth + len(path))
-            table = whole
+            table = document
             for key in path[:-1]:
                 if key not in table:
                     table[key] = {}
@@ -367,7 +367,7 @@ class _Reader:
             self._skip(_SPACE)
             if self._peek("}"):
                 self.at += 1
-                return whole
+                return document
             if not self._peek(","):
                 raise self._error("the inline table is not closed", start)
             self.at += 1

@@ -17,7 +17,7 @@ from .system import System
 Work = Callable[[Call, System], Dict[str, Any]]
 
 
-def carry_out(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> Dict[str, Any]:
+def apply_steps(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> Dict[str, Any]:
     """Apply the steps unless this is a dry run; the result every module of the collection returns.
 
     This is the one place that knows check mode: ``changed``, ``steps`` and ``diff`` all come from the plan.
@@ -38,7 +38,7 @@ def outcome(call: Call, work: Work) -> Dict[str, Any]:
     try:
         return work(call, System())
     except KubesteadError as err:
-        # Filtered at its source already; this is for what nobody thought of.
+        # Secrets are already removed at their source; this covers cases that were overlooked.
         return dict(redact_data(err.details), failed=True, msg=redact(err.message))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # How every file begins that this collection writes and reads again.
 MANAGED = "# Managed by kubestead.cluster"
-# A copy of a file that was not created by this collection, kept beside it.
+# The suffix of the copy of a file that was not created by this collection.
 BACKUP_SUFFIX = ".before-kubestead"
 
 ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
@@ -23,7 +23,7 @@ KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
-# The protocol number that marks our routes among those of the machine; /etc/iproute2/rt_protos gives it to nobody.
+# The protocol number that marks our routes. /etc/iproute2/rt_protos does not assign it.
 ROUTE_PROTOCOL = "107"
 
 

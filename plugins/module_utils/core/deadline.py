@@ -21,7 +21,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     """What ``call`` returns or raises, or :class:`DeadlineExceeded` (an OSError) when it takes more than ``seconds``.
 
     The timeout of a socket starts again with every byte, so that a server that sends one now and then holds a reader
-    for hours. The call goes on in a thread that does not outlive the process; it must not need to be waited for.
+    for hours. The call continues in a thread that ends with the process, so it must be safe to abandon.
     """
     results: List[Any] = []
     errors: List[BaseException] = []

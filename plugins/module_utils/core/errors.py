@@ -13,7 +13,7 @@ class KubesteadError(Exception):
     """A failure the user can act on.
 
     ``message`` is one line: the thing (option, file, command), what is wrong with it, and the fix. ``details`` is
-    returned beside it by modules, for tools; it never holds a secret.
+    returned by modules in addition, for tools; it never contains a secret.
     """
 
     def __init__(self, message: str, details: Optional[Dict[str, Any]] = None) -> None:

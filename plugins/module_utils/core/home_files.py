@@ -91,7 +91,7 @@ def look(system: System, place: HomePlace) -> HomeFile:
 
 
 def write(system: System, place: HomePlace, text: str, backup: bool = False) -> None:
-    """Replace the file at once by one of the user alone (0600); ``backup`` keeps what was there beside.
+    """Replace the file atomically by one that only the user can read (0600); ``backup`` keeps a copy of the old file.
 
     Raises :class:`KubesteadError`.
     """

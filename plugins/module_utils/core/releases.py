@@ -54,7 +54,7 @@ KUBELET_SKEW = (
     Since(28, 3, "https://kubernetes.io/blog/2023/08/15/kubernetes-v1-28-release/"),
 )
 
-#: Whether a kubelet refuses to start on cgroup v1 unless it is told otherwise (``failCgroupV1``).
+#: Whether a kubelet refuses to start on cgroup v1 by default (``failCgroupV1``).
 CGROUP_V1_REFUSED = (
     Since(0, False, "https://kubernetes.io/docs/concepts/architecture/cgroups/"),
     Since(35, True, "https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/5573-remove-cgroup-v1"),

@@ -35,13 +35,13 @@ class Step:
     backup: str = ""
 
     @property
-    def told(self) -> str:
+    def full_reason(self) -> str:
         """The reason, and the path of the original file's copy."""
         return "{0}; a copy is kept in {1}".format(self.reason, self.backup) if self.backup else self.reason
 
     def summary(self) -> str:
         """The step as one line: ``restart containerd (SystemdCgroup false -> true)``."""
-        return line("{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.told))
+        return line("{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.full_reason))
 
     def public(self) -> Dict[str, Any]:
         """The step as plain data, without what is for ``apply`` alone."""
@@ -49,7 +49,7 @@ class Step:
             "component": self.component,
             "action": self.action,
             "target": line(self.target),
-            "reason": line(self.told),
+            "reason": line(self.full_reason),
             "disruptive": self.disruptive,
         }
 
@@ -61,6 +61,6 @@ def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:
         header = line("{0} ({1})".format(step.target, step.action.replace("_", " ")))
         before, after = step.before, step.after
         if not before and not after:
-            after = "{0}\n".format(line(step.told))
+            after = "{0}\n".format(line(step.full_reason))
         entries.append({"before_header": header, "after_header": header, "before": before, "after": after})
     return entries

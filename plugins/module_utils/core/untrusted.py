@@ -102,7 +102,7 @@ def number(text: str) -> int:
     return int(text) if _DIGITS.fullmatch(text) else -1
 
 
-def whole(value: Any) -> int:
+def integer(value: Any) -> int:
     """A number in JSON as an integer; 0 for a value that is not a number, not finite, or beyond 64 bits."""
     if isinstance(value, float) and abs(value) < 2**63:
         return int(value)

@@ -80,6 +80,6 @@ def parse_request(text: str, option: str = "cluster_kubernetes_version") -> Requ
 
 
 def parse(text: str) -> Optional[Version]:
-    """A version as a binary, package or node tells it (``v1.36.2``, ``1.36.2-1.1``), or None when it is none."""
+    """A version in the form of a binary, package or node (``v1.36.2``, ``1.36.2-1.1``); None for other text."""
     match = _PARTS.match(text.strip())
     return Version(*(int(part) for part in match.groups())) if match else None

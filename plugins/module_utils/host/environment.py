@@ -22,11 +22,11 @@ _NM_FOLDERS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr
 
 @dataclass(frozen=True)
 class Environment:
-    """What is active of the services that matter.
+    """The active services that affect a node.
 
-    ``proxied`` tells that programs started here (as Ansible starts kubeadm) are told of a proxy; its address, which may
-    hold a password, is not kept. ``no_proxy`` is what they reach without it. ``ignores_calico_interfaces`` tells that
-    NetworkManager is configured to leave Calico's interfaces alone.
+    ``proxied`` is true if programs that Ansible starts here, such as kubeadm, use a proxy; its address is not kept,
+    because it may contain a password. ``no_proxy`` are the destinations without a proxy. ``ignores_calico_interfaces``
+    is true if NetworkManager does not manage Calico's interfaces.
     """
 
     firewalls: List[str] = field(default_factory=list)

@@ -163,7 +163,7 @@ def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
 
 
 def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> str:
-    """The address the default route leaves from: what kubeadm takes unless told otherwise."""
+    """The source address of the default route, which kubeadm uses by default."""
     found = default_addresses(routes, addresses)
     if found:
         return found[0]

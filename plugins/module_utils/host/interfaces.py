@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ..core.system import System
-from ..core.untrusted import is_network, mappings, parse_json, whole
+from ..core.untrusted import integer, is_network, mappings, parse_json
 
 # Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
 POD_INTERFACES = (
@@ -57,7 +57,7 @@ def addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
     found: List[Address] = []
     for link in links:
         for entry in mappings(link.get("addr_info")):
-            network = "{0}/{1}".format(entry.get("local"), whole(entry.get("prefixlen")))
+            network = "{0}/{1}".format(entry.get("local"), integer(entry.get("prefixlen")))
             if entry.get("scope") in ("host", "link") or not is_network(network):
                 continue
             found.append(
@@ -66,7 +66,7 @@ def addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
                     address=str(entry["local"]),
                     network=network,
                     mac=str(link.get("address", "")),
-                    mtu=whole(link.get("mtu")),
+                    mtu=integer(link.get("mtu")),
                 )
             )
     return found

@@ -46,7 +46,7 @@ _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6t
 
 @dataclass(frozen=True)
 class HostOptions:
-    """The variables of the role host. ``pod_cidr`` tells whether pods have IPv6 addresses."""
+    """The variables of the role host. ``pod_cidr`` decides whether IPv6 is forwarded."""
 
     disable_swap: bool = True
     kernel_modules: List[str] = field(default_factory=lambda: ["overlay", "br_netfilter"])
@@ -359,7 +359,7 @@ def _commented(text: str, numbers: Sequence[int], why: str) -> str:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    """Apply one step. Raises :class:`KubesteadError` with one line."""
     if step.action in ("write", "comment_out"):
         _write(step, system)
     elif step.action == "remove":

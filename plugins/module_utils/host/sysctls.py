@@ -33,7 +33,7 @@ def parse_sysctls(path: str, text: str) -> List[SysctlLine]:
 
 
 def canonical(key: str) -> str:
-    """A key with dots between its parts, as ``sysctl`` prints it: the first separator tells which form it has."""
+    """A key with dots between its parts, as ``sysctl`` prints it: the first separator shows which form it has."""
     first = re.search(r"[./]", key)
     if first and first.group() == "/":
         return key.translate({ord("/"): ".", ord("."): "/"})

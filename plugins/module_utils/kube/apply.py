@@ -372,7 +372,7 @@ class Manifests:
         raise CommandError(self._refusal(result.stderr, dry_run))
 
     def _refusal(self, stderr: str, dry_run: bool) -> str:
-        """One line for what the API server said, with the file of the object it is about."""
+        """The answer of the API server on one line, with the file of the object."""
         entries: List[str] = []
         for line in (raw.strip() for raw in stderr.splitlines()):
             if not line or line.startswith("Warning:"):

@@ -34,7 +34,7 @@ class ClusterConfig:
 
 @dataclass(frozen=True)
 class ClusterApi:
-    """The cluster as its API tells it. ``reason`` says why not when it is not ``live``."""
+    """The cluster as its API reports it. ``reason`` is set if the API is not ``live``."""
 
     live: bool = False
     reason: str = ""

@@ -159,7 +159,7 @@ def _pods(pods: Sequence[Pod]) -> str:
 
 
 def apply(step: Step, kubectl: Kubectl, owner: str, permission: Permission, timeout: float) -> None:
-    """Carry out a step. ``owner`` is recorded with a cordon. ``timeout`` limits the drain, in seconds.
+    """Apply a step. ``owner`` is recorded with a cordon. ``timeout`` limits the drain, in seconds.
 
     Raises :class:`KubesteadError`. A node whose drain failed is made schedulable again first, unless its cordon was
     not set by this collection.

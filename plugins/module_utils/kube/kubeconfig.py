@@ -38,10 +38,10 @@ WRITE, KEEP, SAME = "write", "keep", "same"
 
 @dataclass(frozen=True)
 class KubeconfigOptions:
-    """Whose kubeconfig. An empty ``user`` is the one who logged in to become root, or root who did it himself.
+    """The user's kubeconfig. An empty ``user`` is the user who ran sudo, or root for a direct root login.
 
-    Without ``install`` no user gets one. ``overwrite`` replaces a kubeconfig of another cluster too; a copy of it is
-    kept beside. ``copy_to`` is a path on the control machine, empty for none.
+    Without ``install`` it is not written. ``overwrite`` replaces a kubeconfig of another cluster too, and keeps a copy
+    of it. ``copy_to`` is a path on the control machine; empty for no copy.
     """
 
     install: bool = field(default=True, metadata=var("control_plane_kubeconfig"))
@@ -72,7 +72,7 @@ class KubeconfigSummary:
 
 @dataclass(frozen=True)
 class KubeconfigState:
-    """A login user's kubeconfig beside the admin's. Ids are -1 and modes None where there is nothing.
+    """A login user's kubeconfig compared with the admin's. Ids are -1 and modes None if it does not exist.
 
     ``problem`` says why there can't be a kubeconfig (no such user, no home, a link there); it is empty otherwise.
     """
@@ -90,7 +90,7 @@ class KubeconfigState:
 
 
 _PARTS = ("server", "certificate-authority-data", "client-certificate-data", "client-key-data")
-# What the folder holds where nobody but kubectl wrote into it.
+# The contents of a folder that only kubectl uses.
 _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cache")
 
 
@@ -213,7 +213,7 @@ def classify(
     if wanted is not None and existing.digest == wanted.digest:
         return SAME, "it is the admin kubeconfig"
     if wanted is None:
-        return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _told(existing))
+        return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
     known = set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
     if known and wanted.clients and set(wanted.clients) <= set(existing.clients):
         return SAME, "it contains the admin's entries"
@@ -225,10 +225,10 @@ def classify(
         return KEEP, "for this cluster, with other entries that would be lost"
     if existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
-    return (WRITE, _told(existing)) if overwrite else (KEEP, _told(existing))
+    return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
 
 
-def _told(existing: KubeconfigSummary) -> str:
+def _other_cluster(existing: KubeconfigSummary) -> str:
     return "for another cluster ({0})".format(", ".join(existing.servers) or "it does not name a server")
 
 

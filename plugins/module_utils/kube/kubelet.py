@@ -21,7 +21,7 @@ from ..core.x509 import certificate_node_name
 
 
 def kubelet_kubeconfig(system: System) -> Optional[str]:
-    """The kubelet's kubeconfig, None where it is not there or nobody can show who he is with it.
+    """The kubelet's kubeconfig; None if it does not exist or has no usable client certificate.
 
     A kubelet that bootstraps in the background writes it before it has the certificate, and a full disk cuts it short.
     """

@@ -159,8 +159,8 @@ def wait(
 ) -> List[Node]:
     """Wait until ``good`` holds for every node whose kubelet is not silent; the nodes then.
 
-    ``what`` says what they lack; ``failed`` names nodes that are not waited for. Where ``good`` is a ``condition`` of
-    nodes the API tells when it comes, otherwise it is asked again and again. Raises :class:`KubesteadError` naming
+    ``what`` describes the condition; ``failed`` are nodes that are not waited for. If ``good`` is a ``condition`` of
+    nodes, kubectl waits for it; otherwise the nodes are queried repeatedly. Raises :class:`KubesteadError` naming
     nodes and reason after ``timeout`` seconds.
     """
     begin, pause = clock(), 0.2

@@ -48,7 +48,7 @@ def title(obj: Object) -> str:
 def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -> None:
     """Raise :class:`KubesteadError` for a value that is not a Kubernetes object, and for a duplicate object.
 
-    ``sources`` tells where an object (by its index) comes from, for the message.
+    ``sources`` maps the index of an object to its file, for the message.
     """
     where = sources or {}
     seen: Dict[Key, int] = {}

@@ -213,9 +213,9 @@ def read_budgets(data: Any) -> List[Budget]:
             Budget(
                 namespace=untrusted.text(metadata.get("namespace")),
                 name=untrusted.text(metadata.get("name")),
-                allowed=untrusted.whole(status.get("disruptionsAllowed")),
-                wanted=untrusted.whole(status.get("desiredHealthy")),
-                expected=untrusted.whole(status.get("expectedPods")),
+                allowed=untrusted.integer(status.get("disruptionsAllowed")),
+                wanted=untrusted.integer(status.get("desiredHealthy")),
+                expected=untrusted.integer(status.get("expectedPods")),
                 selector=untrusted.labels(selector.get("matchLabels")),
                 expressions=tuple(expressions),
                 evicts_unhealthy=spec.get("unhealthyPodEvictionPolicy") == "AlwaysAllow",
@@ -253,5 +253,5 @@ def read_replicas(data: Any, kind: str) -> Dict[str, int]:
         metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
         namespace, name = untrusted.text(metadata.get("namespace")), untrusted.text(metadata.get("name"))
         replicas = spec.get("replicas")
-        found["{0} {1}/{2}".format(kind, namespace, name)] = 1 if replicas is None else untrusted.whole(replicas)
+        found["{0} {1}/{2}".format(kind, namespace, name)] = 1 if replicas is None else untrusted.integer(replicas)
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
-from ..core.untrusted import mapping, mappings, whole
+from ..core.untrusted import integer, mapping, mappings
 from .objects import Object, key, shortened
 
 _WORKLOADS = (("apps", "Deployment"), ("apps", "DaemonSet"), ("apps", "StatefulSet"), ("batch", "Job"), ("", "Pod"))
@@ -44,7 +44,7 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
 def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
     kind = obj.get("kind")
     spec, status = mapping(obj.get("spec")), mapping(obj.get("status"))
-    generation = whole(mapping(obj.get("metadata")).get("generation"))
+    generation = integer(mapping(obj.get("metadata")).get("generation"))
     if kind == "Pod":
         if status.get("phase") == "Succeeded":
             return None
@@ -61,33 +61,33 @@ def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
         if failed and failed.get("status") == "True":
             return "it failed: {0}".format(failed.get("message") or failed.get("reason") or "no reason given")
         # A suspended Job, or one with a parallelism of 0, does not start pods until its spec changes.
-        if spec.get("suspend") or (spec.get("parallelism") is not None and not whole(spec["parallelism"])):
+        if spec.get("suspend") or (spec.get("parallelism") is not None and not integer(spec["parallelism"])):
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)
-    if whole(status.get("observedGeneration")) < generation:
+    if integer(status.get("observedGeneration")) < generation:
         return "the controller has not processed the change yet"
     if kind == "DaemonSet":
-        wanted = max(0, whole(status.get("desiredNumberScheduled")) - dead_nodes)
-        updated = whole(status.get("updatedNumberScheduled"))
-        available = whole(status.get("numberAvailable"))
+        wanted = max(0, integer(status.get("desiredNumberScheduled")) - dead_nodes)
+        updated = integer(status.get("updatedNumberScheduled"))
+        available = integer(status.get("numberAvailable"))
         if mapping(spec.get("updateStrategy")).get("type") == "OnDelete":
             updated = wanted
     else:
-        wanted = whole(spec["replicas"]) if spec.get("replicas") is not None else 1
-        updated = whole(status.get("updatedReplicas"))
+        wanted = integer(spec["replicas"]) if spec.get("replicas") is not None else 1
+        updated = integer(status.get("updatedReplicas"))
         # StatefulSets report availableReplicas from 1.22 on; earlier versions report only readyReplicas.
-        available = whole(status.get("availableReplicas", status.get("readyReplicas")))
+        available = integer(status.get("availableReplicas", status.get("readyReplicas")))
         if kind == "StatefulSet":
             strategy = mapping(spec.get("updateStrategy"))
-            partition = whole(mapping(strategy.get("rollingUpdate")).get("partition"))
+            partition = integer(mapping(strategy.get("rollingUpdate")).get("partition"))
             if strategy.get("type") == "OnDelete" or partition:
                 updated = wanted if strategy.get("type") == "OnDelete" else min(wanted, updated + partition)
             elif status.get("currentRevision") == status.get("updateRevision"):
                 # After a rollout, updatedReplicas is omitted.
-                updated = whole(status.get("currentReplicas")) or updated
-            available = min(available, whole(status.get("readyReplicas")))
-        elif whole(status.get("replicas")) > updated:
-            return "{0} old pods still exist".format(whole(status.get("replicas")) - updated)
+                updated = integer(status.get("currentReplicas")) or updated
+            available = min(available, integer(status.get("readyReplicas")))
+        elif integer(status.get("replicas")) > updated:
+            return "{0} old pods still exist".format(integer(status.get("replicas")) - updated)
     if updated < wanted:
         return "{0} of {1} pods are updated".format(updated, wanted)
     if available < wanted:
@@ -124,8 +124,8 @@ def is_paused(obj: Object) -> bool:
 
 def is_held(obj: Object) -> bool:
     """True for a live, paused Deployment whose controller has observed its latest generation."""
-    generation = whole(mapping(obj.get("metadata")).get("generation"))
-    return is_paused(obj) and whole(mapping(obj.get("status")).get("observedGeneration")) >= generation
+    generation = integer(mapping(obj.get("metadata")).get("generation"))
+    return is_paused(obj) and integer(mapping(obj.get("status")).get("observedGeneration")) >= generation
 
 
 def removes_itself(obj: Object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ..core.untrusted import mapping, mappings, whole
+from ..core.untrusted import integer, mapping, mappings
 
 _HTTPS_PORTS = (443, 8443, 6443)
 
@@ -65,8 +65,8 @@ def _one(service: Mapping[str, Any], addresses: Sequence[str]) -> Dict[str, Any]
     ports = [
         {
             "name": str(port.get("name") or ""),
-            "port": whole(port.get("port")),
-            "node_port": whole(port.get("nodePort")),
+            "port": integer(port.get("port")),
+            "node_port": integer(port.get("nodePort")),
             "protocol": str(port.get("protocol") or "TCP"),
         }
         for port in mappings(spec.get("ports"))

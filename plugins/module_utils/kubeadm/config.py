@@ -60,9 +60,9 @@ def render_documents(documents: Sequence[Mapping[str, Any]]) -> str:
 def document(api: str, kind: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
     """A document of one of :data:`KINDS` with its ``apiVersion``; ``api`` is kubeadm's configuration API."""
     group = KINDS[kind] or "{0}/{1}".format(KUBEADM_GROUP, api)
-    whole: Dict[str, Any] = {"apiVersion": group, "kind": kind}
-    whole.update(fields)
-    return whole
+    result: Dict[str, Any] = {"apiVersion": group, "kind": kind}
+    result.update(fields)
+    return result
 
 
 def node_registration(

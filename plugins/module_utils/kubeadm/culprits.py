@@ -53,12 +53,12 @@ class Culprit:
     @property
     def text(self) -> str:
         """The culprit as part of a message: ``etcd logged: …``, ``etcd can't be started: …``."""
-        said = " | ".join(shorter(one) for one in self.lines[-2:])
-        if not said:
+        logged = " | ".join(shorter(one) for one in self.lines[-2:])
+        if not logged:
             return "{0} {1} and logged nothing".format(self.name, self.state or "failed")
         if self.state in ("", _CRASH):
-            return "{0} logged: {1}".format(self.name, said)
-        return "{0} {1}: {2}".format(self.name, self.state, said)
+            return "{0} logged: {1}".format(self.name, logged)
+        return "{0} {1}: {2}".format(self.name, self.state, logged)
 
 
 class Journals:
@@ -155,8 +155,8 @@ def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
         if not name or not state:
             continue
         # The reason is followed by two closing quotes and the pod's name; before 1.23, by one closing quote.
-        reason, whole = re.subn(r'"" pod="[^"]*" podUID=.*\Z', "", reason)
-        reason = reason if whole else re.sub(r'"\Z', "", reason)
+        reason, replaced = re.subn(r'"" pod="[^"]*" podUID=.*\Z', "", reason)
+        reason = reason if replaced else re.sub(r'"\Z', "", reason)
         # Every such line starts with this prefix.
         reason = re.sub(
             r'\A(failed to create sandbox for pod "[^"]*": )?(rpc error: code = \w+ desc = )?', "", reason, flags=re.I

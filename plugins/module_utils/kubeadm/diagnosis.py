@@ -260,7 +260,7 @@ def causes_of(stdout: str, stderr: str) -> List[str]:
 
 
 def _continued(lines: Sequence[str]) -> List[str]:
-    """The lines of an error that goes on over several."""
+    """The further lines of an error."""
     more: List[str] = []
     for line in lines:
         if not line or line.startswith("To see the stack trace"):

@@ -161,7 +161,7 @@ def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int,
 
 
 def _authenticate(command: JoinCommand, client: Client) -> None:
-    """Have the token tell who one is: who may read cluster-info is another question, whose answer does not matter."""
+    """Check that the token authenticates. Whether it may read cluster-info does not matter."""
     status, _body = _answer(command, client, command.token)
     if status == 401:
         # An API server hears of a token that was just made a moment later.

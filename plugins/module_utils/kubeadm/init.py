@@ -55,7 +55,7 @@ _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
 @dataclass(frozen=True)
 class ControlPlaneOptions(NodeOptions):
-    """What ``kubeadm init`` is told: the variables of the cluster, and those of the first node.
+    """The options of ``kubeadm init``: the variables of the cluster, and those of the first node.
 
     Empty text leaves a value to kubeadm. ``timeout`` is in seconds and covers the complete run.
     """
@@ -258,8 +258,8 @@ def resumable(state: KubeadmState) -> bool:
     Its API server answers, or kubeadm had come so far (the kubelet's own certificate, the last phase but one) that
     the cluster may have been used since.
     """
-    whole = state.kubelet_conf and not [name for name in COMPONENTS[1:] if name not in state.manifests]
-    return state.finished or (state.api.live and whole)
+    complete = state.kubelet_conf and not [name for name in COMPONENTS[1:] if name not in state.manifests]
+    return state.finished or (state.api.live and complete)
 
 
 def _requested_api(requested: str) -> str:
@@ -291,17 +291,17 @@ def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict
     ):
         if value:
             cluster[key] = value
-    whole = [document(api, "InitConfiguration", init), document(api, "ClusterConfiguration", cluster)]
+    documents = [document(api, "InitConfiguration", init), document(api, "ClusterConfiguration", cluster)]
     kubelet = dict(options.kubelet_config)
     if api == "v1beta2":
         # Before 1.22 kubeadm left the kubelet at cgroupfs; containerd is configured for systemd's cgroups.
         kubelet.setdefault("cgroupDriver", "systemd")
     if kubelet:
-        whole.append(document(api, "KubeletConfiguration", kubelet))
+        documents.append(document(api, "KubeletConfiguration", kubelet))
     if options.kube_proxy_config:
-        whole.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
+        documents.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
     passed = {kind: fields for kind, fields in options.config.items() if kind in INIT_KINDS}
-    return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
+    return merge_pass_through("cluster_kubeadm_config", api, documents, passed)
 
 
 # -- looking
@@ -317,10 +317,10 @@ def check_with_kubeadm(step: Step, system: System) -> None:
     errors = [line for line in redact(result.stderr).splitlines() if line.startswith("error:")]
     if result.ok or not errors or "unknown command" in errors[0]:
         return
-    said = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
-    said = re.sub(r'^\{Group:"[^"]*", Version:"([^"]*)", Kind:"([^"]*)"\}', r"\2 (\1)", said)
+    message = re.sub(r"^error: (error unmarshaling configuration schema\.GroupVersionKind)?", "", errors[0])
+    message = re.sub(r'^\{Group:"[^"]*", Version:"([^"]*)", Kind:"([^"]*)"\}', r"\2 (\1)", message)
     fix = "correct cluster_kubeadm_config or cluster_kubelet_config; nothing was changed"
-    raise KubesteadError("kubeadm refuses the configuration: {0}; {1}".format(said, fix))
+    raise KubesteadError("kubeadm refuses the configuration: {0}; {1}".format(message, fix))
 
 
 # -- applying
@@ -335,7 +335,7 @@ class InitRun:
 
 
 def apply(step: Step, system: System) -> Optional[InitRun]:
-    """Carry out a step of :func:`plan`; what kubeadm did where it ran an init.
+    """Apply a step of :func:`plan`; what kubeadm did where it ran an init.
 
     Raises :class:`KubesteadError` with the cause when kubeadm fails.
     """
@@ -400,7 +400,7 @@ def initialize(step: Step, system: System) -> InitRun:
 
 
 def void_token() -> Tuple[str, Dict[str, Any]]:
-    """The id of a new bootstrap token that nobody can use, and its entry in an InitConfiguration."""
+    """The ID of a new bootstrap token that is not usable, and its entry in an InitConfiguration."""
     alphabet = string.ascii_lowercase + string.digits
     token_id, secret = ("".join(secrets.choice(alphabet) for _i in range(length)) for length in (6, 16))
     return token_id, dict(_VOID, token="{0}.{1}".format(token_id, secret))

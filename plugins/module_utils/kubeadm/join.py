@@ -173,9 +173,9 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
         preexisting_pki = list(state.operation.preexisting_pki)
     reason = leftovers_reason(state, command)
     if reason:
-        whole = state.role != "worker" or state.kubelet_conf
+        complete = state.role != "worker" or state.kubelet_conf
         undo = {
-            "reset": whole,
+            "reset": complete,
             "cri_socket": options.cri_socket,
             "preexisting_pki": preexisting_pki,
             "node_name": target,
@@ -231,12 +231,12 @@ def configuration(
     if options.skip_phases and api != "v1beta2":
         fields["skipPhases"] = list(options.skip_phases)
     passed = {kind: value for kind, value in options.config.items() if kind == "JoinConfiguration"}
-    whole = [document(api, "JoinConfiguration", fields)]
-    return merge_pass_through("cluster_kubeadm_config", api, whole, passed)
+    documents = [document(api, "JoinConfiguration", fields)]
+    return merge_pass_through("cluster_kubeadm_config", api, documents, passed)
 
 
 def discovery_kubeconfig(command: JoinCommand) -> str:
-    """The file that tells kubeadm where the cluster is and whom to trust there; no secret is in it."""
+    """The kubeconfig with the API server and the CA of the cluster for kubeadm. It contains no secret."""
     cluster = {
         "server": "https://{0}".format(command.endpoint),
         "certificate-authority-data": base64.b64encode(command.ca_certificate.encode("ascii")).decode("ascii"),
@@ -260,7 +260,7 @@ def _short(ca_hash: str) -> str:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
+    """Apply a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
     data = step.data
     if step.action == "finish":
         finish(system)
@@ -276,8 +276,8 @@ def apply(step: Step, system: System) -> None:
 def finish(system: System) -> None:
     """Finish a join: wait for the Node, and restart the kubelet if there is no Node yet.
 
-    A kubelet registers its Node when it starts; one whose Node was deleted meanwhile does not do it again. Raises
-    :class:`KubesteadError` when it has none after a minute and a half.
+    A kubelet registers its Node only when it starts, so it must be restarted if the Node was deleted since. Raises
+    :class:`KubesteadError` if there is no Node after 90 seconds.
     """
     began = time.time()
     if not _registered(system):
@@ -303,8 +303,8 @@ def _wait_for_node(system: System, began: float) -> None:
         if time.monotonic() > deadline:
             journals = Journals(system, began)
             details = diagnosis.logs(journals)
-            said = diagnosis.named(journals) + diagnosis.diagnose(system, details)
-            known = "; ".join(said) or "see 'journalctl -u kubelet' on it"
+            causes = diagnosis.named(journals) + diagnosis.diagnose(system, details)
+            known = "; ".join(causes) or "see 'journalctl -u kubelet' on it"
             raise KubesteadError(
                 "the kubelet has joined, but its Node does not appear in the API: {0}".format(known), details
             )
@@ -314,10 +314,10 @@ def _wait_for_node(system: System, began: float) -> None:
 def join(
     system: System, options: JoinOptions, command: JoinCommand, api: str, preexisting_pki: Sequence[str] = ()
 ) -> None:
-    """Run ``kubeadm join`` from a 0600 file that is deleted at once after it; ``api`` is what this kubeadm reads.
+    """Run ``kubeadm join`` with a 0600 file that is then deleted; ``api`` is the version that this kubeadm reads.
 
-    The marker says meanwhile that the join is ours; ``preexisting_pki`` were in /etc/kubernetes/pki before. When it
-    fails, the bootstrap kubeconfig is removed, since it holds the token, and a control plane leaves etcd again.
+    A marker identifies the join while it runs; ``preexisting_pki`` existed in /etc/kubernetes/pki before. If the join
+    fails, the bootstrap kubeconfig is removed, because it contains the token, and a control plane leaves etcd again.
     Raises :class:`KubesteadError` with the phase and the cause; its details have the kubelet's last lines.
     """
     if not api:

@@ -173,7 +173,7 @@ def render(command: JoinCommand, lines: bool = False) -> str:
 
 
 def parse_time(text: str) -> Optional[datetime]:
-    """A time as the API writes it (``2026-11-23T12:00:00Z``), or None when it is none. UTC where no zone is told."""
+    """A time in the format of the API (``2026-11-23T12:00:00Z``), in UTC if it has no zone; None for other text."""
     try:
         moment = datetime.fromisoformat(re.sub(r"\.\d+(?=$|[Z+-])", "", text.strip()).replace("Z", "+00:00"))
     except ValueError:
@@ -250,7 +250,7 @@ def _why_none(text: str, subject: str) -> str:
     lines = [line.strip()[:_LONGEST] for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("To see the stack trace")] or lines
     for line in lines:
-        if _tells_of_expiry(line):
+        if _is_about_expiry(line):
             return "{0} reports an expired or unknown token ({1}); {2}".format(subject, _short(line), _RENEW)
     for line in lines:
         if _ERROR_SIGN.search(line):
@@ -262,7 +262,7 @@ def _why_none(text: str, subject: str) -> str:
     return "{0} does not contain `kubeadm join` ({1} of other text); {2}".format(subject, size, _MINT)
 
 
-def _tells_of_expiry(line: str) -> bool:
+def _is_about_expiry(line: str) -> bool:
     text = line.lower()
     after_token, after_expired = text.partition("token ")[2], text.partition("expired ")[2]
     signs = ("could not find a jws signature", "<expired>", "<invalid>")

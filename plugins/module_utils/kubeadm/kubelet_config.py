@@ -196,8 +196,8 @@ def _check_together(option: str, fields: Mapping[str, Any]) -> None:
     if fields.get("reservedSystemCPUs") and reserved_groups:
         text = "can't be used with {0}".format(" and ".join(reserved_groups))
         raise OptionError(option + ".reservedSystemCPUs", text, "remove one of them")
-    whole, critical = (seconds(fields.get("shutdownGracePeriod" + end)) for end in ("", "CriticalPods"))
-    if critical > whole:
+    total, critical = (seconds(fields.get("shutdownGracePeriod" + end)) for end in ("", "CriticalPods"))
+    if critical > total:
         text = "is {0}, longer than shutdownGracePeriod".format(fields["shutdownGracePeriodCriticalPods"])
         raise OptionError(option + ".shutdownGracePeriodCriticalPods", text, "use a shorter one")
     swap = fields.get("memorySwap")

@@ -42,7 +42,7 @@ T = TypeVar("T", bound="NodeOptions")
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """The variables ``cluster_node_*`` of a host, and what kubeadm is told of every node.
+    """The variables ``cluster_node_*`` of a host, and the options of kubeadm for every node.
 
     ``taints`` None leaves kubeadm's default (control planes get theirs, workers none); an empty list means none at
     all. ``config`` is passed through into kubeadm's configuration, merged last.

@@ -5,7 +5,7 @@
 """An operation of kubeadm that this collection started on a machine and that has not ended: its marker and its lock.
 
 The marker says that what lies on the machine is ours to continue or to remove, never that something is done. The lock
-keeps two runs from working on one machine: a run whose connection broke goes on there, and so does the kubeadm of a
+keeps two runs from changing one machine: a run whose connection broke continues there, and so does the kubeadm of a
 module that was killed.
 """
 
@@ -154,7 +154,7 @@ def kubeadm_lock(system: System, timeout: float) -> Iterator[None]:
 
 
 def _user(system: System, descriptor: int) -> str:
-    """Who uses this machine's kubeadm; empty where nobody does, and the lock is ours now."""
+    """The process that uses this machine's kubeadm; empty if there is none, and this process now has the lock."""
     process = running_kubeadm(system)
     if process:
         return process

@@ -102,7 +102,7 @@ def plan(state: ClusterState, leaver: Leaver, parts: Sequence[str]) -> List[Step
 
 
 def apply(step: Step, system: System, state: ClusterState, leaver: Leaver, request: Optional[Client] = None) -> None:
-    """Carry out one step, and verify its result. Raises :class:`KubesteadError`."""
+    """Apply one step, and verify its result. Raises :class:`KubesteadError`."""
     if step.action == "remove_member":
         etcd.remove([state.etcd_url], request or client(system), leaver.name, addresses_of(state, leaver))
     else:

@@ -28,7 +28,7 @@ from . import diagnosis
 from .state import files_below
 
 KUBELET_INSTANCE_CONFIG = "/var/lib/kubelet/instance-config.yaml"
-# Where kubeadm is told that the certificates are: it removes all it finds there, the user's own CA as well.
+# An empty folder for certificates: kubeadm removes all files in the given folder, also the user's own CA.
 EMPTY_CERT_DIR = "/run/kubestead.no-certificates"
 
 

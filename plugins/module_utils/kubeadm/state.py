@@ -56,8 +56,8 @@ class KubeadmState:
     one line. ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true when files alone show that an
     init or join once ended here, even when the API does not answer now: such a node wants repair, no reset.
     ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``operation`` is
-    what this collection started here and has not ended; ``reached`` the phase that a control plane's files tell of.
-    ``api`` is the cluster as the address in the admin's kubeconfig tells it, which may lead to another control plane;
+    what this collection started here and has not ended; ``reached`` is the phase that a control plane's files show.
+    ``api`` is the cluster as the server in the admin's kubeconfig reports it, possibly another control plane;
     ``local_api`` and ``etcd`` are the servers on this machine itself. ``static_pods`` maps the manifests that are here
     to the versions of their images.
     """
@@ -217,7 +217,7 @@ def assume_version(state: KubeadmState, version: str) -> KubeadmState:
 
 
 def classify(state: KubeadmState) -> KubeadmState:
-    """The state with ``role``, ``phase``, ``reason`` and ``own_ca`` told from the rest."""
+    """The state with ``role``, ``phase``, ``reason`` and ``own_ca`` derived from the other fields."""
     found = evidence(state)
     control_plane_manifests = [name for name in state.manifests if name in COMPONENTS]
     # kubeadm makes these on control planes alone; etcd data may be left where there was one.

@@ -18,7 +18,7 @@ _SUFFIX = re.compile(r"\.(ya?ml|json)\Z")
 
 @dataclass(frozen=True)
 class StaticPod:
-    """What a manifest of kubeadm's tells: the image of its first container, and the flags of that one's command."""
+    """A static pod's manifest: the image of the first container, and the flags in its command."""
 
     image: str = ""
     flags: Dict[str, str] = field(default_factory=dict)

@@ -46,6 +46,6 @@ def parse(text: str) -> Dict[str, str]:
 
 def excluded(system: System, names: Sequence[str]) -> List[str]:
     """The packages of ``names`` that dnf excludes from all repositories, in every version."""
-    said = options(system)
-    patterns = re.split(r"[\s,]+", "{0} {1}".format(said.get("exclude", ""), said.get("excludepkgs", "")))
+    reported = options(system)
+    patterns = re.split(r"[\s,]+", "{0} {1}".format(reported.get("exclude", ""), reported.get("excludepkgs", "")))
     return [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in patterns if one)]

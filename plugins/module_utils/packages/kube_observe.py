@@ -95,13 +95,15 @@ def observe(
 
     get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager, wanted_url))
     if must_install:
-        state = replace(state, repository=_ask(get, base, request, manager, state.architecture))
+        state = replace(state, repository=_query_repository(get, base, request, manager, state.architecture))
     if must_have_key and (state.repository is None or state.repository.reachable):
         state = _with_offered_key(state, get, key_url(base, request.series, manager), now)
     return state
 
 
-def _ask(fetch: Fetch, base: str, request: versions.Request, manager: str, architecture: str) -> RepositoryState:
+def _query_repository(
+    fetch: Fetch, base: str, request: versions.Request, manager: str, architecture: str
+) -> RepositoryState:
     from . import repository
 
     url = repository_url(base, request.series, manager)

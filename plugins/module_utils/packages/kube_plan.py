@@ -58,7 +58,7 @@ def deviating_member(state: KubePackagesState, request: versions.Request) -> str
 def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, str]:
     """Package -> version for what is to be installed; of a package that fits already the version stays.
 
-    Empty versions are those the repository does not have (``problems`` tells them).
+    A version is empty if the repository does not have it (see ``problems``).
     """
     names = lacking(state, request)
     if not names or state.repository is None:
@@ -226,7 +226,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
             )
         ]
     if state.offered_key and not options.pin and same_base(state.source, options.url.rstrip("/")):
-        # A key beside the known one would be trusted as well.
+        # An additional key would be trusted as well.
         others = [key for key in offered if key not in state.key.fingerprints]
         if others:
             return [
@@ -370,7 +370,7 @@ def _stripped(step: Step, before: str) -> str:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    """Apply one step. Raises :class:`KubesteadError` with one line."""
     if step.action in ("write", "remove"):
         try:
             if step.backup:

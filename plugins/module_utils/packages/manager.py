@@ -4,9 +4,9 @@
 
 """Packages of the distribution: what is installed, and one transaction that installs what is missing.
 
-Two package managers: ``apt`` (Debian, Ubuntu) and ``dnf`` (Fedora, the RHEL family). Looking never changes anything:
-no list is fetched, no cache is written. What only a fetched list could tell (the exact version of a package on a host
-whose lists are empty) is left open rather than guessed.
+Two package managers: ``apt`` (Debian, Ubuntu) and ``dnf`` (Fedora, the RHEL family). An observation changes nothing:
+no list is fetched, no cache is written. The exact version of a package is in a fetched list, so it is unknown on a host
+whose lists are empty.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def lists_empty(system: System, ignoring: str = "") -> bool:
 
 
 def interrupted(system: System) -> bool:
-    """True when dpkg was killed in the middle of its work and refuses to go on before it is told to finish it."""
+    """True if dpkg was killed and refuses to work before ``dpkg --configure`` has finished the interrupted packages."""
     return any(re.fullmatch("[0-9]+", name) for name in system.names("/var/lib/dpkg/updates"))
 
 
@@ -269,7 +269,9 @@ def plan(
     missing = [package for package in wanted if not fulfilled(state.installed, package)]
     steps = []
     if missing:
-        absent = [_asked(state.manager, item) for item in missing if state.offers_known and not _offer(state, item)]
+        absent = [
+            _package_spec(state.manager, item) for item in missing if state.offers_known and not _offer(state, item)
+        ]
         if absent:
             raise KubesteadError(
                 "package {0} is not in any repository of the host; check the name and version, or add the repository "
@@ -296,7 +298,7 @@ def _offer(state: PackagesState, package: Wanted) -> str:
     return next((version for version in offers if fits(version, package.version)), "")
 
 
-def _asked(found_manager: str, package: Wanted) -> str:
+def _package_spec(found_manager: str, package: Wanted) -> str:
     return _spec(found_manager, package.name, package.version)
 
 

@@ -6,7 +6,7 @@
 
 Hosts have ``gpgv`` at most, which can't show a key; and ``gpg`` would leave a home folder behind. Signatures of RSA
 keys on themselves are verified here; those of other keys can't be. Text that this module does not understand to the
-last packet contains no key: apt and rpm may find one in it that nobody has looked at.
+last packet contains no key: apt and rpm may find one in it that was not checked.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def proven(armoured: str) -> str:
     """The keys of a text in one new block, reduced to what belongs to them.
 
     Subkeys that the primary key has not provably signed, signatures of others and text around the block are left out,
-    so that no other reader finds a key in it that :func:`public_keys` did not tell. Empty without a key.
+    so that no other reader finds a key in it that :func:`public_keys` does not return. Empty without a key.
     """
     data = b"".join(packet.raw for _key, packets in _read(armoured) for packet in packets)
     return _armoured(data) if data else ""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A repository's signing key: which keys a file holds, when they end, and how that is told."""
+"""A repository's signing key: the keys in a file, their expiration, and the messages about them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _APT_GET = (
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step. Raises :class:`CommandError` with the package manager's own cause in one line."""
+    """Apply one step. Raises :class:`CommandError` with the package manager's own cause in one line."""
     data = step.data
     if step.action == "finish":
         finish_interrupted(system)
@@ -67,8 +67,7 @@ def finish_interrupted(system: System) -> None:
 def update_index(system: System, source: str = "") -> None:
     """Fetch apt's lists; with ``source`` those of that sources file alone, and any trouble with it is an error.
 
-    A full update goes on when one of the host's other repositories is broken: whether that matters, the installation
-    tells.
+    A full update continues if another repository of the host is broken: the installation fails if it needs that one.
     """
     argv = [*_APT_GET]
     if source:

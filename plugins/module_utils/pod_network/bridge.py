@@ -400,7 +400,7 @@ def apply(step: Step, system: System) -> None:
         _add_rule(step.data["rule"], system)
     elif step.action == "remove_route":
         done = system.run(step.data["argv"])
-        # Gone meanwhile is as good.
+        # The file may have been removed since the observation.
         if not done.ok and "No such process" not in done.stderr:
             system.run(step.data["argv"], check=True)
     else:

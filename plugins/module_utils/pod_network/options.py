@@ -111,7 +111,7 @@ def with_plugins(state: CniState) -> CniState:
 def plan(state: CniState, options: CniOptions, nodes: Optional[List[Node]] = None, node_name: str = "") -> List[Step]:
     """What the node lacks. Calico is the cluster's own business: its plan is made on a control plane.
 
-    ``node_name`` is what the node's kubelet is called. ``nodes`` are the cluster's, as the API tells them; without
+    ``node_name`` is what the node's kubelet is called. ``nodes`` are the cluster's, as the API reports them; without
     them (no cluster yet) the plan only says that the network is to be set up. The problems are for
     :func:`problems`.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carries out a reset: applies the plan until an observation finds nothing left to remove."""
+"""Resets a machine: applies the plan until an observation finds nothing left to remove."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ROUNDS = 3
 _LOCK_WAIT = 600.0
 
 
-def carry_out(system: System, options: ResetOptions, sleep: Sleep = time.sleep) -> List[Step]:
-    """Reset the machine. Returns the steps that were carried out. It is safe to run again after an interruption.
+def reset(system: System, options: ResetOptions, sleep: Sleep = time.sleep) -> List[Step]:
+    """Reset the machine. Returns the applied steps. It is safe to run again after an interruption.
 
     Raises :class:`KubesteadError` with the items that remain, and why.
     """
@@ -99,7 +99,7 @@ def _apply_all(system: System, steps: Sequence[Step], done: List[Step]) -> str:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step. Raises :class:`KubesteadError`."""
+    """Apply one step. Raises :class:`KubesteadError`."""
     action, target = step.action, step.target
     simple: Dict[str, Callable[[System, str], None]] = {
         "remove": paths.remove,
@@ -116,7 +116,7 @@ def apply(step: Step, system: System) -> None:
         "put_back": _put_back,
         "uncomment": prepared.uncomment,
     }
-    whole: Dict[str, Callable[[System], None]] = {
+    actions: Dict[str, Callable[[System], None]] = {
         "start": runtime.start,
         "restart": runtime.restart,
         "remove_containers": runtime.remove_containers,
@@ -125,8 +125,8 @@ def apply(step: Step, system: System) -> None:
     }
     if action in simple:
         simple[action](system, target)
-    elif action in whole:
-        whole[action](system)
+    elif action in actions:
+        actions[action](system)
     else:
         _WITH_DATA[action](step, system)
 

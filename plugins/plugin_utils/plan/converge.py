@@ -4,7 +4,7 @@
 
 """The planner of ``site.yml``: brings hosts to the state in their variables, as members of one cluster.
 
-Everything here is pure: it decides from what ``node_info`` observed of each host and the options beside it.
+Everything here is pure: it decides from what ``node_info`` observed of each host and from its options.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _unfinished_upgrades(hosts: Sequence[Host]) -> List[Finding]:
 
 
 def _down(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
-    """Control planes that don't answer: a warning where another one does, for the cluster goes on without them."""
+    """Control planes that do not answer: a warning if another one answers, because the cluster runs without them."""
     found = []
     for host in hosts:
         if not is_down(host, cluster.exists):
@@ -158,7 +158,7 @@ def _cause(state: KubeadmState) -> str:
 
 
 def _etcd(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
-    """Members of etcd that are not healthy beside an API server that is."""
+    """Unhealthy members of etcd on control planes whose API server is healthy."""
     found = []
     for host in hosts:
         if host.member and host.kubeadm.etcd.failed and not is_down(host, cluster.exists):

@@ -184,16 +184,16 @@ def _options(facts: Mapping[str, Any]) -> Options:
 
 
 def _option_problems(facts: Mapping[str, Any], options: Options) -> List[Tuple[str, Problem]]:
-    told = facts.get("problems") or []
+    given = facts.get("problems") or []
     roles = {component.name: component.role or component.name for component in COMPONENTS}
     problems = [
         (
             roles.get(one["component"], one["component"]),
             Problem("options", "{0} {1}".format(one["option"], one["problem"]), one["fix"]),
         )
-        for one in told
+        for one in given
     ]
-    broken = {one["component"] for one in told}
+    broken = {one["component"] for one in given}
     for component in COMPONENTS:
         # Those of control_plane apply to the cluster; its rules validate them.
         if component.name in broken or component.name in ("control_plane", "kubeconfig"):
@@ -215,7 +215,7 @@ def _as_problem(error: OptionError) -> Problem:
 def read_host(name: str, control_plane: bool, facts: Mapping[str, Any]) -> Host:
     """A host out of what ``node_info`` registered for it. Raises :class:`~..facts.BrokenFacts`.
 
-    The options beside the facts are those of the control machine and are trusted.
+    The options in the facts come from the control machine and are trusted.
     """
     options = _options(facts)
     return Host(

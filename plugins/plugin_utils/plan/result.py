@@ -199,7 +199,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value that a node may have said, with each text on one line."""
+    """A value that may come from a node, with each text on one line."""
     if isinstance(value, str):
         return line(value)
     if isinstance(value, Mapping):

@@ -15,8 +15,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
     """Groups of hosts to be done one after the other; those of a group can be done at the same time.
 
-    ``disruptive`` tells of each host whether it is a member of a cluster that is disturbed: such hosts come last and
-    one by one, in their order. All others, which disturb nobody, are the first group.
+    ``disruptive`` maps each host to true if the run disrupts it as a member of a cluster. Such hosts come last and one
+    by one, in their order. All others are the first group.
     """
     quiet = [name for name, disturbed in disruptive.items() if not disturbed]
     waves = [[name] for name, disturbed in disruptive.items() if disturbed]

@@ -265,7 +265,7 @@ def _members_first(view: ClusterView) -> List[Host]:
 def _level(view: ClusterView, host: Host, other: Host) -> str:
     """How bad it is that ``host`` claims what ``other`` claims: a cluster that runs with it is not stopped for it.
 
-    Nor is anybody kept out by a host that neither joins nor is in the cluster, whatever it claims.
+    A host that neither joins nor is in the cluster does not keep others out, whatever it claims.
     """
     counts = other.name in view.joining or other.name == view.init_host or _in_cluster(view, other)
     return "error" if host.name in view.joining and counts else "warning"
@@ -287,7 +287,7 @@ def _clocks(view: ClusterView) -> List[Finding]:
         skew = skews.get(host.name, 0.0)
         if abs(skew) < clock_skew.WARN_CLOCK_SKEW:
             continue
-        # Of two clocks alone (this host's and the control machine's) nobody knows which is wrong.
+        # With only two clocks (this host's and the control machine's), it is unknown which one is wrong.
         broken = abs(skew) >= clock_skew.MAX_CLOCK_SKEW and host.name in view.joining and len(skews) > 1
         text = "the clock is {0:.0f} s {1} that of {2}".format(
             abs(skew), "ahead of" if skew > 0 else "behind", "the other hosts" if len(skews) > 1 else "this machine"
@@ -344,8 +344,8 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
             tried = {"cluster_endpoint {0}".format(endpoint): outcome}
         else:
             tried = {
-                "{0} ({1})".format(owner.name, text): said
-                for text, said, owner in _owned(host, view, reachability.API)
+                "{0} ({1})".format(owner.name, text): outcome
+                for text, outcome, owner in _owned(host, view, reachability.API)
                 if owner.kubeadm.api.live
             }
         if not tried or connect.OPEN in tried.values():
@@ -355,9 +355,9 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
         text = "cluster_endpoint {0}: this host can't resolve the name".format(endpoint)
         return [Problem("api_unreachable", text, "add it to DNS, or to /etc/hosts of all hosts")]
     blocked = {
-        "{0} ({1})".format(owner.name, text): said
-        for text, said, owner in _owned(host, view, reachability.API)
-        if said not in connect.PROVEN
+        "{0} ({1})".format(owner.name, text): outcome
+        for text, outcome, owner in _owned(host, view, reachability.API)
+        if outcome not in connect.PROVEN
     }
     # With an endpoint the way may lead over it alone.
     return [_unreached("api_unreachable", "the control plane", blocked, fix, bool(endpoint))] if blocked else []
@@ -371,9 +371,9 @@ def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
         (reachability.KUBELET, "the kubelet port", True),
     ):
         blocked = {
-            "{0} ({1})".format(owner.name, text): said
-            for text, said, owner in _owned(host, view, kinds)
-            if said not in connect.PROVEN
+            "{0} ({1})".format(owner.name, text): outcome
+            for text, outcome, owner in _owned(host, view, kinds)
+            if outcome not in connect.PROVEN
         }
         if blocked and host.control_plane:
             fix = "open it between the hosts" + ("; kubectl logs and exec need it" if lenient else "")
@@ -384,7 +384,7 @@ def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
 def _owned(host: Host, view: ClusterView, kinds: Sequence[int]) -> List[Tuple[str, str, Host]]:
     """Targets at an address that a known host really has, of those ports: (target, outcome, host).
 
-    What Ansible connects to may be an address that only the control machine knows; such targets tell nothing.
+    What Ansible connects to may be an address that only the control machine knows; such targets prove nothing.
     """
     found = []
     for text, outcome in host.facts.reach.items():
@@ -399,7 +399,7 @@ def _owned(host: Host, view: ClusterView, kinds: Sequence[int]) -> List[Tuple[st
 
 
 def _unreached(check: str, what: str, tried: Mapping[str, str], fix: str, lenient: bool = False) -> Problem:
-    said = ", ".join(
+    outcome = ", ".join(
         "{0}: {1}".format(name, reachability.OUTCOME_TEXT.get(outcome, outcome)) for name, outcome in tried.items()
     )
-    return Problem(check, "can't connect to {0} of {1}".format(what, said), fix, "warning" if lenient else "error")
+    return Problem(check, "can't connect to {0} of {1}".format(what, outcome), fix, "warning" if lenient else "error")

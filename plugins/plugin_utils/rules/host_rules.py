@@ -305,16 +305,16 @@ def _dns(host: Host) -> List[Problem]:
 
 def _name_lookup(host: Host) -> List[Problem]:
     """The problems of the addresses of the host name. Without ``--node-ip``, a kubelet uses one of them."""
-    told, wanted = host.node.hostname_addresses, host.options.control_plane
-    if told is None:
+    addresses, wanted = host.node.hostname_addresses, host.options.control_plane
+    if addresses is None:
         return []
     name = host.node.hostname
-    if not told:
+    if not addresses:
         text = "this host can't resolve its own name {0}".format(name)
         return [Problem("hostname_lookup", text, "add it to DNS or to /etc/hosts", "warning")]
     if wanted.node_address or "node-ip" in wanted.kubelet_extra_args or wanted.node_name not in ("", name):
         return []
-    own = [one for one in told if host.node.at(one) is not None]
+    own = [one for one in addresses if host.node.at(one) is not None]
     if own and host.address and own[0] != host.address and (":" in own[0]) == (":" in host.address):
         text = "{0} resolves to {1}, which the kubelet would use, but kubeadm uses {2}".format(
             name, own[0], host.address
@@ -442,7 +442,7 @@ def _firewall(host: Host) -> List[Problem]:
 
 
 def _registries(host: Host) -> List[Problem]:
-    """Registries that nothing answers for; behind a proxy a connection of our own tells nothing."""
+    """Registries that can't be reached. Behind a proxy, a direct connection proves nothing."""
     if host.facts.environment.proxied:
         return []
     cni = host.options.cni
@@ -454,10 +454,10 @@ def _registries(host: Host) -> List[Problem]:
         tried = {one: host.facts.reach[one] for one in targets if one in host.facts.reach}
         if not tried or len(tried) < len(targets) or any(outcome == connect.OPEN for outcome in tried.values()):
             continue
-        said = ", ".join(
+        outcomes = ", ".join(
             "{0}: {1}".format(one, reachability.OUTCOME_TEXT.get(outcome, outcome)) for one, outcome in tried.items()
         )
-        text = "can't reach registry {0} ({1})".format(name, said)
+        text = "can't reach registry {0} ({1})".format(name, outcomes)
         fix = "check the network and proxy, set a mirror in containerd_registry_mirrors, or load the images beforehand"
         found.append(Problem("registry_unreachable", text, fix, "warning"))
     return found

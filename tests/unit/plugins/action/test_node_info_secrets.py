@@ -50,7 +50,7 @@ class Task(node_info.ActionModule):
         self._templar = SimpleNamespace(template=lambda value: value)
         self.variables = {"inventory_hostname": "a1", "groups": {}, "hostvars": {}, **variables}
 
-    def ask(self, *_args: Any, **_others: Any) -> dict[str, Any]:
+    def run_on_node(self, *_args: Any, **_others: Any) -> dict[str, Any]:
         raise AssertionError("the host was asked, and its journal has the arguments")
 
     def result(self) -> dict[str, Any]:

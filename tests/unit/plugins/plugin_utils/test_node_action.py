@@ -165,16 +165,18 @@ def test_the_interpreter_that_ansible_found_is_the_one_fact_that_passes(key: Any
     action._discovered_interpreter_key = key
     answer = {"changed": False, "ansible_facts": {"cni_mtu": 1, str(key): path}}
     action._execute_module = lambda *_args, **_kwargs: answer
-    assert action.ask("node_info", {}, {}).get("ansible_facts") == ({key: path} if passes else None)
+    assert action.run_on_node("node_info", {}, {}).get("ansible_facts") == ({key: path} if passes else None)
 
 
 @pytest.mark.parametrize("claim", ["cni_calico_manifest", "join_token_ttl", "preflight_plan", "host_disable_swap"])
 def test_a_host_whose_facts_are_our_variables_is_asked_nothing(claim: str) -> None:
     action = Talking()
-    answer = action.ask("node_info", {}, {"ansible_facts": {claim: "evil", "hostname": "w1"}, claim: "evil"})
+    answer = action.run_on_node("node_info", {}, {"ansible_facts": {claim: "evil", "hostname": "w1"}, claim: "evil"})
     assert answer["failed"] is True and claim in answer["msg"] and "\n" not in answer["msg"]
     action._execute_module = lambda *_args, **_kwargs: {"changed": False}
-    assert action.ask("node_info", {}, {"ansible_facts": {"host_name": "w1", "hostname": "w1"}}) == {"changed": False}
+    assert action.run_on_node("node_info", {}, {"ansible_facts": {"host_name": "w1", "hostname": "w1"}}) == {
+        "changed": False
+    }
 
 
 def deep(levels: int) -> Any:

@@ -151,7 +151,7 @@ def test_the_copy_on_the_control_machine_keeps_its_users_entries_too(machine: Ma
 
 def test_the_summary_of_a_host_is_read_strictly() -> None:
     said = {"clients": ["x", "0" * 64], "plain": "a\nb", "mergeable": "yes"}
-    found = kubeconfig_copy.told(said)
+    found = kubeconfig_copy.reported_summary(said)
     assert (found.clients, found.plain, found.mergeable) == (["0" * 64], "", False)
 
 

@@ -77,7 +77,7 @@ PORT = (
 
 
 @pytest.mark.parametrize(
-    ("component", "lines", "said"),
+    ("component", "lines", "logged"),
     [
         (
             "kube-controller-manager",
@@ -125,15 +125,15 @@ PORT = (
         ("kube-scheduler", [], "kube-scheduler exits repeatedly and logged nothing"),
     ],
 )
-def test_a_container_that_exits(node: Machine, component: str, lines: list[str], said: str) -> None:
+def test_a_container_that_exits(node: Machine, component: str, lines: list[str], logged: str) -> None:
     log(node, component, 3, *lines)
-    assert found(node, crash(component)) == [said]
+    assert found(node, crash(component)) == [logged]
     # The journal may have lost the line among others; the number of the log tells.
-    assert found(node, "") == [said]
+    assert found(node, "") == [logged]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "logged"),
     [
         (
             start(
@@ -168,12 +168,12 @@ def test_a_container_that_exits(node: Machine, component: str, lines: list[str],
         ),
     ],
 )
-def test_a_container_that_does_not_start(node: Machine, line: str, said: str) -> None:
-    assert found(node, line) == [said]
+def test_a_container_that_does_not_start(node: Machine, line: str, logged: str) -> None:
+    assert found(node, line) == [logged]
     # A wait before the next try tells less than what it is waited for.
-    assert found(node, line + "\n" + crash("etcd")) == [said]
+    assert found(node, line + "\n" + crash("etcd")) == [logged]
     pulled = start("etcd", "ImagePullBackOff", "Back-off pulling image")
-    assert found(node, line + "\n" + pulled) == [said]
+    assert found(node, line + "\n" + pulled) == [logged]
 
 
 def test_an_api_server_that_etcd_does_not_trust(node: Machine) -> None:
@@ -247,14 +247,14 @@ def test_a_runtime_that_is_down_is_the_only_culprit(node: Machine) -> None:
 
 def test_a_long_line_keeps_its_end(node: Machine) -> None:
     log(node, "etcd", 3, "Error: " + 500 * "x" + " because of this")
-    (said,) = found(node, crash("etcd"))
-    assert said.startswith("etcd logged: Error: xxx") and said.endswith("xx because of this") and len(said) < 330
+    (logged,) = found(node, crash("etcd"))
+    assert logged.startswith("etcd logged: Error: xxx") and logged.endswith("xx because of this") and len(logged) < 330
 
 
 def test_secrets_are_taken_out(node: Machine) -> None:
     log(node, "etcd", 3, "Error: Authorization: Bearer abcdefghijklmnopqrstuvwxyz0123456789")
-    (said,) = found(node, crash("etcd"))
-    assert "abcdefghijklmnop" not in said
+    (logged,) = found(node, crash("etcd"))
+    assert "abcdefghijklmnop" not in logged
 
 
 def test_what_fails_for_one_reason_is_named_once(node: Machine) -> None:

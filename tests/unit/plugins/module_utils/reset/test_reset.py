@@ -117,8 +117,8 @@ def lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(exist_ok=True)
 
 
-def carry_out(node: Node, **options: Any) -> list[str]:
-    steps = apply.carry_out(node, ResetOptions(**options), sleep=lambda _seconds: None)
+def run_reset(node: Node, **options: Any) -> list[str]:
+    steps = apply.reset(node, ResetOptions(**options), sleep=lambda _seconds: None)
     return [f"{step.action} {step.target}" for step in steps]
 
 
@@ -131,7 +131,7 @@ def remaining(node: Node) -> set[str]:
 
 
 def test_all_of_the_cluster_goes_and_nothing_of_others(node: Node) -> None:
-    done = carry_out(node)
+    done = run_reset(node)
     left = remaining(node)
     assert not left & set(FILES) and set(OTHERS) <= left
     assert (
@@ -144,14 +144,14 @@ def test_all_of_the_cluster_goes_and_nothing_of_others(node: Node) -> None:
     assert done.index("stop kubelet.service") < done.index(f"unmount {VOLUME}") < done.index("clean_pods kubeadm")
     assert done.index("clean_pods kubeadm") < done.index("remove /var/lib/etcd") < done.index("remove /var/lib/kubelet")
     assert done.index("remove_link cni0") < done.index("remove /etc/cni/net.d/10-kubestead.conflist")
-    assert carry_out(node) == []
+    assert run_reset(node) == []
 
 
 def test_a_dry_run_tells_the_steps_of_the_run(node: Node) -> None:
     before = remaining(node)
     steps = plan(observe(node, ResetOptions()), ResetOptions())
     assert remaining(node) == before and node.kubelet
-    assert [f"{step.action} {step.target}" for step in steps] == carry_out(node)
+    assert [f"{step.action} {step.target}" for step in steps] == run_reset(node)
 
 
 @pytest.mark.parametrize(
@@ -168,20 +168,20 @@ def test_a_dry_run_tells_the_steps_of_the_run(node: Node) -> None:
 def test_killed_anywhere_the_same_command_ends_it(node: Node, command: str) -> None:
     node.killed_at = command
     with pytest.raises(KeyboardInterrupt):
-        carry_out(node)
+        run_reset(node)
     marker = operations.observe(node)
     assert marker and marker.kind == operations.RESET
     # Neither an init nor a join goes on from here.
     assert "run reset.yml again" in operations.problems(marker)[0].fix
     node.killed_at = ""
-    assert carry_out(node)
+    assert run_reset(node)
     assert not remaining(node) & set(FILES) and node.links == ["lo", "eth0"] and not operations.observe(node)
 
 
 def test_a_run_killed_just_before_its_end_is_ended(node: Node) -> None:
-    carry_out(node)
+    run_reset(node)
     operations.begin(node, Operation(operations.RESET, "2026-11-27T20:00:00Z"))
-    assert carry_out(node) == [f"end {operations.MARKER}"] and not operations.observe(node)
+    assert run_reset(node) == [f"end {operations.MARKER}"] and not operations.observe(node)
 
 
 def test_a_volume_that_can_t_be_unmounted_keeps_its_data(node: Node) -> None:
@@ -194,7 +194,7 @@ def test_a_volume_that_can_t_be_unmounted_keeps_its_data(node: Node) -> None:
 
     node._run = refused
     with pytest.raises(KubesteadError) as caught:
-        carry_out(node)
+        run_reset(node)
     assert VOLUME in caught.value.message
     assert node.exists("/var/lib/kubelet/pods/1/volumes/data") and node.exists("/var/lib/etcd/member")
     assert not [argv for argv in node.ran if argv[:2] == ["kubeadm", "reset"]]
@@ -208,12 +208,12 @@ def test_what_can_t_be_removed_is_named(node: Node) -> None:
 
     node._run = stubborn
     with pytest.raises(KubesteadError) as caught:
-        carry_out(node)
+        run_reset(node)
     assert "the reset is not complete" in caught.value.message and "cni0" in caught.value.message
     # What explains the link stays until it is gone.
     assert node.exists("/etc/cni/net.d/10-kubestead.conflist") and operations.observe(node)
     node._run = node._do
-    assert carry_out(node) and node.links == ["lo", "eth0"]
+    assert run_reset(node) and node.links == ["lo", "eth0"]
 
 
 def test_a_folder_on_its_own_file_system_or_behind_a_link_is_emptied(node: Node, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_folder_on_its_own_file_system_or_behind_a_link_is_emptied(node: Node,
     node.put("/data/etcd/member/wal/0.wal")
     node.put("/data/etcd/lost+found/x")
     os.symlink(node.path("/data/etcd"), node.path("/var/lib/etcd"))
-    carry_out(node)
+    run_reset(node)
     assert os.path.islink(node.path("/var/lib/etcd")) and node.names("/data/etcd") == ["lost+found"]
 
 
@@ -239,10 +239,10 @@ def test_a_volume_behind_the_link_of_the_kubelet_s_folder_keeps_its_data(node: N
 
     node._run = busy
     with pytest.raises(KubesteadError, match=volume):
-        carry_out(node)
+        run_reset(node)
     assert node.exists(volume + "/precious")
     node._run = node._do
-    assert f"unmount {volume}" in carry_out(node)
+    assert f"unmount {volume}" in run_reset(node)
     assert node.mounts == [] and node.names("/data/kubelet") == []
 
 
@@ -251,29 +251,29 @@ def test_the_data_of_a_machine_s_own_etcd_stays(tmp_path: Path) -> None:
     for path in ("/usr/lib/systemd/system/etcd.service", "/var/lib/etcd/default/member/wal/0.wal", "/etc/kubernetes/x"):
         machine.put(path)
     machine.put("/etc/kubernetes/kubelet.conf")
-    apply.carry_out(machine, ResetOptions())
+    apply.reset(machine, ResetOptions())
     assert machine.exists("/var/lib/etcd/default/member/wal/0.wal") and not machine.exists(
         "/etc/kubernetes/kubelet.conf"
     )
     assert "/var/lib/etcd" in observe(machine, ResetOptions()).kept
     # What is left of a control plane goes.
     machine.put("/etc/kubernetes/pki/etcd/ca.crt")
-    apply.carry_out(machine, ResetOptions())
+    apply.reset(machine, ResetOptions())
     assert not machine.exists("/var/lib/etcd")
 
 
 def test_the_user_s_own_certificates_of_an_interrupted_init_stay(node: Node) -> None:
     operations.begin(node, Operation(operations.INIT, preexisting_pki=["ca.crt", "etcd/ca.key"]))
-    carry_out(node)
+    run_reset(node)
     assert node.names("/etc/kubernetes/pki") == ["ca.crt", "etcd"]
-    assert carry_out(node) == []
+    assert run_reset(node) == []
 
 
 def test_an_operation_of_a_newer_version_is_left_alone(node: Node) -> None:
     operations.begin(node, Operation("migrate"))
     before = remaining(node)
     with pytest.raises(KubesteadError) as caught:
-        carry_out(node)
+        run_reset(node)
     assert "migrate" in caught.value.message and remaining(node) - before <= {"/run/kubestead.lock"}
 
 
@@ -289,7 +289,7 @@ def test_a_stopped_runtime_is_started_before_any_folder_goes(node: Node) -> None
         return node._do(argv, stdin, timeout, env)
 
     node._run = stopped
-    done = carry_out(node)
+    done = run_reset(node)
     assert (
         active[0]
         and node.containers == []
@@ -444,7 +444,7 @@ def test_the_user_s_kubeconfig_of_this_cluster_goes_also_after_a_kill(user: Mach
     targets = [step.target for step in steps]
     # Its CA tells that it is of this cluster.
     assert targets.index(KUBECONFIG) < targets.index("/etc/kubernetes/pki")
-    apply.carry_out(user, ResetOptions())
+    apply.reset(user, ResetOptions())
     assert not user.exists("/home/anna/.kube") and user.exists("/home/anna")
 
 
@@ -454,7 +454,7 @@ def test_a_run_that_was_killed_after_the_certificates_went_still_knows_the_ca(us
     operations.begin(user, Operation(operations.RESET, ca_cert_hashes=hashes))
     user.remove("/etc/kubernetes/pki")
     user.remove("/etc/kubernetes/admin.conf")
-    apply.carry_out(user, ResetOptions())
+    apply.reset(user, ResetOptions())
     assert not user.exists(KUBECONFIG)
 
 
@@ -463,13 +463,13 @@ def test_a_kubeconfig_of_another_cluster_or_of_several_stays(user: Machine) -> N
     for text in (OTHER, several):
         user.put(KUBECONFIG, text, 0o600)
         assert not observe(user, ResetOptions()).kubeconfigs
-    apply.carry_out(user, ResetOptions())
+    apply.reset(user, ResetOptions())
     assert user.read(KUBECONFIG) == several
 
 
 def test_what_the_kubeconfig_replaced_is_put_back(user: Machine) -> None:
     user.put(KUBECONFIG + ".before-kubestead", OTHER, 0o600)
-    apply.carry_out(user, ResetOptions())
+    apply.reset(user, ResetOptions())
     assert user.read(KUBECONFIG) == OTHER and not user.exists(KUBECONFIG + ".before-kubestead")
 
 
@@ -477,5 +477,5 @@ def test_a_kubeconfig_behind_a_link_is_not_touched(user: Machine) -> None:
     user.put("/home/eve/config", ADMIN, 0o600)
     user.remove("/home/anna/.kube")
     os.symlink(user.path("/home/eve"), user.path("/home/anna/.kube"))
-    apply.carry_out(user, ResetOptions())
+    apply.reset(user, ResetOptions())
     assert user.read("/home/eve/config") == ADMIN
