@@ -76,7 +76,7 @@ def honest(module: str, number: int, member: bool = False) -> Answer:
         "cluster_member": {"members": ["c1"], "steps": []},
         "kubeadm_upgrade": {"version": "1.36.2", "steps": []},
         "node_reset": {"kept": ["/etc/kubernetes/audit-policy.yaml"], "steps": []},
-        "cluster_nodes_info": {"nodes": [{"name": "c1", "ready": True}], "pod_network": "calico"},
+        "cluster_nodes_info": {"nodes": [{"name": "c1", "ready": True}], "pod_network": [{"name": "c1"}]},
         "manifests": {"objects": [], "services": [], "summary": ["web at 192.0.2.1:80"], "seconds": 0.1, "steps": []},
     }
     return {"changed": False, **known.get(module, {})}

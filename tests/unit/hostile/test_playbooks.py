@@ -47,6 +47,8 @@ class Run:
     sent: dict[str, list[str]]
     probe: dict[str, Any]
     settings: dict[str, Any]
+    #: The contents of the files that hosts were sent.
+    files: list[str]
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:
@@ -64,11 +66,13 @@ def play(
     *options: str,
     control_plane: str = "",
     member: bool = False,
+    environment: dict[str, str] | None = None,
     **settings: Any,
 ) -> Run:
     """Run a playbook of the collection over an honest control plane and worker, and one host for each lie.
 
-    With ``member`` all of them are in a cluster. ``settings`` are set in the inventory beside :data:`SET`.
+    With ``member`` all of them are in a cluster. ``settings`` are set in the inventory in addition to :data:`SET`.
+    ``environment`` has settings of Ansible.
     """
     record = folder / "record"
     record.mkdir()
@@ -115,7 +119,7 @@ def play(
         },
     ]
     (folder / "play.yml").write_text(json.dumps(plays), encoding="utf-8")
-    environment = {
+    variables = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
@@ -127,11 +131,12 @@ def play(
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+        **(environment or {}),
     }
     argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(folder / "hosts.yml")]
     done = subprocess.run(
         [*argv, str(folder / "play.yml"), *options],
-        env=environment,
+        env=variables,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -145,6 +150,7 @@ def play(
         {path.name: [path.read_text("utf-8", "replace")] for path in record.iterdir()},
         json.loads(probe.read_text(encoding="utf-8")) if probe.exists() else {},
         settings,
+        [path.read_text("utf-8", "replace") for path in (folder / "files").glob("*")],
     )
 
 
@@ -242,3 +248,57 @@ def test_deploy_to_a_control_plane_that_lies(tmp_path: Path, lie: str) -> None:
     check(run)
     assert {name.split("-")[1] for name in run.sent} == {"manifests"}
     assert (run.code != 0) == (lie == "failed")
+
+
+# -- facts of a host that is only delegated to, and a cache of facts
+
+
+def test_a_worker_outside_the_play_puts_nothing_into_the_cache_of_facts(tmp_path: Path) -> None:
+    """With the pod network bridge, a run sets routes on nodes that its play leaves out."""
+    assert b"evil.example.org" in lies.answer("facts", "bridge_cni", 2, False)
+    cache = tmp_path / "cache"
+    environment = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache)}
+    limit = ("--limit", "cp1,w1,localhost")
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        run = play(folder, "site", ["facts"], *limit, environment=environment, cni_plugin="bridge")
+        check(run)
+        assert run.recap["cp1"]["failed"] == 0 and "bridge_cni" in run.modules(2), run.output[-4000:]
+        cached = {path.name: path.read_text(encoding="utf-8") for path in cache.glob("*")}
+        assert not [name for name, text in cached.items() if EVIL.search(text)]
+
+
+# -- a host that keeps the files it is sent
+
+PASSWORD = "s3cr3t-0f-the-sh0p"
+SECRET = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: shop}}\nstringData: {{password: {PASSWORD}}}\n"
+WITHOUT_PIPELINING = {"ANSIBLE_PIPELINING": "0"}
+
+
+def deploy_secret(folder: Path, *options: str) -> Run:
+    (folder / "shop").mkdir()
+    (folder / "shop/secret.yaml").write_text(SECRET, encoding="utf-8")
+    options = ("-e", f"deploy_manifests={folder}/shop", *options)
+    return play(folder, "deploy", [], *options, environment=WITHOUT_PIPELINING)
+
+
+def test_a_secret_in_manifests_is_never_in_a_file_on_the_control_plane(tmp_path: Path) -> None:
+    run = deploy_secret(tmp_path)
+    check(run)
+    assert run.code == 0 and PASSWORD in "".join(text for texts in run.sent.values() for text in texts)
+    assert run.files == []
+
+
+def test_without_pipelining_the_file_would_be_found(tmp_path: Path) -> None:
+    run = deploy_secret(tmp_path, "-e", "ansible_pipelining=false")
+    assert any(PASSWORD in text for text in run.files), run.output[-3000:]
+
+
+def test_site_sends_no_file_to_any_host(tmp_path: Path) -> None:
+    credentials = [{"registry": "registry.example.org", "username": "shop", "password": PASSWORD}]
+    settings: dict[str, Any] = {"containerd_registry_credentials": credentials}
+    run = play(tmp_path, "site", [], environment=WITHOUT_PIPELINING, **settings)
+    sent = "".join(text for texts in run.sent.values() for text in texts)
+    assert run.recap["w1"]["failed"] == 0 and "kubeadm_join" in run.modules(1), run.output[-4000:]
+    assert "abcdef.0123456789abcdef" in sent and run.files == []

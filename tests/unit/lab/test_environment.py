@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import List, Sequence
 
 import pytest
 
 from lab import environment
+from lab.machine import MachineError
 
 
 def test_the_environments_key_is_of_pins_and_python_only() -> None:
@@ -79,6 +82,45 @@ def test_an_environment_that_was_interrupted_is_made_again(commands: List[str]) 
     (folder / "half").touch()
     assert environment.ensure_venv() == folder
     assert not (folder / "half").exists()
+
+
+def wheel(folder: Path) -> str:
+    """Place a package in a folder that pip uses as its index. Returns its hash."""
+    path = folder / "demo-1.0-py3-none-any.whl"
+    info = "demo-1.0.dist-info"
+    files = {
+        "demo.py": "",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: demo\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(name, text)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_package_with_another_hash_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The installer itself, with an index that offers another file than the lock has."""
+    index, lock = tmp_path / "index", tmp_path / "lock.txt"
+    index.mkdir()
+    right = wheel(index)
+    monkeypatch.setenv("KUBESTEAD_CACHE", str(tmp_path / "cache"))
+    for name, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(index)), ("PIP_CONFIG_FILE", "/dev/null")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(environment, "ensure", lambda *_: None)
+    monkeypatch.setattr(environment, "TOOLS", lock)
+    lock.write_text(f"demo==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    with pytest.raises(MachineError) as caught:
+        environment.ensure_venv()
+    captured = capfd.readouterr()
+    assert "DO NOT MATCH THE HASHES" in captured.out + captured.err + str(caught.value)
+    assert not list(tmp_path.glob("cache/venv/*/.complete")) and not list(tmp_path.rglob("demo.py"))
+    lock.write_text(f"demo==1.0 --hash=sha256:{right}\n", encoding="utf-8")
+    folder = environment.ensure_venv()
+    assert (folder / ".complete").exists() and list(folder.rglob("demo.py"))
 
 
 def test_pip_keeps_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import http.server
+import shutil
 import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
     repository,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.signing_key import key_state
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.core.test_https import Authority
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 from .test_kube_packages import (
@@ -219,6 +223,72 @@ def test_no_redirect_leaves_https() -> None:
             handler.redirect_request(request, None, 302, "Found", {}, target)
     followed = handler.redirect_request(request, None, 302, "Found", {}, "https://cdn.example/Release.key")
     assert followed.full_url == "https://cdn.example/Release.key"
+
+
+class Pages:
+    """A server with the key at /Release.key and redirects at other paths. It records the paths that were requested."""
+
+    def __init__(self, key: str, context: ssl.SSLContext | None = None) -> None:
+        self.asked: list[str] = []
+        self.redirects: dict[str, str] = {}
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                target = outer.redirects.get(self.path, "")
+                body = b"" if target else key.encode()
+                self.send_response(302 if target else 200)
+                if target:
+                    self.send_header("Location", target)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_words: object) -> None:
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if context:
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self.url = "{0}://127.0.0.1:{1}".format("https" if context else "http", self.http.server_address[1])
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+def test_a_real_server_that_redirects_to_plain_http_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    authority.make()
+    authority.sign("server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(tmp_path / "server.crt"), str(tmp_path / "server.key"))
+    # The machine trusts the authority of the mirror.
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    mirror, attacker = Pages(KEY, context), Pages(OTHER)
+    try:
+        mirror.redirects = {
+            "/moved": mirror.url + "/Release.key",
+            "/down": attacker.url + "/Release.key",
+            "/chain": mirror.url + "/down",
+        }
+        fetch = repository.fetcher()
+        assert fetch(mirror.url + "/moved").body.decode() == KEY
+        for path in ("/down", "/chain"):
+            refused = fetch(mirror.url + path)
+            assert not refused.ok and refused.body == b"" and "redirects from https" in refused.error
+        assert attacker.asked == [] and mirror.asked[-2:] == ["/chain", "/down"]
+        # The attacker's server works: over plain http, which needs a pinned key, it is followed.
+        assert fetch(attacker.url + "/Release.key").body.decode() == OTHER
+    finally:
+        mirror.close()
+        attacker.close()
 
 
 @pytest.mark.parametrize(
