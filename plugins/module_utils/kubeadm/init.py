@@ -291,17 +291,17 @@ def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict
     ):
         if value:
             cluster[key] = value
-    documents = [document(api, "InitConfiguration", init), document(api, "ClusterConfiguration", cluster)]
+    result = [document(api, "InitConfiguration", init), document(api, "ClusterConfiguration", cluster)]
     kubelet = dict(options.kubelet_config)
     if api == "v1beta2":
         # Before 1.22 kubeadm left the kubelet at cgroupfs; containerd is configured for systemd's cgroups.
         kubelet.setdefault("cgroupDriver", "systemd")
     if kubelet:
-        documents.append(document(api, "KubeletConfiguration", kubelet))
+        result.append(document(api, "KubeletConfiguration", kubelet))
     if options.kube_proxy_config:
-        documents.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
+        result.append(document(api, "KubeProxyConfiguration", options.kube_proxy_config))
     passed = {kind: fields for kind, fields in options.config.items() if kind in INIT_KINDS}
-    return merge_pass_through("cluster_kubeadm_config", api, documents, passed)
+    return merge_pass_through("cluster_kubeadm_config", api, result, passed)
 
 
 # -- looking

@@ -386,9 +386,10 @@ def _route_command(route: Route) -> List[str]:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry one step out."""
+    """Apply one step."""
     if step.action == "write":
-        system.write(step.target, step.data["text"])
+        # Only the container runtime reads the CNI configuration. It runs as root.
+        system.write(step.target, step.data["text"], mode=0o600 if step.target == CONFLIST else 0o644)
         if step.target == UNIT:
             # Enabling would also reload all units, which takes systemd some time.
             _enable(system, "--no-reload")
