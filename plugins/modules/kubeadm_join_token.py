@@ -10,13 +10,13 @@ module: kubeadm_join_token
 short_description: Create and delete bootstrap tokens for joining nodes
 version_added: 0.1.0
 description:
-  - Runs on a live control plane. Creates bootstrap tokens that are good for minutes, one for each node that joins, and
-    returns what those nodes need; or deletes them again.
-  - The token is written through the API from standard input, never as an argument of a process.
-  - A result with a token in it is never shown, at any verbosity; the registered variable has it. Hand it to
-    M(kubestead.cluster.kubeadm_join), which takes the token of its own host. Failures, dry runs and deletions stay
-    readable. Output that was interrupted is not shown at all.
-  - Tokens that this collection created and that have expired are removed on the way.
+  - Runs on a live control plane. Creates bootstrap tokens that are valid for some minutes, one for each node that joins,
+    and returns what these nodes need. With O(state=absent), deletes tokens.
+  - A token is written through the API from standard input. It is never an argument of a process.
+  - A result that contains a token is not shown at any verbosity, but the registered variable contains it. Pass it to
+    M(kubestead.cluster.kubeadm_join), which uses the token of its own host. Failures, dry runs and deletions are shown.
+    Output that was interrupted is not shown.
+  - The module also deletes expired tokens of this collection.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -24,7 +24,7 @@ author:
 options:
   state:
     description:
-      - V(present) makes tokens ready, V(absent) deletes those of O(nodes) and the one of O(token_id).
+      - V(present) creates or reuses tokens. V(absent) deletes the tokens of O(nodes) and the token O(token_id).
     type: str
     choices: [present, absent]
     default: present
@@ -34,21 +34,22 @@ options:
     default: 15m
   reuse:
     description:
-      - Take a token that this collection created before for the same node (or for none, without O(nodes)), if it is
-        good for at least half of O(ttl) and has the same O(usages) and O(groups).
+      - Reuse a token that this collection created for the same node (without O(nodes), for no particular node), if it
+        is valid for at least half of O(ttl), permits O(usages) and has the same O(groups).
     type: bool
     default: true
   nodes:
     description:
-      - Who joins, by the names in the inventory. Each gets a token of its own; without names there is one token.
-      - The name is kept with the token, so that what a run that was killed left behind is taken up, or removed, by the
-        next run for the same node, and a token in use by another run is left alone.
-      - With O(state=absent), the nodes whose tokens are deleted. This needs no result of an earlier task.
+      - The nodes that join, by their names in the inventory. Each node gets its own token. Without names, one token is
+        created.
+      - The name is stored with the token. The next run for the same node therefore reuses or deletes a token that an
+        interrupted run left, and tokens that other runs use are not changed.
+      - With O(state=absent), the nodes whose tokens are deleted. This does not require the result of an earlier task.
     type: list
     elements: str
     default: []
   finished:
-    description: With O(state=present), nodes whose tokens are no longer needed; they are deleted in the same call.
+    description: With O(state=present), nodes whose tokens are no longer needed. They are deleted in the same call.
     type: list
     elements: str
     default: []
@@ -134,19 +135,19 @@ endpoint:
   sample: 192.168.1.10:6443
 tokens:
   description:
-    - By node, a dictionary with its C(token), C(token_id), C(expires) and, with O(control_plane=true),
-      C(certificate_key). A result that has one is never shown.
-  returned: with O(state=present) and O(nodes); in a dry run, of the tokens that are there
+    - A dictionary for each node with C(token), C(token_id), C(expires) and, with O(control_plane=true),
+      C(certificate_key). A result that contains one is not shown.
+  returned: with O(state=present) and O(nodes); in a dry run, only existing tokens
   type: dict
   sample:
     w1: {token: "******.****************", token_id: k3x9q0, expires: "2026-11-23T12:15:00Z"}
 token:
-  description: The token. A result that has one is never shown.
+  description: The token. A result that contains one is not shown.
   returned: with O(state=present), without O(nodes), not in a dry run that would create one
   type: str
   sample: "******.****************"
 token_id:
-  description: The public first half of the token, which names it.
+  description: The public ID of the token, which is its first half.
   returned: when there is a RV(token)
   type: str
   sample: k3x9q0
@@ -165,7 +166,7 @@ ca_certificate:
     ...
     -----END CERTIFICATE-----
 certificate_key:
-  description: The key that the uploaded certificates are encrypted with. A result that has one is never shown.
+  description: The key that encrypts the uploaded certificates. A result that contains one is not shown.
   returned: with O(control_plane=true) and O(state=present), without O(nodes), not in a dry run
   type: str
   sample: "****************************************************************"
@@ -175,12 +176,12 @@ control_plane:
   type: bool
   sample: false
 expires:
-  description: When the token ends, ISO 8601 in UTC.
+  description: The expiration time of the token, in ISO 8601 format and UTC.
   returned: when there is a RV(token)
   type: str
   sample: "2026-11-23T12:15:00Z"
 reused:
-  description: Whether all tokens were there already.
+  description: Whether all tokens existed before.
   returned: with O(state=present)
   type: bool
   sample: false
