@@ -10,7 +10,7 @@ module: kubeadm_join_token
 short_description: Create and delete bootstrap tokens for joining nodes
 version_added: 0.1.0
 description:
-  - Runs on a live control plane. Creates bootstrap tokens that are valid for some minutes, one for each node that joins,
+  - Runs on a live control plane. Creates short-lived bootstrap tokens, one for each node that joins,
     and returns what these nodes need. With O(state=absent), deletes tokens.
   - A token is written through the API from standard input. It is never an argument of a process.
   - A result that contains a token is not shown at any verbosity, but the registered variable contains it. Pass it to

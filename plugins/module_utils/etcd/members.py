@@ -147,7 +147,7 @@ def remove(
     each removal. True if a member was removed. Raises :class:`KubesteadError` after ``patience`` seconds: after a
     removal, etcd may need some time to elect a leader.
     """
-    state = {"removed": False, "failure": "it is still listed"}
+    state = {"removed": False, "failure": "it is still listed", "refusal": ""}
 
     def is_gone() -> bool:
         try:
@@ -155,21 +155,23 @@ def remove(
             going = sorted(leaving(members, name, addresses), key=lambda one: one.healthy)
             if not going:
                 voters = {str(at): one.healthy for at, one in enumerate(members) if not one.learner}
-                state["failure"] = "etcd does not have a healthy majority yet"
+                state["failure"], state["refusal"] = "etcd does not have a healthy majority yet", ""
                 return not state["removed"] or has_majority(voters)
-            why = refusal(members, going)
-            if why:
-                state["failure"] = why
-            elif not going[0].identifier:
+            state["refusal"] = refusal(members, going)
+            if state["refusal"]:
+                return False
+            if not going[0].identifier:
                 state["failure"] = "etcd does not report an ID for this member"
             else:
                 _first_answer(urls, REMOVE, {"ID": going[0].identifier}, request)
                 state["removed"] = True
         except OSError as err:
-            state["failure"] = str(err)
+            state["failure"], state["refusal"] = str(err), ""
         return False
 
     if not poll(is_gone, patience, pause=1.0, clock=clock, sleep=sleep):
+        if state["refusal"]:
+            raise KubesteadError("{0} was not removed from etcd: {1}".format(name or "this host", state["refusal"]))
         raise KubesteadError(
             "{0} can't be removed from etcd ({1}); run again once the other control planes are healthy".format(
                 name or "this host", state["failure"]
