@@ -20,7 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import
 class ActionModule(NodeAction):
     """Runs the module."""
 
-    RETURNS = frozenset(("version",))
+    RETURNS = frozenset(("version", "rolled_back"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result."""

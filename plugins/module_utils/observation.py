@@ -16,6 +16,7 @@ from .core.versions import Request, parse_request
 from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
 from .kubeadm import state as kubeadm
+from .kubeadm import upgrade_facts
 from .packages import kube_observe
 from .packages.kube_state import without_passwords
 from .pod_network import options as cni
@@ -34,7 +35,7 @@ def observe(
 
     Without ``packages_url`` (or with a version that is none) the package repository is not asked. ``reach`` are
     targets (``host:port``) that a host which has not joined connects to; without an answer that takes seconds. With
-    ``upgrading`` the repository is asked for a member of a cluster too.
+    ``upgrading`` the repository is asked for a member of a cluster too, and an API server for what an upgrade removes.
     """
     kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
@@ -51,6 +52,7 @@ def observe(
             "clock": clock.observe(system),
             "ports": ports.observe(system, with_processes=not kubeadm_state.kubelet_conf),
             "environment": environment.observe(system),
+            "upgrade": upgrade_facts.observe(system, kubeadm_state) if upgrading else upgrade_facts.UpgradeFacts(),
             # What a node reaches is seen in the cluster itself.
             "reach": {} if kubeadm_state.kubelet_conf else connect.connect_all(reach),
         }

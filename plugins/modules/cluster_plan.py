@@ -311,11 +311,63 @@ leaving:
       description: Whether the machine no longer answers.
       returned: always
       type: bool
+drained:
+  description: The names of the Nodes among RV(leaving) whose pods are evicted first.
+  returned: success
+  type: list
+  elements: str
+  sample: [w2]
 resets:
   description: The hosts to reset.
   returned: success
   type: list
   elements: str
+upgrade:
+  description: The order of an upgrade. Its lists are empty for other operations.
+  returned: success
+  type: dict
+  contains:
+    control_planes:
+      description: The control planes to change, in order.
+      returned: always
+      type: list
+      elements: str
+    workers:
+      description: The workers to change, in order.
+      returned: always
+      type: list
+      elements: str
+    batches:
+      description: The numbers of workers that are changed at the same time. The last number is repeated.
+      returned: always
+      type: list
+      elements: int
+    drained_nodes:
+      description: The names of the Nodes that are drained.
+      returned: always
+      type: list
+      elements: str
+    upgraded_nodes:
+      description: The names of the Nodes that get another version.
+      returned: always
+      type: list
+      elements: str
+    interrupted_nodes:
+      description: The names of the Nodes whose upgrade was interrupted.
+      returned: always
+      type: list
+      elements: str
+    returning_nodes:
+      description: The names of the Nodes that accept pods again before other nodes are drained.
+      returned: always
+      type: list
+      elements: str
+    lifted_nodes:
+      description:
+        - The names of the Nodes whose cordon, set by an interrupted run, is lifted before the first node is changed.
+      returned: always
+      type: list
+      elements: str
 play:
   description: The play that the plan was made for - its name and its roles.
   returned: success

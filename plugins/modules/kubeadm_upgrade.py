@@ -16,6 +16,9 @@ description:
   - Does not drain the node or check other nodes; C(upgrade.yml) does both.
   - Before the first control plane of the cluster is upgraded, the module stores a snapshot of etcd in
     C(/var/lib/kubestead/snapshots), readable only by root. The two newest snapshots are kept.
+  - If the new kubelet does not become ready, the module puts back the old packages and files of the kubelet, waits
+    until the old kubelet is ready, and fails with the last line that the new kubelet logged. The marker of the upgrade
+    stays, and the next run tries again.
   - Flags that the new kubelet refuses are removed from kubeadm's file. In the user's own file, such flags are an error.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -76,6 +79,11 @@ version:
   returned: with O(state=upgraded)
   type: str
   sample: 1.36.2
+rolled_back:
+  description: The version of the old kubelet, which was put back and is ready.
+  returned: if the new kubelet did not become ready
+  type: str
+  sample: 1.35.4
 """
 
 from typing import Any, Dict, List
@@ -126,7 +134,9 @@ def work(call: Call, system: System) -> Dict[str, Any]:
             # The state may have changed: another run has just finished.
             state = upgrade.observe(system, options)
             steps = upgrade.plan(state, options)
-            result = _edge.apply_steps(call, steps, lambda step: upgrade.apply(step, system))
+            result = _edge.apply_steps(
+                call, steps, lambda step: upgrade.apply_or_roll_back(step, system, options.packages)
+            )
     else:
         result = _edge.apply_steps(call, steps, lambda step: None)
     return dict(result, version=options.version if steps and not call.check_mode else state.reported)

@@ -66,6 +66,12 @@ options:
     description: In check mode with O(state=schedulable), whether an earlier task would have cordoned the nodes.
     type: bool
     default: false
+  lifted:
+    description:
+      - In check mode, the names of Nodes whose cordon, set by this collection, an earlier task would have lifted.
+    type: list
+    elements: str
+    default: []
   kubeconfig:
     description: The path of the kubeconfig on the host that the task runs on.
     type: path
@@ -141,6 +147,7 @@ def argument_spec() -> Dict[str, Any]:
         "pods_may_wait": {"type": "bool", "default": False},
         "returning": {"type": "list", "elements": "str", "default": []},
         "cordoned_before": {"type": "bool", "default": False},
+        "lifted": {"type": "list", "elements": "str", "default": []},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
     }
 
@@ -150,6 +157,8 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     given, kubectl = call.params, Kubectl(system, call.params["kubeconfig"])
     permission = Permission(given["delete_bare_pods"], given["delete_local_data"], given["pods_may_wait"])
     state = drain.observe(kubectl)
+    if call.check_mode:
+        state = drain.without_cordons(state, given["lifted"])
     steps: List[Step] = []
     for name in given["name"]:
         # Nodes that are only checked are planned too, because a missing Node is an error.

@@ -158,6 +158,12 @@ environment:
   description: Active firewalls, time services and NetworkManager, and whether a proxy is set, but never its address.
   returned: when the variables are valid
   type: dict
+upgrade:
+  description:
+    - With O(upgrading=true), on a control plane, the removed APIs that clients have requested since its API server
+      started, and the version of Calico.
+  returned: when the variables are valid
+  type: dict
 reach:
   description:
     - The results of the connections, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name).

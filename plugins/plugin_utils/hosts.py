@@ -27,6 +27,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_facts import UpgradeFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import (
     KubePackagesOptions,
     KubePackagesState,
@@ -41,6 +42,7 @@ class Facts:
     ``reach`` maps the targets that the host connected to, to what came of it (see :mod:`connect`); ``asked`` and
     ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
     ``connects_to`` is the address that Ansible connects to by the inventory; empty for a host that has joined.
+    ``upgrade`` is empty unless an upgrade is planned.
     """
 
     node: NodeState = NodeState()
@@ -53,6 +55,7 @@ class Facts:
     clock: ClockState = ClockState()
     ports: PortsState = PortsState()
     environment: Environment = Environment()
+    upgrade: UpgradeFacts = UpgradeFacts()
     reach: Dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
     answered: float = 0.0

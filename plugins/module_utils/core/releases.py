@@ -145,6 +145,14 @@ CONTAINERD_TESTED = (
 # -- Calico
 
 DEFAULT_CALICO = "v3.32.1"
+_CALICO_TESTED = "https://docs.tigera.io/calico/{0}/getting-started/kubernetes/requirements"
+#: The oldest Calico that is tested with a Kubernetes. The first row is for older minors, which are not compared.
+CALICO_TESTED = (
+    Since(0, (0, 0), _CALICO_TESTED.format("latest")),
+    Since(35, (3, 31), _CALICO_TESTED.format("3.31")),
+    Since(36, (3, 32), _CALICO_TESTED.format("3.32")),
+    Since(37, (3, 33), _CALICO_TESTED.format("3.33")),
+)
 #: The sha256 of the manifest of a Calico release, which is at :func:`calico_url`.
 CALICO_CHECKSUMS = {
     "v3.31.6": "34012557637766d4367f0e7d2ea8b6507fca6df68e08b87fcdcd527f689e2637",

@@ -100,6 +100,12 @@ def _cordon(node: Mapping[str, Any]) -> Cordon:
 # -- Planning
 
 
+def without_cordons(state: DrainState, names: Sequence[str]) -> DrainState:
+    """The state after the cordons that this collection set on these nodes are lifted."""
+    cordons = {name: Cordon() if name in names and cordon.owner else cordon for name, cordon in state.cordons.items()}
+    return replace(state, cordons=cordons)
+
+
 def forecast(
     state: DrainState, names: Sequence[str], permission: Permission, returning: Sequence[str] = ()
 ) -> List[Blocker]:

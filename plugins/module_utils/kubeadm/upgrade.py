@@ -6,7 +6,7 @@
 
 The first control plane runs ``kubeadm upgrade apply``, which also upgrades the configuration and the addons of the
 cluster. Every other node runs ``kubeadm upgrade node``. Both commands can be repeated, so an interrupted upgrade is
-continued with the same steps.
+continued with the same steps. If the new kubelet does not become ready, the old one is put back (:mod:`rollback`).
 """
 
 from __future__ import annotations
@@ -18,27 +18,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..core import untrusted
-from ..core.constants import ADMIN_KUBECONFIG, COMPONENTS, KUBELET_FLAGS, KUBELET_KUBECONFIG, MANIFESTS
+from ..core.constants import COMPONENTS, KUBELET_FLAGS, MANIFESTS
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.problem import Problem
-from ..core.removals import REMOVED_ARGUMENTS
 from ..core.step import Step
 from ..core.system import System
 from ..core.versions import Version, parse
 from ..etcd import snapshot
-from ..kube import kubelet
 from ..kube.api import Api
 from ..kube.kubectl import Kubectl
-from ..kube.nodes import Node, read_nodes
 from ..packages import kube_observe, kube_plan
 from ..packages.kube_state import KubePackagesOptions, KubePackagesState
-from . import diagnosis, static_pods
+from . import diagnosis, kubelet_flags, kubelet_start, rollback, static_pods
 from . import operation as operations
 from . import state as kubeadm
-from .culprits import Journals
 from .operation import UPGRADE, Operation
+from .rollback import Record
 from .state import KubeadmState
+from .upgrade_reason import reason_to_upgrade
 
 COMPONENT = UPGRADE
 
@@ -48,8 +46,8 @@ _BACKUPS = "kubeadm-backup-manifests-"
 # The files in which users set flags of the packaged kubelet.
 EXTRA_ARGS = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
 _CONFIG_MAP = ("get", "configmap", "kubelet-config", "--namespace=kube-system")
-# Seconds for a control plane with complete manifests to start, and for a kubelet to become ready after its restart.
-_API_STARTS, _NODE_READY = 300.0, 300.0
+# Seconds for a control plane with complete manifests to start.
+_API_STARTS = 300.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,8 @@ class UpgradeState:
     ``reported`` is the version of the running kubelet, from its Node in the API. ``flags`` is the text of the file with
     kubeadm's flags for the kubelet, ``extra_args`` the text of the files with the user's flags. ``backups`` maps
     missing manifests to their newest backup. ``leftovers`` are folders of earlier upgrades, ``snapshots`` are paths.
-    ``kubelet_config`` is the kubelet configuration in the cluster (YAML), read only if it is needed.
+    ``kubelet_config`` is the kubelet configuration in the cluster (YAML), read only if it is needed. ``record`` is the
+    kubelet before an upgrade that has not ended.
     """
 
     kubeadm: KubeadmState = KubeadmState()
@@ -97,6 +96,7 @@ class UpgradeState:
     leftovers: List[str] = field(default_factory=list)
     snapshots: List[str] = field(default_factory=list)
     kubelet_config: str = ""
+    record: Optional[Record] = None
 
     @property
     def control_plane(self) -> bool:
@@ -111,7 +111,7 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
     """Observe the node. Raises :class:`KubesteadError` only for a version that is not exact."""
     state = kubeadm.observe(system)
     wanted = replace(options.packages, version=str(options.target))
-    own = own_node(system, state)
+    own = kubelet_start.own_node(system, state.node_name)
     return UpgradeState(
         kubeadm=state,
         packages=kube_observe.observe(system, wanted.url, wanted.request, fetch, upgrading=True),
@@ -123,6 +123,7 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
         leftovers=[name for name in system.names(LEFTOVERS) if name.startswith("kubeadm-")],
         snapshots=["{0}/{1}".format(snapshot.FOLDER, name) for name in system.names(snapshot.FOLDER)],
         kubelet_config=read_kubelet_config(system) if options.first and options.cgroup_v1 else "",
+        record=rollback.observe(system),
     )
 
 
@@ -135,19 +136,6 @@ def read_kubelet_config(system: System) -> str:
         found = {}
     text = untrusted.mapping(found.get("data")).get("kubelet")
     return text if isinstance(text, str) else ""
-
-
-def own_node(system: System, state: KubeadmState) -> Optional[Node]:
-    """This machine's Node in the API; None if it does not exist or the API does not answer."""
-    kubeconfig = ADMIN_KUBECONFIG if state.admin_conf else KUBELET_KUBECONFIG
-    result = Kubectl(system, kubeconfig, request_timeout=5).run(
-        ["get", "node", state.node_name, "-o", "json"], timeout=20.0
-    )
-    try:
-        found = read_nodes({"items": [untrusted.parse_json(result.stdout)]}) if result.ok else []
-    except ValueError:
-        found = []
-    return found[0] if found else None
 
 
 def backups(system: System, state: KubeadmState) -> Dict[str, str]:
@@ -178,7 +166,7 @@ def problems(state: UpgradeState, options: UpgradeOptions) -> List[Problem]:
     if not there.kubelet_conf or (there.operation and not there.unfinished_upgrade):
         text = "this host is not a complete node of a cluster: {0}".format(there.reason)
         return [Problem("upgrade.node", text, "run site.yml first; nothing was changed")]
-    given = [flag for flag in removed_flags(target) if re.search(_flag(flag), state.extra_args)]
+    given = kubelet_flags.given(state.extra_args, kubelet_flags.removed_flags(target))
     if given:
         text = "kubelet {0} does not start with --{1}, which is set in {2}".format(
             target.series, given[0], " or ".join(EXTRA_ARGS)
@@ -188,29 +176,13 @@ def problems(state: UpgradeState, options: UpgradeOptions) -> List[Problem]:
     return found + [one for one in kube_plan.problems(state.packages, wanted) if one.level == "error"]
 
 
-def removed_flags(target: Version) -> Sequence[str]:
-    """The flags with which a kubelet of this version does not start."""
-    return [name for row in REMOVED_ARGUMENTS["kubelet"] if row.minor <= target.minor for name in row.value]
-
-
-def _flag(name: str) -> str:
-    """A pattern for a flag and its value, with the space before it."""
-    return r"[ \t]*--{0}(=[^\s\"']*)?(?=[\s\"']|$)".format(re.escape(name))
-
-
-def without_flags(text: str, flags: Sequence[str]) -> str:
-    """The text of a file with flags of the kubelet, without ``flags``."""
-    for name in flags:
-        text = re.sub(_flag(name), "", text)
-    return re.sub(r"(=[\"']) +", r"\1", text)
-
-
 def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     """The steps; empty for a node that is already upgraded. Raises :class:`KubesteadError` with the first problem."""
     for problem in problems(state, options):
         raise KubesteadError(problem.line, {"check": problem.check})
     target, name = options.target, state.kubeadm.node_name
-    reason = reason_to_upgrade(state, options)
+    installed = str(state.packages.version or "")
+    reason = reason_to_upgrade(state.kubeadm, installed, state.reported, str(target), options.first)
     if not reason:
         return []
     marker = Operation(
@@ -229,6 +201,7 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
         steps.append(
             Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, manifest), missing, data={"path": path})
         )
+    steps += rollback.plan(COMPONENT, state.packages, state.record, begun is not None, str(target))
     steps += _snapshot(state, options)
     steps += _cgroup_v1(state)
     early, late = _packages(state, options)
@@ -241,26 +214,7 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     steps += late
     steps.append(Step(COMPONENT, "restart", "kubelet.service", "kubelet {0} starts".format(target), disruptive=True))
     steps.append(Step(COMPONENT, "wait_for", "node {0}".format(name), "must be ready with kubelet {0}".format(target)))
-    return [*steps, Step(COMPONENT, "end", name, "kubeadm's copies of replaced files and the marker are removed")]
-
-
-def reason_to_upgrade(state: UpgradeState, options: UpgradeOptions) -> str:
-    """The reason to start or continue the upgrade of the node; empty if the node is upgraded."""
-    target, there = str(options.target), state.kubeadm
-    begun = there.unfinished_upgrade
-    if begun:
-        return "the upgrade to {0} started at {1} was interrupted".format(begun.version or target, begun.began)
-    versions = {"kubeadm": there.installed_version, "kubelet": str(state.packages.version or "")}
-    versions["the kubelet that runs"] = state.reported
-    if state.control_plane:
-        versions.update({name: there.static_pods.get(name, "") for name in COMPONENTS if name != "etcd"})
-    config = there.api.config
-    if options.first and config:
-        versions["the cluster's configuration"] = config.kubernetes_version
-    for what, version in versions.items():
-        if version != target:
-            return "{0} {1} -> {2}".format(what, version or "unknown", target)
-    return ""
+    return [*steps, Step(COMPONENT, "end", name, "copies of replaced files and the marker are removed")]
 
 
 def _snapshot(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
@@ -309,12 +263,12 @@ def _packages(state: UpgradeState, options: UpgradeOptions) -> Tuple[List[Step],
 
 
 def _flags(state: UpgradeState, target: Version) -> List[Step]:
-    text = without_flags(state.flags, removed_flags(target))
-    if text == state.flags:
+    gone = kubelet_flags.given(state.flags, kubelet_flags.removed_flags(target))
+    if not gone:
         return []
-    gone = [name for name in removed_flags(target) if re.search(_flag(name), state.flags)]
     reason = "kubelet {0} does not start with --{1}".format(target.series, ", --".join(gone))
-    return [Step(COMPONENT, "write_flags", KUBELET_FLAGS, reason, before=state.flags, after=text)]
+    text = kubelet_flags.without(state.flags, gone)
+    return [Step(COMPONENT, "write_flags", KUBELET_FLAGS, reason, before=state.flags, after=text, data={"flags": gone})]
 
 
 # -- Application
@@ -341,21 +295,41 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
         run_kubeadm(system, data["options"], clock, sleep)
     elif step.action == "write_flags":
         # kubeadm may have written the file again, so it is read again.
-        target = removed_flags_now(step)
-        system.write(KUBELET_FLAGS, without_flags(system.read(KUBELET_FLAGS) or "", target), mode=0o644)
+        text = kubelet_flags.without(system.read(KUBELET_FLAGS) or "", data["flags"])
+        system.write(KUBELET_FLAGS, text, mode=0o644)
+    elif step.action == "keep":
+        rollback.keep(system, data["record"])
     elif step.action == "restart":
-        system.run(["systemctl", "daemon-reload"], timeout=60.0, check=True)
-        system.run(["systemctl", "restart", step.target], timeout=120.0, check=True)
+        kubelet_start.restart(system)
     elif step.action == "wait_for":
-        wait_for_node(system, step.reason.rpartition(" ")[2], clock, sleep)
+        kubelet_start.wait(system, step.reason.rpartition(" ")[2], clock, sleep)
     elif step.action == "end":
         finish(system)
 
 
-def removed_flags_now(step: Step) -> List[str]:
-    """The flags that a step removes from the file: they are in ``before`` but not in ``after``."""
-    names = re.findall(r"--([a-z0-9-]+)", step.before)
-    return [name for name in names if name not in re.findall(r"--([a-z0-9-]+)", step.after)]
+def apply_or_roll_back(
+    step: Step,
+    system: System,
+    options: KubePackagesOptions,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
+) -> None:
+    """Carry out a step. If a step that replaces the kubelet fails, the old kubelet is put back.
+
+    Raises :class:`KubesteadError`; see :func:`rollback.put_back`.
+    """
+    try:
+        apply(step, system, clock, sleep)
+    except KubesteadError as err:
+        if not _replaces_kubelet(step):
+            raise
+        raise rollback.put_back(system, options, err, clock, sleep) from err
+
+
+def _replaces_kubelet(step: Step) -> bool:
+    if step.component != COMPONENT:
+        return step.action == "install" and "kubelet" in step.target.split()
+    return step.action in ("restart", "wait_for")
 
 
 def run_kubeadm(
@@ -385,40 +359,13 @@ def run_kubeadm(
         raise KubesteadError("the API server of this host ({0}) did not become ready after the upgrade".format(url))
 
 
-def wait_for_node(system: System, version: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
-    """Wait until this machine's Node is Ready and its kubelet reports ``version``. Raises :class:`KubesteadError`."""
-    began = time.time()
-    state = kubeadm.KubeadmState(
-        admin_conf=system.exists(ADMIN_KUBECONFIG),
-        node_name=kubelet.node_name(system, kubelet.kubelet_kubeconfig(system)),
-    )
-    node = poll(
-        lambda: own_node(system, state),
-        _NODE_READY,
-        lambda one: one is not None and one.ready and one.kubelet_version == version,
-        clock=clock,
-        sleep=sleep,
-    )
-    if node is not None and node.ready and node.kubelet_version == version:
-        return
-    details = diagnosis.logs(Journals(system, began))
-    known = "; ".join(diagnosis.diagnose(system, details)) or "see 'journalctl -u kubelet' on this host"
-    shown = "its Node can't be read"
-    if node is not None:
-        shown = "its Node reports {0} and is {1}".format(
-            node.kubelet_version or "no version", "ready" if node.ready else "not ready: " + node.not_ready_reason
-        )
-    raise KubesteadError(
-        untrusted.line("kubelet {0} did not become ready: {1}; {2}".format(version, shown, known)), details
-    )
-
-
 def finish(system: System) -> None:
-    """Remove kubeadm's backups of replaced files, all but the newest snapshots, and finally the marker."""
+    """Remove kubeadm's backups of replaced files, all but the newest snapshots, the record and finally the marker."""
     for name in system.names(LEFTOVERS):
         if name.startswith("kubeadm-"):
             system.remove("{0}/{1}".format(LEFTOVERS, name))
     snapshot.prune(system)
+    rollback.forget(system)
     operations.end(system)
 
 

@@ -16,6 +16,7 @@ from ..core.errors import KubesteadError
 from ..core.mount_table import unescape
 from ..core.system import System
 from ..etcd.snapshot import FOLDER as SNAPSHOTS
+from ..kubeadm.rollback import RECORD
 
 KUBELET = "/var/lib/kubelet"
 ETCD = "/var/lib/etcd"
@@ -31,6 +32,7 @@ CLUSTER: Dict[str, str] = {
     "/etc/kubernetes/tmp": "kubeadm backups",
     ETCD: "etcd data",
     SNAPSHOTS: "etcd snapshots, with all Secrets",
+    RECORD: "kubelet before an upgrade",
     KUBELET: "kubelet state",
     "/run/kubernetes": "kubelet state",
     "/var/log/pods": "pod logs",

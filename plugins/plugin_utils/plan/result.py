@@ -97,13 +97,34 @@ class Leaving:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """The order in which an upgrade changes the nodes of a running cluster.
+
+    ``control_planes`` and ``workers`` are the hosts to change, in order. ``batches`` are the numbers of workers that
+    are changed at the same time; the last number is repeated. The other fields are names of Nodes: ``drained_nodes``
+    are drained, ``upgraded_nodes`` get another version, ``interrupted_nodes`` have an unfinished upgrade, and
+    ``returning_nodes`` accept pods again before other nodes are drained. ``lifted_nodes`` are those of them whose
+    cordon is lifted before the first node is changed.
+    """
+
+    control_planes: Sequence[str] = ()
+    workers: Sequence[str] = ()
+    batches: Sequence[int] = (1,)
+    drained_nodes: Sequence[str] = ()
+    upgraded_nodes: Sequence[str] = ()
+    interrupted_nodes: Sequence[str] = ()
+    returning_nodes: Sequence[str] = ()
+    lifted_nodes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """The plan of one operation: what was found, and what every host does, by its inventory name.
 
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
-    the hosts to reset.
+    the hosts to reset. ``rollout`` is the order of an upgrade.
     """
 
     operation: str
@@ -117,6 +138,7 @@ class Plan:
     dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     leaving: Sequence[Leaving] = ()
     resets: Sequence[str] = ()
+    rollout: Rollout = Rollout()
 
     @property
     def errors(self) -> List[Finding]:
@@ -189,7 +211,9 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "control_plane_joins": plan.control_plane_joins,
         "joining_nodes": [_plain({"name": node.name, "addresses": node.addresses}) for node in plan.joining_nodes],
         "leaving": [_plain(to_dict(one)) for one in plan.leaving],
+        "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "resets": list(plan.resets),
+        "upgrade": _plain(to_dict(plan.rollout)),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),

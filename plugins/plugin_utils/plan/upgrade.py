@@ -18,29 +18,23 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
-    CGROUP_V1_REFUSED,
-    ETCD,
-    ETCD_STEPS,
-    KUBELET_SKEW,
-    at,
-)
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CGROUP_V1_REFUSED, at
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Request as VersionRequest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_reason import reason_to_upgrade
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from ..rules.host_rules import upgrade_problems
+from . import upgrade_findings as rules
 from .cluster import decide
-from .departure import unlisted
-from .membership import is_down, reference_control_plane
+from .membership import reference_control_plane
 from .registry import PACKAGES, host_findings
-from .result import HostPlan, Plan, Request
+from .result import HostPlan, Plan, Request, Rollout
 
 OPERATION = UPGRADE
 #: The components whose options an upgrade uses.
@@ -77,7 +71,7 @@ def upgrade(request: Request) -> Plan:
     plan = Plan(OPERATION, PLANNED, tuple(findings), {}, cluster, api_host=reference.name)
     if _errors(findings):
         return replace(plan, hosts={host.name: _nothing(host) for host in request.hosts})
-    return replace(plan, hosts={host.name: _host_plan(draft, host) for host in _ordered(draft)})
+    return _rolled_out(draft, plan)
 
 
 def wave_size(serial: str, hosts: int) -> int:
@@ -154,14 +148,17 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     if target is None:
         return draft, _not_offered(hosts, request)
     draft = replace(draft, target=target, first=_first(draft, target))
-    wrong_way = _path(draft, target)
+    cluster = draft.cluster
+    wrong_way = rules.path_findings(cluster, target)
     if wrong_way:
         return draft, wrong_way
-    found = _members(draft, target) + _control_planes(draft, target) + _etcd(draft, target)
+    found = rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
+    found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
+    found += rules.calico_findings(hosts, cluster, target)
     for host in hosts:
         exact = replace(host.options.kube_packages, version=str(target))
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]
-        found += [Finding(host.name, OPERATION, one) for one in upgrade_problems(host, target.minor)]
+        found += rules.machine_findings(host, target)
     return draft, found
 
 
@@ -220,112 +217,69 @@ def _begun_first(host: Host) -> bool:
     return bool(host.kubeadm.unfinished_upgrade and host.kubeadm.unfinished_upgrade.first)
 
 
-# -- findings
+# -- the order
 
 
-def _path(draft: Draft, target: Version) -> List[Finding]:
-    """The finding about a target that is older than the cluster, or more than one minor version newer."""
-    runs = parse(draft.cluster.version)
-    if runs is None:
+def _rolled_out(draft: Draft, plan: Plan) -> Plan:
+    """The plan with the steps of all hosts, and the order of the hosts to change."""
+    plans = {host.name: _host_plan(draft, host) for host in _ordered(draft)}
+    lifted = _lifted(draft, plans)
+    for name in lifted:
+        reason = "other nodes are drained before it is changed"
+        step = Step(OPERATION, "uncordon", "node {0}".format(plans[name].node_name), reason)
+        plans[name] = replace(plans[name], steps=[step, *plans[name].steps])
+    controls = [host.name for host in draft.request.hosts if host.control_plane]
+    due = [name for name, one in plans.items() if one.steps]
+    workers = [name for name in due if name not in controls]
+    # Workers that are down lose nothing. They are repaired first, so that pods can move to them.
+    down = [name for name in workers if plans[name].arguments["upgrade"] and not plans[name].arguments["drain"]]
+    others = [name for name in workers if name not in down]
+    size = wave_size(draft.request.serial, sum(plans[name].arguments["upgrade"] for name in others))
+    control_planes = [name for name in due if name in controls]
+    groups = [[name] for name in control_planes] + [down] * bool(down)
+    groups += [others[at : at + size] for at in range(0, len(others), size)]
+    for name in _paused(groups, plans):
+        plans[name] = replace(plans[name], arguments={**plans[name].arguments, "pause": True})
+    # The hosts stay in the order of their change.
+    ordered = [*control_planes, *down, *others]
+    plans = {name: plans[name] for name in [*ordered, *(name for name in plans if name not in ordered)]}
+
+    def nodes(argument: str) -> List[str]:
+        return [one.node_name for one in plans.values() if one.arguments[argument]]
+
+    rollout = Rollout(
+        control_planes=control_planes,
+        workers=[*down, *others],
+        batches=([len(down)] if down else []) + ([size] if others or not down else []),
+        drained_nodes=nodes("drain"),
+        upgraded_nodes=nodes("upgrade"),
+        interrupted_nodes=nodes("interrupted"),
+        returning_nodes=nodes("returning"),
+        lifted_nodes=[plans[name].node_name for name in lifted],
+    )
+    return replace(plan, hosts=plans, rollout=rollout)
+
+
+def _lifted(draft: Draft, plans: Mapping[str, HostPlan]) -> List[str]:
+    """The hosts whose cordon from an interrupted run is lifted before the first node is changed.
+
+    Evicted pods of one cordoned node may wait for another one. A single node continues where it was interrupted.
+    """
+    returning = [name for name, one in plans.items() if one.arguments["returning"]]
+    if len(returning) < 2:
         return []
-    if target < runs:
-        text = "cluster_kubernetes_version is {0}, but the cluster runs {1}".format(target, runs)
-        fix = "set it to {0} or newer; a cluster can't be downgraded".format(runs.series)
-        return [Finding("all", OPERATION, Problem("upgrade.version", text, fix))]
-    if target.major != runs.major or target.minor > runs.minor + 1:
-        steps = ["{0}.{1}".format(runs.major, minor) for minor in range(runs.minor + 1, target.minor + 1)]
-        text = "the cluster runs {0} and can't skip a minor version on its way to {1}".format(runs, target)
-        fix = "upgrade to {0}, one after the other; set cluster_kubernetes_version to {1} first".format(
-            ", ".join(steps), steps[0] if steps else runs.series
-        )
-        return [Finding("all", OPERATION, Problem("upgrade.version", text, fix))]
-    return []
+    nodes = {name: draft.cluster.node(plans[name].node_name) for name in returning}
+    return [
+        name
+        for name, node in nodes.items()
+        if node and node.ready and node.cordoned_by and plans[name].arguments["drain"]
+    ]
 
 
-def _members(draft: Draft, target: Version) -> List[Finding]:
-    """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade."""
-    found = []
-    names = set()
-    for host in draft.request.hosts:
-        state = host.kubeadm
-        names.add(state.node_name)
-        other = state.operation is not None and not state.unfinished_upgrade
-        if not host.member or other or (state.phase != "done" and not state.unfinished_upgrade):
-            text = "this host is not a complete node of the cluster: {0}".format(state.reason)
-            fix = "run site.yml first, or leave the host out with --limit"
-            found.append(Finding(host.name, OPERATION, Problem("upgrade.node", text, fix)))
-            continue
-        node = draft.cluster.node(state.node_name)
-        if node is None:
-            text = "the cluster does not have a Node {0}".format(state.node_name)
-            fix = "run 'systemctl restart kubelet' on this host to register it again"
-            found.append(Finding(host.name, OPERATION, Problem("node_removed", text, fix)))
-        else:
-            # Otherwise a false name would drain or uncordon the Node of another host.
-            found += unlisted(host, draft.request, node) + _newer(host, target)
-    for node in draft.cluster.nodes:
-        version = parse(node.kubelet_version)
-        if node.name in names or version is None:
-            continue
-        if node.control_plane and version != target:
-            text = "the control plane {0} runs {1} and is not among the hosts of this play".format(node.name, version)
-            fix = "upgrade control planes before workers: run upgrade.yml without --limit, or with this host in it"
-            found.append(Finding("all", OPERATION, Problem("upgrade.control_plane", text, fix)))
-        elif version.minor < target.minor - at(KUBELET_SKEW, target.minor):
-            text = "node {0} runs kubelet {1}, which is too old for Kubernetes {2}".format(node.name, version, target)
-            fix = "upgrade this node first; it is not among the hosts of this play"
-            found.append(Finding("all", OPERATION, Problem("version_skew", text, fix)))
-        elif version != target:
-            text = "node {0} is not among the hosts of this play and stays at {1}".format(node.name, version)
-            fix = "add it to the inventory, or run again without --limit"
-            found.append(Finding("all", OPERATION, Problem("upgrade.left_out", text, fix, "warning")))
-    return found
-
-
-def _newer(host: Host, target: Version) -> List[Finding]:
-    """The finding about a worker that reports a newer version than the target."""
-    version = parse(str(host.facts.kube_packages.version or host.kubeadm.installed_version))
-    if host.control_plane or version is None or version <= target:
-        return []
-    text = "has Kubernetes {0}, which is newer than {1}, the version of the upgrade".format(version, target)
-    fix = "set cluster_kubernetes_version to {0}, or remove the host and add it again".format(version)
-    return [Finding(host.name, OPERATION, Problem("upgrade.version", text, fix))]
-
-
-def _control_planes(draft: Draft, target: Version) -> List[Finding]:
-    """Findings about control planes that do not answer. kubeadm upgrades a cluster only if all of them are ready."""
-    found = []
-    for host in draft.request.hosts:
-        if host.control_plane and is_down(host, True) and not host.kubeadm.unfinished_upgrade:
-            reason = host.kubeadm.local_api.reason or host.kubeadm.api.reason or host.kubeadm.reason
-            text = "the API server of this control plane does not answer: {0}".format(reason)
-            fix = "repair or remove it first; kubeadm upgrades a cluster only if all control planes are ready"
-            found.append(Finding(host.name, OPERATION, Problem("upgrade.control_plane", text, fix)))
-    return found
-
-
-def _etcd(draft: Draft, target: Version) -> List[Finding]:
-    """Findings about etcd members that must run a newer patch release before their minor version changes."""
-    coming = tuple(int(part) for part in str(at(ETCD, target.minor)).split("."))
-    found = []
-    if target.minor < ETCD[0].minor:
-        return []
-    for host in draft.request.hosts:
-        runs = tuple(int(part) for part in re.findall(r"\d{1,9}", host.kubeadm.static_pods.get("etcd", ""))[:3])
-        if len(runs) < 3 or runs[:2] >= coming[:2]:
-            continue
-        needed = at(ETCD_STEPS, coming[1]) if coming[1] >= ETCD_STEPS[0].minor else (0, 0, 0)
-        if runs < needed:
-            text = "etcd {0} can't be upgraded to {1}: each member must first run {2} or newer".format(
-                _dotted(runs), _dotted(coming), _dotted(needed)
-            )
-            fix = "first upgrade to the newest patch release of the current minor version, which has a newer etcd"
-            found.append(Finding(host.name, OPERATION, Problem("upgrade.etcd", text, fix)))
-    return found
-
-
-def _dotted(version: Sequence[int]) -> str:
-    return ".".join(str(part) for part in version)
+def _paused(groups: Sequence[Sequence[str]], plans: Mapping[str, HostPlan]) -> List[str]:
+    """The hosts after which the run pauses: those of each group but the last that is upgraded."""
+    upgraded = [group for group in groups if any(plans[name].arguments["upgrade"] for name in group)]
+    return [name for group in upgraded[:-1] for name in group]
 
 
 # -- steps
@@ -340,7 +294,7 @@ _ARGUMENTS: Mapping[str, Any] = {
     "drain": False,
     "upgrade": False,
     "due": False,
-    "wave_size": 1,
+    "pause": False,
 }
 
 
@@ -365,7 +319,6 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     if (reason or cordoned) and not foreign:
         why = "it is upgraded" if reason else "cordoned by {0}".format(cordoned)
         steps.append(Step(OPERATION, "uncordon", "node {0}".format(plan.node_name), why))
-    workers = [one for one in draft.request.hosts if not one.control_plane and _reason(draft, one)]
     arguments = {
         **_ARGUMENTS,
         "interrupted": bool(host.kubeadm.unfinished_upgrade),
@@ -376,7 +329,6 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "drain": drained,
         "upgrade": bool(reason),
         "due": bool(steps),
-        "wave_size": 1 if host.control_plane else wave_size(draft.request.serial, len(workers)),
     }
     return replace(plan, steps=steps, arguments=arguments)
 
@@ -389,18 +341,6 @@ def _cgroup_v1(draft: Draft) -> bool:
 
 def _reason(draft: Draft, host: Host) -> str:
     """The reason why a host must be upgraded; empty if it is already upgraded."""
-    state, target = host.kubeadm, str(draft.target)
-    begun = state.unfinished_upgrade
-    if begun:
-        return "the upgrade to {0} started at {1} was interrupted".format(begun.version, begun.began)
-    node = draft.cluster.node(state.node_name)
-    versions = {"kubelet": str(host.facts.kube_packages.version or ""), "kubeadm": state.installed_version}
-    versions["the running kubelet"] = node.kubelet_version if node else ""
-    if host.control_plane:
-        versions = {**_running(host), **versions}
-    if host.name == draft.first and state.api.config:
-        versions = {"the cluster": state.api.config.kubernetes_version, **versions}
-    for what, version in versions.items():
-        if version != target:
-            return "{0} {1} -> {2}".format(what, version or "unknown", target)
-    return ""
+    node = draft.cluster.node(host.kubeadm.node_name)
+    installed, running = str(host.facts.kube_packages.version or ""), node.kubelet_version if node else ""
+    return reason_to_upgrade(host.kubeadm, installed, running, str(draft.target), host.name == draft.first)

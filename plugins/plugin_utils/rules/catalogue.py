@@ -36,6 +36,8 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     # versions
     "version_skew": _BOTH,
     "containerd_version": _BOTH,
+    "calico_version": (WARNING,),
+    "removed_api": _BOTH,
     "local_program": (WARNING,),
     "removed_argument": (ERROR,),
     "feature_gate": (ERROR,),

@@ -33,15 +33,16 @@ def test_every_variable_of_every_role_is_refused_as_a_fact(name: str) -> None:
         variables.Variables(known)[name]
 
 
-def test_what_a_playbook_gives_to_hosts_is_refused_as_a_fact() -> None:
+def test_playbooks_give_no_variables_to_hosts_and_their_plan_is_refused_as_a_fact() -> None:
     given = {
         name
         for path in FILES
         for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
         for name in set(task.get("ansible.builtin.add_host") or {}) - {"name", "groups"}
     }
-    assert "kubestead_upgrade_wave" in given
-    assert all(variables.claimed({"ansible_facts": {name: 100}}) == [name] for name in given)
+    assert given == set()
+    plans = {"preflight_plan": {"upgrade": {"batches": [100]}}, "kubestead_upgrade_workers": ["cp1"]}
+    assert variables.claimed({"ansible_facts": plans}) == sorted(plans)
 
 
 def test_options_are_not_read_from_facts() -> None:

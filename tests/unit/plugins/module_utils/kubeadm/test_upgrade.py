@@ -24,7 +24,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation, upgrade
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import kubelet_flags, operation, upgrade
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
@@ -93,6 +93,7 @@ def actions(state: UpgradeState, first: bool = True, **options: Any) -> List[str
 def test_the_first_control_plane() -> None:
     assert actions(control_plane()) == [
         "begin cp1",
+        "keep /var/lib/kubestead/kubelet-before-upgrade.json",
         "snapshot /var/lib/kubestead/snapshots/before-1.34.1-to-1.35.0.db",
         "write /etc/apt/sources.list.d/kubernetes.sources",
         "update_index /etc/apt/sources.list.d/kubernetes.sources",
@@ -146,7 +147,7 @@ def test_an_interrupted_upgrade_is_continued_with_its_marker_and_its_snapshot() 
 def test_cgroup_v1_is_permitted_before_kubeadm_runs() -> None:
     config = "apiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: true\nkind: KubeletConfiguration\n"
     steps = actions(control_plane(kubelet_config=config), cgroup_v1=True)
-    assert "configure ConfigMap kube-system/kubelet-config" in steps[:3]
+    assert steps.index("configure ConfigMap kube-system/kubelet-config") < steps.index("kubeadm upgrade apply")
     text = upgrade.with_cgroup_v1(config)
     assert text.endswith("kind: KubeletConfiguration\nfailCgroupV1: false\n") and "true" not in text
     assert upgrade.with_cgroup_v1(text) == text and upgrade.with_cgroup_v1("") == ""
@@ -163,7 +164,7 @@ def test_cgroup_v1_is_permitted_before_kubeadm_runs() -> None:
     ],
 )
 def test_flags_that_the_new_kubelet_refuses_are_taken_out(text: str, left: str) -> None:
-    assert upgrade.without_flags(text, ["pod-infra-container-image"]) == left
+    assert kubelet_flags.without(text, ["pod-infra-container-image"]) == left
 
 
 def test_a_refused_flag_of_the_user_is_an_error() -> None:
@@ -254,10 +255,7 @@ def test_the_kubelet_is_waited_for_until_it_reports_its_version(node: Machine) -
 
 def test_flags_are_taken_out_of_what_kubeadm_has_written_meanwhile(node: Machine) -> None:
     node.put(KUBELET_FLAGS, 'KUBELET_KUBEADM_ARGS="--pod-infra-container-image=x --v=3"\n')
-    step = upgrade.Step(
-        upgrade.COMPONENT, "write_flags", KUBELET_FLAGS, "", FLAGS, 'KUBELET_KUBEADM_ARGS="--node-ip=x"'
-    )
-    upgrade.apply(step, node)
+    run(node, "write_flags", KUBELET_FLAGS, flags=["pod-infra-container-image"])
     assert node.read(KUBELET_FLAGS) == 'KUBELET_KUBEADM_ARGS="--v=3"\n'
 
 

@@ -299,6 +299,132 @@ def test_what_the_inventory_calls_otherwise_is_known_by_its_address() -> None:
     assert not errors(upgrade(replace(request, addresses=addresses)))
 
 
+@pytest.mark.parametrize(
+    ("runs", "version", "level"),
+    [
+        ("1.33.4", "1.36.2", ""),
+        ("1.32.9", "1.36.2", "warning"),
+        ("1.32.9", "1.35.0", "error"),
+        ("1.33.4", "1.35.0", ""),
+    ],
+)
+def test_workers_skip_minor_versions_as_far_as_kubelets_may_be_older(runs: str, version: str, level: str) -> None:
+    """``version`` is that of the control plane; the target is 1.36.2."""
+    old = {
+        "kubeadm.installed_version": runs,
+        "kube_packages.installed.kubelet.version": f"{runs}-1.1",
+        "kube_packages.installed.kubeadm.version": f"{runs}-1.1",
+    }
+    above = UPGRADED["c1"] if version == "1.36.2" else {}
+    plan = plan_of(changes={"c1": {**above, "kubeadm.api.nodes.1.kubelet_version": runs}, "c2": old})
+    found = [one.problem.level for one in plan.findings if one.problem.check == "version_skew"]
+    assert found == [level] * bool(level)
+    if level != "error":
+        assert actions(plan)["c2"] == ["drain", "upgrade", "uncordon"]
+        assert plan.hosts["c2"].arguments["version"] == "1.36.2"
+
+
+def removed(minor: int) -> Change:
+    api = {"group": "flowcontrol.apiserver.k8s.io", "version": "v1beta3", "resource": "flowschemas", "minor": minor}
+    return {"upgrade": {"removed_apis": [api], "calico": ""}}
+
+
+@pytest.mark.parametrize(("minor", "level"), [(35, ""), (36, "error"), (37, "warning"), (38, "")])
+def test_apis_that_clients_use_and_the_target_removes(minor: int, level: str) -> None:
+    plan = plan_of(changes={"c1": removed(minor)})
+    found = [one.problem for one in plan.findings if one.problem.check == "removed_api"]
+    assert [one.level for one in found] == [level] * bool(level)
+    for one in found:
+        text = "clients use the API flowcontrol.apiserver.k8s.io/v1beta3 flowschemas, which Kubernetes 1."
+        assert one.message.startswith(f"{text}{minor} no longer serves")
+
+
+def test_removed_apis_do_not_stop_an_upgrade_that_was_interrupted() -> None:
+    plan = plan_of(changes={"c1": {**removed(36), "kubeadm.operation": MARKER}})
+    assert not errors(plan)
+    assert [one.problem.level for one in plan.findings if one.problem.check == "removed_api"] == ["warning"]
+
+
+@pytest.mark.parametrize(("runs", "warned"), [("3.31.6", True), ("3.32.1", False), ("", False)])
+def test_a_calico_that_is_not_tested_with_the_target(runs: str, warned: bool) -> None:
+    plan = plan_of(changes={"c1": {"upgrade": {"removed_apis": [], "calico": runs}}})
+    assert not errors(plan)
+    assert [one.line() for one in plan.findings] == [
+        "all: Calico 3.31.6 runs in the cluster, but Kubernetes 1.36 is tested with Calico 3.32 or newer; upgrade "
+        "Calico first: run site.yml with cluster_kubernetes_version: 1.35.0 and cni_calico_version: v3.32.1"
+    ] * warned
+
+
+def test_an_old_containerd_is_named_with_what_helps_a_node() -> None:
+    old = {"containerd.version": "1.7.28", "containerd.packages": {"containerd.io": "1.7.28-1"}}
+    (finding,) = plan_of(changes={"c2": old}).findings
+    assert finding.line() == (
+        "c2: has containerd 1.7.28, but Kubernetes 1.36 is tested with 2.0 or newer; before the upgrade, drain the "
+        "node and run 'apt-get install --only-upgrade containerd.io' on this host"
+    )
+
+
+# -- the order
+
+OURS = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": "upgrade of yesterday"}
+
+
+def test_the_order_of_an_upgrade() -> None:
+    order = plan_of(serial="3").rollout
+    assert (order.control_planes, order.workers, order.batches) == (["c1"], ["c2"], [3])
+    assert order.drained_nodes == order.upgraded_nodes == [host.node_name for host in plan_of().hosts.values()]
+    assert order.interrupted_nodes == order.returning_nodes == order.lifted_nodes == []
+    nothing = plan_of("1.35").rollout
+    assert (nothing.control_planes, nothing.workers, nothing.batches) == ([], [], [1])
+
+
+def test_a_run_pauses_between_nodes_only() -> None:
+    assert [host.arguments["pause"] for host in plan_of().hosts.values()] == [True, False]
+    assert not any(host.arguments["pause"] for host in plan_of(changes=UPGRADED).hosts.values())
+    assert not any(host.arguments["pause"] for host in plan_of(changes=with_c2(**OURS)).hosts.values())
+
+
+def test_workers_that_are_down_are_repaired_before_others_are_drained() -> None:
+    plan = cluster_of(serial="2", w1={}, w2={"kubeadm.operation": WORKER_MARKER}, w3={}, down=["w2"])
+    assert (plan.rollout.workers, plan.rollout.batches) == (["w2", "w1", "w3"], [1, 2])
+    assert plan.rollout.drained_nodes == ["w1", "w3"]
+    assert [name for name, host in plan.hosts.items() if host.arguments["pause"]] == ["w2"]
+
+
+def test_cordons_of_an_interrupted_wave_are_lifted_before_the_first_drain() -> None:
+    plan = cluster_of(serial="2", w1={}, w2={"kubeadm.operation": WORKER_MARKER}, w3={}, ours=["w1", "w2"])
+    assert plan.rollout.lifted_nodes == ["w2", "w1"] and plan.rollout.workers == ["w2", "w1", "w3"]
+    assert actions(plan)["w1"] == ["uncordon", "drain", "upgrade", "uncordon"]
+    # A single node continues where it was interrupted.
+    plan = cluster_of(serial="2", w1={"kubeadm.operation": WORKER_MARKER}, w2={}, ours=["w1"])
+    assert plan.rollout.lifted_nodes == [] and plan.rollout.returning_nodes == ["w1"]
+
+
+WORKER_MARKER = {**MARKER, "control_plane": False, "first": False}
+
+
+def cluster_of(
+    serial: str, down: tuple[str, ...] | list[str] = (), ours: tuple[str, ...] | list[str] = (), **workers: Change
+) -> Plan:
+    """A plan for workers with an upgraded control plane; ``down`` are not ready, ``ours`` were cordoned by a run."""
+    facts = changed(recorded("control-plane"), {**offer("1.36.2"), **wish("1.36"), **UPGRADED["c1"]})
+    own, template = facts["kubeadm"]["api"]["nodes"]
+    nodes = []
+    for name in workers:
+        cordon = {"unschedulable": True, "cordoned_by": "upgrade of yesterday"} if name in ours else {}
+        nodes.append({**template, "name": name, "ready": name not in down, **cordon})
+    facts = changed(facts, {"kubeadm.api.nodes": [own, *nodes]})
+    hosts = [registry.read_host("c1", True, facts)]
+    for name, changes in workers.items():
+        own_facts = changed(
+            recorded("worker"), {**offer("1.36.2"), **wish("1.36"), "kubeadm.node_name": name, **changes}
+        )
+        hosts.append(registry.read_host(name, False, own_facts))
+    plan = upgrade(Request(Inventory(["c1"], list(workers)), hosts, ["kube_packages"], serial=serial))
+    assert not errors(plan)
+    return plan
+
+
 # -- waves
 
 

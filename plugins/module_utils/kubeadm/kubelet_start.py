@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Waits until a kubelet has started, and tells in its own words why it did not."""
+
+from __future__ import annotations
+
+import time
+from typing import Optional, Tuple
+
+from ..core import untrusted
+from ..core.constants import ADMIN_KUBECONFIG, KUBELET_KUBECONFIG
+from ..core.errors import KubesteadError
+from ..core.poll import Clock, Sleep, poll
+from ..core.redact import redact
+from ..core.system import System
+from ..kube import kubelet
+from ..kube.kubectl import Kubectl
+from ..kube.nodes import Node, read_nodes
+from . import diagnosis
+from .culprits import Journals, last_words, shorter
+
+# Seconds for a kubelet to become ready after its restart.
+_READY = 300.0
+# A kubelet that exits is started again every ten seconds. One that exited this often does not recover by itself.
+_EXITS = 4
+_UNIT = "kubelet.service"
+
+
+def own_node(system: System, name: str) -> Optional[Node]:
+    """The Node ``name`` of this machine in the API; None if it does not exist or the API does not answer."""
+    kubeconfig = ADMIN_KUBECONFIG if system.exists(ADMIN_KUBECONFIG) else KUBELET_KUBECONFIG
+    result = Kubectl(system, kubeconfig, request_timeout=5).run(["get", "node", name, "-o", "json"], timeout=20.0)
+    try:
+        found = read_nodes({"items": [untrusted.parse_json(result.stdout)]}) if result.ok else []
+    except ValueError:
+        found = []
+    return found[0] if found else None
+
+
+def restart(system: System) -> None:
+    """Restart the kubelet. Whether it runs afterwards is for :func:`wait` to tell."""
+    system.run(["systemctl", "daemon-reload"], timeout=60.0, check=True)
+    system.run(["systemctl", "restart", _UNIT], timeout=120.0)
+
+
+def wait(system: System, version: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+    """Wait until this machine's Node is Ready and its kubelet reports ``version``.
+
+    Raises :class:`KubesteadError` with the last words of the kubelet: at once if the kubelet exits again and again, or
+    after five minutes.
+    """
+    began = time.time()
+    name = kubelet.node_name(system, kubelet.kubelet_kubeconfig(system))
+
+    def look() -> Tuple[Optional[Node], int]:
+        return own_node(system, name), exits(system)
+
+    def over(found: Tuple[Optional[Node], int]) -> bool:
+        return _is_ready(found[0], version) or found[1] >= _EXITS
+
+    node, exited = poll(look, _READY, over, clock=clock, sleep=sleep)
+    if _is_ready(node, version):
+        return
+    details = diagnosis.logs(Journals(system, began))
+    said = last_line(system, began)
+    if exited >= _EXITS:
+        text = "kubelet {0} does not start: {1}".format(version, said or "see 'journalctl -u kubelet' on this host")
+        raise KubesteadError(untrusted.line(text), details)
+    shown = "its Node can't be read"
+    if node is not None:
+        shown = "its Node reports {0} and is {1}".format(
+            node.kubelet_version or "no version", "ready" if node.ready else "not ready: " + node.not_ready_reason
+        )
+    known = "; ".join(diagnosis.diagnose(system, details)) or said or "see 'journalctl -u kubelet' on this host"
+    raise KubesteadError(
+        untrusted.line("kubelet {0} did not become ready: {1}; {2}".format(version, shown, known)), details
+    )
+
+
+def _is_ready(node: Optional[Node], version: str) -> bool:
+    return node is not None and node.ready and node.kubelet_version == version
+
+
+def exits(system: System) -> int:
+    """How often systemd has started the kubelet again since it was last told to start it.
+
+    A kubelet that systemd does not start again counts as one that has exited too often.
+    """
+    show = ["systemctl", "show", _UNIT, "--property=ActiveState,NRestarts"]
+    values = dict(one.split("=", 1) for one in system.run(show, timeout=10.0).stdout.splitlines() if "=" in one)
+    if values.get("ActiveState") in ("failed", "inactive"):
+        return _EXITS
+    return max(untrusted.number(values.get("NRestarts", "")), 0)
+
+
+def last_line(system: System, since: float) -> str:
+    """The last line that the kubelet, or a command that must succeed before it starts, has logged; without secrets.
+
+    ``since`` is in seconds since 1970. Lines of systemd about the unit are left out.
+    """
+    argv = ["journalctl", "_SYSTEMD_UNIT={0}".format(_UNIT), "--since", "@{0:.0f}".format(since)]
+    result = system.run([*argv, "-n", "500", "--no-pager", "-o", "cat"], timeout=20.0)
+    words = last_words(redact(result.stdout).splitlines(), 1) if result.ok else []
+    return shorter(words[-1]) if words else ""

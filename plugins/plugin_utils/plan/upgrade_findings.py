@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What prevents an upgrade of a cluster, or should be known before it. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import List, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
+    CALICO_TESTED,
+    DEFAULT_CALICO,
+    ETCD,
+    ETCD_STEPS,
+    KUBELET_SKEW,
+    at,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
+
+from ..cluster import Cluster
+from ..hosts import Host
+from ..rules.host_rules import upgrade_problems
+from .departure import unlisted
+from .membership import is_down
+from .result import Request
+
+OPERATION = UPGRADE
+
+
+def path_findings(cluster: Cluster, target: Version) -> List[Finding]:
+    """The finding about a target that is older than the cluster, or more than one minor version newer."""
+    runs = parse(cluster.version)
+    if runs is None:
+        return []
+    if target < runs:
+        text = "cluster_kubernetes_version is {0}, but the cluster runs {1}".format(target, runs)
+        fix = "set it to {0} or newer; a cluster can't be downgraded".format(runs.series)
+        return [Finding("all", OPERATION, Problem("upgrade.version", text, fix))]
+    if target.major != runs.major or target.minor > runs.minor + 1:
+        steps = ["{0}.{1}".format(runs.major, minor) for minor in range(runs.minor + 1, target.minor + 1)]
+        text = "the cluster runs {0} and can't skip a minor version on its way to {1}".format(runs, target)
+        fix = "upgrade to {0}, one after the other; set cluster_kubernetes_version to {1} first".format(
+            ", ".join(steps), steps[0] if steps else runs.series
+        )
+        return [Finding("all", OPERATION, Problem("upgrade.version", text, fix))]
+    return []
+
+
+def member_findings(request: Request, cluster: Cluster, target: Version) -> List[Finding]:
+    """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade."""
+    found = []
+    names = set()
+    for host in request.hosts:
+        state = host.kubeadm
+        names.add(state.node_name)
+        other = state.operation is not None and not state.unfinished_upgrade
+        if not host.member or other or (state.phase != "done" and not state.unfinished_upgrade):
+            text = "this host is not a complete node of the cluster: {0}".format(state.reason)
+            fix = "run site.yml first, or leave the host out with --limit"
+            found.append(Finding(host.name, OPERATION, Problem("upgrade.node", text, fix)))
+            continue
+        node = cluster.node(state.node_name)
+        if node is None:
+            text = "the cluster does not have a Node {0}".format(state.node_name)
+            fix = "run 'systemctl restart kubelet' on this host to register it again"
+            found.append(Finding(host.name, OPERATION, Problem("node_removed", text, fix)))
+        else:
+            # Otherwise a false name would drain or uncordon the Node of another host.
+            found += unlisted(host, request, node) + _newer(host, target) + _older(host, cluster, target)
+    for node in cluster.nodes:
+        version = parse(node.kubelet_version)
+        if node.name in names or version is None:
+            continue
+        if node.control_plane and version != target:
+            text = "the control plane {0} runs {1} and is not among the hosts of this play".format(node.name, version)
+            fix = "upgrade control planes before workers: run upgrade.yml without --limit, or with this host in it"
+            found.append(Finding("all", OPERATION, Problem("upgrade.control_plane", text, fix)))
+        elif version.minor < target.minor - at(KUBELET_SKEW, target.minor):
+            text = "node {0} runs kubelet {1}, which is too old for Kubernetes {2}".format(node.name, version, target)
+            fix = "upgrade this node first; it is not among the hosts of this play"
+            found.append(Finding("all", OPERATION, Problem("version_skew", text, fix)))
+        elif version != target:
+            text = "node {0} is not among the hosts of this play and stays at {1}".format(node.name, version)
+            fix = "add it to the inventory, or run again without --limit"
+            found.append(Finding("all", OPERATION, Problem("upgrade.left_out", text, fix, "warning")))
+    return found
+
+
+def _newer(host: Host, target: Version) -> List[Finding]:
+    """The finding about a worker that reports a newer version than the target."""
+    version = parse(str(host.facts.kube_packages.version or host.kubeadm.installed_version))
+    if host.control_plane or version is None or version <= target:
+        return []
+    text = "has Kubernetes {0}, which is newer than {1}, the version of the upgrade".format(version, target)
+    fix = "set cluster_kubernetes_version to {0}, or remove the host and add it again".format(version)
+    return [Finding(host.name, OPERATION, Problem("upgrade.version", text, fix))]
+
+
+def _older(host: Host, cluster: Cluster, target: Version) -> List[Finding]:
+    """The finding about a worker that is too old for the API servers of the target."""
+    node = cluster.node(host.kubeadm.node_name)
+    version = parse(node.kubelet_version) if node else None
+    oldest = target.minor - at(KUBELET_SKEW, target.minor)
+    if version is None or version.minor >= oldest:
+        return []
+    runs = parse(cluster.version)
+    text = "runs kubelet {0}; Kubernetes {1} supports kubelets from 1.{2} on".format(version, target.series, oldest)
+    if runs is not None and runs.minor < target.minor:
+        fix = "upgrade the workers to the version of the control planes first, or remove the host and add it again"
+        return [Finding(host.name, OPERATION, Problem("version_skew", text, fix))]
+    fix = "nothing to do; it is upgraded directly"
+    return [Finding(host.name, OPERATION, Problem("version_skew", text, fix, "warning"))]
+
+
+def control_plane_findings(hosts: Sequence[Host]) -> List[Finding]:
+    """Findings about control planes that do not answer. kubeadm upgrades a cluster only if all of them are ready."""
+    found = []
+    for host in hosts:
+        if host.control_plane and is_down(host, True) and not host.kubeadm.unfinished_upgrade:
+            reason = host.kubeadm.local_api.reason or host.kubeadm.api.reason or host.kubeadm.reason
+            text = "the API server of this control plane does not answer: {0}".format(reason)
+            fix = "repair or remove it first; kubeadm upgrades a cluster only if all control planes are ready"
+            found.append(Finding(host.name, OPERATION, Problem("upgrade.control_plane", text, fix)))
+    return found
+
+
+def etcd_findings(hosts: Sequence[Host], target: Version) -> List[Finding]:
+    """Findings about etcd members that must run a newer patch release before their minor version changes."""
+    coming = tuple(int(part) for part in str(at(ETCD, target.minor)).split("."))
+    found = []
+    if target.minor < ETCD[0].minor:
+        return []
+    for host in hosts:
+        runs = tuple(int(part) for part in re.findall(r"\d{1,9}", host.kubeadm.static_pods.get("etcd", ""))[:3])
+        if len(runs) < 3 or runs[:2] >= coming[:2]:
+            continue
+        needed = at(ETCD_STEPS, coming[1]) if coming[1] >= ETCD_STEPS[0].minor else (0, 0, 0)
+        if runs < needed:
+            text = "etcd {0} can't be upgraded to {1}: each member must first run {2} or newer".format(
+                _dotted(runs), _dotted(coming), _dotted(needed)
+            )
+            fix = "first upgrade to the newest patch release of the current minor version, which has a newer etcd"
+            found.append(Finding(host.name, OPERATION, Problem("upgrade.etcd", text, fix)))
+    return found
+
+
+def _dotted(version: Sequence[int]) -> str:
+    return ".".join(str(part) for part in version)
+
+
+def machine_findings(host: Host, target: Version) -> List[Finding]:
+    """Findings about a machine on which the target does not run, such as one with an older containerd."""
+    found = []
+    for problem in upgrade_problems(host, target.minor):
+        runtime = problem.check == "containerd_version"
+        one = replace(problem, fix=_containerd_fix(host)) if runtime else problem
+        found.append(Finding(host.name, OPERATION, one))
+    return found
+
+
+def _containerd_fix(host: Host) -> str:
+    """How a node of a cluster gets a newer containerd. This collection does not replace the package of a node."""
+    state = host.facts.containerd
+    command = "dnf upgrade" if host.facts.kube_packages.manager == "dnf" else "apt-get install --only-upgrade"
+    if "containerd.io" in state.packages:
+        return "before the upgrade, drain the node and run '{0} containerd.io' on this host".format(command)
+    return "before the upgrade, remove the host and add it again with containerd_package: containerd.io"
+
+
+def removed_api_findings(hosts: Sequence[Host], cluster: Cluster, target: Version) -> List[Finding]:
+    """Findings about APIs that clients use and that the target, or the minor version after it, no longer serves.
+
+    They are errors only before the first change, because an interrupted upgrade must be continued.
+    """
+    begun = cluster.version == str(target) or any(host.kubeadm.unfinished_upgrade for host in hosts)
+    found = []
+    for host in hosts:
+        runs = parse(host.kubeadm.static_pods.get("kube-apiserver", ""))
+        for one in host.facts.upgrade.removed_apis:
+            if runs is None or not runs.minor < one.minor <= target.minor + 1:
+                continue
+            text = "clients use the API {0}, which Kubernetes 1.{1} no longer serves".format(one.title, one.minor)
+            fix = "change these clients before the next upgrade"
+            level = "warning"
+            if one.minor <= target.minor:
+                fix = (
+                    "change these clients (the audit log names them) and restart the API server, or set "
+                    "preflight_skip_checks: [removed_api]"
+                )
+                level = "warning" if begun else "error"
+            found.append(Finding(host.name, OPERATION, Problem("removed_api", text, fix, level)))
+    return found
+
+
+def calico_findings(hosts: Sequence[Host], cluster: Cluster, target: Version) -> List[Finding]:
+    """The finding about a Calico that is older than the releases that are tested with the target."""
+    tested = at(CALICO_TESTED, target.minor)
+    runs = next((host.facts.upgrade.calico for host in hosts if host.facts.upgrade.calico), "")
+    if not runs or tuple(int(part) for part in runs.split(".")[:2]) >= tested:
+        return []
+    text = "Calico {0} runs in the cluster, but Kubernetes 1.{1} is tested with Calico {2}.{3} or newer".format(
+        runs, target.minor, *tested
+    )
+    known = tuple(int(part) for part in re.findall(r"[0-9]+", DEFAULT_CALICO)[:2])
+    newer = DEFAULT_CALICO if known >= tested else "a release that is tested with it"
+    fix = "upgrade Calico first: run site.yml with cluster_kubernetes_version: {0} and cni_calico_version: {1}".format(
+        cluster.version, newer
+    )
+    return [Finding("all", OPERATION, Problem("calico_version", text, fix, "warning"))]
