@@ -36,6 +36,7 @@ from .membership import (
     membership,
     membership_findings,
     reference_control_plane,
+    with_way_out,
 )
 from .registry import host_findings, is_cluster
 from .result import HostPlan, Plan, Request
@@ -66,7 +67,7 @@ def converge(request: Request) -> Plan:
     for raw, host in zip(request.hosts, draft.hosts, strict=True):
         findings += host_findings(raw, request.components)
         steps[host.name], found = own.own_steps(host, draft.coming[host.name], request.components, request.skip)
-        findings += found
+        findings += [with_way_out(one, host, draft.cluster) for one in found]
     findings = apply_skips(findings, request.skip)
     # Where a variable can't be used or the groups are wrong, what follows from them would only mislead.
     unusable = any(one.problem.check in ("options", "groups") for one in findings if one.problem.level == "error")

@@ -9,14 +9,16 @@ A cluster is created only if there is none, never next to one that is down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import MANIFESTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import VERSION_OPTION
 
 from ..cluster import Cluster
 from ..hosts import Host, names
@@ -123,8 +125,33 @@ def _unfinished_upgrades(hosts: Sequence[Host]) -> List[Finding]:
         if begun:
             text = "the upgrade of this host to {0}, started at {1}, is not finished".format(begun.version, begun.began)
             fix = "run upgrade.yml to continue the upgrade; nothing was changed"
+            version = parse(begun.version)
+            if version is not None and not host.options.kube_packages.request.accepts(version):
+                fix = "set cluster_kubernetes_version to {0} and {1}".format(version, fix)
             found.append(Finding(host.name, COMPONENT, Problem("operation", text, fix)))
     return found
+
+
+def with_way_out(finding: Finding, host: Host, cluster: Cluster) -> Finding:
+    """A finding about a node with another version than requested, with the way to one version for all nodes.
+
+    If an upgrade has changed only some of the nodes, the version of the control planes is the one to reach.
+    """
+    runs, own = parse(cluster.version), host.facts.kube_packages.version
+    if finding.problem.check != "kube_packages.member" or runs is None or own is None:
+        return finding
+    request = host.options.kube_packages.request
+    if request.accepts(runs):
+        fix = "run upgrade.yml to continue the upgrade of the cluster"
+    elif own != runs:
+        fix = "set {0} to {1} and run upgrade.yml to continue the upgrade of the cluster".format(VERSION_OPTION, runs)
+    elif (request.major, request.minor) < (runs.major, runs.minor) or (
+        request.series == runs.series and request.patch is not None and request.patch < runs.patch
+    ):
+        fix = "set {0} to {1}; a cluster can't be downgraded".format(VERSION_OPTION, runs)
+    else:
+        return finding
+    return replace(finding, problem=replace(finding.problem, fix=fix))
 
 
 def _down(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:

@@ -149,7 +149,7 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         return draft, _not_offered(hosts, request)
     draft = replace(draft, target=target, first=_first(draft, target))
     cluster = draft.cluster
-    wrong_way = rules.path_findings(cluster, target)
+    wrong_way = rules.path_findings(cluster, target) or rules.begun_findings(hosts, target)
     if wrong_way:
         return draft, wrong_way
     found = rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
@@ -334,9 +334,17 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
 
 
 def _cgroup_v1(draft: Draft) -> bool:
-    """Whether the kubelets need ``failCgroupV1: false``. :func:`upgrade_problems` checks that the user permits it."""
-    refused = draft.target is not None and at(CGROUP_V1_REFUSED, draft.target.minor)
-    return bool(refused) and any(host.node.cgroup_version == 1 for host in draft.request.hosts)
+    """Whether the kubelets need ``failCgroupV1: false``. :func:`machine_findings` checks that the user permits it.
+
+    Workers that are not in the play may need it too, so the variable of the control planes is enough.
+    """
+    if draft.target is None or not at(CGROUP_V1_REFUSED, draft.target.minor):
+        return False
+    return any(
+        host.node.cgroup_version == 1
+        or (host.control_plane and host.options.control_plane.kubelet_config.get("failCgroupV1") is False)
+        for host in draft.request.hosts
+    )
 
 
 def _reason(draft: Draft, host: Host) -> str:

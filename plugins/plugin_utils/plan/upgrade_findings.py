@@ -51,6 +51,24 @@ def path_findings(cluster: Cluster, target: Version) -> List[Finding]:
     return []
 
 
+def begun_findings(hosts: Sequence[Host], target: Version) -> List[Finding]:
+    """Findings about hosts whose interrupted upgrade is to a version that is newer than the target.
+
+    Parts of such a node may already run that version, and nothing may be downgraded.
+    """
+    found = []
+    for host in hosts:
+        begun = host.kubeadm.unfinished_upgrade
+        version = parse(begun.version) if begun else None
+        if begun is not None and version is not None and version > target:
+            text = "the upgrade of this host to {0}, started at {1}, is not finished, but the version is {2}".format(
+                version, begun.began, target
+            )
+            fix = "set cluster_kubernetes_version to {0} and run upgrade.yml again".format(version)
+            found.append(Finding(host.name, OPERATION, Problem("upgrade.version", text, fix)))
+    return found
+
+
 def member_findings(request: Request, cluster: Cluster, target: Version) -> List[Finding]:
     """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade."""
     found = []

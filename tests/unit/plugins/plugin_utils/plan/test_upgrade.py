@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.upgrade import upgrade, wave_size
@@ -362,6 +363,44 @@ def test_an_old_containerd_is_named_with_what_helps_a_node() -> None:
         "c2: has containerd 1.7.28, but Kubernetes 1.36 is tested with 2.0 or newer; before the upgrade, drain the "
         "node and run 'apt-get install --only-upgrade containerd.io' on this host"
     )
+
+
+def test_an_upgrade_that_has_begun_is_not_turned_back() -> None:
+    """The control plane was interrupted before its static pods were replaced, and the variable was set back."""
+    (line,) = errors(plan_of("1.35.0", changes={"c1": {"kubeadm.operation": MARKER}}))
+    assert line == (
+        "c1: the upgrade of this host to 1.36.2, started at 2026-11-27T10:00:00Z, is not finished, but the version is "
+        "1.35.0; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "text"),
+    [
+        ("1.36", {}, "c2: {0}1.35.0 {1}1.36; run upgrade.yml to continue the upgrade of the cluster"),
+        ("1.36.2", {}, "c2: {0}1.35.0 {1}1.36.2; run upgrade.yml to continue the upgrade of the cluster"),
+        ("1.35.0", {}, "c1: {0}1.36.2 {1}1.35.0; set cluster_kubernetes_version to 1.36.2; a cluster can't be downgr"),
+        ("1.36.0", {}, "c1: {0}1.36.2 {1}1.36.0; set cluster_kubernetes_version to 1.36.2; a cluster can't be downgr"),
+        ("1.36.4", {}, "c1: {0}1.36.2 {1}1.36.4; run upgrade.yml to upgrade the cluster, or set cluster_kubernetes_v"),
+        ("1.37", {}, "c2: {0}1.35.0 {1}1.37; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml to continue"),
+        ("1.36", {"kubeadm.operation": MARKER}, "c2: {2}; run upgrade.yml to continue the upgrade"),
+        ("1.35", {"kubeadm.operation": MARKER}, "c2: {2}; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml"),
+    ],
+)  # fmt: skip
+def test_site_yml_names_the_way_out_of_a_half_done_upgrade(version: str, changes: Change, text: str) -> None:
+    """The control plane runs 1.36.2, the worker 1.35.0."""
+    hosts = []
+    for name, recording in RECORDINGS.items():
+        more = {**offer("1.36.2"), **wish(version), "kube_packages.member": True, "kube_packages.repository": None}
+        facts = changed(recorded(recording), {**more, **(UPGRADED["c1"] if name == "c1" else changes)})
+        hosts.append(registry.read_host(name, name == "c1", facts))
+    plan = converge(Request(Inventory(["c1"], ["c2"]), hosts, registry.NAMES))
+    expected = text.format(
+        "the node runs kubelet ",
+        "and is a member of a cluster, but cluster_kubernetes_version is ",
+        "the upgrade of this host to 1.36.2, started at 2026-11-27T10:00:00Z, is not finished",
+    )
+    assert [line for line in errors(plan) if line.startswith(expected)], errors(plan)
 
 
 # -- the order
