@@ -73,14 +73,14 @@ def observe(system: System) -> Optional[Record]:
     )
 
 
-def plan(component: str, state: KubePackagesState, known: Optional[Record], begun: bool, target: str) -> List[Step]:
-    """The step that makes the record, at the beginning of an upgrade.
+def plan(component: str, state: KubePackagesState, known: Optional[Record], resumed: bool, target: str) -> List[Step]:
+    """The step that makes the record, when an upgrade starts.
 
-    ``known`` is the record of an upgrade that has ``begun`` before; it stays, because the kubelet may already be new.
+    If the upgrade is ``resumed``, its record ``known`` stays, because the kubelet may already be new.
     """
     packages = {name: state.installed[name].version for name in _PACKAGES if name in state.installed}
     old = state.version
-    if old is None or str(old) == target or (begun and known is not None):
+    if old is None or str(old) == target or (resumed and known is not None):
         return []
     held = [name for name in packages if state.installed[name].held]
     record = Record(str(old), packages, held)

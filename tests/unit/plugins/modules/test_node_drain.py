@@ -45,6 +45,14 @@ def test_a_dry_run_changes_nothing_and_says_what_a_run_changes(machine: Machine,
     assert not work(machine, state="schedulable", cordoned_before=True)["changed"] and not cluster.said
 
 
+def test_a_dry_run_knows_that_a_cordon_would_have_been_lifted(machine: Machine, cluster: Cluster) -> None:
+    work(machine, owner="upgrade of yesterday")
+    for lifted, steps in ((["w1"], ["cordon"]), (["w2"], []), ([], [])):
+        result = work(machine, check_mode=True, lifted=lifted)
+        assert [step["action"] for step in result["steps"]] == steps
+    assert not work(machine, lifted=["w1"])["changed"]
+
+
 @pytest.mark.parametrize("params", [{"state": "checked"}, {}, {"check_mode": True}])
 def test_blockers_are_told_before_the_first_change(machine: Machine, cluster: Cluster, params: dict[str, Any]) -> None:
     cluster.pods, cluster.budgets = [pod("web-1"), pod("x", metadata_ownerReferences=[])], [budget(0, 2, 2)]

@@ -384,7 +384,7 @@ def test_an_upgrade_that_has_begun_is_not_turned_back() -> None:
         ("1.36.4", {}, "c1: {0}1.36.2 {1}1.36.4; run upgrade.yml to upgrade the cluster, or set cluster_kubernetes_v"),
         ("1.37", {}, "c2: {0}1.35.0 {1}1.37; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml to continue"),
         ("1.36", {"kubeadm.operation": MARKER}, "c2: {2}; run upgrade.yml to continue the upgrade"),
-        ("1.35", {"kubeadm.operation": MARKER}, "c2: {2}; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml"),
+        ("1.35", {"kubeadm.operation": MARKER}, "c2: {2}; set cluster_kubernetes_version to 1.36.2 and run upgrade.ym"),
     ],
 )  # fmt: skip
 def test_site_yml_names_the_way_out_of_a_half_done_upgrade(version: str, changes: Change, text: str) -> None:
