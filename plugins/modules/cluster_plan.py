@@ -61,6 +61,10 @@ options:
         workers that must be upgraded. A percentage is rounded up.
     type: str
     default: "1"
+  pause:
+    description: With O(operation=upgrade), the pause between two control planes or waves of workers, in seconds.
+    type: int
+    default: 0
   targets:
     description:
       - The hosts to remove or reset, with O(operation=remove) and O(operation=reset), including hosts that do not

@@ -21,6 +21,8 @@ ETCD_MEMBER = "/var/lib/etcd/member"
 KUBELET_CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
+# The kubelet of a node before an upgrade that has not ended; see kubeadm/rollback.py.
+KUBELET_RECORD = "/var/lib/kubestead/kubelet-before-upgrade.json"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 # The protocol number that marks our routes. /etc/iproute2/rt_protos does not assign it.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional
 
 from ..core import untrusted, versions
-from ..core.constants import KUBELET_CONFIG, KUBELET_FLAGS
+from ..core.constants import KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_RECORD
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep
 from ..core.step import Step
@@ -27,7 +27,6 @@ from ..packages.kube_state import KubePackagesOptions, KubePackagesState
 from ..packages.sources import APT_SOURCE, DNF_OPTIONS, render_source, repository_url, source_path
 from . import kubelet_start
 
-RECORD = "/var/lib/kubestead/kubelet-before-upgrade.json"
 #: The files that kubeadm writes for the kubelet. Releases before 1.34 do not write the last one.
 FILES = (KUBELET_CONFIG, KUBELET_FLAGS, "/var/lib/kubelet/instance-config.yaml")
 # kubeadm has already upgraded the node and stays.
@@ -52,7 +51,7 @@ class Record:
 def observe(system: System) -> Optional[Record]:
     """The record of an unfinished upgrade; None if there is none or it can't be read. Never raises."""
     try:
-        found = untrusted.mapping(untrusted.parse_json(system.read(RECORD) or ""))
+        found = untrusted.mapping(untrusted.parse_json(system.read(KUBELET_RECORD) or ""))
     except ValueError:
         return None
     version = versions.parse(untrusted.text(found.get("version"), 64))
@@ -85,7 +84,7 @@ def plan(component: str, state: KubePackagesState, known: Optional[Record], resu
     held = [name for name in packages if state.installed[name].held]
     record = Record(str(old), packages, held)
     reason = "kubelet {0} is put back if {1} does not become ready".format(old, target)
-    return [Step(component, "keep", RECORD, reason, data={"record": record})]
+    return [Step(component, "keep", KUBELET_RECORD, reason, data={"record": record})]
 
 
 def keep(system: System, record: Record) -> None:
@@ -97,12 +96,12 @@ def keep(system: System, record: Record) -> None:
         "files": {path: system.read(path) for path in FILES},
         "modes": {path: system.mode(path) for path in FILES if system.exists(path)},
     }
-    system.write(RECORD, json.dumps(data, indent=2, sort_keys=True) + "\n", mode=0o600)
+    system.write(KUBELET_RECORD, json.dumps(data, indent=2, sort_keys=True) + "\n", mode=0o600)
 
 
 def forget(system: System) -> None:
     """Remove the record."""
-    system.remove(RECORD)
+    system.remove(KUBELET_RECORD)
 
 
 def put_back(

@@ -11,12 +11,11 @@ import re
 import stat
 from typing import Dict, List, Sequence, Tuple
 
-from ..core.constants import ADMIN_KUBECONFIG, BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, MANIFESTS, PKI
+from ..core.constants import ADMIN_KUBECONFIG, BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, KUBELET_RECORD, MANIFESTS, PKI
 from ..core.errors import KubesteadError
 from ..core.mount_table import unescape
 from ..core.system import System
 from ..etcd.snapshot import FOLDER as SNAPSHOTS
-from ..kubeadm.rollback import RECORD
 
 KUBELET = "/var/lib/kubelet"
 ETCD = "/var/lib/etcd"
@@ -32,7 +31,7 @@ CLUSTER: Dict[str, str] = {
     "/etc/kubernetes/tmp": "kubeadm backups",
     ETCD: "etcd data",
     SNAPSHOTS: "etcd snapshots, with all Secrets",
-    RECORD: "kubelet before an upgrade",
+    KUBELET_RECORD: "kubelet before an upgrade",
     KUBELET: "kubelet state",
     "/run/kubernetes": "kubelet state",
     "/var/log/pods": "pod logs",

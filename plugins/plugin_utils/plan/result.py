@@ -31,7 +31,8 @@ class Request:
     ``hosts`` are those of the play; ``reference_control_planes`` were asked because the play holds no control plane.
     ``components`` are the roles that the play uses. ``skip`` names checks whose findings stop nothing; ``findings`` are
     about hosts that could not be read. ``network_images`` are the images that the pod network runs on every node;
-    ``serial`` is the number or percentage of workers that an operation changes at the same time.
+    ``serial`` is the number or percentage of workers that an operation changes at the same time, ``pause`` the time
+    between two control planes or such groups of workers, in seconds.
 
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
     unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory.
@@ -45,6 +46,7 @@ class Request:
     findings: Sequence[Finding] = ()
     network_images: Sequence[str] = ()
     serial: str = "1"
+    pause: str = "0"
     targets: Sequence[str] = ()
     gone: bool = False
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -39,6 +39,7 @@ from .result import HostPlan, Plan, Request, Rollout
 OPERATION = UPGRADE
 #: The components whose options an upgrade uses.
 PLANNED = (PACKAGES,)
+_PAUSE = re.compile(r"[0-9]{1,6}\Z")
 _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 
 
@@ -60,7 +61,7 @@ def upgrade(request: Request) -> Plan:
     for host in request.hosts:
         findings += host_findings(host, PLANNED)
         findings += [Finding(host.name, OPERATION, one) for one in operation.problems(host.kubeadm.operation)]
-    findings += _serial_findings(request.serial)
+    findings += _option_findings(request)
     if reference is None:
         return _repairs(request, findings)
     cluster, _ranges = decide(request.hosts, reference)
@@ -88,9 +89,17 @@ def wave_size(serial: str, hosts: int) -> int:
     return max(1, math.ceil(hosts * size / 100)) if match.group(2) else size
 
 
-def _serial_findings(serial: str) -> List[Finding]:
+def pause_length(pause: str) -> int:
+    """The pause between nodes in seconds. Raises :class:`OptionError`."""
+    if not _PAUSE.match(str(pause).strip()):
+        raise OptionError("upgrade_pause", "is {0!r}, not a number of seconds".format(pause), "use 600 for ten minutes")
+    return int(pause)
+
+
+def _option_findings(request: Request) -> List[Finding]:
     try:
-        wave_size(serial, 1)
+        wave_size(request.serial, 1)
+        pause_length(request.pause)
     except OptionError as err:
         return [Finding("all", OPERATION, Problem("options", "{0} {1}".format(err.option, err.problem), err.fix))]
     return []
@@ -238,8 +247,9 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
     control_planes = [name for name in due if name in controls]
     groups = [[name] for name in control_planes] + [down] * bool(down)
     groups += [others[at : at + size] for at in range(0, len(others), size)]
+    pause = pause_length(draft.request.pause)
     for name in _paused(groups, plans):
-        plans[name] = replace(plans[name], arguments={**plans[name].arguments, "pause": True})
+        plans[name] = replace(plans[name], arguments={**plans[name].arguments, "pause": pause})
     # The hosts stay in the order of their change.
     ordered = [*control_planes, *down, *others]
     plans = {name: plans[name] for name in [*ordered, *(name for name in plans if name not in ordered)]}
@@ -294,7 +304,7 @@ _ARGUMENTS: Mapping[str, Any] = {
     "drain": False,
     "upgrade": False,
     "due": False,
-    "pause": False,
+    "pause": 0,
 }
 
 

@@ -16,6 +16,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants i
     ADMIN_KUBECONFIG,
     KUBELET_CONFIG,
     KUBELET_FLAGS,
+    KUBELET_RECORD,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -27,7 +28,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     upgrade,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.rollback import RECORD, Record
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.rollback import Record
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.sources import APT_SOURCE
@@ -116,7 +117,7 @@ def fail(node: Node, action: str = "wait_for", component: str = upgrade.COMPONEN
 def test_the_record_is_made_once_before_anything_is_changed() -> None:
     state = worker()
     (step,) = rollback.plan("upgrade", state.packages, None, False, NEW)
-    assert step.data["record"] == RECORDED and step.target == RECORD
+    assert step.data["record"] == RECORDED and step.target == KUBELET_RECORD
     # The next run must not take the new files for the old ones.
     assert rollback.plan("upgrade", state.packages, RECORDED, True, NEW) == []
     assert rollback.plan("upgrade", packages(kubelet=NEW), None, True, NEW) == []
@@ -128,9 +129,9 @@ def test_a_record_is_read_as_it_was_written(node: Node) -> None:
     record = rollback.observe(node)
     assert record and (record.version, record.packages, record.held) == (OLD, RECORDED.packages, RECORDED.held)
     assert record.files == {KUBELET_CONFIG: "old: true\n", KUBELET_FLAGS: "old flags\n", INSTANCE: None}
-    assert node.mode(RECORD) == 0o600
+    assert node.mode(KUBELET_RECORD) == 0o600
     for text in ("", "{", "[]", '{"version": "1.34.1"}', '{"version": 1, "packages": {"kubelet": "1"}, "files": []}'):
-        node.put(RECORD, text)
+        node.put(KUBELET_RECORD, text)
         assert rollback.observe(node) is None
 
 
@@ -216,5 +217,5 @@ def test_how_often_a_kubelet_has_exited(machine: Machine, shown: str, count: int
 def test_the_end_of_an_upgrade_leaves_no_record(node: Node) -> None:
     operation.begin(node, Operation(operation.UPGRADE, "2026-11-27T10:00:00Z", version=NEW))
     upgrade.apply(Step(upgrade.COMPONENT, "end", "cp1", ""), node)
-    assert not node.exists(RECORD) and operation.observe(node) is None
+    assert not node.exists(KUBELET_RECORD) and operation.observe(node) is None
     assert control_plane().record is None

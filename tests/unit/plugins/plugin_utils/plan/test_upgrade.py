@@ -52,6 +52,7 @@ def plan_of(
     changes: Mapping[str, Change] | None = None,
     limit: tuple[str, ...] = (),
     serial: str = "1",
+    pause: str = "60",
     offered: tuple[str, ...] = ("1.36.2", "1.36.1"),
 ) -> Plan:
     hosts = {}
@@ -61,7 +62,7 @@ def plan_of(
         hosts[name] = registry.read_host(name, name == "c1", facts)
     inside = [host for name, host in hosts.items() if not limit or name in limit]
     outside = [host for name, host in hosts.items() if limit and name not in limit and name == "c1"]
-    return upgrade(Request(Inventory(["c1"], ["c2"]), inside, ["kube_packages"], outside, serial=serial))
+    return upgrade(Request(Inventory(["c1"], ["c2"]), inside, ["kube_packages"], outside, serial=serial, pause=pause))
 
 
 def errors(plan: Plan) -> list[str]:
@@ -418,7 +419,7 @@ def test_the_order_of_an_upgrade() -> None:
 
 
 def test_a_run_pauses_between_nodes_only() -> None:
-    assert [host.arguments["pause"] for host in plan_of().hosts.values()] == [True, False]
+    assert [host.arguments["pause"] for host in plan_of().hosts.values()] == [60, 0]
     assert not any(host.arguments["pause"] for host in plan_of(changes=UPGRADED).hosts.values())
     assert not any(host.arguments["pause"] for host in plan_of(changes=with_c2(**OURS)).hosts.values())
 
@@ -459,7 +460,7 @@ def cluster_of(
             recorded("worker"), {**offer("1.36.2"), **wish("1.36"), "kubeadm.node_name": name, **changes}
         )
         hosts.append(registry.read_host(name, False, own_facts))
-    plan = upgrade(Request(Inventory(["c1"], list(workers)), hosts, ["kube_packages"], serial=serial))
+    plan = upgrade(Request(Inventory(["c1"], list(workers)), hosts, ["kube_packages"], serial=serial, pause="60"))
     assert not errors(plan)
     return plan
 
@@ -480,3 +481,9 @@ def test_a_serial_that_is_not_one(serial: str) -> None:
     with pytest.raises(OptionError, match="upgrade_serial is"):
         wave_size(serial, 3)
     assert "upgrade_serial is" in errors(plan_of(serial=serial))[0]
+
+
+@pytest.mark.parametrize("pause", ["-1", "1.5", "ten", "10m", "٣", "1234567"])
+def test_a_pause_that_is_not_a_number_of_seconds(pause: str) -> None:
+    (line,) = errors(plan_of(pause=pause))
+    assert line == f"all: upgrade_pause is {pause!r}, not a number of seconds; use 600 for ten minutes"
