@@ -195,9 +195,10 @@ def removed_api_findings(hosts: Sequence[Host], cluster: Cluster, target: Versio
 
     They are errors only before the first change, because an interrupted upgrade must be continued.
     """
-    begun = cluster.version == str(target) or any(host.kubeadm.unfinished_upgrade for host in hosts)
+    controls = [host for host in hosts if host.control_plane]
+    begun = cluster.version == str(target) or any(host.kubeadm.unfinished_upgrade for host in controls)
     found = []
-    for host in hosts:
+    for host in controls:
         runs = parse(host.kubeadm.static_pods.get("kube-apiserver", ""))
         for one in host.facts.upgrade.removed_apis:
             if runs is None or not runs.minor < one.minor <= target.minor + 1:
@@ -218,7 +219,7 @@ def removed_api_findings(hosts: Sequence[Host], cluster: Cluster, target: Versio
 def calico_findings(hosts: Sequence[Host], cluster: Cluster, target: Version) -> List[Finding]:
     """The finding about a Calico that is older than the releases that are tested with the target."""
     tested = at(CALICO_TESTED, target.minor)
-    runs = next((host.facts.upgrade.calico for host in hosts if host.facts.upgrade.calico), "")
+    runs = next((host.facts.upgrade.calico for host in hosts if host.control_plane and host.facts.upgrade.calico), "")
     if not runs or tuple(int(part) for part in runs.split(".")[:2]) >= tested:
         return []
     text = "Calico {0} runs in the cluster, but Kubernetes 1.{1} is tested with Calico {2}.{3} or newer".format(

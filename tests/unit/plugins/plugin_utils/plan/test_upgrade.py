@@ -347,6 +347,12 @@ def test_removed_apis_do_not_stop_an_upgrade_that_was_interrupted() -> None:
     assert [one.problem.level for one in plan.findings if one.problem.check == "removed_api"] == ["warning"]
 
 
+def test_workers_tell_nothing_of_the_apis_and_the_calico_of_the_cluster() -> None:
+    claim = {**removed(36)["upgrade"], "calico": "3.0.0"}
+    plan = plan_of(changes={"c2": {"upgrade": claim, "kubeadm.static_pods": {"kube-apiserver": "1.35.0"}}})
+    assert not plan.findings
+
+
 @pytest.mark.parametrize(("runs", "warned"), [("3.31.6", True), ("3.32.1", False), ("", False)])
 def test_a_calico_that_is_not_tested_with_the_target(runs: str, warned: bool) -> None:
     plan = plan_of(changes={"c1": {"upgrade": {"removed_apis": [], "calico": runs}}})
