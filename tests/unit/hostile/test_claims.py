@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
@@ -64,6 +65,8 @@ def plan(operation: str, targets: Sequence[str], hosts: Sequence[Host]) -> Plan:
     return PLANNERS[operation](request)
 
 
+# The names of the liar in the inventory and in the API.
+MINE = ("liar", "w9")
 HONEST = {name: host(name) for name in NUMBERS}
 BEFORE = {(operation, targets): plan(operation, targets, list(HONEST.values())) for operation, targets in OPERATIONS}
 
@@ -88,6 +91,10 @@ def check(operation: str, targets: tuple[str, ...], liar: Host) -> Plan:
         assert one.host != "liar" or (one.name in ("w9", "liar") and set(one.addresses) <= {"10.213.1.9"})
     if operation == "upgrade":
         mine = found.hosts["liar"]
+        before_it, order = to_dict(before.rollout), to_dict(found.rollout)
+        assert order.pop("batches")[-1] == before_it.pop("batches")[-1] == 1
+        for name, names in order.items():
+            assert [one for one in names if one not in MINE] == [one for one in before_it[name] if one not in MINE]
         assert mine.node_name == "w9" and mine.arguments["version"] == "1.36.2" and not mine.arguments["first"]
     return found
 
