@@ -341,6 +341,15 @@ def test_apis_that_clients_use_and_the_target_removes(minor: int, level: str) ->
         assert one.message.startswith(f"{text}{minor} no longer serves")
 
 
+def test_a_removed_api_can_be_skipped() -> None:
+    facts = changed(recorded("control-plane"), {**offer("1.36.2"), **wish("1.36"), **removed(36)})
+    host = registry.read_host("c1", True, facts)
+    request = Request(Inventory(["c1"], []), [host], ["kube_packages"], skip=["removed_api"])
+    plan = upgrade(request)
+    assert not errors(plan) and plan.hosts["c1"].steps
+    assert "skipped" in [one.problem.level for one in plan.findings if one.problem.check == "removed_api"]
+
+
 def test_removed_apis_do_not_stop_an_upgrade_that_was_interrupted() -> None:
     plan = plan_of(changes={"c1": {**removed(36), "kubeadm.operation": MARKER}})
     assert not errors(plan)
