@@ -68,7 +68,7 @@ def observe(system: System) -> Optional[Record]:
         packages=packages,
         held=[name for name in untrusted.texts(found.get("held")) if name in _PACKAGES],
         files={path: text if isinstance(text, str) else None for path, text in files.items()},
-        modes={path: untrusted.whole(mode) for path, mode in untrusted.mapping(found.get("modes")).items()},
+        modes={path: untrusted.integer(mode) for path, mode in untrusted.mapping(found.get("modes")).items()},
     )
 
 
