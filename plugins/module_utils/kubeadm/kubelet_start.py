@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waits until a kubelet has started, and tells in its own words why it did not."""
+"""Waits until a kubelet has started, or reports the last line that it logged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def own_node(system: System, name: str) -> Optional[Node]:
 
 
 def restart(system: System) -> None:
-    """Restart the kubelet. Whether it runs afterwards is for :func:`wait` to tell."""
+    """Restart the kubelet. Only :func:`wait` finds out whether it runs afterwards."""
     system.run(["systemctl", "daemon-reload"], timeout=60.0, check=True)
     system.run(["systemctl", "restart", _UNIT], timeout=120.0)
 
@@ -84,7 +84,7 @@ def _is_ready(node: Optional[Node], version: str) -> bool:
 
 
 def exits(system: System) -> int:
-    """How often systemd has started the kubelet again since it was last told to start it.
+    """How often systemd has started the kubelet again since the last explicit restart.
 
     A kubelet that systemd does not start again counts as one that has exited too often.
     """
