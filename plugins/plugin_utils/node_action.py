@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import HIDDEN
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import printable, type_name
 
-from . import node_payload
+from . import node_payload, wakeups
 from .variables import refusal
 
 #: Keys of a result that Ansible itself gives a meaning which a node may have: how its task went, and texts to print.
@@ -85,9 +85,13 @@ class NodeAction(ActionBase):
     TRANSFERS_FILES = False
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """Load the module of the same name once, before Ansible starts a process for each host."""
+        """Prepare Ansible's main process, which loads the class before it starts a process for each host.
+
+        The module of the same name is loaded once, and the main process wakes up less often while it waits for hosts.
+        """
         super().__init_subclass__(**more)
         node_payload.load(cls.__module__.rpartition(".")[2])
+        wakeups.group()
 
     #: Whether the last answer of the host was a complete object.
     complete = False
