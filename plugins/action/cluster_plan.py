@@ -128,7 +128,8 @@ class ActionModule(ActionBase):
         hosts: list[Host] = []
         findings: list[Finding] = []
         for name in variables["ansible_play_hosts"]:
-            host, found = _read(name, name in inventory.control_plane, hostvars[name].get(observed), components)
+            facts = _registered(hostvars, name, observed)
+            host, found = _read(name, name in inventory.control_plane, facts, components)
             hosts += host
             findings += found
         others = [host for name, facts in _answers(variables.get(outside)) for host in _read(name, True, facts, [])[0]]
@@ -178,6 +179,16 @@ class ActionModule(ActionBase):
         except OptionError as err:
             raise AnsibleActionFail(f"{plan.api_host}: {err.message} (nothing was changed)") from None
         return options
+
+
+def _registered(hostvars: Any, name: str, variable: str) -> Any:
+    """What a task registered for a host.
+
+    Through ``hostvars``, Ansible copies all of it to look for templates. A registered result has none, and that of
+    ``node_info`` has a thousand values.
+    """
+    raw = getattr(hostvars, "raw_get", None)
+    return (hostvars[name] if raw is None else raw(name)).get(variable)
 
 
 def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> tuple[list[Host], list[Finding]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
@@ -26,7 +26,8 @@ class ActionModule(NodeAction):
     """Runs the module with the parts of ``join``. Options that are set explicitly take precedence.
 
     The host gets only its own token of several. With ``token_host``, the token is deleted on that control plane as soon
-    as this host has joined, has failed or has become unreachable, even if other hosts are still joining.
+    as this host has joined, has failed or has become unreachable, even if other hosts are still joining. A host that
+    becomes unreachable fails.
     """
 
     RETURNS = frozenset(("node_name", "endpoint", "phase", "control_plane", "ca_cert_hash"))
@@ -54,8 +55,11 @@ class ActionModule(NodeAction):
             # The part of a token after the dot is the secret.
             secrets += [secret.partition(".")[2] for secret in secrets]
             return self.run_on_node("kubeadm_join", arguments, task_vars, secrets)
+        except AnsibleConnectionFailure as err:
+            # An unreachable host leaves the play at once, without the tasks that delete the remaining tokens.
+            problem = f"{host} became unreachable while it joined: {err.message}"
+            raise AnsibleActionFail(f"{problem}; check the host and its network, and run again") from None
         finally:
-            # A host that becomes unreachable raises an exception.
             if token_host and not self._task.check_mode:
                 self._delete_token(host, token_host, task_vars or {})
 

@@ -105,12 +105,14 @@ def _peers(variables: Mapping[str, Any]) -> list[str]:
     hostvars = variables["hostvars"]
     return reachability.peers(
         name,
-        {
-            host: (_address(hostvars[host], host), _port(_of_inventory(hostvars[host], "cluster_node_bind_port")))
-            for host in controls[: reach.MAX_TARGETS]
-        },
+        {host: _place(hostvars[host], host) for host in controls[: reach.MAX_TARGETS]},
         {host: _address(hostvars[host], host) for host in workers[: reach.MAX_TARGETS]},
     )
+
+
+def _place(host: Mapping[str, Any], name: str) -> tuple[str, int]:
+    """The address and the port of a host's API server according to the inventory."""
+    return _address(host, name), _port(_of_inventory(host, "cluster_node_bind_port"))
 
 
 def _address(host: Mapping[str, Any], name: str) -> str:

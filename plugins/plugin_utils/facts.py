@@ -81,6 +81,19 @@ def _fields(cls: Any) -> dict[str, tuple[Any, bool]]:
     }
 
 
+def _know(hint: Any) -> None:
+    """Compute the fields of all dataclasses in a type."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        for inner, _required in _fields(typing.cast(typing.Hashable, hint)).values():
+            _know(inner)
+    for inner in typing.get_args(hint):
+        _know(inner)
+
+
+# Once here, and not in each process that Ansible starts for a host.
+_know(Facts)
+
+
 def _value(hint: Any, value: Any, path: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:

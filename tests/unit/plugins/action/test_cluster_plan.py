@@ -72,6 +72,22 @@ def facts_of(which: dict[str, str], **changes: Any) -> dict[str, Any]:
     return {name: changed(recorded(recording), changes.get(name, {})) for name, recording in which.items()}
 
 
+class HostVars(dict[str, Any]):
+    """The variables of hosts as Ansible has them: read through templates, or raw."""
+
+    def raw_get(self, name: str) -> Any:
+        return super().__getitem__(name)
+
+    def __getitem__(self, name: str) -> Any:
+        return {key: value for key, value in super().__getitem__(name).items() if key != "preflight_observed"}
+
+
+def test_what_was_observed_is_not_searched_for_templates(shown: Shown) -> None:
+    task_vars = variables(facts_of(BARE))
+    expected = run(task_vars)
+    assert run({**task_vars, "hostvars": HostVars(task_vars["hostvars"])}) == expected
+
+
 def test_a_play_over_bare_machines(shown: Shown) -> None:
     result = run(variables(facts_of(BARE)))
     assert (result["init_host"], result["api_host"], result["joins"]) == ("a1", "a1", ["a2"])

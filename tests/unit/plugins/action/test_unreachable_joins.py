@@ -107,6 +107,8 @@ def test_the_token_goes_when_a_worker_does_not_join(tmp_path: Path, end: str) ->
     asked, said, code = run(tmp_path, {"w1": end})
     assert code != 0, said
     assert asked == ["token present w1", *(["join with w1"] if end == "failed" else []), "token absent w1"], said
+    assert ("w1 became unreachable while it joined" in said) == (end == "unreachable")
+    assert "unreachable=0" in said.split("PLAY RECAP")[1].split("w1 ")[1].splitlines()[0], said
     for secret in SECRETS.values():
         assert secret.partition(".")[2] not in said
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import facts as facts_reader
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts, read_facts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
@@ -31,6 +32,14 @@ def test_what_real_hosts_answered_is_read_as_before(name: str) -> None:
     facts = read_facts(recorded(name))
     assert facts.kubeadm.node_name and facts.node.addresses and facts.asked
     assert facts.kubeadm.phase == recorded(name)["kubeadm"]["phase"]
+
+
+@pytest.mark.parametrize("name", ["bare-worker", "control-plane"])
+def test_the_process_of_a_host_computes_no_types(name: str) -> None:
+    before = facts_reader._fields.cache_info()
+    read_facts(recorded(name))
+    after = facts_reader._fields.cache_info()
+    assert after.misses == before.misses and after.hits > before.hits
 
 
 def test_unknown_keys_are_ignored() -> None:
