@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import HIDDEN
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import printable, type_name
 
-from . import node_payload, wakeups
+from . import interpreter, node_payload, wakeups
 from .variables import refusal
 
 #: Keys of a result that Ansible itself gives a meaning which a node may have: how its task went, and texts to print.
@@ -95,6 +95,7 @@ class NodeAction(ActionBase):
 
     #: Whether the last answer of the host was a complete object.
     complete = False
+    _pythons: Sequence[str] = ()
 
     def run_on_node(
         self,
@@ -141,7 +142,13 @@ class NodeAction(ActionBase):
         if not node_payload.is_own(module_name):
             return super()._configure_module(module_name, module_args, task_vars)
         with node_payload.in_place_of_module(self, module_name):
-            return super()._configure_module(module_name, module_args, task_vars)
+            variables = interpreter.with_name(task_vars or {}, self._task.delegate_to)
+            self._pythons = interpreter.candidates(variables)
+            return super()._configure_module(module_name, module_args, variables)
+
+    def _low_level_execute_command(self, cmd: str, *args: Any, **others: Any) -> Any:
+        """Run a command on the host. One that runs a module of this collection finds Python itself."""
+        return super()._low_level_execute_command(interpreter.with_search(cmd, self._pythons), *args, **others)
 
     def _interpreter(self, answer: Any) -> dict[str, Any]:
         """The path of Python on the host, where Ansible looked for it in this task: the next one need not look again.
