@@ -53,6 +53,7 @@ def with_search(command: str, names: Sequence[str]) -> str:
     return command.replace(NAME, f"/bin/sh -c {shlex.quote(script)} sh", 1)
 
 
-def candidates(task_vars: Mapping[str, Any]) -> list[str]:
-    """The interpreters that Ansible looks for on a host."""
-    return [str(name) for name in C.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=dict(task_vars))]
+def candidates(task_vars: Mapping[str, Any], delegate: str | None) -> list[str]:
+    """The interpreters that Ansible looks for on the host of a task, or on the host that it is delegated to."""
+    variables = task_vars["ansible_delegated_vars"][delegate] if delegate else task_vars
+    return [str(name) for name in C.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=dict(variables))]

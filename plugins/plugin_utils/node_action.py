@@ -143,7 +143,7 @@ class NodeAction(ActionBase):
             return super()._configure_module(module_name, module_args, task_vars)
         with node_payload.in_place_of_module(self, module_name):
             variables = interpreter.with_name(task_vars or {}, self._task.delegate_to)
-            self._pythons = interpreter.candidates(variables)
+            self._pythons = interpreter.candidates(variables, self._task.delegate_to)
             return super()._configure_module(module_name, module_args, variables)
 
     def _low_level_execute_command(self, cmd: str, *args: Any, **others: Any) -> Any:
