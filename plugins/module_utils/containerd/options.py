@@ -13,11 +13,14 @@ from urllib.parse import urlsplit
 
 from ..core.errors import OptionError
 from ..core.images import check_image
-from ..core.options import ADDRESS, SECRET, refuse_credentials, var
+from ..core.options import ADDRESS, SECRET, checked, refuse_credentials, var
 from . import toml
 from .schema import misfit, wrong_version
 
 COMPONENT = "containerd"
+
+# As apt and dnf name packages; no option of theirs begins so.
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*\Z")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class ContainerdOptions:
             check_image("containerd_sandbox_image", self.sandbox_image)
         if self.config_dropin:
             parse_dropin(self.config_dropin)
+        if self.package and not _PACKAGE.match(self.package):
+            raise OptionError(
+                "containerd_package",
+                "is {0!r}, not the name of a package".format(self.package),
+                "use a name without a version, like containerd.io",
+            )
         if not self.cni_bin_dir.startswith("/"):
             raise OptionError(
                 "containerd_cni_bin_dir",
@@ -120,7 +129,8 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         unknown = sorted(set(value) - {"mirrors", "fallback"})
         if unknown:
             raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), "the keys are mirrors and fallback")
-        fallback, value = bool(value.get("fallback", True)), value.get("mirrors")
+        fallback = checked("{0}.fallback".format(name), bool, value.get("fallback", True))
+        value = value.get("mirrors")
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list) or not value:
@@ -132,10 +142,13 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         if unknown:
             known = "the keys of a mirror are url, ca, skip_verify, override_path and capabilities"
             raise OptionError(name, "has an unknown key {0!r}".format(unknown[0]), known)
+        # null is a field without a value.
+        fields = {key: item for key, item in fields.items() if item is not None}
         url = str(fields.get("url", "")).rstrip("/")
         try:
             parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            usable = usable and not re.search(r"\s", url)
         except ValueError:
             usable = False
         if not usable:
@@ -145,12 +158,13 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
             raise OptionError(
                 name, "has a ca that is neither a path nor a certificate", "use a path on the node or PEM text"
             )
-        capabilities = [str(word) for word in fields.get("capabilities", ["pull", "resolve"])]
+        capabilities = checked(name + ".capabilities", List[str], fields.get("capabilities", ["pull", "resolve"]))
         if set(capabilities) - {"pull", "resolve", "push"} or not capabilities:
             raise OptionError(name, "has unknown capabilities", "the capabilities are pull, resolve and push")
-        mirrors.append(
-            Mirror(url, ca, bool(fields.get("skip_verify")), bool(fields.get("override_path")), capabilities)
+        skip, override = (
+            checked("{0}.{1}".format(name, key), bool, fields.get(key, False)) for key in ("skip_verify", "override_path")
         )
+        mirrors.append(Mirror(url, ca, skip, override, capabilities))
     return Mirrors(mirrors, fallback)
 
 

@@ -85,7 +85,7 @@ def from_variables(cls: Type[T], component: str, variables: Mapping[str, Any]) -
             continue
         if not field.metadata.get("secret"):
             refuse_credentials(name, value, str(field.metadata.get("credentials", "")))
-        values[field.name] = _checked(name, hints[field.name], value, bool(field.metadata.get("secret")))
+        values[field.name] = checked(name, hints[field.name], value, bool(field.metadata.get("secret")))
     options = cls(**values)
     # Only the task that uses secret options receives them, so they are checked here.
     for name in ("refuse_secrets", "check_secrets"):
@@ -127,12 +127,12 @@ def public_fields(value: Any) -> Dict[str, Any]:
     }
 
 
-def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
+def checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
     """A value as the type of its field. Raises :class:`OptionError` without the value where it is ``secret``."""
     origin = typing.get_origin(hint)
     if origin is typing.Union:
         inner = [item for item in typing.get_args(hint) if item is not _NONE_TYPE]
-        return _checked(name, inner[0], value, secret)
+        return checked(name, inner[0], value, secret)
     if hint is bool:
         if isinstance(value, bool):
             return value
@@ -158,7 +158,7 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
         (inner_hint,) = typing.get_args(hint) or (Any,)
         if secret or inner_hint is str or dataclasses.is_dataclass(inner_hint):
             return [
-                _checked("{0}[{1}]".format(name, at), inner_hint, item, secret)
+                checked("{0}[{1}]".format(name, at), inner_hint, item, secret)
                 for at, item in enumerate(value)
                 if item is not None
             ]
@@ -170,8 +170,8 @@ def _checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
         if inner_hint not in (str, bool):
             return _convert(hint, value)
         return {
-            str(key): _checked("{0}[{1!r}]".format(name, str(key)), inner_hint, _text_of(item, inner_hint), secret)
-            for key, item in value.items()
+            key: checked("{0}[{1!r}]".format(name, key), inner_hint, _text_of(item, inner_hint), secret)
+            for key, item in ((str(_text_of(key, str)), item) for key, item in value.items())
         }
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _checked_fields(name, hint, value, secret)
@@ -198,7 +198,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
         raise OptionError(name, text, "the keys are {0}".format(", ".join(fields)))
     return cls(
         **{
-            field: _checked("{0}.{1}".format(name, field), hints[field], value[field], secret)
+            field: checked("{0}.{1}".format(name, field), hints[field], value[field], secret)
             for field in fields
             if value.get(field) is not None
         }

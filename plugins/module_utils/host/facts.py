@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from ..core.addresses import normal_address
+from ..core.addresses import normal_address, plain_address
 from ..core.constants import ROUTE_PROTOCOL
 from ..core.system import System
 from ..core.untrusted import is_address, is_network, mappings, number, text
@@ -34,6 +34,7 @@ _LOCAL_PROGRAMS = tuple(
     for folder in ("/usr/local/sbin", "/usr/local/bin")
 )
 _DNS_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+_DEFAULT_ROUTES = ("default", "0.0.0.0/0", "::/0")
 # Types of routes that do not lead to another network.
 _NOWHERE = ("anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "throw", "unreachable")
 
@@ -146,15 +147,16 @@ def observe(system: System, resolve: bool = False) -> NodeState:
 
 
 def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
-    """Destinations this host routes to by itself, in CIDR form: no default route, none over pod interfaces.
+    """Destinations this host routes to by itself, in CIDR form: no default route, none over interfaces of a cluster.
 
+    The networks of Docker and Podman belong to the host: a pod range that contains them would not be reached from it.
     Routes that a pod network made have a protocol of their own (BIRD's, Felix', the bridge network's) and are left out.
     """
     found = []
     for route in routes:
         destination = str(route.get("dst", ""))
-        skip = destination in ("", "default") or destination.startswith(("fe80", "ff00", "127.", "169.254."))
-        if skip or interfaces.is_pod_interface(str(route.get("dev", ""))) or route.get("type") in _NOWHERE:
+        skip = destination in ("", *_DEFAULT_ROUTES) or destination.startswith(("fe80", "ff00", "127.", "169.254."))
+        if skip or interfaces.is_cluster_interface(str(route.get("dev", ""))) or route.get("type") in _NOWHERE:
             continue
         if str(route.get("protocol")) in POD_ROUTE_PROTOCOLS or not is_network(destination):
             continue
@@ -174,7 +176,7 @@ def default_addresses(routes: List[Dict[str, Any]], addresses: List[Address]) ->
     """The source addresses of the default routes, one for each family, in the order of the routes."""
     found: List[str] = []
     for route in routes:
-        address = _leaves_from(route, addresses) if route.get("dst") == "default" else ""
+        address = _leaves_from(route, addresses) if route.get("dst") in _DEFAULT_ROUTES else ""
         if address and not [one for one in found if (":" in one) == (":" in address)]:
             found.append(address)
     return found
@@ -206,7 +208,10 @@ def _nameservers(text: str) -> List[str]:
 
 
 def _is_loopback(server: str) -> bool:
-    return server.startswith("127.") or normal_address(server) == "::1"
+    """True for an address at which a pod would ask itself: also 0.0.0.0 and ::, and IPv4 addresses in IPv6 form."""
+    address = plain_address(server)
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return bool(plain.is_loopback or plain.is_unspecified)
 
 
 def _disk(system: System, folder: str) -> Disk:

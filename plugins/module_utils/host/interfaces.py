@@ -88,6 +88,11 @@ def is_pod_interface(name: str) -> bool:
     return name.startswith(POD_INTERFACES)
 
 
+def is_cluster_interface(name: str) -> bool:
+    """True for an interface of pods or of a cluster's pod network; those of other container programs are not."""
+    return is_pod_interface(name) and not name.startswith(("docker", "podman", "lxcbr"))
+
+
 def is_leftover_interface(name: str) -> bool:
     """True for an interface that only a cluster's pod network makes (Docker and Podman have others)."""
     return name.startswith(("cali", "vxlan.calico", "cni0", "flannel", "kube-", "lxc", "cilium", "weave")) and (

@@ -52,8 +52,9 @@ def read(system: System) -> OsRelease:
     """What the machine's file says; empty where there is none. Never raises."""
     fields = parse(next((text for text in map(system.read, PATHS) if text), ""))
     return OsRelease(
-        id=fields.get("ID", ""),
-        like=fields.get("ID_LIKE", "").split(),
+        # Some systems write their names with capital letters, or with commas between them.
+        id=fields.get("ID", "").lower(),
+        like=fields.get("ID_LIKE", "").lower().replace(",", " ").split(),
         version_id=fields.get("VERSION_ID", ""),
         pretty_name=fields.get("PRETTY_NAME", ""),
     )
@@ -62,7 +63,7 @@ def read(system: System) -> OsRelease:
 def parse(text: str) -> Dict[str, str]:
     """The assignments in an os-release file, without quotes and escapes; lines that are none are left out."""
     fields: Dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.lstrip("\ufeff").splitlines():
         match = _LINE.match(line)
         if match:
             fields[match.group(1)] = _value(match.group(2).strip())

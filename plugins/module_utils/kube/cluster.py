@@ -90,21 +90,30 @@ def read_cluster_configuration(text: str) -> ClusterConfig:
     return ClusterConfig(
         kubernetes_version=scalars.get("kubernetesVersion", "").lstrip("v"),
         endpoint=scalars.get("controlPlaneEndpoint", ""),
-        pod_cidr=scalars.get("networking.podSubnet", ""),
-        service_cidr=scalars.get("networking.serviceSubnet", ""),
+        pod_cidr=_ranges(scalars.get("networking.podSubnet", "")),
+        service_cidr=_ranges(scalars.get("networking.serviceSubnet", "")),
         dns_domain=scalars.get("networking.dnsDomain", ""),
         image_repository=scalars.get("imageRepository", ""),
         cluster_name=scalars.get("clusterName", ""),
     )
 
 
+def _ranges(text: str) -> str:
+    """Ranges without leading zeros in IPv4 addresses (010.96.0.0/12), which Kubernetes ignores and Python refuses."""
+    parts = [part.strip() for part in text.split(",")]
+    return ",".join(part if ":" in part else re.sub(r"(?<![0-9])0+(?=[0-9])", "", part) for part in parts)
+
+
 _YAML_ENTRY = re.compile(r"^( *)([A-Za-z0-9_.-]+):(?: +(.*))?\Z")
+# An entry of a mapping in braces.
+_FLOW_ENTRY = re.compile(r"""([A-Za-z0-9_.-]+|"[A-Za-z0-9_.-]+"): +("[^"]*"|'[^']*'|[^,{}\[\]"' ]+)""")
 
 
 def yaml_scalars(text: str) -> Dict[str, str]:
     """Scalars below mappings of a YAML document as Kubernetes' own programs write it, by dotted path.
 
-    They write block style with one entry a line. Lists and block texts are skipped; JSON is read as well.
+    They write block style with one entry a line. JSON is read as well, and mappings in braces and texts on a line of
+    their own, as people write them. Lists and longer texts are skipped.
     """
     stripped = text.strip()
     if stripped.startswith("{"):
@@ -115,14 +124,20 @@ def yaml_scalars(text: str) -> Dict[str, str]:
     scalars: Dict[str, str] = {}
     parents: List[Tuple[int, str]] = []
     skip_deeper_than: Optional[int] = None
-    for line in text.splitlines():
+    block: List[str] = []
+    block_path = ""
+    for line in [*text.splitlines(), "end:"]:
         indent = len(line) - len(line.lstrip(" "))
         if not line.strip() or line.lstrip().startswith("#") or line == "---":
             continue
         if skip_deeper_than is not None:
             if indent > skip_deeper_than:
+                block.append(line.strip())
                 continue
             skip_deeper_than = None
+            if block_path and len(block) == 1:
+                scalars[block_path] = block[0]
+        block, block_path = [], ""
         match = _YAML_ENTRY.match(line)
         if not match:
             # A list's entry: what is below it belongs to no mapping that is asked for.
@@ -135,9 +150,14 @@ def yaml_scalars(text: str) -> Dict[str, str]:
         if not value:
             parents.append((indent, key))
         elif value[0] in "|>":
-            skip_deeper_than = indent
-        elif value not in ("{}", "[]", "null", "~"):
-            scalars[path] = _yaml_text(value)
+            skip_deeper_than, block_path = indent, path
+        elif value[0] == "{":
+            # Only flat ones: the entries of inner mappings would have wrong paths.
+            for found in _FLOW_ENTRY.finditer(value) if value.count("{") == 1 else ():
+                name = "{0}.{1}".format(path, found.group(1).strip('"'))
+                scalars[name] = _yaml_text(found.group(2))
+        elif value[0] != "[" and value not in ("null", "~"):
+            scalars[path] = _yaml_text(re.sub(r"\A!\S* +", "", value))
     return scalars
 
 

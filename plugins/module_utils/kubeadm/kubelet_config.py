@@ -14,6 +14,8 @@ import re
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..core.errors import OptionError
+from .config_types import DURATION
+from .names import is_address
 
 #: Integer fields -> (minimum, maximum); None means no limit.
 _NUMBERS: Dict[str, Tuple[Optional[int], Optional[int]]] = {
@@ -45,7 +47,14 @@ _CHOICES = {
     "cgroupDriver": ("systemd", "cgroupfs"),
     "cpuManagerPolicy": ("none", "static"),
     "hairpinMode": ("none", "hairpin-veth", "promiscuous-bridge"),
+    "imagePullCredentialsVerificationPolicy": (
+        "NeverVerify",
+        "NeverVerifyPreloadedImages",
+        "NeverVerifyAllowlistedImages",
+        "AlwaysVerify",
+    ),
     "memoryManagerPolicy": ("None", "Static"),
+    "tlsMinVersion": ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
     "topologyManagerPolicy": ("none", "best-effort", "restricted", "single-numa-node"),
     "topologyManagerScope": ("container", "pod"),
 }
@@ -81,7 +90,17 @@ _DURATIONS = (
     "syncFrequency",
     "volumeStatsAggPeriod",
 )
-_DURATION = re.compile(r"-?(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)\Z")
+# Durations in seconds: (minimum, maximum). A duration of 0 means the default, or that the feature is switched off.
+_SECONDS: Dict[str, Tuple[float, Optional[float]]] = {
+    "containerLogMonitorInterval": (3, None),
+    "cpuCFSQuotaPeriod": (0.001, 1),
+    "imageMaximumGCAge": (0, None),
+    "shutdownGracePeriod": (1, None),
+    "shutdownGracePeriodCriticalPods": (1, None),
+}
+_LISTS = ("allowedUnsafeSysctls", "clusterDNS", "enforceNodeAllocatable", "tlsCipherSuites")
+_PATHS = ("podLogsDir", "staticPodPath", "volumePluginDir")
+_CPUS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\Z")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _QUANTITY = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][0-9]+|[KMGTPE]i|[numkMGTPE])?\Z")
 _PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?%\Z")
@@ -124,11 +143,58 @@ def check(option: str, config: Mapping[str, Any]) -> None:
             text = "is {0!r}, not a boolean".format(fields[name])
             raise OptionError("{0}.{1}".format(option, name), text, "use true or false without quotes")
     for name in _DURATIONS:
-        if name in fields and (not isinstance(fields[name], str) or not _DURATION.match(fields[name])):
+        if name in fields and (not isinstance(fields[name], str) or not DURATION.match(fields[name])):
             text = "is {0!r}, not a duration".format(fields[name])
             raise OptionError("{0}.{1}".format(option, name), text, "use text with a unit, like 30s or 1m30s")
+    _check_more(option, fields)
     _check_mappings(option, fields)
     _check_together(option, fields)
+
+
+def _check_more(option: str, fields: Mapping[str, Any]) -> None:
+    """Check the ranges of durations, lists, paths, and values of a special form."""
+    for name, (least, most) in _SECONDS.items():
+        given = fields.get(name, "0")
+        value = seconds(given)
+        if str(given).startswith("-") or (value and not least <= value <= (value if most is None else most)):
+            between = "from {0} to {1} s".format(least, most) if most else "of at least {0} s".format(least)
+            raise OptionError("{0}.{1}".format(option, name), "is {0}".format(given), "use a duration " + between)
+    for name in _LISTS:
+        value = fields.get(name, [])
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+            raise OptionError("{0}.{1}".format(option, name), "is {0!r}".format(value), "use a list of text")
+    for server in fields.get("clusterDNS", []):
+        if not is_address(server):
+            text = "has {0!r}, which is not an IP address".format(server)
+            raise OptionError(option + ".clusterDNS", text, "use the address of the DNS Service")
+    for name in _PATHS:
+        value = fields.get(name) or "/"
+        if not isinstance(value, str) or not value.startswith("/"):
+            raise OptionError(
+                "{0}.{1}".format(option, name), "is {0!r}, not an absolute path".format(value), "begin it with /"
+            )
+    for name, pattern, fix in (
+        ("reservedSystemCPUs", _CPUS, "use a list of CPUs in quotes, like '0-1,4'"),
+        ("containerLogMaxSize", _QUANTITY, "use a quantity like 10Mi (in quotes)"),
+    ):
+        value = fields.get(name) or ""
+        if value and not (isinstance(value, str) and pattern.match(value)):
+            raise OptionError("{0}.{1}".format(option, name), "is {0!r}".format(value), fix)
+    factor = fields.get("memoryThrottlingFactor", 1)
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= 1:
+        text = "is {0!r}".format(factor)
+        raise OptionError(option + ".memoryThrottlingFactor", text, "use a number greater than 0, at most 1.0")
+    for path, choices in (("logging.format", ("text", "json")), ("authorization.mode", ("AlwaysAllow", "Webhook"))):
+        outer, _dot, inner = path.partition(".")
+        value = fields.get(outer, {})
+        if not isinstance(value, Mapping):
+            raise OptionError("{0}.{1}".format(option, outer), "is not a dictionary", "use a YAML dictionary")
+        if value.get(inner) not in (None, "", *choices):
+            raise OptionError(
+                "{0}.{1}".format(option, path),
+                "is {0!r}".format(value[inner]),
+                "use one of {0}".format(", ".join(choices)),
+            )
 
 
 def check_proxy(option: str, config: Mapping[str, Any]) -> None:
@@ -165,7 +231,7 @@ def _check_mappings(option: str, fields: Mapping[str, Any]) -> None:
                 raise OptionError("{0}.{1}".format(option, name), text, "use a quantity like 500Mi (in quotes)")
     periods = _texts(option, "evictionSoftGracePeriod", fields)
     for key in _texts(option, "evictionSoft", fields):
-        if not _DURATION.match(periods.get(key, "")):
+        if not DURATION.match(periods.get(key, "")):
             text = "has no duration for {0}, which is in evictionSoft".format(key)
             raise OptionError(option + ".evictionSoftGracePeriod", text, "add one, like 1m30s")
     gates = fields.get("featureGates", {})

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ..core import addresses as network
 from ..core import mappings
 from ..core.errors import OptionError
+from . import config_types
 from .names import is_dns_name, parse_addresses
 
 # The maximum number of host bits of a Service range: the API server keeps a bitmap of the range.
@@ -163,6 +164,8 @@ def node_mask(version: int, arguments: Any = None) -> int:
 
 
 def _check_size(option: str, one: network.Network, least: int, why: str) -> None:
+    if one.is_loopback or one.is_multicast or one.is_link_local or one.is_unspecified:
+        raise OptionError(option, "is {0}, whose addresses have a special use".format(one), "use a private range")
     if one.num_addresses < least:
         text = "is {0} with {1} addresses; at least {2} are needed: {3}".format(one, one.num_addresses, least, why)
         raise OptionError(option, text, "use a larger range")
@@ -206,6 +209,9 @@ def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> N
             )
         if on_one_line and name.replace("_", "-") == "node-ip":
             parse_addresses("{0}.{1}".format(option, name), value)
+        if on_one_line and name.replace("_", "-") == "hostname-override":
+            text = "has hostname-override, but kubeadm waits for a Node with another name"
+            raise OptionError(option, text, "set cluster_node_name instead")
 
 
 # -- fields of the pass-through
@@ -216,6 +222,8 @@ def check_config(option: str, config: Mapping[str, Any]) -> None:
 
     Only fields that are often wrong are checked. kubeadm itself reads all fields and reports unknown ones before init.
     """
+    _check_own_variables(option, config)
+    config_types.check(option, config)
     for kind, path, component in ARGUMENTS:
         found = _get(config, kind, path)
         if found is not None:
@@ -236,7 +244,6 @@ def check_config(option: str, config: Mapping[str, Any]) -> None:
         if found is not None:
             check_sans(_name(option, "ClusterConfiguration", path), found if isinstance(found, list) else [found])
     _check_etcd(option, config)
-    _check_own_variables(option, config)
 
 
 def _check_etcd(option: str, config: Mapping[str, Any]) -> None:
@@ -270,8 +277,23 @@ _PLANNED = (
     ("ClusterConfiguration", "networking.dnsDomain", "cluster_dns_domain"),
     ("ClusterConfiguration", "controlPlaneEndpoint", "cluster_endpoint"),
     ("ClusterConfiguration", "kubernetesVersion", "cluster_kubernetes_version"),
-    ("InitConfiguration", "nodeRegistration.name", "cluster_node_name"),
-    ("JoinConfiguration", "nodeRegistration.name", "cluster_node_name"),
+    ("ClusterConfiguration", "imageRepository", "cluster_image_repository"),
+    ("InitConfiguration", "localAPIEndpoint.advertiseAddress", "cluster_node_address"),
+    ("InitConfiguration", "localAPIEndpoint.bindPort", "cluster_node_bind_port"),
+    ("JoinConfiguration", "controlPlane.localAPIEndpoint.advertiseAddress", "cluster_node_address"),
+    ("JoinConfiguration", "controlPlane.localAPIEndpoint.bindPort", "cluster_node_bind_port"),
+    ("InitConfiguration", "skipPhases", "cluster_skip_phases"),
+    ("JoinConfiguration", "skipPhases", "join_skip_phases"),
+    *(
+        (kind, "nodeRegistration." + name, "cluster_" + variable)
+        for kind in ("InitConfiguration", "JoinConfiguration")
+        for name, variable in (
+            ("name", "node_name"),
+            ("criSocket", "node_cri_socket"),
+            ("taints", "node_taints"),
+            ("ignorePreflightErrors", "ignore_preflight_errors"),
+        )
+    ),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, TypeVar
 
 from ..core import addresses
 from ..core.errors import OptionError
@@ -36,6 +36,17 @@ _OWN_LABELS = (
     "topology.kubernetes.io/region",
     "topology.kubernetes.io/zone",
 )
+
+#: The ports of a control plane that the API server can't have.
+TAKEN_PORTS = {
+    2379: "etcd",
+    2380: "etcd",
+    2381: "etcd",
+    10248: "the kubelet",
+    10250: "the kubelet",
+    10257: "the controller manager",
+    10259: "the scheduler",
+}
 
 T = TypeVar("T", bound="NodeOptions")
 
@@ -78,8 +89,13 @@ class NodeOptions:
             )
         for name, value in self.node_labels.items():
             check_label("cluster_node_labels", name, str(value))
-        for taint in self.taints or []:
-            parse_taint("cluster_node_taints", taint)
+        if self.bind_port in TAKEN_PORTS:
+            raise OptionError(
+                "cluster_node_bind_port",
+                "is {0}, the port of {1} on the same host".format(self.bind_port, TAKEN_PORTS[self.bind_port]),
+                "use another port, like 6443",
+            )
+        check_taints("cluster_node_taints", self.taints or [])
         for name in self.ignore_preflight_errors:
             check_preflight_name("cluster_ignore_preflight_errors", name)
         self.refuse_secrets()
@@ -140,11 +156,33 @@ def check_preflight_name(option_name: str, name: str) -> None:
         )
 
 
+def check_taints(option_name: str, taints: Sequence[str]) -> None:
+    """Raise :class:`OptionError` for taints with which a kubelet does not start."""
+    seen = set()
+    for text in taints:
+        taint = parse_taint(option_name, text)
+        if not is_qualified_name(taint["key"]) or not _LABEL_VALUE.match(taint.get("value", "")):
+            raise OptionError(
+                option_name,
+                "has {0!r}; its key or value is not that of a label".format(text),
+                "use key[=value]:Effect, with at most 63 letters, digits, dots and dashes each",
+            )
+        if (taint["key"], taint["effect"]) in seen:
+            text = "has two taints {0} with the effect {1}".format(taint["key"], taint["effect"])
+            raise OptionError(option_name, text, "remove one of them")
+        seen.add((taint["key"], taint["effect"]))
+
+
+def is_qualified_name(name: str) -> bool:
+    """True for the name of a label or taint: a DNS name and a slash, if it has a prefix, and the name itself."""
+    prefix, slash, rest = name.rpartition("/")
+    return bool(_LABEL_NAME.match(rest)) and (not slash or names.is_dns_name(prefix))
+
+
 def check_label(option_name: str, name: str, value: str) -> None:
     """Raise :class:`OptionError` for a label that a kubelet may not set on its own Node."""
-    prefix, slash, rest = name.rpartition("/")
-    bad_prefix = slash and not names.is_dns_name(prefix)
-    if bad_prefix or not _LABEL_NAME.match(rest) or not _LABEL_VALUE.match(value):
+    prefix = name.rpartition("/")[0]
+    if not is_qualified_name(name) or not _LABEL_VALUE.match(value):
         raise OptionError(
             option_name,
             "has {0}={1!r}, which is not a label".format(name, value),
