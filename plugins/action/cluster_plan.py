@@ -19,7 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address, type_name
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
@@ -100,8 +100,7 @@ class ActionModule(ActionBase):
         return operation
 
     def _components(self) -> list[str]:
-        given = self._task.args.get("components") or registry.NAMES
-        components = [given] if isinstance(given, str) else [str(component) for component in given]
+        components = _names("components", self._task.args.get("components")) or list(registry.NAMES)
         unknown = sorted(set(components) - set(registry.NAMES))
         if unknown:
             known = ", ".join(registry.NAMES)
@@ -110,8 +109,7 @@ class ActionModule(ActionBase):
 
     def _skipped(self) -> list[str]:
         """The checks to skip. All of them exist and can be skipped."""
-        given = self._task.args.get("skip_checks") or []
-        skip = [given] if isinstance(given, str) else [str(name) for name in given]
+        skip = _names("skip_checks", self._task.args.get("skip_checks"))
         try:
             catalogue.validate(skip)
         except OptionError as err:
@@ -189,6 +187,15 @@ def _registered(hostvars: Any, name: str, variable: str) -> Any:
     """
     raw = getattr(hostvars, "raw_get", None)
     return (hostvars[name] if raw is None else raw(name)).get(variable)
+
+
+def _names(option: str, given: Any) -> list[str]:
+    """The names in a list, or in a text with commas between them, as -e passes it."""
+    if isinstance(given, str):
+        return [name.strip() for name in given.split(",") if name.strip()]
+    if not isinstance(given, (list, tuple, type(None))):
+        raise AnsibleActionFail(f"{option} is a {type_name(given)}, not a list; use a list of names")
+    return [str(name) for name in given or []]
 
 
 def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> tuple[list[Host], list[Finding]]:

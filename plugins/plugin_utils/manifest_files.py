@@ -163,7 +163,9 @@ def files(option: str, path: str) -> List[str]:
             raise OptionError(
                 option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "use another directory"
             ) from None
-        found = [os.path.join(path, name) for name in names if os.path.isfile(os.path.join(path, name))]
+        # A link to a file that does not exist is an error, as for kubectl, and not a manifest less.
+        found = [os.path.join(path, name) for name in names]
+        found = [one for one in found if os.path.isfile(one) or not os.path.exists(one)]
         if not found:
             raise OptionError(
                 option,

@@ -11,6 +11,8 @@ for every pull.
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -67,7 +69,7 @@ def observe(
     text = system.read(CONFIG)
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
-    others = [name for name in system.names(CONF_D) if name.endswith(".toml") and conf_d_path(name) != DROPIN]
+    others = _other_dropins(system, current)
     effective = _effective(system) if schema and text is not None else None
     shown = _unchanged if reveal else redact_data
     active, enabled = _service(system)
@@ -126,7 +128,7 @@ def _candidate(
             return ("containerd.io" if offers["containerd.io"] else "containerd"), True
         # apt's own lists may be empty on a fresh machine, so the sources count too.
         docker = any(_DOCKER in source for source in enabled_sources(system)) and not pinned_away(
-            system, "containerd.io"
+            system, "containerd.io", _DOCKER.partition("/")[0], {"o": "Docker", "l": "Docker CE"}
         )
         return ("containerd.io", True) if docker else ("containerd", True)
     sources = _sources(system, "/etc/yum.repos.d", (".repo",))
@@ -206,9 +208,22 @@ def _effective(system: System) -> Optional[Dict[str, Any]]:
     return parsed
 
 
+def _other_dropins(system: System, config: Mapping[str, Any]) -> List[str]:
+    """The files that the configuration imports, or will import, and that this collection did not write.
+
+    Those in /etc/containerd/conf.d have their names, others their paths.
+    """
+    found = [name for name in system.names(CONF_D) if name.endswith(".toml") and conf_d_path(name) != DROPIN]
+    for pattern in config.get("imports", []):
+        folder, name = os.path.split(os.path.join(os.path.dirname(CONFIG), pattern))
+        paths = [os.path.join(folder, one) for one in system.names(folder) if fnmatch.fnmatchcase(one, name)]
+        found += [path for path in paths if folder != CONF_D and path != CONFIG and path not in found]
+    return found
+
+
 def conf_d_path(name: str) -> str:
     """The path of a drop-in."""
-    return "{0}/{1}".format(CONF_D, name)
+    return os.path.join(CONF_D, name)
 
 
 def _hosts(system: System, shown: Callable[[Any], Any]) -> List[HostsFile]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from typing import Dict, List
+from typing import Dict, List, Mapping
 
 from ..core.system import System
 
@@ -59,20 +59,38 @@ def enabled_sources(system: System) -> List[str]:
     return found
 
 
-def pinned_away(system: System, package: str) -> bool:
-    """True if preferences forbid the package from all sources, by its name or by a pattern."""
+def pinned_away(system: System, package: str, host: str, release: Mapping[str, str]) -> bool:
+    """True if preferences forbid the package from the repository at ``host``, by its name or with all packages.
+
+    ``release`` has the fields of the repository's Release file that are known, by their letters in a pin (o, l).
+    """
+    general = False
     paths = [_PREFERENCES] + ["{0}.d/{1}".format(_PREFERENCES, name) for name in system.names(_PREFERENCES + ".d")]
     for path in paths:
         name = path.rpartition("/")[2]
         if path != _PREFERENCES and not re.match(r"[\w.-]+\Z", name.replace(".pref", "")):
             continue
         for fields in stanzas(system.read(path) or ""):
+            if not _is_about(fields.get("pin", ""), host, release):
+                continue
+            forbidden = bool(re.match(r"-[0-9]+\Z|never\Z", fields.get("pin-priority", "")))
             names = fields.get("package", "").split()
-            if package in names or any(
-                "*" in one and one != "*" and fnmatch.fnmatchcase(package, one) for one in names
-            ):
-                priority = fields.get("pin-priority", "")
-                everywhere = fields.get("pin", "").split() in (["release", "*"], ["version", "*"], ["origin", "*"])
-                if everywhere or fields.get("pin", "").startswith(("origin", "release")):
-                    return bool(re.match(r"-\d+\Z", priority))
-    return False
+            # A pin of a name takes precedence over a pin of all packages.
+            if any(one != "*" and fnmatch.fnmatchcase(package, one) for one in names):
+                return forbidden
+            general = general or ("*" in names and forbidden)
+    return general
+
+
+def _is_about(pin: str, host: str, release: Mapping[str, str]) -> bool:
+    """True if a pin is about all versions of a package in a repository."""
+    kind, _space, value = pin.strip().partition(" ")
+    value = value.strip()
+    if value == "*":
+        return kind in ("release", "version", "origin")
+    if kind == "origin":
+        return fnmatch.fnmatchcase(host, value.strip("\"'"))
+    if kind != "release" or "=" not in value:
+        return False
+    parts = [part.strip().partition("=") for part in value.split(",")]
+    return all(fnmatch.fnmatchcase(release.get(key, text), text.strip("\"'")) for key, _sign, text in parts)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fnmatch
+import platform
 import re
 from typing import Dict, List, Sequence
 
@@ -47,5 +48,17 @@ def parse(text: str) -> Dict[str, str]:
 def excluded(system: System, names: Sequence[str]) -> List[str]:
     """The packages of ``names`` that dnf excludes from all repositories, in every version."""
     reported = options(system)
-    patterns = re.split(r"[\s,]+", "{0} {1}".format(reported.get("exclude", ""), reported.get("excludepkgs", "")))
-    return [name for name in names if any(fnmatch.fnmatchcase(name, one) for one in patterns if one)]
+    hidden = _patterns("{0} {1}".format(reported.get("exclude", ""), reported.get("excludepkgs", "")))
+    # With includepkgs, dnf excludes all other packages.
+    shown = _patterns(reported.get("includepkgs", ""))
+    return [name for name in names if _matches(name, hidden) or (shown and not _matches(name, shown))]
+
+
+def _patterns(text: str) -> List[str]:
+    return [one for one in re.split(r"[\s,]+", text) if one]
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """True if one of the patterns is about all versions of a package, with or without an architecture."""
+    spellings = [name, "{0}.{1}".format(name, platform.machine()), "{0}.noarch".format(name)]
+    return any(fnmatch.fnmatchcase(one, pattern) for pattern in patterns for one in spellings)

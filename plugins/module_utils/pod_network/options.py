@@ -25,7 +25,9 @@ COMPONENT = "cni"
 
 PLUGINS = ("calico", "bridge", "none")
 # Other names are ignored: Podman, CRI-O and containerd have configurations of their own, and Multus works with any.
-_OTHER_NETWORK = re.compile(r"flannel|cilium|weave|canal|antrea|kube-?router|ovn|kindnet|romana")
+_OTHER_NETWORK = re.compile(
+    r"flannel|cilium|weave|canal|antrea|kube-?router|ovn|kindnet|romana|kilo|contiv|azure|terway|\baws\b"
+)
 ENCAPSULATIONS = ("VXLAN", "VXLANCrossSubnet", "IPIP", "IPIPCrossSubnet", "None")
 
 
