@@ -16,7 +16,7 @@ from . import toml
 from .options import ContainerdOptions, parse_dropin
 from .registries import has_secret, registry_folder, server_url
 from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, is_cri, sandbox_path
-from .state import CERTS_D, CONF_D, ContainerdState
+from .state import CERTS_D, CONF_D, SYSTEMD, ContainerdState
 
 # -- Planning
 
@@ -62,17 +62,25 @@ def desired_config(
         sections[runtime]["cni"] = {"bin_dirs": [options.cni_bin_dir], "conf_dir": "/etc/cni/net.d"}
     else:
         sections[runtime]["cni"] = {"bin_dir": options.cni_bin_dir, "conf_dir": "/etc/cni/net.d"}
-    runtimes = {"runc": {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}}
-    for name, value in (mappings.get(current, ["plugins", runtime, "containerd", "runtimes"]) or {}).items():
-        if isinstance(value, Mapping) and value.get("runtime_type") == RUNC:
-            runtimes[name] = {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}
-    sections[runtime]["containerd"] = {"runtimes": runtimes}
+    there = mappings.get(current, ["plugins", runtime, "containerd", "runtimes"]) or {}
+    names = [name for name, value in there.items() if isinstance(value, Mapping) and value.get("runtime_type") == RUNC]
+    sections[runtime]["containerd"] = {
+        "runtimes": {name: _runc(state, there.get(name)) for name in dict.fromkeys(["runc", *names])}
+    }
     over["plugins"] = sections
     result = mappings.merged({"version": schema}, mappings.merged(current, over))
     _drop_conflicts(result, runtime, images, state)
     if not hidden:
         _set_credentials(result["plugins"][images], state, options)
     return result
+
+
+def _runc(state: ContainerdState, current: Any) -> Dict[str, Any]:
+    """The settings of a runtime. Of a node, they follow its kubelet, which would not be restarted with containerd."""
+    if state.cgroup_driver == SYSTEMD:
+        return {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}
+    told = mappings.get(current, ["options", "SystemdCgroup"])
+    return {"runtime_type": RUNC, **({} if told is None else {"options": {"SystemdCgroup": False}})}
 
 
 def _set_credentials(images: Dict[str, Any], state: ContainerdState, options: ContainerdOptions) -> None:

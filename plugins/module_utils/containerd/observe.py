@@ -17,6 +17,7 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import mappings, releases, versions
+from ..core.constants import KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_KUBECONFIG
 from ..core.redact import redact_data
 from ..core.system import System
 from ..core.untrusted import integer
@@ -40,7 +41,18 @@ from .schema import (
     undoes_systemd_cgroup,
     wrong_version,
 )
-from .state import CERTS_D, CONF_D, CONFIG, DROPIN, PENDING, UNIT, ContainerdState, HostsFile
+from .state import (
+    CERTS_D,
+    CGROUPFS,
+    CONF_D,
+    CONFIG,
+    DROPIN,
+    PENDING,
+    SYSTEMD,
+    UNIT,
+    ContainerdState,
+    HostsFile,
+)
 
 _DOCKER = "download.docker.com/linux"
 # The package of the distributions and that of Docker's repository.
@@ -101,9 +113,31 @@ def observe(
         enabled=enabled,
         cri=cri_error(system) if active else "not running",
         restart_pending=system.exists(PENDING),
+        kubelet_driver=_kubelet_driver(system),
+        pods_driver=_pods_driver(system),
         kubeadm_version=str(kubeadm or ""),
         kubeadm_sandbox=_kubeadm_sandbox(system, kubeadm, image_repository) if kubeadm else "",
     )
+
+
+def _kubelet_driver(system: System) -> str:
+    """The cgroup driver in the configuration of a kubelet that has joined; empty without one."""
+    config = system.read(KUBELET_CONFIG) if system.exists(KUBELET_KUBECONFIG) else None
+    if config is None:
+        return ""
+    flag = re.search(r"--cgroup-driver=(\w+)", system.read(KUBELET_FLAGS) or "")
+    found = flag or re.search(r"(?m)^cgroupDriver:[ \t]*[\"']?(\w+)", config)
+    # A kubelet without the setting uses cgroupfs.
+    return SYSTEMD if found and found.group(1) == SYSTEMD else CGROUPFS
+
+
+def _pods_driver(system: System) -> str:
+    """The cgroup driver with which a kubelet has created the cgroup of all pods; empty without pods."""
+    for folder in ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"):
+        for name, driver in (("kubepods.slice", SYSTEMD), ("kubepods", CGROUPFS)):
+            if system.exists("{0}/{1}".format(folder, name)):
+                return driver
+    return ""
 
 
 def _unchanged(value: Any) -> Any:

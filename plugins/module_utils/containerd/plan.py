@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import mappings, versions
 from ..core.constants import BACKUP_SUFFIX
@@ -23,7 +23,7 @@ from .observe import conf_d_path, kubeadm_pause_image
 from .options import COMPONENT, ContainerdOptions
 from .registries import desired_ca_files, desired_hosts, has_secret, hosts_mode, hosts_path, hosts_reason, render_hosts
 from .schema import CRI, CRI_IMAGES, CRI_RUNTIME, RUNC, disabled_cri
-from .state import CERTS_D, CONF_D, CONFIG, DROPIN, UNIT, ContainerdState
+from .state import CERTS_D, CONF_D, CONFIG, DROPIN, SYSTEMD, UNIT, ContainerdState
 
 
 def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
@@ -93,16 +93,47 @@ def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem
         text = "no known repository of this host has containerd"
         fix = "add Docker's repository (docker-ce.repo), or set containerd_package to a package of your own"
         found.append(Problem("containerd_package", text, fix, "warning"))
+    if state.cgroup_driver != SYSTEMD:
+        text = "the kubelet of this node uses the cgroup driver cgroupfs, so containerd keeps it too"
+        fix = "change both to systemd when the node is drained, as the documentation of Kubernetes describes"
+        found.append(Problem("cgroup_driver", text, fix, "warning"))
     overridden = _overridden(state, options)
     if overridden:
         found.append(overridden)
     return found
 
 
+def needed_config(state: ContainerdState, options: ContainerdOptions, hidden: bool = False) -> Dict[str, Any]:
+    """The configuration that is wanted; the present one where it has everything that the variables need.
+
+    A file that was not created by this collection is then left alone, and containerd is not restarted only to import
+    files that do not exist.
+    """
+    config = desired_config(state, options, state.config, hidden)
+    asked = options.registry_mirrors or options.registry_credentials or options.config_dropin or hidden
+    if asked or state.config_ours or not state.config_version or state.config_error:
+        return config
+    images = CRI if state.schema == 2 else CRI_IMAGES
+    least = mappings.merged(config, {})
+    for path in (["imports"], ["plugins", images, "registry", "config_path"]):
+        _set_as(least, state.config, path)
+    return config if config_reasons(state, least) else least
+
+
+def _set_as(config: Dict[str, Any], other: Mapping[str, Any], path: Sequence[str]) -> None:
+    """Set or remove a value as it is in another configuration."""
+    value = mappings.get(other, path)
+    table: Any = mappings.get(config, path[:-1]) if path[1:] else config
+    if value is not None:
+        table[path[-1]] = value
+    elif isinstance(table, dict):
+        table.pop(path[-1], None)
+
+
 def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[Problem]:
     if not state.schema or not state.other_dropins:
         return None
-    if config_reasons(state, desired_config(state, options, state.config, hidden=True)):
+    if config_reasons(state, needed_config(state, options)):
         # The configuration is not written yet, so the effect of the drop-ins is derived from their text.
         undone = [conf_d_path(name) for name in state.undoing_dropins]
         if not undone:
@@ -148,7 +179,7 @@ def plan(
         if installed is None:
             return steps + _plan_bare() + files + leftovers
         state = installed
-    config = desired_config(state, options, state.config, unknown)
+    config = needed_config(state, options, unknown)
     causes, changes = _plan_dropin(state, options, config, unknown)
     reasons = config_reasons(state, config)
     if reasons:

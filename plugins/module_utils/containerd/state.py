@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
+from ..core import versions
+from ..core.releases import CGROUP_DRIVER_FROM_CRI
+
 CONFIG = "/etc/containerd/config.toml"
 CONF_D = "/etc/containerd/conf.d"
 DROPIN = CONF_D + "/50-kubestead.toml"
@@ -16,6 +19,7 @@ CERTS_D = "/etc/containerd/certs.d"
 # There from before a configuration is written until the restart after it has ended: a run killed in between shows.
 PENDING = "/run/kubestead/containerd-restart"
 UNIT = "containerd.service"
+SYSTEMD, CGROUPFS = "systemd", "cgroupfs"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class ContainerdState:
     ``kubeadm_sandbox`` is the pause image of the installed kubeadm, or of the planned one (:func:`assume_version`).
     ``effective_*`` is the result of the file and all its imports. ``undoing_dropins`` are files that undo SystemdCgroup
     when they are imported. ``default_registry_path`` is the binary's default for the registries' folders. ``cri`` is
-    ``ok``, or the problem of the running CRI service.
+    ``ok``, or the problem of the running CRI service. ``kubelet_driver`` is the cgroup driver in the configuration of a
+    kubelet that is a node, and ``pods_driver`` the one that it has created the cgroup of all pods with.
     """
 
     packages: Dict[str, str] = field(default_factory=dict)
@@ -71,3 +76,15 @@ class ContainerdState:
     restart_pending: bool = False
     kubeadm_version: str = ""
     kubeadm_sandbox: str = ""
+    kubelet_driver: str = ""
+    pods_driver: str = ""
+
+    @property
+    def cgroup_driver(self) -> str:
+        """The cgroup driver that the kubelet of a node uses; ``systemd`` on a machine that is not a node.
+
+        Newer kubelets take the driver of the runtime when they start, whatever their configuration says.
+        """
+        kubelet, runtime = versions.parse(self.kubeadm_version), versions.parse(self.version)
+        agrees = kubelet and runtime and kubelet.minor >= CGROUP_DRIVER_FROM_CRI and runtime.major >= 2
+        return (self.pods_driver if agrees else self.kubelet_driver) or SYSTEMD

@@ -54,6 +54,10 @@ KUBELET_SKEW = (
     Since(28, 3, "https://kubernetes.io/blog/2023/08/15/kubernetes-v1-28-release/"),
 )
 
+#: The first minor whose kubelets get the cgroup driver from the runtime, if it supports RuntimeConfig (containerd 2.0):
+#: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4033-group-driver-detection-over-cri
+CGROUP_DRIVER_FROM_CRI = 34
+
 #: Whether a kubelet refuses to start on cgroup v1 by default (``failCgroupV1``).
 CGROUP_V1_REFUSED = (
     Since(0, False, "https://kubernetes.io/docs/concepts/architecture/cgroups/"),

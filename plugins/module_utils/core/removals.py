@@ -14,10 +14,6 @@ from typing import Dict, Sequence, Tuple
 
 from .releases import Since
 
-#: The first minor whose kubelets get the cgroup driver from the runtime, if it supports RuntimeConfig (containerd 2.0):
-#: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4033-group-driver-detection-over-cri
-CGROUP_DRIVER_FROM_CRI = 34
-
 #: The oldest etcd that supports the arguments set by kubeadm (``watch-progress-notify-interval``, in some form).
 ETCD_OLDEST = (
     Since(0, (0, 0), "https://github.com/kubernetes/kubernetes/blob/v1.22.0/cmd/kubeadm/app/phases/etcd/local.go"),

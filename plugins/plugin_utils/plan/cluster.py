@@ -49,6 +49,7 @@ def existing(reference: Host) -> Cluster:
         service_cidr=limits.normal_cidrs(config.service_cidr),
         dns_domain=config.dns_domain,
         ca_cert_hash=reference.kubeadm.ca_cert_hash,
+        cgroup_driver=reference.facts.containerd.kubelet_driver,
         nodes=tuple(api.nodes),
     )
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 import difflib
 from typing import Any, Dict, List, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import CGROUPFS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
+    CGROUP_DRIVER_FROM_CRI,
     ETCD,
     at,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.removals import (
-    CGROUP_DRIVER_FROM_CRI,
     ETCD_OLDEST,
     INIT_PHASES,
     KUBEADM_GATES,
@@ -45,7 +46,7 @@ def argument_problems(host: Host, cluster: Cluster) -> List[Problem]:
     """The problems of the arguments of a host that has not joined yet."""
     runs = parse(cluster.version) if cluster.exists else None
     minor = parse_request(host.options.control_plane.kubernetes_version).minor
-    found = _kubelet(host, minor) + _cgroup_driver(host, minor)
+    found = _kubelet(host, minor) + _cgroup_driver(host, cluster, minor)
     if not runs and host.control_plane:
         # In an existing cluster, kubeadm reads these settings from the cluster.
         found += _control_plane(host, minor) + _etcd(host, minor) + _gates(host, minor) + _phases(host, minor)
@@ -68,13 +69,19 @@ def _kubelet(host: Host, minor: int) -> List[Problem]:
     return _removed("kubelet", given + _given(host, "kubelet"), minor)
 
 
-def _cgroup_driver(host: Host, minor: int) -> List[Problem]:
+def _cgroup_driver(host: Host, cluster: Cluster, minor: int) -> List[Problem]:
     """The problem of a kubelet and a containerd with different cgroup drivers. Newer versions of both agree on one."""
     options = host.options.control_plane
     driver = options.kubelet_config.get("cgroupDriver") or options.kubelet_extra_args.get("cgroup-driver")
     runtime = parse(host.facts.containerd.version)
     agrees = minor >= CGROUP_DRIVER_FROM_CRI and runtime is not None and runtime.major >= 2
-    if driver != "cgroupfs" or agrees or "containerd" not in options.cri_socket:
+    if agrees or "containerd" not in options.cri_socket:
+        return []
+    if cluster.exists and cluster.cgroup_driver == CGROUPFS:
+        text = "the kubelets of this cluster are configured for cgroupDriver cgroupfs, but containerd would use systemd"
+        fix = "set cgroupDriver: systemd in the ConfigMap kube-system/kubelet-config and on each node, as in the docs "
+        return [Problem("cgroup_driver", text, fix + "of Kubernetes ('Configuring a cgroup driver')")]
+    if driver != CGROUPFS:
         return []
     text = "the kubelet is configured for cgroupDriver cgroupfs, but containerd for systemd; pods can't start"
     return [Problem("cgroup_driver", text, "remove cgroupDriver from cluster_kubelet_config")]

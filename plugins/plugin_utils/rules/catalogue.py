@@ -32,7 +32,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "swap": _BOTH,
     "sysctl_override": (WARNING,),
     "cgroup_v1": (ERROR,),
-    "cgroup_driver": (ERROR,),
+    "cgroup_driver": (ERROR, WARNING),
     # versions
     "version_skew": _BOTH,
     "containerd_version": _BOTH,
