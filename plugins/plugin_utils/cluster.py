@@ -17,8 +17,8 @@ class Cluster:
     """The cluster. ``exists`` is false where it is still to be made, with what the variables ask for.
 
     ``version`` is that of its API servers, or what was requested. ``endpoint`` is empty where kubeadm was not given
-    one. Ranges are CIDRs, or one of each family separated by a comma. ``cgroup_driver`` is that of its kubelets, as far as
-    it is known. ``nodes`` are those in its API, by name.
+    one. Ranges are CIDRs, or one of each family separated by a comma. ``cgroup_driver`` is that of its kubelets, as far
+    as it is known. ``nodes`` are those in its API, by name.
     """
 
     exists: bool = False

@@ -139,7 +139,7 @@ class Lab:
 
     def variable(self, host: str, name: str) -> str:
         """A variable of a host in the inventory."""
-        return str(self._variables(host)[name])
+        return str(self.variables(host)[name])
 
     def ssh(self, host: str, command: str, check: bool = True) -> str:
         """Run a shell command on a node as root; its output."""
@@ -161,13 +161,13 @@ class Lab:
         argv = self._ssh_argv(host, command)
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def _variables(self, host: str) -> dict[str, Any]:
+    def variables(self, host: str) -> dict[str, Any]:
         argv = ["ansible-inventory", "-i", str(self.inventory), "--host", host]
         found: dict[str, Any] = json.loads(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout)
         return found
 
     def _ssh_argv(self, host: str, command: str) -> list[str]:
-        variables = self._variables(host)
+        variables = self.variables(host)
         return [
             "ssh",
             *str(variables["ansible_ssh_common_args"]).split(),

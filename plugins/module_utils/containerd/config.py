@@ -199,5 +199,6 @@ def _drop_conflicts(config: Dict[str, Any], runtime: str, images: str, state: Co
         registry.pop("mirrors", None)
         for entry in (registry.get("configs") or {}).values():
             entry.pop("tls", None)
-    config["plugins"][runtime].pop("systemd_cgroup", None)
+    if config["plugins"][runtime].get("systemd_cgroup"):
+        del config["plugins"][runtime]["systemd_cgroup"]
     config["plugins"][runtime]["cni"].pop("bin_dir" if state.has_bin_dirs else "bin_dirs", None)

@@ -162,7 +162,8 @@ def full_mirrors(registry: str, value: Any) -> Mirrors:
         if set(capabilities) - {"pull", "resolve", "push"} or not capabilities:
             raise OptionError(name, "has unknown capabilities", "the capabilities are pull, resolve and push")
         skip, override = (
-            checked("{0}.{1}".format(name, key), bool, fields.get(key, False)) for key in ("skip_verify", "override_path")
+            checked("{0}.{1}".format(name, key), bool, fields.get(key, False))
+            for key in ("skip_verify", "override_path")
         )
         mirrors.append(Mirror(url, ca, skip, override, capabilities))
     return Mirrors(mirrors, fallback)

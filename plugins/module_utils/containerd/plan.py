@@ -115,7 +115,7 @@ def needed_config(state: ContainerdState, options: ContainerdOptions, hidden: bo
         return config
     images = CRI if state.schema == 2 else CRI_IMAGES
     least = mappings.merged(config, {})
-    for path in (["imports"], ["plugins", images, "registry", "config_path"]):
+    for path in (["imports"], ["plugins", images, "registry"]):
         _set_as(least, state.config, path)
     return config if config_reasons(state, least) else least
 

@@ -19,8 +19,8 @@ from ..core.untrusted import type_name
 #: A duration as Go reads it: 1m30s.
 DURATION = re.compile(r"-?(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)\Z")
 
-# text, number, switch and duration are scalars, texts is a list of text, objects is a list of mappings. Arguments have a
-# check of their own.
+# text, number, switch and duration are scalars, texts is a list of text, objects is a list of mappings. Arguments have
+# a check of their own.
 Types = Dict[str, Union[str, "Types"]]  # type: ignore[misc]
 
 _COMPONENT: Types = {"extraVolumes": "objects", "extraEnvs": "objects"}

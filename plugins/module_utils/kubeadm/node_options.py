@@ -168,8 +168,8 @@ def check_taints(option_name: str, taints: Sequence[str]) -> None:
                 "use key[=value]:Effect, with at most 63 letters, digits, dots and dashes each",
             )
         if (taint["key"], taint["effect"]) in seen:
-            text = "has two taints {0} with the effect {1}".format(taint["key"], taint["effect"])
-            raise OptionError(option_name, text, "remove one of them")
+            twice = "has two taints {0} with the effect {1}".format(taint["key"], taint["effect"])
+            raise OptionError(option_name, twice, "remove one of them")
         seen.add((taint["key"], taint["effect"]))
 
 

@@ -190,6 +190,8 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
     assert result["findings"][0]["level"] == "skipped"
     assert [line for line in shown.lines if line.startswith("  skipped  a1: has 1 CPU")]
     assert run(task_vars, skip_checks="cpus")["joins"] == ["a2"]
+    # As -e passes several.
+    assert run(task_vars, skip_checks="cpus, memory")["joins"] == ["a2"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,8 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
             "components has 'flannel', which is not a component; use some of host",
         ),
         ({"components": "flannel"}, "components has 'flannel', which is not a component; use some of host"),
+        ({"components": 5}, "components is a int, not a list; use a list of names"),
+        ({"skip_checks": {"cpus": True}}, "skip_checks is a dict, not a list; use a list of names"),
         ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
         ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
     ],

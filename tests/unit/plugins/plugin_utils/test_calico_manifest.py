@@ -275,10 +275,15 @@ def test_a_list_keeps_its_order(tmp_path: Path) -> None:
         ([7], "manifests[0] is neither a path nor an object (int)"),
         ("blank.yaml", "does not contain a Kubernetes object"),
         ("binary.yaml", "which is not UTF-8 text"),
+        # A manifest less would not be noticed.
+        ("linked", "which can't be read (No such file or directory)"),
     ],
 )
 def test_what_is_no_manifest_is_told(tmp_path: Path, wanted: object, text: str) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "linked" / "folder.yaml").mkdir(parents=True)
+    (tmp_path / "linked" / "10.yaml").write_text("kind: A")
+    (tmp_path / "linked" / "20.yaml").symlink_to("nowhere.yaml")
     (tmp_path / "blank.yaml").write_text("# nothing\n")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(OptionError) as caught:

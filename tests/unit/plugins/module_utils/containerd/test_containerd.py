@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -792,6 +793,18 @@ def test_open_files_with_credentials_are_closed(machine: Machine) -> None:
             "registry_credentials[0] has an empty value",
         ),
         ({"cni_bin_dir": "bin"}, "containerd_cni_bin_dir is 'bin', not an absolute path"),
+        ({"package": "containerd.io=1.7.27-1"}, "containerd_package is 'containerd.io=1.7.27-1', not the name of a"),
+        ({"package": "-y"}, "containerd_package is '-y', not the name of a package"),
+        ({"registry_mirrors": {"docker.io": [{"url": "https://m", "skip_verify": "maybe"}]}}, "skip_verify is 'maybe'"),
+        ({"registry_mirrors": {"docker.io": [{"url": "https://m", "capabilities": "pull"}]}}, "is a str, not a list"),
+        ({"registry_mirrors": {"docker.io": [{"url": "https://m", "capabilities": 5}]}}, "is a int, not a list"),
+        (
+            {"registry_mirrors": {"docker.io": {"mirrors": ["https://m"], "fallback": []}}},
+            "fallback is a list, not a b",
+        ),
+        ({"registry_mirrors": {"docker.io": ["https://m:99999"]}}, "'https://m:99999', which is not a URL"),
+        ({"registry_mirrors": {"docker.io": "https://m https://n"}}, "which is not a URL"),
+        ({"registry_mirrors": {"docker.io": [{"url": None}]}}, "has '', which is not a URL"),
     ],
 )
 def test_options_that_can_not_be(options: dict[str, Any], message: str) -> None:
@@ -800,6 +813,17 @@ def test_options_that_can_not_be(options: dict[str, Any], message: str) -> None:
     assert message in caught.value.message
     assert "; " in caught.value.message
     assert "a:b" not in caught.value.message
+
+
+def test_switches_of_mirrors_are_read_as_everywhere() -> None:
+    """As text they come from the command line; "false" must not switch the check of certificates off."""
+    one = {"url": "https://m.example", "ca": None, "skip_verify": "false", "override_path": "yes", "capabilities": None}
+    (found,) = (
+        ContainerdOptions(registry_mirrors={"docker.io": {"mirrors": [one], "fallback": "no"}}).mirrors().values()
+    )
+    (mirror,) = found.mirrors
+    assert (mirror.skip_verify, mirror.override_path, found.fallback) == (False, True, False)
+    assert (mirror.ca, mirror.capabilities) == ("", ["pull", "resolve"])
 
 
 # -- the role
@@ -985,3 +1009,111 @@ def test_the_steps_name_the_copies(machine: Machine) -> None:
     carry_out(machine, registry_mirrors={"quay.io": ["https://m"]})
     steps = {step.action: step for step in planned(machine, registry_mirrors={"quay.io": ["https://n"]})}
     assert [step.backup for step in steps.values()] == [""]
+
+
+# -- machines that are nodes already
+
+JOINED = {
+    "/etc/kubernetes/kubelet.conf": "kind: Config\n",
+    "/var/lib/kubelet/config.yaml": "kind: KubeletConfiguration\ncgroupDriver: {0}\n",
+}
+
+
+def join(machine: Machine, driver: str, kubeadm: str = "v1.35.0") -> Machine:
+    """A machine whose kubelet is configured for a cgroup driver."""
+    for path, text in JOINED.items():
+        machine.put(path, text.format(driver))
+    machine.answer("kubeadm version", kubeadm)
+    return machine
+
+
+def typed(machine: Machine, *changes: tuple[str, str]) -> str:
+    """The default configuration with what a handbook has one change, as text."""
+    text = fixture("containerd/default-1.6.20.toml")
+    for before, after in (("SystemdCgroup = false", "SystemdCgroup = true"), *changes):
+        assert before in text
+        text = text.replace(before, after)
+    return re.sub(r'sandbox_image = ".*"', 'sandbox_image = "registry.k8s.io/pause:3.10.1"', text)
+
+
+def test_a_typed_configuration_that_has_all_that_is_needed_stays(machine: Machine) -> None:
+    node(join(machine, "systemd"), config=typed(machine))
+    assert planned(machine) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"registry_mirrors": {"docker.io": ["https://m.example"]}},
+        {"registry_credentials": [RegistryCredential("r.example", "me", "geheim")]},
+        {"config_dropin": "oom_score = -500\n"},
+    ],
+    ids=str,
+)
+def test_it_is_changed_for_what_the_variables_want(machine: Machine, options: dict[str, Any]) -> None:
+    node(join(machine, "systemd"), config=typed(machine))
+    assert {"write_config", "restart"} <= set(actions(planned(machine, **options)))
+
+
+def test_one_difference_that_counts_brings_all_of_them(machine: Machine) -> None:
+    node(join(machine, "systemd"), config=typed(machine, ("SystemdCgroup = true", "SystemdCgroup = false")))
+    why = reason(planned(machine), "write_config")
+    assert "SystemdCgroup false -> true" in why and "imports /etc/containerd/conf.d" in why
+
+
+def test_a_node_keeps_the_cgroup_driver_of_its_kubelet(machine: Machine) -> None:
+    """The kubelet is not restarted with containerd, and new pods of it would fail."""
+    old = (("SystemdCgroup = true", "SystemdCgroup = false"),)
+    node(join(machine, "cgroupfs"), config=typed(machine, *old))
+    assert planned(machine) == []
+    found = containerd_plan.problems(containerd.observe(machine), ContainerdOptions())
+    assert [(one.check, one.level) for one in found] == [("cgroup_driver", "warning")]
+    # Both must agree: what differs from the kubelet is corrected.
+    node(machine, config=typed(machine))
+    assert "SystemdCgroup true -> false" in reason(planned(machine), "write_config")
+
+
+@pytest.mark.parametrize(
+    ("files", "driver"),
+    [
+        ({}, "systemd"),
+        ({"/var/lib/kubelet/config.yaml": "cgroupDriver: cgroupfs\n"}, "systemd"),
+        ({"/etc/kubernetes/kubelet.conf": "", "/var/lib/kubelet/config.yaml": "cgroupDriver: 'systemd'\n"}, "systemd"),
+        ({"/etc/kubernetes/kubelet.conf": "", "/var/lib/kubelet/config.yaml": "kind: X\n"}, "cgroupfs"),
+        (
+            {
+                "/etc/kubernetes/kubelet.conf": "",
+                "/var/lib/kubelet/config.yaml": "kind: X\n",
+                "/var/lib/kubelet/kubeadm-flags.env": 'KUBELET_KUBEADM_ARGS="--cgroup-driver=systemd --v=2"\n',
+            },
+            "systemd",
+        ),
+    ],
+    ids=str,
+)
+def test_the_cgroup_driver_of_a_kubelet(machine: Machine, files: dict[str, str], driver: str) -> None:
+    node(machine)
+    for path, text in files.items():
+        machine.put(path, text)
+    assert containerd.observe(machine, kubeadm_version="1.35.0").cgroup_driver == driver
+
+
+@pytest.mark.parametrize(
+    ("group", "driver"), [("kubepods", "cgroupfs"), ("kubepods.slice", "systemd"), ("x", "systemd")]
+)
+def test_a_newer_kubelet_takes_the_driver_of_the_runtime(machine: Machine, group: str, driver: str) -> None:
+    """Its configuration does not count; what it has created does."""
+    node(join(machine, "cgroupfs" if driver == "systemd" else "systemd"), "2.3.7")
+    machine.put(f"/sys/fs/cgroup/{group}/cgroup.procs")
+    assert containerd.observe(machine, kubeadm_version="1.35.0").cgroup_driver == driver
+
+
+@pytest.mark.parametrize("pattern", ["/etc/containerd/more/*.toml", "more/*.toml", "/etc/containerd/more/99-x.toml"])
+def test_files_that_the_configuration_imports_from_elsewhere_are_judged_too(machine: Machine, pattern: str) -> None:
+    node(machine, config=f'version = 2\nimports = ["{pattern}"]\n')
+    machine.put(
+        "/etc/containerd/more/99-x.toml",
+        "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]\nSystemdCgroup = false\n",
+    )
+    found = [one.message for one in containerd_plan.problems(containerd.observe(machine), ContainerdOptions())]
+    assert found == ["/etc/containerd/more/99-x.toml would undo SystemdCgroup = true"]

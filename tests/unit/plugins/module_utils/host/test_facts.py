@@ -100,6 +100,14 @@ def test_the_observation_of_a_machine_with_a_pod_network(machine: Machine) -> No
         ("nameserver 127.0.0.1\nnameserver 10.0.0.2\n", ["10.0.0.2"], ["127.0.0.1"], []),
         ("nameserver 0:0:0:0:0:0:0:1\n", [], ["0:0:0:0:0:0:0:1"], []),
         ("nameserver 10.0.0.256\n", [], [], ["10.0.0.256"]),
+        # A pod would ask itself at these addresses too.
+        ("nameserver 0.0.0.0\nnameserver ::\n", [], ["0.0.0.0", "::"], []),
+        ("nameserver ::ffff:127.0.0.53\n", [], ["::ffff:127.0.0.53"], []),
+        ("nameserver ::ffff:10.0.0.2\n", ["::ffff:10.0.0.2"], [], []),
+        ("nameserver 127.0.0.1%lo\n", [], ["127.0.0.1"], []),
+        # glibc reads these, other resolvers do not.
+        ("nameserver 127.1\nnameserver 010.0.0.2\nnameserver [fd00::1]:53\n", [], [])
+        + (["127.1", "010.0.0.2", "[fd00::1]:53"],),
         ("nameservers 10.0.0.3\n nameserver 10.0.0.4\n", [], [], []),
     ],
 )
@@ -151,6 +159,20 @@ def test_each_family_has_its_default_address(machine: Machine) -> None:
     link = {"dst": "default", "dev": "eth0", "scope": "link", "v6": True}
     assert facts.default_addresses([link], ADDRESSES) == ["fd00::65"]
     assert facts.default_addresses([DEFAULT, DEFAULT], ADDRESSES) == ["10.213.0.65"]
+
+
+@pytest.mark.parametrize("route", [{**DEFAULT, "dst": "0.0.0.0/0"}, {**DEFAULT, "nhid": 5, "flags": ["linkdown"]}])
+def test_a_default_route_in_another_form(route: dict[str, Any]) -> None:
+    reject = {"type": "unreachable", "dst": "default", "dev": "lo", "metric": 4278198272}
+    assert facts.default_address([reject, route], ADDRESSES) == "10.213.0.65"
+    assert facts.own_routes([route]) == []
+
+
+@pytest.mark.parametrize("device", ["docker0", "br-0123456789ab", "podman1", "lxcbr0", "virbr0", "wg0", "tailscale0"])
+def test_networks_of_other_programs_are_the_hosts_own(device: str) -> None:
+    """Pods with these addresses could not be reached from the host."""
+    there = {"dst": "172.17.0.0/16", "dev": device, "protocol": "kernel", "flags": ["linkdown"]}
+    assert facts.own_routes([there]) == ["172.17.0.0/16"]
 
 
 @pytest.mark.parametrize("kind", ["unreachable", "prohibit", "throw", "blackhole", "broadcast", "anycast"])

@@ -62,3 +62,18 @@ def test_values(line: str, value: str) -> None:
 @pytest.mark.parametrize("line", ["", "#A=b", "nothing", "=x", "A B=c", "\0\0", "1A=b"])
 def test_lines_that_are_no_assignment(line: str) -> None:
     assert os_release.parse(f"{line}\nID=x\n") == {"ID": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "manager"),
+    [
+        ("\ufeffID=debian\n", "apt"),
+        ("ID=Debian\n", "apt"),
+        ('ID=uos\nID_LIKE="Debian"\n', "apt"),
+        ('ID="x"\nID_LIKE="rhel,fedora"\n', "dnf"),
+        ("ID=\nID_LIKE=debian\n", "apt"),
+    ],
+)
+def test_spellings_of_names(machine: Machine, text: str, manager: str) -> None:
+    machine.put("/etc/os-release", text)
+    assert os_release.read(machine).package_manager == manager

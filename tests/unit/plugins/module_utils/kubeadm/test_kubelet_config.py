@@ -35,6 +35,10 @@ TAKEN: list[dict[str, Any]] = [
     {"featureGates": {"NodeSwap": True}, "syncFrequency": "1m0.5s", "imageMaximumGCAge": "0s"},
     {"enforceNodeAllocatable": ["pods", "kube-reserved"], "kubeReservedCgroup": "/kube"},
     {"maxPods": None, "evictionHard": None, "anythingNew": [1]},
+    {"clusterDNS": ["10.96.0.10", "fd00::a"], "tlsMinVersion": "VersionTLS13", "logging": {"format": "json"}},
+    {"cpuCFSQuotaPeriod": "1s", "containerLogMonitorInterval": "3s", "memoryThrottlingFactor": 0.9},
+    {"reservedSystemCPUs": "0-1,4", "containerLogMaxSize": "10Mi", "podLogsDir": "/var/log/pods"},
+    {"authorization": {"mode": "Webhook", "webhook": {"cacheAuthorizedTTL": "0s"}}},
 ]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"maxPods": -1}, "maxPods is -1; use a number of at least 0"),
@@ -84,6 +88,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"enforceNodeAllocatable": ["none", "pods"]}, "none only by itself"),
     ({"enforceNodeAllocatable": ["system-reserved"]}, "systemReservedCgroup is not set"),
     ({"enforceNodeAllocatable": ["kube-reserved", "kube-reserved-compressible"]}, "has both"),
+    ({"clusterDNS": "10.96.0.10"}, "clusterDNS is '10.96.0.10'; use a list of text"),
+    ({"clusterDNS": ["dns.example"]}, "clusterDNS has 'dns.example', which is not an IP address"),
+    ({"tlsMinVersion": "1.2"}, "tlsMinVersion is '1.2'; use one of VersionTLS10"),
+    ({"cpuCFSQuotaPeriod": "2s"}, "cpuCFSQuotaPeriod is 2s; use a duration from 0.001 to 1 s"),
+    ({"containerLogMonitorInterval": "1s"}, "use a duration of at least 3 s"),
+    ({"shutdownGracePeriod": "500ms"}, "shutdownGracePeriod is 500ms; use a duration of at least 1 s"),
+    ({"imageMaximumGCAge": "-1h"}, "imageMaximumGCAge is -1h"),
+    ({"memoryThrottlingFactor": 1.5}, "memoryThrottlingFactor is 1.5; use a number greater than 0"),
+    ({"reservedSystemCPUs": "0-"}, "reservedSystemCPUs is '0-'"),
+    ({"containerLogMaxSize": "10MB"}, "containerLogMaxSize is '10MB'"),
+    ({"podLogsDir": "logs"}, "podLogsDir is 'logs', not an absolute path"),
+    ({"logging": {"format": "xml"}}, "logging.format is 'xml'; use one of text, json"),
+    ({"authorization": {"mode": "RBAC"}}, "authorization.mode is 'RBAC'; use one of AlwaysAllow, Webhook"),
+    ({"authorization": "Webhook"}, "authorization is not a dictionary"),
+    ({"imagePullCredentialsVerificationPolicy": "Always"}, "use one of NeverVerify"),
 ]
 
 

@@ -71,6 +71,9 @@ TAKEN: list[dict[str, Any]] = [
     {"config": {"InitConfiguration": {"nodeRegistration": {"imagePullPolicy": "Never"}}}},
     {"config": {"ClusterConfiguration": {"etcd": {"external": {"endpoints": ["http://10.0.0.9:2379"]}}}}},
     {"config": {"ClusterConfiguration": {"etcd": {"external": {"endpoints": ["https://e:1"], "caFile": "/ca"}}}}},
+    {"config": {"ClusterConfiguration": {"scheduler": None, "etcd": {"local": None}, "anythingNew": [1]}}},
+    {"config": {"InitConfiguration": {"timeouts": {"kubeletHealthCheck": "4m0s"}, "patches": {"directory": "/p"}}}},
+    {"taints": ["a.example/b=c:NoSchedule", "a.example/b=c:NoExecute", "d:PreferNoSchedule"]},
 ]
 
 EXTERNAL = {"endpoints": ["https://10.0.0.9:2379"]}
@@ -152,6 +155,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (cluster(etcd={"external": {"endpoints": ["10.0.0.9:2379"]}}), "'10.0.0.9:2379'"),
     ({"config": {"InitConfiguration": {"nodeRegistration": {"imagePullPolicy": "Sometimes"}}}}, "use one of Always"),
     (cluster(apiServer={"extraArgs": [{"name": "", "value": "x"}]}), "neither a dictionary nor a list of names"),
+    (cluster(apiServer=[]), "ClusterConfiguration.apiServer is a list, not a dictionary"),
+    (cluster(etcd="x"), "ClusterConfiguration.etcd is 'x', not a dictionary"),
+    (cluster(apiServer={"extraVolumes": {"a": "b"}}), "apiServer.extraVolumes is a dict, not a list of dictionaries"),
+    (cluster(certificateValidityPeriod=8760), "certificateValidityPeriod is 8760, not a duration"),
+    (cluster(dns={"disabled": "yes"}), "dns.disabled is 'yes', not a boolean"),
+    (cluster(featureGates=["a"]), "featureGates is a list, not a dictionary"),
+    (cluster(etcd={"local": {"imageTag": 3.5}}), "etcd.local.imageTag is 3.5, not text"),
+    ({"config": {"InitConfiguration": {"timeouts": {"kubeletHealthCheck": "4"}}}}, "'4', not a duration"),
+    ({"config": {"InitConfiguration": {"patches": "/x"}}}, "patches is '/x', not a dictionary"),
+    ({"config": {"JoinConfiguration": {"dryRun": "x"}}}, "JoinConfiguration.dryRun is 'x', not a boolean"),
 ]
 
 # kubeadm takes these, and what it starts with them fails.
@@ -194,6 +207,24 @@ STRICTER: list[tuple[dict[str, Any], str]] = [
     (cluster(controlPlaneEndpoint="k8s:6443"), "; set cluster_endpoint instead"),
     (cluster(kubernetesVersion="v1.35.0"), "; set cluster_kubernetes_version instead"),
     ({"config": {"JoinConfiguration": {"nodeRegistration": {"name": "x"}}}}, "; set cluster_node_name instead"),
+    (cluster(imageRepository="r.example/k8s"), "; set cluster_image_repository instead"),
+    ({"config": {"InitConfiguration": {"localAPIEndpoint": {"bindPort": 8443}}}}, "; set cluster_node_bind_port"),
+    ({"config": {"InitConfiguration": {"nodeRegistration": {"taints": []}}}}, "; set cluster_node_taints instead"),
+    ({"config": {"JoinConfiguration": {"skipPhases": ["preflight"]}}}, "; set join_skip_phases instead"),
+    # The API server would have the port of another program of the control plane.
+    ({"bind_port": 10250}, "cluster_node_bind_port is 10250, the port of the kubelet on the same host"),
+    ({"bind_port": 2379}, "the port of etcd"),
+    # The kubelet does not start: kubeadm passes taints on as they are.
+    ({"taints": ["a=b c:NoSchedule"]}, "cluster_node_taints has 'a=b c:NoSchedule'; its key or value is not that"),
+    ({"taints": ["a/b/c=1:NoSchedule"]}, "its key or value is not that of a label"),
+    ({"taints": ["a:NoSchedule", "a=1:NoSchedule"]}, "has two taints a with the effect NoSchedule"),
+    # kubeadm waits for a Node of another name.
+    ({"kubelet_extra_args": {"hostname-override": "x"}}, "has hostname-override, but kubeadm waits for a Node"),
+    # Addresses that no host sends packets to.
+    ({"pod_cidr": "127.0.0.0/16"}, "cluster_pod_cidr is 127.0.0.0/16, whose addresses have a special use"),
+    ({"pod_cidr": "224.0.0.0/16"}, "special use"),
+    ({"service_cidr": "169.254.0.0/16"}, "cluster_service_cidr is 169.254.0.0/16, whose addresses"),
+    ({**V6, "pod_cidr": "fe80::/56"}, "special use"),
 ]
 
 

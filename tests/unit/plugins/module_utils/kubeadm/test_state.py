@@ -586,6 +586,33 @@ kubernetesVersion: v1.36.2
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "pods", "services"),
+    [
+        (
+            "networking: {dnsDomain: a.b, podSubnet: 10.1.0.0/16, serviceSubnet: '10.2.0.0/16'}\n",
+            "10.1.0.0/16",
+            "10.2.0.0/16",
+        ),
+        ('networking: { "podSubnet": "10.1.0.0/16,fd00::/56" } # mine\n', "10.1.0.0/16,fd00::/56", ""),
+        (
+            "networking:\n  podSubnet: >-\n    10.1.0.0/16\n  serviceSubnet: |\n    10.2.0.0/16\n",
+            "10.1.0.0/16",
+            "10.2.0.0/16",
+        ),
+        ("networking:\n  podSubnet: !!str 10.1.0.0/16\n", "10.1.0.0/16", ""),
+        # Kubernetes ignores the zeros.
+        ("networking:\n  podSubnet: 010.001.0.0/16, fd00::/56\n", "10.1.0.0/16,fd00::/56", ""),
+        ("other: {networking: {podSubnet: 10.1.0.0/16}}\n", "", ""),
+        ("networking: [podSubnet]\n", "", ""),
+    ],
+)
+def test_ranges_as_people_write_them(text: str, pods: str, services: str) -> None:
+    """As with ``kubectl edit``."""
+    config = kube_cluster.read_cluster_configuration(text)
+    assert (config.pod_cidr, config.service_cidr) == (pods, services)
+
+
 def test_scalars_of_json() -> None:
     text = '{"networking": {"podSubnet": "10.1.0.0/16"}, "list": [1], "port": 6443, "on": true, "none": null}'
     assert kube_cluster.yaml_scalars(text) == {"networking.podSubnet": "10.1.0.0/16", "port": "6443", "on": "true"}

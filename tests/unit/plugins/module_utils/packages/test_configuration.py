@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import pytest
@@ -183,6 +184,32 @@ DOCKER = "Types: deb\nURIs: https://download.docker.com/linux/debian\nSuites: tr
             "",
             "containerd.io",
         ),
+        *(
+            (
+                {
+                    "sources.list.d/docker.sources": DOCKER,
+                    "preferences.d/docker": f"Package: {names}\nPin: {pin}\nPin-Priority: {priority}\n{more}",
+                },
+                "",
+                package,
+            )
+            for names, pin, priority, more, package in (
+                ("*", 'origin "download.docker.com"', "-1", "", "containerd"),
+                ("*", "origin *.docker.com", "never", "", "containerd"),
+                ("*", "release o=Docker,l=Docker CE", "-10", "", "containerd"),
+                ("*", "release a=testing, o=Debian", "-10", "", "containerd.io"),
+                ("containerd.io", "release o=Debian", "-1", "", "containerd.io"),
+                ("*", "origin download.docker.com", "100", "", "containerd.io"),
+                # The pin of a name takes precedence.
+                (
+                    "*",
+                    "origin download.docker.com",
+                    "-1",
+                    "\nPackage: containerd*\nPin: origin download.docker.com\nPin-Priority: 500\n",
+                    "containerd.io",
+                ),
+            )
+        ),
     ],
 )
 def test_the_package_of_containerd(machine: Machine, files: dict[str, str], policy: str, package: str) -> None:
@@ -287,6 +314,9 @@ def patient(clock: Clock) -> Any:
         ("[main]\n#exclude=kubelet\n", []),
         ("[main]\ngpgcheck=1\n[mine]\nexclude=kubelet\n", []),
         ("[main]\nexclude=kubelet-1.20*\n", []),
+        (f"[main]\nexclude=kubelet.{platform.machine()},kubectl.other\n", ["kubelet"]),
+        ("[main]\nincludepkgs=kube*\n", []),
+        ("[main]\nincludepkgs=kubelet, kubeadm kubectl\n", ["kubernetes-cni"]),
     ],
 )
 def test_packages_that_dnf_hides_are_an_error_before_anything_is_changed(

@@ -337,6 +337,14 @@ CASES = [
         {"options.control_plane.kubelet_config": {"cgroupDriver": "cgroupfs"}},
         "the kubelet is configured for cgroupDriver cgroupfs, but containerd for systemd",
     ),
+    Case(
+        "cgroup_driver",
+        "warning",
+        LIVE,
+        "c1",
+        {"containerd.kubelet_driver": "cgroupfs"},
+        "the kubelet of this node uses the cgroup driver cgroupfs, so containerd keeps it too",
+    ),
     # versions
     Case(
         "version_skew",
@@ -1363,6 +1371,16 @@ def test_what_programs_take_is_met_with_silence(change: Change) -> None:
 def test_gates_and_phases_of_a_release_that_was_not_looked_up_are_left_to_kubeadm(version: str) -> None:
     change = {**SOURCE_2, **wanted(version), **gate("New"), "options.control_plane.skip_phases": ["new"]}
     assert not {"feature_gate", "skip_phase"} & {check for _host, check, _level in said(judge(BARE, {"a1": change}))}
+
+
+@pytest.mark.parametrize(("containerd", "refused"), [("1.6.20", True), ("", True), ("2.1.4", False)])
+def test_a_host_that_would_join_kubelets_with_another_cgroup_driver(containerd: str, refused: bool) -> None:
+    """A newer kubelet and a newer containerd agree on one by themselves."""
+    newcomer = {**wanted("1.35"), **TIGHT_CGROUP, "containerd.version": containerd}
+    plan = judge(LIVE, {"c1": {"containerd.kubelet_driver": "cgroupfs"}, "c3": newcomer})
+    told = [one for one in plan.findings if (one.host, one.problem.check) == ("c3", "cgroup_driver")]
+    assert [one.problem.level for one in told] == (["error"] if refused else [])
+    assert all("ConfigMap kube-system/kubelet-config" in one.problem.fix for one in told)
 
 
 def test_half_of_what_kubeadm_left_is_named_once() -> None:

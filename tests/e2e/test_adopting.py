@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster that was typed by hand is taken over by ``site.yml``. The tests build on each other, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from . import by_hand
+from .conftest import Lab, eventually, nodes
+from .faults import whole
+from .test_faults import running
+from .test_plan_truth import changes, foretold, has
+
+# The pod network that is there stays.
+KEPT = ("-e", "cni_plugin=none")
+OLD = ("cp1", "w1")
+
+
+@pytest.fixture(scope="module")
+def typed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A control plane and a worker, typed by hand, and a bare machine with a newer system."""
+    systems = ("--systems", "debian12,debian12,debian13")
+    for lab in nodes("adopting", ["cp1", "w1", "w2"], tmp_path_factory.mktemp("adopting"), *systems):
+        by_hand.create(lab, "cp1", ["w1"])
+        yield lab
+
+
+def services(lab: Lab, host: str) -> str:
+    """Since when the runtime and the kubelet run."""
+    return lab.ssh(host, "systemctl show containerd kubelet --property=Id,ActiveEnterTimestamp,MainPID")
+
+
+def test_a_typed_cluster_is_taken_over_as_foretold_and_nothing_restarts(typed_lab: Lab) -> None:
+    lab = typed_lab
+    before = {host: (services(lab, host), running(lab, host)) for host in OLD}
+    assert all(containers for _services, containers in before.values())
+    only_old = ("--limit", ",".join(OLD), *KEPT)
+    check = lab.site("--check", "--diff", *only_old)
+    assert check.code == 0, check.output
+    told = foretold(check)
+    for host in OLD:
+        has(
+            told[host],
+            r"^remove /etc/apt/sources.list.d/kubernetes.list \(defines the same repository with another key; a copy "
+            r"is kept in /etc/apt/sources.list.d/kubernetes.list.before-kubestead.bak\)",
+            r"^write /etc/apt/sources.list.d/kubernetes.sources \(missing\)",
+            r"^hold .*kubernetes-cni",
+        )
+        assert not [step for step in told[host] if "restart" in step or "install" in step or "init" in step], told
+    assert {host: services(lab, host) for host in OLD} == {host: before[host][0] for host in OLD}
+    run = lab.site(*only_old)
+    assert run.code == 0, run.output
+    assert changes(run) == changes(check)
+    for host in OLD:
+        assert services(lab, host) == before[host][0]
+        assert before[host][1] <= running(lab, host)
+    whole(lab, list(OLD), tokens=True)
+
+
+def test_a_second_run_on_it_changes_nothing(typed_lab: Lab) -> None:
+    run = typed_lab.site("--limit", ",".join(OLD), *KEPT)
+    assert (run.code, run.changed()) == (0, {}), run.output
+
+
+def test_a_node_joins_it(typed_lab: Lab) -> None:
+    lab = typed_lab
+    run = lab.site("--limit", "w2", *KEPT)
+    assert run.code == 0, run.output
+    assert "Join" in " ".join(run.changed()["w2"]), run.output
+    # The pod network was typed, so it is typed for the new node too.
+    by_hand.network(lab, [*OLD, "w2"])
+    assert eventually(lambda: lab.kubectl("get nodes --no-headers").count(" Ready ") == 3, 90)
+    everybody = lab.site(*KEPT)
+    assert (everybody.code, everybody.changed()) == (0, {}), everybody.output

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Two control machines run ``site.yml`` on the same hosts at the same time. Both end well.
+
+The nodes have different releases of the operating system.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import figures
+from .conftest import Lab, Run, nodes
+from .faults import bare_again, whole
+
+HOSTS = ("cp1", "w1")
+# Seconds between the starts. One of them is tried by default.
+OFFSETS = (0, 5, 15, 30)
+
+
+def offsets(by_default: int) -> list[Any]:
+    """The offsets as parameters; all but one are marked."""
+    return [pytest.param(one, marks=[] if one == by_default else [pytest.mark.thorough]) for one in OFFSETS]
+
+
+@pytest.fixture(scope="module")
+def both_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two bare nodes."""
+    systems = ("--systems", "debian12,debian13")
+    yield from nodes("both", list(HOSTS), tmp_path_factory.mktemp("both"), *systems)
+
+
+def together(lab: Lab, folder: Path, offset: int) -> list[Run]:
+    """Run site.yml twice, the second time ``offset`` seconds after the first."""
+
+    def later() -> Run:
+        time.sleep(offset)
+        return Lab(lab.inventory, folder).site()
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(lab.site), pool.submit(later)]
+        return [run.result() for run in runs]
+
+
+def ended_well(lab: Lab, runs: list[Run], where: str) -> None:
+    """Assert that both runs succeeded, that the cluster is complete, and that another run changes nothing."""
+    figures.count(f"two control machines at the same time, {where}", "tried")
+    for run in runs:
+        assert run.code == 0, run.output
+    whole(lab, list(HOSTS), tokens=True)
+    third = lab.site()
+    assert (third.code, third.changed()) == (0, {}), third.output
+    figures.count(f"two control machines at the same time, {where}", "ended well, then nothing changed")
+
+
+@pytest.mark.parametrize("offset", offsets(5))
+def test_on_bare_hosts(both_lab: Lab, tmp_path: Path, offset: int) -> None:
+    lab = both_lab
+    for host in HOSTS:
+        bare_again(lab, host)
+    ended_well(lab, together(lab, tmp_path, offset), "bare hosts")
+
+
+@pytest.mark.parametrize("offset", offsets(0))
+def test_on_a_running_cluster(both_lab: Lab, tmp_path: Path, offset: int) -> None:
+    lab = both_lab
+    # Something is to be done.
+    lab.ssh("w1", "sysctl -w net.ipv4.ip_forward=0; apt-mark unhold kubelet")
+    lab.ssh("cp1", "rm -r /home/admin/.kube")
+    ended_well(lab, together(lab, tmp_path, offset), "a running cluster")
