@@ -32,7 +32,9 @@ from . import oldest
 
 GROUPS = ("lint", "unit", "e2e", "molecule")
 # The end-to-end tests that take minutes, the longest first.
-LONGEST = ("faults", "plan_truth", "main_job", "secrets", "reset")
+LONGEST = ("faults", "plan_truth", "main_job", "secrets", "reset", "adopting", "simultaneous")
+# The line that marks all tests of a module as thorough.
+THOROUGH = "\npytestmark = pytest.mark.thorough\n"
 # Those whose parts use nodes.
 WITH_NODES = ("e2e", "molecule")
 AT_ONCE = 2
@@ -158,8 +160,12 @@ def _is_shell(path: pathlib.Path) -> bool:
 
 
 def e2e_modules(root: pathlib.Path = ROOT) -> List[str]:
-    """The modules of end-to-end tests, those that take longest first: nothing waits for them at the end."""
-    names = sorted(path.stem[len("test_") :] for path in root.glob("tests/e2e/test_*.py"))
+    """The modules of end-to-end tests, those that take longest first: nothing waits for them at the end.
+
+    Modules whose tests are all marked as thorough are left out.
+    """
+    paths = [path for path in root.glob("tests/e2e/test_*.py") if THOROUGH not in path.read_text(encoding="utf-8")]
+    names = sorted(path.stem[len("test_") :] for path in paths)
     return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
 
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from . import by_hand
-from .conftest import Lab, eventually, nodes
-from .faults import whole
-from .test_faults import running
+from .conftest import Lab, nodes
+from .test_faults import ready, running
 from .test_plan_truth import changes, foretold, has
 
 # The pod network that is there stays.
@@ -59,7 +58,7 @@ def test_a_typed_cluster_is_taken_over_as_foretold_and_nothing_restarts(typed_la
     for host in OLD:
         assert services(lab, host) == before[host][0]
         assert before[host][1] <= running(lab, host)
-    whole(lab, list(OLD), tokens=True)
+    assert ready(lab, 2)
 
 
 def test_a_second_run_on_it_changes_nothing(typed_lab: Lab) -> None:
@@ -74,6 +73,6 @@ def test_a_node_joins_it(typed_lab: Lab) -> None:
     assert "Join" in " ".join(run.changed()["w2"]), run.output
     # The pod network was typed, so it is typed for the new node too.
     by_hand.network(lab, [*OLD, "w2"])
-    assert eventually(lambda: lab.kubectl("get nodes --no-headers").count(" Ready ") == 3, 90)
+    assert ready(lab, 3)
     everybody = lab.site(*KEPT)
     assert (everybody.code, everybody.changed()) == (0, {}), everybody.output

@@ -21,7 +21,7 @@ DURATION = re.compile(r"-?(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)\Z")
 
 # text, number, switch and duration are scalars, texts is a list of text, objects is a list of mappings. Arguments have
 # a check of their own.
-Types = Dict[str, Union[str, "Types"]]  # type: ignore[misc]
+Types = Dict[str, Union[str, "Types"]]
 
 _COMPONENT: Types = {"extraVolumes": "objects", "extraEnvs": "objects"}
 _IMAGE: Types = {"imageRepository": "text", "imageTag": "text"}

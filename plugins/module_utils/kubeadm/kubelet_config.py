@@ -155,12 +155,12 @@ def _check_more(option: str, fields: Mapping[str, Any]) -> None:
     """Check the ranges of durations, lists, paths, and values of a special form."""
     for name, (least, most) in _SECONDS.items():
         given = fields.get(name, "0")
-        value = seconds(given)
-        if str(given).startswith("-") or (value and not least <= value <= (value if most is None else most)):
+        length = seconds(given)
+        if str(given).startswith("-") or (length and not least <= length <= (length if most is None else most)):
             between = "from {0} to {1} s".format(least, most) if most else "of at least {0} s".format(least)
             raise OptionError("{0}.{1}".format(option, name), "is {0}".format(given), "use a duration " + between)
     for name in _LISTS:
-        value = fields.get(name, [])
+        value: Any = fields.get(name, [])
         if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise OptionError("{0}.{1}".format(option, name), "is {0!r}".format(value), "use a list of text")
     for server in fields.get("clusterDNS", []):

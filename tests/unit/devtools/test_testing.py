@@ -139,7 +139,9 @@ def test_the_end_to_end_tests_that_take_longest_begin_first(tmp_path: Path) -> N
     folder.mkdir(parents=True)
     for name in ("faults", "lab", "main_job"):
         (folder / f"test_{name}.py").touch()
+    (folder / "test_rare.py").write_text(f'"""Rare."""\n{testing.THOROUGH}')
     assert testing.e2e_modules(tmp_path) == ["faults", "main_job", "lab"]
+    assert "systems" not in testing.e2e_modules()
     assert set(testing.e2e_modules()) >= set(testing.LONGEST) - {"plan_truth"}
 
 
