@@ -43,6 +43,6 @@ def part(lab: Lab, host: str, name: str, **environment: str) -> str:
 
 def network(lab: Lab, hosts: list[str]) -> None:
     """Type the pod network again, which one more node has changed."""
-    table = part(lab, "cp1", "show_nodes", COUNT=str(len(hosts)))
+    table = part(lab, "cp1", "show_nodes", COUNT=str(len(hosts))).strip()
     for host in hosts:
         part(lab, host, "network", TABLE=table, POD_CIDR=contestants.POD_CIDR)
