@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 from ..core import mappings, untrusted
 from ..core.errors import OptionError
 from ..core.releases import APIS, FIELDS, first_kubeadm
+from .config_types import DURATION
 
 KUBEADM_GROUP = "kubeadm.k8s.io"
 
@@ -147,7 +148,9 @@ def refuse_secrets(option: str, value: Any) -> None:
         where = "{0}.{1}".format(option, name)
         # Arguments and environment variables are lists of entries with a name and a value.
         named = str(value.get("name")) if name == "value" else ""
-        if _plain_name(name) in _SECRET_FIELDS or _plain_name(named).endswith(_SECRET_ENDS):
+        # timeouts.discovery is a duration.
+        harmless = isinstance(item, str) and bool(DURATION.match(item))
+        if (_plain_name(name) in _SECRET_FIELDS and not harmless) or _plain_name(named).endswith(_SECRET_ENDS):
             raise OptionError(
                 where,
                 "is refused, because it contains a secret that would be shown in output",

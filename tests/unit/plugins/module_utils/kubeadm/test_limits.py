@@ -73,6 +73,7 @@ TAKEN: list[dict[str, Any]] = [
     {"config": {"ClusterConfiguration": {"etcd": {"external": {"endpoints": ["https://e:1"], "caFile": "/ca"}}}}},
     {"config": {"ClusterConfiguration": {"scheduler": None, "etcd": {"local": None}, "anythingNew": [1]}}},
     {"config": {"InitConfiguration": {"timeouts": {"kubeletHealthCheck": "4m0s"}, "patches": {"directory": "/p"}}}},
+    {"config": {"JoinConfiguration": {"timeouts": {"discovery": "1m30s", "tlsBootstrap": "5m"}}}},
     {"taints": ["a.example/b=c:NoSchedule", "a.example/b=c:NoExecute", "d:PreferNoSchedule"]},
 ]
 
