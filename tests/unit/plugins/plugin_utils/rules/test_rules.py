@@ -341,7 +341,7 @@ CASES = [
         "cgroup_driver",
         "warning",
         LIVE,
-        "c1",
+        "c2",
         {"containerd.kubelet_driver": "cgroupfs"},
         "the kubelet of this node uses the cgroup driver cgroupfs, so containerd keeps it too",
     ),
