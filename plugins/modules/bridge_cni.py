@@ -77,8 +77,11 @@ node:
   sample: w1
 """
 
+import fcntl
+import os
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address, plain_network
@@ -102,8 +105,31 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
+# Two runs at the same time would both add the rules that are missing.
+LOCK = "/run/kubestead.lock.bridge"
+
+
+@contextmanager
+def alone(system: System) -> Iterator[None]:
+    """Wait until no other run of this module changes this machine, and keep others off for the time of the block."""
+    path = system.path(LOCK)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "a", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan and apply."""
+    if call.check_mode:
+        return set_up(call, system)
+    with alone(system):
+        return set_up(call, system)
+
+
+def set_up(call: Call, system: System) -> Dict[str, Any]:
+    """Observe, plan and apply, with the machine to itself."""
     params = call.params
     if not all(node.get("name") for node in params["nodes"]):
         raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,19 @@ def test_a_node_without_a_name_is_refused(host: Host) -> None:
     with pytest.raises(OptionError) as caught:
         bridge_cni.work(module(nodes=[{"pod_cidrs": ["10.244.0.0/24"]}]), host)
     assert caught.value.option == "nodes" and host.ran == []
+
+
+def test_two_runs_on_one_machine_take_turns(host: Host) -> None:
+    """Each looks, adds what is missing, and ends before the other looks."""
+    entered = threading.Event()
+
+    def other() -> None:
+        with bridge_cni.alone(host):
+            entered.set()
+
+    thread = threading.Thread(target=other)
+    with bridge_cni.alone(host):
+        thread.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(30)
+    thread.join()
