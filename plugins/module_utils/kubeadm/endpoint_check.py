@@ -30,6 +30,8 @@ from .join_command import JoinCommand, require_alive
 ENDPOINT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 3.0
 SIGNATURE_TIMEOUT = 6.0
+# A new token may be unknown for this long to an API server whose machine is busy.
+TOKEN_TIMEOUT = 20.0
 # Seconds that an answer may take once it has started.
 DEADLINE = 10.0
 
@@ -97,7 +99,7 @@ def precheck(
     if not info.knows(command.token_id):
         if not command.ca_certificate:
             raise _unknown_token(command)
-        _patiently(lambda: _authenticate(command, client), clock, sleep)
+        _patiently(lambda: _authenticate(command, client), clock, sleep, TOKEN_TIMEOUT)
         _await_signature(command, client, clock, sleep)
     elif not info.signed_by(command.token):
         raise KubesteadError(
@@ -106,7 +108,9 @@ def precheck(
         )
 
 
-def _patiently(question: Callable[[], Answer], clock: Optional[Clock], sleep: Optional[Sleep]) -> Answer:
+def _patiently(
+    question: Callable[[], Answer], clock: Optional[Clock], sleep: Optional[Sleep], seconds: float = ENDPOINT_TIMEOUT
+) -> Answer:
     """The answer to a question. Raises :class:`KubesteadError` for what does not change, or not soon enough."""
 
     def attempt() -> Tuple[Optional[Answer], Optional[_Unready]]:
@@ -118,7 +122,7 @@ def _patiently(question: Callable[[], Answer], clock: Optional[Clock], sleep: Op
     def decided(outcome: Tuple[Optional[Answer], Optional[_Unready]]) -> bool:
         return outcome[1] is None or not outcome[1].may_change
 
-    answer, error = poll(attempt, ENDPOINT_TIMEOUT, decided, pause=0.5, growth=2.0, clock=clock, sleep=sleep)
+    answer, error = poll(attempt, seconds, decided, pause=0.5, growth=2.0, clock=clock, sleep=sleep)
     if error is not None:
         raise KubesteadError(error.message)
     return cast(Answer, answer)
