@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Two control machines run ``site.yml`` on the same hosts at the same time. Both end well.
+"""Two control machines run ``site.yml`` on the same hosts at the same time. Both succeed.
 
 The nodes have different releases of the operating system.
 """
@@ -50,7 +50,7 @@ def together(lab: Lab, folder: Path, offset: int) -> list[Run]:
         return [run.result() for run in runs]
 
 
-def ended_well(lab: Lab, runs: list[Run], where: str) -> None:
+def both_succeed(lab: Lab, runs: list[Run], where: str) -> None:
     """Assert that both runs succeeded, that the cluster is complete, and that another run changes nothing."""
     figures.count(f"two control machines at the same time, {where}", "tried")
     for run in runs:
@@ -58,7 +58,7 @@ def ended_well(lab: Lab, runs: list[Run], where: str) -> None:
     whole(lab, list(HOSTS), tokens=True)
     third = lab.site()
     assert (third.code, third.changed()) == (0, {}), third.output
-    figures.count(f"two control machines at the same time, {where}", "ended well, then nothing changed")
+    figures.count(f"two control machines at the same time, {where}", "succeeded, then nothing changed")
 
 
 @pytest.mark.parametrize("offset", offsets())
@@ -66,7 +66,7 @@ def test_on_bare_hosts(both_lab: Lab, tmp_path: Path, offset: int) -> None:
     lab = both_lab
     for host in HOSTS:
         bare_again(lab, host)
-    ended_well(lab, together(lab, tmp_path, offset), "bare hosts")
+    both_succeed(lab, together(lab, tmp_path, offset), "bare hosts")
 
 
 @pytest.mark.parametrize("offset", offsets(0))
@@ -77,4 +77,4 @@ def test_on_a_running_cluster(both_lab: Lab, tmp_path: Path, offset: int) -> Non
     # Something is to be done.
     lab.ssh("w1", "sysctl -w net.ipv4.ip_forward=0; apt-mark unhold kubelet")
     lab.ssh("cp1", "rm -r /home/admin/.kube")
-    ended_well(lab, together(lab, tmp_path, offset), "a running cluster")
+    both_succeed(lab, together(lab, tmp_path, offset), "a running cluster")
