@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Mapping, Optional, Tuple
 
 from .debian_kubernetes import ensure_debian_kubernetes
 from .machine import ROOT, MachineError, run
+from .next_patch import NEXT_PATCH, ensure_next_patch
 
 UPSTREAM = "upstream"
 BINARIES = "binaries"
@@ -84,15 +86,19 @@ def decide(environ: Mapping[str, str] = os.environ, upstream_answers: Optional[b
 def choose(environ: Mapping[str, str] = os.environ) -> Flavour:
     """The lab's Kubernetes. ``debian`` is built if it is not in the cache (about eight minutes).
 
-    ``KUBESTEAD_UPGRADE_BINARIES`` is a folder of binaries of a later version, which the server offers too.
+    ``KUBESTEAD_UPGRADE_BINARIES`` is a folder of binaries of a later version, which the server offers too, or
+    ``next-patch`` for the same binaries with another version; see :mod:`lab.next_patch`.
     """
     name = decide(environ)
     if name == UPSTREAM:
         return Flavour(UPSTREAM, newest_upstream(wanted_minor()), None, ())
     folder = ensure_debian_kubernetes() if name == DEBIAN else check_folder(Path(environ["KUBESTEAD_BINARIES"]))
-    given = environ.get(UPGRADE, "")
-    later = _of_folder(BINARIES, check_folder(Path(given), UPGRADE)) if given else None
-    return replace(_of_folder(name, folder), later=later)
+    found, given = _of_folder(name, folder), environ.get(UPGRADE, "")
+    if not given:
+        return found
+    if given == NEXT_PATCH:
+        return replace(found, later=_of_folder(name, ensure_next_patch(folder, found.version, folder_key(folder))))
+    return replace(found, later=_of_folder(BINARIES, check_folder(Path(given), UPGRADE)))
 
 
 def _of_folder(name: str, folder: Path) -> Flavour:
@@ -106,6 +112,16 @@ def check_folder(folder: Path, variable: str = "KUBESTEAD_BINARIES") -> Path:
     if missing:
         raise MachineError(f"{variable} {folder} has no executable {', '.join(missing)}; add it")
     return folder.resolve()
+
+
+def folder_key(folder: Path) -> str:
+    """A short name for a folder's content, by the files' names, sizes and times."""
+    rows = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            rows.append(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
 
 
 def kubeadm_version(folder: Path) -> str:

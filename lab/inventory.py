@@ -18,6 +18,8 @@ from .node_image import USER, key_path
 from .nodes import Node, set_dir, ssh_options
 
 DEFAULT_SET = "lab"
+# For tests: the version that the mirror offers besides that of the cluster. The collection does not read it.
+LATER = "lab_later_version"
 
 
 def cluster_variables(
@@ -27,13 +29,15 @@ def cluster_variables(
     missing_images: Sequence[str] = (),
     set_name: str = DEFAULT_SET,
     key_fingerprint: str = "",
+    later_version: str = "",
 ) -> Dict[str, object]:
     """The variables that the lab sets to other values than their defaults, and why. Real machines need none of these.
 
     ``version`` and ``flavour`` are the mirror's; ``missing_images`` are those kubeadm wants and the mirror lacks;
-    ``key_fingerprint`` is that of the key which the mirror's packages are signed with.
+    ``key_fingerprint`` is that of the key which the mirror's packages are signed with; ``later_version`` is the one to
+    which nodes can be upgraded, empty if there is none.
     """
-    minor = minor_of(version)
+    minor = minor_of(later_version or version)
     variables: Dict[str, object] = {
         # The mirror serves one version, which need not be the collection's default.
         "cluster_kubernetes_version": version,
@@ -45,6 +49,8 @@ def cluster_variables(
     if key_fingerprint:
         # The mirror answers in the name of pkgs.k8s.io, with packages that it has signed itself.
         variables["kube_packages_key_fingerprint"] = key_fingerprint
+    if later_version:
+        variables[LATER] = later_version
     # kubeadm looks for the kernel's configuration, which a container does not have, and for cgroup v2.
     ignored = ["SystemVerification"]
     if flavour != UPSTREAM:

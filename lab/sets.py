@@ -37,7 +37,13 @@ def prepare_set(
         info = ensure_mirror(NETWORK, subnet, chosen(options.systems, len(names)))
         served = nodes.Mirror(info.ip, pathlib.Path(info.ca_pem_path), tuple(info.hostnames))
         variables = inventory.cluster_variables(
-            info.version, info.flavour, host_facts().cgroup_v2, info.missing_images, set_name, info.key_fingerprint
+            info.version,
+            info.flavour,
+            host_facts().cgroup_v2,
+            info.missing_images,
+            set_name,
+            info.key_fingerprint,
+            info.later_version,
         )
         before = inventory.version_in(set_name)
         if renew and before not in (None, info.version):

@@ -44,6 +44,8 @@ class MirrorInfo:
     hostnames: Tuple[str, ...]
     """The names that nodes must resolve to ``ip``; for ``upstream`` only the lab's own."""
     version: str
+    later_version: str
+    """The version to which nodes can be upgraded; empty if the server has one version."""
     flavour: str
     missing_images: Tuple[str, ...]
     """Images that kubeadm wants and the server lacks, such as those a future kubeadm adds."""
@@ -123,6 +125,7 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
         ca_pem_path=certificates.ca,
         hostnames=tuple(hostnames),
         version=chosen.version,
+        later_version=chosen.later.version if chosen.later else "",
         flavour=chosen.name,
         missing_images=tuple(_content(site).get("missing", [])),
         key_fingerprint=repository.signer().fingerprint(signing_key) if signing_key.exists() else "",

@@ -16,7 +16,7 @@ from typing import List, Optional
 from .. import flavour as flavours
 from .. import images, packages, registry, repository, roots, systems
 from ..cache import once
-from ..flavour import Flavour
+from ..flavour import Flavour, folder_key
 from ..machine import cache_dir, ensure
 from ..private_apt import PrivateApt
 from ..say import say, step
@@ -31,16 +31,6 @@ def source_key() -> str:
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def folder_key(folder: Path) -> str:
-    """A short name for a folder's content, by the files' names, sizes and times."""
-    rows = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            status = path.stat()
-            rows.append(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
 
 
 def fresh_apt(system: Optional[System] = None) -> PrivateApt:

@@ -50,6 +50,14 @@ def test_folder_must_have_every_binary(tmp_path: Path) -> None:
         flavour.check_folder(tmp_path)
 
 
+def test_folder_key_sees_a_changed_binary(tmp_path: Path) -> None:
+    (tmp_path / "kubeadm").write_text("1")
+    before = flavour.folder_key(tmp_path)
+    assert flavour.folder_key(tmp_path) == before
+    (tmp_path / "kubeadm").write_text("22")
+    assert flavour.folder_key(tmp_path) != before
+
+
 def test_asks_the_folders_kubeadm(tmp_path: Path) -> None:
     (tmp_path / "kubeadm").write_text(
         "#!/bin/sh\n"

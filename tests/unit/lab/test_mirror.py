@@ -70,14 +70,6 @@ def test_certificates(cache: Path) -> None:
     assert made.ca.read_text() == ca, "nodes trust the CA; a new name does not change it"
 
 
-def test_folder_key_sees_a_changed_binary(tmp_path: Path) -> None:
-    (tmp_path / "kubeadm").write_text("1")
-    before = site.folder_key(tmp_path)
-    assert site.folder_key(tmp_path) == before
-    (tmp_path / "kubeadm").write_text("22")
-    assert site.folder_key(tmp_path) != before
-
-
 def test_flattened_names_lead_to_the_images(tmp_path: Path) -> None:
     for path in ("pause", "coredns/coredns"):
         folder = tmp_path / "registry.k8s.io" / path / "manifests"

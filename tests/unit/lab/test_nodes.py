@@ -204,6 +204,12 @@ def test_debians_kubernetes_has_no_coredns_and_takes_cgroup_v1() -> None:
     assert "cluster_kubelet_config" not in variables
 
 
+def test_a_later_version_is_known_and_its_kubelets_may_run_too() -> None:
+    variables = inventory.cluster_variables("1.34.1", "binaries", False, later_version="1.35.0")
+    assert variables["cluster_kubernetes_version"] == "1.34.1" and variables[inventory.LATER] == "1.35.0"
+    assert variables["cluster_kubelet_config"] == {"failCgroupV1": False}
+
+
 def test_upstream_on_a_laptop_is_as_near_to_the_defaults_as_containers_allow() -> None:
     variables = inventory.cluster_variables("1.36.1", "upstream", cgroup_v2=True)
     assert sorted(variables) == [
