@@ -339,6 +339,8 @@ def run_kubeadm(
 
     Raises :class:`KubesteadError` with the cause.
     """
+    # kubeadm waits for the kubelet to restart the components. After an interrupted upgrade it may be stopped.
+    system.run(["systemctl", "start", "kubelet.service"], timeout=120.0)
     pods = static_pods.observe(system)
     url = static_pods.api_server_url(pods.get("kube-apiserver", static_pods.StaticPod()))
     if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):

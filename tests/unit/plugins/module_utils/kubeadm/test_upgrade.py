@@ -224,6 +224,8 @@ def test_a_manifest_that_is_missing_comes_back_from_the_newest_backup(node: Mach
 def test_kubeadm_runs_once_the_api_server_is_ready(node: Machine, first: bool, words: List[str]) -> None:
     options = UpgradeOptions(NEW, first, ignore_preflight_errors=["SystemVerification"])
     run(node, "kubeadm", options=options)
+    # Without a kubelet, kubeadm would wait for components that nobody restarts.
+    assert node.ran[0] == ["systemctl", "start", "kubelet.service"]
     assert node.ran[-1] == ["kubeadm", "upgrade", *words, "--ignore-preflight-errors=SystemVerification"]
     node.refuse("https://10.0.0.1:6443")
     with pytest.raises(KubesteadError, match="did not become ready; see 'crictl ps -a'"):
