@@ -296,10 +296,14 @@ def command_lint(options: argparse.Namespace) -> int:
     return run_all(["lint"])
 
 
-def tests(rest: Sequence[str], folder: str) -> List[str]:
-    """pytest's arguments: the given ones, and the folder of tests unless they name tests."""
+# The tests that strike at every moment.
+FAULTS = ("tests/e2e/test_faults.py", "tests/e2e/test_upgrade.py")
+
+
+def tests(rest: Sequence[str], *places: str) -> List[str]:
+    """pytest's arguments: the given ones, and the files or folders of tests unless they name tests."""
     named = any(word.startswith("tests/") and (ROOT / word.partition("::")[0]).exists() for word in rest)
-    return [*rest] if named else [folder, *rest]
+    return [*rest] if named else [*places, *rest]
 
 
 def command_unit(options: argparse.Namespace) -> int:
@@ -327,7 +331,7 @@ def command_e2e(options: argparse.Namespace) -> int:
 
 def command_faults(options: argparse.Namespace) -> int:
     """``./dev faults``: all faults at all moments; ``./dev test`` runs a representative part of them."""
-    return tool(["pytest", "-v", "-m", "thorough or not thorough", *tests(options.rest, "tests/e2e/test_faults.py")])
+    return tool(["pytest", "-v", "-m", "thorough or not thorough", *tests(options.rest, *FAULTS)])
 
 
 def command_bench(options: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ from . import oldest
 
 GROUPS = ("lint", "unit", "e2e", "molecule")
 # The end-to-end tests that take minutes, the longest first.
-LONGEST = ("faults", "plan_truth", "main_job", "secrets", "reset", "adopting", "simultaneous")
+LONGEST = ("faults", "plan_truth", "main_job", "upgrade", "secrets", "reset", "adopting", "simultaneous")
 # The line that marks all tests of a module as thorough.
 THOROUGH = "\npytestmark = pytest.mark.thorough\n"
 # Those whose parts use nodes.

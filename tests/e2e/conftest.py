@@ -103,8 +103,8 @@ class Lab:
         """Run site.yml."""
         return self.playbook("site.yml", *arguments, **options)
 
-    def killed_at(self, task: int | str, *arguments: str, after: float = 0.0) -> bool:
-        """Run site.yml and kill it and all its processes when its task ``task`` (number or name) begins,
+    def killed_at(self, task: int | str, *arguments: str, after: float = 0.0, playbook: str = "site.yml") -> bool:
+        """Run a playbook and kill it and all its processes when its task ``task`` (number or name) begins,
         or ``after`` seconds later.
 
         False when it had fewer tasks. What it started on the nodes is not killed.
@@ -112,7 +112,7 @@ class Lab:
         environment = {"ANSIBLE_CALLBACKS_ENABLED": "tasks,kill", "KUBESTEAD_KILL_AT": str(task)}
         if after:
             environment["KUBESTEAD_KILL_AFTER"] = str(after)
-        run = self.site(*arguments, environment=environment)
+        run = self.playbook(playbook, *arguments, environment=environment)
         if run.code == -signal.SIGKILL:
             return True
         assert run.code == 0, run.output
@@ -140,6 +140,10 @@ class Lab:
     def variable(self, host: str, name: str) -> str:
         """A variable of a host in the inventory."""
         return str(self.variables(host)[name])
+
+    def has_variable(self, host: str, name: str) -> bool:
+        """Whether the inventory sets a variable of a host."""
+        return name in self._variables(host)
 
     def ssh(self, host: str, command: str, check: bool = True) -> str:
         """Run a shell command on a node as root; its output."""

@@ -21,6 +21,8 @@ from .conftest import Lab, dev, eventually
 
 ORDER = "/run/fault.json"
 STRUCK = "/run/fault.struck"
+# The lines at which faults that strike at every line have struck; it survives a restart of the node.
+KNOWN = "/root/fault.lines"
 
 SABOTEUR = r"""#!/usr/bin/python3
 import ctypes, json, os, re, signal, subprocess, sys
@@ -32,13 +34,31 @@ except OSError:
     order = {}
 if sys.argv[1:2] != [order.get("command")]:
     os.execv(REAL, [REAL] + sys.argv[1:])
+component = ""
+def strikes(line):
+    global component
+    text = line.decode("utf-8", "replace").strip()
+    begun = re.search('Preparing for "(.*)" upgrade', text)
+    component = "<%s> " % begun.group(1) if begun else component
+    if not text or not re.search(order["at"], component + text):
+        return False
+    if not order["every"]:
+        return True
+    # Times and versions differ between runs.
+    shape = re.sub("[0-9]+", "0", component + text)
+    with open(order["every"], "a+") as known:
+        known.seek(0)
+        if shape in known.read().splitlines():
+            return False
+        known.write(shape + "\n")
+        return True
 # Who ends this, as kubeadm's module does after a time, means kubeadm: PR_SET_PDEATHSIG.
 tied = lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 child = subprocess.Popen([REAL] + sys.argv[1:], stdout=subprocess.PIPE, preexec_fn=tied)
 for line in child.stdout:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
-    if order and re.search(order["at"], line.decode("utf-8", "replace")):
+    if order and strikes(line):
         os.unlink("/run/fault.json")
         with open("/run/fault.struck", "wb") as stream:
             stream.write(line)
@@ -93,9 +113,14 @@ FULL_DISK = Fault(
 )
 
 
-def arm(lab: Lab, host: str, command: str, at: str, fault: Fault) -> None:
-    """Have ``fault`` strike ``host`` when ``kubeadm command`` says ``at`` the next time."""
-    order = json.dumps({"command": command, "at": at, "kill": fault.kill, "shell": fault.shell})
+def arm(lab: Lab, host: str, command: str, at: str, fault: Fault, every: bool = False) -> None:
+    """Have ``fault`` strike ``host`` when ``kubeadm command`` says ``at`` the next time.
+
+    With ``every``, it strikes at the first line with ``at`` at which none has struck; see :func:`lines_struck`. A line
+    that follows the beginning of a component's upgrade has the component before it, as in ``<etcd> [upgrade/etcd] …``.
+    """
+    known = KNOWN if every else ""
+    order = json.dumps({"command": command, "at": at, "kill": fault.kill, "shell": fault.shell, "every": known})
     lab.ssh(
         host,
         f"rm -f {STRUCK}; printf %s {shlex.quote(SABOTEUR)} > /usr/local/bin/kubeadm; "
@@ -108,9 +133,14 @@ def struck(lab: Lab, host: str) -> str:
     return lab.ssh(host, f"cat {STRUCK} 2>/dev/null", check=False).strip()
 
 
+def lines_struck(lab: Lab, host: str) -> list[str]:
+    """The lines at which faults that strike at every line have struck, with 0 for each number."""
+    return lab.ssh(host, f"cat {KNOWN} 2>/dev/null", check=False).splitlines()
+
+
 def disarm(lab: Lab, host: str) -> None:
     """Take the saboteur away."""
-    lab.ssh(host, f"rm -f {ORDER} {STRUCK} /usr/local/bin/kubeadm")
+    lab.ssh(host, f"rm -f {ORDER} {STRUCK} {KNOWN} /usr/local/bin/kubeadm")
 
 
 def recover(lab: Lab, host: str, fault: Fault) -> None:
