@@ -29,6 +29,7 @@ ORDER = (
     "host",
     "kube_packages",
     "containerd",
+    "api_endpoint",
     "control_plane",
     "join",
     "cni",

@@ -159,7 +159,6 @@ def create_arguments(
     node: Node, image: str, mirror: Mirror, options: Options, volumes: Sequence[str] = (), cgroup_v2: bool = True
 ) -> List[str]:
     """The arguments of ``podman create`` for one node. ``volumes`` are further -v arguments of this machine."""
-    names = dict.fromkeys((MIRROR, *(mirror.hostnames if options.upstream_names else ())))
     trust = [f"--volume={mirror.ca}:/usr/local/share/ca-certificates/kubestead-lab.crt:ro"] if mirror.ca else []
     return [
         "create",
@@ -179,13 +178,22 @@ def create_arguments(
         "--volume=/var/lib/containerd",
         "--volume=/var/lib/kubelet",
         "--volume=/var/lib/etcd",
-        *(f"--add-host={name}:{mirror.address}" for name in names),
+        # podman would write the hosts file again at each start, which does not happen to a machine.
+        "--no-hosts",
         *(f"--volume={volume}" for volume in volumes),
         *trust,
         *options.extra,
         image,
         *first_process(cgroup_v2),
     ]
+
+
+def hosts_file(node: Node, mirror: Mirror, options: Options) -> str:
+    """The text of a node's hosts file, as an installer writes it, with the lab's names."""
+    names = dict.fromkeys((MIRROR, *(mirror.hostnames if options.upstream_names else ())))
+    return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{node.address}\t{node.name}\n" + "".join(
+        f"{mirror.address}\t{name}\n" for name in names
+    )
 
 
 def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) -> List[str]:
@@ -264,7 +272,8 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
                 system = systems[name]
                 node = Node(set_name, name, _take_address(subnet), "created", system.name)
                 podman(*create_arguments(node, images[system.release], mirror, options, volumes, cgroup_v2))
-                _give_apt_source(node, apt_source(options, system))
+                _give(node, "/etc/apt/sources.list", apt_source(options, system))
+                _give(node, "/etc/hosts", hosts_file(node, mirror, options))
                 todo.append(node)
         for node in todo:
             _forget_host_key(node)
@@ -272,12 +281,12 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
     return listed(set_name)
 
 
-def _give_apt_source(node: Node, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", prefix="sources-", encoding="utf-8") as file:
+def _give(node: Node, path: str, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", prefix="node-", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.chmod(file.name, 0o644)
-        podman("cp", file.name, f"{node.container}:/etc/apt/sources.list")
+        podman("cp", file.name, f"{node.container}:{path}")
 
 
 def take_addresses(subnet: ipaddress.IPv4Network, count: int) -> List[str]:

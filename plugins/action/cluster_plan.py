@@ -16,6 +16,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -28,6 +29,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import drop
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
+    HostPlan,
     Plan,
     Request,
     as_result,
@@ -242,7 +244,8 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
         if host.name == plan.api_host:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
-            plan = plan.with_steps(host.name, kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source))
+            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, _copy_server(plan, own))
+            plan = plan.with_steps(host.name, steps)
             own = plan.hosts[host.name]
         if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
             options = host.options.kubeconfig
@@ -251,11 +254,18 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
                 "user": options.user,
                 "overwrite": options.overwrite,
                 "copy_to": options.copy_to if host.name == plan.api_host else "",
+                "copy_server": _copy_server(plan, own),
                 "endpoint": plan.cluster.endpoint or host.address,
                 "bind_port": host.options.control_plane.bind_port,
             }
             plan = replace(plan, hosts={**plan.hosts, host.name: replace(own, kubeconfig=arguments)})
     return plan
+
+
+def _copy_server(plan: Plan, host: HostPlan) -> str:
+    """The server in the copy, where the endpoint is a name that only nodes resolve; else empty."""
+    place = host_port(host.api_address, plan.cluster.endpoint_place[1])
+    return f"https://{place}" if host.api_address else ""
 
 
 # -- output

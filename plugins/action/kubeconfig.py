@@ -38,7 +38,8 @@ class ActionModule(NodeAction):
         result["local_kubeconfig"] = path
         here = System()
         wanted = None if source is None else kubeconfig_copy.reported_summary(source)
-        step = kubeconfig_copy.plan_copy(here, path, wanted)
+        server = str(self._task.args.get("copy_server") or "")
+        step = kubeconfig_copy.plan_copy(here, path, kubeconfig_copy.with_server(wanted, server))
         if step.action == kubeconfig.SAME:
             return result
         if step.action == kubeconfig.KEEP:
@@ -73,6 +74,7 @@ class ActionModule(NodeAction):
         if answer.get("failed") or answer.get("unreachable"):
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} can't be read: {line(answer.get('msg'))}; use become: true")
         try:
-            return kubeconfig_copy.rebuilt(kubeconfig_copy.slurped(answer.get("content")), wanted)
+            text = kubeconfig_copy.slurped(answer.get("content"))
+            return kubeconfig_copy.rebuilt(text, wanted, str(self._task.args.get("copy_server") or ""))
         except KubesteadError as err:
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} on this host {err.message} (nothing was written)") from None

@@ -24,9 +24,11 @@ display = Display()
 
 CONTROL_PLANE = "control_plane"
 CHOICES = (*preparation.COMPONENTS, CONTROL_PLANE)
-#: Their options are those of other components.
 #: Options of containerd with passwords in them.
 SECRET_OPTIONS = ("registry_credentials", "config_dropin")
+#: The parts of the plan that the node gets.
+PLANNED = ("kubeadm_version", "extra_packages", "images", "api_endpoint")
+#: Their options are those of other components.
 WITHOUT_OPTIONS = ("images", CONTROL_PLANE)
 
 
@@ -73,7 +75,7 @@ class ActionModule(NodeAction):
         if not own:
             return
         options, secrets = options_of(own, variables, self._templar, plan)
-        expected = {name: plan[name] for name in ("kubeadm_version", "extra_packages", "images") if name in plan}
+        expected = {name: plan[name] for name in PLANNED if name in plan}
         # The plan contains all components. Tags can leave out the one that installs the extra packages.
         tags = variables.get("ansible_run_tags"), variables.get("ansible_skip_tags")
         if not selected(["kube_packages"], *tags):
@@ -140,6 +142,8 @@ class ActionModule(NodeAction):
 def selected(components: list[str], run_tags: Any, skip_tags: Any) -> list[str]:
     """The components that ``--tags`` and ``--skip-tags`` leave; all of them where no tag names a component."""
     wanted = set(run_tags or ()) & set(CHOICES)
+    # kubeadm init uses the name of the API.
+    wanted |= {"api_endpoint"} if CONTROL_PLANE in wanted else set()
     unwanted = set(skip_tags or ())
     return [name for name in components if (not wanted or name in wanted) and name not in unwanted]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Sequence
 
+from .api_endpoint import component as api_endpoint
 from .containerd import observe as containerd
 from .core.errors import OptionError
 from .core.options import to_dict
@@ -46,6 +47,7 @@ def observe(
                 kube_observe.observe(system, packages_url, _request(kubernetes_version), upgrading=upgrading)
             ),
             "containerd": containerd.observe(system, image_repository, kubeadm_version=kubeadm_state.installed_version),
+            "api_endpoint": api_endpoint.observe(system),
             "cni": cni.observe(system),
             "kubeadm": kubeadm_state,
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),

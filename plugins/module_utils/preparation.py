@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from .api_endpoint import component as api_endpoint
+from .api_endpoint.options import Endpoint, EndpointOptions
 from .containerd import apply as containerd_apply
 from .containerd import observe as containerd_observe
 from .containerd import plan as containerd_plan
@@ -24,7 +26,7 @@ from .packages import kube_observe, kube_plan, manager, transaction
 from .packages.kube_state import KubePackagesOptions
 
 #: In the order in which they are applied: kubeadm names the sandbox image that containerd is configured with.
-COMPONENTS = ("host", "kube_packages", "containerd", "images")
+COMPONENTS = ("host", "kube_packages", "containerd", "api_endpoint", "images")
 
 # Seconds that one image may take. The kubelet pulls what is missing.
 _PULL_TIMEOUT = 300.0
@@ -35,12 +37,14 @@ class Expected:
     """What the plan knows of the host beyond its options.
 
     ``kubeadm_version`` is the version once the packages are installed, for a dry run; ``extra_packages`` are installed
-    in the same transaction as the kube packages, by this run; ``images`` are those to pull.
+    in the same transaction as the kube packages, by this run; ``images`` are those to pull. ``api_endpoint`` is None if
+    there is no plan.
     """
 
     kubeadm_version: str = ""
     extra_packages: List[str] = field(default_factory=list)
     images: List[str] = field(default_factory=list)
+    api_endpoint: Optional[Endpoint] = None
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Preparation:
             "host": self._host,
             "kube_packages": self._kube_packages,
             "containerd": self._containerd,
+            "api_endpoint": self._api_endpoint,
             "images": self._images,
         }
         for name in COMPONENTS:
@@ -136,6 +141,12 @@ class Preparation:
         wanted = [manager.Wanted(name) for name in names]
         state = manager.observe(self.system, wanted)
         self._apply(manager.plan(state, wanted, component="containerd"), transaction.apply)
+
+    def _api_endpoint(self, _given: Mapping[str, Any]) -> None:
+        endpoint = self.expected.api_endpoint
+        if endpoint is not None:
+            state = api_endpoint.observe(self.system)
+            self._apply(api_endpoint.plan(state, EndpointOptions(), endpoint), api_endpoint.apply)
 
     def _images(self, _given: Mapping[str, Any]) -> None:
         missing = pull.observe(self.system, self.expected.images)

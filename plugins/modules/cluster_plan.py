@@ -28,7 +28,7 @@ options:
     description: The components (roles) to plan. By default, all components are planned.
     type: list
     elements: str
-    choices: [host, kube_packages, containerd, control_plane, join, cni]
+    choices: [host, kube_packages, containerd, api_endpoint, control_plane, join, cni]
   observed:
     description: The name of the variable in which each host registered its observation.
     type: str
@@ -187,6 +187,12 @@ hosts:
       elements: str
     cluster:
       description: The same as RV(cluster), without C(nodes).
+      returned: always
+      type: dict
+    api_endpoint:
+      description:
+        - The name of the API, its port, the addresses of the control planes, and on a control plane its own address.
+          The name is empty if nodes do not resolve the endpoint by their hosts files.
       returned: always
       type: dict
     initializes:

@@ -46,6 +46,12 @@ options:
       - A kubeconfig of another cluster at this path is kept, with a warning.
     type: str
     default: ""
+  copy_server:
+    description:
+      - The server in the copy, such as V(https://192.0.2.10:6443), if the control machine can't resolve the one in the
+        admin kubeconfig. It must be in the certificate of the API server.
+    type: str
+    default: ""
   endpoint:
     description:
       - The endpoint of a cluster that does not exist yet, as C(host[:port]). Check mode uses it to predict whether a
@@ -125,6 +131,7 @@ def argument_spec() -> Dict[str, Any]:
         "user": {"type": "str", "default": ""},
         "overwrite": {"type": "bool", "default": False},
         "copy_to": {"type": "str", "default": ""},
+        "copy_server": {"type": "str", "default": ""},
         "endpoint": {"type": "str", "default": ""},
         "bind_port": {"type": "int", "default": 6443},
     }

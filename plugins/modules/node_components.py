@@ -21,6 +21,9 @@ description:
     satisfies the request is kept. On a member of a cluster, a different version is refused.
   - V(containerd) installs containerd and configures it, in the configuration version that the binary supports. Other
     settings are kept. containerd is restarted only if the meaning of its configuration has changed.
+  - V(api_endpoint) lets the machine find the API by its name. It writes the addresses of control planes to a block of
+    C(/etc/hosts). On a worker with more than one control plane, it sets up a local proxy (haproxy) as a service of its
+    own.
   - V(images) pulls the images that the plan names while the cluster is created on another host.
   - V(control_plane) runs M(kubestead.cluster.kubeadm_init) on the host that the plan selects, and installs the admin
     kubeconfig as M(kubestead.cluster.kubeconfig) does.
@@ -34,11 +37,11 @@ options:
     type: list
     elements: str
     required: true
-    choices: [host, kube_packages, containerd, images, control_plane]
+    choices: [host, kube_packages, containerd, api_endpoint, images, control_plane]
   plan:
     description:
       - The entry of this host in RV(kubestead.cluster.cluster_plan#module:hosts). Without it, the components are
-        applied from the variables alone, and V(images) and V(control_plane) do nothing.
+        applied from the variables alone, and V(api_endpoint), V(images) and V(control_plane) do nothing.
     type: dict
     default: {}
   options:
@@ -78,7 +81,7 @@ EXAMPLES = r"""
 
 - name: Prepare machines and initialize the first control plane
   kubestead.cluster.node_components:
-    components: [host, kube_packages, containerd, images, control_plane]
+    components: [host, kube_packages, containerd, api_endpoint, images, control_plane]
     plan: "{{ preflight_plan.hosts[inventory_hostname] }}"
 """
 

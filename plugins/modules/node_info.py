@@ -28,7 +28,7 @@ options:
         invalid, the host is not observed, and the result contains RV(options), RV(secrets) and RV(problems).
     type: list
     elements: str
-    choices: [host, kube_packages, containerd, control_plane, join, cni]
+    choices: [host, kube_packages, containerd, api_endpoint, control_plane, join, cni]
   packages_url:
     description: The base URL of the Kubernetes package repositories. It is read only if packages must be installed.
     type: str
@@ -90,6 +90,10 @@ kube_packages:
   type: dict
 containerd:
   description: The package, the service and its configuration, without credentials.
+  returned: when the variables are valid
+  type: dict
+api_endpoint:
+  description: The addresses of the API in hosts files (the machine's and those of pods), and the local proxy.
   returned: when the variables are valid
   type: dict
 cni:

@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import hosts_file
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import parse_endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 
 
@@ -18,11 +21,13 @@ class Cluster:
 
     ``version`` is that of its API servers, or what was requested. ``endpoint`` is empty where kubeadm was not given
     one. Ranges are CIDRs, or one of each family separated by a comma. ``cgroup_driver`` is that of its kubelets, as far
-    as it is known. ``nodes`` are those in its API, by name.
+    as it is known. ``nodes`` are those in its API, by name. ``name`` is what kubeadm calls the
+    cluster; empty for kubeadm's default.
     """
 
     exists: bool = False
     version: str = ""
+    name: str = ""
     endpoint: str = ""
     pod_cidr: str = ""
     service_cidr: str = ""
@@ -34,6 +39,24 @@ class Cluster:
     def node(self, name: str) -> Optional[Node]:
         """The Node of that name."""
         return next((node for node in self.nodes if node.name == name), None)
+
+    @property
+    def by_hosts(self) -> bool:
+        """True if the endpoint is the name derived from the cluster's, which nodes resolve by their hosts files."""
+        return self.endpoint_place[0] == hosts_file.endpoint_name(self.name)
+
+    @property
+    def endpoint_place(self) -> Tuple[str, int]:
+        """Host and port of the endpoint; an empty host where there is no endpoint, or one that can't be read."""
+        try:
+            return parse_endpoint("cluster_endpoint", self.endpoint) if self.endpoint else ("", 0)
+        except OptionError:
+            return "", 0
+
+    @property
+    def control_planes(self) -> List[Node]:
+        """The Nodes that are control planes, those that report first."""
+        return sorted((node for node in self.nodes if node.control_plane), key=lambda node: node.silent)
 
     @property
     def variables(self) -> Dict[str, str]:

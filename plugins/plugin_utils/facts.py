@@ -133,7 +133,7 @@ def _wrong(path: str, value: Any, expected: str) -> BrokenFacts:
 # -- sizes
 
 # More than any machine has: rules compare these with those of other hosts.
-_MOST = {"addresses": 1000, "routes": 5000, "reach": 200}
+_MOST = {"addresses": 1000, "routes": 5000, "reach": 200, "hosts files": 2}
 
 
 def _check_sizes(facts: Facts) -> None:
@@ -141,6 +141,7 @@ def _check_sizes(facts: Facts) -> None:
         "addresses": facts.node.addresses,
         "routes": facts.node.routes,
         "reach": facts.reach,
+        "hosts files": facts.api_endpoint.hosts,
     }
     for name, most in _MOST.items():
         if len(found[name]) > most:

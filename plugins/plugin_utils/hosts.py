@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass, field, replace
 from typing import Dict, List, Mapping, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import EndpointOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import ContainerdOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
@@ -49,6 +51,7 @@ class Facts:
     host: HostState = HostState()
     kube_packages: KubePackagesState = KubePackagesState()
     containerd: ContainerdState = ContainerdState()
+    api_endpoint: EndpointState = EndpointState()
     cni: CniState = CniState()
     kubeadm: KubeadmState = KubeadmState()
     kubeconfig: KubeconfigState = KubeconfigState()
@@ -69,6 +72,7 @@ class Options:
     host: HostOptions = HostOptions()
     kube_packages: KubePackagesOptions = KubePackagesOptions()
     containerd: ContainerdOptions = ContainerdOptions()
+    api_endpoint: EndpointOptions = EndpointOptions()
     control_plane: ControlPlaneOptions = ControlPlaneOptions()
     join: JoinOptions = JoinOptions()
     cni: CniOptions = CniOptions()

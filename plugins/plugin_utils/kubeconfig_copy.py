@@ -15,6 +15,7 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, List, Optional
 
 import yaml
@@ -60,12 +61,19 @@ def copy_path(path: str) -> str:
     return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
 
 
-def copy_steps(here: System, options: KubeconfigOptions, wanted: Optional[KubeconfigSummary]) -> List[Step]:
-    """What the copy on the control machine (``here``) lacks, where one is asked for."""
+def copy_steps(
+    here: System, options: KubeconfigOptions, wanted: Optional[KubeconfigSummary], server: str = ""
+) -> List[Step]:
+    """What the copy on the control machine (``here``) lacks, where one is asked for. See :func:`with_server`."""
     if not options.copy_to:
         return []
-    step = plan_copy(here, copy_path(options.copy_to), wanted)
+    step = plan_copy(here, copy_path(options.copy_to), with_server(wanted, server))
     return [] if step.action in (SAME, KEEP) else [step]
+
+
+def with_server(wanted: Optional[KubeconfigSummary], server: str) -> Optional[KubeconfigSummary]:
+    """The summary of a copy whose server is ``server``, because this machine does not know the name of the API."""
+    return replace(wanted, servers=[server]) if wanted and server else wanted
 
 
 def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> Step:
@@ -142,11 +150,12 @@ def slurped(content: Any) -> str:
         raise KubesteadError("is not base64 text") from None
 
 
-def rebuilt(text: str, wanted: Optional[KubeconfigSummary]) -> str:
+def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = "") -> str:
     """A kubeconfig with the server, CA, client certificate and key of the one that ``text`` is.
 
-    ``wanted`` is the summary that the host reported before. Raises :class:`KubesteadError`, without any value of the
-    file, if the file has changed since, contains other connection settings, or has values of another form.
+    ``other_server`` is used instead of the server. ``wanted`` is the summary that the host reported before. Raises
+    :class:`KubesteadError`, without any value of the file, if the file has changed since, contains other connection
+    settings, or has values of another form.
     """
     if wanted is None or digest(text) != wanted.digest:
         raise KubesteadError("differs from the file that the host reported; run again")
@@ -168,7 +177,7 @@ def rebuilt(text: str, wanted: Optional[KubeconfigSummary]) -> str:
                 "name": names[0],
                 "cluster": {
                     "certificate-authority-data": _pem(cluster, "certificate-authority-data", _CERTIFICATES),
-                    "server": server,
+                    "server": other_server or server,
                 },
             }
         ],

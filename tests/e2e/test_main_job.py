@@ -76,16 +76,12 @@ def test_groups_and_endpoints_are_judged_first(lab: Lab, tmp_path: Path) -> None
     run = Lab(nobody, tmp_path).site()
     assert run.code != 0 and "the group control_plane is empty; add at least one host" in run.output
     two = tmp_path / "two.json"
-    groups = {
-        "control_plane": {"hosts": {name: inventory[name] for name in ("cp1", "w1")}},
-        "workers": {"hosts": {"w2": inventory["w2"]}},
-    }
+    planes = {"cp1": inventory["cp1"], "w1": {**inventory["w1"], "cluster_node_bind_port": 7443}}
+    groups = {"control_plane": {"hosts": planes}, "workers": {"hosts": {"w2": inventory["w2"]}}}
     two.write_text(json.dumps(groups))
     run = Lab(two, tmp_path).site()
-    assert (
-        run.code != 0
-        and "cluster_endpoint is not set, but there are 2 control planes; set cluster_endpoint" in run.output
-    )
+    assert run.code != 0
+    assert "w1: cluster_node_bind_port is 7443, but the API has the port 6443 on all control planes" in run.output
     assert not run.changed()
 
 

@@ -21,7 +21,7 @@ COLLECTION = "ansible_collections.kubestead.cluster.plugins."
 LAYERS = (
     ("core",),
     ("host", "kube"),
-    ("packages", "containerd", "etcd", "pod_network"),
+    ("packages", "containerd", "etcd", "pod_network", "api_endpoint"),
     ("kubeadm",),
     ("observation", "preparation", "reset"),
 )

@@ -50,9 +50,16 @@ def read_exact(system: System, path: str) -> Optional[str]:
 
 
 def rewrite(
-    system: System, path: str, change: Callable[[str], str], mode: Optional[int] = None, backup: bool = True
+    system: System,
+    path: str,
+    change: Callable[[str], str],
+    mode: Optional[int] = None,
+    backup: bool = True,
+    in_place: bool = False,
 ) -> None:
     """Change the text of an existing file. ``mode`` replaces its mode. With ``backup``, a copy is kept.
+
+    With ``in_place``, the file is written and not replaced, for a file that is mounted somewhere.
 
     Raises :class:`KubesteadError`.
     """
@@ -64,7 +71,7 @@ def rewrite(
         keep(system, path)
     real = os.path.realpath(system.path(path))
     try:
-        _replace(real, after.encode("utf-8", "surrogateescape"), mode)
+        _replace(real, after.encode("utf-8", "surrogateescape"), mode, in_place)
     except OSError as err:
         raise KubesteadError("{0} can't be written: {1}".format(path, err.strerror)) from None
 
@@ -87,9 +94,9 @@ def keep(system: System, path: str, suffix: str = "", mode: Optional[int] = None
         raise KubesteadError("{0} can't be written: {1}".format(copy, err.strerror)) from None
 
 
-def _replace(real: str, data: bytes, mode: Optional[int]) -> None:
-    if os.stat(real).st_nlink > 1:
-        # Replacing the file would break its hard links.
+def _replace(real: str, data: bytes, mode: Optional[int], in_place: bool) -> None:
+    if in_place or os.stat(real).st_nlink > 1:
+        # Replacing the file would break its hard links and mounts.
         _write_into(real, data, mode)
         return
     try:

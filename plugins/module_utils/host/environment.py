@@ -62,7 +62,7 @@ def active_units(system: System, names: Sequence[str]) -> List[str]:
 
 
 def uncovered(no_proxy: Sequence[str], wanted: Sequence[str]) -> List[str]:
-    """The addresses and ranges among ``wanted`` that no entry of ``no_proxy`` covers, as Go's programs read it."""
+    """The addresses, ranges and names in ``wanted`` that no entry of ``no_proxy`` covers, as Go's programs read it."""
     if "*" in no_proxy:
         return []
     ranges = []
@@ -74,7 +74,11 @@ def uncovered(no_proxy: Sequence[str], wanted: Sequence[str]) -> List[str]:
             continue
     missing = []
     for text in wanted:
-        own = ipaddress.ip_network(text, strict=False)
+        try:
+            own = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            missing += [] if any(_covers(entry, text) for entry in no_proxy) else [text]
+            continue
         first, last = int(own.network_address), int(own.broadcast_address)
         if not any(
             one.version == own.version and int(one.network_address) <= first and last <= int(one.broadcast_address)
@@ -82,6 +86,12 @@ def uncovered(no_proxy: Sequence[str], wanted: Sequence[str]) -> List[str]:
         ):
             missing.append(text)
     return missing
+
+
+def _covers(entry: str, name: str) -> bool:
+    """True if an entry of no_proxy (a name, ``.domain`` or ``*.domain``, also with a port) covers a name."""
+    entry = entry.lower().partition(":")[0].lstrip("*")
+    return bool(entry) and (name == entry or name.endswith(entry if entry.startswith(".") else "." + entry))
 
 
 def _ignores_calico_interfaces(system: System) -> bool:

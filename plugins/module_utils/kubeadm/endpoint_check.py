@@ -16,6 +16,7 @@ import ssl
 from datetime import datetime
 from typing import Callable, Optional, Tuple, TypeVar, cast
 
+from ..api_endpoint import hosts_file
 from ..core.addresses import parse_endpoint
 from ..core.deadline import within
 from ..core.errors import KubesteadError
@@ -149,8 +150,11 @@ def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int,
     try:
         return client(host, port, REQUEST_TIMEOUT, token, command.ca_certificate)
     except socket.gaierror as err:
-        text = "endpoint {0}: this host can't resolve {1} ({2}); check the name and the DNS of this host"
-        raise _Unready(text.format(endpoint, host, err.strerror), False) from None
+        fix = "check the name and the DNS of this host"
+        if hosts_file.is_endpoint_name(host):
+            fix = "run site.yml or the role api_endpoint for this host"
+        text = "endpoint {0}: this host can't resolve {1} ({2}); {3}"
+        raise _Unready(text.format(endpoint, host, err.strerror, fix), False) from None
     except ssl.SSLCertVerificationError as err:
         text = "endpoint {0} has a certificate that the cluster's CA does not verify: {1}; {2}"
         fix = "use an endpoint that is in the certificate (cluster_cert_sans)"

@@ -14,7 +14,9 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from urllib.parse import urlsplit
 
+from ..api_endpoint import hosts_file
 from ..core import untrusted
 from ..core.constants import (
     ADMIN_KUBECONFIG,
@@ -158,7 +160,7 @@ def ask_servers(system: System, pods: Mapping[str, StaticPod]) -> Tuple[ClusterA
         return thread
 
     threads = [
-        ask("api", lambda: observe_api(Api(system))),
+        ask("api", lambda: observe_api(Api(system, server=_instead_of_name(system, pods)))),
         ask("local_api", lambda: health.api_server(system, pods)),
         ask("etcd", lambda: health.etcd_member(system, pods)),
     ]
@@ -172,6 +174,14 @@ def ask_servers(system: System, pods: Mapping[str, StaticPod]) -> Tuple[ClusterA
         found.get("local_api", Health(False, late, url)),
         found.get("etcd", Health(False, late, static_pods.etcd_url(pods.get("etcd", StaticPod())))),
     )
+
+
+def _instead_of_name(system: System, pods: Mapping[str, StaticPod]) -> str:
+    """This machine's own API server, if its hosts file has lost the name of the API; else empty."""
+    server = kubeconfig_server(system.read(ADMIN_KUBECONFIG) or "")
+    name = urlsplit(server).hostname or ""
+    lost = hosts_file.is_endpoint_name(name) and not hosts_file.knows(system.read(hosts_file.HOSTS) or "", name)
+    return static_pods.api_server_url(pods.get("kube-apiserver", StaticPod())) if lost else ""
 
 
 def local_api_url(system: System) -> str:

@@ -10,6 +10,7 @@ import os
 import time
 from typing import Callable, Dict, List, Sequence
 
+from ..api_endpoint.component import write_hosts
 from ..core.errors import KubesteadError
 from ..core.poll import Sleep
 from ..core.step import Step
@@ -115,6 +116,7 @@ def apply(step: Step, system: System) -> None:
         "remove_nft_table": _remove_nft_table,
         "put_back": _put_back,
         "uncomment": prepared.uncomment,
+        "forget_api": _forget_api,
     }
     actions: Dict[str, Callable[[System], None]] = {
         "start": runtime.start,
@@ -183,6 +185,10 @@ def _put_back(system: System, path: str) -> None:
     prepared.put_back(system, path)
     if path.startswith("/etc/systemd/"):
         system.run(["systemctl", "daemon-reload"], check=True)
+
+
+def _forget_api(system: System, path: str) -> None:
+    write_hosts(system, path, [])
 
 
 def _clean_pods(step: Step, system: System) -> None:

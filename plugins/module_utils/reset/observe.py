@@ -10,6 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from ..api_endpoint import component as api_endpoint
+from ..api_endpoint.hosts_file import BEGIN
+from ..api_endpoint.options import UNIT as ENDPOINT_UNIT
+from ..api_endpoint.options import UNIT_NAME as ENDPOINT_UNIT_NAME
 from ..core.constants import ADMIN_KUBECONFIG, CA_CERTIFICATE, KUBELET_KUBECONFIG, MANIFESTS, PKI
 from ..core.system import System
 from ..core.x509 import ca_cert_hashes
@@ -25,7 +29,7 @@ from .prepared import Prepared
 from .runtime import Runtime
 
 #: The systemd units of this collection (name -> file).
-UNITS: Dict[str, str] = {UNIT_NAME: UNIT}
+UNITS: Dict[str, str] = {UNIT_NAME: UNIT, ENDPOINT_UNIT_NAME: ENDPOINT_UNIT}
 DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 
 
@@ -56,8 +60,9 @@ class ResetState:
     """What a cluster left on a machine. The defaults describe a machine without anything to remove.
 
     ``files`` and ``network_files`` are (path, description). ``folders`` are empty, or will be after the reset.
-    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``kept`` are files that were not
-    created by this collection or kubeadm; the reset keeps them. ``ca_cert_hashes`` pin the CA of the machine's cluster.
+    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``hosts_files`` contain addresses of
+    the API. ``kept`` are files that were not created by this collection or kubeadm; the reset keeps them.
+    ``ca_cert_hashes`` pin the CA of the machine's cluster.
     """
 
     kubeadm: bool = False
@@ -77,6 +82,7 @@ class ResetState:
     files: List[Tuple[str, str]] = field(default_factory=list)
     static_pods: bool = False
     network_files: List[Tuple[str, str]] = field(default_factory=list)
+    hosts_files: List[str] = field(default_factory=list)
     certificates: bool = False
     kubeconfigs: List[UserKubeconfig] = field(default_factory=list)
     folders: List[str] = field(default_factory=list)
@@ -99,6 +105,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
     if data:
         files.append((data, "etcd data"))
     network_files = [*paths.present(system, paths.POD_NETWORK)]
+    network_files += paths.present(system, paths.ENDPOINT)
     network_files += [(path, "results of CNI plugins") for path in paths.cni_results(system)]
     active = system.run(["systemctl", "is-active", "kubelet"]).stdout.strip()
     containerd = runtime.observe(system)
@@ -123,6 +130,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
         files=files,
         static_pods=bool(paths.present(system, paths.EMPTIED)),
         network_files=network_files,
+        hosts_files=_hosts_files(system),
         certificates=paths.certificates(system, preexisting) and not (operation is None and _own_ca(system, files)),
         kubeconfigs=_kubeconfigs(system, options, hashes),
         folders=paths.empty_folders(system, options.preparation, going),
@@ -132,6 +140,11 @@ def observe(system: System, options: ResetOptions) -> ResetState:
         prepared=prepared.observe(system, bool(containerd.others)) if options.preparation else None,
         plugins=plugins,
     )
+
+
+def _hosts_files(system: System) -> List[str]:
+    """The hosts files with addresses of the API. The copies of pods go with the state of the kubelet."""
+    return [path for path in api_endpoint.hosts_files(system) if BEGIN in (system.read(path) or "")]
 
 
 def _was_configured(files: Sequence[Tuple[str, str]]) -> bool:

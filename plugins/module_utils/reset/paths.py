@@ -11,6 +11,7 @@ import re
 import stat
 from typing import Dict, List, Sequence, Tuple
 
+from ..api_endpoint.options import FOLDER as ENDPOINT_FOLDER
 from ..core.constants import ADMIN_KUBECONFIG, BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, KUBELET_RECORD, MANIFESTS, PKI
 from ..core.errors import KubesteadError
 from ..core.mount_table import unescape
@@ -56,6 +57,8 @@ POD_NETWORK: Dict[str, str] = {
     "/opt/cni/bin/calico": "Calico plugin",
     "/opt/cni/bin/calico-ipam": "Calico plugin",
 }
+#: Files of the local proxy for the API.
+ENDPOINT: Dict[str, str] = {ENDPOINT_FOLDER: "configuration of the local API proxy"}
 #: Folders that are emptied, but not removed.
 EMPTIED: Dict[str, str] = {MANIFESTS: "static pods"}
 #: Where libcni caches its results. The name of a file starts with the name of the network.
@@ -73,6 +76,7 @@ _PRUNED = (
     "/usr/libexec/kubernetes/kubelet-plugins",
     "/usr/libexec/kubernetes",
     "/run/kubestead",
+    "/etc/kubestead",
 )
 #: Folders of packages; they are removed together with the packages.
 PACKAGE_FOLDERS = (

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from typing import List
 
+from ..api_endpoint.options import UNIT_NAME as ENDPOINT_UNIT_NAME
 from ..core.constants import MANIFESTS, PKI
 from ..core.step import Step
 from ..kubeadm.operation import MARKER
+from ..pod_network.bridge import UNIT_NAME
 from .network import TUNNEL
 from .observe import DEFAULT_SOCKET, ResetOptions, ResetState
 from .paths import CLUSTER, ETCD, KUBELET
 from .prepared import Prepared
 
 COMPONENT = "reset"
+_UNITS = {UNIT_NAME: "unit of the pod network", ENDPOINT_UNIT_NAME: "local API proxy"}
 
 
 def plan(state: ResetState, options: ResetOptions) -> List[Step]:
@@ -60,7 +63,7 @@ def _programs(state: ResetState, options: ResetOptions) -> List[Step]:
 
 
 def _network(state: ResetState) -> List[Step]:
-    steps = [_step("stop_unit", name, "unit of the pod network") for name in state.units]
+    steps = [_step("stop_unit", name, _UNITS[name]) for name in state.units]
     steps += [_step("remove_namespace", name, "network namespace of a pod") for name in state.namespaces]
     for argv in state.virtual_servers:
         steps.append(_step("remove_virtual_server", argv[-1], "IPVS service of kube-proxy", argv=argv))
@@ -77,7 +80,7 @@ def _network(state: ResetState) -> List[Step]:
         steps.append(Step(**{**vars(step), "before": before}))
     steps += [_step("remove_nft_table", name, "rules of kube-proxy or Calico") for name in state.nft_tables]
     steps += [_step("remove_set", name, "IP set of kube-proxy or Calico") for name in state.sets]
-    steps += [_step("remove_unit", name, "unit of the pod network") for name in state.units]
+    steps += [_step("remove_unit", name, _UNITS[name]) for name in state.units]
     return steps
 
 
@@ -92,6 +95,7 @@ def _files(state: ResetState) -> List[Step]:
         steps.append(_step("remove", MANIFESTS, "static pods"))
     steps += [_step("remove", path, what) for path, what in state.files if path in (ETCD, KUBELET)]
     steps += [_step("remove", path, what) for path, what in state.network_files]
+    steps += [_step("forget_api", path, "it contains the addresses of the API") for path in state.hosts_files]
     for one in state.kubeconfigs:
         reason = "for this cluster; the file it replaced is restored" if one.backup else "for this cluster"
         steps.append(_step("remove_kubeconfig", one.path, reason, place=one))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import hosts_file
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import addresses as network
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterConfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import limits
@@ -43,6 +45,7 @@ def existing(reference: Host) -> Cluster:
     return Cluster(
         exists=True,
         version=api.server_version,
+        name=config.cluster_name,
         # kubeadm writes controlPlaneEndpoint only where it was asked for one.
         endpoint=config.endpoint,
         pod_cidr=limits.normal_cidrs(config.pod_cidr),
@@ -66,9 +69,13 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
             )
             fix = "set cluster_pod_cidr to a range that no host uses"
             findings.append(Finding("all", COMPONENT, Problem("pod_cidr_default", text, fix)))
+    name = str(mappings.get(options.config.get("ClusterConfiguration"), ["clusterName"]) or "")
+    # Always a name, also for one control plane: so it can become several without new certificates for the nodes.
+    derived = network.host_port(hosts_file.endpoint_name(name), options.bind_port)
     cluster = Cluster(
         version=options.kubernetes_version,
-        endpoint=options.endpoint,
+        name=name,
+        endpoint=options.endpoint or derived,
         pod_cidr=pod_cidr,
         service_cidr=limits.normal_cidrs(options.service_cidr),
         dns_domain=options.dns_domain,

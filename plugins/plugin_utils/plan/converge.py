@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component as api_endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import pull as node_images
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -26,6 +27,7 @@ from ..cluster import Cluster
 from ..hosts import Host
 from ..rules import cluster_rules
 from ..rules.catalogue import apply_skips
+from . import endpoint
 from . import machine_steps as own
 from .cluster import decide
 from .inventory import inventory_findings
@@ -93,6 +95,7 @@ def _cluster_findings(draft: Draft) -> List[Finding]:
     """What is wrong with the cluster, its members, and between hosts."""
     request, cluster, planned = draft.request, draft.cluster, draft.membership
     found = membership_findings(request.inventory, draft.hosts, planned, cluster)
+    found += endpoint.findings(request.inventory, draft.hosts, planned, cluster)
     joining = [
         host.name
         for host in draft.hosts
@@ -150,6 +153,11 @@ def _member_plan(draft: Draft, host: Host, plan: HostPlan) -> HostPlan:
     joins = host.name in planned.joining and "join" in components
     role = "control_plane" if host.control_plane else "worker"
     steps = list(plan.steps)
+    wanted = None
+    if api_endpoint.COMPONENT in components:
+        wanted = endpoint.endpoint_of(host, draft.hosts, planned, draft.cluster)
+        if wanted is not None:
+            steps += api_endpoint.plan(host.facts.api_endpoint, host.options.api_endpoint, wanted)
     if initializes:
         steps += init.plan(host.kubeadm, host.options.control_plane)
     if joins:
@@ -163,6 +171,8 @@ def _member_plan(draft: Draft, host: Host, plan: HostPlan) -> HostPlan:
         node_name=host.node_name,
         joins_as=role if joins else "",
         initializes=initializes,
+        endpoint=wanted,
+        api_address=endpoint.api_address(host, draft.hosts, planned, draft.cluster),
         images=_images(draft, host) if joins else (),
     )
 

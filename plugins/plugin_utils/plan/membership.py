@@ -106,7 +106,7 @@ def membership_findings(
     for host in hosts:
         if not operation.problems(host.kubeadm.operation) and not is_down(host, cluster.exists):
             found += _kubeadm(host, planned, cluster)
-    return found + _endpoint(inventory, hosts, planned, cluster)
+    return found
 
 
 def _unknown_operations(hosts: Sequence[Host]) -> List[Finding]:
@@ -268,17 +268,3 @@ def join_command(host: Host, cluster: Cluster) -> JoinCommand:
     """What is known of the command a host will join with before there is a token."""
     hashes = [cluster.ca_cert_hash] if cluster.exists else []
     return JoinCommand(endpoint="", token="", ca_cert_hashes=hashes, control_plane=host.control_plane)
-
-
-def _endpoint(inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[Finding]:
-    """Several control planes need an endpoint, and one of them can't be added to a cluster without it."""
-    joins = [host for host in hosts if host.name in planned.joining and host.control_plane]
-    if len(inventory.control_plane) < 2 or not (planned.init_host or joins) or cluster.endpoint:
-        return []
-    if cluster.exists:
-        text = "this cluster was created without a shared endpoint, so a second control plane can't join"
-        fix = "create the cluster again with cluster_endpoint set"
-        return [Finding("all", "join", Problem("endpoint", text, fix))]
-    text = "cluster_endpoint is not set, but there are {0} control planes".format(len(inventory.control_plane))
-    fix = "set cluster_endpoint to a name or address at which all of them are reached, like k8s.example.org:6443"
-    return [Finding("all", COMPONENT, Problem("endpoint", text, fix))]

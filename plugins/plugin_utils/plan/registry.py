@@ -14,6 +14,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component as api_endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import EndpointOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import observe as containerd_observe
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import options as containerd_options
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd import plan as containerd_plan
@@ -91,6 +93,14 @@ COMPONENTS = (
         own=True,
     ),
     Component(
+        "api_endpoint",
+        EndpointOptions,
+        api_endpoint.EndpointState,
+        api_endpoint.observe,
+        None,
+        api_endpoint.plan,
+    ),
+    Component(
         "control_plane",
         init.ControlPlaneOptions,
         kubeadm.KubeadmState,
@@ -149,7 +159,7 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
 
 def is_cluster(components: Sequence[str]) -> bool:
     """True where the components make a cluster or join it, so that the rules of a cluster apply."""
-    return bool({"control_plane", "join", "cni"} & set(components))
+    return bool({"api_endpoint", "control_plane", "join", "cni"} & set(components))
 
 
 def option_findings(name: str, facts: Mapping[str, Any], components: Sequence[str] = NAMES) -> List[Finding]:

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -60,7 +61,9 @@ class HostPlan:
     one transaction with the kube packages; ``images`` can be pulled while the cluster is made. ``node_name`` is what
     the host is or will be called in the API, ``joins_as`` is ``worker``, ``control_plane`` or empty. ``kubeconfig``
     are the arguments of the module of that name if it has something to do. ``member`` is true if pods may run on the
-    host; ``arguments`` are the arguments for tasks of operations other than ``converge``.
+    host; ``arguments`` are the arguments for tasks of operations other than ``converge``. ``endpoint`` is what the
+    component ``api_endpoint`` is applied with; None if it does nothing. ``api_address`` is the address of a control
+    plane whose cluster has an endpoint that only nodes resolve.
     """
 
     steps: Sequence[Step] = ()
@@ -73,6 +76,8 @@ class HostPlan:
     kubeconfig: Mapping[str, Any] = field(default_factory=dict)
     member: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    endpoint: Optional[Endpoint] = None
+    api_address: str = ""
 
     @property
     def disruptive(self) -> bool:
@@ -250,6 +255,7 @@ def _host_result(plan: Plan, name: str, network: CniOptions) -> Dict[str, Any]:
         "extra_packages": _plain(list(host.extra_packages)),
         "images": _plain(list(host.images)),
         "cluster": cluster,
+        "api_endpoint": None if host.endpoint is None else _plain(to_dict(host.endpoint)),
         "initializes": host.initializes,
         "kubeconfig": _plain(dict(host.kubeconfig)),
         "joins_as": host.joins_as,

@@ -86,7 +86,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
 FIXED: Dict[str, Tuple[str, ...]] = {
     "options": (ERROR,),
     "groups": _BOTH,
-    "endpoint": (ERROR,),
+    "endpoint": _BOTH,
     "first_control_plane": (ERROR,),
     "api_down": _BOTH,
     "pod_cidr_default": (ERROR,),

@@ -100,10 +100,12 @@ def _ranges(view: ClusterView) -> List[Finding]:
 
 
 def _unproxied(host: Host, view: ClusterView) -> List[str]:
-    """What a host must reach without a proxy: pods, Services, the control planes and itself."""
+    """What a host must reach without a proxy: pods, Services, the control planes, the API and itself."""
     wanted = [str(getattr(view.cluster, name)) for name in ("pod_cidr", "service_cidr")]
     wanted = [part.strip() for text in wanted for part in text.split(",") if part.strip()]
     wanted += [one.address for one in view.all_hosts if one.control_plane and one.address]
+    # Programs compare the name that they connect to, not the address behind it.
+    wanted += [view.cluster.endpoint_place[0]] if view.cluster.by_hosts else []
     return list(dict.fromkeys([*wanted, host.address] if host.address else wanted))
 
 
@@ -359,8 +361,9 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
         for text, outcome, owner in _owned(host, view, reachability.API)
         if outcome not in connect.PROVEN
     }
-    # With an endpoint the way may lead over it alone.
-    return [_unreached("api_unreachable", "the control plane", blocked, fix, bool(endpoint))] if blocked else []
+    # Over an external endpoint there may be a way that a direct connection does not have.
+    external = bool(endpoint) and not view.cluster.by_hosts
+    return [_unreached("api_unreachable", "the control plane", blocked, fix, external)] if blocked else []
 
 
 def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:

@@ -53,22 +53,22 @@ def test_an_address_of_another_network_is_no_beginning() -> None:
 
 
 def test_upstream_names_lead_to_the_mirror() -> None:
-    arguments = nodes.create_arguments(NODE, "image", MIRROR, Options())
-    hosts = [argument for argument in arguments if argument.startswith("--add-host=")]
-    assert sorted(hosts) == [
-        "--add-host=mirror.lab.test:10.213.0.2",
-        "--add-host=pkgs.k8s.io:10.213.0.2",
-        "--add-host=registry.k8s.io:10.213.0.2",
+    lines = nodes.hosts_file(NODE, MIRROR, Options()).splitlines()
+    assert lines[2:] == [
+        f"{NODE.address}\t{NODE.name}",
+        "10.213.0.2\tmirror.lab.test",
+        "10.213.0.2\tpkgs.k8s.io",
+        "10.213.0.2\tregistry.k8s.io",
     ]
+    arguments = nodes.create_arguments(NODE, "image", MIRROR, Options())
+    assert "--no-hosts" in arguments
     assert "--volume=/c/ca.pem:/usr/local/share/ca-certificates/kubestead-lab.crt:ro" in arguments
     assert arguments[-2:] == ["image", "/sbin/init"]
 
 
 def test_with_mirror_variables_only_the_mirrors_own_name_is_known() -> None:
-    arguments = nodes.create_arguments(NODE, "image", MIRROR, Options(upstream_names=False))
-    assert [argument for argument in arguments if argument.startswith("--add-host=")] == [
-        "--add-host=mirror.lab.test:10.213.0.2"
-    ]
+    lines = nodes.hosts_file(NODE, MIRROR, Options(upstream_names=False)).splitlines()
+    assert lines[3:] == ["10.213.0.2\tmirror.lab.test"]
 
 
 def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:

@@ -93,7 +93,10 @@ def test_a_play_over_bare_machines(shown: Shown) -> None:
     assert (result["init_host"], result["api_host"], result["joins"]) == ("a1", "a1", ["a2"])
     assert result["play"] == ["Plan", []] and result["changed"] is False
     assert result["hosts"]["a1"]["initializes"] is True
-    assert result["hosts"]["a1"]["kubeconfig"]["endpoint"] == recorded(BARE["a1"])["node"]["default_address"]
+    assert result["hosts"]["a1"]["kubeconfig"]["endpoint"] == "api.kubernetes.internal:6443"
+    address = recorded(BARE["a1"])["node"]["default_address"]
+    # The control machine does not know the name.
+    assert result["hosts"]["a1"]["kubeconfig"]["copy_server"] == f"https://{address}:6443"
     assert result["hosts"]["a2"]["kubeconfig"] == {}
     assert any("  a2  join: join as worker (no kubelet.conf; not in the API)" in line for line in shown.lines)
     assert not shown.warnings and json.dumps(result)

@@ -171,6 +171,23 @@ def test_a_host_that_is_lost_on_the_way_is_unreachable() -> None:
     assert result["unreachable"] is True and result["msg"] == "no route to host"
 
 
+def test_a_node_is_told_of_the_endpoint_only_by_a_plan() -> None:
+    endpoint = {"name": "api.home.internal", "port": 6443, "own": "", "control_planes": ["192.0.2.1"]}
+    plan = {**PLAN, "todo": {"api_endpoint": True}, "api_endpoint": endpoint}
+    action = Action({"components": ["api_endpoint"], "plan": plan}, {"changed": True})
+    run(action)
+    assert action.asked[0][1]["expected"]["api_endpoint"] == endpoint
+    action = Action({"components": ["api_endpoint"]}, {"changed": False})
+    run(action)
+    assert "api_endpoint" not in action.asked[0][1]["expected"]
+
+
+def test_an_init_by_tags_finds_the_api() -> None:
+    components = ["host", "api_endpoint", "control_plane"]
+    assert node_components.selected(components, ["control_plane"], []) == ["api_endpoint", "control_plane"]
+    assert node_components.selected(components, ["host"], []) == ["host"]
+
+
 @pytest.mark.parametrize(
     ("run_tags", "skip_tags", "left"),
     [

@@ -123,6 +123,25 @@ def test_what_no_proxy_covers(no_proxy: list[str], missing: list[str]) -> None:
     assert environment.uncovered(no_proxy, ["10.96.0.0/12", "10.1.2.3", "fd00::/64"]) == missing
 
 
+@pytest.mark.parametrize(
+    ("entry", "covered"),
+    [
+        ("api.home.internal", True),
+        ("API.home.internal:6443", True),
+        ("home.internal", True),
+        (".internal", True),
+        ("*.internal", True),
+        (".api.home.internal", False),
+        ("ome.internal", False),
+        ("", False),
+    ],
+)
+def test_what_no_proxy_covers_by_name(entry: str, covered: bool) -> None:
+    assert environment.uncovered([entry, "10.0.0.0/8"], ["api.home.internal"]) == (
+        [] if covered else ["api.home.internal"]
+    )
+
+
 # -- clock
 
 

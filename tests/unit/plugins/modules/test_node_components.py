@@ -45,6 +45,21 @@ def test_a_run_applies_components_in_their_own_order(bare: Machine) -> None:
     assert len(result["diff"]) == 3
 
 
+def test_the_endpoint_of_the_plan_is_applied_and_without_a_plan_nothing_is(bare: Machine) -> None:
+    bare.put("/etc/hosts", "127.0.0.1 localhost\n")
+    assert not node_components.work(module("api_endpoint"), bare)["changed"]
+    endpoint = {"name": "api.home.internal", "port": 6443, "own": "", "control_planes": ["192.0.2.1"]}
+    foretold = node_components.work(module("api_endpoint", check_mode=True, expected={"api_endpoint": endpoint}), bare)
+    assert bare.read("/etc/hosts") == "127.0.0.1 localhost\n"
+    result = node_components.work(module("api_endpoint", expected={"api_endpoint": endpoint}), bare)
+    assert result["steps"] == foretold["steps"] and [one["target"] for one in result["steps"]] == ["/etc/hosts"]
+    assert "192.0.2.1 api.home.internal\n" in str(bare.read("/etc/hosts"))
+    assert not node_components.work(module("api_endpoint", expected={"api_endpoint": endpoint}), bare)["changed"]
+    # A worker of another kind of cluster.
+    node_components.work(module("api_endpoint", expected={"api_endpoint": {"name": ""}}), bare)
+    assert bare.read("/etc/hosts") == "127.0.0.1 localhost\n"
+
+
 def test_a_second_run_has_nothing_to_do(bare: Machine) -> None:
     node_components.work(module("host"), bare)
     assert not node_components.work(module("host"), bare)["changed"]

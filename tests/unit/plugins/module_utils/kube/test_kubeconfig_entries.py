@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -147,6 +148,20 @@ def test_the_copy_on_the_control_machine_keeps_its_users_entries_too(machine: Ma
     kubeconfig_copy.apply_copy(step, machine, kubeconfig_copy.rebuilt(ADMIN, wanted))
     assert machine.read(path) == own(ADMIN) and os.path.islink(link)
     assert machine.read("/home/anna/link.before-kubestead") == own(OLD)
+
+
+def test_the_copy_has_an_address_where_only_nodes_know_the_name(machine: Machine) -> None:
+    path, server = "/home/anna/config", "https://192.0.2.7:6443"
+    wanted = kubeconfig_copy.with_server(kubeconfig.summarize(ADMIN), server)
+    assert wanted
+    step = kubeconfig_copy.plan_copy(machine, path, wanted)
+    kubeconfig_copy.apply_copy(step, machine, kubeconfig_copy.rebuilt(ADMIN, wanted, server))
+    found = kubeconfig.summarize(str(machine.read(path)))
+    assert found.servers == [server] and found.clients == kubeconfig.summarize(ADMIN).clients
+    assert kubeconfig_copy.plan_copy(machine, path, wanted).action == kubeconfig.SAME
+    # One of an earlier cluster at this address is replaced.
+    other = dataclasses.replace(wanted, digest="", credentials="", ca_cert_hashes=["sha256:new"], clients=["new"])
+    assert kubeconfig_copy.plan_copy(machine, path, other).reason == f"for an earlier cluster at {server}"
 
 
 def test_the_summary_of_a_host_is_read_strictly() -> None:

@@ -66,6 +66,11 @@ def test_a_real_command_passes() -> None:
         (REAL, refuse(ConnectionRefusedError(111, "Connection refused")), "does not answer (Connection refused)"),
         (REAL, refuse(TimeoutError("timed out")), "does not answer (timed out)"),
         (REAL, refuse(socket.gaierror(-2, "Name or service not known")), "this host can't resolve 10.213.0.28"),
+        (
+            replace(REAL, endpoint="api.home.internal:6443"),
+            refuse(socket.gaierror(-2, "Name or service not known")),
+            "run site.yml or the role api_endpoint for this host",
+        ),
         (REAL, refuse(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]")), "does not use TLS"),
         (REAL, ask_with(403), "refuses access to cluster-info (HTTP 403)"),
         (REAL, ask_with(404), "has no cluster-info (HTTP 404)"),

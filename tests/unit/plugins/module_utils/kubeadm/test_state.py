@@ -288,6 +288,18 @@ def test_a_healthy_control_plane_tells_of_its_own_servers(machine: Machine) -> N
     }
 
 
+def test_a_control_plane_whose_hosts_file_was_replaced_asks_itself(machine: Machine) -> None:
+    """Otherwise the cluster would seem to be down, and no run could write the name of the API again."""
+    name = "https://api.kubernetes.internal:6443"
+    control_plane(machine, "v1.35")
+    text = recorded("v1.35", "admin.conf").replace(server_of("v1.35"), name)
+    machine.put("/etc/kubernetes/admin.conf", text, 0o600)
+    assert kubeadm.observe(machine).api.live and name + "/livez" not in machine.asked
+    machine.put("/etc/hosts", "192.0.2.1 api.kubernetes.internal\n")
+    state = kubeadm.observe(machine)
+    assert not state.api.live and name + "/livez" in machine.asked and state.local_api.failed is False
+
+
 def test_an_api_server_that_is_dead_behind_a_shared_endpoint_is_seen(machine: Machine) -> None:
     """Another control plane answers for the cluster: that says nothing about this machine."""
     behind_an_endpoint(machine)

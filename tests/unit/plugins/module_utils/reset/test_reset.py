@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import hosts_file
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation as operations
@@ -144,6 +145,21 @@ def test_all_of_the_cluster_goes_and_nothing_of_others(node: Node) -> None:
     assert done.index("stop kubelet.service") < done.index(f"unmount {VOLUME}") < done.index("clean_pods kubeadm")
     assert done.index("clean_pods kubeadm") < done.index("remove /var/lib/etcd") < done.index("remove /var/lib/kubelet")
     assert done.index("remove_link cni0") < done.index("remove /etc/cni/net.d/10-kubestead.conflist")
+    assert run_reset(node) == []
+
+
+def test_the_name_of_the_api_goes_and_the_hosts_file_is_the_users_again(node: Node) -> None:
+    unit, folder = "/etc/systemd/system/kubestead-api-endpoint.service", "/etc/kubestead/api-endpoint"
+    user = "127.0.0.1 localhost\n# mine"
+    node.put("/etc/hosts", hosts_file.with_block(user, ["127.0.0.1 api.home.internal"]))
+    node.put(unit)
+    node.put(folder + "/haproxy.cfg")
+    told = [f"{step.action} {step.target}" for step in plan(observe(node, ResetOptions()), ResetOptions())]
+    done = run_reset(node)
+    assert done == told and "forget_api /etc/hosts" in done
+    assert done.index("stop_unit kubestead-api-endpoint.service") < done.index(f"remove {folder}")
+    assert node.read("/etc/hosts") == user
+    assert not {unit, folder, "/etc/kubestead"} & remaining(node)
     assert run_reset(node) == []
 
 

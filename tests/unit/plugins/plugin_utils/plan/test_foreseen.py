@@ -271,10 +271,11 @@ def test_a_host_with_nothing_to_do_is_idle_unless_it_applies_calico() -> None:
 
 
 def test_the_kubeconfig_of_an_init_to_come_is_told_by_its_server() -> None:
-    earlier = {"digest": "x", "servers": ["https://10.213.0.38:6443"], "ca_cert_hashes": ["sha256:old"]}
+    server = "https://api.kubernetes.internal:6443"
+    earlier = {"digest": "x", "servers": [server], "ca_cert_hashes": ["sha256:old"]}
     plan = judge(BARE, {"a1": {"kubeconfig.existing": earlier}})
     assert lines(plan.steps["a1"], "control_plane")[1:] == [
-        "write kubeconfig /home/admin/.kube/config (for an earlier cluster at https://10.213.0.38:6443; "
+        f"write kubeconfig /home/admin/.kube/config (for an earlier cluster at {server}; "
         "a copy is kept in /home/admin/.kube/config.before-kubestead)"
     ]
     foreign = dict(earlier, servers=["https://192.0.2.9:6443"])

@@ -977,7 +977,7 @@ CASES = [
         BARE,
         "a2",
         {"environment.proxied": True, "environment.no_proxy": ["10.244.0.0/16", "10.213.0.0/16"]},
-        "no_proxy does not contain 10.96.0.0/12; add 10.96.0.0/12 to no_proxy",
+        "no_proxy does not contain 10.96.0.0/12, api.kubernetes.internal; add 10.96.0.0/12,api.kubernetes.internal to",
     ),
     # what is there already
     Case(

@@ -1,0 +1,239 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a node reaches the API: the block in its hosts files, and on workers a proxy. Observed, planned and applied."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Sequence
+
+from ..core.errors import KubesteadError
+from ..core.foreign_files import rewrite
+from ..core.step import Step
+from ..core.system import System
+from ..packages import manager, transaction
+from .hosts_file import HOSTS, block, with_block
+from .options import CONFIG, FOLDER, PENDING, PROGRAM, UNIT, UNIT_NAME, Endpoint, EndpointOptions, unit
+
+COMPONENT = "api_endpoint"
+PACKAGE = "haproxy"
+# The unit of the package, which this collection does not use.
+_PACKAGE_UNIT = "haproxy.service"
+
+# cloud-init writes the hosts file at each boot from the template that the file names.
+_TEMPLATE = re.compile(r"/etc/cloud/templates/hosts\.[a-z]{1,20}\.tmpl")
+_PODS = "/var/lib/kubelet/pods"
+# The first line that a kubelet writes for a pod in the network of the host.
+_COPY = "# Kubernetes-managed hosts file (host network)."
+_MOST_PODS = 1000
+_LARGEST_COPY = 1 << 20
+
+
+@dataclass(frozen=True)
+class EndpointState:
+    """What is there for the endpoint on a machine.
+
+    ``hosts`` maps hosts files to the lines of the block in them: that of the machine, and the template that cloud-init
+    makes it of. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit`` are
+    the texts of the files of the proxy, None where there are none. ``pending``: the proxy has not been reloaded since a
+    change.
+    """
+
+    hosts: Dict[str, List[str]] = field(default_factory=lambda: {HOSTS: []})
+    copies: Dict[str, List[str]] = field(default_factory=dict)
+    haproxy: bool = False
+    config: Optional[str] = None
+    unit: Optional[str] = None
+    active: bool = False
+    enabled: bool = False
+    pending: bool = False
+
+
+# -- Observation
+
+
+def observe(system: System) -> EndpointState:
+    """Look at the machine: files, and two commands if there is a proxy of this collection."""
+    own_unit = system.read(UNIT)
+    return EndpointState(
+        hosts={path: block(system.read(path) or "") for path in hosts_files(system)},
+        copies={path: block(text) for path, text in _copies(system).items()},
+        haproxy=system.is_executable(PROGRAM),
+        config=system.read(CONFIG),
+        unit=own_unit,
+        active=own_unit is not None and _is(system, "is-active", "active"),
+        enabled=own_unit is not None and _is(system, "is-enabled", "enabled"),
+        pending=system.exists(PENDING),
+    )
+
+
+def hosts_files(system: System) -> List[str]:
+    """The hosts file, and the template that cloud-init makes it of, if it does."""
+    text = system.read(HOSTS) or ""
+    template = _TEMPLATE.search(text) if "manage_etc_hosts" in text else None
+    return [HOSTS, *([template.group(0)] if template and system.exists(template.group(0)) else [])]
+
+
+def _copies(system: System) -> Dict[str, str]:
+    """The hosts files of pods in the network of the host, path -> text. Those of other pods have other contents."""
+    paths = ["{0}/{1}/etc-hosts".format(_PODS, name) for name in system.names(_PODS)[:_MOST_PODS]]
+    texts = {path: system.read(path, _LARGEST_COPY) or "" for path in paths}
+    return {path: text for path, text in texts.items() if text.startswith(_COPY)}
+
+
+def _is(system: System, question: str, answer: str) -> bool:
+    return system.run(["systemctl", question, UNIT_NAME]).stdout.strip() == answer
+
+
+# -- Planning
+
+
+def plan(state: EndpointState, _options: EndpointOptions, endpoint: Endpoint) -> List[Step]:
+    """The steps that lead to ``endpoint``. The name leads to the proxy only while it runs."""
+    endpoint.validate()
+    before = _proxy(state, endpoint) if endpoint.proxied else []
+    return [*before, *_hosts(state, endpoint), *([] if endpoint.proxied else _no_proxy(state))]
+
+
+def _hosts(state: EndpointState, endpoint: Endpoint) -> List[Step]:
+    wanted, steps = endpoint.lines, []
+    for path, present in state.hosts.items():
+        if not _same(present, wanted):
+            reason = "{0} -> {1}".format(_addresses(present), _addresses(wanted))
+            before, after = ("".join(line + "\n" for line in lines) for lines in (present, wanted))
+            steps.append(Step(COMPONENT, "write_hosts", path, reason, before, after, {"lines": wanted}))
+    if not all(_same(present, wanted) for present in state.copies.values()):
+        reason = "pods in the network of the host have a copy of {0}".format(HOSTS)
+        steps.append(Step(COMPONENT, "write_copies", _PODS, reason, data={"lines": wanted}))
+    return steps
+
+
+def _same(present: Sequence[str], wanted: Sequence[str]) -> bool:
+    """True if both lead to the same machines, first to the same one."""
+    return list(present[:1]) == list(wanted[:1]) and sorted(present) == sorted(wanted)
+
+
+def _addresses(lines: Sequence[str]) -> str:
+    return ", ".join(line.split()[0] for line in lines if line.split()) or "no address of the API"
+
+
+def _proxy(state: EndpointState, endpoint: Endpoint) -> List[Step]:
+    steps = []
+    if not state.haproxy:
+        reason = "the node has {0} control planes".format(len(endpoint.control_planes))
+        steps.append(Step(COMPONENT, "install", PACKAGE, reason))
+    config = endpoint.config()
+    if state.config != config:
+        reason = "missing" if state.config is None else "control planes {0}".format(", ".join(endpoint.control_planes))
+        steps.append(Step(COMPONENT, "write_config", CONFIG, reason, state.config or "", config))
+    if state.unit != unit():
+        reason = "missing" if state.unit is None else "edited"
+        steps.append(Step(COMPONENT, "write_unit", UNIT, reason, state.unit or "", unit()))
+    if not state.enabled:
+        steps.append(Step(COMPONENT, "enable", UNIT_NAME, "not enabled"))
+    if not state.active:
+        steps.append(Step(COMPONENT, "start", UNIT_NAME, "not active"))
+    elif state.unit != unit():
+        steps.append(Step(COMPONENT, "restart", UNIT_NAME, "its unit differs"))
+    elif state.config != config or state.pending:
+        steps.append(Step(COMPONENT, "reload", UNIT_NAME, "its configuration differs"))
+    return steps
+
+
+def _no_proxy(state: EndpointState) -> List[Step]:
+    steps = []
+    if state.unit is not None:
+        steps.append(Step(COMPONENT, "remove_unit", UNIT_NAME, "the node needs no proxy"))
+    if state.config is not None or state.pending:
+        steps.append(Step(COMPONENT, "remove", FOLDER, "the node needs no proxy", state.config or ""))
+    return steps
+
+
+# -- Application
+
+
+def apply(step: Step, system: System) -> None:
+    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    if step.action == "write_hosts":
+        write_hosts(system, step.target, step.data["lines"])
+    elif step.action == "write_copies":
+        for path, text in _copies(system).items():
+            if not _same(block(text), step.data["lines"]):
+                _write_copy(system, path, step.data["lines"])
+    elif step.action == "install":
+        _install(system)
+    elif step.action == "write_config":
+        _write_config(system, step.after)
+    elif step.action == "write_unit":
+        system.write(UNIT, step.after)
+        system.run(["systemctl", "daemon-reload"], check=True)
+    elif step.action == "enable":
+        system.run(["systemctl", "enable", UNIT_NAME], check=True)
+    elif step.action == "remove_unit":
+        remove_unit(system)
+    elif step.action == "remove":
+        system.remove(FOLDER)
+    else:
+        _run(system, step.action)
+
+
+def write_hosts(system: System, path: str, lines: Sequence[str]) -> None:
+    """Write the block of a hosts file, or remove it if there are no lines. Raises :class:`KubesteadError`."""
+    if system.exists(path):
+        rewrite(system, path, lambda text: with_block(text, lines), backup=False)
+    elif lines:
+        system.write(path, with_block("", lines))
+
+
+def _write_copy(system: System, path: str, lines: Sequence[str]) -> None:
+    """Change the copy of a pod in place, because it is mounted, as the kubelet does when it starts a container."""
+    try:
+        rewrite(system, path, lambda text: with_block(text, lines), backup=False, in_place=True)
+    except KubesteadError:
+        # The pod has ended since.
+        if system.exists(path):
+            raise
+
+
+def _install(system: System) -> None:
+    wanted = [manager.Wanted(PACKAGE)]
+    for step in manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT):
+        transaction.apply(step, system)
+    # Debian's package starts a proxy of its own, without a port. One that was there before is not installed again.
+    system.run(["systemctl", "disable", "--now", _PACKAGE_UNIT])
+
+
+def _write_config(system: System, text: str) -> None:
+    candidate = CONFIG + ".new"
+    system.write(candidate, text)
+    checked = system.run([PROGRAM, "-c", "-q", "-f", candidate])
+    system.remove(candidate)
+    if not checked.ok:
+        raise KubesteadError("haproxy refuses the configuration of the API endpoint: {0}".format(checked.last_line))
+    system.write(PENDING, "")
+    system.write(CONFIG, text)
+
+
+def _run(system: System, action: str) -> None:
+    done = system.run(["systemctl", action, UNIT_NAME], timeout=60.0)
+    if not done.ok:
+        log = system.run(["journalctl", "-u", UNIT_NAME, "-n", "20", "-o", "cat", "--no-pager"]).stdout
+        causes = [line.strip() for line in log.splitlines() if "ALERT" in line or "cannot bind" in line]
+        raise KubesteadError(
+            "{0} does not {1}: {2}; see 'journalctl -u {0}'".format(
+                UNIT_NAME, action, causes[0] if causes else done.last_line
+            )
+        )
+    system.remove(PENDING)
+
+
+def remove_unit(system: System) -> None:
+    """Stop and remove the proxy. Raises :class:`KubesteadError`."""
+    system.run(["systemctl", "disable", "--now", UNIT_NAME], timeout=60.0, check=True)
+    system.remove(UNIT)
+    system.run(["systemctl", "daemon-reload"], check=True)
+    # systemd remembers a failed unit even after its file is removed.
+    system.run(["systemctl", "reset-failed", UNIT_NAME])

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node must know to reach the API by its name, and what the proxy of a worker is configured with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List
+
+from ..core.addresses import host_port, plain_address
+from ..core.constants import managed_header
+from ..core.errors import OptionError
+from . import hosts_file
+
+FOLDER = "/etc/kubestead/api-endpoint"
+CONFIG = FOLDER + "/haproxy.cfg"
+#: It exists between a change of the configuration and the reload of the proxy.
+PENDING = FOLDER + "/pending"
+UNIT_NAME = "kubestead-api-endpoint.service"
+UNIT = "/etc/systemd/system/" + UNIT_NAME
+PROGRAM = "/usr/sbin/haproxy"
+
+# An unanswered connection is given up after a second and tried at another server. Two failed connections, or two failed
+# checks, take a server out. The servers without a check are used only when all checks fail: an API server that refuses
+# anonymous requests is red, but it works. Idle watches stay open for a day; after a reload, the old process has half a
+# minute, because it does not check servers any more.
+_CONFIG = """\
+{header}global
+    log stdout format raw daemon notice
+    maxconn 8192
+    hard-stop-after 30s
+
+defaults
+    mode tcp
+    log global
+    retries 3
+    timeout connect 1s
+    timeout check 1500ms
+    timeout client 24h
+    timeout server 24h
+    option clitcpka
+    option srvtcpka
+    option redispatch 1
+
+listen kubernetes-api
+    bind {bind}
+    balance leastconn
+    option allbackups
+    option httpchk GET /readyz
+    http-check expect status 200
+    default-server inter 3s fastinter 500ms fall 2 rise 1
+{servers}"""
+_CHECKED = (
+    "    server {address} {place} check check-ssl verify none observe layer4 error-limit 2 on-error mark-down"
+    " on-marked-down shutdown-sessions\n"
+)
+_UNCHECKED = "    server unchecked-{address} {place} backup\n"
+
+_UNIT = """\
+{header}[Unit]
+Description=Connections of this node to the Kubernetes API
+Wants=network-online.target
+After=network-online.target
+Before=kubelet.service
+
+[Service]
+Type=notify
+User=haproxy
+Group=haproxy
+NoNewPrivileges=yes
+ExecStart={program} -Ws -f {config}
+ExecReload={program} -c -q -f {config}
+ExecReload=/bin/kill -USR2 $MAINPID
+KillMode=mixed
+SuccessExitStatus=143
+Restart=always
+RestartSec=1
+LimitNOFILE=32768
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True)
+class EndpointOptions:
+    """The component has no variables of its own: the plan decides by the control planes of the cluster."""
+
+    def validate(self) -> None:
+        """All values are right."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The name of the API and what is behind it, as one node needs it.
+
+    ``own`` is the node's own address if it is a control plane, else empty. ``control_planes`` are the addresses of all
+    control planes. The name is empty where nodes do not resolve the endpoint themselves.
+    """
+
+    name: str = ""
+    port: int = 6443
+    own: str = ""
+    control_planes: List[str] = field(default_factory=list)
+
+    def validate(self) -> None:
+        """Raise :class:`OptionError` for a value that must not be written to a file."""
+        if not self.name:
+            return
+        try:
+            known = [plain_address(text) for text in self.control_planes]
+        except ValueError:
+            known = []
+        own = not self.own or self.own in self.control_planes
+        if not known or not own or not 0 < self.port < 65536 or not hosts_file.is_endpoint_name(self.name):
+            raise OptionError("api_endpoint", "is not what the plan contains", "use the result of cluster_plan")
+
+    @property
+    def proxied(self) -> bool:
+        """True for a worker that has more than one control plane."""
+        return bool(self.name) and not self.own and len(self.control_planes) > 1
+
+    @property
+    def loopback(self) -> str:
+        """The address at which the proxy listens: that of the family of the control planes."""
+        return "::1" if all(":" in address for address in self.control_planes) else "127.0.0.1"
+
+    @property
+    def lines(self) -> List[str]:
+        """The lines of the block in the hosts file. A control plane tries itself first, then the others."""
+        if not self.name:
+            return []
+        addresses = [self.own, *(address for address in self.control_planes if address != self.own)]
+        if not self.own:
+            addresses = [self.loopback if self.proxied else self.control_planes[0]]
+        return ["{0} {1}".format(address, self.name) for address in addresses]
+
+    def config(self) -> str:
+        """The configuration of the proxy."""
+        addresses = sorted(self.control_planes, key=lambda text: (plain_address(text).version, plain_address(text)))
+        servers = "".join(
+            line.format(address=address, place=host_port(address, self.port))
+            for line in (_CHECKED, _UNCHECKED)
+            for address in addresses
+        )
+        return _CONFIG.format(header=managed_header(), bind=host_port(self.loopback, self.port), servers=servers)
+
+
+def unit() -> str:
+    """The systemd unit of the proxy: its own, so that a haproxy of the user is never changed."""
+    return _UNIT.format(header=managed_header(), program=PROGRAM, config=CONFIG)

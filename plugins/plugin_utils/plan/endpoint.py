@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The endpoint of the API as each host needs it. The addresses are those of control planes, never a worker's claim."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
+
+from ..cluster import Cluster
+from ..hosts import Host
+from .inventory import Inventory
+from .membership import Membership
+
+COMPONENT = "api_endpoint"
+# An API server listens on all addresses of its machine.
+_HERE = "127.0.0.1"
+
+
+def endpoint_of(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> Optional[Endpoint]:
+    """What the host is given; an endpoint without a name if nodes do not resolve it by their hosts files.
+
+    None if no address of a control plane is known, so that what the host has stays.
+    """
+    known = addresses(hosts, planned, cluster)
+    name, port = cluster.endpoint_place
+    if not cluster.by_hosts:
+        return Endpoint()
+    own = ""
+    if host.control_plane:
+        # A kubelet that has just started has not reported its address.
+        own = known.setdefault(host.node_name, host.address or _HERE)
+    if not known:
+        return None
+    return Endpoint(name, port, own, list(dict.fromkeys(known.values())))
+
+
+def addresses(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> Dict[str, str]:
+    """The addresses of the control planes by the names of their Nodes: those that there are, then those that come.
+
+    A control plane that is dead stays, because its Node does. The API knows which Nodes are control planes: a kubelet
+    can't give its own Node that label.
+    """
+    found = {node.name: node.internal_ip for node in cluster.control_planes}
+    for host in hosts:
+        becomes = host.name == planned.init_host or host.name in planned.joining
+        if host.control_plane and becomes and not found.get(host.node_name):
+            found[host.node_name] = host.address
+    return {name: address for name, address in found.items() if address}
+
+
+def api_address(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> str:
+    """The address of a control plane for a machine that can't resolve the endpoint; empty where it can."""
+    wanted = endpoint_of(host, hosts, planned, cluster)
+    return "" if wanted is None or wanted.own == _HERE else wanted.own
+
+
+def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[Finding]:
+    """Problems of the endpoint: control planes that can't be added, other ports, and a port that is taken."""
+    found = _without_endpoint(inventory, hosts, planned, cluster)
+    if not cluster.by_hosts:
+        return found
+    name, port = cluster.endpoint_place
+    for host in hosts:
+        becomes = host.name == planned.init_host or host.name in planned.joining
+        own_port = host.options.control_plane.bind_port
+        if host.control_plane and becomes and own_port != port:
+            text = "cluster_node_bind_port is {0}, but the API has the port {1} on all control planes ({2})".format(
+                own_port, port, cluster.endpoint
+            )
+            fix = "set it to {0}, or for a new cluster set cluster_endpoint to a load balancer".format(port)
+            found.append(Finding(host.name, COMPONENT, Problem("endpoint", text, fix)))
+        wanted = endpoint_of(host, hosts, planned, cluster)
+        if wanted is not None and wanted.proxied:
+            found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, name, port)]
+    return found
+
+
+def _without_endpoint(
+    inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster
+) -> List[Finding]:
+    """A control plane can't be added to a cluster that was created without an endpoint."""
+    if not cluster.exists or cluster.endpoint or len(inventory.control_plane) < 2:
+        return []
+    joins = [host for host in hosts if host.name in planned.joining and host.control_plane]
+    text = "this cluster was created without an endpoint, so a second control plane can't join"
+    fix = "create the cluster again; a new cluster always has an endpoint"
+    return [Finding("all", "join", Problem("endpoint", text, fix, "error" if joins else "warning"))]
+
+
+def _taken(host: Host, name: str, port: int) -> List[Problem]:
+    """Another program on the port at which the proxy of a worker listens."""
+    ports, state = host.facts.ports, host.facts.api_endpoint
+    if state.unit is not None or port not in ports.listening or host.kubeadm.phase != NONE:
+        return []
+    holder = ports.processes.get(str(port))
+    text = "port {0} of the local proxy for {1} is in use{2}".format(port, name, " by " + holder if holder else "")
+    return [Problem("port_taken", text, "stop the program (ss -ltnp)")]

@@ -1,0 +1,278 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The hosts file of a node and the proxy of a worker: what is found, planned and written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component, hosts_file
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState, observe
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import BEGIN, END, HOSTS
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import (
+    CONFIG,
+    PENDING,
+    PROGRAM,
+    UNIT,
+    UNIT_NAME,
+    Endpoint,
+    EndpointOptions,
+    unit,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+
+NAME = "api.kubernetes.internal"
+PLANES = ["192.0.2.11", "192.0.2.12", "192.0.2.9"]
+ONE = Endpoint(NAME, 6443, "", PLANES[:1])
+WORKER = Endpoint(NAME, 6443, "", PLANES)
+PLANE = Endpoint(NAME, 6443, "192.0.2.12", PLANES)
+COPY = "# Kubernetes-managed hosts file (host network).\n"
+
+
+def actions(machine: Machine, endpoint: Endpoint) -> list[str]:
+    steps = component.plan(observe(machine), EndpointOptions(), endpoint)
+    return [f"{step.action} {step.target}" for step in steps]
+
+
+def run(machine: Machine, endpoint: Endpoint) -> None:
+    for step in component.plan(observe(machine), EndpointOptions(), endpoint):
+        component.apply(step, machine)
+
+
+def with_systemd(machine: Machine) -> None:
+    """A machine with haproxy whose systemd remembers what it was told."""
+    machine.put(PROGRAM, mode=0o755)
+    machine.answer([PROGRAM])
+    for verb, question, answer in (("start", "is-active", "active"), ("enable", "is-enabled", "enabled")):
+        machine.answer(["systemctl", question, UNIT_NAME], "unknown\n", 3)
+
+        def done(argv: object, stdin: object, question: str = question, answer: str = answer) -> Result:
+            machine.answer(["systemctl", question, UNIT_NAME], answer + "\n")
+            return Result(0)
+
+        machine.answer(["systemctl", verb, UNIT_NAME], done)
+    for verb in ("daemon-reload", "reload", "restart", "disable", "reset-failed"):
+        machine.answer(["systemctl", verb])
+
+
+# -- names and files
+
+
+@pytest.mark.parametrize(
+    ("cluster", "name"),
+    [
+        ("", NAME),
+        ("home", "api.home.internal"),
+        ("Home Lab_2", "api.home-lab-2.internal"),
+        ("--", NAME),
+        ("x" * 90, "api.{}.internal".format("x" * 63)),
+    ],
+)
+def test_the_name_is_a_dns_name_of_the_clusters(cluster: str, name: str) -> None:
+    assert hosts_file.endpoint_name(cluster) == name
+    assert hosts_file.is_endpoint_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["k8s.example.org", "api..internal", "api.a b.internal", "api.a.internal\n", "api.A.internal"]
+)
+def test_other_names_are_not_derived(name: str) -> None:
+    assert not hosts_file.is_endpoint_name(name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "127.0.0.1 localhost\n", "127.0.0.1 localhost", "a\r\n\r\nb\r\n", "a\x0b\x0cb\n\n"]
+)
+def test_a_block_is_written_changed_and_removed_without_a_trace(text: str) -> None:
+    first = hosts_file.with_block(text, ONE.lines)
+    assert first.startswith(text) and hosts_file.block(first) == [f"192.0.2.11 {NAME}"]
+    assert hosts_file.knows(first, NAME) and not hosts_file.knows(text, NAME)
+    second = hosts_file.with_block(first, PLANE.lines)
+    assert hosts_file.block(second) == [f"192.0.2.12 {NAME}", f"192.0.2.11 {NAME}", f"192.0.2.9 {NAME}"]
+    assert hosts_file.with_block(second, ONE.lines) == first
+    assert hosts_file.with_block(second, []) == text
+    assert hosts_file.with_block(text, []) == text
+
+
+def test_a_block_stays_where_the_user_moved_it_and_a_torn_one_is_repaired() -> None:
+    text = f"{BEGIN}\nold\n{END}\nuser\n"
+    assert hosts_file.with_block(text, ["new"]) == f"{BEGIN}\nnew\n{END}\nuser\n"
+    assert hosts_file.with_block(f"{BEGIN}\nuser\n", ["new"]) == f"{BEGIN}\nnew\n{END}\nuser\n"
+
+
+def test_a_commented_name_is_not_known() -> None:
+    assert not hosts_file.knows(f"# 192.0.2.1 {NAME}\n192.0.2.1 other # {NAME}\n", NAME)
+
+
+# -- what a node gets
+
+
+def test_a_control_plane_tries_itself_first_and_a_worker_its_proxy() -> None:
+    assert [line.split()[0] for line in PLANE.lines] == ["192.0.2.12", "192.0.2.11", "192.0.2.9"]
+    assert WORKER.lines == [f"127.0.0.1 {NAME}"] and WORKER.proxied
+    assert ONE.lines == [f"192.0.2.11 {NAME}"] and not ONE.proxied and not PLANE.proxied
+    assert Endpoint().lines == []
+
+
+def test_with_ipv6_alone_the_proxy_listens_there() -> None:
+    six = Endpoint(NAME, 6443, "", ["2001:db8::b", "2001:db8::a"])
+    assert six.lines == [f"::1 {NAME}"]
+    assert "    bind [::1]:6443\n" in six.config()
+    assert "    server 2001:db8::a [2001:db8::a]:6443 check " in six.config()
+
+
+def test_the_configuration_is_the_same_in_any_order_of_the_control_planes() -> None:
+    assert WORKER.config() == replace(WORKER, control_planes=PLANES[::-1]).config()
+    places = [line.split()[2] for line in WORKER.config().splitlines() if line.startswith("    server ")]
+    assert places == ["192.0.2.9:6443", "192.0.2.11:6443", "192.0.2.12:6443"] * 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(ONE, name="evil.example.org"),
+        replace(ONE, control_planes=[]),
+        replace(ONE, control_planes=["192.0.2.1\n0.0.0.0 pkgs.k8s.io"]),
+        replace(ONE, own="192.0.2.77"),
+        replace(ONE, port=0),
+    ],
+)
+def test_what_no_plan_contains_is_not_written(machine: Machine, wrong: Endpoint) -> None:
+    with pytest.raises(OptionError):
+        component.plan(observe(machine), EndpointOptions(), wrong)
+
+
+# -- one node
+
+
+def test_a_worker_of_one_control_plane_has_a_line_and_nothing_else(machine: Machine) -> None:
+    machine.put(HOSTS, "127.0.0.1 localhost\n", mode=0o640)
+    assert actions(machine, ONE) == [f"write_hosts {HOSTS}"]
+    run(machine, ONE)
+    assert actions(machine, ONE) == []
+    assert machine.ran == [] and machine.mode(HOSTS) == 0o640
+    assert machine.names("/etc") == ["hosts"]
+    run(machine, Endpoint())
+    assert machine.read(HOSTS) == "127.0.0.1 localhost\n"
+
+
+def test_the_order_of_the_other_control_planes_does_not_matter() -> None:
+    state = EndpointState({HOSTS: PLANE.lines})
+    other = replace(PLANE, control_planes=PLANES[::-1])
+    assert other.lines != PLANE.lines and component.plan(state, EndpointOptions(), other) == []
+    assert component.plan(state, EndpointOptions(), replace(PLANE, own="192.0.2.9")) != []
+
+
+def test_one_control_plane_becomes_three_and_one_again(machine: Machine) -> None:
+    machine.put(HOSTS, "127.0.0.1 localhost\n")
+    with_systemd(machine)
+    run(machine, ONE)
+    assert actions(machine, WORKER) == [
+        f"write_config {CONFIG}",
+        f"write_unit {UNIT}",
+        f"enable {UNIT_NAME}",
+        f"start {UNIT_NAME}",
+        f"write_hosts {HOSTS}",
+    ]
+    run(machine, WORKER)
+    assert actions(machine, WORKER) == []
+    assert (machine.read(CONFIG), machine.read(UNIT)) == (WORKER.config(), unit())
+    two = replace(WORKER, control_planes=PLANES[:2])
+    assert actions(machine, two) == [f"write_config {CONFIG}", f"reload {UNIT_NAME}"]
+    # The name leads to a control plane before the proxy goes.
+    assert actions(machine, ONE) == [
+        f"write_hosts {HOSTS}",
+        f"remove_unit {UNIT_NAME}",
+        "remove /etc/kubestead/api-endpoint",
+    ]
+    run(machine, ONE)
+    assert actions(machine, ONE) == [] and machine.names("/etc/systemd/system") == []
+
+
+def test_a_missing_haproxy_is_installed_first(machine: Machine) -> None:
+    assert actions(machine, WORKER)[0] == "install haproxy"
+
+
+def test_a_proxy_that_was_not_reloaded_before_a_run_was_killed_is_reloaded(machine: Machine) -> None:
+    with_systemd(machine)
+    run(machine, WORKER)
+    machine.put(PENDING)
+    assert actions(machine, WORKER) == [f"reload {UNIT_NAME}"]
+    run(machine, WORKER)
+    assert actions(machine, WORKER) == []
+
+
+def test_a_configuration_that_haproxy_refuses_replaces_nothing(machine: Machine) -> None:
+    with_systemd(machine)
+    machine.put(CONFIG, "old")
+    machine.answer([PROGRAM, "-c"], rc=1, stderr="[ALERT] (1) : config : unknown keyword 'observe'")
+    with pytest.raises(KubesteadError, match="haproxy refuses .*unknown keyword 'observe'"):
+        run(machine, WORKER)
+    assert machine.read(CONFIG) == "old" and machine.names("/etc/kubestead/api-endpoint") == ["haproxy.cfg"]
+
+
+def test_a_proxy_that_does_not_start_says_why(machine: Machine) -> None:
+    with_systemd(machine)
+    machine.answer(["systemctl", "start", UNIT_NAME], rc=1, stderr="Job for the unit failed.")
+    machine.answer(["journalctl"], "Starting\n[ALERT] cannot bind socket (Address already in use) [127.0.0.1:6443]\n")
+    with pytest.raises(KubesteadError, match=r"does not start: \[ALERT\] cannot bind socket .*in use"):
+        run(machine, WORKER)
+    assert machine.read(HOSTS) is None
+
+
+# -- copies of the hosts file
+
+
+def test_pods_in_the_network_of_the_host_get_the_block_in_place(machine: Machine) -> None:
+    copy, other = "/var/lib/kubelet/pods/a/etc-hosts", "/var/lib/kubelet/pods/b/etc-hosts"
+    machine.put(HOSTS, "127.0.0.1 localhost\n")
+    machine.put(copy, COPY + hosts_file.with_block("127.0.0.1 localhost\n", PLANE.lines))
+    machine.put(other, "# Kubernetes-managed hosts file.\n10.244.0.3 pod\n")
+    before = os.stat(machine.path(copy)).st_ino
+    assert actions(machine, ONE) == [f"write_hosts {HOSTS}", "write_copies /var/lib/kubelet/pods"]
+    run(machine, ONE)
+    # A container has this file mounted, not whatever has its name.
+    assert os.stat(machine.path(copy)).st_ino == before
+    assert machine.read(copy) == COPY + str(machine.read(HOSTS))
+    assert machine.read(other) == "# Kubernetes-managed hosts file.\n10.244.0.3 pod\n"
+    assert actions(machine, ONE) == []
+
+
+def test_a_run_that_was_killed_between_the_files_is_completed(machine: Machine) -> None:
+    copy = "/var/lib/kubelet/pods/a/etc-hosts"
+    machine.put(copy, COPY)
+    machine.put(HOSTS, hosts_file.with_block("", ONE.lines))
+    (step,) = component.plan(observe(machine), EndpointOptions(), ONE)
+    os.unlink(machine.path(copy))
+    # The pod has ended since.
+    component.apply(step, machine)
+    assert not Path(machine.path(copy)).exists()
+
+
+def test_the_template_that_cloud_init_makes_the_file_of_has_the_block_too(machine: Machine) -> None:
+    template = "/etc/cloud/templates/hosts.debian.tmpl"
+    text = (
+        f"# Your system has configured 'manage_etc_hosts' as True.\n# make changes to the master file in {template}\n"
+    )
+    machine.put(HOSTS, text)
+    assert actions(machine, ONE) == [f"write_hosts {HOSTS}"]
+    machine.put(template, "## template:jinja\n127.0.1.1 {{fqdn}}\n")
+    run(machine, ONE)
+    assert machine.read(template) == hosts_file.with_block("## template:jinja\n127.0.1.1 {{fqdn}}\n", ONE.lines)
+    assert actions(machine, ONE) == []
+
+
+def test_a_linked_hosts_file_stays_a_link(machine: Machine) -> None:
+    machine.put("/etc/real-hosts", "127.0.0.1 localhost\n")
+    os.symlink("real-hosts", machine.path(HOSTS))
+    run(machine, ONE)
+    assert os.path.islink(machine.path(HOSTS))
+    assert hosts_file.block(machine.read("/etc/real-hosts") or "") == ONE.lines
