@@ -227,7 +227,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 def argument_spec() -> Dict[str, Any]:
     """The module's options."""
     text = {"type": "str", "default": ""}
-    choices = ["host", "kube_packages", "containerd", "control_plane", "join", "cni"]
+    choices = ["host", "kube_packages", "containerd", "api_endpoint", "control_plane", "join", "cni"]
     return {
         "components": {"type": "list", "elements": "str", "choices": choices},
         "packages_url": text,
