@@ -121,3 +121,35 @@ def test_the_design_page_names_every_module_by_its_own_name() -> None:
         re.findall(r"\b((?:kubeadm|node|cluster)_(?:init|join|join_token|info|components|plan|nodes_info))\b", DESIGN)
     )
     assert named <= modules
+
+
+# -- playbooks
+
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "check_inventory")
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md")])
+
+
+@pytest.mark.parametrize("name", PLAYBOOKS)
+def test_a_clone_has_a_file_for_each_playbook(name: str) -> None:
+    """Ansible finds the collection of a clone only from playbooks next to the folder ``collections``."""
+    plays = yaml.safe_load((ROOT / f"{name}.yml").read_text(encoding="utf-8"))
+    assert [play["ansible.builtin.import_playbook"] for play in plays] == [f"kubestead.cluster.{name}"]
+    assert f"{name}.yml" in yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
+
+
+def playbooks_in_commands(text: str) -> list[str]:
+    """The playbooks in the commands of a page, without its inventories."""
+    commands = [re.sub(r"-i \S+", "", line) for line in re.findall(r"ansible-playbook ([^`\n]+)", text)]
+    return [name for command in commands for name in re.findall(r"[\w./-]+\.yml|kubestead\.cluster\.\w+", command)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_playbooks_in_commands_can_be_run(page: Path) -> None:
+    runnable = {f"{name}.yml" for name in PLAYBOOKS} | {f"kubestead.cluster.{name}" for name in PLAYBOOKS}
+    assert [name for name in playbooks_in_commands(page.read_text(encoding="utf-8")) if name not in runnable] == []
+
+
+def test_the_commands_of_the_pages_are_found() -> None:
+    found = playbooks_in_commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {"site.yml", "upgrade.yml", "remove.yml", "reset.yml", "deploy.yml"} <= set(found)
+    assert playbooks_in_commands("ansible-playbook -i hosts.yml playbooks/site.yml") == ["playbooks/site.yml"]
