@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a node reaches the API: the block in its hosts files, and on workers a proxy. Observed, planned and applied."""
+"""The component that lets a node reach the API: a block in its hosts files, and on workers a proxy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LARGEST_COPY = 1 << 20
 
 @dataclass(frozen=True)
 class EndpointState:
-    """What is there for the endpoint on a machine.
+    """The observed state of the endpoint on a machine.
 
     ``hosts`` maps hosts files to the lines of the block in them: that of the machine, and the template that cloud-init
     makes it of. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit`` are
@@ -56,7 +56,7 @@ class EndpointState:
 
 
 def observe(system: System) -> EndpointState:
-    """Look at the machine: files, and two commands if there is a proxy of this collection."""
+    """Observe the machine: files, and two commands if there is a proxy of this collection."""
     own_unit = system.read(UNIT)
     return EndpointState(
         hosts={path: block(system.read(path) or "") for path in hosts_files(system)},
@@ -71,7 +71,7 @@ def observe(system: System) -> EndpointState:
 
 
 def hosts_files(system: System) -> List[str]:
-    """The hosts file, and the template that cloud-init makes it of, if it does."""
+    """The hosts file, and the template from which cloud-init writes it, if cloud-init manages it."""
     text = system.read(HOSTS) or ""
     template = _TEMPLATE.search(text) if "manage_etc_hosts" in text else None
     return [HOSTS, *([template.group(0)] if template and system.exists(template.group(0)) else [])]
@@ -92,7 +92,7 @@ def _is(system: System, question: str, answer: str) -> bool:
 
 
 def plan(state: EndpointState, _options: EndpointOptions, endpoint: Endpoint) -> List[Step]:
-    """The steps that lead to ``endpoint``. The name leads to the proxy only while it runs."""
+    """The steps that set up ``endpoint``. The name resolves to the proxy only while the proxy runs."""
     endpoint.validate()
     before = _proxy(state, endpoint) if endpoint.proxied else []
     return [*before, *_hosts(state, endpoint), *([] if endpoint.proxied else _no_proxy(state))]
@@ -112,7 +112,7 @@ def _hosts(state: EndpointState, endpoint: Endpoint) -> List[Step]:
 
 
 def _same(present: Sequence[str], wanted: Sequence[str]) -> bool:
-    """True if both lead to the same machines, first to the same one."""
+    """True if both contain the same machines, and the same machine first."""
     return list(present[:1]) == list(wanted[:1]) and sorted(present) == sorted(wanted)
 
 
@@ -156,7 +156,7 @@ def _no_proxy(state: EndpointState) -> List[Step]:
 
 
 def apply(step: Step, system: System) -> None:
-    """Carry out one step. Raises :class:`KubesteadError` with one line."""
+    """Apply one step. Raises :class:`KubesteadError` with one line."""
     if step.action == "write_hosts":
         write_hosts(system, step.target, step.data["lines"])
     elif step.action == "write_copies":
@@ -202,7 +202,7 @@ def _install(system: System) -> None:
     wanted = [manager.Wanted(PACKAGE)]
     for step in manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT):
         transaction.apply(step, system)
-    # Debian's package starts a proxy of its own, without a port. One that was there before is not installed again.
+    # Debian's package starts its own proxy, which has no port. A package that was installed before is not changed.
     system.run(["systemctl", "disable", "--now", _PACKAGE_UNIT])
 
 

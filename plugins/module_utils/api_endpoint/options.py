@@ -22,10 +22,10 @@ UNIT_NAME = "kubestead-api-endpoint.service"
 UNIT = "/etc/systemd/system/" + UNIT_NAME
 PROGRAM = "/usr/sbin/haproxy"
 
-# An unanswered connection is given up after a second and tried at another server. Two failed connections, or two failed
-# checks, take a server out. The servers without a check are used only when all checks fail: an API server that refuses
-# anonymous requests is red, but it works. Idle watches stay open for a day; after a reload, the old process has half a
-# minute, because it does not check servers any more.
+# A connection without an answer times out after a second and is tried at another server. Two failed connections, or two
+# failed checks, take a server out. The servers without a check are used only when all checks fail: an API server that
+# refuses anonymous requests fails the check, but it works. Idle watches stay open for a day. After a reload, the old
+# process ends within half a minute, because it no longer checks servers.
 _CONFIG = """\
 {header}global
     log stdout format raw daemon notice
@@ -86,10 +86,10 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """The component has no variables of its own: the plan decides by the control planes of the cluster."""
+    """The component has no variables of its own: the plan depends on the control planes of the cluster."""
 
     def validate(self) -> None:
-        """All values are right."""
+        """Every value is valid."""
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def restart(system: System) -> None:
 def wait(system: System, version: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
     """Wait until this machine's Node is Ready and its kubelet reports ``version``.
 
-    Raises :class:`KubesteadError` with the last words of the kubelet: at once if the kubelet exits again and again, or
-    after five minutes.
+    Raises :class:`KubesteadError` with the last line that the kubelet logged: immediately if the kubelet exits
+    repeatedly, otherwise after five minutes.
     """
     began = time.time()
     name = kubelet.node_name(system, kubelet.kubelet_kubeconfig(system))

@@ -6,8 +6,8 @@
 
 A kubelet may be older than the API server, so this is also possible on a control plane whose static pods are new.
 Before the first change, a record keeps what belongs to the old kubelet: its files and the versions of its packages. The
-record is kept until the upgrade ends. To put the old kubelet back is repeatable: after an interruption, the next run
-goes forward again, from the same record.
+record is kept until the upgrade ends. After an interruption, the next run puts the kubelet back
+from the same record.
 """
 
 from __future__ import annotations

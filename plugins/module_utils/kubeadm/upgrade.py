@@ -314,7 +314,7 @@ def apply_or_roll_back(
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> None:
-    """Carry out a step. If a step that replaces the kubelet fails, the old kubelet is put back.
+    """Apply a step. If a step that replaces the kubelet fails, the old kubelet is put back.
 
     Raises :class:`KubesteadError`; see :func:`rollback.put_back`.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What prevents an upgrade of a cluster, or should be known before it. Pure."""
+"""The findings that prevent an upgrade of a cluster, or that the user should know before it. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def path_findings(cluster: Cluster, target: Version) -> List[Finding]:
         return [Finding("all", OPERATION, Problem("upgrade.version", text, fix))]
     if target.major != runs.major or target.minor > runs.minor + 1:
         steps = ["{0}.{1}".format(runs.major, minor) for minor in range(runs.minor + 1, target.minor + 1)]
-        text = "the cluster runs {0} and can't skip a minor version on its way to {1}".format(runs, target)
+        text = "the cluster runs {0}, and an upgrade to {1} would skip a minor version".format(runs, target)
         fix = "upgrade to {0}, one after the other; set cluster_kubernetes_version to {1} first".format(
             ", ".join(steps), steps[0] if steps else runs.series
         )

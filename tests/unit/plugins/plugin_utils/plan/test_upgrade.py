@@ -206,7 +206,7 @@ def test_a_control_plane_without_its_api_server_is_brought_back_first() -> None:
         (
             "1.38",
             ("1.38.0",),
-            "can't skip a minor version on its way to 1.38.0; upgrade to 1.36, 1.37, 1.38, one after",
+            "an upgrade to 1.38.0 would skip a minor version; upgrade to 1.36, 1.37, 1.38, one after",
         ),
         ("1.34", ("1.34.1",), "cluster_kubernetes_version is 1.34.1, but the cluster runs 1.35.0; set it to 1.35 or"),
         ("1.36.7", ("1.36.2",), "kubelet 1.36.7 is not in the repository"),
