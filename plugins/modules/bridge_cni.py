@@ -34,7 +34,7 @@ options:
     type: str
     required: true
   node_name:
-    description: The node this host is. Empty takes the name of its kubelet.
+    description: The name of this host's Node. If it is empty, the module uses the name of the host's kubelet.
     type: str
     default: ""
   mtu:
@@ -111,7 +111,7 @@ LOCK = "/run/kubestead.lock.bridge"
 
 @contextmanager
 def alone(system: System) -> Iterator[None]:
-    """Wait until no other run of this module changes this machine, and keep others off for the time of the block."""
+    """Hold the lock of this module on this machine during the block, after other runs have released it."""
     path = system.path(LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "a", encoding="utf-8") as stream:
@@ -129,7 +129,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
 
 
 def set_up(call: Call, system: System) -> Dict[str, Any]:
-    """Observe, plan and apply, with the machine to itself."""
+    """Observe, plan and apply while the lock is held."""
     params = call.params
     if not all(node.get("name") for node in params["nodes"]):
         raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")

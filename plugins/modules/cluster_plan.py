@@ -72,7 +72,7 @@ options:
     type: list
     elements: str
   gone:
-    description: Whether targets that do not answer are gone for good.
+    description: Whether targets that do not answer no longer exist.
     type: bool
     default: false
 extends_documentation_fragment:

@@ -89,4 +89,4 @@ def test_roles_that_carry_secrets_say_so(role: str) -> None:
     text = (ROOT / "roles" / role / "README.md").read_text()
     example = text.split("```yaml\n")[1].split("```")[0]
     assert yaml.safe_load(example)[0]["vars"]["ansible_pipelining"] is True
-    assert "Without it Ansible puts" in text.replace("\n", " ")
+    assert "Without it, Ansible puts" in text.replace("\n", " ")
