@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PLACES: tuple[str, ...] = ("plugins", "roles", "playbooks", "README.md", "CONTRIBUTING.md")
 PLACES += (
+    "docs/adopting.md",
     "docs/design.md",
     "docs/security.md",
     "docs/preflight.md",
