@@ -32,11 +32,11 @@ def observe(
     reach: Sequence[str] = (),
     upgrading: bool = False,
 ) -> Dict[str, Any]:
-    """Look at everything the collection cares about. Changes nothing; about 0.5 s.
+    """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
-    Without ``packages_url`` (or with a version that is none) the package repository is not asked. ``reach`` are
-    targets (``host:port``) that a host which has not joined connects to; without an answer that takes seconds. With
-    ``upgrading`` the repository is asked for a member of a cluster too, and an API server for what an upgrade removes.
+    Without ``packages_url``, or with an invalid version, the package repository is not read. ``reach`` are targets
+    (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
+    ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use.
     """
     kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(

@@ -34,7 +34,7 @@ _PULL_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class Expected:
-    """What the plan knows of the host beyond its options.
+    """The values from the plan that are not options of the host.
 
     ``kubeadm_version`` is the version once the packages are installed, for a dry run; ``extra_packages`` are installed
     in the same transaction as the kube packages, by this run; ``images`` are those to pull. ``api_endpoint`` is None if

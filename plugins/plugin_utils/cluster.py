@@ -17,11 +17,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster. ``exists`` is false where it is still to be made, with what the variables ask for.
+    """The cluster as it is, or as the variables describe it if it does not exist yet (``exists`` is false).
 
-    ``version`` is that of its API servers, or what was requested. ``endpoint`` is empty where kubeadm was not given
-    one. Ranges are CIDRs, or one of each family separated by a comma. ``cgroup_driver`` is that of its kubelets, as far
-    as it is known. ``nodes`` are those in its API, by name. ``name`` is what kubeadm calls the
+    ``version`` is the version of its API servers, or the requested version. ``endpoint`` is empty if the cluster was
+    created without one. Ranges are CIDRs, or one of each family separated by a comma. ``cgroup_driver`` is the driver
+    of its kubelets, if it is known. ``nodes`` are the Nodes in its API, by name. ``name`` is kubeadm's name of the
     cluster; empty for kubeadm's default.
     """
 
@@ -42,12 +42,12 @@ class Cluster:
 
     @property
     def by_hosts(self) -> bool:
-        """True if the endpoint is the name derived from the cluster's, which nodes resolve by their hosts files."""
+        """True if the endpoint is the name derived from ``name``, which nodes resolve by their hosts files."""
         return self.endpoint_place[0] == hosts_file.endpoint_name(self.name)
 
     @property
     def endpoint_place(self) -> Tuple[str, int]:
-        """Host and port of the endpoint; an empty host where there is no endpoint, or one that can't be read."""
+        """Host and port of the endpoint; an empty host if there is no endpoint or if it is invalid."""
         try:
             return parse_endpoint("cluster_endpoint", self.endpoint) if self.endpoint else ("", 0)
         except OptionError:

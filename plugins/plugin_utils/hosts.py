@@ -39,9 +39,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.opti
 
 @dataclass(frozen=True)
 class Facts:
-    """What was observed of a host, a field for each part of what ``node_info`` returns.
+    """The observation of a host, with a field for each part of the result of ``node_info``.
 
-    ``reach`` maps the targets that the host connected to, to what came of it (see :mod:`connect`); ``asked`` and
+    ``reach`` maps the targets that the host connected to, to the outcomes (see :mod:`connect`); ``asked`` and
     ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
     ``connects_to`` is the address that Ansible connects to by the inventory; empty for a host that has joined.
     ``upgrade`` is empty unless an upgrade is planned.

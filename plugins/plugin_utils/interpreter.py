@@ -4,10 +4,9 @@
 
 """Python on a host, found by the command that runs a module.
 
-Ansible looks for Python with a command of its own before it runs the first module on a host. That is half of the round
-trips of a run with nothing to do. Here, the interpreter of a module is a name, which becomes a shell that starts the
-first Python that exists of those that Ansible looks for. An interpreter that is set or was found before takes
-precedence.
+Ansible looks for Python with a separate command before it runs the first module on a host. That is half of the round
+trips of a run with nothing to do. Here, the interpreter of a module is a placeholder. It is replaced by a shell command
+that starts the first existing Python in Ansible's list. An interpreter that is set or was found before has priority.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def copy_path(path: str) -> str:
 def copy_steps(
     here: System, options: KubeconfigOptions, wanted: Optional[KubeconfigSummary], server: str = ""
 ) -> List[Step]:
-    """What the copy on the control machine (``here``) lacks, where one is asked for. See :func:`with_server`."""
+    """The steps for the copy on the control machine (``here``), if a copy is requested. See :func:`with_server`."""
     if not options.copy_to:
         return []
     step = plan_copy(here, copy_path(options.copy_to), with_server(wanted, server))
@@ -72,7 +72,7 @@ def copy_steps(
 
 
 def with_server(wanted: Optional[KubeconfigSummary], server: str) -> Optional[KubeconfigSummary]:
-    """The summary of a copy whose server is ``server``, because this machine does not know the name of the API."""
+    """The summary of a copy whose server is ``server``, because this machine can't resolve the name of the API."""
     return replace(wanted, servers=[server]) if wanted and server else wanted
 
 
@@ -86,7 +86,7 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) ->
     existing = None if text is None else summarize(text)
     verdict, reason = classify(existing, wanted)
     if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
-        # The copy has these in common with the file that it was made of, and not the rest.
+        # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.
         verdict, reason = SAME, "it is the admin kubeconfig"
     if verdict == WRITE:
         data = {"backup": backed_up(existing, wanted), "merge": merges(existing, wanted)}

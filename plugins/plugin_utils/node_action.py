@@ -104,9 +104,9 @@ class NodeAction(ActionBase):
         task_vars: dict[str, Any] | None,
         secrets: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Run a module of the collection on the host; its answer, reduced to what it may say.
+        """Run a module of the collection on the host. Returns its answer, reduced to the documented keys.
 
-        A host whose facts are variables of the collection is asked nothing, nor is another one on its behalf.
+        If facts of a host have names of variables of the collection, the module does not run on any host.
         ``secrets`` are the secrets among the arguments (an empty list if they are not known individually). They are
         never shown, even if a host repeats them or the output of a module is interrupted.
         Raises AnsibleConnectionFailure and AnsibleActionFail with a text of one line, because the host wrote the text.
@@ -194,7 +194,7 @@ class NodeAction(ActionBase):
 
     @contextlib.contextmanager
     def censored(self) -> Iterator[None]:
-        """Keep the connection from printing what goes over it at high verbosity, as ``no_log`` of a task does."""
+        """Keep the connection from printing its data at high verbosity, as ``no_log`` of a task does."""
         # The connection may hold a play context of its own.
         contexts = [self._play_context, getattr(self._connection, "_play_context", self._play_context)]
         before = [self._task.no_log, *(context.no_log for context in contexts)]

@@ -4,10 +4,10 @@
 
 """How often Ansible's main process wakes up while it waits for hosts.
 
-The main process looks every millisecond whether a task has ended, and every tenth of a millisecond whether a fork is
-free. For as long as machines install packages, that is most of what a run costs the control machine. On Linux, a thread
-has a timer slack (prctl(2), PR_SET_TIMERSLACK): its sleeps may end later by as much, so that the kernel wakes it up
-less often. Nothing of Ansible is changed, and a longer ``internal_poll_interval`` keeps its effect.
+The main process checks every millisecond whether a task has ended, and every tenth of a millisecond whether a fork is
+free. While machines install packages, these checks are most of the load on the control machine. On Linux, a thread has
+a timer slack (prctl(2), PR_SET_TIMERSLACK): its sleeps may end later by this time, and the kernel wakes it up less
+often. Ansible itself is not changed, and a longer ``internal_poll_interval`` keeps its effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FILE = "/proc/self/timerslack_ns"
 def group() -> None:
     """Let the kernel group the wakeups of Ansible's main process; those of the processes it forks stay exact.
 
-    Does nothing in a process for a task, on another system than Linux, and where the slack is already larger.
+    Does nothing in a process for a task, on systems other than Linux, or if the slack is already larger.
     """
     if multiprocessing.parent_process() is not None:
         return

@@ -36,10 +36,10 @@ _LARGEST_COPY = 1 << 20
 class EndpointState:
     """The observed state of the endpoint on a machine.
 
-    ``hosts`` maps hosts files to the lines of the block in them: that of the machine, and the template that cloud-init
-    makes it of. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit`` are
-    the texts of the files of the proxy, None where there are none. ``pending``: the proxy has not been reloaded since a
-    change.
+    ``hosts`` maps the hosts file of the machine, and the template from which cloud-init writes it, to the lines of the
+    block in them. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit``
+    are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
+    reloaded since its configuration changed.
     """
 
     hosts: Dict[str, List[str]] = field(default_factory=lambda: {HOSTS: []})

@@ -4,8 +4,8 @@
 
 """The block of this collection in a hosts file, and the name of the API in it.
 
-All other lines stay as they are, byte for byte. A file without a line end at its end has none after the block either,
-so that the file is the same again once the block is removed.
+All other lines stay unchanged, byte for byte. If the last line of the file has no line end, the block has none either.
+The removal of the block therefore restores the original file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def knows(text: str, name: str) -> bool:
 
 
 def with_block(text: str, wanted: Sequence[str]) -> str:
-    """The text with a block of these lines, at the place of the present one or else at the end; without, for none."""
+    """The text with a block of these lines, in place of the present block or at the end. No lines remove the block."""
     lines = text.split("\n")
     place = _place(lines)
     start, end = place or _end(lines)
@@ -59,7 +59,7 @@ def with_block(text: str, wanted: Sequence[str]) -> str:
 
 
 def _place(lines: Sequence[str]) -> Optional[Tuple[int, int]]:
-    """Where the block is, with its marks. A block whose second mark is missing consists of the first one alone."""
+    """The position of the block, with its marks. If the second mark is missing, the block is only the first mark."""
     marks = [line.rstrip("\r ") for line in lines]
     if BEGIN not in marks:
         return None

@@ -76,11 +76,11 @@ def desired_config(
 
 
 def _runc(state: ContainerdState, current: Any) -> Dict[str, Any]:
-    """The settings of a runtime. Of a node, they follow its kubelet, which would not be restarted with containerd."""
+    """The settings of a runtime. On a node, they follow the kubelet, which does not restart with containerd."""
     if state.cgroup_driver == SYSTEMD:
         return {"runtime_type": RUNC, "options": {"SystemdCgroup": True}}
-    told = mappings.get(current, ["options", "SystemdCgroup"])
-    return {"runtime_type": RUNC, **({} if told is None else {"options": {"SystemdCgroup": False}})}
+    present = mappings.get(current, ["options", "SystemdCgroup"])
+    return {"runtime_type": RUNC, **({} if present is None else {"options": {"SystemdCgroup": False}})}
 
 
 def _set_credentials(images: Dict[str, Any], state: ContainerdState, options: ContainerdOptions) -> None:

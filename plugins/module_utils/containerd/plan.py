@@ -104,7 +104,7 @@ def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem
 
 
 def needed_config(state: ContainerdState, options: ContainerdOptions, hidden: bool = False) -> Dict[str, Any]:
-    """The configuration that is wanted; the present one where it has everything that the variables need.
+    """The configuration to write; the present configuration if it already satisfies the variables.
 
     A file that was not created by this collection is then left alone, and containerd is not restarted only to import
     files that do not exist.
@@ -121,7 +121,7 @@ def needed_config(state: ContainerdState, options: ContainerdOptions, hidden: bo
 
 
 def _set_as(config: Dict[str, Any], other: Mapping[str, Any], path: Sequence[str]) -> None:
-    """Set or remove a value as it is in another configuration."""
+    """Set or remove a value, as in another configuration."""
     value = mappings.get(other, path)
     table: Any = mappings.get(config, path[:-1]) if path[1:] else config
     if value is not None:

@@ -45,7 +45,7 @@ class ContainerdState:
     ``effective_*`` is the result of the file and all its imports. ``undoing_dropins`` are files that undo SystemdCgroup
     when they are imported. ``default_registry_path`` is the binary's default for the registries' folders. ``cri`` is
     ``ok``, or the problem of the running CRI service. ``kubelet_driver`` is the cgroup driver in the configuration of a
-    kubelet that is a node, and ``pods_driver`` the one that it has created the cgroup of all pods with.
+    kubelet that has joined, and ``pods_driver`` the driver with which it created the cgroup of all pods.
     """
 
     packages: Dict[str, str] = field(default_factory=dict)

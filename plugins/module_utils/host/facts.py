@@ -147,10 +147,10 @@ def observe(system: System, resolve: bool = False) -> NodeState:
 
 
 def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
-    """Destinations this host routes to by itself, in CIDR form: no default route, none over interfaces of a cluster.
+    """Destinations of the host's own routes as CIDRs, without default routes and routes over interfaces of a cluster.
 
     The networks of Docker and Podman belong to the host: a pod range that contains them would not be reached from it.
-    Routes that a pod network made have a protocol of their own (BIRD's, Felix', the bridge network's) and are left out.
+    Routes of a pod network are left out. Their protocol identifies them (BIRD, Felix, the bridge network).
     """
     found = []
     for route in routes:

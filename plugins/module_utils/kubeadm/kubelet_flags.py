@@ -14,12 +14,12 @@ from ..core.versions import Version
 
 
 def removed_flags(target: Version) -> Sequence[str]:
-    """The flags with which a kubelet of this version does not start, in all releases up to it."""
+    """The flags that this version or an earlier one has removed. A kubelet with such a flag does not start."""
     return [name for row in REMOVED_ARGUMENTS["kubelet"] if row.minor <= target.minor for name in row.value]
 
 
 def given(text: str, flags: Sequence[str]) -> List[str]:
-    """Those of ``flags`` that are set in the text of a file."""
+    """The flags among ``flags`` that are set in the text of a file."""
     return [name for name in flags if re.search(_flag(name), text)]
 
 

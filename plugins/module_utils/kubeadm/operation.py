@@ -4,9 +4,9 @@
 
 """An operation of kubeadm that this collection started on a machine and that has not ended: its marker and its lock.
 
-The marker says that what lies on the machine is ours to continue or to remove, never that something is done. The lock
-keeps two runs from changing one machine: a run whose connection broke continues there, and so does the kubeadm of a
-module that was killed.
+The marker means that this collection may continue or remove the state on the machine. It never means that an operation
+is complete. The lock keeps two runs from changing one machine: a run whose connection broke continues there, and so
+does the kubeadm of a module that was killed.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ def problems(operation: Optional[Operation]) -> List[Problem]:
 
 @contextmanager
 def kubeadm_lock(system: System, timeout: float) -> Iterator[None]:
-    """Keep others off this machine's kubeadm for the time of the block, after waiting for those that use it.
+    """Hold the lock of this machine's kubeadm during the block, after waiting for the processes that use kubeadm.
 
-    ``timeout`` is in seconds. Raises :class:`KubesteadError` when they have not finished by then.
+    ``timeout`` is in seconds. Raises :class:`KubesteadError` if these processes have not finished by then.
     """
     with open(system.path(LOCK), "a", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), 0o600)

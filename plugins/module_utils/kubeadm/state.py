@@ -140,7 +140,7 @@ def observe(system: System, installed: str = "") -> KubeadmState:
         return classify(KubeadmState(**disk))
     api, local_api, etcd = ask_servers(system, pods)
     if disk["finished"] and (local_api.failed or not api.live) and kubelet_age(system) < _STARTING:
-        # This machine's own server is what is on its way up.
+        # This machine's own server is the one that is starting.
         wait_for_api(Api(system, server=local_api.url), _STARTING / 2, "/readyz")
         api, local_api, etcd = ask_servers(system, pods)
     return classify(KubeadmState(api=api, local_api=local_api, etcd=etcd, **disk))
@@ -191,7 +191,7 @@ def local_api_url(system: System) -> str:
 
 # Seconds for all servers together.
 _LONGEST = 20.0
-# Seconds after the kubelet's start in which a control plane may still be on its way up.
+# Seconds after the kubelet's start in which a control plane may still be starting.
 _STARTING = 180.0
 
 

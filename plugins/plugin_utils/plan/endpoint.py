@@ -23,9 +23,9 @@ _HERE = "127.0.0.1"
 
 
 def endpoint_of(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> Optional[Endpoint]:
-    """What the host is given; an endpoint without a name if nodes do not resolve it by their hosts files.
+    """The endpoint for the host; without a name if nodes do not resolve the endpoint by their hosts files.
 
-    None if no address of a control plane is known, so that what the host has stays.
+    None if no address of a control plane is known. The host then keeps its present endpoint.
     """
     known = addresses(hosts, planned, cluster)
     name, port = cluster.endpoint_place
@@ -41,10 +41,10 @@ def endpoint_of(host: Host, hosts: Sequence[Host], planned: Membership, cluster:
 
 
 def addresses(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> Dict[str, str]:
-    """The addresses of the control planes by the names of their Nodes: those that there are, then those that come.
+    """The addresses of the control planes by the names of their Nodes: first existing Nodes, then joining hosts.
 
-    A control plane that is dead stays, because its Node does. The API knows which Nodes are control planes: a kubelet
-    can't give its own Node that label.
+    A dead control plane is included, because its Node still exists. The API decides which Nodes are control planes: a
+    kubelet can't set that label on its own Node.
     """
     found = {node.name: node.internal_ip for node in cluster.control_planes}
     for host in hosts:
@@ -55,13 +55,13 @@ def addresses(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> D
 
 
 def api_address(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> str:
-    """The address of a control plane for a machine that can't resolve the endpoint; empty where it can."""
+    """The address of a control plane for a machine that can't resolve the endpoint; empty if it can."""
     wanted = endpoint_of(host, hosts, planned, cluster)
     return "" if wanted is None or wanted.own == _HERE else wanted.own
 
 
 def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[Finding]:
-    """Problems of the endpoint: control planes that can't be added, other ports, and a port that is taken."""
+    """Problems of the endpoint: control planes that can't be added, different ports, and a port that is in use."""
     found = _without_endpoint(inventory, hosts, planned, cluster)
     if not cluster.by_hosts:
         return found

@@ -27,13 +27,13 @@ _AFTER_JOIN = ("join", "cni")
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan is made for.
+    """The input of a planner.
 
-    ``hosts`` are those of the play; ``reference_control_planes`` were asked because the play holds no control plane.
-    ``components`` are the roles that the play uses. ``skip`` names checks whose findings stop nothing; ``findings`` are
-    about hosts that could not be read. ``network_images`` are the images that the pod network runs on every node;
-    ``serial`` is the number or percentage of workers that an operation changes at the same time, ``pause`` the time
-    between two control planes or such groups of workers, in seconds.
+    ``hosts`` are those of the play; ``reference_control_planes`` were observed because the play has no control plane.
+    ``components`` are the roles that the play uses. ``skip`` names checks whose findings do not stop the run;
+    ``findings`` are about hosts whose facts are invalid. ``network_images`` are the images that the pod network runs
+    on every node; ``serial`` is the number or percentage of workers that an operation changes at the same time,
+    ``pause`` the time between two control planes or such groups of workers, in seconds.
 
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
     unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory.
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What one host does.
+    """The plan of one host.
 
     ``kubeadm_version`` is the version of kubeadm once its packages are installed; ``extra_packages`` are installed in
     one transaction with the kube packages; ``images`` can be pulled while the cluster is made. ``node_name`` is what
@@ -81,7 +81,7 @@ class HostPlan:
 
     @property
     def disruptive(self) -> bool:
-        """True for a member of a cluster that is disturbed: its pods, its kubelet or its runtime are."""
+        """True for a member of a cluster whose pods, kubelet or runtime are disrupted."""
         return self.member and any(step.disruptive for step in self.steps)
 
 
@@ -126,7 +126,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of one operation: what was found, and what every host does, by its inventory name.
+    """The plan of one operation: the findings, and the plan of each host by its inventory name.
 
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
@@ -149,7 +149,7 @@ class Plan:
 
     @property
     def errors(self) -> List[Finding]:
-        """The findings that forbid a run."""
+        """The findings that stop the run."""
         errors = [finding for finding in self.findings if finding.problem.level == "error"]
         return [finding for finding in errors if finding.host not in self.dropped]
 

@@ -13,7 +13,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 
 
 def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
-    """Groups of hosts to be done one after the other; those of a group can be done at the same time.
+    """The groups of hosts to change one after the other. The hosts of a group can be changed at the same time.
 
     ``disruptive`` maps each host to true if the run disrupts it as a member of a cluster. Such hosts come last and one
     by one, in their order. All others are the first group.
@@ -24,7 +24,7 @@ def waves_of(disruptive: Mapping[str, bool]) -> List[List[str]]:
 
 
 def parallel_findings(disrupted: Mapping[str, Sequence[Step]]) -> List[Finding]:
-    """What forbids a play that changes all of its hosts at the same time: more than one member would be disrupted.
+    """The errors of a play that changes all of its hosts at the same time and would disrupt more than one member.
 
     ``disrupted`` maps the members of a cluster that are disrupted to their steps.
     """

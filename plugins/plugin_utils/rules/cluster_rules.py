@@ -265,9 +265,9 @@ def _members_first(view: ClusterView) -> List[Host]:
 
 
 def _level(view: ClusterView, host: Host, other: Host) -> str:
-    """How bad it is that ``host`` claims what ``other`` claims: a cluster that runs with it is not stopped for it.
+    """The level of a finding about ``host``, which claims the same as ``other``. A member only gets a warning.
 
-    A host that neither joins nor is in the cluster does not keep others out, whatever it claims.
+    The claims of a host that neither joins nor is in the cluster do not prevent the joins of other hosts.
     """
     counts = other.name in view.joining or other.name == view.init_host or _in_cluster(view, other)
     return "error" if host.name in view.joining and counts else "warning"
@@ -385,9 +385,9 @@ def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
 
 
 def _owned(host: Host, view: ClusterView, kinds: Sequence[int]) -> List[Tuple[str, str, Host]]:
-    """Targets at an address that a known host really has, of those ports: (target, outcome, host).
+    """Targets with these ports at an address that a known host has: (target, outcome, host).
 
-    What Ansible connects to may be an address that only the control machine knows; such targets prove nothing.
+    Ansible may connect to an address that only the control machine can reach. Such targets prove nothing.
     """
     found = []
     for text, outcome in host.facts.reach.items():
