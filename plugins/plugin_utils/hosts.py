@@ -110,7 +110,7 @@ class Host:
 
     @property
     def kubeadm(self) -> KubeadmState:
-        """What kubeadm made of the machine."""
+        """The state that kubeadm created on the machine."""
         return self.facts.kubeadm
 
     @property

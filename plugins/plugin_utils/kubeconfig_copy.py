@@ -205,7 +205,7 @@ def _parsed(text: str) -> Any:
 
 
 def _named(config: Mapping[str, Any], kind: str, name: Any) -> Mapping[str, Any]:
-    """What a kubeconfig has of a kind (``cluster``) under a name."""
+    """The entry of a kubeconfig of a kind (``cluster``) with a name."""
     found = [item for item in untrusted.mappings(config.get(kind + "s")) if item.get("name") == name]
     if not isinstance(name, str) or len(found) != 1 or not isinstance(found[0].get(kind), Mapping):
         raise KubesteadError("lacks the {0} that it uses".format(kind))

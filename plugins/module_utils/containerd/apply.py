@@ -88,7 +88,7 @@ def _write_dropin(system: System, state: ContainerdState, options: ContainerdOpt
 
 
 def _validate_with_containerd(system: System, text: str, name: str) -> None:
-    """Have containerd itself read a text before it is put in place."""
+    """Let containerd check a configuration before it replaces the file."""
     result = system.run(["containerd", "--config", "/dev/stdin", "config", "dump"], stdin=text)
     if not result.ok:
         raise CommandError(

@@ -125,7 +125,7 @@ def render_config(config: Mapping[str, Any]) -> str:
 def desired_dropin(
     state: ContainerdState, options: ContainerdOptions, config: Mapping[str, Any]
 ) -> Optional[Dict[str, Any]]:
-    """What the drop-in with the user's own TOML is to say, None where there is to be none.
+    """The text of the drop-in with the user's own TOML; None if there must not be a drop-in.
 
     containerd 1.x replaces the complete section of a plugin by an imported one, so the rest of the section is repeated.
     """

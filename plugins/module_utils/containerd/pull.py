@@ -53,7 +53,7 @@ def expected(
 
 
 def observe(system: System, images: Sequence[str]) -> List[str]:
-    """Those of ``images`` that the node does not have. One command; all of them where there is no containerd yet."""
+    """The images among ``images`` that the node does not have; all of them without containerd. One command."""
     there = system.run([*_CTR, "list", "--quiet"], timeout=30.0).stdout.split()
     return [image for image in dict.fromkeys(images) if parse(image).stored not in there]
 

@@ -30,5 +30,5 @@ ROUTE_PROTOCOL = "107"
 
 
 def managed_header(origin: str = "") -> str:
-    """The first line of a file that belongs to this collection; ``origin`` says what it is made of."""
+    """The first line of a file that belongs to this collection; ``origin`` names its source."""
     return "{0}{1}; changes are overwritten.\n".format(MANAGED, " from " + origin if origin else "")

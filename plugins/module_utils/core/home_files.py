@@ -56,7 +56,7 @@ class HomePlace:
 
 @dataclass(frozen=True)
 class HomeFile:
-    """What is there. Ids are -1, mode and text None where there is nothing; ``problem`` says why it can't be used."""
+    """The file. Without a file, ids are -1, and mode and text are None; ``problem`` says why it can't be used."""
 
     text: Optional[str] = None
     owner: int = -1

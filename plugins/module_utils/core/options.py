@@ -211,7 +211,7 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any, secret: bool) -> str:
-    """A value in a message, or what it is where it is secret or has an inside."""
+    """A value as messages show it; only its type if it is secret or a collection."""
     if value is None:
         return "null"
     plain = isinstance(value, (str, int, float)) and len(str(value)) <= 100

@@ -38,16 +38,16 @@ class Api:
         return self.system.get(self.server, paths, self.credentials)
 
     def ok(self, path: str) -> bool:
-        """True when the API server says at /livez or /readyz that it is well, and takes this kubeconfig."""
+        """True if the API server reports at /livez or /readyz that it is healthy, and accepts this kubeconfig."""
         return is_ok(self.get(path)[0])
 
     def reason(self, answer: Answer) -> str:
-        """Why an answer is not what it should be, in one line."""
+        """The reason why an answer is invalid, in one line."""
         return "{0} does not answer: {1}".format(self.server or self.kubeconfig, failure(answer))
 
 
 def is_ok(answer: Answer) -> bool:
-    """True for the answer of /livez or /readyz of an API server that is well."""
+    """True for the answer of a healthy API server to /livez or /readyz."""
     return answer.ok and answer.body.strip() == "ok"
 
 

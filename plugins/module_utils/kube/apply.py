@@ -68,7 +68,7 @@ class ClusterAbsent(KubesteadError):
 
 @dataclass
 class LiveObjects:
-    """What the cluster has of the objects that are to be applied."""
+    """The live objects in the cluster that correspond to the objects to apply."""
 
     objects: List[Object]
     found: Dict[Key, Object] = field(default_factory=dict)

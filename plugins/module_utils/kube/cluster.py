@@ -54,7 +54,7 @@ class ClusterApi:
 
 
 def wait_for_api(api: Api, seconds: float, path: str = "/livez") -> ClusterApi:
-    """The cluster's API as soon as it says at ``path`` that it is well, or as it is after that time."""
+    """The cluster's API as soon as ``path`` reports that it is healthy, or its state after that time."""
     poll(lambda: api.ok(path), seconds)
     return observe_api(api)
 

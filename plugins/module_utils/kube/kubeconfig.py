@@ -233,7 +233,7 @@ def _other_cluster(existing: KubeconfigSummary) -> str:
 
 
 def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
-    """What is to be done to a user's kubeconfig."""
+    """The steps for a user's kubeconfig."""
     if not options.install or state.problem or not state.path:
         return []
     verdict, reason = classify(state.existing, state.source, options.overwrite)

@@ -51,7 +51,7 @@ class Kubectl:
         return self.system.run(self._base + list(arguments), stdin=stdin, timeout=timeout)
 
     def live(self) -> bool:
-        """True when the API server says that it lives and takes this kubeconfig."""
+        """True if the API server reports that it is live and accepts this kubeconfig."""
         result = self.run(["get", "--raw", "/livez"], timeout=20.0)
         return result.ok and result.stdout.strip() == "ok"
 

@@ -22,7 +22,7 @@ from .static_pods import StaticPod, api_server_url, etcd_url
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a server on this machine is well. ``url`` is what was asked: empty where there is nothing to ask here.
+    """The health of a server on this machine. ``url`` is the queried address; empty if there is no such server.
 
     ``reason`` says why it is not well.
     """

@@ -49,7 +49,7 @@ COMPONENT = "control_plane"
 _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
 
 # How many requests a second the controller manager may make. Its own limit, 20, holds up its start in a new cluster by
-# seconds, and with it the first joins. This is what the kubelet and the scheduler have by themselves.
+# seconds, and with it the first joins. These are the defaults of the kubelet and the scheduler.
 _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
 
@@ -425,7 +425,7 @@ def described(state: KubeadmState, options: ControlPlaneOptions) -> Dict[str, An
 
 
 def first_error(found: Sequence[Problem]) -> Optional[KubesteadError]:
-    """The first problem that forbids a run, as an exception."""
+    """The first problem that prevents the run, as an exception."""
     for problem in found:
         if problem.level == "error":
             return KubesteadError(problem.line, {"check": problem.check})

@@ -52,7 +52,7 @@ NONE, PARTIAL, DONE = "none", "partial", "done"
 
 @dataclass(frozen=True)
 class KubeadmState:
-    """What kubeadm made of one machine.
+    """The state that kubeadm created on one machine.
 
     ``phase`` is ``none`` (nothing), ``partial`` (something, but not all) or ``done``; ``reason`` is the evidence in
     one line. ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true when files alone show that an
@@ -305,7 +305,7 @@ def _classify_worker(state: KubeadmState, found: List[str]) -> KubeadmState:
 
 
 def missing_parts(state: KubeadmState) -> List[str]:
-    """What a control plane lacks to be done."""
+    """The parts that a control plane does not have yet."""
     lacking: List[str] = []
     if not state.admin_conf:
         lacking.append("admin.conf")

@@ -134,7 +134,7 @@ def summarize(url: str, offers: Sequence[AvailablePackage]) -> RepositoryState:
 
 
 def _other_minors(fetch: Fetch, base: str, request: versions.Request, manager: str) -> List[str]:
-    """Minors that are there when the asked one is not, so that the message can name them."""
+    """Minor versions that the mirror has if the requested one is missing, for the message."""
     from concurrent.futures import ThreadPoolExecutor
 
     near = {request.minor - 2, request.minor - 1, request.minor + 1}

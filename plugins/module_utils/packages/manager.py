@@ -262,7 +262,7 @@ def fits(version: str, wanted: str) -> bool:
 def plan(
     state: PackagesState, wanted: Sequence[Wanted], hold: Optional[bool] = None, component: str = COMPONENT
 ) -> List[Step]:
-    """What is to be done so that all of ``wanted`` is installed, and held or not (None leaves holds alone).
+    """The steps that install all of ``wanted`` and set or remove their holds (None leaves holds unchanged).
 
     Raises :class:`KubesteadError` for a package that the host's lists do not have.
     """
@@ -303,7 +303,7 @@ def _package_spec(found_manager: str, package: Wanted) -> str:
 
 
 def finish_step(component: str) -> Step:
-    """Let dpkg finish what it was killed in."""
+    """Let dpkg finish an interrupted installation."""
     return Step(component, "finish", "dpkg", "an earlier package transaction was interrupted")
 
 
@@ -368,7 +368,7 @@ def _spec(found_manager: str, name: str, version: str) -> str:
 def hold_steps(
     component: str, found_manager: str, present: Mapping[str, Package], names: Sequence[str], hold: Optional[bool]
 ) -> List[Step]:
-    """Hold, or release, those of ``names`` that are not (None: leave as it is)."""
+    """Hold or release the packages ``names``, as far as necessary (None: leave holds unchanged)."""
     if hold is None:
         return []
     held = [name for name in names if name in present and present[name].held]

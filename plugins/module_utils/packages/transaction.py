@@ -57,7 +57,7 @@ def apply(step: Step, system: System) -> None:
 
 
 def finish_interrupted(system: System) -> None:
-    """Let dpkg finish what it was killed in."""
+    """Let dpkg finish an interrupted installation."""
     argv = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"]
     result = _patiently(lambda: system.run(argv, timeout=_INSTALL_TIMEOUT, env=_APT_ENV))
     if not result.ok:

@@ -41,7 +41,7 @@ COMPONENT = "cni"
 
 @dataclass(frozen=True)
 class BridgeOptions:
-    """What the bridge network is to be on one node. ``mtu`` is bytes, 0 takes that of the node's interface."""
+    """The bridge network to set up on one node. ``mtu`` is in bytes; 0 uses the MTU of the node's interface."""
 
     pod_cidr: str
     nodes: List[Node]

@@ -227,7 +227,7 @@ def expected_pools(options: CniOptions) -> List[Pool]:
 
 
 def compare_pools(live: Sequence[Mapping[str, Any]], wanted: Sequence[Pool]) -> List[OptionError]:
-    """How the live IPPools differ from what was asked; an empty list when they agree.
+    """How the live IPPools differ from the options; an empty list if they agree.
 
     Calico reads its pool settings once, when it makes the pools; a difference later needs a decision by its owner.
     """

@@ -28,7 +28,7 @@ POD_CIDR_CHOICES = (DEFAULT_POD_CIDR, "10.245.0.0/16", "10.246.0.0/16", "172.30.
 
 
 def decide(hosts: Sequence[Host], reference: Optional[Host]) -> Tuple[Cluster, List[Finding]]:
-    """The cluster that ``reference``, a live control plane, knows; without one, the cluster that is to be made.
+    """The cluster as ``reference``, a live control plane, reports it; without one, the cluster to create.
 
     The findings are about ranges: variables that contradict the cluster, or no range that is free.
     """
@@ -46,7 +46,7 @@ def existing(reference: Host) -> Cluster:
         exists=True,
         version=api.server_version,
         name=config.cluster_name,
-        # kubeadm writes controlPlaneEndpoint only where it was asked for one.
+        # kubeadm writes controlPlaneEndpoint only if one was requested.
         endpoint=config.endpoint,
         pod_cidr=limits.normal_cidrs(config.pod_cidr),
         service_cidr=limits.normal_cidrs(config.service_cidr),

@@ -158,12 +158,12 @@ def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Seque
 
 
 def is_cluster(components: Sequence[str]) -> bool:
-    """True where the components make a cluster or join it, so that the rules of a cluster apply."""
+    """True if the components create a cluster or join it, so that the rules of a cluster apply."""
     return bool({"api_endpoint", "control_plane", "join", "cni"} & set(components))
 
 
 def option_findings(name: str, facts: Mapping[str, Any], components: Sequence[str] = NAMES) -> List[Finding]:
-    """What is wrong with a host's options by themselves, as far as the components use them.
+    """The problems of a host's options, as far as the components use them.
 
     ``facts`` are what ``node_info`` returns; of them ``options`` and ``problems`` are enough.
     """

@@ -82,7 +82,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "etcd_unhealthy": (WARNING,),
 }
 
-#: What can't: without it there is nothing to plan, or the module that does the work refuses it as well.
+#: Checks that can't be skipped: without them no plan is possible, or the module would fail as well.
 FIXED: Dict[str, Tuple[str, ...]] = {
     "options": (ERROR,),
     "groups": _BOTH,

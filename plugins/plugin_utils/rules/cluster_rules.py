@@ -203,7 +203,7 @@ def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Findi
                 # Another rule has a finding about it.
                 continue
             name = "node {0}".format(node.name)
-            # One that is not ready may be what is left of this very host under an earlier name.
+            # A Node that is not ready may be this host under an earlier name.
             level = "error" if node.ready else "warning"
             if node.machine_id and node.machine_id == host.node.machine_id:
                 problem = Problem("machine_id", machine_id.format(node.machine_id, name), fix, level)
@@ -274,7 +274,7 @@ def _level(view: ClusterView, host: Host, other: Host) -> str:
 
 
 def _in_cluster(view: ClusterView, host: Host) -> bool:
-    """True for a host that is the machine its Node was made of, as the API has it."""
+    """True for a host whose machine is the machine of its Node in the API."""
     node = view.cluster.node(host.kubeadm.node_name) if host.member else None
     return node is not None and node.machine_id in ("", host.node.machine_id)
 
