@@ -159,6 +159,10 @@ def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int,
         text = "endpoint {0} has a certificate that the cluster's CA does not verify: {1}; {2}"
         fix = "use an endpoint that is in the certificate (cluster_cert_sans)"
         raise _Unready(text.format(endpoint, err.verify_message, fix), False) from None
+    except ssl.SSLEOFError:
+        # A proxy accepts connections also while it knows no healthy API server, and closes them.
+        text = "endpoint {0} closes the connection; check that the API server behind it runs"
+        raise _Unready(text.format(endpoint), True) from None
     except ssl.SSLError as err:
         text = "endpoint {0} does not use TLS ({1}); use the address and port of the API server"
         raise _Unready(text.format(endpoint, getattr(err, "reason", "") or "handshake failed"), False) from None

@@ -72,6 +72,7 @@ def test_a_real_command_passes() -> None:
             "run site.yml or the role api_endpoint for this host",
         ),
         (REAL, refuse(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]")), "does not use TLS"),
+        (REAL, refuse(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), "closes the connection"),
         (REAL, ask_with(403), "refuses access to cluster-info (HTTP 403)"),
         (REAL, ask_with(404), "has no cluster-info (HTTP 404)"),
         (REAL, ask_with(503, "no"), "answers with HTTP 503"),
@@ -224,3 +225,16 @@ def test_an_endpoint_that_falls_silent_meanwhile_is_not_waited_for_long() -> Non
 
     precheck(WITH_CA, client=client, **clock.injected)
     assert len(questions) * join_precheck.REQUEST_TIMEOUT <= 15
+
+
+def test_a_proxy_that_knows_no_healthy_api_server_yet_is_asked_again() -> None:
+    answers: list[Any] = [ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), (200, INFO)]
+
+    def client(*_question: Any) -> tuple[int, str]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    precheck(REAL, client=client, **Clock().injected)
+    assert not answers
