@@ -340,7 +340,8 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
     """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
     fix = "open the port between the hosts (firewall, security group, route)"
     endpoint = view.cluster.endpoint
-    outcome = host.facts.reach.get(reachability.endpoint_target(endpoint), "")
+    # A host resolves the name by its hosts file only after the run has written it.
+    outcome = "" if view.cluster.by_hosts else host.facts.reach.get(reachability.endpoint_target(endpoint), "")
     if view.cluster.exists:
         if outcome:
             tried = {"cluster_endpoint {0}".format(endpoint): outcome}

@@ -173,3 +173,13 @@ def test_the_port_of_the_proxy_must_be_free_on_a_new_worker() -> None:
         f"w1: port 6443 of the local proxy for {NAME} is in use by haproxy (77); stop the program (ss -ltnp)"
     ]
     assert not plan([host("cp1"), worker(ports=busy)]).errors
+
+
+def test_a_new_node_need_not_resolve_the_name_before_the_run() -> None:
+    def unaware(name: str) -> Host:
+        one = host(name, endpoint=f"{NAME}:6443")
+        return replace(one, facts=replace(one.facts, reach={f"{NAME}:6443": "unknown name"}))
+
+    there = cluster(node("cp1", "control-plane"))
+    assert not plan([unaware("cp1"), unaware("w1")]).findings
+    assert not plan([host("cp1", there, endpoint=f"{NAME}:6443"), unaware("w1")]).findings
