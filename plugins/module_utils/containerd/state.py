@@ -85,6 +85,9 @@ class ContainerdState:
 
         Newer kubelets take the driver of the runtime when they start, whatever their configuration says.
         """
+        if not self.kubelet_driver:
+            # After a reset, an empty cgroup of pods may be left until the next boot.
+            return SYSTEMD
         kubelet, runtime = versions.parse(self.kubeadm_version), versions.parse(self.version)
         agrees = kubelet and runtime and kubelet.minor >= CGROUP_DRIVER_FROM_CRI and runtime.major >= 2
         return (self.pods_driver if agrees else self.kubelet_driver) or SYSTEMD

@@ -1108,6 +1108,12 @@ def test_a_newer_kubelet_takes_the_driver_of_the_runtime(machine: Machine, group
     assert containerd.observe(machine, kubeadm_version="1.35.0").cgroup_driver == driver
 
 
+def test_a_cgroup_that_a_reset_has_left_does_not_count(machine: Machine) -> None:
+    node(machine, "2.3.7")
+    machine.put("/sys/fs/cgroup/kubepods/cgroup.procs")
+    assert containerd.observe(machine, kubeadm_version="1.35.0").cgroup_driver == "systemd"
+
+
 @pytest.mark.parametrize("pattern", ["/etc/containerd/more/*.toml", "more/*.toml", "/etc/containerd/more/99-x.toml"])
 def test_files_that_the_configuration_imports_from_elsewhere_are_judged_too(machine: Machine, pattern: str) -> None:
     node(machine, config=f'version = 2\nimports = ["{pattern}"]\n')
