@@ -16,7 +16,7 @@ from ..core.step import Step
 from ..core.system import System
 from ..packages import manager, transaction
 from .hosts_file import HOSTS, block, with_block
-from .options import CONFIG, FOLDER, PENDING, PROGRAM, UNIT, UNIT_NAME, Endpoint, EndpointOptions, unit
+from .options import CONFIG, FOLDER, LOOPBACKS, PENDING, PROGRAM, UNIT, UNIT_NAME, Endpoint, EndpointOptions, unit
 
 COMPONENT = "api_endpoint"
 PACKAGE = "haproxy"
@@ -28,8 +28,12 @@ _TEMPLATE = re.compile(r"/etc/cloud/templates/hosts\.[a-z]{1,20}\.tmpl")
 _PODS = "/var/lib/kubelet/pods"
 # The first line that a kubelet writes for a pod in the network of the host.
 _COPY = "# Kubernetes-managed hosts file (host network)."
+# A server with a check in the configuration of the proxy.
+_SERVER = re.compile(r"(?m)^ +server (?!unchecked-)(\S+) ")
 _MOST_PODS = 1000
 _LARGEST_COPY = 1 << 20
+# Of the addresses that a host reports, and the characters of each.
+_SHOWN, _LONGEST = 20, 64
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class EndpointState:
     active: bool = False
     enabled: bool = False
     pending: bool = False
+
+    @property
+    def control_planes(self) -> List[str]:
+        """The addresses of the control planes that the name of the API leads to, directly or through the proxy."""
+        found = [line.split()[0] for line in self.hosts.get(HOSTS, []) if line.split()]
+        return _SERVER.findall(self.config or "") if set(found) & set(LOOPBACKS) else found
 
 
 # -- Observation
@@ -117,7 +127,8 @@ def _same(present: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _addresses(lines: Sequence[str]) -> str:
-    return ", ".join(line.split()[0] for line in lines if line.split()) or "no address of the API"
+    shown = ", ".join(line.split()[0][:_LONGEST] for line in lines[:_SHOWN] if line.split())
+    return shown + (" and others" if len(lines) > _SHOWN else "") or "no address of the API"
 
 
 def _proxy(state: EndpointState, endpoint: Endpoint) -> List[Step]:

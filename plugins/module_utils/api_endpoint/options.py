@@ -21,6 +21,8 @@ PENDING = FOLDER + "/pending"
 UNIT_NAME = "kubestead-api-endpoint.service"
 UNIT = "/etc/systemd/system/" + UNIT_NAME
 PROGRAM = "/usr/sbin/haproxy"
+#: The addresses at which a proxy listens.
+LOOPBACKS = ("127.0.0.1", "::1")
 
 # A connection without an answer times out after a second and is tried at another server. Two failed connections, or two
 # failed checks, take a server out. The servers without a check are used only when all checks fail: an API server that
@@ -125,7 +127,7 @@ class Endpoint:
     @property
     def loopback(self) -> str:
         """The address at which the proxy listens: that of the family of the control planes."""
-        return "::1" if all(":" in address for address in self.control_planes) else "127.0.0.1"
+        return LOOPBACKS[all(":" in address for address in self.control_planes)]
 
     @property
     def lines(self) -> List[str]:

@@ -138,6 +138,25 @@ def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Fin
     return [Finding(loss.member, COMPONENT, Problem("etcd_majority", text, fix))]
 
 
+def endpoint_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
+    """Warnings about workers that stay and find the API only at control planes that leave.
+
+    This is so after another control plane was added with --limit, without a run on these workers. It is not an error,
+    because a worker that lies could then prevent the removal.
+    """
+    if not left.cluster.by_hosts:
+        return []
+    gone = {address for node in left.cluster.nodes if node.name in leaving_nodes for address in node.addresses}
+    found = []
+    for host in left.staying:
+        places = host.facts.api_endpoint.control_planes
+        if places and host.member and not host.control_plane and set(places) <= gone:
+            text = "finds the API only at {0}, which leaves".format(", ".join(places[:5]))
+            fix = "run site.yml for this host; until then it is not ready"
+            found.append(Finding(host.name, COMPONENT, Problem("endpoint", text, fix, "warning")))
+    return found
+
+
 def last_control_plane(left: Remainder, fix: str) -> Finding:
     """The error about an operation that would remove the last healthy control plane."""
     staying = [host.name for host in left.staying if host.control_plane and host.kubeadm.role == "control_plane"]

@@ -34,6 +34,7 @@ def remove(request: Request) -> Plan:
             leaving += [one] if one else []
             findings += found
         findings += departure.majority_findings(left, [one.name for one in leaving])
+        findings += departure.endpoint_findings(left, [one.name for one in leaving])
     hosts = [host for host in request.hosts if host.name in request.targets]
     findings += departure.unknown_markers(hosts, KINDS)
     findings += departure.unlisted_findings(hosts, request, left.cluster)

@@ -276,3 +276,19 @@ def test_a_linked_hosts_file_stays_a_link(machine: Machine) -> None:
     run(machine, ONE)
     assert os.path.islink(machine.path(HOSTS))
     assert hosts_file.block(machine.read("/etc/real-hosts") or "") == ONE.lines
+
+
+def test_the_control_planes_that_a_node_finds_are_those_in_its_file_or_behind_its_proxy() -> None:
+    def state(endpoint: Endpoint) -> EndpointState:
+        return EndpointState({HOSTS: endpoint.lines}, config=endpoint.config() if endpoint.proxied else None)
+
+    assert EndpointState().control_planes == [] and state(ONE).control_planes == PLANES[:1]
+    assert sorted(state(WORKER).control_planes) == sorted(PLANES)
+    six = Endpoint(NAME, 6443, "", ["fd00::1", "fd00::2"])
+    assert state(six).control_planes == ["fd00::1", "fd00::2"]
+
+
+def test_a_host_can_not_fill_the_screen_with_its_hosts_file() -> None:
+    state = EndpointState({HOSTS: ["x" * 100_000] * 1000})
+    (step,) = component.plan(state, EndpointOptions(), ONE)
+    assert len(step.summary()) < 2000 and "and others" in step.reason

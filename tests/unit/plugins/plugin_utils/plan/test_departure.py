@@ -10,6 +10,9 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
@@ -163,6 +166,30 @@ def test_a_worker_does_not_answer_for_the_member_of_a_control_plane(operation: o
     going = "cp2" if claimed == "cp3" else "cp3"
     plan = operation(request(hosts, [going]))  # type: ignore[operator]
     assert said(plan) == ([("etcd_majority", "error")] if claimed == "cp3" else [])
+
+
+@pytest.mark.parametrize(
+    ("place", "warned"),
+    [([address("cp1")], True), ([address("cp2")], False), (["127.0.0.1"], False), ([], False)],
+)
+def test_a_worker_that_finds_the_api_only_at_a_control_plane_that_leaves_is_named(
+    place: list[str], warned: bool
+) -> None:
+    hosts = cluster()
+    known = hosts["cp1"].kubeadm.api.config
+    assert known
+    config = replace(known, endpoint="api.kubernetes.internal:6443")
+    for name in CONTROLS:
+        state = hosts[name].kubeadm
+        hosts[name] = host(name, replace(state, api=replace(state.api, config=config)))
+    proxy = Endpoint("api.kubernetes.internal", 6443, "", [address(name) for name in CONTROLS]).config()
+    there = EndpointState({HOSTS: [f"{one} api.kubernetes.internal" for one in place]}, config=proxy)
+    hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, api_endpoint=there))
+    plan = remove(request(hosts, ["cp1"]))
+    assert said(plan) == ([("endpoint", "warning")] if warned else [])
+    assert [one.host for one in plan.findings] == (["w1"] if warned else []) and plan.leaving
+    # A worker that leaves as well needs no API.
+    assert not remove(request(hosts, ["cp1", "w1"])).findings
 
 
 def test_two_of_two_are_more_than_can_go() -> None:
