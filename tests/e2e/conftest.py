@@ -143,7 +143,7 @@ class Lab:
 
     def has_variable(self, host: str, name: str) -> bool:
         """Whether the inventory sets a variable of a host."""
-        return name in self._variables(host)
+        return name in self.variables(host)
 
     def ssh(self, host: str, command: str, check: bool = True) -> str:
         """Run a shell command on a node as root; its output."""
