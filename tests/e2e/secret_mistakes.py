@@ -174,7 +174,7 @@ def _unreachable(names: str) -> list[dict[str, Any]]:
         {
             "name": "Join an unreachable host",
             "kubestead.cluster.kubeadm_join": {"join": "{{ made }}", "token_host": "cp1"},
-            "ignore_unreachable": True,
+            "ignore_errors": True,
         },
         {"name": "Look at what is left", "ansible.builtin.command": asked, "register": "left", **there},
         {
