@@ -49,6 +49,7 @@ SNAPSHOT = (
 #: folder that the lab mounts for it.
 EXCEPTED = (
     "file /run/kubestead.lock f 600",
+    "file /run/kubestead.lock.bridge f 600",
     "file /run/xtables.lock f 644",
     "file /var/lib/logrotate/status f 640",
     "file /var/lib/containerd d 700",
