@@ -76,9 +76,10 @@ class ActionModule(NodeAction):
             return
         options, secrets = options_of(own, variables, self._templar, plan)
         expected = {name: plan[name] for name in PLANNED if name in plan}
-        # The plan contains all components. Tags can leave out the one that installs the extra packages.
+        # The plan contains all components. Tags can leave out the one that installs the extra packages, and in a play
+        # of single roles it can come after the one that needs them.
         tags = variables.get("ansible_run_tags"), variables.get("ansible_skip_tags")
-        if not selected(["kube_packages"], *tags):
+        if not selected(["kube_packages"], *tags) or comes_later(components, variables.get("ansible_play_role_names")):
             expected["extra_packages"] = []
         arguments = {
             "components": own,
@@ -146,6 +147,13 @@ def selected(components: list[str], run_tags: Any, skip_tags: Any) -> list[str]:
     wanted |= {"api_endpoint"} if CONTROL_PLANE in wanted else set()
     unwanted = set(skip_tags or ())
     return [name for name in components if (not wanted or name in wanted) and name not in unwanted]
+
+
+def comes_later(components: list[str], role_names: Any) -> bool:
+    """Whether the role kube_packages comes after the role of these components in the play."""
+    names = [str(name).rpartition(".")[2] for name in role_names or ()]
+    before = names[: names.index("kube_packages")] if "kube_packages" in names else []
+    return any(name in before for name in components)
 
 
 def options_of(

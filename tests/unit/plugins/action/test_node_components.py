@@ -92,6 +92,23 @@ def test_a_dry_run_expects_the_runtime_only_from_packages_that_the_run_installs(
     assert arguments["expected"]["extra_packages"] == extra
 
 
+@pytest.mark.parametrize(
+    ("roles", "extra"),
+    [
+        (["kube_packages", "containerd"], ["containerd"]),
+        (["containerd", "kube_packages"], []),
+        (["containerd"], ["containerd"]),
+    ],
+)
+def test_a_dry_run_expects_the_runtime_only_from_packages_that_are_installed_before(
+    roles: list[str], extra: list[str]
+) -> None:
+    action = Action({"components": ["containerd"], "plan": PLAN}, {"changed": False})
+    run(action, ansible_play_role_names=[f"kubestead.cluster.{name}" for name in ["preflight", *roles]])
+    ((_name, arguments),) = action.asked
+    assert arguments["expected"]["extra_packages"] == extra
+
+
 def test_a_host_with_nothing_to_do_is_not_asked_at_all() -> None:
     idle = {**PLAN, "todo": dict.fromkeys(PLAN["todo"], False)}
     action = Action({"components": ["host", "images", "control_plane"], "plan": idle})
