@@ -32,6 +32,8 @@ _COPY = "# Kubernetes-managed hosts file (host network)."
 _SERVER = re.compile(r"(?m)^ +server (?!unchecked-)(\S+) ")
 _MOST_PODS = 1000
 _LARGEST_COPY = 1 << 20
+# Of a block. A pod in the network of the host may write anything into its own copy.
+_MOST_LINES, _LONGEST_LINE = 100, 400
 # Of the addresses that a host reports, and the characters of each.
 _SHOWN, _LONGEST = 20, 64
 
@@ -69,8 +71,8 @@ def observe(system: System) -> EndpointState:
     """Observe the machine: files, and two commands if there is a proxy of this collection."""
     own_unit = system.read(UNIT)
     return EndpointState(
-        hosts={path: block(system.read(path) or "") for path in hosts_files(system)},
-        copies={path: block(text) for path, text in _copies(system).items()},
+        hosts={path: _lines(system.read(path) or "") for path in hosts_files(system)},
+        copies=_copies(system),
         haproxy=system.is_executable(PROGRAM),
         config=system.read(CONFIG),
         unit=own_unit,
@@ -87,11 +89,19 @@ def hosts_files(system: System) -> List[str]:
     return [HOSTS, *([template.group(0)] if template and system.exists(template.group(0)) else [])]
 
 
-def _copies(system: System) -> Dict[str, str]:
-    """The hosts files of pods in the network of the host, path -> text. Those of other pods have other contents."""
-    paths = ["{0}/{1}/etc-hosts".format(_PODS, name) for name in system.names(_PODS)[:_MOST_PODS]]
-    texts = {path: system.read(path, _LARGEST_COPY) or "" for path in paths}
-    return {path: text for path, text in texts.items() if text.startswith(_COPY)}
+def _copies(system: System) -> Dict[str, List[str]]:
+    """The lines of the block in the hosts files of pods in the network of the host, by path."""
+    found = {}
+    for name in system.names(_PODS)[:_MOST_PODS]:
+        path = "{0}/{1}/etc-hosts".format(_PODS, name)
+        text = system.read(path, _LARGEST_COPY) or ""
+        if text.startswith(_COPY):
+            found[path] = _lines(text)
+    return found
+
+
+def _lines(text: str) -> List[str]:
+    return [line[:_LONGEST_LINE] for line in block(text)[:_MOST_LINES]]
 
 
 def _is(system: System, question: str, answer: str) -> bool:
@@ -171,8 +181,8 @@ def apply(step: Step, system: System) -> None:
     if step.action == "write_hosts":
         write_hosts(system, step.target, step.data["lines"])
     elif step.action == "write_copies":
-        for path, text in _copies(system).items():
-            if not _same(block(text), step.data["lines"]):
+        for path, present in _copies(system).items():
+            if not _same(present, step.data["lines"]):
                 _write_copy(system, path, step.data["lines"])
     elif step.action == "install":
         _install(system)

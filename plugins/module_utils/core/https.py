@@ -13,7 +13,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from .deadline import within
@@ -102,6 +102,27 @@ def _ask(connection: http.client.HTTPSConnection, path: str, token: str) -> Answ
     if answer.read(1):
         raise ValueError("the answer is larger than {0} MB".format(_LARGEST >> 20))
     return Answer(answer.status, body.decode("utf-8", "replace"))
+
+
+def exchange(
+    connection: http.client.HTTPSConnection,
+    method: str,
+    path: str,
+    body: Optional[str] = None,
+    headers: Optional[Mapping[str, str]] = None,
+) -> Tuple[int, str]:
+    """The status and the body of one request, at most 1 MiB of it. Closes the connection. Raises OSError."""
+    import http.client
+
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+    except (http.client.HTTPException, ValueError) as err:
+        # ValueError: a name that no DNS could have.
+        raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
+    finally:
+        connection.close()
 
 
 def client_context(authority: Optional[str] = None) -> ssl.SSLContext:

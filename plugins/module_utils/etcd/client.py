@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping
 from urllib.parse import urlsplit
 
 from ..core.constants import PKI
 from ..core.deadline import within
-from ..core.https import client_context
+from ..core.https import client_context, exchange
 from ..core.system import System
 from ..core.untrusted import parse_json
 
@@ -48,18 +48,8 @@ def client(system: System) -> Client:
 
     def request(url: str, path: str, query: Mapping[str, Any]) -> Dict[str, Any]:
         connection = connect(system, url, 5.0)
-
-        def post() -> Tuple[int, str]:
-            try:
-                connection.request("POST", path, json.dumps(query), {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
-            except (http.client.HTTPException, ValueError) as err:
-                raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
-            finally:
-                connection.close()
-
-        status, text = within(30.0, post)
+        headers = {"Content-Type": "application/json"}
+        status, text = within(30.0, lambda: exchange(connection, "POST", path, json.dumps(query), headers))
         try:
             parsed = parse_json(text)
         except ValueError:

@@ -20,7 +20,7 @@ from ..api_endpoint import hosts_file
 from ..core.addresses import parse_endpoint
 from ..core.deadline import within
 from ..core.errors import KubesteadError
-from ..core.https import client_context
+from ..core.https import client_context, exchange
 from ..core.poll import Clock, Sleep, poll
 from ..core.untrusted import parse_json
 from . import cluster_info
@@ -54,19 +54,7 @@ def request(host: str, port: int, seconds: float, token: str = "", ca_certificat
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
-
-    def ask() -> Tuple[int, str]:
-        try:
-            connection.request("GET", cluster_info.PATH, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
-        except (http.client.HTTPException, ValueError) as err:
-            # ValueError: a name that no DNS could have.
-            raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
-        finally:
-            connection.close()
-
-    return within(seconds + DEADLINE, ask)
+    return within(seconds + DEADLINE, lambda: exchange(connection, "GET", cluster_info.PATH, headers=headers))
 
 
 # Asks an address (host, port, seconds to wait, token, CA) for cluster-info: HTTP status and body. Raises OSError.
