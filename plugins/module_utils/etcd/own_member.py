@@ -13,13 +13,17 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
+from ..api_endpoint import hosts_file
+from ..core.addresses import host_port, plain_address
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
-from ..core.untrusted import mapping, mappings
+from ..core.untrusted import mapping, mappings, text
 from ..host import interfaces
-from ..kube.kubectl import Kubectl
+from ..kube.kubeconfig import kubeconfig_server
+from ..kube.kubectl import NODES, Kubectl
+from ..kube.nodes import read_nodes
 from . import members
 from .client import CA, CERTIFICATE, CLIENT_URLS, KEY, Client
 
@@ -54,20 +58,24 @@ def _others(
     system: System, own: Sequence[str], patience: float, clock: Optional[Clock], sleep: Optional[Sleep]
 ) -> List[str]:
     """The client URLs of the other members; empty if the cluster uses an etcd that kubeadm does not manage."""
-    kubectl = Kubectl(system, request_timeout=5)
     found: List[str] = []
     failure = ""
 
     def is_known() -> bool:
         nonlocal failure
-        try:
-            pods = _items(kubectl.json(["get", "--raw", PODS]))
-        except (KubesteadError, OSError) as err:
-            failure = getattr(err, "message", "") or str(err)
-            return False
-        failure = "the API does not list another etcd member"
-        found[:] = client_urls(pods, own)
-        return bool(found) or not pods
+        for server in other_servers(system):
+            kubectl = Kubectl(system, server=server, request_timeout=5)
+            try:
+                pods = _items(kubectl.json(["get", "--raw", PODS]))
+                nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
+            except (KubesteadError, OSError) as err:
+                failure = getattr(err, "message", "") or str(err)
+                continue
+            failure = "the API does not list another etcd member"
+            # A kubelet can create pods with any label on its own Node, but it can't label its Node as a control plane.
+            found[:] = client_urls(pods, own, [node.name for node in nodes if node.control_plane])
+            return bool(found) or not pods
+        return False
 
     if not poll(is_known, patience, pause=1.0, clock=clock, sleep=sleep):
         raise KubesteadError(
@@ -78,6 +86,22 @@ def _others(
     return found
 
 
+def other_servers(system: System) -> List[str]:
+    """The URLs of the API servers of the other control planes, then an empty text for the server in the kubeconfig.
+
+    On a control plane, the name of the API leads to its own API server first, which may accept connections and not
+    answer.
+    """
+    try:
+        port = urlsplit(kubeconfig_server(system.read(ADMIN_KUBECONFIG) or "")).port or 443
+        # The first line is that of the machine itself.
+        lines = hosts_file.block(system.read(hosts_file.HOSTS) or "")[1:]
+        addresses = [str(plain_address(line.split()[0])) for line in lines if line]
+    except ValueError:
+        return [""]
+    return [*("https://{0}".format(host_port(address, port)) for address in addresses), ""]
+
+
 def _items(answer: Mapping[str, Any]) -> List[Mapping[str, Any]]:
     """The items of a PodList. Raises OSError for an answer of another shape, which does not mean that no pods exist."""
     found = mappings(answer.get("items"))
@@ -86,11 +110,18 @@ def _items(answer: Mapping[str, Any]) -> List[Mapping[str, Any]]:
     return found
 
 
-def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str]) -> List[str]:
-    """The client URLs of the members on other machines than the one with the addresses ``own``, by their pods."""
-    annotations = [mapping(mapping(pod.get("metadata")).get("annotations")) for pod in pods]
-    urls = [str(one.get(CLIENT_URLS) or "") for one in annotations]
-    return [url for url in urls if _host(url) and _host(url) not in own]
+def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str], controls: Sequence[str]) -> List[str]:
+    """The client URLs of the members by their pods, without those of the machine with the addresses ``own``.
+
+    ``controls`` are the names of the Nodes that are control planes; pods on other Nodes are ignored.
+    """
+    urls = []
+    for pod in pods:
+        notes = mapping(mapping(pod.get("metadata")).get("annotations"))
+        url = text(notes.get(CLIENT_URLS))
+        if text(mapping(pod.get("spec")).get("nodeName")) in controls and _host(url) and _host(url) not in own:
+            urls.append(url)
+    return urls
 
 
 def _host(url: str) -> str:

@@ -59,7 +59,10 @@ def leave_cluster(system: System, name: str = "") -> None:
     own_member.leave(system, client(system))
     if system.exists(ADMIN_KUBECONFIG):
         path = "/api/v1/nodes/{0}".format(name or node_name(system, None))
-        Kubectl(system, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)
+        for server in own_member.other_servers(system):
+            deleted = Kubectl(system, server=server, request_timeout=5).run(["delete", "--raw", path], timeout=20.0)
+            if deleted.ok or "NotFound" in deleted.stderr:
+                break
 
 
 def remove_bootstrap(system: System) -> None:

@@ -141,10 +141,12 @@ def _endpoint(text: str) -> Any:
 
 
 def _etcd(text: str, which: str) -> Any:
-    answers = {"pods": json.dumps(_PODS), "address": fixture("etcd/address.json"), which: text}
+    labels = {"node-role.kubernetes.io/control-plane": ""}
+    controls = json.dumps({"items": [{"metadata": {"name": name, "labels": labels}} for name in ("cp1", "cp2")]})
+    answers = {"nodes": controls, "pods": json.dumps(_PODS), "address": fixture("etcd/address.json"), which: text}
 
     def run(argv: Sequence[str], stdin: str | None, timeout: float, env: Mapping[str, str]) -> Result:
-        return Result(0, answers["address"] if argv[0] == "ip" else answers["pods"])
+        return Result(0, answers["address" if argv[0] == "ip" else "nodes" if argv[-1].endswith("/nodes") else "pods"])
 
     def ask(url: str, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS, with_block
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import client
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import own_member as etcd
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import NODES as NODES_PATH
 from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
 MEMBERS: dict[str, Any] = json.loads(fixture("etcd/members.json"))
+NODES = json.dumps(
+    {
+        "items": [
+            {"metadata": {"name": name, "labels": {"node-role.kubernetes.io/" + role: ""}}}
+            for name, role in (("cp1", "control-plane"), ("cp2", "control-plane"), ("w1", "worker"))
+        ]
+    }
+)
 OTHER, OWN = (one["clientURLs"][0] for one in sorted(MEMBERS["members"], key=lambda one: one["name"]))
 
 
@@ -51,8 +61,13 @@ def second(tmp_path: Path) -> Machine:
     for path in (ADMIN_KUBECONFIG, client.CA, client.CERTIFICATE, client.KEY, etcd.API_SERVER):
         machine.put(path, "")
     machine.answer("ip -j address", fixture("etcd/address.json"))
-    machine.answer("kubectl", fixture("etcd/pods.json"))
+    machine.answer("kubectl", answers(fixture("etcd/pods.json")))
     return machine
+
+
+def answers(pods: str) -> Callable[[Sequence[str], Any], Result]:
+    """An API server with these pods of etcd and the Nodes of two control planes and a worker."""
+    return lambda argv, _stdin: Result(0, NODES if argv[-1] == NODES_PATH else pods)
 
 
 def test_the_member_is_removed_by_another_and_looked_for_again(second: Machine) -> None:
@@ -81,16 +96,16 @@ def test_where_one_of_the_others_is_down_the_next_is_asked(second: Machine) -> N
     pods = json.loads(fixture("etcd/pods.json"))
     down = copy.deepcopy(pods["items"][0])
     down["metadata"]["annotations"][client.CLIENT_URLS] = "https://10.213.3.99:2379"
-    second.answer("kubectl", json.dumps({"items": [down, *pods["items"]]}))
-    answers = Etcd()
+    second.answer("kubectl", answers(json.dumps({"items": [down, *pods["items"]]})))
+    others = Etcd()
 
     def ask(url: str, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
         if url == "https://10.213.3.99:2379":
             raise OSError("no route to host")
-        return answers(url, path, question)
+        return others(url, path, question)
 
     assert etcd.leave(second, ask)
-    assert [one["name"] for one in answers.members] == ["cp1"]
+    assert [one["name"] for one in others.members] == ["cp1"]
 
 
 def test_a_machine_that_is_no_member_leaves_nothing(second: Machine) -> None:
@@ -141,7 +156,7 @@ def test_a_join_that_stopped_before_its_certificates_or_kubeconfigs_asks_nobody(
 
 
 def test_an_etcd_that_is_not_kubeadms_is_left_alone(second: Machine) -> None:
-    second.answer("kubectl", '{"items": []}')
+    second.answer("kubectl", answers('{"items": []}'))
     ask = Etcd()
     assert not etcd.leave(second, ask)
     assert ask.asked == []
@@ -149,5 +164,42 @@ def test_an_etcd_that_is_not_kubeadms_is_left_alone(second: Machine) -> None:
 
 def test_only_others_are_asked() -> None:
     pods = json.loads(fixture("etcd/pods.json"))["items"]
-    assert etcd.client_urls(pods, []) == [OTHER, OWN]
-    assert etcd.client_urls(pods, [OTHER.split("//")[1].split(":")[0]]) == [OWN]
+    controls = ["cp1", "cp2"]
+    assert etcd.client_urls(pods, [], controls) == [OTHER, OWN]
+    assert etcd.client_urls(pods, [OTHER.split("//")[1].split(":")[0]], controls) == [OWN]
+
+
+def test_a_pod_that_a_worker_labels_as_etcd_is_not_asked(second: Machine) -> None:
+    pods = json.loads(fixture("etcd/pods.json"))
+    fake = copy.deepcopy(pods["items"][0])
+    fake["metadata"]["annotations"][client.CLIENT_URLS] = "https://10.213.3.99:2379"
+    fake["spec"]["nodeName"] = "w1"
+    second.answer("kubectl", answers(json.dumps({"items": [fake, *pods["items"]]})))
+    ask = Etcd()
+    assert etcd.leave(second, ask)
+    assert {url for url, _path in ask.asked} == {OTHER}
+
+
+def test_the_api_server_of_another_control_plane_is_asked_and_not_the_own_one(second: Machine) -> None:
+    second.put(ADMIN_KUBECONFIG, "clusters:\n- cluster:\n    server: https://api.kubernetes.internal:7443\n")
+    lines = [f"{address} api.kubernetes.internal" for address in ("10.213.3.35", "10.213.3.99", "fd00::1")]
+    second.put(HOSTS, with_block("127.0.0.1 localhost\n", lines))
+    asked: list[str] = []
+
+    def answer(argv: Sequence[str], stdin: Any) -> Result:
+        asked.append("".join(word for word in argv if word.startswith("--server")))
+        if "10.213.3.99" in asked[-1]:
+            return Result(1, "", "Unable to connect to the server: context deadline exceeded")
+        return answers(fixture("etcd/pods.json"))(argv, stdin)
+
+    second.answer("kubectl", answer)
+    assert etcd.leave(second, Etcd())
+    assert list(dict.fromkeys(asked)) == ["--server=https://10.213.3.99:7443", "--server=https://[fd00::1]:7443"]
+
+
+@pytest.mark.parametrize("block", [[], ["10.213.3.35 api.kubernetes.internal"], ["10.213.3.35 a", "10.213.3.9/24 a"]])
+def test_without_another_control_plane_in_the_hosts_file_the_endpoint_is_asked(
+    second: Machine, block: list[str]
+) -> None:
+    second.put(HOSTS, with_block("", block))
+    assert etcd.other_servers(second) == [""]
