@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List
+from typing import Dict, Iterator, List, Set, Tuple
 
 from ..core.system import System
 
@@ -21,13 +21,30 @@ CONTROL_PLANE_PORTS: Dict[int, str] = {10257: "the controller manager", 10259: "
 ETCD_PORTS: Dict[int, str] = {2379: "etcd", 2380: "etcd's peers", 2381: "etcd's metrics"}
 
 _LISTEN = "0A"
+# Each loopback address with the addresses in the kernel's tables at which a socket receives its connections. The kernel
+# writes groups of 32 bits in the byte order of the machine. The wildcard of IPv6 usually accepts IPv4 as well.
+_LOOPBACKS = {
+    "127.0.0.1": (
+        "0100007F",
+        "7F000001",
+        "00000000",
+        "0" * 32,
+        "0" * 16 + "FFFF00000100007F",
+        "0" * 20 + "FFFF7F000001",
+    ),
+    "::1": ("0" * 32, "0" * 24 + "01000000", "0" * 31 + "1"),
+}
 
 
 @dataclass(frozen=True)
 class PortsState:
-    """The TCP ports in use; ``processes`` maps the ports that Kubernetes needs to the programs that use them."""
+    """The TCP ports in use; ``processes`` maps the ports that Kubernetes needs to the programs that use them.
+
+    ``loopback`` maps the loopback addresses 127.0.0.1 and ::1 to the ports that are in use on them.
+    """
 
     listening: List[int] = field(default_factory=list)
+    loopback: Dict[str, List[int]] = field(default_factory=dict)
     processes: Dict[str, str] = field(default_factory=dict)
 
 
@@ -37,15 +54,20 @@ def observe(system: System, with_processes: bool = True) -> PortsState:
     ``with_processes`` False leaves out who that is: on a node it is Kubernetes itself.
     """
     sockets: Dict[int, str] = {}
+    local: Dict[str, Set[int]] = {address: set() for address in _LOOPBACKS}
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        sockets.update(parse_listening(system.read(path) or ""))
+        text = system.read(path) or ""
+        sockets.update(parse_listening(text))
+        for address, ports in parse_loopback(text).items():
+            local[address].update(ports)
+    loopback = {address: sorted(ports) for address, ports in local.items() if ports}
     if not with_processes:
-        return PortsState(sorted(sockets))
+        return PortsState(sorted(sockets), loopback)
     wanted = {
         sockets[port]: port for port in (API_PORT, *NODE_PORTS, *CONTROL_PLANE_PORTS, *ETCD_PORTS) if port in sockets
     }
     processes = {str(wanted[inode]): name for inode, name in _processes(system, wanted).items()} if wanted else {}
-    return PortsState(sorted(sockets), processes)
+    return PortsState(sorted(sockets), loopback, processes)
 
 
 def needed(control_plane: bool, api_port: int, own_etcd: bool = True) -> Dict[int, str]:
@@ -60,13 +82,25 @@ def needed(control_plane: bool, api_port: int, own_etcd: bool = True) -> Dict[in
 
 def parse_listening(text: str) -> Dict[int, str]:
     """Port -> inode of the sockets that listen, out of ``/proc/net/tcp`` or ``tcp6``."""
-    found = {}
+    return {port: inode for _address, port, inode in _sockets(text)}
+
+
+def parse_loopback(text: str) -> Dict[str, List[int]]:
+    """Loopback address -> ports in use on it, because a socket listens on it or on the wildcard."""
+    found = list(_sockets(text))
+    return {
+        loopback: sorted({port for address, port, _inode in found if address in listeners})
+        for loopback, listeners in _LOOPBACKS.items()
+    }
+
+
+def _sockets(text: str) -> Iterator[Tuple[str, int, str]]:
+    """The address as the kernel writes it, the port and the inode of each socket that listens."""
     for line in text.splitlines()[1:]:
         words = line.split()
-        port = re.fullmatch("[0-9A-Fa-f]+:([0-9A-Fa-f]{4})", words[1]) if len(words) > 9 else None
-        if port and words[3] == _LISTEN:
-            found[int(port.group(1), 16)] = words[9]
-    return found
+        place = re.fullmatch("([0-9A-Fa-f]+):([0-9A-Fa-f]{4})", words[1]) if len(words) > 9 else None
+        if place and words[3] == _LISTEN:
+            yield place.group(1).upper(), int(place.group(2), 16), words[9]
 
 
 def _processes(system: System, inodes: Dict[str, int]) -> Dict[str, str]:

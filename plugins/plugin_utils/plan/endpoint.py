@@ -65,7 +65,7 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
     found = _without_endpoint(inventory, hosts, planned, cluster)
     if not cluster.by_hosts:
         return found
-    name, port = cluster.endpoint_place
+    _name, port = cluster.endpoint_place
     for host in hosts:
         becomes = host.name == planned.init_host or host.name in planned.joining
         own_port = host.options.control_plane.bind_port
@@ -77,7 +77,7 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
             found.append(Finding(host.name, COMPONENT, Problem("endpoint", text, fix)))
         wanted = endpoint_of(host, hosts, planned, cluster)
         if wanted is not None and wanted.proxied:
-            found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, name, port)]
+            found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, wanted)]
     return found
 
 
@@ -93,11 +93,15 @@ def _without_endpoint(
     return [Finding("all", "join", Problem("endpoint", text, fix, "error" if joins else "warning"))]
 
 
-def _taken(host: Host, name: str, port: int) -> List[Problem]:
-    """Another program on the port at which the proxy of a worker listens."""
-    ports, state = host.facts.ports, host.facts.api_endpoint
-    if state.unit is not None or port not in ports.listening or host.kubeadm.phase != NONE:
+def _taken(host: Host, wanted: Endpoint) -> List[Problem]:
+    """Another program at the address and port at which the proxy of a worker will listen."""
+    ports, state, kubeadm = host.facts.ports, host.facts.api_endpoint, host.kubeadm
+    # With a unit, it is the proxy itself. A control plane that the inventory calls a worker has findings of its own.
+    own = state.unit is not None or (kubeadm.phase != NONE and kubeadm.role == "control_plane")
+    if own or wanted.port not in ports.loopback.get(wanted.loopback, ()):
         return []
-    holder = ports.processes.get(str(port))
-    text = "port {0} of the local proxy for {1} is in use{2}".format(port, name, " by " + holder if holder else "")
+    holder = ports.processes.get(str(wanted.port))
+    text = "port {0} of the local proxy for {1} is in use{2}".format(
+        wanted.port, wanted.name, " by " + holder if holder else ""
+    )
     return [Problem("port_taken", text, "stop the program (ss -ltnp)")]

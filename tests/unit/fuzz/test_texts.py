@@ -145,7 +145,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "sysctls": (lambda text: sysctls.parse_sysctls("/x", text), _SYSCTL, False),
     "host": (lambda text: prepare.plan(prepare.observe(Paper(text)), prepare.HostOptions()), _SYSCTL, True),
     "surroundings": (lambda text: environment.observe(Paper(text)), ["active\ninactive\n", "ENABLED=yes\n"], False),
-    "listening": (ports.parse_listening, _TCP, False),
+    "listening": (lambda text: [ports.parse_listening(text), ports.parse_loopback(text)], _TCP, False),
     "rules": (
         lambda text: bridge.parse_rules(4, "nat", text),
         [fixture("bridge/iptables-forward.txt"), fixture("bridge/iptables-postrouting.txt")],

@@ -44,6 +44,32 @@ def test_ports_that_somebody_listens_on(machine: Machine) -> None:
     assert not machine.ran
 
 
+def test_ports_are_in_use_at_a_loopback_address_by_sockets_there_and_by_those_on_all_addresses(
+    machine: Machine,
+) -> None:
+    loopback = ports.observe(control_plane(machine)).loopback
+    assert {22, 2379, 2381, 6443, 10248, 10250, 10257, 10259} <= set(loopback["127.0.0.1"])
+    # The peers of etcd listen on the address of the machine alone.
+    assert 2380 not in loopback["127.0.0.1"]
+    assert loopback["::1"] == [22, 6443, 10250, 10256]
+
+
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [
+        ("0100007F", ["127.0.0.1"]),
+        ("7F000001", ["127.0.0.1"]),
+        ("3500007F", []),
+        ("0000000000000000FFFF00000100007F", ["127.0.0.1"]),
+        ("00000000000000000000000001000000", ["::1"]),
+        ("0000000000000000FFFF00002800D50A", []),
+    ],
+)
+def test_only_sockets_at_the_address_itself_take_its_port(machine: Machine, address: str, taken: list[str]) -> None:
+    place = " 0: {0}:192B 0:0 0A 0:0 00:0 0 0 0 7".format(address)
+    assert [one for one, found in ports.parse_loopback("head\n" + place).items() if found == [6443]] == taken
+
+
 def test_the_program_that_has_a_port_is_named(machine: Machine) -> None:
     inode = ports.parse_listening(fixture("preflight/proc-net-tcp.txt"))[10257]
     control_plane(machine).put("/proc/77/comm", "kube-controller\n")

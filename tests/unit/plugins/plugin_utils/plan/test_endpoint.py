@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.ports import PortsState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
@@ -167,12 +168,28 @@ def test_the_port_of_the_proxy_must_be_free_on_a_new_worker() -> None:
         one = host("w1")
         return replace(one, facts=replace(one.facts, **state))
 
-    busy = PortsState([6443], {"6443": "haproxy (77)"})
+    busy = PortsState([6443], {"127.0.0.1": [6443]}, {"6443": "haproxy (77)"})
     result = plan([host("cp1"), host("cp2"), worker(ports=busy)])
     assert lines(result) == [
         f"w1: port 6443 of the local proxy for {NAME} is in use by haproxy (77); stop the program (ss -ltnp)"
     ]
     assert not plan([host("cp1"), worker(ports=busy)]).errors
+    # A program at another address of the machine does not prevent the proxy from listening.
+    elsewhere = PortsState([6443], {"127.0.0.1": [22], "::1": [6443]})
+    assert not plan([host("cp1"), host("cp2"), worker(ports=elsewhere)]).errors
+
+
+def test_the_port_of_the_proxy_must_be_free_on_a_joined_worker_too() -> None:
+    there = cluster(node("cp1", "control-plane"), node("w1"))
+    worker = host("w1", joined("w1"))
+    ports = PortsState([6443], {"127.0.0.1": [6443]})
+    worker = replace(worker, facts=replace(worker.facts, ports=ports))
+    assert not plan([host("cp1", there), worker]).errors
+    assert lines(plan([host("cp1", there), host("cp2"), worker])) == [
+        f"w1: port 6443 of the local proxy for {NAME} is in use; stop the program (ss -ltnp)"
+    ]
+    proxied = replace(worker, facts=replace(worker.facts, api_endpoint=EndpointState(unit="[Unit]")))
+    assert not plan([host("cp1", there), host("cp2"), proxied]).errors
 
 
 def test_a_new_node_need_not_resolve_the_name_before_the_run() -> None:
