@@ -16,7 +16,19 @@ from ..core.step import Step
 from ..core.system import System
 from ..packages import manager, transaction
 from .hosts_file import HOSTS, block, with_block
-from .options import CONFIG, FOLDER, LOOPBACKS, PENDING, PROGRAM, UNIT, UNIT_NAME, Endpoint, EndpointOptions, unit
+from .options import (
+    CONFIG,
+    FOLDER,
+    LOOPBACKS,
+    PENDING,
+    PROGRAM,
+    RESTART_PENDING,
+    UNIT,
+    UNIT_NAME,
+    Endpoint,
+    EndpointOptions,
+    unit,
+)
 
 COMPONENT = "api_endpoint"
 PACKAGE = "haproxy"
@@ -45,7 +57,7 @@ class EndpointState:
     ``hosts`` maps the hosts file of the machine, and the template from which cloud-init writes it, to the lines of the
     block in them. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit``
     are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
-    reloaded since its configuration changed.
+    reloaded since its configuration changed, ``restart_pending`` if it has not been restarted since its unit changed.
     """
 
     hosts: Dict[str, List[str]] = field(default_factory=lambda: {HOSTS: []})
@@ -56,6 +68,7 @@ class EndpointState:
     active: bool = False
     enabled: bool = False
     pending: bool = False
+    restart_pending: bool = False
 
     @property
     def control_planes(self) -> List[str]:
@@ -79,6 +92,7 @@ def observe(system: System) -> EndpointState:
         active=own_unit is not None and _is(system, "is-active", "active"),
         enabled=own_unit is not None and _is(system, "is-enabled", "enabled"),
         pending=system.exists(PENDING),
+        restart_pending=system.exists(RESTART_PENDING),
     )
 
 
@@ -150,14 +164,16 @@ def _proxy(state: EndpointState, endpoint: Endpoint) -> List[Step]:
     if state.config != config:
         reason = "missing" if state.config is None else "control planes {0}".format(", ".join(endpoint.control_planes))
         steps.append(Step(COMPONENT, "write_config", CONFIG, reason, state.config or "", config))
-    if state.unit != unit():
-        reason = "missing" if state.unit is None else "edited"
+    new_unit = state.unit != unit() or state.restart_pending
+    if new_unit:
+        # An interrupted run may have written the file, but systemd has not read it.
+        reason = "missing" if state.unit is None else "edited" if state.unit != unit() else "not applied"
         steps.append(Step(COMPONENT, "write_unit", UNIT, reason, state.unit or "", unit()))
     if not state.enabled:
         steps.append(Step(COMPONENT, "enable", UNIT_NAME, "not enabled"))
     if not state.active:
         steps.append(Step(COMPONENT, "start", UNIT_NAME, "not active"))
-    elif state.unit != unit():
+    elif new_unit:
         steps.append(Step(COMPONENT, "restart", UNIT_NAME, "its unit differs"))
     elif state.config != config or state.pending:
         steps.append(Step(COMPONENT, "reload", UNIT_NAME, "its configuration differs"))
@@ -168,7 +184,7 @@ def _no_proxy(state: EndpointState) -> List[Step]:
     steps = []
     if state.unit is not None:
         steps.append(Step(COMPONENT, "remove_unit", UNIT_NAME, "the node needs no proxy"))
-    if state.config is not None or state.pending:
+    if state.config is not None or state.pending or state.restart_pending:
         steps.append(Step(COMPONENT, "remove", FOLDER, "the node needs no proxy", state.config or ""))
     return steps
 
@@ -189,6 +205,7 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "write_config":
         _write_config(system, step.after)
     elif step.action == "write_unit":
+        system.write(RESTART_PENDING, "")
         system.write(UNIT, step.after)
         system.run(["systemctl", "daemon-reload"], check=True)
     elif step.action == "enable":
@@ -249,6 +266,8 @@ def _run(system: System, action: str) -> None:
             )
         )
     system.remove(PENDING)
+    # The plan has a reload only if no restart is pending.
+    system.remove(RESTART_PENDING)
 
 
 def remove_unit(system: System) -> None:

@@ -18,6 +18,8 @@ FOLDER = "/etc/kubestead/api-endpoint"
 CONFIG = FOLDER + "/haproxy.cfg"
 #: It exists between a change of the configuration and the reload of the proxy.
 PENDING = FOLDER + "/pending"
+#: It exists between a change of the unit and the restart of the proxy.
+RESTART_PENDING = FOLDER + "/restart-pending"
 UNIT_NAME = "kubestead-api-endpoint.service"
 UNIT = "/etc/systemd/system/" + UNIT_NAME
 PROGRAM = "/usr/sbin/haproxy"

@@ -210,6 +210,29 @@ def test_a_proxy_that_was_not_reloaded_before_a_run_was_killed_is_reloaded(machi
     assert actions(machine, WORKER) == []
 
 
+@pytest.mark.parametrize("killed_by", ["daemon-reload", "restart"])
+def test_a_unit_that_systemd_has_not_read_before_a_run_was_killed_is_applied(machine: Machine, killed_by: str) -> None:
+    with_systemd(machine)
+    run(machine, WORKER)
+    machine.put(UNIT, "of an older version")
+
+    def killed(argv: object, stdin: object) -> Result:
+        raise KeyboardInterrupt
+
+    machine.answer(["systemctl", killed_by, *([UNIT_NAME] if killed_by == "restart" else [])], killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(machine, WORKER)
+    assert machine.read(UNIT) == unit()
+    for words in (["systemctl", "daemon-reload"], ["systemctl", "restart", UNIT_NAME]):
+        machine.answer(words)
+    machine.ran.clear()
+    assert actions(machine, WORKER) == [f"write_unit {UNIT}", f"restart {UNIT_NAME}"]
+    run(machine, WORKER)
+    done = [argv[1] for argv in machine.ran if argv[0] == "systemctl" and argv[1] in ("daemon-reload", "restart")]
+    assert done == ["daemon-reload", "restart"]
+    assert actions(machine, WORKER) == [] and machine.names("/etc/kubestead/api-endpoint") == ["haproxy.cfg"]
+
+
 def test_a_configuration_that_haproxy_refuses_replaces_nothing(machine: Machine) -> None:
     with_systemd(machine)
     machine.put(CONFIG, "old")
