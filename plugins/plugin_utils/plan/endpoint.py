@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional, Sequence
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
@@ -79,6 +80,23 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
         if wanted is not None and wanted.proxied:
             found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, wanted)]
     return found
+
+
+def lost(host: Host, cluster: Cluster, component: str, interrupted: bool = False) -> List[Finding]:
+    """The error about a node whose hosts file has lost the name of the API, so that no command on it finds the API.
+
+    ``component`` is the one that needs the API there. With ``interrupted``, site.yml refuses to run before an upgrade
+    is finished, so the finding is a warning, and the line is to be added by hand.
+    """
+    name = cluster.endpoint_place[0]
+    known = any(name in line.split()[1:] for line in host.facts.api_endpoint.hosts.get(HOSTS, ()))
+    if not cluster.by_hosts or not host.member or known:
+        return []
+    text = "{0} does not have the block of this collection with {1}, the name of the API".format(HOSTS, name)
+    if interrupted:
+        fix = "add a line with the address of a control plane and this name to {0}".format(HOSTS)
+        return [Finding(host.name, component, Problem("endpoint", text, fix, "warning"))]
+    return [Finding(host.name, component, Problem("endpoint", text, "run site.yml for this host first"))]
 
 
 def _without_endpoint(

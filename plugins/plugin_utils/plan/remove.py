@@ -14,7 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
 
 from ..hosts import Host
-from . import departure
+from . import departure, endpoint
 from .departure import COMPONENT, Remainder
 from .result import HostPlan, Leaving, Plan, Request
 
@@ -35,6 +35,8 @@ def remove(request: Request) -> Plan:
             findings += found
         findings += departure.majority_findings(left, [one.name for one in leaving])
         findings += departure.endpoint_findings(left, [one.name for one in leaving])
+        if left.reference and any(one.drain for one in leaving):
+            findings += endpoint.lost(left.reference, left.cluster, COMPONENT)
     hosts = [host for host in request.hosts if host.name in request.targets]
     findings += departure.unknown_markers(hosts, KINDS)
     findings += departure.unlisted_findings(hosts, request, left.cluster)

@@ -30,6 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
+from . import endpoint
 from . import upgrade_findings as rules
 from .cluster import decide
 from .membership import reference_control_plane
@@ -164,6 +165,11 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     found = rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
     found += rules.calico_findings(hosts, cluster, target)
+    # The control plane that drains nodes may be outside the play.
+    outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
+    begun = any(host.kubeadm.unfinished_upgrade for host in hosts)
+    for host in [*hosts, *outside]:
+        found += endpoint.lost(host, cluster, OPERATION, begun)
     for host in hosts:
         exact = replace(host.options.kube_packages, version=str(target))
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]

@@ -181,7 +181,9 @@ def test_a_worker_that_finds_the_api_only_at_a_control_plane_that_leaves_is_name
     config = replace(known, endpoint="api.kubernetes.internal:6443")
     for name in CONTROLS:
         state = hosts[name].kubeadm
-        hosts[name] = host(name, replace(state, api=replace(state.api, config=config)))
+        one = host(name, replace(state, api=replace(state.api, config=config)))
+        block = EndpointState({HOSTS: [f"{address(name)} api.kubernetes.internal"]})
+        hosts[name] = replace(one, facts=replace(one.facts, api_endpoint=block))
     proxy = Endpoint("api.kubernetes.internal", 6443, "", [address(name) for name in CONTROLS]).config()
     there = EndpointState({HOSTS: [f"{one} api.kubernetes.internal" for one in place]}, config=proxy)
     hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, api_endpoint=there))
@@ -190,6 +192,11 @@ def test_a_worker_that_finds_the_api_only_at_a_control_plane_that_leaves_is_name
     assert [one.host for one in plan.findings] == (["w1"] if warned else []) and plan.leaving
     # A worker that leaves as well needs no API.
     assert not remove(request(hosts, ["cp1", "w1"])).findings
+    # kubectl drains nodes from cp1, which finds the API by its name.
+    hosts["cp1"] = replace(hosts["cp1"], facts=replace(hosts["cp1"].facts, api_endpoint=EndpointState()))
+    (finding,) = remove(request(hosts, ["w2"])).errors
+    assert finding.line().startswith("cp1: /etc/hosts does not have the block of this collection with api.kubernetes.")
+    assert finding.problem.fix == "run site.yml for this host first"
 
 
 def test_two_of_two_are_more_than_can_go() -> None:

@@ -502,3 +502,32 @@ def test_a_serial_that_is_not_one(serial: str) -> None:
 def test_a_pause_that_is_not_a_number_of_seconds(pause: str) -> None:
     (line,) = errors(plan_of(pause=pause))
     assert line == f"all: upgrade_pause is {pause!r}, not a number of seconds; use 600 for ten minutes"
+
+
+# -- the name of the API
+
+
+@pytest.mark.parametrize("limit", [(), ("c2",)])
+def test_a_node_whose_hosts_file_lost_the_name_of_the_api_needs_site_first(limit: tuple[str, ...]) -> None:
+    named = {"kubeadm.api.config.endpoint": "api.kubernetes.internal:6443"}
+    block = {"api_endpoint": {"hosts": {"/etc/hosts": ["192.0.2.1 api.kubernetes.internal"]}}}
+    lost = (
+        "/etc/hosts does not have the block of this collection with api.kubernetes.internal, the name of the API; run "
+        "site.yml for this host first"
+    )
+    changes = with_c2() if limit else {"c1": {}, "c2": {}}
+    changes = {"c1": {**changes["c1"], **named}, "c2": {**changes["c2"], **block}}
+    assert errors(plan_of(limit=limit, changes=changes)) == [f"c1: {lost}"]
+    changes["c1"] = {**changes["c1"], **block}
+    assert not errors(plan_of(limit=limit, changes=changes))
+    changes["c2"] = {**changes["c2"], "api_endpoint": {"hosts": {"/etc/hosts": ["192.0.2.1 api.other.internal"]}}}
+    assert errors(plan_of(limit=limit, changes=changes)) == [f"c2: {lost}"]
+
+
+def test_an_interrupted_upgrade_is_not_sent_to_site_which_would_send_it_back() -> None:
+    named = {"kubeadm.api.config.endpoint": "api.kubernetes.internal:6443"}
+    block = {"api_endpoint": {"hosts": {"/etc/hosts": ["192.0.2.1 api.kubernetes.internal"]}}}
+    plan = plan_of(changes={"c1": {**named, "kubeadm.operation": MARKER}, "c2": block})
+    assert not errors(plan)
+    (warning,) = [one for one in plan.findings if one.problem.check == "endpoint"]
+    assert warning.host == "c1" and "add a line with the address of a control plane" in warning.problem.fix
