@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence
 
+from ..core.constants import CA_CERTIFICATE
 from ..core.errors import KubesteadError
 from ..core.foreign_files import rewrite
 from ..core.step import Step
@@ -17,6 +18,7 @@ from ..core.system import System
 from ..packages import manager, transaction
 from .hosts_file import HOSTS, block, with_block
 from .options import (
+    CA,
     CONFIG,
     FOLDER,
     LOOPBACKS,
@@ -28,6 +30,7 @@ from .options import (
     Endpoint,
     EndpointOptions,
     unit,
+    with_ca,
 )
 
 COMPONENT = "api_endpoint"
@@ -58,6 +61,7 @@ class EndpointState:
     block in them. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit``
     are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
     reloaded since its configuration changed, ``restart_pending`` if it has not been restarted since its unit changed.
+    ``joined`` is true if the machine has the CA of a cluster, ``trusts`` if the proxy has the same one.
     """
 
     hosts: Dict[str, List[str]] = field(default_factory=lambda: {HOSTS: []})
@@ -69,6 +73,8 @@ class EndpointState:
     enabled: bool = False
     pending: bool = False
     restart_pending: bool = False
+    joined: bool = False
+    trusts: bool = False
 
     @property
     def control_planes(self) -> List[str]:
@@ -82,7 +88,7 @@ class EndpointState:
 
 def observe(system: System) -> EndpointState:
     """Observe the machine: files, and two commands if there is a proxy of this collection."""
-    own_unit = system.read(UNIT)
+    own_unit, ca = system.read(UNIT), system.read(CA_CERTIFICATE)
     return EndpointState(
         hosts={path: _lines(system.read(path) or "") for path in hosts_files(system)},
         copies=_copies(system),
@@ -93,6 +99,8 @@ def observe(system: System) -> EndpointState:
         enabled=own_unit is not None and _is(system, "is-enabled", "enabled"),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
+        joined=ca is not None,
+        trusts=ca is not None and system.read(CA) == ca,
     )
 
 
@@ -160,7 +168,9 @@ def _proxy(state: EndpointState, endpoint: Endpoint) -> List[Step]:
     if not state.haproxy:
         reason = "the node has {0} control planes".format(len(endpoint.control_planes))
         steps.append(Step(COMPONENT, "install", PACKAGE, reason))
-    config = endpoint.config()
+    if state.joined and not state.trusts:
+        steps.append(Step(COMPONENT, "write_ca", CA, "not the CA of the cluster"))
+    config = endpoint.config(state.joined)
     if state.config != config:
         reason = "missing" if state.config is None else "control planes {0}".format(", ".join(endpoint.control_planes))
         steps.append(Step(COMPONENT, "write_config", CONFIG, reason, state.config or "", config))
@@ -175,7 +185,7 @@ def _proxy(state: EndpointState, endpoint: Endpoint) -> List[Step]:
         steps.append(Step(COMPONENT, "start", UNIT_NAME, "not active"))
     elif new_unit:
         steps.append(Step(COMPONENT, "restart", UNIT_NAME, "its unit differs"))
-    elif state.config != config or state.pending:
+    elif state.config != config or state.pending or (state.joined and not state.trusts):
         steps.append(Step(COMPONENT, "reload", UNIT_NAME, "its configuration differs"))
     return steps
 
@@ -202,6 +212,8 @@ def apply(step: Step, system: System) -> None:
                 _write_copy(system, path, step.data["lines"])
     elif step.action == "install":
         _install(system)
+    elif step.action == "write_ca":
+        _write_ca(system)
     elif step.action == "write_config":
         _write_config(system, step.after)
     elif step.action == "write_unit":
@@ -242,6 +254,27 @@ def _install(system: System) -> None:
         transaction.apply(step, system)
     # Debian's package starts its own proxy, which has no port. A package that was installed before is not changed.
     system.run(["systemctl", "disable", "--now", _PACKAGE_UNIT])
+
+
+def after_join(system: System) -> None:
+    """Let the proxy of a worker that has just joined accept only its own cluster. Raises :class:`KubesteadError`.
+
+    The CA comes with the join. A later run does the same if this was interrupted.
+    """
+    state = observe(system)
+    if state.unit is None or state.config is None or not state.joined:
+        return
+    config = with_ca(state.config)
+    if state.trusts and state.config == config:
+        return
+    _write_ca(system)
+    _write_config(system, config)
+    _run(system, "reload")
+
+
+def _write_ca(system: System) -> None:
+    system.write(PENDING, "")
+    system.write(CA, system.read(CA_CERTIFICATE) or "")
 
 
 def _write_config(system: System, text: str) -> None:

@@ -20,6 +20,8 @@ CONFIG = FOLDER + "/haproxy.cfg"
 PENDING = FOLDER + "/pending"
 #: It exists between a change of the unit and the restart of the proxy.
 RESTART_PENDING = FOLDER + "/restart-pending"
+#: The CA of the cluster, a copy that the user haproxy can read.
+CA = FOLDER + "/ca.crt"
 UNIT_NAME = "kubestead-api-endpoint.service"
 UNIT = "/etc/systemd/system/" + UNIT_NAME
 PROGRAM = "/usr/sbin/haproxy"
@@ -29,7 +31,8 @@ LOOPBACKS = ("127.0.0.1", "::1")
 # A connection without an answer times out after a second and is tried at another server. Two failed connections, or two
 # failed checks, take a server out. The servers without a check are used only when all checks fail: an API server that
 # refuses anonymous requests fails the check, but it works. Idle watches stay open for a day. After a reload, the old
-# process ends within half a minute, because it no longer checks servers.
+# process ends within half a minute, because it no longer checks servers. A worker that has joined accepts only API
+# servers with a certificate of its own cluster: a machine that was removed may answer as one of another cluster.
 _CONFIG = """\
 {header}global
     log stdout format raw daemon notice
@@ -57,9 +60,10 @@ listen kubernetes-api
     default-server inter 3s fastinter 500ms fall 2 rise 1
 {servers}"""
 _CHECKED = (
-    "    server {address} {place} check check-ssl verify none observe layer4 error-limit 2 on-error mark-down"
+    "    server {address} {place} check check-ssl {verify} observe layer4 error-limit 2 on-error mark-down"
     " on-marked-down shutdown-sessions\n"
 )
+_ANY, _OWN_CLUSTER = "verify none", "verify required ca-file " + CA
 _UNCHECKED = "    server unchecked-{address} {place} backup\n"
 
 _UNIT = """\
@@ -141,15 +145,20 @@ class Endpoint:
             addresses = [self.loopback if self.proxied else self.control_planes[0]]
         return ["{0} {1}".format(address, self.name) for address in addresses]
 
-    def config(self) -> str:
-        """The configuration of the proxy."""
+    def config(self, joined: bool = False) -> str:
+        """The configuration of the proxy, for a worker that has ``joined`` with the CA of its cluster."""
         addresses = sorted(self.control_planes, key=lambda text: (plain_address(text).version, plain_address(text)))
         servers = "".join(
-            line.format(address=address, place=host_port(address, self.port))
+            line.format(address=address, place=host_port(address, self.port), verify=_OWN_CLUSTER if joined else _ANY)
             for line in (_CHECKED, _UNCHECKED)
             for address in addresses
         )
         return _CONFIG.format(header=managed_header(), bind=host_port(self.loopback, self.port), servers=servers)
+
+
+def with_ca(config: str) -> str:
+    """The configuration of a worker before its join, with the CA of the cluster that it has joined."""
+    return config.replace(_ANY, _OWN_CLUSTER)
 
 
 def unit() -> str:

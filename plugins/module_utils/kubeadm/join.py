@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
+from ..api_endpoint import component as api_endpoint
 from ..core import x509
 from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG
 from ..core.errors import KubesteadError, OptionError
@@ -271,6 +272,8 @@ def apply(step: Step, system: System) -> None:
         cleanup.remove_bootstrap(system)
     elif step.action == "join":
         join(system, data["options"], data["command"], str(data["api"]), data["preexisting_pki"])
+    if step.action in ("finish", "join"):
+        api_endpoint.after_join(system)
 
 
 def finish(system: System) -> None:

@@ -16,6 +16,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState, observe
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import BEGIN, END, HOSTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import (
+    CA,
     CONFIG,
     PENDING,
     PROGRAM,
@@ -25,6 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.opt
     EndpointOptions,
     unit,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import CA_CERTIFICATE
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
@@ -231,6 +233,47 @@ def test_a_unit_that_systemd_has_not_read_before_a_run_was_killed_is_applied(mac
     done = [argv[1] for argv in machine.ran if argv[0] == "systemctl" and argv[1] in ("daemon-reload", "restart")]
     assert done == ["daemon-reload", "restart"]
     assert actions(machine, WORKER) == [] and machine.names("/etc/kubestead/api-endpoint") == ["haproxy.cfg"]
+
+
+def test_a_worker_accepts_only_api_servers_of_its_own_cluster_once_it_has_joined(machine: Machine) -> None:
+    with_systemd(machine)
+    run(machine, WORKER)
+    assert (machine.read(CONFIG) or "").count(" check check-ssl verify none ") == len(PLANES)
+    component.after_join(machine)
+    assert machine.read(CA) is None
+    machine.put(CA_CERTIFICATE, "the CA")
+    machine.ran.clear()
+    component.after_join(machine)
+    assert machine.read(CA) == "the CA"
+    config = machine.read(CONFIG) or ""
+    assert config.count(f" check check-ssl verify required ca-file {CA} ") == len(PLANES)
+    assert "verify none" not in config
+    assert ["systemctl", "reload", UNIT_NAME] in machine.ran
+    # The plan wants the same, so a second run has nothing to do.
+    assert actions(machine, WORKER) == []
+    machine.ran.clear()
+    component.after_join(machine)
+    assert not [argv for argv in machine.ran if "reload" in argv]
+
+
+@pytest.mark.parametrize("copy", [None, "the CA of another cluster"])
+def test_a_worker_whose_join_was_killed_before_its_proxy_had_the_ca_gets_it(machine: Machine, copy: str | None) -> None:
+    with_systemd(machine)
+    run(machine, WORKER)
+    if copy:
+        machine.put(CA, copy)
+    machine.put(CA_CERTIFICATE, "the CA")
+    assert actions(machine, WORKER) == [f"write_ca {CA}", f"write_config {CONFIG}", f"reload {UNIT_NAME}"]
+    run(machine, WORKER)
+    assert machine.read(CA) == "the CA" and actions(machine, WORKER) == []
+    machine.put(CA_CERTIFICATE, "the renewed CA")
+    assert actions(machine, WORKER) == [f"write_ca {CA}", f"reload {UNIT_NAME}"]
+
+
+def test_a_node_without_a_proxy_gets_nothing_after_its_join(machine: Machine) -> None:
+    machine.put(CA_CERTIFICATE, "the CA")
+    component.after_join(machine)
+    assert machine.ran == [] and not machine.exists("/etc/kubestead")
 
 
 def test_a_configuration_that_haproxy_refuses_replaces_nothing(machine: Machine) -> None:
