@@ -79,7 +79,8 @@ class ActionModule(NodeAction):
             return dict(judged, changed=False)
         # It does not test connections either: they would be those of the other host.
         peers = [] if witness else _peers(task_vars or {})
-        arguments = {**registry.observation_arguments(options, peers), **given}
+        proxied = not witness and _is_proxied(name, (task_vars or {})["groups"])
+        arguments = {**registry.observation_arguments(options, peers), "proxied": proxied, **given}
         asked = time.time()
         result = self.run_on_node("node_info", arguments, task_vars)
         if not result.get("failed"):
@@ -94,6 +95,11 @@ class ActionModule(NodeAction):
             display.warning(line(f"{self._task.delegate_to}: {result.get('msg')}"))
             return {"changed": False}
         return result
+
+
+def _is_proxied(name: str, groups: Mapping[str, Any]) -> bool:
+    """Whether the host is a worker that reaches several control planes through a proxy, by the inventory."""
+    return name in groups.get("workers", []) and len(groups.get("control_plane", [])) > 1
 
 
 def _peers(variables: Mapping[str, Any]) -> list[str]:

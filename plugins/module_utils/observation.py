@@ -31,12 +31,14 @@ def observe(
     kubeconfig_user: str,
     reach: Sequence[str] = (),
     upgrading: bool = False,
+    proxied: bool = False,
 ) -> Dict[str, Any]:
     """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
     Without ``packages_url``, or with an invalid version, the package repository is not read. ``reach`` are targets
     (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
-    ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use.
+    ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use. A host
+    that will be ``proxied`` looks for the package of the local proxy.
     """
     kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
@@ -47,7 +49,7 @@ def observe(
                 kube_observe.observe(system, packages_url, _request(kubernetes_version), upgrading=upgrading)
             ),
             "containerd": containerd.observe(system, image_repository, kubeadm_version=kubeadm_state.installed_version),
-            "api_endpoint": api_endpoint.observe(system),
+            "api_endpoint": api_endpoint.observe(system, proxied),
             "cni": cni.observe(system),
             "kubeadm": kubeadm_state,
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),

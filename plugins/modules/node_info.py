@@ -56,6 +56,12 @@ options:
     description: Whether a cluster node that runs another version also looks for packages of O(kubernetes_version).
     type: bool
     default: false
+  proxied:
+    description:
+      - Whether the host will reach the API through a local proxy, as workers with more than one control plane do. If
+        haproxy is not installed, the host then looks for its package.
+    type: bool
+    default: false
 author:
   - The kubestead authors (@kubestead)
 """
@@ -236,6 +242,7 @@ def argument_spec() -> Dict[str, Any]:
         "kubeconfig_user": text,
         "reach": {"type": "list", "elements": "str", "default": []},
         "upgrading": {"type": "bool", "default": False},
+        "proxied": {"type": "bool", "default": False},
     }
 
 

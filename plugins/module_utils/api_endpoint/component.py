@@ -15,7 +15,7 @@ from ..core.errors import KubesteadError
 from ..core.foreign_files import rewrite
 from ..core.step import Step
 from ..core.system import System
-from ..packages import manager, transaction
+from ..packages import dnf_files, manager, transaction
 from .hosts_file import HOSTS, block, with_block
 from .options import (
     CA,
@@ -61,6 +61,7 @@ class EndpointState:
     block in them. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit``
     are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
     reloaded since its configuration changed, ``restart_pending`` if it has not been restarted since its unit changed.
+    ``absent`` is the reason why the package manager can't install haproxy, as far as it was asked; else empty.
     ``joined`` is true if the machine has the CA of a cluster, ``trusts`` if the proxy has the same one.
     """
 
@@ -75,6 +76,7 @@ class EndpointState:
     restart_pending: bool = False
     joined: bool = False
     trusts: bool = False
+    absent: str = ""
 
     @property
     def control_planes(self) -> List[str]:
@@ -86,13 +88,18 @@ class EndpointState:
 # -- Observation
 
 
-def observe(system: System) -> EndpointState:
-    """Observe the machine: files, and two commands if there is a proxy of this collection."""
+def observe(system: System, proxied: bool = False) -> EndpointState:
+    """Observe the machine: files, and two commands if there is a proxy of this collection.
+
+    With ``proxied``, a machine without haproxy also looks for the package in the lists of apt, or in the configuration
+    of dnf. Nothing is downloaded.
+    """
     own_unit, ca = system.read(UNIT), system.read(CA_CERTIFICATE)
     return EndpointState(
         hosts={path: _lines(system.read(path) or "") for path in hosts_files(system)},
         copies=_copies(system),
         haproxy=system.is_executable(PROGRAM),
+        absent=_absent(system) if proxied and not system.is_executable(PROGRAM) else "",
         config=system.read(CONFIG),
         unit=own_unit,
         active=own_unit is not None and _is(system, "is-active", "active"),
@@ -102,6 +109,19 @@ def observe(system: System) -> EndpointState:
         joined=ca is not None,
         trusts=ca is not None and system.read(CA) == ca,
     )
+
+
+def _absent(system: System) -> str:
+    try:
+        found = manager.observe(system, [manager.Wanted(PACKAGE)])
+    except KubesteadError as err:
+        return err.message
+    if found.manager == "dnf":
+        return "dnf excludes it" if dnf_files.excluded(system, [PACKAGE]) else ""
+    offers = found.offers.get(PACKAGE, [])
+    if PACKAGE in found.installed or not found.offers_known or any(offers[:1]):
+        return ""
+    return "a pin of apt forbids it" if offers else "the lists of apt do not have it"
 
 
 def hosts_files(system: System) -> List[str]:

@@ -78,7 +78,7 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
             found.append(Finding(host.name, COMPONENT, Problem("endpoint", text, fix)))
         wanted = endpoint_of(host, hosts, planned, cluster)
         if wanted is not None and wanted.proxied:
-            found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, wanted)]
+            found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, wanted) + _absent(host)]
     return found
 
 
@@ -109,6 +109,18 @@ def _without_endpoint(
     text = "this cluster was created without an endpoint, so a second control plane can't join"
     fix = "create the cluster again; a new cluster always has an endpoint"
     return [Finding("all", "join", Problem("endpoint", text, fix, "error" if joins else "warning"))]
+
+
+def _absent(host: Host) -> List[Problem]:
+    """The package of the proxy, if a worker needs it and can't install it."""
+    reason = host.facts.api_endpoint.absent
+    if host.facts.api_endpoint.haproxy or not reason:
+        return []
+    text = "the local proxy to the control planes needs the package haproxy, which can't be installed: {0}".format(
+        reason
+    )
+    fix = "enable the repository of the distribution that has it and update the lists (apt-get update), or install it"
+    return [Problem("endpoint", text, fix)]
 
 
 def _taken(host: Host, wanted: Endpoint) -> List[Problem]:

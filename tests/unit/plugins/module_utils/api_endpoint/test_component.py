@@ -199,6 +199,43 @@ def test_one_control_plane_becomes_three_and_one_again(machine: Machine) -> None
     assert actions(machine, ONE) == [] and machine.names("/etc/systemd/system") == []
 
 
+DEBIAN = "ID=debian\nVERSION_ID=12\n"
+LISTS = "/var/lib/apt/lists/deb.example.org_debian_dists_bookworm_main_binary-amd64_Packages"
+OFFER = """haproxy:
+  Installed: (none)
+  Candidate: {}
+  Version table:
+     2.6.12-1+deb12u2 500
+        500 http://deb.example.org/debian bookworm/main amd64 Packages
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "absent"),
+    [
+        (OFFER.format("2.6.12-1+deb12u2"), ""),
+        (OFFER.format("(none)"), "a pin of apt forbids it"),
+        ("", "the lists of apt do not have it"),
+    ],
+)
+def test_a_machine_without_haproxy_looks_for_its_package(machine: Machine, policy: str, absent: str) -> None:
+    machine.put("/etc/os-release", DEBIAN)
+    machine.put(LISTS)
+    machine.answer("dpkg-query", rc=1)
+    machine.answer("apt-cache", policy)
+    assert observe(machine, proxied=True).absent == absent
+    machine.ran.clear()
+    assert observe(machine).absent == "" and machine.ran == []
+    machine.put(PROGRAM, mode=0o755)
+    assert observe(machine, proxied=True).absent == "" and machine.ran == []
+
+
+def test_without_lists_of_apt_nothing_is_said_of_the_package(machine: Machine) -> None:
+    machine.put("/etc/os-release", DEBIAN)
+    machine.answer("dpkg-query", rc=1)
+    assert observe(machine, proxied=True).absent == ""
+
+
 def test_a_missing_haproxy_is_installed_first(machine: Machine) -> None:
     assert actions(machine, WORKER)[0] == "install haproxy"
 
