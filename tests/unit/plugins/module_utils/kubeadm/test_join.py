@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component, hosts_file
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import ca_cert_hashes, pinned_certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join, operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import join, operation, reset
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import (
     JoinOptions,
@@ -594,6 +595,33 @@ def test_leftovers_of_a_control_plane_are_reset_by_kubeadm(machine: Machine) -> 
     assert reset[:5] == ["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/x.sock"]
     assert kubeadm.files_below(machine, "/etc/kubernetes/pki") == ["ca.crt"]
     assert not machine.exists("/var/lib/etcd/member")
+
+
+def test_the_node_of_a_failed_join_is_deleted_by_a_control_plane_that_answers(machine: Machine) -> None:
+    machine.put("/etc/kubernetes/admin.conf", "clusters:\n- cluster:\n    server: https://api.home.internal:6443\n")
+    lines = [f"192.0.2.{number} api.home.internal" for number in (12, 13, 11)]
+    machine.put(hosts_file.HOSTS, hosts_file.with_block("", lines))
+
+    def answer(argv: Sequence[str], _stdin: str | None) -> Result:
+        return Result(1, "", "context deadline exceeded") if any("192.0.2.13" in word for word in argv) else Result(0)
+
+    machine.answer("kubectl", answer)
+    reset.leave_cluster(machine, "cp2")
+    asked = [word for argv in machine.ran for word in argv if word.startswith("--server")]
+    assert asked == ["--server=https://192.0.2.13:6443", "--server=https://192.0.2.11:6443"]
+
+
+@pytest.mark.parametrize("action", ["join", "finish"])
+def test_the_proxy_of_a_worker_gets_the_ca_at_the_end_of_its_join(
+    machine: Machine, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(join, "join", lambda *_arguments: done.append("join"))
+    monkeypatch.setattr(join, "finish", lambda *_arguments: done.append("finish"))
+    monkeypatch.setattr(component, "after_join", lambda _system: done.append("CA"))
+    data = {"options": JoinOptions(), "command": COMMAND, "api": "v1beta4", "preexisting_pki": []}
+    join.apply(Step("join", action, "w1", "", data=data), machine)
+    assert done == [action, "CA"]
 
 
 def test_a_control_plane_that_failed_to_join_leaves_etcd_again(machine: Machine) -> None:
