@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -166,9 +167,8 @@ class Lab:
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def variables(self, host: str) -> dict[str, Any]:
-        argv = ["ansible-inventory", "-i", str(self.inventory), "--host", host]
-        found: dict[str, Any] = json.loads(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout)
-        return found
+        """The variables of a host in the inventory."""
+        return _variables(self.inventory, self.inventory.stat().st_mtime_ns, host)
 
     def _ssh_argv(self, host: str, command: str) -> list[str]:
         variables = self.variables(host)
@@ -184,6 +184,15 @@ class Lab:
     def kubectl(self, command: str, check: bool = True) -> str:
         """Run kubectl on the first control plane as root."""
         return self.ssh("cp1", f"kubectl --kubeconfig /etc/kubernetes/admin.conf {command}", check)
+
+
+# Tests ask for a node's address at every command; ansible-inventory takes half a second of CPU.
+@functools.lru_cache(maxsize=256)
+def _variables(inventory: Path, changed: int, host: str) -> dict[str, Any]:
+    """The variables of a host in an inventory that was last ``changed`` at this time."""
+    argv = ["ansible-inventory", "-i", str(inventory), "--host", host]
+    found: dict[str, Any] = json.loads(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return found
 
 
 def _quoted(text: str) -> str:
