@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from devtools.testing import SHARING
+
 from . import figures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,6 +215,12 @@ def nodes(part: str, names: list[str], folder: Path, *options: str) -> Iterator[
         dev("nodes", "destroy", "--set", set_name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of modules that use the same nodes first, in the order in which they build on each other."""
+    order = {f"test_{name}": at for at, name in enumerate(SHARING)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was counted."""
     for line in figures.lines():
@@ -223,3 +231,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three bare nodes."""
     yield from nodes("", ["cp1", "w1", "w2"], tmp_path_factory.mktemp("e2e"))
+
+
+@pytest.fixture(scope="session")
+def cluster_lab(lab: Lab) -> Lab:
+    """The same nodes with a cluster on them, which they have already after the tests of the main job."""
+    run = lab.site()
+    assert run.code == 0, run.output
+    return lab

@@ -173,15 +173,11 @@ def whole(lab: Lab, hosts: list[str], control_planes: int = 1, tokens: bool = Fa
     """
     # A kubelet whose containerd was down says so late, when it is up again: at its next status.
     assert eventually(lambda: _ready(lab) == set(hosts)), _ready(lab)
-    for what in (
-        "configmap/kubeadm-config",
-        "configmap/kube-proxy",
-        "daemonset/kube-proxy",
-        "deployment/coredns",
-        "service/kube-dns",
-        "role/kubeadm:nodes-kubeadm-config",
-    ):
-        lab.kubectl(f"-n kube-system get {what} -o name")
+    # It fails, and names what is missing, unless all of them exist.
+    lab.kubectl(
+        "-n kube-system get configmap/kubeadm-config configmap/kube-proxy daemonset/kube-proxy deployment/coredns "
+        "service/kube-dns role/kubeadm:nodes-kubeadm-config -o name"
+    )
     lab.kubectl("-n kube-public get configmap/cluster-info -o name")
     minutes = _minutes_left(lab)
     # The cluster removes them a little late.
