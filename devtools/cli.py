@@ -297,7 +297,7 @@ def command_lint(options: argparse.Namespace) -> int:
 
 
 # The tests that strike at every moment.
-FAULTS = ("tests/e2e/test_faults.py", "tests/e2e/test_upgrade.py")
+FAULTS = ("tests/e2e/test_faults.py", "tests/e2e/test_upgrade.py", "tests/e2e/test_simultaneous.py")
 
 
 def tests(rest: Sequence[str], *places: str) -> List[str]:

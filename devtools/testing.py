@@ -28,11 +28,17 @@ from lab.environment import ensure_venv, tool_environment
 from lab.machine import ROOT, MachineError, ensure, run, state_dir
 from lab.say import duration, say
 
-from . import oldest
+from . import molecule, oldest
 
 GROUPS = ("lint", "unit", "e2e", "molecule")
-# The end-to-end tests that take minutes, the longest first.
-LONGEST = ("faults", "plan_truth", "main_job", "upgrade", "secrets", "reset", "adopting", "simultaneous")
+# Modules of end-to-end tests that use the same nodes, in the order in which they build on each other. They are a part.
+SHARING = ("main_job", "plan_truth", "application")
+# Molecule scenarios that use the same nodes, in the order in which they build on each other. They are a part, too.
+ROLES = "roles"
+CHAIN = ("host", "kube_packages", "containerd", "control_plane", "join", "cni", "default")
+# The parts that take longest begin first, so that nothing waits for them at the end.
+LONGEST = ("faults", ROLES, "main_job", "upgrade", "secrets", "reset", "adopting", "preflight")
+LONGEST_COMPUTING = ("unit", "attacks and fuzzing", "sanity", "node code on PyPy", "ansible-lint")
 # The line that marks all tests of a module as thorough.
 THOROUGH = "\npytestmark = pytest.mark.thorough\n"
 # Those whose parts use nodes.
@@ -49,8 +55,6 @@ UNIT = {
 # What runs on the managed machines.
 NODE_CODE = ("plugins/module_utils", "plugins/modules")
 COLLECTION = ("python", "-m", "devtools.collection")
-# What all molecule scenarios have in common.
-MOLECULE_CONFIG = ROOT / ".config" / "molecule" / "config.yml"
 
 
 @dataclass(frozen=True)
@@ -91,24 +95,22 @@ class Counts:
 
 
 def scenarios(root: pathlib.Path = ROOT) -> List[str]:
-    """The molecule scenarios, ``default`` last: it takes longest and needs the roles of the others."""
-    names = sorted(path.parent.name for path in root.glob("molecule/*/molecule.yml"))
-    return sorted(names, key=lambda name: name == "default")
+    """The molecule scenarios."""
+    return sorted(path.parent.name for path in root.glob("molecule/*/molecule.yml"))
 
 
 def molecule_part(name: str) -> Part:
-    """The command of one molecule scenario.
+    """The command of one molecule scenario on nodes of its own."""
+    return Part("molecule", name, molecule.argv(name), environment=tuple(molecule.environment(name).items()))
 
-    molecule's own place for its state is in the home folder and named after the checkout's folder, so that two
-    checkouts of the same name would share it; with a place named for it, it must see no other scenario. And it looks
-    for the common settings only at the top of the checkout, which it gets from git.
-    """
-    environment = {
-        "MOLECULE_EPHEMERAL_DIRECTORY": str(state_dir() / "test" / "molecule" / name),
-        "MOLECULE_GLOB": f"molecule/{name}/molecule.yml",
-    }
-    argv = ("molecule", "--base-config", str(MOLECULE_CONFIG), "test", "-s", name)
-    return Part("molecule", name, argv, environment=tuple(environment.items()))
+
+def molecule_parts(names: Sequence[str]) -> List[Part]:
+    """The commands of scenarios: one for those that use the same nodes, and one for each of the others."""
+    chain = [name for name in CHAIN if name in names]
+    junit = state_dir() / "test" / "molecule.xml"
+    argv = ("python", "-m", "devtools.molecule", "--junit", str(junit), *chain)
+    together = [Part("molecule", ROLES, argv, junit, 1800)] if chain else []
+    return together + [molecule_part(name) for name in names if name not in chain]
 
 
 def parts(groups: Sequence[str]) -> List[Part]:
@@ -139,11 +141,18 @@ def parts(groups: Sequence[str]) -> List[Part]:
     if "e2e" in groups:
         for name in e2e_modules():
             junit = folder / f"e2e-{name}.xml"
-            argv = ("pytest", "-v", f"--junitxml={junit}", f"tests/e2e/test_{name}.py")
-            found.append(Part("e2e", name, argv, junit, 1800))
+            modules = SHARING if name == SHARING[0] else (name,)
+            paths = [f"tests/e2e/test_{module}.py" for module in modules]
+            found.append(Part("e2e", name, ("pytest", "-v", f"--junitxml={junit}", *paths), junit, 1800))
     if "molecule" in groups:
-        found += [molecule_part(name) for name in scenarios()]
+        found += molecule_parts(scenarios())
     return found
+
+
+def longest_first(found: Sequence[Part]) -> List[Part]:
+    """The parts in the order in which they begin."""
+    order = [*LONGEST, *LONGEST_COMPUTING]
+    return sorted(found, key=lambda part: order.index(part.name) if part.name in order else len(order))
 
 
 def shell_scripts(root: pathlib.Path = ROOT) -> List[str]:
@@ -160,13 +169,13 @@ def _is_shell(path: pathlib.Path) -> bool:
 
 
 def e2e_modules(root: pathlib.Path = ROOT) -> List[str]:
-    """The modules of end-to-end tests, those that take longest first: nothing waits for them at the end.
+    """The modules of end-to-end tests; of those that use the same nodes the first.
 
     Modules whose tests are all marked as thorough are left out.
     """
     paths = [path for path in root.glob("tests/e2e/test_*.py") if THOROUGH not in path.read_text(encoding="utf-8")]
     names = sorted(path.stem[len("test_") :] for path in paths)
-    return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    return [name for name in names if name not in SHARING[1:]]
 
 
 def count_junit(text: str) -> Counts:
@@ -277,18 +286,18 @@ def run_all(groups: Optional[Sequence[str]] = None) -> int:
 
 def run_molecule(names: Sequence[str]) -> int:
     """Run the named molecule scenarios, or all; the exit code."""
-    there = parts(["molecule"])
-    missing = [name for name in names if name not in [part.name for part in there]]
+    there = scenarios()
+    missing = [name for name in names if name not in there]
     if missing:
-        raise MachineError(f"molecule/{missing[0]} does not exist; the scenarios are {' '.join(scenarios()) or 'none'}")
-    return _run([part for part in there if not names or part.name in names], time.monotonic())
+        raise MachineError(f"molecule/{missing[0]} does not exist; the scenarios are {' '.join(there) or 'none'}")
+    return _run([molecule_part(name) for name in names] or molecule_parts(there), time.monotonic())
 
 
 def _run(chosen: Sequence[Part], began: float) -> int:
     environment = tool_environment(ensure_venv())
     total = Counts()
     for with_nodes in (False, True):
-        found = [part for part in chosen if (part.group in WITH_NODES) == with_nodes]
+        found = longest_first([part for part in chosen if (part.group in WITH_NODES) == with_nodes])
         for counts in run_together(found, AT_ONCE, environment):
             total.add(counts)
     for name in total.failures:

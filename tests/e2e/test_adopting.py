@@ -12,8 +12,8 @@ import pytest
 
 from . import by_hand
 from .conftest import Lab, nodes
+from .dry_runs import changes, foretold, has
 from .test_faults import ready, running
-from .test_plan_truth import changes, foretold, has
 
 # The pod network that is there stays.
 KEPT = ("-e", "cni_plugin=none")

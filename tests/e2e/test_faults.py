@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from . import figures
-from .conftest import FOOTPRINT, Lab, eventually, nodes
+from .conftest import FOOTPRINT, Lab, dev, eventually, nodes
 from .faults import (
     CONTAINERD_STOPPED,
     CUT_OFF,
@@ -36,6 +36,7 @@ from .faults import (
     summary,
     whole,
 )
+from .test_simultaneous import on_a_running_cluster
 
 # kubeadm's own patience, so that what can't come up is given up in seconds.
 IMPATIENT = {
@@ -100,18 +101,19 @@ def cases(command: str, lines: tuple[str, ...], faults: tuple[Fault, ...]) -> li
 
 
 @pytest.fixture(scope="module")
-def faulty_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two nodes with everything installed and a cluster on them."""
-    for lab in nodes("faults", ["cp1", "w1"], tmp_path_factory.mktemp("faults")):
-        run = lab.site()
-        assert run.code == 0, run.output
-        yield lab
+def killed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two bare nodes, which all tests of two nodes use one after the other."""
+    yield from nodes("faults", ["cp1", "w1"], tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="module")
-def killed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two bare nodes."""
-    yield from nodes("killed", ["cp1", "w1"], tmp_path_factory.mktemp("killed"))
+def faulty_lab(killed_lab: Lab) -> Lab:
+    """The same nodes with everything installed and a cluster on them, in which no token of a killed run is left."""
+    lab = killed_lab
+    run = lab.site()
+    assert run.code == 0, run.output
+    lab.kubectl("-n kube-system delete secrets --field-selector type=bootstrap.kubernetes.io/token")
+    return lab
 
 
 ALL = (MODULE_KILLED, KILLED, CONTAINERD_STOPPED, KUBELET_KILLED, RESTARTED, FULL_DISK)
@@ -153,9 +155,9 @@ def test_a_control_machine_that_dies_in_the_middle_of_every_task(killed_lab: Lab
     assert task > 20
 
 
-def test_a_run_that_comes_while_the_last_ones_kubeadm_is_at_it(joined_lab: Lab) -> None:
+def test_a_run_that_comes_while_the_last_ones_kubeadm_is_at_it(faulty_lab: Lab) -> None:
     """The control machine dies, kubeadm on the node does not: the next run waits for it instead of fighting it."""
-    lab = joined_lab
+    lab = faulty_lab
     lab.kubectl("delete node w1 --ignore-not-found")
     bare_again(lab, "w1")
     slow = "pkill -STOP -f '^/usr/bin/kubeadm'; sleep 15; pkill -CONT -f '^/usr/bin/kubeadm'"
@@ -167,6 +169,10 @@ def test_a_run_that_comes_while_the_last_ones_kubeadm_is_at_it(joined_lab: Lab) 
     assert [line for line in summary(run.output, "w1") if line.startswith("join: ")], run.output
     disarm(lab, "w1")
     whole(lab, ["cp1", "w1"])
+
+
+def test_two_control_machines_at_the_same_time(faulty_lab: Lab, tmp_path: Path) -> None:
+    on_a_running_cluster(faulty_lab, tmp_path, 0)
 
 
 @pytest.mark.parametrize(("at", "fault"), cases("init", INIT, ALL))
@@ -198,20 +204,9 @@ def running(lab: Lab, host: str) -> set[tuple[str, str]]:
     return {(one["containerID"], one["state"]["running"]["startedAt"]) for one in statuses if "running" in one["state"]}
 
 
-@pytest.fixture(scope="module")
-def joined_lab(faulty_lab: Lab) -> Lab:
-    """The control plane, with an application on it that must not notice anything."""
-    lab = faulty_lab
-    for host in ("cp1", "w1"):
-        bare_again(lab, host)
-    run = lab.site("--limit", "cp1")
-    assert run.code == 0, run.output
-    return lab
-
-
 @pytest.mark.parametrize(("at", "fault"), cases("join", JOIN, (*ALL, CUT_OFF)))
-def test_a_join_that_is_cut_off(joined_lab: Lab, at: str, fault: Fault) -> None:
-    lab = joined_lab
+def test_a_join_that_is_cut_off(faulty_lab: Lab, at: str, fault: Fault) -> None:
+    lab = faulty_lab
     lab.kubectl("delete node w1 --ignore-not-found")
     bare_again(lab, "w1")
     # Pods of the w1 that was are listed for a while yet.
@@ -248,8 +243,8 @@ WRONG = {
 }
 
 
-def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab) -> None:
-    lab = joined_lab
+def test_a_join_with_what_does_not_fit_changes_nothing(faulty_lab: Lab) -> None:
+    lab = faulty_lab
     lab.kubectl("delete node w1 --ignore-not-found")
     bare_again(lab, "w1")
     expired = lab.module("cp1", "kubeadm_join_token", {"ttl": "1m", "reuse": False})
@@ -286,12 +281,18 @@ def test_a_join_with_what_does_not_fit_changes_nothing(joined_lab: Lab) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A control plane that others may join, with a worker, and a bare machine that is to be the second."""
-    for lab in nodes("shared", ["cp1", "cp2", "w1"], tmp_path_factory.mktemp("shared")):
-        run = lab.site("--limit", "cp1,w1", *shared(lab))
-        assert run.code == 0, run.output
-        yield lab
+def shared_lab(killed_lab: Lab) -> Lab:
+    """A control plane that others may join, with a worker, and a bare machine that is to be the second.
+
+    They are the nodes of the tests before, taken out of their cluster, and a new one.
+    """
+    lab = killed_lab
+    for host in ("cp1", "w1"):
+        bare_again(lab, host)
+    dev("nodes", "create", "--set", lab.inventory.parent.name, "cp1", "cp2", "w1")
+    run = lab.site("--limit", "cp1,w1", *shared(lab))
+    assert run.code == 0, run.output
+    return lab
 
 
 def shared(lab: Lab) -> tuple[str, ...]:

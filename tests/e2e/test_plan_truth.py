@@ -4,204 +4,21 @@
 
 """``--check --diff`` is true: it touches nothing, shows no secret, and the run that follows changes what it foretold.
 
-A state of the nodes is made, foretold, then run. The tests build on each other, in this order; those marked thorough
-leave the cluster as they found it.
+A state of a cluster is made, foretold, then run; test_main_job.py does so with bare machines. The tests build on each
+other, in this order; those marked thorough leave the cluster as they found it.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import json
-import re
 import shlex
-import time
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from . import figures
-from .conftest import FOOTPRINT, Lab, Run, eventually, nodes
+from .conftest import Lab, eventually, nodes
+from .dry_runs import has, nothing, tell
 from .faults import bare_again
 
 HOSTS = ("cp1", "w1", "w2")
-# What a dry run may not touch beside what FOOTPRINT has: names, modes, owners and times of files, the caches of apt and
-# kubectl, folders that Ansible makes, units and since when they run, routes, rules, containers. etcd is at work always.
-MARKS = (
-    "exec 2>/dev/null; { "
-    + FOOTPRINT
-    + r"""; } | grep -v /var/lib/etcd/member; find /etc /opt /root /home /usr/local /var/cache /var/lib/apt """
-    r"""/var/lib/dpkg /var/lib/kubestead /var/lib/cni /srv -xdev ! -name kubestead-lab.crt """
-    r"""-printf '%p %y %m %U:%G %s %T@ %C@\n'; """
-    r"""find /usr -xdev -type d -printf '%p %m %T@\n'; ls -d /run/kubestead*; """
-    r"""systemctl show containerd kubestead-routes -p Id,ActiveState,UnitFileState,InvocationID,MainPID; """
-    r"""systemctl is-enabled kubelet; ip route; iptables-save | grep -v '^[:#]'; cat /proc/swaps; """
-    r"""sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables; """
-    r"""ctr -n k8s.io containers ls -q | sort"""
-)
-# A line for each object of the API, without what changes while nobody does anything: events and leases come and go.
-DIGEST = """
-import hashlib, json, sys
-for item in json.load(sys.stdin)["items"]:
-    metadata = item["metadata"]
-    for name in ("managedFields", "resourceVersion", "generation"):
-        metadata.pop(name, None)
-    metadata.get("annotations", {}).pop("control-plane.alpha.kubernetes.io/leader", None)
-    item.pop("status", None)
-    digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
-    print(item["kind"], metadata.get("namespace", ""), metadata["name"], digest)
-"""
-# Another cache than root's own, whose files are watched. A file, for what comes through pipes of SSH and sudo was cut.
-ALL_OBJECTS = (
-    'kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "$@"; }; '
-    "exec 2>/dev/null; "
-    "test -e /etc/kubernetes/admin.conf || exit 0; "
-    "kubectl get -A -o json $(kubectl api-resources --verbs=list -o name | "
-    r"grep -vE '^(events|leases)(\.|$)|^componentstatuses$|metrics' | paste -sd,) > /tmp/e2e-objects && "
-    f"python3 -c {shlex.quote(DIGEST)} < /tmp/e2e-objects | sort"
-)
-# kubectl's own time is for each pod.
-PODS_READY = (
-    "timeout 60 kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /tmp/e2e-kubectl "
-    "wait --for=condition=Ready pods --all -A --timeout=60s"
-)
-SECRET = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|PRIVATE KEY|client-key-data: \S|geheim")
-
-
-@pytest.fixture(scope="module")
-def plain_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Three bare nodes."""
-    yield from nodes("truth", list(HOSTS), tmp_path_factory.mktemp("truth"))
-
-
-# -- measuring
-
-
-def marks(lab: Lab) -> dict[str, list[str]]:
-    """Everything a dry run could have touched: on the nodes, in the API, on the control machine."""
-    with concurrent.futures.ThreadPoolExecutor(len(HOSTS) + 1) as pool:
-        texts = {host: pool.submit(lab.ssh, host, MARKS, False) for host in hosts_of(lab)}
-        api = pool.submit(lab.ssh, "cp1", ALL_OBJECTS)
-        found = {host: text.result().splitlines() for host, text in texts.items()}
-        found["the API"] = api.result().splitlines()
-    copy = lab.inventory.parent / "kubeconfig"
-    found["the control machine"] = [f"{copy.stat()} {copy.read_text()}"] if copy.exists() else []
-    return found
-
-
-def settled(lab: Lab) -> dict[str, list[str]]:
-    """The same once rules and containers that somebody's change has set off have come to rest."""
-    end = time.monotonic() + 90
-    found = marks(lab)
-    while found != (again := marks(lab)) and time.monotonic() < end:
-        found = again
-    return again
-
-
-def hosts_of(lab: Lab) -> list[str]:
-    """The lab's nodes."""
-    return re.findall(r"(?m)^ +(\w+):\n +ansible_host:", lab.inventory.read_text())
-
-
-def _components(row: dict[str, Any]) -> list[str]:
-    """The components that a task changed, where it is the task that applies several."""
-    if row["action"] != "kubestead.cluster.node_components":
-        return [""]
-    return sorted({step.partition(":")[0] for step in row["steps"]})
-
-
-def changes(run: Run) -> Counter[str]:
-    """The changed tasks, with the host they ran on and the component that changed."""
-    return Counter(
-        f"{row['on']}: {row['task'].rpartition(' : ')[2]}: {component}"
-        for row in run.tasks
-        if row["changed"]
-        for component in _components(row)
-    )
-
-
-def foretold(run: Run) -> dict[str, list[str]]:
-    """The summary at the end of a dry run: what will happen, by host."""
-    text = run.output[run.output.rindex("TASK [Show the plan]") :]
-    found: dict[str, list[str]] = {}
-    for line in re.findall(r'(?m)^ +("(?:\w+): .*"),?$', text):
-        host, _colon, step = json.loads(line).partition(": ")
-        found.setdefault(host, []).append(step)
-    return found
-
-
-def check(lab: Lab, *arguments: str) -> Run:
-    """A dry run; fails when it touches anything, shows a secret, or does not end well."""
-    before = settled(lab)
-    run = lab.site("--check", "--diff", *arguments)
-    after = marks(lab)
-    assert run.code == 0, run.output
-    for place, lines in before.items():
-        assert sorted(set(lines) ^ set(after[place]))[:20] == [], place
-    assert not SECRET.search(run.output), SECRET.findall(run.output)
-    return run
-
-
-def tell(lab: Lab, state: str, *arguments: str) -> dict[str, list[str]]:
-    """Foretell a run, run it, compare; what was foretold."""
-    said = check(lab, *arguments)
-    run = lab.site(*arguments)
-    figures.count("dry runs", "states foretold and run")
-    wrong = [f"{state}: foretold, but not changed: {one}" for one in changes(said) - changes(run)]
-    wrong += [f"{state}: changed, but not foretold: {one}" for one in changes(run) - changes(said)]
-    figures.count("dry runs", "mispredictions", len(wrong))
-    assert run.code == 0, said.output + run.output
-    assert not wrong, said.output + run.output
-    lab.ssh("cp1", PODS_READY, check=False)
-    told = foretold(said)
-    # A host is said to have nothing to do just when nothing is changed there for its own sake.
-    busy = {row["on"] for row in run.tasks if row["changed"] and "token" not in row["task"]}
-    quiet = {host for host, steps in told.items() if steps == ["nothing to do"]}
-    assert not busy & quiet, (busy, told)
-    assert not [line for line in str(told).split("'") if len(line) > 400], "a line nobody reads"
-    return told
-
-
-def nothing(lab: Lab, state: str) -> None:
-    """Assert that a run foretells nothing and does nothing."""
-    told = tell(lab, state)
-    assert {host: steps for host, steps in told.items() if steps != ["nothing to do"]} == {}
-
-
-def has(steps: list[str], *patterns: str) -> None:
-    """Assert that each pattern is in one of the steps."""
-    for pattern in patterns:
-        assert any(re.search(pattern, step) for step in steps), (pattern, steps)
-
-
-# -- from bare machines to a cluster
-
-
-def test_bare_machines(plain_lab: Lab) -> None:
-    # One for an earlier cluster of the same nodes would be left alone.
-    (plain_lab.inventory.parent / "kubeconfig").unlink(missing_ok=True)
-    told = tell(plain_lab, "bare", "--limit", "cp1,w1")
-    has(
-        told["cp1"],
-        r"^install kubelet .* containerd \(.*not installed -> .*containerd not installed\)",
-        r"^write config /etc/containerd/config.toml ",
-        r"^init cp1 \(no cluster on this host; version \d+\.\d+\.\d+, pods 10",
-        r"^write kubeconfig /home/admin/.kube/config \(the kubeconfig does not exist\)",
-        r"^write kubeconfig \S+/kubeconfig \(the kubeconfig does not exist\)",
-        r"^configure /etc/cni/net.d/10-kubestead.conflist ",
-    )
-    has(told["w1"], r"^join as worker \(no kubelet.conf; not in the API\)", r"^configure .*conflist ")
-
-
-def test_a_newcomer_alone(plain_lab: Lab) -> None:
-    told = tell(plain_lab, "newcomer with --limit", "--limit", "w2")
-    has(told["w2"], r"^join as worker \(no kubelet.conf; not in the API\)")
-
-
-def test_a_complete_cluster(plain_lab: Lab) -> None:
-    nothing(plain_lab, "complete")
-
 
 # -- drift
 
@@ -244,8 +61,8 @@ DRIFT = {
 }
 
 
-def test_everything_that_can_drift_at_once(plain_lab: Lab) -> None:
-    lab = plain_lab
+def test_everything_that_can_drift_at_once(cluster_lab: Lab) -> None:
+    lab = cluster_lab
     for host, command, _says in DRIFT.values():
         lab.ssh(host, command)
     (lab.inventory.parent / "kubeconfig").unlink()
@@ -267,13 +84,13 @@ def leave(lab: Lab, host: str) -> None:
     lab.kubectl(f"delete pods -A --field-selector spec.nodeName={host} --force --grace-period=0")
 
 
-def test_a_node_that_was_removed(plain_lab: Lab) -> None:
-    leave(plain_lab, "w1")
-    told = tell(plain_lab, "node removed")
+def test_a_node_that_was_removed(cluster_lab: Lab) -> None:
+    leave(cluster_lab, "w1")
+    told = tell(cluster_lab, "node removed")
     has(told["w1"], r"^join as worker \(no kubelet.conf; not in the API\)")
     for host in ("cp1", "w2"):
         has(told[host], r"^add route to the pods of w1 \(w1 joins\)", r"^remove route 10\S+ \(no node has this range\)")
-    nothing(plain_lab, "complete again")
+    nothing(cluster_lab, "complete again")
 
 
 # -- each alone, and rarer states
@@ -281,73 +98,73 @@ def test_a_node_that_was_removed(plain_lab: Lab) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("what", DRIFT)
-def test_drift(plain_lab: Lab, what: str) -> None:
+def test_drift(cluster_lab: Lab, what: str) -> None:
     host, command, says = DRIFT[what]
-    plain_lab.ssh(host, command)
-    told = tell(plain_lab, what)
+    cluster_lab.ssh(host, command)
+    told = tell(cluster_lab, what)
     has(told[host], says)
     assert [one for one in HOSTS if told[one] == ["nothing to do"]] == [one for one in HOSTS if one != host]
-    nothing(plain_lab, f"{what}, mended")
+    nothing(cluster_lab, f"{what}, mended")
 
 
 @pytest.mark.thorough
-def test_the_copy_on_the_control_machine(plain_lab: Lab) -> None:
-    copy = plain_lab.inventory.parent / "kubeconfig"
+def test_the_copy_on_the_control_machine(cluster_lab: Lab) -> None:
+    copy = cluster_lab.inventory.parent / "kubeconfig"
     for state, change in (
         ("copy deleted", copy.unlink),
         ("copy that others may read", lambda: copy.chmod(0o644)),
         ("copy edited", lambda: copy.write_text(copy.read_text() + "# mine\n")),
     ):
         change()
-        told = tell(plain_lab, state)
+        told = tell(cluster_lab, state)
         has(told["cp1"], r"^(write|protect) kubeconfig \S+/kubeconfig ")
 
 
 @pytest.mark.thorough
-def test_a_node_that_was_reset_but_is_in_the_api(plain_lab: Lab) -> None:
-    plain_lab.ssh("w1", "kubeadm reset --force")
+def test_a_node_that_was_reset_but_is_in_the_api(cluster_lab: Lab) -> None:
+    cluster_lab.ssh("w1", "kubeadm reset --force")
     # A node of that name that is ready would be another machine.
-    assert eventually(lambda: "NotReady" in plain_lab.kubectl("get node w1 --no-headers"), 120)
-    told = tell(plain_lab, "node reset, not deleted")
+    assert eventually(lambda: "NotReady" in cluster_lab.kubectl("get node w1 --no-headers"), 120)
+    told = tell(cluster_lab, "node reset, not deleted")
     has(told["w1"], r"^join as worker \(no kubelet.conf; a Node with its name exists")
     assert told["cp1"] == told["w2"] == ["nothing to do"]
 
 
 @pytest.mark.thorough
-def test_a_machine_whose_containerd_was_removed(plain_lab: Lab) -> None:
+def test_a_machine_whose_containerd_was_removed(cluster_lab: Lab) -> None:
     """Its configuration is left, and the package takes it up again."""
-    leave(plain_lab, "w2")
-    plain_lab.ssh("w2", "DEBIAN_FRONTEND=noninteractive apt-get -q remove -y containerd")
-    told = tell(plain_lab, "containerd removed, its configuration left")
+    leave(cluster_lab, "w2")
+    cluster_lab.ssh("w2", "DEBIAN_FRONTEND=noninteractive apt-get -q remove -y containerd")
+    told = tell(cluster_lab, "containerd removed, its configuration left")
     has(told["w2"], r"^install containerd \(not installed\)")
     assert not [step for step in told["w2"] if "config.toml" in step]
 
 
 @pytest.mark.thorough
-def test_a_machine_whose_containerd_was_purged(plain_lab: Lab) -> None:
-    leave(plain_lab, "w2")
-    plain_lab.ssh(
+def test_a_machine_whose_containerd_was_purged(cluster_lab: Lab) -> None:
+    leave(cluster_lab, "w2")
+    cluster_lab.ssh(
         "w2",
         "DEBIAN_FRONTEND=noninteractive apt-get -q purge -y containerd; rm -rf /etc/containerd; "
         "rm -rf /var/lib/apt/lists/*",
     )
-    told = tell(plain_lab, "containerd purged, no lists")
+    told = tell(cluster_lab, "containerd purged, no lists")
     has(told["w2"], r"^install containerd \(not installed\)", r"^write config /etc/containerd/config.toml ")
 
 
 @pytest.mark.thorough
-def test_a_containerd_that_was_made_for_another_kubeadm(plain_lab: Lab) -> None:
+def test_a_containerd_that_was_made_for_another_kubeadm(cluster_lab: Lab) -> None:
     """The sandbox image is foretold of the kubeadm that is to come."""
-    leave(plain_lab, "w2")
-    plain_lab.ssh(
+    leave(cluster_lab, "w2")
+    cluster_lab.ssh(
         "w2",
         "DEBIAN_FRONTEND=noninteractive apt-get -q purge -y --allow-change-held-packages kubeadm kubelet kubectl; "
         r"sed -i -E 's|(sandbox(_image)? = \".*pause:)[^\"]*|\13.1|' /etc/containerd/config.toml; "
         "systemctl restart containerd",
     )
-    told = tell(plain_lab, "containerd of another kubeadm")
+    told = tell(cluster_lab, "containerd of another kubeadm")
     has(told["w2"], r"^restart containerd.service \(.*sandbox.*pause:3.1 -> \S+pause:3\.")
-    nothing(plain_lab, "containerd of another kubeadm, mended")
+    nothing(cluster_lab, "containerd of another kubeadm, mended")
 
 
 OTHER_VERSION = (
@@ -359,16 +176,16 @@ OTHER_VERSION = (
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("hold", ["hold", "unhold"])
-def test_another_version_of_a_package(plain_lab: Lab, hold: str) -> None:
-    leave(plain_lab, "w2")
-    plain_lab.ssh("w2", OTHER_VERSION.format(hold))
-    told = tell(plain_lab, f"another version ({hold})")
+def test_another_version_of_a_package(cluster_lab: Lab, hold: str) -> None:
+    leave(cluster_lab, "w2")
+    cluster_lab.ssh("w2", OTHER_VERSION.format(hold))
+    told = tell(cluster_lab, f"another version ({hold})")
     has(told["w2"], r"^install kubectl \(1.19.9-1.1 -> ")
 
 
 @pytest.mark.thorough
-def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab) -> None:
-    lab = plain_lab
+def test_another_version_on_a_node_is_refused_by_both(cluster_lab: Lab) -> None:
+    lab = cluster_lab
     lab.ssh("w2", OTHER_VERSION.format("hold"))
     for arguments in (("--check", "--diff"), ()):
         run = lab.site(*arguments)
@@ -379,15 +196,15 @@ def test_another_version_on_a_node_is_refused_by_both(plain_lab: Lab) -> None:
 
 
 @pytest.mark.thorough
-def test_a_node_without_its_cni_plugins(plain_lab: Lab) -> None:
-    plain_lab.ssh("w1", "dpkg --force-depends,hold,remove-reinstreq -r kubernetes-cni")
-    told = tell(plain_lab, "kubernetes-cni removed")
+def test_a_node_without_its_cni_plugins(cluster_lab: Lab) -> None:
+    cluster_lab.ssh("w1", "dpkg --force-depends,hold,remove-reinstreq -r kubernetes-cni")
+    told = tell(cluster_lab, "kubernetes-cni removed")
     has(told["w1"], r"^install .*kubernetes-cni")
 
 
 @pytest.mark.thorough
-def test_machines_that_have_the_packages_alone(plain_lab: Lab) -> None:
-    lab = plain_lab
+def test_machines_that_have_the_packages_alone(cluster_lab: Lab) -> None:
+    lab = cluster_lab
     earlier = shlex.quote(lab.ssh("cp1", "cat /home/admin/.kube/config"))
     for host in HOSTS:
         bare_again(lab, host)

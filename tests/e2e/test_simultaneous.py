@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Two control machines run ``site.yml`` on the same hosts at the same time. Both succeed.
+"""Two control machines run ``site.yml`` on the same hosts at the same time, at several distances. Both succeed.
 
-The nodes have different releases of the operating system.
+The nodes have different releases of the operating system. test_faults.py has such a run for every ``./dev test``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import concurrent.futures
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,14 +20,11 @@ from . import figures
 from .conftest import Lab, Run, nodes
 from .faults import bare_again, whole
 
+pytestmark = pytest.mark.thorough
+
 HOSTS = ("cp1", "w1")
 # Seconds between the starts.
 OFFSETS = (0, 5, 15, 30)
-
-
-def offsets(*by_default: int) -> list[Any]:
-    """The offsets as parameters; those that are not tried by default are marked."""
-    return [pytest.param(one, marks=[] if one in by_default else [pytest.mark.thorough]) for one in OFFSETS]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +57,14 @@ def both_succeed(lab: Lab, runs: list[Run], where: str) -> None:
     figures.count(f"two control machines at the same time, {where}", "succeeded, then nothing changed")
 
 
-@pytest.mark.parametrize("offset", offsets())
+def on_a_running_cluster(lab: Lab, folder: Path, offset: int) -> None:
+    """Two runs that find the same few things to do."""
+    lab.ssh("w1", "sysctl -w net.ipv4.ip_forward=0; apt-mark unhold kubelet")
+    lab.ssh("cp1", "rm -r /home/admin/.kube")
+    both_succeed(lab, together(lab, folder, offset), "a running cluster")
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
 def test_on_bare_hosts(both_lab: Lab, tmp_path: Path, offset: int) -> None:
     lab = both_lab
     for host in HOSTS:
@@ -69,12 +72,9 @@ def test_on_bare_hosts(both_lab: Lab, tmp_path: Path, offset: int) -> None:
     both_succeed(lab, together(lab, tmp_path, offset), "bare hosts")
 
 
-@pytest.mark.parametrize("offset", offsets(0))
+@pytest.mark.parametrize("offset", OFFSETS)
 def test_on_a_running_cluster(both_lab: Lab, tmp_path: Path, offset: int) -> None:
     lab = both_lab
     run = lab.site()
     assert run.code == 0, run.output
-    # Something is to be done.
-    lab.ssh("w1", "sysctl -w net.ipv4.ip_forward=0; apt-mark unhold kubelet")
-    lab.ssh("cp1", "rm -r /home/admin/.kube")
-    both_succeed(lab, together(lab, tmp_path, offset), "a running cluster")
+    on_a_running_cluster(lab, tmp_path, offset)

@@ -54,19 +54,23 @@ def test_a_linter_is_one_test() -> None:
     assert testing.counts_of(part, 1).line() == "0 passed, 1 failed"
 
 
-def test_every_scenario_is_a_part_and_default_comes_last(tmp_path: Path) -> None:
+def test_every_scenario_is_in_one_part(tmp_path: Path) -> None:
     for name in ("default", "host", "zebra"):
         folder = tmp_path / "molecule" / name
         folder.mkdir(parents=True)
         (folder / "molecule.yml").touch()
-    assert testing.scenarios(tmp_path) == ["host", "zebra", "default"]
+    assert testing.scenarios(tmp_path) == ["default", "host", "zebra"]
+    together, alone = testing.molecule_parts(testing.scenarios(tmp_path))
+    assert together.name == testing.ROLES and together.argv[-2:] == ("host", "default")
+    assert alone.name == "zebra" and alone.argv[-1] == "zebra"
+    assert {"preflight", *testing.CHAIN} == set(testing.scenarios())
 
 
 def test_scenarios_of_two_checkouts_share_no_state() -> None:
     environment = dict(testing.molecule_part("host").environment)
     assert testing.ROOT in Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"]).parents
     assert environment["MOLECULE_GLOB"] == "molecule/host/molecule.yml"
-    assert testing.MOLECULE_CONFIG.exists()
+    assert testing.molecule.CONFIG.exists()
 
 
 @pytest.fixture
@@ -134,15 +138,28 @@ def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monk
     assert not testing.RUNNING
 
 
-def test_the_end_to_end_tests_that_take_longest_begin_first(tmp_path: Path) -> None:
+def test_modules_of_which_all_tests_are_thorough_are_no_part(tmp_path: Path) -> None:
     folder = tmp_path / "tests" / "e2e"
     folder.mkdir(parents=True)
-    for name in ("faults", "lab", "main_job"):
+    for name in ("faults", "lab", *testing.SHARING):
         (folder / f"test_{name}.py").touch()
     (folder / "test_rare.py").write_text(f'"""Rare."""\n{testing.THOROUGH}')
-    assert testing.e2e_modules(tmp_path) == ["faults", "main_job", "lab"]
+    assert testing.e2e_modules(tmp_path) == ["faults", "lab", "main_job"]
     assert "systems" not in testing.e2e_modules()
-    assert set(testing.e2e_modules()) >= set(testing.LONGEST) - {"plan_truth"}
+
+
+def test_modules_that_use_the_same_nodes_are_one_part() -> None:
+    (part,) = [part for part in testing.parts(["e2e"]) if part.name == testing.SHARING[0]]
+    assert part.argv[-len(testing.SHARING) :] == tuple(f"tests/e2e/test_{name}.py" for name in testing.SHARING)
+    assert all((testing.ROOT / path).is_file() for path in part.argv[-len(testing.SHARING) :])
+
+
+def test_the_parts_that_take_longest_begin_first() -> None:
+    found = testing.parts(testing.GROUPS)
+    names = [part.name for part in testing.longest_first(found)]
+    assert sorted(names) == sorted(part.name for part in found)
+    order = [*testing.LONGEST, *testing.LONGEST_COMPUTING]
+    assert list(dict.fromkeys(names))[: len(order)] == order
 
 
 def test_parts_that_only_compute_end_before_those_with_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
