@@ -10,6 +10,7 @@ probes, zone and service account. It uses nothing of the lab, so that its image 
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import ipaddress
 import json
@@ -20,7 +21,6 @@ import ssl
 import sys
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -141,28 +141,35 @@ class Source:
 
     def follow(self, environ: Dict[str, str]) -> None:
         """Read until the process ends. While the API does not answer, the known records stay."""
-        base = f"https://{environ['KUBERNETES_SERVICE_HOST']}:{environ['KUBERNETES_SERVICE_PORT']}"
         context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+        host, port = environ["KUBERNETES_SERVICE_HOST"], int(environ["KUBERNETES_SERVICE_PORT"])
+        # One connection for all requests: a TLS handshake takes more time than all the rest.
+        api = http.client.HTTPSConnection(host, port, timeout=10, context=context)
         complained = False
         while True:
             try:
-                services = self._list(base, "services", context)
-                endpoints = self._list(base, "endpoints", context)
+                services = self._list(api, "services")
+                endpoints = self._list(api, "endpoints")
                 self.current = records(self.current.zone, services, endpoints)
                 self.ready.set()
                 complained = False
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+                # The next request opens another one.
+                api.close()
                 if not complained:
                     print(f"cannot read the API: {error}", file=sys.stderr, flush=True)
                 complained = True
             time.sleep(POLL)
 
-    def _list(self, base: str, kind: str, context: ssl.SSLContext) -> List[Dict[str, Any]]:
+    @staticmethod
+    def _list(api: http.client.HTTPConnection, kind: str) -> List[Dict[str, Any]]:
         token = (ACCOUNT / "token").read_text(encoding="utf-8")
-        request = urllib.request.Request(f"{base}/api/v1/{kind}?resourceVersion=0")
-        request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=10, context=context) as reply:
-            return list(json.load(reply)["items"])
+        api.request("GET", f"/api/v1/{kind}?resourceVersion=0", headers={"Authorization": f"Bearer {token}"})
+        reply = api.getresponse()
+        body = reply.read()
+        if reply.status != 200:
+            raise OSError(f"{kind}: the API answers {reply.status}")
+        return list(json.loads(body)["items"])
 
 
 def upstreams(resolv_conf: str) -> List[str]:

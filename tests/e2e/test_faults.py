@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from . import figures
-from .conftest import FOOTPRINT, Lab, dev, eventually, nodes
+from .conftest import FOOTPRINT, Lab, Run, dev, eventually, nodes
 from .faults import (
     CONTAINERD_STOPPED,
     CUT_OFF,
@@ -80,11 +80,14 @@ CONTROL_PLANE_JOIN = (
     r"^\[etcd\] Announced",
     r"^\[mark-control-plane\]",
 )
+# Faults that follow each other until the init is whole: before its API server answers, when it should, and later.
+INIT_IN_TURN = (
+    (r"^\[certs\] Generating \"apiserver\"", MODULE_KILLED),
+    (r"^\[wait-control-plane\]", RESTARTED),
+    (r"^\[bootstrap-token\]", MODULE_KILLED),
+)
 # The others are of the whole suite.
 REPRESENTATIVE = {
-    ("init", r"^\[certs\] Generating \"apiserver\"", MODULE_KILLED.name),
-    ("init", r"^\[wait-control-plane\]", RESTARTED.name),
-    ("init", r"^\[bootstrap-token\]", MODULE_KILLED.name),
     ("join", r"^\[kubelet-start\] Starting", MODULE_KILLED.name),
     ("control plane join", r"^\[kubelet-start\] Starting", MODULE_KILLED.name),
 }
@@ -175,26 +178,46 @@ def test_two_control_machines_at_the_same_time(faulty_lab: Lab, tmp_path: Path) 
     on_a_running_cluster(faulty_lab, tmp_path, 0)
 
 
-@pytest.mark.parametrize(("at", "fault"), cases("init", INIT, ALL))
-def test_an_init_that_is_cut_off(faulty_lab: Lab, at: str, fault: Fault) -> None:
-    lab = faulty_lab
-    for host in ("cp1", "w1"):
-        bare_again(lab, host)
+# Of the control plane alone.
+ONLY_INIT = ("--limit", "cp1", "-e", json.dumps(IMPATIENT))
+
+
+def struck_in_init(lab: Lab, at: str, fault: Fault) -> Run:
+    """A run that is struck, and what a person does after it; the run."""
     arm(lab, "cp1", "init", at, fault)
     figures.count("faults in kubeadm init", "tried")
-    arguments = ("--limit", "cp1", "-e", json.dumps(IMPATIENT))
-    first = lab.site(*arguments)
+    run = lab.site(*ONLY_INIT)
     recover(lab, "cp1", fault)
-    assert "UNREACHABLE" in first.output if fault.restarts else struck(lab, "cp1"), first.output
+    assert "UNREACHABLE" in run.output if fault.restarts else struck(lab, "cp1"), run.output
     disarm(lab, "cp1")
     if fault.kill or fault.restarts:
-        assert first.code != 0
-    second = lab.site(*arguments)
-    assert second.code == 0, first.output + second.output
+        assert run.code != 0
+    return run
+
+
+def initialized(lab: Lab, *before: Run) -> None:
+    """Assert that the next run ends well, and that another one changes nothing."""
+    run = lab.site(*ONLY_INIT)
+    assert run.code == 0, "".join(one.output for one in before) + run.output
     whole(lab, ["cp1"])
-    third = lab.site(*arguments)
-    assert (third.code, third.changed()) == (0, {}), third.output
-    figures.count("faults in kubeadm init", "converged")
+    again = lab.site(*ONLY_INIT)
+    assert (again.code, again.changed()) == (0, {}), again.output
+    figures.count("faults in kubeadm init", "converged", len(before))
+
+
+def test_an_init_that_is_cut_off_again_and_again(faulty_lab: Lab) -> None:
+    """Each run takes up what the one before left, and gets as far as the next fault."""
+    for host in ("cp1", "w1"):
+        bare_again(faulty_lab, host)
+    initialized(faulty_lab, *[struck_in_init(faulty_lab, at, fault) for at, fault in INIT_IN_TURN])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("at", "fault"), cases("init", INIT, ALL))
+def test_an_init_that_is_cut_off(faulty_lab: Lab, at: str, fault: Fault) -> None:
+    for host in ("cp1", "w1"):
+        bare_again(faulty_lab, host)
+    initialized(faulty_lab, struck_in_init(faulty_lab, at, fault))
 
 
 def running(lab: Lab, host: str) -> set[tuple[str, str]]:

@@ -49,16 +49,22 @@ def client():
 open("/run/sampling", "w").close()
 seen, tokens, keys, asked, api = set(), set(), set(), 0.0, None
 while os.path.exists("/run/sampling"):
-    for name in glob.glob("/proc/[0-9]*/cmdline"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        # The least that reads a file: there are hundreds of them, twenty times a second.
         try:
-            with open(name, "rb") as stream:
-                text = stream.read().replace(b"\0", b" ").decode("utf-8", "replace")
+            number = os.open("/proc/" + pid + "/cmdline", os.O_RDONLY)
         except OSError:
             continue
+        try:
+            text = os.read(number, 1 << 20)
+        except OSError:
+            continue
+        finally:
+            os.close(number)
         if text not in seen:
             seen.add(text)
             with open("/run/arguments", "a") as stream:
-                stream.write(text + "\n")
+                stream.write(text.replace(b"\0", b" ").decode("utf-8", "replace") + "\n")
     for name in glob.glob("/run/kubestead.*/*"):
         try:
             with open(name) as stream:

@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import http.client
+import http.server
+import threading
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
@@ -119,6 +123,38 @@ def test_the_server_answers_over_udp_and_tcp() -> None:
         finally:
             server.stop()
             server.server.server_close()
+
+
+def test_the_api_is_read_through_one_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token", encoding="utf-8")
+    monkeypatch.setattr(dns, "ACCOUNT", tmp_path)
+    clients: List[Any] = []
+
+    class Api(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            clients.append(self.client_address)
+            well = self.headers["Authorization"] == "Bearer a-token" and "secrets" not in self.path
+            body = b'{"items": [{"kind": "x"}]}' if well else b"{}"
+            self.send_response(200 if well else 403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        api = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+        for kind in ("services", "endpoints"):
+            assert dns.Source._list(api, kind) == [{"kind": "x"}]
+        with pytest.raises(OSError, match="secrets: the API answers 403"):
+            dns.Source._list(api, "secrets")
+        api.close()
+        server.shutdown()
+    assert len(set(clients)) == 1 and len(clients) == 3
 
 
 def test_zone() -> None:
