@@ -15,14 +15,12 @@ from collections import Counter
 from typing import Any
 
 from . import figures
-from .conftest import FOOTPRINT, Lab, Run
+from .conftest import WITHOUT_ETCD, Lab, Run
 
-# What a dry run may not touch beside what FOOTPRINT has: names, modes, owners and times of files, the caches of apt and
-# kubectl, folders that Ansible makes, units and since when they run, routes, rules, containers. etcd is at work always.
+# What a dry run may not touch beside what WITHOUT_ETCD has: names, modes, owners and times of files, the caches of apt
+# and kubectl, folders that Ansible makes, units and since when they run, routes, rules, containers.
 MARKS = (
-    "exec 2>/dev/null; { "
-    + FOOTPRINT
-    + r"""; } | grep -v /var/lib/etcd/member; find /etc /opt /root /home /usr/local /var/cache /var/lib/apt """
+    "exec 2>/dev/null; " + WITHOUT_ETCD + r"""; find /etc /opt /root /home /usr/local /var/cache /var/lib/apt """
     r"""/var/lib/dpkg /var/lib/kubestead /var/lib/cni /srv -xdev ! -name kubestead-lab.crt """
     r"""-printf '%p %y %m %U:%G %s %T@ %C@\n'; """
     r"""find /usr -xdev -type d -printf '%p %m %T@\n'; ls -d /run/kubestead*; """

@@ -20,7 +20,7 @@ import pytest
 from lab.inventory import LATER
 
 from . import figures
-from .conftest import FOOTPRINT, Lab, Run, eventually, nodes
+from .conftest import WITHOUT_ETCD, Lab, Run, eventually, nodes
 from .faults import Fault, arm, disarm, lines_struck, recover
 
 UPGRADE = "playbooks/upgrade.yml"
@@ -149,7 +149,7 @@ def changes(run: Run) -> Counter[str]:
 def footprints(lab: Lab) -> dict[str, str]:
     """What a dry run must not touch on each node, which may be down. etcd and kubectl's cache are always at work."""
     hosts = re.findall(r"(?m)^ +(\w+):\n +ansible_host:", lab.inventory.read_text())
-    command = "{ " + FOOTPRINT + "; } | grep -vE ' /(var/lib/etcd|root/.kube/cache)/'"
+    command = "{ " + WITHOUT_ETCD + "; } | grep -v ' /root/.kube/cache/'"
     return {host: lab.ssh(host, command, check=False) for host in hosts}
 
 
