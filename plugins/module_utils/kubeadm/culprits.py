@@ -20,7 +20,7 @@ from typing import Dict, List, Sequence, Tuple
 from ..core.constants import COMPONENTS, KUBELET_CONFIG
 from ..core.redact import redact
 from ..core.system import System
-from ..core.untrusted import line
+from ..core.untrusted import line, number
 
 _LOGS = "/var/log/pods"
 # A kubelet without an API server writes several lines per second, and only a few of them show the cause.
@@ -40,6 +40,19 @@ _REASONS = (
 )
 # Lines without information about the error: the usage text after a wrong flag, and goroutines after a panic.
 _NOISE = re.compile(r"^(Usage|Flags|Usage of .*|Global flags|goroutine \d+|\s+-|\s{2,}\S+|\t|$)", re.IGNORECASE)
+# The journal of a unit also contains what systemd logs about it. These lines only say that the unit has started or
+# ended. containerd's unit tries to load a module that may be built in.
+_UNIT_ERROR = r"^\S+\.(service|scope): Failed (at step|to locate|to run|to load)"
+_UNIT_NOISE = re.compile(
+    r"^(Starting|Started|Stopping|Stopped|Failed to start|Reloading|Reloaded|Scheduled restart) "
+    r"|^modprobe: |^This usually indicates "
+    r"|^(?!" + _UNIT_ERROR[1:] + r")\S+\.(service|scope): "
+)
+# A program that ends logs one of these lines. Other parts of it may log more errors afterwards.
+_END = re.compile(r"command failed|Failed to listen and serve|^panic: |^fatal error: |Failed at step|Failed to locate")
+_TIME = re.compile(r'^time="[^"]*" ')
+# A node without a pod network has this error in containerd's log at every start.
+_HARMLESS = re.compile(r"no network config found in ")
 
 
 @dataclass(frozen=True)
@@ -72,11 +85,17 @@ class Journals:
     def lines(self, unit: str) -> List[str]:
         """The last lines of a unit's journal; empty without a journal."""
         if unit not in self._known:
-            since = "@{0:.0f}".format(self.since)
-            argv = ["journalctl", "-u", unit, "--since", since, "-n", str(_JOURNAL), "--no-pager", "-o", "cat"]
-            result = self.system.run(argv, timeout=20.0)
-            self._known[unit] = redact(result.stdout).splitlines() if result.ok else []
+            self._known[unit] = self._read(unit, ["--since", "@{0:.0f}".format(self.since), "-n", str(_JOURNAL)])
         return self._known[unit]
+
+    def of_stopped(self, unit: str) -> List[str]:
+        """The last lines of a unit that does not run. It may have ended before ``since``, but not before the boot."""
+        return self.lines(unit) or self._read(unit, ["-b", "-n", "100"])
+
+    def _read(self, unit: str, arguments: Sequence[str]) -> List[str]:
+        argv = ["journalctl", "-u", unit, *arguments, "--no-pager", "-o", "cat"]
+        result = self.system.run(argv, timeout=20.0)
+        return redact(result.stdout).splitlines() if result.ok else []
 
 
 def shorter(text: str, width: int = 300) -> str:
@@ -89,11 +108,7 @@ def shorter(text: str, width: int = 300) -> str:
 
 def find(system: System, journals: Journals) -> List[Culprit]:
     """The programs that failed, in the order of their dependencies."""
-    found = []
-    for unit in ("containerd", "kubelet"):
-        state = _unit_state(system, unit)
-        if state and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
-            found.append(Culprit(unit, state, last_words(journals.lines(unit))))
+    found = services(system, journals)
     if any(one.name == "containerd" for one in found):
         # All other failures are consequences of this one.
         return found[:1]
@@ -103,6 +118,16 @@ def find(system: System, journals: Journals) -> List[Culprit]:
         lines = last_words(container_lines(system, name)) if state == _CRASH else [reason]
         found.append(Culprit(name, state, lines))
     return _together(found)
+
+
+def services(system: System, journals: Journals) -> List[Culprit]:
+    """containerd and the kubelet, if they do not run; the kubelet has nothing to run with before kubeadm started it."""
+    found = []
+    for unit in ("containerd", "kubelet"):
+        state = _unit_state(system, unit)
+        if state and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
+            found.append(Culprit(unit, state, last_words(journals.of_stopped(unit))))
+    return found
 
 
 def _together(found: Sequence[Culprit]) -> List[Culprit]:
@@ -125,13 +150,19 @@ def _rank(name: str) -> Tuple[int, str]:
 
 def _unit_state(system: System, unit: str) -> str:
     """The failure of a unit; empty for a running unit."""
-    shown = system.run(["systemctl", "show", unit, "--property=ActiveState,SubState,NRestarts,Result"], timeout=10.0)
+    properties = "--property=LoadState,ActiveState,SubState,NRestarts"
+    shown = system.run(["systemctl", "show", unit, properties], timeout=10.0)
     values = dict(one.split("=", 1) for one in shown.stdout.splitlines() if "=" in one)
-    active, sub = values.get("ActiveState", ""), values.get("SubState", "")
-    if sub == "auto-restart":
+    active = values.get("ActiveState", "")
+    # A unit that exits is also "active" for a moment after each start. kubeadm starts the kubelet, which resets the
+    # counter; that of containerd may be old.
+    restarts = number(values.get("NRestarts", "")) if unit == "kubelet" else 0
+    # systemd 254 has the state auto-restart-queued, too.
+    if values.get("SubState", "").startswith("auto-restart") or (active in ("active", "activating") and restarts > 1):
         return "fails to start and is restarted repeatedly"
     if active in ("inactive", "failed"):
-        return "is not running ({0})".format(active)
+        masked = values.get("LoadState") == "masked"
+        return "is masked" if masked else "is not running ({0})".format(active)
     return ""
 
 
@@ -213,16 +244,20 @@ def container_lines(system: System, component: str) -> List[str]:
 
 
 def last_words(lines: Sequence[str], count: int = 3) -> List[str]:
-    """The last lines that contain an error, the oldest first. Without any, the last lines of the log."""
+    """The last lines that contain an error, the oldest first. Without any, the last lines of the log.
+
+    Errors with which a program ended come after the others.
+    """
     errors: Dict[str, None] = {}
     for one in lines:
         text = error_text(one)
-        if text:
+        if text and not _HARMLESS.search(text):
             errors.pop(text, None)
             errors[text] = None
     if errors:
-        return list(errors)[-count:]
-    plain = [one.strip() for one in lines if not _NOISE.match(one)]
+        return sorted(errors, key=lambda text: bool(_END.search(text)))[-count:]
+    noise = (_NOISE, _UNIT_NOISE, _HARMLESS)
+    plain = [_TIME.sub("", one.strip()) for one in lines if not any(pattern.search(one) for pattern in noise)]
     return plain[-count:]
 
 
@@ -238,7 +273,7 @@ def error_text(text: str) -> str:
         passing = "broken pipe" in why or "operation was canceled" in why
         return "" if passing else "can't connect to {0}: {1}".format(peer.group(1), why)
     if "level=error" in text or "level=fatal" in text:
-        return re.sub(r'^time="[^"]*" ', "", text)
+        return _TIME.sub("", text)
     if text.startswith("{"):
         return _json_error(text)
     # etcd before 3.5: "2026-11-27 23:26:53.370072 C | etcdmain: …".
@@ -246,7 +281,7 @@ def error_text(text: str) -> str:
     if old:
         return old.group(1)
     if re.match(r"^(Error|error|panic|Failed|fatal error|flag provided but not defined): ?", text) or re.search(
-        r"command failed|invalid value .* for flag|^unknown flag", text
+        r"command failed|invalid value .* for flag|^unknown flag|" + _UNIT_ERROR, text
     ):
         return text.strip()
     return ""

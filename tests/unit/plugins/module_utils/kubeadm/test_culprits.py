@@ -245,6 +245,94 @@ def test_a_runtime_that_is_down_is_the_only_culprit(node: Machine) -> None:
     ]
 
 
+TOML = "containerd: failed to load TOML: /etc/containerd/config.toml: (1, 9): expected character"
+# As systemd 252 and 257 log around a program that ends.
+SYSTEMD = (
+    "Starting containerd.service - containerd container runtime...\n"
+    "modprobe: FATAL: Module overlay not found in directory /lib/modules/6.18.44\n{0}"
+    "containerd.service: Main process exited, code=exited, status=1/FAILURE\n"
+    "containerd.service: Failed with result 'exit-code'.\n"
+    "Failed to start containerd.service - containerd container runtime.\n"
+    "containerd.service: Scheduled restart job, restart counter is at 3.\n"
+    "Stopped containerd.service - containerd container runtime.\n"
+)
+NO_NETWORK = (
+    'time="2026-11-28T00:05:45.746493144Z" level=error msg="failed to load cni during init, please check CRI plugin '
+    'status before setting up network for pods" error="cni config load failed: no network config found in '
+    '/etc/cni/net.d: cni plugin not initialized"\n'
+)
+EXEC = "containerd.service: Failed at step EXEC spawning /usr/bin/containerd: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("journal", "logged"),
+    [
+        (SYSTEMD.format(TOML + "\n"), TOML),
+        (SYSTEMD.format(NO_NETWORK + TOML + "\n"), TOML),
+        (SYSTEMD.format(EXEC + "\n"), EXEC),
+        (
+            SYSTEMD.format('time="2026-11-28T00:05:45Z" level=fatal msg="failed to get listener" error="x"\n'),
+            'level=fatal msg="failed to get listener" error="x"',
+        ),
+        (
+            'Stopping containerd.service - containerd container runtime...\ntime="2026-11-28T00:05:45Z" level=info '
+            'msg="Stop CRI service"\ncontainerd.service: Deactivated successfully.\nStopped containerd.service - x.\n',
+            'level=info msg="Stop CRI service"',
+        ),
+    ],
+)
+def test_what_systemd_logs_about_a_unit_is_not_the_cause(node: Machine, journal: str, logged: str) -> None:
+    node.answer("systemctl show containerd", "ActiveState=failed\nSubState=failed\n")
+    node.answer("journalctl -u containerd", journal)
+    assert found(node) == [f"containerd is not running (failed): {logged}"]
+
+
+def test_a_unit_that_ended_before_this_run(node: Machine) -> None:
+    node.answer("systemctl show containerd", "ActiveState=failed\nSubState=failed\n")
+    node.answer("journalctl -u containerd -b", TOML + "\n")
+    assert found(node) == [f"containerd is not running (failed): {TOML}"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        ("ActiveState=activating\nSubState=auto-restart-queued\nNRestarts=1\n", "fails to start and is restarted"),
+        # Just started again.
+        ("ActiveState=active\nSubState=running\nNRestarts=4\n", "fails to start and is restarted repeatedly"),
+        ("ActiveState=activating\nSubState=start\nNRestarts=2\n", "fails to start and is restarted repeatedly"),
+        ("LoadState=masked\nActiveState=inactive\nSubState=dead\n", "is masked"),
+        ("LoadState=loaded\nActiveState=inactive\nSubState=dead\n", "is not running (inactive)"),
+        ("ActiveState=active\nSubState=running\nNRestarts=1\n", ""),
+        ("ActiveState=active\nNRestarts=[not set]\n", ""),
+        ("", ""),
+    ],
+)
+def test_states_of_the_kubelet(node: Machine, shown: str, state: str) -> None:
+    node.answer("systemctl show kubelet", shown)
+    (named,) = found(node, "Error: x") or [""]
+    assert named.startswith(f"kubelet {state}" if state else "")
+
+
+def test_containerd_that_was_restarted_in_the_past_is_not_the_culprit(node: Machine) -> None:
+    node.answer("systemctl show containerd", "ActiveState=active\nSubState=running\nNRestarts=9\n")
+    assert found(node) == []
+
+
+def test_the_error_that_ends_a_program_comes_last(node: Machine) -> None:
+    node.answer("systemctl show kubelet", "ActiveState=activating\nSubState=auto-restart\n")
+    journal = (
+        'E1127 23:30:51.9 3242 server.go:210] "Failed to listen and serve" err="listen tcp 0.0.0.0:10250: bind: '
+        'address already in use"\n'
+        'E1127 23:30:51.9 3242 reflector.go:203] "Failed to watch" err="a"\n'
+        'E1127 23:30:51.9 3242 reflector.go:203] "Failed to watch" err="b"\n'
+        'E1127 23:30:51.9 3242 reflector.go:203] "Failed to watch" err="c"\n'
+    )
+    (named,) = found(node, journal)
+    assert named.endswith(
+        'server.go:210] "Failed to listen and serve" err="listen tcp 0.0.0.0:10250: bind: address already in use"'
+    )
+
+
 def test_a_long_line_keeps_its_end(node: Machine) -> None:
     log(node, "etcd", 3, "Error: " + 500 * "x" + " because of this")
     (logged,) = found(node, crash("etcd"))

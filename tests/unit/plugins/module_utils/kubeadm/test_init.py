@@ -423,7 +423,7 @@ def test_of_many_images_that_can_not_be_pulled_one_is_told(machine: Machine) -> 
     error = raised(machine, failed("init-preflight-images"))
     assert (
         "failed in phase preflight: [ERROR ImagePull]: failed to pull image registry.invalid/coredns:v1.12.3: "
-        "no such host (and 6 more images); fix" in error.message
+        "no such host (and 6 more images); a name can't be resolved on this host" in error.message
     )
 
 
