@@ -265,7 +265,8 @@ def error_text(text: str) -> str:
     """The error in a line of a log; empty without one. Supported formats are klog, logfmt, etcd's JSON, plain text."""
     klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)\Z", text)
     if klog:
-        return klog.group(2)
+        # The name of the logger takes the place of the error in a shortened line.
+        return re.sub(r' logger="[^"]*"', "", klog.group(2))
     # An API server that waits for etcd logs warnings. Its last line is only "context deadline exceeded".
     peer = re.search(r'createTransport failed to connect to \{Addr: "([^"]*)".*\}\. Err: (.*)', text)
     if peer:

@@ -357,3 +357,15 @@ def test_what_fails_for_one_reason_is_named_once(node: Machine) -> None:
         f'"slice:prefix:name", got "/kubepods/pod{uids["etcd"]}/x"',
         "kube-controller-manager logged: Error: of another kind",
     ]
+
+
+def test_a_message_has_the_error_and_not_the_name_of_the_logger() -> None:
+    text = (
+        'E1128 00:07:01.762476    1340 certificate_manager.go:596] "Failed while requesting a signed certificate from '
+        'the control plane" err="cannot create certificate signing request: Unauthorized" '
+        'logger="kubernetes.io/kube-apiserver-client-kubelet.UnhandledError"'
+    )
+    assert culprits.error_text(text) == (
+        'certificate_manager.go:596] "Failed while requesting a signed certificate from the control plane" '
+        'err="cannot create certificate signing request: Unauthorized"'
+    )
