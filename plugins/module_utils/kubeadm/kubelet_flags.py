@@ -31,5 +31,5 @@ def without(text: str, flags: Sequence[str]) -> str:
 
 
 def _flag(name: str) -> str:
-    """A pattern for a flag and its value, with the space before it."""
-    return r"[ \t]*--{0}(=[^\s\"']*)?(?=[\s\"']|$)".format(re.escape(name))
+    """A pattern for a flag and its value, with the space before it. A kubelet reads underscores as dashes."""
+    return r"[ \t]*--{0}(=[^\s\"']*)?(?=[\s\"']|$)".format(re.escape(name).replace("\\-", "-").replace("-", "[-_]"))

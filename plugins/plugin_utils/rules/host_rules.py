@@ -289,6 +289,9 @@ def _dns(host: Host) -> List[Problem]:
         return []
     place = node.dns_file or "/etc/resolv.conf"
     fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file with the real name servers"
+    if node.no_dns_file:
+        text = "{0} does not exist on this host, or is a link to a file that does not; no pod would start".format(place)
+        return [Problem("dns_server", text, "create it, or " + fix)]
     if node.loopback_dns:
         only = "" if node.dns_servers else "only "
         text = "{0} lists {1}loopback name servers ({2}); CoreDNS would forward to itself and exit".format(

@@ -19,10 +19,12 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     apt_files,
+    dnf_files,
     kube_observe,
     kube_plan,
     manager,
     repository,
+    sources,
     transaction,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
@@ -91,10 +93,48 @@ def test_proxies_of_dnf(machine: Machine, text: str, proxies: dict[str, str]) ->
     assert repository.package_manager_proxies(machine, "dnf", URL) == proxies
 
 
-def test_a_later_file_of_dnf_5_counts(machine: Machine) -> None:
-    machine.put("/etc/dnf/dnf.conf", "[main]\nproxy=http://p:3128\n")
-    machine.put("/etc/dnf/libdnf5.conf.d/20-direct.conf", "[main]\nproxy=_none_\n")
-    assert repository.package_manager_proxies(machine, "dnf", URL) == {"http": "", "https": ""}
+def test_the_files_of_dnf_5_are_read_in_its_order(machine: Machine) -> None:
+    def proxy() -> str | None:
+        return repository.package_manager_proxies(machine, "dnf", URL).get("https")
+
+    machine.put("/usr/share/dnf5/libdnf.conf.d/20-fedora.conf", "[main]\nproxy=http://a:1\n")
+    assert proxy() == "http://a:1"
+    machine.put("/etc/dnf/libdnf5.conf.d/10-own.conf", "[main]\nproxy=http://b:1\n")
+    assert proxy() == "http://a:1"
+    machine.put("/etc/dnf/libdnf5.conf.d/20-fedora.conf", "")
+    assert proxy() == "http://b:1"
+    # rpm keeps such a file; dnf does not read it.
+    machine.put("/etc/dnf/libdnf5.conf.d/30-own.conf.rpmsave", "[main]\nproxy=http://c:1\nexcludepkgs=kubelet\n")
+    machine.put("/etc/dnf/dnf.conf", "[main]\nexclude=kernel*\n")
+    assert proxy() == "http://b:1"
+    machine.put("/etc/dnf/dnf.conf", "[main]\nproxy=http://d:1\nexclude=kernel*\n")
+    assert proxy() == "http://d:1"
+    # Exclusions of all files count.
+    machine.put("/etc/dnf/libdnf5.conf.d/40-hold.conf", "[main]\nexclude=kubeadm,\n kubectl\n")
+    assert dnf_files.excluded(machine, ["kubelet", "kubeadm", "kubectl", "kernel"]) == ["kubeadm", "kubectl", "kernel"]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("docker.list", True),
+        ("docker.sources", True),
+        ("docker.list.save", False),
+        ("docker.list.distUpgrade", False),
+        ("docker@work.list", False),
+        ("my docker.list", False),
+        ("docker", False),
+    ],
+)
+def test_files_that_apt_ignores_are_ignored(machine: Machine, name: str, read: bool) -> None:
+    url = "https://docker.example.org/linux/debian"
+    text = f"Types: deb\nURIs: {url}\nSuites: trixie\nComponents: stable\n"
+    machine.put(f"/etc/apt/sources.list.d/{name}", text if name.endswith(".sources") else f"deb {url} trixie stable\n")
+    assert apt_files.enabled_sources(machine) == ([url] if read else [])
+    kube = "https://pkgs.example.org/kube/v1.30/deb/"
+    machine.put(f"/etc/apt/sources.list.d/{name}", text.replace(url, kube) if "sources" in name else f"deb {kube} /\n")
+    found = sources.clashes(machine, "apt", "https://pkgs.example.org/kube", kube.replace("30", "35"))
+    assert [one.path.rpartition("/")[2] for one in found] == ([name] if read else [])
 
 
 def test_no_proxy_of_the_package_manager_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

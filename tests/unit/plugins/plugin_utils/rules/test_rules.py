@@ -949,6 +949,14 @@ CASES = [
     ),
     Case(
         "dns_server",
+        "error",
+        BARE,
+        "a2",
+        {"node.no_dns_file": True},
+        r"/etc/resolv.conf does not exist on this host, or is a link to a file that does not; no pod would start",
+    ),
+    Case(
+        "dns_server",
         "warning",
         BARE,
         "a2",
