@@ -19,7 +19,8 @@ def removed_flags(target: Version) -> Sequence[str]:
 
 
 def given(text: str, flags: Sequence[str]) -> List[str]:
-    """The flags among ``flags`` that are set in the text of a file."""
+    """The flags among ``flags`` that are set in the text of an environment file. A comment sets none."""
+    text = re.sub(r"(?m)^[ \t]*[#;].*$", "", text)
     return [name for name in flags if re.search(_flag(name), text)]
 
 
