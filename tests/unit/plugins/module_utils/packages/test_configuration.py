@@ -301,9 +301,56 @@ def test_dnfs_own_no_is_told(stderr: str, said: str) -> None:
     assert transaction.cause(Result(1, "", stderr), "https://x/").startswith(said)
 
 
-def test_apts_own_no_is_told() -> None:
-    result = Result(100, "Reading package lists...\n", "E: Package 'containerd.io' has no installation candidate\n")
-    assert transaction.cause(result).startswith("package containerd.io has no candidate; a pin forbids it")
+# With the solver of apt 3.0, and with that of apt 3.1 alone.
+SOLVER = (
+    "E: {0}\n"
+    "   Unable to satisfy dependencies. Reached two conflicting decisions:\n"
+    "   1. kubelet:amd64=1.36.1-1.1 is selected for install\n"
+    "   2. kubelet:amd64=1.36.1-1.1 Depends kubernetes-cni (>= 1.2.0)\n"
+    "      but none of the choices are installable:\n"
+    "      [no choices]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "said"),
+    [
+        (
+            "Reading package lists...\n",
+            "E: Package 'containerd.io' has no installation candidate\n",
+            "package containerd.io has no candidate; a pin forbids it",
+        ),
+        ("", "Error: Unable to locate package containerd.io\n", "package containerd.io is not in any repository"),
+        ("", "Error: Version '1.36.1-1.1' for 'kubelet' was not found\n", "kubelet=1.36.1-1.1 is not in any"),
+        (
+            "The following packages have unmet dependencies:\n kubelet : Depends: kubernetes-cni (>= 1.2.0) but it is "
+            "not installable\n",
+            SOLVER.format("Unable to correct problems, you have held broken packages."),
+            "kubelet : Depends: kubernetes-cni (>= 1.2.0) but it is not installable",
+        ),
+        (
+            "Solving dependencies...\n",
+            SOLVER.replace("{0}\n   ", ""),
+            "Unable to satisfy dependencies. Reached two conflicting decisions: 1. kubelet:amd64=1.36.1-1.1 is "
+            "selected for install 2. kubelet:amd64=1.36.1-1.1 Depends kubernetes-cni (>= 1.2.0) but none of the choices are "
+            "installable: [no choices]",
+        ),
+        (
+            "",
+            "E: The package foo needs to be reinstalled, but I can't find an archive for it.\n",
+            "The package foo needs to be reinstalled",
+        ),
+        (
+            "Setting up grub-pc ...\ndpkg: error processing package grub-pc (--configure):\n installed grub-pc package "
+            "post-installation script subprocess returned error exit status 1\n",
+            "E: Sub-process /usr/bin/dpkg returned an error code (1)\n",
+            "dpkg: error processing package grub-pc (--configure): installed grub-pc package post-installation script",
+        ),
+    ],
+)
+def test_apts_own_no_is_told(stdout: str, stderr: str, said: str) -> None:
+    cause = transaction.cause(Result(100, stdout, stderr))
+    assert cause.startswith(said) and "\n" not in cause
 
 
 # -- locks
