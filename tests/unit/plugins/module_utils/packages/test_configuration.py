@@ -332,8 +332,8 @@ SOLVER = (
             "Solving dependencies...\n",
             SOLVER.replace("{0}\n   ", ""),
             "Unable to satisfy dependencies. Reached two conflicting decisions: 1. kubelet:amd64=1.36.1-1.1 is "
-            "selected for install 2. kubelet:amd64=1.36.1-1.1 Depends kubernetes-cni (>= 1.2.0) but none of the choices are "
-            "installable: [no choices]",
+            "selected for install 2. kubelet:amd64=1.36.1-1.1 Depends kubernetes-cni (>= 1.2.0) but none of the "
+            "choices are installable: [no choices]",
         ),
         (
             "",
