@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import socket
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
@@ -124,7 +125,7 @@ def observe(system: System, resolve: bool = False) -> NodeState:
         os_id=release.id,
         os_like=release.like,
         os_version=release.version_id,
-        architecture=platform.machine(),
+        architecture=architecture(platform.machine(), sys.maxsize > 2**32),
         kernel=platform.release(),
         # A line is "processor : 0"; on s390x, "processor 0: version = …".
         cpus=len(re.findall(r"(?m)^processor[ \t]*[0-9]*[ \t]*:", system.read("/proc/cpuinfo") or "")),
@@ -148,6 +149,14 @@ def observe(system: System, resolve: bool = False) -> NodeState:
         local_programs=[path for path in _LOCAL_PROGRAMS if system.is_executable(path)],
         kernel_state=kernel.observe(system, platform.release(), cgroup_version),
     )
+
+
+def architecture(machine: str, wide: bool) -> str:
+    """The architecture of the system. ``machine`` is that of the kernel, ``wide`` is true for 64-bit programs.
+
+    Raspberry Pi OS with 32 bits has a 64-bit kernel. The result is then what the kernel reports to 32-bit programs.
+    """
+    return machine if wide else {"aarch64": "armv8l", "x86_64": "i686"}.get(machine, machine)
 
 
 def own_routes(routes: List[Dict[str, Any]]) -> List[str]:

@@ -116,7 +116,9 @@ def _system(host: Host) -> List[Problem]:
         text = "CPU architecture {0} is not supported by the Kubernetes packages".format(node.architecture)
         fix = "use a 64-bit system: {0}".format(", ".join(ARCHITECTURES))
         found.append(Problem("architecture", text, fix))
-    family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if "rhel" in node.os_like else "")
+    # Oracle Linux names only Fedora.
+    rhel = "rhel" in node.os_like or node.os_id == "ol"
+    family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if rhel else "")
     version = tuple(int(part) for part in re.findall(r"\d+", node.os_version))
     if family and version and version < _SYSTEMS[family]:
         least = ".".join(

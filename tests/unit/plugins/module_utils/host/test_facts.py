@@ -285,3 +285,19 @@ def test_a_resolv_conf_that_is_not_there(machine: Machine) -> None:
     os.unlink(machine.path("/etc/resolv.conf"))
     machine.put("/etc/resolv.conf", "")
     assert not facts.observe(machine).no_dns_file
+
+
+@pytest.mark.parametrize(
+    ("machine", "wide", "found"),
+    [
+        ("x86_64", True, "x86_64"),
+        ("aarch64", True, "aarch64"),
+        # Raspberry Pi OS with 32 bits starts a 64-bit kernel on new models.
+        ("aarch64", False, "armv8l"),
+        ("x86_64", False, "i686"),
+        ("armv7l", False, "armv7l"),
+        ("s390x", True, "s390x"),
+    ],
+)
+def test_the_architecture_is_that_of_the_programs(machine: str, wide: bool, found: str) -> None:
+    assert facts.architecture(machine, wide) == found

@@ -260,6 +260,23 @@ def test_the_package_of_containerd(machine: Machine, files: dict[str, str], poli
     assert containerd_plan.package_name(containerd.observe(machine), ContainerdOptions()) == package
 
 
+@pytest.mark.parametrize(
+    ("release", "package", "known"),
+    [
+        ("ID=fedora\nVERSION_ID=43\n", "containerd", True),
+        ("ID=amzn\nID_LIKE=fedora\nVERSION_ID=2023\n", "containerd", True),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n', "containerd.io", False),
+        ('ID="ol"\nID_LIKE="fedora"\nVERSION_ID="9.4"\n', "containerd.io", False),
+    ],
+)
+def test_the_package_of_containerd_where_there_is_dnf(
+    machine: Machine, release: str, package: str, known: bool
+) -> None:
+    machine.put("/etc/os-release", release)
+    state = containerd.observe(machine)
+    assert (state.candidate, state.candidate_known) == (package, known)
+
+
 def test_stanzas_are_read_as_apt_reads_them() -> None:
     assert apt_files.stanzas("# c\nTypes: deb\n# c\nURIs:\n http://a/\n\thttp://b/\n\n\n \nEnabled: no\n") == [
         {"types": "deb", "uris": "http://a/ http://b/"},

@@ -248,6 +248,14 @@ CASES = [
         "ubuntu 20.04 is older .*; use ubuntu 22.04 or newer",
     ),
     Case(
+        "system",
+        "warning",
+        BARE,
+        "a2",
+        {"node.os_id": "ol", "node.os_like": ["fedora"], "node.os_version": "8.10"},
+        "ol 8.10 is older .*; use rhel 9 or newer",
+    ),
+    Case(
         "architecture",
         "error",
         BARE,
