@@ -166,7 +166,7 @@ CAUSES = {
     ),
     "/var/lib/kubelet is read-only": Cause(
         INIT,
-        r"/var/lib/kubelet/[a-z.-]+: read-only file system; a file system is mounted read-only",
+        r"/var/lib/kubelet/[a-z.-]+: read-only file system.*; a file system is mounted read-only",
         CERTIFICATES,
         READ_ONLY.format("/var/lib/kubelet"),
         "umount -l /var/lib/kubelet",
@@ -298,7 +298,7 @@ CAUSES = {
     ),
     "/var/lib/kubelet is read-only on a worker": Cause(
         JOIN,
-        r"/var/lib/kubelet/[a-z./-]+: read-only file system; a file system is mounted read-only",
+        r"/var/lib/kubelet/[a-z./-]+: read-only file system.*; a file system is mounted read-only",
         READING,
         READ_ONLY.format("/var/lib/kubelet"),
         "umount -l /var/lib/kubelet",
