@@ -188,7 +188,7 @@ CAUSES = {
     ),
     "certificates of a clock that was ahead": Cause(
         INIT,
-        r"logged: .*certificate has expired or is not yet valid.*; a certificate is not valid at the time of",
+        r"(kube-apiserver|kubelet) logged: .*certificate has expired or is not yet valid.*; a certificate is not valid",
         shell=future_ca(),
         heal="rm -r /etc/kubernetes/pki",
     ),
@@ -213,7 +213,7 @@ CAUSES = {
     ),
     "containerd refuses its configuration": Cause(
         INIT,
-        r"containerd (is not running \(failed\)|fails to start and is restarted repeatedly): .*failed to load TOML",
+        r"containerd (is not running|fails to start).*failed to load TOML.*; containerd refuses its configuration",
         MANIFESTS,
         STOPPED.format(BROKEN_CONTAINERD),
         HEAL_CONTAINERD,
@@ -226,7 +226,7 @@ CAUSES = {
     ),
     "containerd refuses its configuration before a join": Cause(
         JOIN,
-        r"\[ERROR CRI\].*; containerd (is not running|fails to start).*failed to load TOML",
+        r"containerd (is not running|fails to start).*failed to load TOML.*; containerd refuses its configuration",
         shell=BROKEN_CONTAINERD,
         heal=HEAL_CONTAINERD,
     ),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Dict, List, Sequence, Tuple
 
@@ -28,6 +29,9 @@ _JOURNAL = 3000
 # The number of bytes read from the end of a log.
 _TAIL = 256 * 1024
 _CRASH = "exits repeatedly"
+# How often a unit that was restarted is looked at, and the seconds between. A kubelet with a wrong configuration runs
+# for a second and is started again after ten.
+_LOOKS, _PAUSE = 3, 2.0
 # The reason in a kubelet's "Error syncing pod" message -> its description, the most specific first.
 _REASONS = (
     ("CreatePodSandboxError", "can't get a sandbox"),
@@ -51,6 +55,8 @@ _UNIT_NOISE = re.compile(
 # A program that ends logs one of these lines. Other parts of it may log more errors afterwards.
 _END = re.compile(r"command failed|Failed to listen and serve|^panic: |^fatal error: |Failed at step|Failed to locate")
 _TIME = re.compile(r'^time="[^"]*" ')
+# The other end has closed a connection, or this one was given up. Another line has the reason.
+_PASSING = ("broken pipe", "operation was canceled", "context canceled", "connection reset by peer")
 # A node without a pod network has this error in containerd's log at every start.
 _HARMLESS = re.compile(r"no network config found in ")
 
@@ -149,21 +155,33 @@ def _rank(name: str) -> Tuple[int, str]:
 
 
 def _unit_state(system: System, unit: str) -> str:
-    """The failure of a unit; empty for a running unit."""
+    """The failure of a unit; empty for a running unit.
+
+    A program that exits is also running for a moment after each start, so a unit that systemd has restarted is looked
+    at several times. Its counter alone means nothing: a stop between two starts does not reset it.
+    """
+    for attempt in range(_LOOKS):
+        state, restarts = _look(system, unit)
+        if state or restarts < 2:
+            return state
+        if attempt < _LOOKS - 1:
+            time.sleep(_PAUSE)
+    return ""
+
+
+def _look(system: System, unit: str) -> Tuple[str, int]:
+    """The failure of a unit at the moment, and the number of its restarts."""
     properties = "--property=LoadState,ActiveState,SubState,NRestarts"
     shown = system.run(["systemctl", "show", unit, properties], timeout=10.0)
     values = dict(one.split("=", 1) for one in shown.stdout.splitlines() if "=" in one)
-    active = values.get("ActiveState", "")
-    # A unit that exits is also "active" for a moment after each start. kubeadm starts the kubelet, which resets the
-    # counter; that of containerd may be old.
-    restarts = number(values.get("NRestarts", "")) if unit == "kubelet" else 0
+    restarts, active = number(values.get("NRestarts", "")), values.get("ActiveState", "")
     # systemd 254 has the state auto-restart-queued, too.
-    if values.get("SubState", "").startswith("auto-restart") or (active in ("active", "activating") and restarts > 1):
-        return "fails to start and is restarted repeatedly"
+    if values.get("SubState", "").startswith("auto-restart"):
+        return "fails to start and is restarted repeatedly", restarts
     if active in ("inactive", "failed"):
         masked = values.get("LoadState") == "masked"
-        return "is masked" if masked else "is not running ({0})".format(active)
-    return ""
+        return "is masked" if masked else "is not running ({0})".format(active), restarts
+    return "", restarts
 
 
 def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
@@ -257,8 +275,8 @@ def last_words(lines: Sequence[str], count: int = 3) -> List[str]:
     if errors:
         return sorted(errors, key=lambda text: bool(_END.search(text)))[-count:]
     noise = (_NOISE, _UNIT_NOISE, _HARMLESS)
-    plain = [_TIME.sub("", one.strip()) for one in lines if not any(pattern.search(one) for pattern in noise)]
-    return plain[-count:]
+    plain = {_TIME.sub("", one.strip()): None for one in lines if not any(pattern.search(one) for pattern in noise)}
+    return list(plain)[-count:]
 
 
 def error_text(text: str) -> str:
@@ -271,8 +289,7 @@ def error_text(text: str) -> str:
     peer = re.search(r'createTransport failed to connect to \{Addr: "([^"]*)".*\}\. Err: (.*)', text)
     if peer:
         why = re.sub(r'^connection error: desc = "(.*)"\Z', r"\1", peer.group(2))
-        passing = "broken pipe" in why or "operation was canceled" in why
-        return "" if passing else "can't connect to {0}: {1}".format(peer.group(1), why)
+        return "" if any(one in why for one in _PASSING) else "can't connect to {0}: {1}".format(peer.group(1), why)
     if "level=error" in text or "level=fatal" in text:
         return _TIME.sub("", text)
     if text.startswith("{"):

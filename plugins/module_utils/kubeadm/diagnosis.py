@@ -100,8 +100,9 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         details["culprits"] = [one.text for one in failed][:_BLAMED]
         # The message contains the last lines of the logs, so that users need not log in to find the cause.
         blamed = details["culprits"] or _blamed(details)
-    # The lines are shortened in the message but not here.
-    known = diagnose(system, {**details, "lines": [one.lines for one in failed]}) if phase else []
+    # The lines are shortened in the message but not here. What the others log if containerd is down is no cause.
+    told = {"causes": causes} if [one for one in failed if one.name == "containerd"] else details
+    known = diagnose(system, {**told, "lines": [one.lines for one in failed]}) if phase else []
     details["diagnosis"] = known
     where = " in phase {0}".format(phase) if phase else ""
     said = "; ".join([shortened(cause) for cause in causes] + blamed) or "code {0}".format(result.rc)
@@ -123,7 +124,8 @@ _KNOWN = (
         "the kubelet and containerd use different cgroup drivers; use the role containerd and cgroupDriver: systemd",
     ),
     (
-        r"unrecognized feature gate|strict decoding error|invalid configuration: ",
+        r"unrecognized feature gate|strict decoding error|invalid configuration: "
+        r"|cannot unmarshal .{1,60} into Go struct field KubeletConfiguration",
         "the kubelet refuses its configuration; correct cluster_kubelet_config or cluster_feature_gates",
     ),
     (
@@ -135,9 +137,23 @@ _KNOWN = (
         "a file system is mounted read-only; see 'findmnt' and 'dmesg' on this host and run again",
     ),
     (
-        r"runc did not terminate successfully|runc.{0,200}permission denied|apparmor failed to apply profile"
+        r"runc did not terminate successfully|can't get final child's PID from pipe|runc.{0,200}permission denied"
+        r"|apparmor failed to apply profile"
         r"|SELinux is preventing|avc: +denied",
         "the host prevents runc from running; try 'runc --version', see 'dmesg' and 'ausearch -m avc' on this host",
+    ),
+    (
+        r"failed to (load|unmarshal) TOML",
+        "containerd refuses its configuration; correct /etc/containerd/config.toml or containerd_config_dropin",
+    ),
+    (
+        r"(unknown flag: |flag provided but not defined: )-|invalid value .{1,200} for flag ",
+        "an argument is refused; correct the extraArgs in cluster_kubeadm_config, cluster_node_kubelet_extra_args, or "
+        "/etc/default/kubelet and /etc/sysconfig/kubelet",
+    ),
+    (
+        r"^(?!.*sandbox image).*failed to pull (and unpack )?image .{1,600}: not found",
+        "the registry does not have the image; correct its tag or cluster_image_repository, or push the image",
     ),
     # Requests of containerd to registries have this prefix.
     (

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import culprits
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.culprits import Journals
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
@@ -297,9 +298,8 @@ def test_a_unit_that_ended_before_this_run(node: Machine) -> None:
     ("shown", "state"),
     [
         ("ActiveState=activating\nSubState=auto-restart-queued\nNRestarts=1\n", "fails to start and is restarted"),
-        # Just started again.
-        ("ActiveState=active\nSubState=running\nNRestarts=4\n", "fails to start and is restarted repeatedly"),
-        ("ActiveState=activating\nSubState=start\nNRestarts=2\n", "fails to start and is restarted repeatedly"),
+        # It exited repeatedly before kubeadm stopped and started it, which does not reset the counter.
+        ("ActiveState=active\nSubState=running\nNRestarts=4\n", ""),
         ("LoadState=masked\nActiveState=inactive\nSubState=dead\n", "is masked"),
         ("LoadState=loaded\nActiveState=inactive\nSubState=dead\n", "is not running (inactive)"),
         ("ActiveState=active\nSubState=running\nNRestarts=1\n", ""),
@@ -307,15 +307,24 @@ def test_a_unit_that_ended_before_this_run(node: Machine) -> None:
         ("", ""),
     ],
 )
-def test_states_of_the_kubelet(node: Machine, shown: str, state: str) -> None:
+def test_states_of_the_kubelet(node: Machine, monkeypatch: pytest.MonkeyPatch, shown: str, state: str) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     node.answer("systemctl show kubelet", shown)
     (named,) = found(node, "Error: x") or [""]
     assert named.startswith(f"kubelet {state}" if state else "")
 
 
-def test_containerd_that_was_restarted_in_the_past_is_not_the_culprit(node: Machine) -> None:
-    node.answer("systemctl show containerd", "ActiveState=active\nSubState=running\nNRestarts=9\n")
-    assert found(node) == []
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_kubelet_that_has_just_been_started_again(
+    node: Machine, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    states = ["ActiveState=active\nSubState=running\nNRestarts=4\n"] * 3
+    states[moment] = "ActiveState=activating\nSubState=auto-restart\nNRestarts=5\n"
+    node.answer("systemctl show kubelet", lambda _argv, _stdin: Result(0, states.pop(0)))
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    (named,) = found(node, "Error: x")
+    assert named == "kubelet fails to start and is restarted repeatedly: Error: x" and len(waits) == moment
 
 
 def test_the_error_that_ends_a_program_comes_last(node: Machine) -> None:

@@ -94,6 +94,28 @@ def healthy(machine: Machine) -> Machine:
             "connect: connection refused",
             "the API server or its load balancer does not run",
         ),
+        (
+            "containerd: failed to load TOML: /etc/containerd/config.toml: (1, 6): was expecting",
+            "containerd_config_dropin",
+        ),
+        ("containerd: failed to unmarshal TOML: toml: key imports is already defined", "containerd_config_dropin"),
+        ("Error: unknown flag: --no-such-flag", "an argument is refused; correct the extraArgs"),
+        ("flag provided but not defined: -no-such-flag", "an argument is refused"),
+        ('invalid value "often" for flag -heartbeat-interval: parse error', "an argument is refused"),
+        (
+            "error failed to decode: json: cannot unmarshal string into Go struct field KubeletConfiguration.maxPods "
+            "of type int32",
+            "the kubelet refuses its configuration",
+        ),
+        (
+            "runc create failed: unable to start container process: can't get final child's PID from pipe: EOF",
+            "prevents runc from running",
+        ),
+        (
+            'failed to pull image r.example.org/etcd:9: failed to pull and unpack image "r.example.org/etcd:9": failed '
+            'to resolve reference "r.example.org/etcd:9": r.example.org/etcd:9: not found',
+            "the registry does not have the image",
+        ),
         ("failed to start cAdvisor inotify_init: too many open files", "a limit of inotify"),
         ("failed to create kubelet: open /dev/kmsg: no such file or directory", "requires /dev/kmsg"),
         ("kubelet is masked and logged nothing", "systemctl unmask"),
@@ -217,3 +239,19 @@ def test_a_runtime_that_is_down_before_kubeadm_starts(healthy: Machine) -> None:
     output = Result(1, "[preflight] Running pre-flight checks\n", stderr)
     message = diagnosis.failure("join", output, healthy, 600, 0.0).message
     assert "; containerd is not running (failed): containerd: failed to load TOML: x; " in message
+
+
+def test_what_others_log_while_containerd_is_down_is_not_the_cause(healthy: Machine) -> None:
+    healthy.put("/var/lib/kubelet/config.yaml")
+    healthy.answer("systemctl show", "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nNRestarts=7\n")
+    healthy.answer(
+        "journalctl -u kubelet", 'E1128 00:07:02.1 1340 run.go:72] "command failed" err="invalid configuration: x"\n'
+    )
+    toml = "containerd: failed to load TOML: /etc/containerd/config.toml: (1, 6): was expecting token ="
+    healthy.answer("journalctl -u containerd", f"{toml}\nStopped containerd.service - x.\n{toml}\n")
+    output = Result(1, "[kubelet-start] Starting the kubelet\n", TIMED_OUT)
+    message = diagnosis.failure("join", output, healthy, 600, 0.0).message
+    assert message.count("failed to load TOML") == 1
+    assert message.endswith(
+        "; containerd refuses its configuration; correct /etc/containerd/config.toml or containerd_config_dropin"
+    )
