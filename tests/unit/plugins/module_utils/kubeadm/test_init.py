@@ -443,7 +443,7 @@ def test_a_container_that_does_not_come_up_is_quoted(machine: Machine, minor: st
     machine.answer("journalctl -u kubelet", recorded("kubelet-journal.txt"))
     error = raised(machine, failed("init-wait-api", minor))
     assert "failed in phase wait-control-plane: " in error.message
-    assert "; kube-apiserver logged: Error: unknown flag: --no-such-flag; see" in error.message
+    assert "; kube-apiserver logged: Error: unknown flag: --no-such-flag; an argument is refused" in error.message
     assert error.details["container_logs"]["kube-apiserver"] == ["Error: unknown flag: --no-such-flag"]
     assert any("CrashLoopBackOff" in line for line in error.details["kubelet_log"])
     assert not any("connection refused" in line for line in error.details["kubelet_log"])
