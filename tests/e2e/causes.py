@@ -34,6 +34,10 @@ BROKEN_CONTAINERD = (
 READ_ONLY = "mkdir -p {0}; mount --bind {0} {0}; mount -o remount,bind,ro {0}"
 FILLED = "mkdir -p {0}; mount -t tmpfs -o size={1} full {0}; head -c 100M /dev/zero > {0}/filler; true"
 NO_RUNC = "chmod 000 $(readlink -f $(command -v runc))"
+# runc can't start, or not its second process.
+NO_RUNC_SAYS = (
+    "can't get a sandbox: .*(runc did not terminate successfully|final child's PID from pipe).*; the host prevents runc"
+)
 RUNC = "chmod 755 $(readlink -f $(ls /usr/bin/runc /usr/sbin/runc 2>/dev/null | head -1))"
 REJECT = "iptables -{0} OUTPUT -p tcp --dport 6443 -j REJECT --reject-with {1}"
 BOOTSTRAP = "/etc/kubernetes/bootstrap-kubelet.conf"
@@ -130,24 +134,24 @@ CAUSES = {
     ),
     "runc must not run on a further control plane": Cause(
         CONTROL_PLANE,
-        r"can't get a sandbox: .*runc did not terminate successfully.*; the host prevents runc from running",
+        NO_RUNC_SAYS,
         MANIFESTS,
         NO_RUNC,
         RUNC,
     ),
     "an etcd image that the registry does not have": Cause(
         INIT,
-        r"\[ERROR ImagePull\]: failed to pull image registry\.k8s\.io/etcd:9\.9\.9-0: .*not found",
+        r"\[ERROR ImagePull\]: failed to pull image registry\.k8s\.io/etcd:9\.9\.9-0: .*not found; the registry does not have",
         options=cluster(etcd={"local": {"imageTag": "9.9.9-0"}}),
     ),
     "an argument that etcd refuses": Cause(
         INIT,
-        r"etcd logged: .*invalid value \"often\" for flag -heartbeat-interval",
+        r"etcd logged: .*invalid value \"often\" for flag -heartbeat-interval.*; an argument is refused",
         options=cluster(etcd={"local": argument("heartbeat-interval", "often")}),
     ),
     "an unknown argument of the API server": Cause(
         INIT,
-        r"kube-apiserver logged: Error: unknown flag: --no-such-flag",
+        r"kube-apiserver logged: Error: unknown flag: --no-such-flag.*; an argument is refused",
         options=cluster(apiServer=argument("no-such-flag", "1")),
     ),
     "another program takes a port": Cause(
@@ -194,7 +198,7 @@ CAUSES = {
     ),
     "runc must not run": Cause(
         INIT,
-        r"can't get a sandbox: .*runc did not terminate successfully.*; the host prevents runc from running",
+        NO_RUNC_SAYS,
         MANIFESTS,
         NO_RUNC,
         RUNC,
@@ -232,14 +236,14 @@ CAUSES = {
     ),
     "an unknown flag in /etc/default/kubelet": Cause(
         JOIN,
-        r"kubelet fails to start and is restarted repeatedly: .*unknown flag: --no-such-flag",
+        r"kubelet fails to start and is restarted repeatedly: .*unknown flag: --no-such-flag.*; an argument is",
         BEGINNING,
         "echo KUBELET_EXTRA_ARGS=--no-such-flag > /etc/default/kubelet",
         "echo KUBELET_EXTRA_ARGS= > /etc/default/kubelet",
     ),
     "a wrong type in the kubelet's configuration": Cause(
         JOIN,
-        r"kubelet fails to start and is restarted repeatedly: .*maxPods",
+        r"kubelet fails to start and is restarted repeatedly: .*maxPods.*; the kubelet refuses its",
         CONFIGURED,
         STOPPED.format("echo 'maxPods: many' >> /var/lib/kubelet/config.yaml; systemctl try-restart kubelet"),
     ),
@@ -319,7 +323,7 @@ CAUSES = {
     ),
     "an unknown argument of a further API server": Cause(
         CONTROL_PLANE,
-        r"kube-apiserver logged: Error: unknown flag: --no-such-flag",
+        r"kube-apiserver logged: Error: unknown flag: --no-such-flag.*; an argument is refused",
         MANIFESTS,
         STOPPED.format(
             "sed -i '/- kube-apiserver$/a\\    - --no-such-flag=1' /etc/kubernetes/manifests/kube-apiserver.yaml"
