@@ -141,7 +141,7 @@ CAUSES = {
     ),
     "an etcd image that the registry does not have": Cause(
         INIT,
-        r"\[ERROR ImagePull\]: failed to pull image registry\.k8s\.io/etcd:9\.9\.9-0: .*not found; the registry does not have",
+        r"\[ERROR ImagePull\]: failed to pull image registry\.k8s\.io/etcd:9\.9\.9-0: .*not found; the registry",
         options=cluster(etcd={"local": {"imageTag": "9.9.9-0"}}),
     ),
     "an argument that etcd refuses": Cause(
