@@ -100,7 +100,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
         details["culprits"] = [one.text for one in failed][:_BLAMED]
         # The message contains the last lines of the logs, so that users need not log in to find the cause.
         blamed = details["culprits"] or _blamed(details)
-    # The lines are shortened in the message but not here. What the others log if containerd is down is no cause.
+    # The lines are shortened in the message but not here. If containerd is down, the errors of others are consequences.
     told = {"causes": causes} if [one for one in failed if one.name == "containerd"] else details
     known = diagnose(system, {**told, "lines": [one.lines for one in failed]}) if phase else []
     details["diagnosis"] = known
