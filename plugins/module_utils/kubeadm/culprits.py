@@ -132,7 +132,9 @@ def services(system: System, journals: Journals) -> List[Culprit]:
     for unit in ("containerd", "kubelet"):
         state = _unit_state(system, unit)
         if state and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
-            found.append(Culprit(unit, state, last_words(journals.of_stopped(unit))))
+            # What a kubelet logged before this run is about another configuration.
+            lines = journals.of_stopped(unit) if unit == "containerd" else journals.lines(unit)
+            found.append(Culprit(unit, state, last_words(lines)))
     return found
 
 

@@ -294,6 +294,12 @@ def test_a_unit_that_ended_before_this_run(node: Machine) -> None:
     assert found(node) == [f"containerd is not running (failed): {TOML}"]
 
 
+def test_what_a_masked_kubelet_logged_before_this_run_is_not_shown(node: Machine) -> None:
+    node.answer("systemctl show kubelet", "LoadState=masked\nActiveState=inactive\nSubState=dead\n")
+    node.answer("journalctl -u kubelet -b", 'E1128 00:07:02.1 1340 x.go:1] "of an earlier join"\n')
+    assert found(node) == ["kubelet is masked and logged nothing"]
+
+
 @pytest.mark.parametrize(
     ("shown", "state"),
     [
