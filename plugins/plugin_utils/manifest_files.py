@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
@@ -107,10 +108,15 @@ def _path(path: str) -> str:
 
 
 def read_text(option: str, path: str) -> str:
-    """A file's text. Raises :class:`OptionError` naming ``option``."""
+    """A file's text. Raises :class:`OptionError` naming ``option``.
+
+    As for kubectl, a byte order mark can name UTF-16, which Windows PowerShell writes.
+    """
     try:
         with open(path, "rb") as handle:
-            return handle.read().decode("utf-8")
+            data = handle.read()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if wide else "utf-8")
     except OSError as err:
         raise OptionError(
             option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "use a file on this machine"

@@ -54,6 +54,8 @@ from .state import (
     HostsFile,
 )
 
+# Systems with dnf whose own repositories have containerd.
+_WITH_CONTAINERD = ("fedora", "amzn")
 _DOCKER = "download.docker.com/linux"
 # The package of the distributions and that of Docker's repository.
 PACKAGES = ("containerd", "containerd.io")
@@ -168,7 +170,7 @@ def _candidate(
     sources = _sources(system, "/etc/yum.repos.d", (".repo",))
     if _has_docker(sources):
         return "containerd.io", True
-    return ("containerd", True) if release.id == "fedora" else ("containerd.io", False)
+    return ("containerd", True) if release.id in _WITH_CONTAINERD else ("containerd.io", False)
 
 
 def _sources(system: System, folder: str, endings: Tuple[str, ...]) -> str:

@@ -65,15 +65,15 @@ class HomeFile:
     problem: str = ""
 
 
-def look(system: System, place: HomePlace) -> HomeFile:
-    """The file as it is. Never raises, and never waits."""
+def look(system: System, place: HomePlace, exact: bool = False) -> HomeFile:
+    """The file as it is. Never raises, and never waits. With ``exact``, its text can be written back unchanged."""
     owner = -1
     try:
         with _folder(system, place) as folder:
             owner = os.fstat(folder).st_uid
             with _file(folder, place.name) as descriptor:
                 found = os.fstat(descriptor)
-                text = read_descriptor(descriptor, MAX_FILE) if stat.S_ISREG(found.st_mode) else None
+                text = read_descriptor(descriptor, MAX_FILE, exact) if stat.S_ISREG(found.st_mode) else None
     except FileNotFoundError:
         return HomeFile(folder_owner=owner)
     except (OSError, ValueError) as err:
@@ -100,7 +100,7 @@ def write(system: System, place: HomePlace, text: str, backup: bool = False) -> 
             temporary = ".kubestead.{0}".format(secrets.token_hex(8))
             descriptor = os.open(temporary, _NEW, 0o600, dir_fd=folder)
             try:
-                with open(descriptor, "w", encoding="utf-8") as stream:
+                with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
                     os.fchmod(descriptor, 0o600)
                     os.fchown(descriptor, place.uid, place.gid)
                     stream.write(text)

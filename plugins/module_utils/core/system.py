@@ -97,10 +97,11 @@ def search_path(given: str) -> str:
 _CHUNK = 64 * 1024
 
 
-def read_descriptor(descriptor: int, limit: int = MAX_FILE) -> Optional[str]:
+def read_descriptor(descriptor: int, limit: int = MAX_FILE, exact: bool = False) -> Optional[str]:
     """The text of an open file; None for a FIFO, a device or a folder, and for more than ``limit`` bytes.
 
-    ``/dev/null`` counts as an empty file, as systemd takes it. Raises OSError.
+    ``/dev/null`` counts as an empty file, as systemd takes it. With ``exact``, line ends stay, and bytes that are not
+    UTF-8 become surrogates. Raises OSError.
     """
     kind = os.fstat(descriptor)
     if stat.S_ISCHR(kind.st_mode) and kind.st_rdev == os.makedev(1, 3):
@@ -112,7 +113,7 @@ def read_descriptor(descriptor: int, limit: int = MAX_FILE) -> Optional[str]:
     while len(data) <= limit:
         part = os.read(descriptor, _CHUNK)
         if not part:
-            return _text(data)
+            return data.decode("utf-8", "surrogateescape") if exact else _text(data)
         data += part
     return None
 

@@ -10,14 +10,29 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
-from typing import List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from ..core.system import System
 
 FIREWALLS = ("firewalld", "ufw")
+# Services that load rules from files: they close ports only if a rule rejects or drops all other packets.
+_RULES = {
+    "netfilter-persistent": ("/etc/iptables/rules.v4", "/etc/iptables/rules.v6"),
+    "iptables": ("/etc/sysconfig/iptables",),
+    "ip6tables": ("/etc/sysconfig/ip6tables",),
+    "nftables": ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf"),
+}
+_CLOSED = re.compile(
+    r"^:INPUT (DROP|REJECT)\b|^-A INPUT -j (DROP|REJECT)\b"
+    r"|\bhook input\b[^{}]*(policy drop\b|\n\s*(counter (packets \d+ bytes \d+ )?)?(reject|drop)\b)",
+    re.MULTILINE,
+)
 TIME_SERVICES = ("chronyd", "chrony", "systemd-timesyncd", "ntpd", "ntp", "ntpsec")
 NETWORK_MANAGER = "NetworkManager"
 _NM_FOLDERS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d")
+_UNMANAGED = re.compile(r"^[ \t]*unmanaged-devices[ \t]*(\+?=)(.*)$", re.MULTILINE)
+# How a list names Calico's interfaces.
+_CALICO = re.compile(r"cali|type:(veth|vxlan|ip-?tunnel)")
 
 
 @dataclass(frozen=True)
@@ -40,13 +55,14 @@ class Environment:
 def observe(system: System, variables: Optional[Mapping[str, str]] = None) -> Environment:
     """Look at the machine: one command, a few files. ``variables`` are those of this process unless they are given."""
     around = os.environ if variables is None else variables
-    active = active_units(system, [*FIREWALLS, *TIME_SERVICES, NETWORK_MANAGER])
+    active = active_units(system, [*FIREWALLS, *_RULES, *TIME_SERVICES, NETWORK_MANAGER])
+    closed = [name for name in _RULES if name in active and _closes(system, _RULES[name])]
     # The unit ufw.service is active also where the firewall itself is switched off.
     ufw_on = re.search(r"^ENABLED=[\"']?yes", system.read("/etc/ufw/ufw.conf") or "", re.MULTILINE | re.IGNORECASE)
     manager = NETWORK_MANAGER in active
     excluded = around.get("no_proxy") or around.get("NO_PROXY") or ""
     return Environment(
-        firewalls=[name for name in FIREWALLS if name in active and (name != "ufw" or ufw_on)],
+        firewalls=[name for name in FIREWALLS if name in active and (name != "ufw" or ufw_on)] + closed,
         time_services=[name for name in TIME_SERVICES if name in active],
         network_manager=manager,
         ignores_calico_interfaces=manager and _ignores_calico_interfaces(system),
@@ -94,8 +110,26 @@ def _covers(entry: str, name: str) -> bool:
     return bool(entry) and (name == entry or name.endswith(entry if entry.startswith(".") else "." + entry))
 
 
+def _closes(system: System, paths: Sequence[str]) -> bool:
+    """True if the rules in a file close all ports that they do not open."""
+    texts = [re.sub(r"(?m)#.*$", "", system.read(path) or "") for path in paths]
+    return any(_CLOSED.search(text) for text in texts)
+
+
 def _ignores_calico_interfaces(system: System) -> bool:
-    texts = [system.read("/etc/NetworkManager/NetworkManager.conf") or ""]
+    """True if NetworkManager does not manage Calico's interfaces. A later file replaces the list, or adds to it."""
+    chosen: Dict[str, str] = {}
     for folder in _NM_FOLDERS:
-        texts += [system.read("{0}/{1}".format(folder, name)) or "" for name in system.names(folder)]
-    return any(re.search(r"^[ \t]*unmanaged-devices[ \t]*[+=].*\bcali", text, re.MULTILINE) for text in texts)
+        for name in system.names(folder):
+            if name.endswith(".conf"):
+                chosen.setdefault(name, "{0}/{1}".format(folder, name))
+    # The files of /usr/lib and /run come before NetworkManager.conf, those of /etc after it.
+    places = [path for _name, path in sorted(chosen.items())]
+    after = [path for path in places if path.startswith("/etc/")]
+    listed: List[str] = []
+    for path in [*(one for one in places if one not in after), "/etc/NetworkManager/NetworkManager.conf", *after]:
+        for sign, value in _UNMANAGED.findall(system.read(path) or ""):
+            items = [one for one in re.split(r"[;,\s]+", value) if one]
+            listed = [*listed, *items] if sign == "+=" else items
+    excepted = any(one.startswith("except:") and _CALICO.search(one) for one in listed)
+    return any("cali" in one and not one.startswith("except:") for one in listed) or ("*" in listed and not excepted)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
@@ -61,7 +63,8 @@ class NodeState:
     """The observed state of a machine.
 
     ``default_address`` is the source address of the default route, empty without a default route;
-    ``default_addresses`` has one for each family. ``dns_file`` is the file that pods get as their resolv.conf:
+    ``default_addresses`` has one for each family. ``dns_file`` is the file that pods get as their resolv.conf,
+    ``no_dns_file`` is true if it does not exist:
     ``dns_servers`` are its name servers on other machines, ``loopback_dns`` its name servers on loopback addresses,
     and ``odd_dns`` its entries that are not addresses. ``hostname_addresses`` are the addresses of the host name, None
     if it was not looked up. ``pod_interfaces`` are the network interfaces of pod networks. ``local_programs`` are
@@ -85,6 +88,7 @@ class NodeState:
     default_address: str = ""
     default_addresses: List[str] = field(default_factory=list)
     dns_file: str = ""
+    no_dns_file: bool = False
     dns_servers: List[str] = field(default_factory=list)
     loopback_dns: List[str] = field(default_factory=list)
     odd_dns: List[str] = field(default_factory=list)
@@ -109,8 +113,7 @@ def observe(system: System, resolve: bool = False) -> NodeState:
     links = interfaces.query(system, "address")
     addresses = interfaces.own_addresses(links)
     hostname = socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip()
-    # With systemd-resolved, resolv.conf contains the loopback stub. kubeadm configures its upstream file for pods.
-    dns_file = next((path for path in _DNS_FILES if system.read(path)), _DNS_FILES[-1])
+    dns_file = _dns_file(system)
     dns = _nameservers(system.read(dns_file) or "")
     cgroup_version = 2 if system.exists("/sys/fs/cgroup/cgroup.controllers") else 1
     routes = interfaces.query(system, "-4", "route")
@@ -122,9 +125,10 @@ def observe(system: System, resolve: bool = False) -> NodeState:
         os_id=release.id,
         os_like=release.like,
         os_version=release.version_id,
-        architecture=platform.machine(),
+        architecture=architecture(platform.machine(), sys.maxsize > 2**32),
         kernel=platform.release(),
-        cpus=(system.read("/proc/cpuinfo") or "").count("processor\t:"),
+        # A line is "processor : 0"; on s390x, "processor 0: version = …".
+        cpus=len(re.findall(r"(?m)^processor[ \t]*[0-9]*[ \t]*:", system.read("/proc/cpuinfo") or "")),
         memory_mb=_memory_mb(system.read("/proc/meminfo") or ""),
         cgroup_version=cgroup_version,
         epoch=time.time(),
@@ -133,6 +137,7 @@ def observe(system: System, resolve: bool = False) -> NodeState:
         default_address=default_address(routes, addresses),
         default_addresses=default_addresses(routes, addresses),
         dns_file=dns_file,
+        no_dns_file=not system.exists(dns_file),
         dns_servers=[server for server in dns if is_address(server) and not _is_loopback(server)],
         loopback_dns=[server for server in dns if is_address(server) and _is_loopback(server)],
         odd_dns=[text(server, 60) for server in dns if not is_address(server)][:9],
@@ -144,6 +149,14 @@ def observe(system: System, resolve: bool = False) -> NodeState:
         local_programs=[path for path in _LOCAL_PROGRAMS if system.is_executable(path)],
         kernel_state=kernel.observe(system, platform.release(), cgroup_version),
     )
+
+
+def architecture(machine: str, wide: bool) -> str:
+    """The architecture of the system. ``machine`` is that of the kernel, ``wide`` is true for 64-bit programs.
+
+    Raspberry Pi OS with 32 bits has a 64-bit kernel. The result is then what the kernel reports to 32-bit programs.
+    """
+    return machine if wide else {"aarch64": "armv8l", "x86_64": "i686"}.get(machine, machine)
 
 
 def own_routes(routes: List[Dict[str, Any]]) -> List[str]:
@@ -169,7 +182,8 @@ def default_address(routes: List[Dict[str, Any]], addresses: List[Address]) -> s
     found = default_addresses(routes, addresses)
     if found:
         return found[0]
-    return addresses[0].address if len(addresses) == 1 else ""
+    own = [one.address for one in addresses if one.interface != "lo"]
+    return own[0] if len(own) == 1 else ""
 
 
 def default_addresses(routes: List[Dict[str, Any]], addresses: List[Address]) -> List[str]:
@@ -191,7 +205,11 @@ def _leaves_from(route: Dict[str, Any], addresses: List[Address]) -> str:
         for address in addresses:
             if address.interface == hop.get("dev") and (":" in address.address) == v6:
                 return address.address
-    return ""
+    # An interface with only link-local addresses (RFC 5549); the address of the machine is on the loopback interface,
+    # where kubeadm looks for it, too.
+    v6 = bool(route.get("v6"))
+    loopback = [one.address for one in addresses if one.interface == "lo" and (":" in one.address) == v6]
+    return loopback[0] if loopback else ""
 
 
 def _memory_mb(text: str) -> int:
@@ -199,6 +217,21 @@ def _memory_mb(text: str) -> int:
         if line.startswith("MemTotal:"):
             return max(0, number("".join(line.split()[1:2]))) // 1024
     return 0
+
+
+def _dns_file(system: System) -> str:
+    """The file that pods get as their resolv.conf: that of systemd-resolved while it runs, else /etc/resolv.conf.
+
+    The file of systemd-resolved remains until the next boot if the service is stopped.
+    """
+    upstream, usual = _DNS_FILES
+    if not system.read(upstream):
+        return usual
+    if "/systemd/" in os.path.realpath(system.path(usual)) or "127.0.0.53" in (system.read(usual) or ""):
+        # The file has only the loopback stub, and kubeadm configures the other one for pods.
+        return upstream
+    state = system.run(["systemctl", "is-active", "systemd-resolved"], timeout=10.0).stdout.strip()
+    return usual if state in ("inactive", "failed") else upstream
 
 
 def _nameservers(text: str) -> List[str]:

@@ -60,27 +60,27 @@ def addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
             network = "{0}/{1}".format(entry.get("local"), integer(entry.get("prefixlen")))
             if entry.get("scope") in ("host", "link") or not is_network(network):
                 continue
+            # All loopback interfaces have the same MAC address, and an MTU that no network has.
+            own = "LOOPBACK" not in str(link.get("flags"))
             found.append(
                 Address(
                     interface=str(link.get("ifname")),
                     address=str(entry["local"]),
                     network=network,
-                    mac=str(link.get("address", "")),
-                    mtu=integer(link.get("mtu")),
+                    mac=str(link.get("address", "")) if own else "",
+                    mtu=integer(link.get("mtu")) if own else 0,
                 )
             )
     return found
 
 
 def own_addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
-    """The addresses that the machine itself is reached at: none of loopback interfaces and of pod networks."""
-    return addresses(
-        [
-            link
-            for link in links
-            if "LOOPBACK" not in str(link.get("flags")) and not is_pod_interface(str(link.get("ifname", "")))
-        ]
-    )
+    """The addresses that the machine itself is reached at, without those of pod networks.
+
+    A machine that announces its address with BGP may have it on the loopback interface. It comes last.
+    """
+    own = [link for link in links if not is_pod_interface(str(link.get("ifname", "")))]
+    return addresses(sorted(own, key=lambda link: "LOOPBACK" in str(link.get("flags"))))
 
 
 def is_pod_interface(name: str) -> bool:
@@ -90,7 +90,7 @@ def is_pod_interface(name: str) -> bool:
 
 def is_cluster_interface(name: str) -> bool:
     """True for an interface of pods or of a cluster's pod network; those of other container programs are not."""
-    return is_pod_interface(name) and not name.startswith(("docker", "podman", "lxcbr"))
+    return is_pod_interface(name) and not name.startswith(("docker", "podman", "cni-podman", "lxcbr"))
 
 
 def is_leftover_interface(name: str) -> bool:

@@ -41,6 +41,8 @@ SYSCTL_FILE = "/etc/sysctl.d/99-kubestead.conf"
 _DISABLED = "# Disabled by kubestead.cluster: {0}"
 # In falling priority: a file hides those of its name in the folders behind it.
 _SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+# Other names of a sysctl.
+_SAME = {"net.ipv4.ip_forward": ("net.ipv4.conf.all.forwarding",)}
 _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 
 
@@ -336,7 +338,10 @@ def _overrides(state: HostState, options: HostOptions) -> List[SysctlLine]:
     return [
         line
         for line in state.later_sysctls
-        if any(matches(line.key, key) and line.value != value for key, value in wanted.items())
+        if any(
+            any(matches(line.key, name) for name in (key, *_SAME.get(key, ()))) and line.value != value
+            for key, value in wanted.items()
+        )
     ]
 
 

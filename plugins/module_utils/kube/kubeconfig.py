@@ -318,7 +318,7 @@ def apply(step: Step, system: System) -> None:
     if text is None:
         raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     if step.action == "write_kubeconfig" and step.data["merge"]:
-        text = merged_text(home_files.look(system, place).text, text, place.path)
+        text = merged_text(home_files.look(system, place, exact=True).text, text, place.path)
     home_files.write(system, place, text, backup=bool(step.data["backup"]))
 
 

@@ -55,7 +55,7 @@ def parse(text: str) -> Optional[Entries]:
     found = Entries(lines, {})
     section = ""
     for number, raw in enumerate(lines):
-        line = raw.rstrip("\r\n")
+        line = raw.rstrip("\r\n").lstrip("\ufeff")
         bare = line.strip()
         if not bare or bare.startswith("#"):
             continue
@@ -120,7 +120,7 @@ def _scalar(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """True for a kubeconfig without entries: an empty file, or a file whose last entry kubectl deleted."""
-    lines = [raw.partition("#")[0].strip() for raw in text.splitlines()]
+    lines = [raw.partition("#")[0].strip(" \t\ufeff") for raw in text.splitlines()]
     return all(not line or line == "---" or _EMPTY.match(line) for line in lines)
 
 

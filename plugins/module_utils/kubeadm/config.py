@@ -191,8 +191,18 @@ def merge_pass_through(
             if given is not None:
                 merged = _merged_arguments(api, mappings.get(base, keys), given)
                 over = mappings.merged(over, mappings.nested(keys, merged))
-        by_kind[kind] = mappings.merged(base, over)
+        by_kind[kind] = mappings.merged(base, _without_null(over, base))
     return [copy.deepcopy(one) for one in by_kind.values()]
+
+
+def _without_null(over: Mapping[str, Any], base: Any) -> Dict[str, Any]:
+    """``over`` without fields that are null where ``base`` has a value: YAML reads a field without a value as null."""
+    known = base if isinstance(base, Mapping) else {}
+    return {
+        name: _without_null(value, known.get(name)) if isinstance(value, Mapping) else value
+        for name, value in over.items()
+        if value is not None or known.get(name) is None
+    }
 
 
 def _translate_timeouts(api: str, wanted: Dict[str, Dict[str, Any]]) -> None:

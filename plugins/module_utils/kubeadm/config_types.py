@@ -86,10 +86,11 @@ _WANTED = {
 def check(option: str, config: Mapping[str, Any]) -> None:
     """Raise :class:`OptionError` for a field of a pass-through (kind -> fields) whose value is of another type."""
     for kind, types in _KINDS.items():
-        _check_fields("{0}.{1}".format(option, kind), config.get(kind) or {}, types)
+        check_fields("{0}.{1}".format(option, kind), config.get(kind) or {}, types)
 
 
-def _check_fields(option: str, fields: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+def check_fields(option: str, fields: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    """Raise :class:`OptionError` for a field whose value is of another type than in ``types``."""
     for name, wanted in types.items():
         value, where = fields.get(name), "{0}.{1}".format(option, name)
         # null is a field that is not set.
@@ -102,7 +103,7 @@ def _check_fields(option: str, fields: Mapping[str, Any], types: Mapping[str, An
         elif not isinstance(value, Mapping):
             raise OptionError(where, "is {0}, not a dictionary".format(_shown(value)), "use a YAML dictionary")
         else:
-            _check_fields(where, value, wanted)
+            check_fields(where, value, wanted)
 
 
 def _fits(value: Any, wanted: str) -> bool:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Dict, List, Sequence, Tuple
 
 from ..core.constants import COMPONENTS, KUBELET_CONFIG
 from ..core.redact import redact
 from ..core.system import System
-from ..core.untrusted import line
+from ..core.untrusted import line, number
 
 _LOGS = "/var/log/pods"
 # A kubelet without an API server writes several lines per second, and only a few of them show the cause.
@@ -28,6 +29,9 @@ _JOURNAL = 3000
 # The number of bytes read from the end of a log.
 _TAIL = 256 * 1024
 _CRASH = "exits repeatedly"
+# How often a unit that was restarted is looked at, and the seconds between. A kubelet with a wrong configuration runs
+# for a second and is started again after ten.
+_LOOKS, _PAUSE = 3, 2.0
 # The reason in a kubelet's "Error syncing pod" message -> its description, the most specific first.
 _REASONS = (
     ("CreatePodSandboxError", "can't get a sandbox"),
@@ -40,6 +44,21 @@ _REASONS = (
 )
 # Lines without information about the error: the usage text after a wrong flag, and goroutines after a panic.
 _NOISE = re.compile(r"^(Usage|Flags|Usage of .*|Global flags|goroutine \d+|\s+-|\s{2,}\S+|\t|$)", re.IGNORECASE)
+# The journal of a unit also contains what systemd logs about it. These lines only say that the unit has started or
+# ended. containerd's unit tries to load a module that may be built in.
+_UNIT_ERROR = r"^\S+\.(service|scope): Failed (at step|to locate|to run|to load)"
+_UNIT_NOISE = re.compile(
+    r"^(Starting|Started|Stopping|Stopped|Failed to start|Reloading|Reloaded|Scheduled restart) "
+    r"|^modprobe: |^This usually indicates "
+    r"|^(?!" + _UNIT_ERROR[1:] + r")\S+\.(service|scope): "
+)
+# A program that ends logs one of these lines. Other parts of it may log more errors afterwards.
+_END = re.compile(r"command failed|Failed to listen and serve|^panic: |^fatal error: |Failed at step|Failed to locate")
+_TIME = re.compile(r'^time="[^"]*" ')
+# The other end has closed a connection, or this one was given up. Another line has the reason.
+_PASSING = ("broken pipe", "operation was canceled", "context canceled", "connection reset by peer")
+# A node without a pod network has this error in containerd's log at every start.
+_HARMLESS = re.compile(r"no network config found in ")
 
 
 @dataclass(frozen=True)
@@ -72,11 +91,17 @@ class Journals:
     def lines(self, unit: str) -> List[str]:
         """The last lines of a unit's journal; empty without a journal."""
         if unit not in self._known:
-            since = "@{0:.0f}".format(self.since)
-            argv = ["journalctl", "-u", unit, "--since", since, "-n", str(_JOURNAL), "--no-pager", "-o", "cat"]
-            result = self.system.run(argv, timeout=20.0)
-            self._known[unit] = redact(result.stdout).splitlines() if result.ok else []
+            self._known[unit] = self._read(unit, ["--since", "@{0:.0f}".format(self.since), "-n", str(_JOURNAL)])
         return self._known[unit]
+
+    def of_stopped(self, unit: str) -> List[str]:
+        """The last lines of a unit that does not run. It may have ended before ``since``, but not before the boot."""
+        return self.lines(unit) or self._read(unit, ["-b", "-n", "100"])
+
+    def _read(self, unit: str, arguments: Sequence[str]) -> List[str]:
+        argv = ["journalctl", "-u", unit, *arguments, "--no-pager", "-o", "cat"]
+        result = self.system.run(argv, timeout=20.0)
+        return redact(result.stdout).splitlines() if result.ok else []
 
 
 def shorter(text: str, width: int = 300) -> str:
@@ -89,11 +114,7 @@ def shorter(text: str, width: int = 300) -> str:
 
 def find(system: System, journals: Journals) -> List[Culprit]:
     """The programs that failed, in the order of their dependencies."""
-    found = []
-    for unit in ("containerd", "kubelet"):
-        state = _unit_state(system, unit)
-        if state and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
-            found.append(Culprit(unit, state, last_words(journals.lines(unit))))
+    found = services(system, journals)
     if any(one.name == "containerd" for one in found):
         # All other failures are consequences of this one.
         return found[:1]
@@ -103,6 +124,18 @@ def find(system: System, journals: Journals) -> List[Culprit]:
         lines = last_words(container_lines(system, name)) if state == _CRASH else [reason]
         found.append(Culprit(name, state, lines))
     return _together(found)
+
+
+def services(system: System, journals: Journals) -> List[Culprit]:
+    """containerd and the kubelet, if they do not run; the kubelet has nothing to run with before kubeadm started it."""
+    found = []
+    for unit in ("containerd", "kubelet"):
+        state = _unit_state(system, unit)
+        if state and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
+            # What a kubelet logged before this run is about another configuration.
+            lines = journals.of_stopped(unit) if unit == "containerd" else journals.lines(unit)
+            found.append(Culprit(unit, state, last_words(lines)))
+    return found
 
 
 def _together(found: Sequence[Culprit]) -> List[Culprit]:
@@ -124,15 +157,33 @@ def _rank(name: str) -> Tuple[int, str]:
 
 
 def _unit_state(system: System, unit: str) -> str:
-    """The failure of a unit; empty for a running unit."""
-    shown = system.run(["systemctl", "show", unit, "--property=ActiveState,SubState,NRestarts,Result"], timeout=10.0)
-    values = dict(one.split("=", 1) for one in shown.stdout.splitlines() if "=" in one)
-    active, sub = values.get("ActiveState", ""), values.get("SubState", "")
-    if sub == "auto-restart":
-        return "fails to start and is restarted repeatedly"
-    if active in ("inactive", "failed"):
-        return "is not running ({0})".format(active)
+    """The failure of a unit; empty for a running unit.
+
+    A program that exits is also running for a moment after each start, so a unit that systemd has restarted is looked
+    at several times. Its counter alone means nothing: a stop between two starts does not reset it.
+    """
+    for attempt in range(_LOOKS):
+        state, restarts = _look(system, unit)
+        if state or restarts < 2:
+            return state
+        if attempt < _LOOKS - 1:
+            time.sleep(_PAUSE)
     return ""
+
+
+def _look(system: System, unit: str) -> Tuple[str, int]:
+    """The failure of a unit at the moment, and the number of its restarts."""
+    properties = "--property=LoadState,ActiveState,SubState,NRestarts"
+    shown = system.run(["systemctl", "show", unit, properties], timeout=10.0)
+    values = dict(one.split("=", 1) for one in shown.stdout.splitlines() if "=" in one)
+    restarts, active = number(values.get("NRestarts", "")), values.get("ActiveState", "")
+    # systemd 254 has the state auto-restart-queued, too.
+    if values.get("SubState", "").startswith("auto-restart"):
+        return "fails to start and is restarted repeatedly", restarts
+    if active in ("inactive", "failed"):
+        masked = values.get("LoadState") == "masked"
+        return "is masked" if masked else "is not running ({0})".format(active), restarts
+    return "", restarts
 
 
 def failing_containers(journal: Sequence[str]) -> Dict[str, Tuple[str, str]]:
@@ -213,32 +264,36 @@ def container_lines(system: System, component: str) -> List[str]:
 
 
 def last_words(lines: Sequence[str], count: int = 3) -> List[str]:
-    """The last lines that contain an error, the oldest first. Without any, the last lines of the log."""
+    """The last lines that contain an error, the oldest first. Without any, the last lines of the log.
+
+    Errors with which a program ended come after the others.
+    """
     errors: Dict[str, None] = {}
     for one in lines:
         text = error_text(one)
-        if text:
+        if text and not _HARMLESS.search(text):
             errors.pop(text, None)
             errors[text] = None
     if errors:
-        return list(errors)[-count:]
-    plain = [one.strip() for one in lines if not _NOISE.match(one)]
-    return plain[-count:]
+        return sorted(errors, key=lambda text: bool(_END.search(text)))[-count:]
+    noise = (_NOISE, _UNIT_NOISE, _HARMLESS)
+    plain = {_TIME.sub("", one.strip()): None for one in lines if not any(pattern.search(one) for pattern in noise)}
+    return list(plain)[-count:]
 
 
 def error_text(text: str) -> str:
     """The error in a line of a log; empty without one. Supported formats are klog, logfmt, etcd's JSON, plain text."""
     klog = re.match(r"^([EF])\d{4} [\d:.]+\s+\d+ ([^\]]+\] .*)\Z", text)
     if klog:
-        return klog.group(2)
+        # The name of the logger takes the place of the error in a shortened line.
+        return re.sub(r' logger="[^"]*"', "", klog.group(2))
     # An API server that waits for etcd logs warnings. Its last line is only "context deadline exceeded".
     peer = re.search(r'createTransport failed to connect to \{Addr: "([^"]*)".*\}\. Err: (.*)', text)
     if peer:
         why = re.sub(r'^connection error: desc = "(.*)"\Z', r"\1", peer.group(2))
-        passing = "broken pipe" in why or "operation was canceled" in why
-        return "" if passing else "can't connect to {0}: {1}".format(peer.group(1), why)
+        return "" if any(one in why for one in _PASSING) else "can't connect to {0}: {1}".format(peer.group(1), why)
     if "level=error" in text or "level=fatal" in text:
-        return re.sub(r'^time="[^"]*" ', "", text)
+        return _TIME.sub("", text)
     if text.startswith("{"):
         return _json_error(text)
     # etcd before 3.5: "2026-11-27 23:26:53.370072 C | etcdmain: …".
@@ -246,7 +301,7 @@ def error_text(text: str) -> str:
     if old:
         return old.group(1)
     if re.match(r"^(Error|error|panic|Failed|fatal error|flag provided but not defined): ?", text) or re.search(
-        r"command failed|invalid value .* for flag|^unknown flag", text
+        r"command failed|invalid value .* for flag|^unknown flag|" + _UNIT_ERROR, text
     ):
         return text.strip()
     return ""

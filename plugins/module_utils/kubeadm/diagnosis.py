@@ -13,7 +13,7 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ..core.constants import COMPONENTS, KUBELET_CONFIG
+from ..core.constants import COMPONENTS, KUBELET_CLIENT_CERTIFICATE, KUBELET_CONFIG
 from ..core.errors import KubesteadError
 from ..core.redact import redact
 from ..core.system import Result, System
@@ -83,20 +83,26 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     hint = "see its output in stdout_lines and stderr_lines"
     blamed: List[str] = []
     failed: List[culprits.Culprit] = []
+    journals = culprits.Journals(system, began)
     if phase == "preflight":
         hint = "fix it, or add the check to cluster_ignore_preflight_errors"
+        # kubeadm has not started the kubelet yet.
+        failed = [one for one in culprits.services(system, journals) if one.name == "containerd"]
+        blamed = details["culprits"] = [one.text for one in failed]
     elif phase:
-        journals = culprits.Journals(system, began)
         details.update(logs(journals))
         # Before 1.31 kubeadm does not say which component it waited for in vain.
         suspects = unhealthy_components(stdout) or (list(COMPONENTS) if phase == "wait-control-plane" else [])
         details["container_logs"] = {component: container_log(system, component) for component in suspects}
         failed = culprits.find(system, journals)
+        if command == "join" and not failed:
+            failed = uncertified(system, journals, bool(re.search(_WAITED, " ".join(causes))))
         details["culprits"] = [one.text for one in failed][:_BLAMED]
         # The message contains the last lines of the logs, so that users need not log in to find the cause.
         blamed = details["culprits"] or _blamed(details)
-    # The lines are shortened in the message but not here.
-    known = diagnose(system, {**details, "lines": [one.lines for one in failed]}) if phase else []
+    # The lines are shortened in the message but not here. If containerd is down, the errors of others are consequences.
+    told = {"causes": causes} if [one for one in failed if one.name == "containerd"] else details
+    known = diagnose(system, {**told, "lines": [one.lines for one in failed]}) if phase else []
     details["diagnosis"] = known
     where = " in phase {0}".format(phase) if phase else ""
     said = "; ".join([shortened(cause) for cause in causes] + blamed) or "code {0}".format(result.rc)
@@ -105,7 +111,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     )
 
 
-# What is known by its text: what it is written in, and what to do.
+# What is known by its text: a pattern for one line of kubeadm's output or of a log, and what to do.
 _KNOWN = (
     (r"no space left on device", "a disk is full; free some space (df -h) and run again"),
     (r"running with swap on is not supported", "swap is on; use the role host, or run 'swapoff -a'"),
@@ -118,7 +124,8 @@ _KNOWN = (
         "the kubelet and containerd use different cgroup drivers; use the role containerd and cgroupDriver: systemd",
     ),
     (
-        r"unrecognized feature gate|strict decoding error|invalid configuration: ",
+        r"unrecognized feature gate|strict decoding error|invalid configuration: "
+        r"|cannot unmarshal .{1,60} into Go struct field KubeletConfiguration",
         "the kubelet refuses its configuration; correct cluster_kubelet_config or cluster_feature_gates",
     ),
     (
@@ -130,26 +137,97 @@ _KNOWN = (
         "a file system is mounted read-only; see 'findmnt' and 'dmesg' on this host and run again",
     ),
     (
-        r"runc did not terminate successfully|runc.{0,200}permission denied|apparmor failed to apply profile"
+        r"runc did not terminate successfully|can't get final child's PID from pipe|runc.{0,200}permission denied"
+        r"|apparmor failed to apply profile"
         r"|SELinux is preventing|avc: +denied",
         "the host prevents runc from running; try 'runc --version', see 'dmesg' and 'ausearch -m avc' on this host",
     ),
     (
-        r"signed by unknown authority|unknown certificate authority|tls: bad certificate",
+        r"failed to (load|unmarshal) TOML",
+        "containerd refuses its configuration; correct /etc/containerd/config.toml or containerd_config_dropin",
+    ),
+    (
+        r"(unknown flag: |flag provided but not defined: )-|invalid value .{1,200} for flag ",
+        "an argument is refused; correct the extraArgs in cluster_kubeadm_config, cluster_node_kubelet_extra_args, or "
+        "/etc/default/kubelet and /etc/sysconfig/kubelet",
+    ),
+    (
+        r"^(?!.*sandbox image).*failed to pull (and unpack )?image .{1,600}: not found",
+        "the registry does not have the image; correct its tag or cluster_image_repository, or push the image",
+    ),
+    # Requests of containerd to registries have this prefix.
+    (
+        r"failed to do request: .{0,400}signed by unknown authority",
+        "this host does not trust the CA of a registry or its proxy; add the CA to the host's trusted certificates, or "
+        "set it in containerd_registry_mirrors",
+    ),
+    (
+        r"^(?!.*failed to do request: ).*"
+        r"(signed by unknown authority|unknown certificate authority|tls: bad certificate)",
         "a certificate is signed by a CA that its peer does not trust; "
         "check /etc/kubernetes/pki for files of another cluster",
     ),
     (
-        r"dial tcp .{1,80}(no route to host|network is unreachable|connect: host is down)",
+        r"certificate is valid for .{1,400}, not |doesn't contain any IP SANs",
+        "a server's certificate does not have the name at which it was reached; for the API, correct cluster_endpoint "
+        "or add the name to cluster_cert_sans",
+    ),
+    (
+        r"dial tcp .{1,80}(no route to host|network is unreachable|connect: host is down|i/o timeout)",
         "an address can't be reached from this host; see 'ip route get' and the firewall",
     ),
     (
-        r"could not find a JWS signature|invalid bootstrap token|token .{0,20}expired",
+        r"dial tcp: lookup .{1,200}(no such host|i/o timeout|server misbehaving|Temporary failure|connection refused)",
+        "a name can't be resolved on this host; see /etc/resolv.conf and 'getent hosts' with that name",
+    ),
+    (
+        r"proxyconnect tcp: ",
+        "the HTTP proxy of containerd can't be reached; correct HTTP_PROXY and HTTPS_PROXY of its unit",
+    ),
+    (
+        r"server gave HTTP response to HTTPS client",
+        "a registry does not use TLS; set its URL with http:// in containerd_registry_mirrors",
+    ),
+    (
+        r"429 Too Many Requests|toomanyrequests",
+        "the registry limits pulls from this address; use containerd_registry_credentials or a mirror",
+    ),
+    (
+        r"pull access denied|insufficient_scope|failed to authorize: .{0,400}(401 Unauthorized|403 Forbidden)",
+        "the registry refuses access; correct containerd_registry_credentials or the name of the image",
+    ),
+    (
+        r"no match for platform in manifest|exec format error",
+        "an image does not have the CPU architecture of this host; use images for it",
+    ),
+    (
+        r"could not find a JWS signature|invalid bootstrap token|token .{0,20}expired"
+        r"|certificate signing request: Unauthorized",
         "the token has expired or was revoked; run again to create a new one",
+    ),
+    (
+        r"certificate signing request: .{0,400}connect: connection refused",
+        "the API server or its load balancer does not run; check it on a control plane and run again",
+    ),
+    (
+        r"waits for its certificate",
+        "the cluster does not sign it; check the kube-controller-manager of the control planes, see 'kubectl get csr'",
+    ),
+    (
+        r"^(kubelet|containerd) is masked",
+        "systemd does not start a masked unit; run 'systemctl unmask' for it and run again",
     ),
     (
         r"bind: address already in use",
         "another program uses a port that Kubernetes needs; find it with 'ss -ltnp', stop it and run again",
+    ),
+    (
+        r"too many open files",
+        "a limit of inotify or of open files is too low; raise fs.inotify.max_user_instances in host_sysctls",
+    ),
+    (
+        r"open /dev/kmsg: ",
+        "the kubelet requires /dev/kmsg, which containers such as LXC do not have by default; provide it",
     ),
     (
         r"[Nn]etwork plugin (is )?not ready.{0,80}failed to load|cni config .{0,40}invalid",
@@ -182,9 +260,9 @@ def diagnose(system: System, details: Mapping[str, Any]) -> List[str]:
     full = [path for path in _WRITTEN if _free(system, path) < _FULL]
     if full:
         found.append("no space is left in {0}; free some space (df -h) and run again".format(", ".join(full)))
-    text = "\n".join(_texts(details))
+    lines = [line for text in _texts(details) for line in text.splitlines()]
     for pattern, says in _KNOWN:
-        if re.search(pattern, text) and not (full and "disk is full" in says):
+        if any(re.search(pattern, line) for line in lines) and not (full and "disk is full" in says):
             found.append(says)
     return found
 
@@ -214,9 +292,27 @@ def logs(journals: culprits.Journals) -> Dict[str, Any]:
     return {unit + "_log": _errors(journals.lines(unit), 5) for unit in ("kubelet", "containerd")}
 
 
+def uncertified(system: System, journals: culprits.Journals, waited: bool) -> List[culprits.Culprit]:
+    """A kubelet that joins and did not get a certificate, with its last error about it; empty if it has one.
+
+    Without a certificate, each of its other requests fails as well, and the log contains more of those errors. With
+    ``waited``, kubeadm waited for it in vain, and a kubelet without such an error is a culprit as well.
+    """
+    if system.exists(KUBELET_CLIENT_CERTIFICATE) or not system.exists(KUBELET_CONFIG):
+        return []
+    errors = [culprits.error_text(text) for text in journals.lines("kubelet") if _REQUEST.search(text)]
+    last = [one for one in errors if one][-1:]
+    state = "" if last else "waits for its certificate"
+    return [culprits.Culprit("the kubelet", state, last)] if last or waited else []
+
+
 def named(journals: culprits.Journals) -> List[str]:
-    """The most important of the programs that failed, each with the last lines of its log."""
-    return [one.text for one in culprits.find(journals.system, journals)][:_BLAMED]
+    """The most important of the programs that failed, each with the last lines of its log.
+
+    If all of them run, the error of the kubelet.
+    """
+    found = [one.text for one in culprits.find(journals.system, journals)][:_BLAMED]
+    return found or _blamed({"container_logs": {}, **logs(journals)})
 
 
 def _blamed(details: Mapping[str, Any]) -> List[str]:
@@ -224,7 +320,9 @@ def _blamed(details: Mapping[str, Any]) -> List[str]:
     for component, lines in details["container_logs"].items():
         if lines:
             return [culprits.Culprit(component, "", lines[-1:]).text]
-    return [culprits.Culprit("the kubelet", "", [line]).text for line in details["kubelet_log"][-1:]]
+    # Other requests of a kubelet fail because its Node does not exist.
+    lines = sorted(details["kubelet_log"], key=lambda line: "Unable to register node" in line)
+    return [culprits.Culprit("the kubelet", "", [line]).text for line in lines[-1:]]
 
 
 def shortened(text: str, width: int = 360) -> str:
@@ -279,6 +377,9 @@ def unhealthy_components(output: str) -> List[str]:
     return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
 
 
+# A kubelet's request for a certificate, which it makes with the token.
+_REQUEST = re.compile(r"certificate signing request|a signed certificate from the control plane")
+_WAITED = r"timed out|deadline exceeded|did not finish within"
 # The number of failed programs that a message names; the other failures are consequences.
 _BLAMED = 2
 # What follows from an API server that is not up, whatever the cause.

@@ -23,11 +23,15 @@ from ..core.redact import redact
 
 TOKEN = re.compile(r"^([a-z0-9]{6})\.([a-z0-9]{16})\Z")
 CERTIFICATE_KEY = re.compile(r"^[0-9a-fA-F]{64}\Z")
-CA_CERT_HASH = re.compile(r"^sha256:[0-9a-fA-F]{64}\Z")
+CA_CERT_HASH = re.compile(r"^(?i:sha256):[0-9a-fA-F]{64}\Z")
 
 _COMMAND = re.compile(r"(?:^|[\s;&|])(?:[^\s;&|]*/)?kubeadm[ \t]+join(?=\s|$)(.*)\Z")
 # Characters of a line that are read; a command has a few hundred.
 _LONGEST = 8192
+# Colors of terminals, byte order marks and characters without a width.
+_INVISIBLE = re.compile("\x1b\\[[0-9;]*[A-Za-z]|[\ufeff\u200b-\u200d\u2060]")
+# Other spaces and quotes.
+_REPLACED = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'"}
 _PROMPT = re.compile(r"^[ \t]*(?:[$#>][ \t]+)?")
 _ERROR_SIGN = re.compile(
     r"error|fail|fatal|unable|could ?n[o']t|cannot|can't|denied|refused|timed out|not found|no such|not of the form"
@@ -226,7 +230,7 @@ def _commands(text: str, subject: str) -> List[List[str]]:
         raise JoinCommandError("{0} is a {1}, not text; {2}".format(subject, untrusted.type_name(text), _MINT))
     if not text.strip():
         raise JoinCommandError("{0} is empty; {1}".format(subject, _MINT))
-    joined = re.sub(r"(?<![ \t])[ \t]*\\[ \t]*\r?\n[ \t]*", " ", text)
+    joined = re.sub(r"(?<![ \t])[ \t]*\\[ \t]*\r?\n[ \t]*", " ", _typed(text))
     commands: List[List[str]] = []
     for line in joined.splitlines():
         match = _COMMAND.search(_PROMPT.sub("", line)[:_LONGEST])
@@ -244,6 +248,13 @@ def _commands(text: str, subject: str) -> List[List[str]]:
     if not commands:
         raise JoinCommandError(_why_none(text, subject))
     return commands
+
+
+def _typed(text: str) -> str:
+    """The text as it was typed, without what terminals, chat programs and word processors make of it."""
+    text = _INVISIBLE.sub("", text).translate(_REPLACED)
+    # An option, unless it has the one dash that was typed.
+    return re.sub("(?<!\\S)(?!-[a-z])[-\u2010-\u2015\u2212]{1,2}(?=[a-z])", "--", text)
 
 
 def _why_none(text: str, subject: str) -> str:

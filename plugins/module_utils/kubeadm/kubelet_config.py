@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from ..core.addresses import parse_cidrs
 from ..core.errors import OptionError
-from .config_types import DURATION
+from ..core.untrusted import number
+from .config_types import DURATION, Types, check_fields
 from .names import is_address
 
 #: Integer fields -> (minimum, maximum); None means no limit.
@@ -124,7 +126,38 @@ _ENFORCEABLE = (
     "system-reserved",
     "system-reserved-compressible",
 )
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _PROXY_MODES = ("", "iptables", "ipvs", "nftables")
+_RATES: Types = dict.fromkeys(("syncPeriod", "minSyncPeriod"), "duration")
+# https://github.com/kubernetes/kubernetes/blob/v1.35.0/staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go
+_PROXY: Types = {
+    **dict.fromkeys(
+        "bindAddress clusterCIDR detectLocalMode healthzBindAddress hostnameOverride metricsBindAddress".split(), "text"
+    ),
+    **dict.fromkeys(("bindAddressHardFail", "enableProfiling"), "switch"),
+    "clientConnection": {"burst": "number", "kubeconfig": "text"},
+    "configSyncPeriod": "duration",
+    "conntrack": {
+        **dict.fromkeys(("maxPerCore", "min"), "number"),
+        **dict.fromkeys("tcpCloseWaitTimeout tcpEstablishedTimeout udpStreamTimeout udpTimeout".split(), "duration"),
+        "tcpBeLiberal": "switch",
+    },
+    "iptables": {
+        **_RATES,
+        "masqueradeBit": "number",
+        **dict.fromkeys(("localhostNodePorts", "masqueradeAll"), "switch"),
+    },
+    "ipvs": {
+        **_RATES,
+        **dict.fromkeys(("tcpFinTimeout", "tcpTimeout", "udpTimeout"), "duration"),
+        "excludeCIDRs": "texts",
+        "scheduler": "text",
+        "strictARP": "switch",
+    },
+    "nftables": {**_RATES, "masqueradeBit": "number", "masqueradeAll": "switch"},
+    "nodePortAddresses": "texts",
+    "oomScoreAdj": "number",
+}
 
 
 def check(option: str, config: Mapping[str, Any]) -> None:
@@ -180,6 +213,10 @@ def _check_more(option: str, fields: Mapping[str, Any]) -> None:
         value = fields.get(name) or ""
         if value and not (isinstance(value, str) and pattern.match(value)):
             raise OptionError("{0}.{1}".format(option, name), "is {0!r}".format(value), fix)
+    taints = fields.get("registerWithTaints") or []
+    if not isinstance(taints, (list, tuple)) or not all(_is_taint(one) for one in taints):
+        fix = "use a list of dictionaries with key and effect ({0})".format(", ".join(_EFFECTS))
+        raise OptionError(option + ".registerWithTaints", "is not a list of taints", fix)
     factor = fields.get("memoryThrottlingFactor", 1)
     if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= 1:
         text = "is {0!r}".format(factor)
@@ -197,11 +234,27 @@ def _check_more(option: str, fields: Mapping[str, Any]) -> None:
             )
 
 
+def _is_taint(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("key"), str) and value.get("effect") in _EFFECTS
+
+
 def check_proxy(option: str, config: Mapping[str, Any]) -> None:
     """Raise :class:`OptionError` for an invalid field of a KubeProxyConfiguration."""
     mode = config.get("mode")
     if mode is not None and mode not in _PROXY_MODES:
         raise OptionError(option + ".mode", "is {0!r}".format(mode), "use one of iptables, ipvs, nftables")
+    check_fields(option, config, _PROXY)
+    for name in ("healthzBindAddress", "metricsBindAddress"):
+        value = config.get(name) or ""
+        host, _colon, port = value.rpartition(":")
+        if value and not (is_address(host.strip("[]")) and 0 < number(port) < 65536):
+            text = "is {0!r}, not an address with a port".format(value)
+            raise OptionError("{0}.{1}".format(option, name), text, "use an address like 0.0.0.0:10249")
+    if config.get("clusterCIDR"):
+        parse_cidrs(option + ".clusterCIDR", str(config["clusterCIDR"]))
+    for one in config.get("nodePortAddresses") or []:
+        if one != "primary":
+            parse_cidrs(option + ".nodePortAddresses", one)
 
 
 def seconds(duration: Any) -> float:

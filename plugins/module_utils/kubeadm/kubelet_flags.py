@@ -19,7 +19,8 @@ def removed_flags(target: Version) -> Sequence[str]:
 
 
 def given(text: str, flags: Sequence[str]) -> List[str]:
-    """The flags among ``flags`` that are set in the text of a file."""
+    """The flags among ``flags`` that are set in the text of an environment file. A comment sets none."""
+    text = re.sub(r"(?m)^[ \t]*[#;].*$", "", text)
     return [name for name in flags if re.search(_flag(name), text)]
 
 
@@ -31,5 +32,5 @@ def without(text: str, flags: Sequence[str]) -> str:
 
 
 def _flag(name: str) -> str:
-    """A pattern for a flag and its value, with the space before it."""
-    return r"[ \t]*--{0}(=[^\s\"']*)?(?=[\s\"']|$)".format(re.escape(name))
+    """A pattern for a flag and its value, with the space before it. A kubelet reads underscores as dashes."""
+    return r"[ \t]*--{0}(=[^\s\"']*)?(?=[\s\"']|$)".format(re.escape(name).replace("\\-", "-").replace("-", "[-_]"))

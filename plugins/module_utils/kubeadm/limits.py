@@ -198,6 +198,9 @@ def check_arguments(option: str, arguments: Any, on_one_line: bool = False) -> N
         items = arguments if isinstance(arguments, (list, tuple)) else [None]
         if not all(isinstance(item, Mapping) and item.get("name") for item in items):
             raise OptionError(option, "is neither a dictionary nor a list of names and values", fix)
+        values = [item.get("value", "") for item in items if isinstance(item, Mapping)]
+        if not all(isinstance(value, (str, int, float, bool)) for value in values):
+            raise OptionError(option, "has a value that is not text", fix)
     elif not all(isinstance(value, (str, int, float, bool)) for value in arguments.values()):
         raise OptionError(option, "has a value that is not text", fix)
     for name, value in argument_values(arguments).items():

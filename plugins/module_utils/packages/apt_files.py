@@ -42,17 +42,22 @@ def stanzas(text: str) -> List[Dict[str, str]]:
     return found
 
 
+def source_files(system: System) -> List[str]:
+    """The files of sources that apt reads. It ignores other extensions, and names with other characters."""
+    names = [name for name in system.names(_SOURCES + ".d") if re.fullmatch(r"[A-Za-z0-9_.-]+\.(list|sources)", name)]
+    return [_SOURCES] + ["{0}.d/{1}".format(_SOURCES, name) for name in names]
+
+
 def enabled_sources(system: System) -> List[str]:
     """The URLs of all enabled repositories of binary packages."""
     found: List[str] = []
-    paths = [_SOURCES] + ["{0}.d/{1}".format(_SOURCES, name) for name in system.names(_SOURCES + ".d")]
-    for path in paths:
+    for path in source_files(system):
         text = system.read(path) or ""
         if path.endswith(".sources"):
             for fields in stanzas(text):
                 if fields.get("enabled", "yes").lower() not in OFF and "deb" in fields.get("types", "").split():
                     found += fields.get("uris", "").split()
-        elif path.endswith(".list"):
+        else:
             for line in text.splitlines():
                 match = re.match(r"\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)", line.partition("#")[0])
                 found += [match.group(1)] if match else []

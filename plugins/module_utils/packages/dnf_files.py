@@ -14,14 +14,23 @@ from typing import Dict, List, Sequence
 from ..core.system import System
 
 _MAIN = "/etc/dnf/dnf.conf"
-_FOLDER = "/etc/dnf/libdnf5.conf.d"
+# A file in the first folder replaces one of the same name in the second.
+_FOLDERS = ("/etc/dnf/libdnf5.conf.d", "/usr/share/dnf5/libdnf.conf.d")
+# dnf 5 adds the values of these options in all files.
+_LISTS = ("exclude", "excludepkgs", "includepkgs")
 
 
 def options(system: System) -> Dict[str, str]:
-    """The options of ``[main]``. With dnf 5, later files override earlier ones."""
+    """The options of ``[main]``. dnf 5 also reads the ``.conf`` files of two folders; dnf.conf overrides them."""
+    chosen: Dict[str, str] = {}
+    for folder in _FOLDERS:
+        for name in system.names(folder):
+            if name.endswith(".conf"):
+                chosen.setdefault(name, "{0}/{1}".format(folder, name))
     found: Dict[str, str] = {}
-    for path in [_MAIN] + ["{0}/{1}".format(_FOLDER, name) for name in system.names(_FOLDER)]:
-        found.update(parse(system.read(path) or ""))
+    for path in [*(path for _name, path in sorted(chosen.items())), _MAIN]:
+        for key, value in parse(system.read(path) or "").items():
+            found[key] = "{0} {1}".format(found.get(key, ""), value).strip() if key in _LISTS else value
     return found
 
 

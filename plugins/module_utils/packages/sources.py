@@ -16,6 +16,7 @@ from ..core.errors import OptionError
 from ..core.options import refuse_credentials
 from ..core.redact import redact
 from ..core.system import System
+from .apt_files import source_files
 
 KUBE = ("kubelet", "kubeadm", "kubectl")
 NAMES = ("kubelet", "kubeadm", "kubectl", "kubernetes-cni")
@@ -112,9 +113,7 @@ def clashes(system: System, manager: str, base: str, url: str) -> List[Conflicti
     """Other definitions of the repository among the sources of the host."""
     own = source_path(manager)
     if manager == "apt":
-        paths = ["/etc/apt/sources.list"]
-        paths += [os.path.join(APT_SOURCES_FOLDER, name) for name in system.names(APT_SOURCES_FOLDER)]
-        paths = [path for path in paths if path.endswith((".list", ".sources"))]
+        paths = source_files(system)
     else:
         paths = [os.path.join(DNF_SOURCES_FOLDER, name) for name in system.names(DNF_SOURCES_FOLDER)]
         paths = [path for path in paths if path.endswith(".repo")]

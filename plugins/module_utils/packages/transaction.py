@@ -150,7 +150,7 @@ _LOCKED = re.compile(
 )
 _OLD_LISTS = re.compile(
     r"404 +Not Found|Unable to fetch some archives|Unable to locate package|no installation candidate"
-    r"|unmet dependencies|is not installable|not going to be installed|Hash Sum mismatch"
+    r"|unmet dependencies|Unable to satisfy dependencies|is not installable|not going to be installed|Hash Sum mismatch"
 )
 
 
@@ -177,7 +177,8 @@ def cause(result: Result, source: str = "") -> str:
     if result.rc < 0:
         return "it was killed by signal {0}; the next run finishes the transaction".format(-result.rc)
     lines = [line.strip() for line in (result.stdout + "\n" + result.stderr).splitlines() if line.strip()]
-    text = "\n".join(lines)
+    # apt 3 spells out "Error: " on terminals.
+    text = re.sub(r"(?m)^Error: (?=Version '|Package '|Unable to locate)", "E: ", "\n".join(lines))
     match = re.search(r"E: Version '([^']+)' for '([^']+)' was not found", text)
     if match:
         return _not_in_repository("{0}={1}".format(match.group(2), match.group(1)), source)
@@ -210,6 +211,10 @@ def cause(result: Result, source: str = "") -> str:
     unmet = [line for line in lines if re.match(r"\S+ : (Pre)?(Depends|Breaks|Conflicts)", line)]
     if unmet:
         return "; ".join(unmet[:3])
+    for index, line in enumerate(lines):
+        # apt's solver 3.0 numbers the conflicting decisions in the lines after this one.
+        if "Unable to satisfy dependencies" in line:
+            return " ".join([re.sub("^(E|Error): ", "", line), *lines[index + 1 : index + 6]])
     found = _first(lines, ("GPG error", "E: ", "Error: ", "error: ", "Problem"))
     return found or result.last_line or "it exited with code {0} and printed nothing".format(result.rc)
 

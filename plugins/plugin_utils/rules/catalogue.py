@@ -69,7 +69,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "registry_unreachable": (WARNING,),
     "mtu": (WARNING,),
     "dns_loop": (ERROR,),
-    "dns_server": (WARNING,),
+    "dns_server": (ERROR, WARNING),
     "firewall": (WARNING,),
     "network_manager": (WARNING,),
     "no_proxy": (WARNING,),

@@ -116,7 +116,9 @@ def _system(host: Host) -> List[Problem]:
         text = "CPU architecture {0} is not supported by the Kubernetes packages".format(node.architecture)
         fix = "use a 64-bit system: {0}".format(", ".join(ARCHITECTURES))
         found.append(Problem("architecture", text, fix))
-    family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if "rhel" in node.os_like else "")
+    # Oracle Linux names only Fedora.
+    rhel = "rhel" in node.os_like or node.os_id == "ol"
+    family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if rhel else "")
     version = tuple(int(part) for part in re.findall(r"\d+", node.os_version))
     if family and version and version < _SYSTEMS[family]:
         least = ".".join(
@@ -289,6 +291,9 @@ def _dns(host: Host) -> List[Problem]:
         return []
     place = node.dns_file or "/etc/resolv.conf"
     fix = "set cluster_kubelet_config: {resolvConf: FILE} to a file with the real name servers"
+    if node.no_dns_file:
+        text = "{0} does not exist on this host, or is a link to a file that does not; no pod would start".format(place)
+        return [Problem("dns_server", text, "create it, or " + fix)]
     if node.loopback_dns:
         only = "" if node.dns_servers else "only "
         text = "{0} lists {1}loopback name servers ({2}); CoreDNS would forward to itself and exit".format(

@@ -95,7 +95,8 @@ def test_ports_that_nodes_need() -> None:
 
 
 def services(machine: Machine, *active: str) -> None:
-    names = [*environment.FIREWALLS, *environment.TIME_SERVICES, environment.NETWORK_MANAGER]
+    rules = ["netfilter-persistent", "iptables", "ip6tables", "nftables"]
+    names = [*environment.FIREWALLS, *rules, *environment.TIME_SERVICES, environment.NETWORK_MANAGER]
     machine.answer("systemctl is-active", "".join("active\n" if one in active else "inactive\n" for one in names), rc=3)
 
 
@@ -120,6 +121,9 @@ def test_ufw_counts_only_when_it_is_switched_on(machine: Machine, text: str, on:
         ("[keyfile]\nunmanaged-devices+=interface-name:cali*\n", True),
         ("[keyfile]\n#unmanaged-devices=interface-name:cali*\n", False),
         ("[keyfile]\nunmanaged-devices=interface-name:docker0\n", False),
+        ("[keyfile]\nunmanaged-devices=*,except:interface-name:eth0\n", True),
+        ("[keyfile]\nunmanaged-devices=*;except:type:veth\n", False),
+        ("[keyfile]\nunmanaged-devices=interface-name:cali*\nunmanaged-devices=interface-name:x\n", False),
     ],
 )
 def test_network_manager_and_calico(machine: Machine, text: str, spares: bool) -> None:
@@ -127,6 +131,84 @@ def test_network_manager_and_calico(machine: Machine, text: str, spares: bool) -
     machine.put("/etc/NetworkManager/conf.d/calico.conf", text)
     state = environment.observe(machine, {})
     assert (state.network_manager, state.ignores_calico_interfaces) == (True, spares)
+
+
+def test_network_manager_of_ubuntu_manages_what_a_file_says(machine: Machine) -> None:
+    def spared() -> bool:
+        return environment.observe(machine, {}).ignores_calico_interfaces
+
+    services(machine, "NetworkManager")
+    name = "10-globally-managed-devices.conf"
+    # Ubuntu's package has this file. An installation with a desktop has an empty one of the same name in /run or /etc.
+    machine.put(
+        f"/usr/lib/NetworkManager/conf.d/{name}",
+        "[keyfile]\nunmanaged-devices=*,except:type:wifi,except:type:gsm,except:type:cdma\n",
+    )
+    assert spared()
+    machine.put("/etc/NetworkManager/conf.d/20-own.conf.save", "[keyfile]\nunmanaged-devices=none\n")
+    assert spared()
+    machine.put("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:eth9\n")
+    assert not spared()
+    machine.put("/etc/NetworkManager/conf.d/20-own.conf", "[keyfile]\nunmanaged-devices+=interface-name:cali*\n")
+    assert spared()
+    os.unlink(machine.path("/etc/NetworkManager/conf.d/20-own.conf"))
+    os.unlink(machine.path("/etc/NetworkManager/NetworkManager.conf"))
+    machine.put(f"/run/NetworkManager/conf.d/{name}", "")
+    assert not spared()
+
+
+# Ubuntu's image for Oracle's cloud, with fewer lines.
+ORACLE = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-host-prohibited
+COMMIT
+"""
+NFTABLES = """#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {{
+        chain input {{
+                type filter hook input priority filter;{0}
+        }}
+        chain forward {{
+                type filter hook forward priority filter; policy drop;
+        }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "text", "closed"),
+    [
+        ("netfilter-persistent", "/etc/iptables/rules.v4", ORACLE, True),
+        ("iptables", "/etc/sysconfig/iptables", ORACLE, True),
+        ("ip6tables", "/etc/sysconfig/ip6tables", "*filter\n:INPUT DROP [0:0]\nCOMMIT\n", True),
+        (
+            "netfilter-persistent",
+            "/etc/iptables/rules.v4",
+            "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 192.0.2.1/32 -j DROP\n",
+            False,
+        ),
+        ("netfilter-persistent", "/etc/iptables/rules.v4", ORACLE.replace("-A INPUT -j", "# -A INPUT -j"), False),
+        ("netfilter-persistent", "/etc/other", ORACLE, False),
+        # Debian's own file.
+        ("nftables", "/etc/nftables.conf", NFTABLES.format(""), False),
+        ("nftables", "/etc/nftables.conf", NFTABLES.format(" policy drop;"), True),
+        ("nftables", "/etc/nftables.conf", NFTABLES.format("\n tcp dport 22 accept\n counter reject"), True),
+        ("nftables", "/etc/nftables.conf", NFTABLES.format("\n ip saddr 192.0.2.1 drop"), False),
+        ("nftables", "/etc/nftables.conf", NFTABLES.format("\n # policy drop;"), False),
+    ],
+)
+def test_rules_that_close_ports_are_a_firewall(
+    machine: Machine, service: str, path: str, text: str, closed: bool
+) -> None:
+    services(machine, service)
+    machine.put(path, text)
+    assert environment.observe(machine, {}).firewalls == ([service] if closed else [])
+    services(machine)
+    assert environment.observe(machine, {}).firewalls == []
 
 
 def test_a_proxys_address_and_password_are_not_kept(machine: Machine) -> None:

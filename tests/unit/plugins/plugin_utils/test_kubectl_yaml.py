@@ -171,6 +171,31 @@ def test_empty_labels_are_accepted() -> None:
     check(manifest_files.parse(text, "manifests", "a.yaml"))
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"], ids=["UTF-8", "with BOM", "PowerShell", "big endian"]
+)
+def test_a_file_is_decoded_by_its_byte_order_mark(tmp_path: Path, encoding: str, ending: str) -> None:
+    one = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: "ü"}\n'
+    text = (one + "---\n" + one.replace("name: a", "name: b")).replace("\n", ending)
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    (tmp_path / "a.yaml").write_bytes(mark + text.encode(encoding))
+    found = manifest_files.gather("manifests", str(tmp_path), [])
+    # As kubectl 1.35 prints them.
+    assert [(each["metadata"]["name"], each["data"]) for _source, each in found] == [
+        ("a", {"x": "ü"}),
+        ("b", {"x": "ü"}),
+    ]
+
+
+@pytest.mark.parametrize("data", ["a: b\n".encode("utf-16-le"), b"\xff\xfea", b"a: \xfc\n"])
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.yaml").write_bytes(data)
+    with pytest.raises(OptionError) as caught:
+        manifest_files.gather("manifests", str(tmp_path / "a.yaml"), [])
+    assert "a.yaml" in caught.value.message and "\n" not in caught.value.message
+
+
 def test_items_that_are_not_a_list_are_named() -> None:
     with pytest.raises(OptionError) as caught:
         manifest_files.parse("kind: Basket\nitems: {a: 1}\n", "manifests", "a.yaml")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -168,7 +169,10 @@ def test_a_default_route_in_another_form(route: dict[str, Any]) -> None:
     assert facts.own_routes([route]) == []
 
 
-@pytest.mark.parametrize("device", ["docker0", "br-0123456789ab", "podman1", "lxcbr0", "virbr0", "wg0", "tailscale0"])
+@pytest.mark.parametrize(
+    "device",
+    ["docker0", "br-0123456789ab", "podman1", "cni-podman0", "nerdctl0", "lxcbr0", "virbr0", "wg0", "tailscale0"],
+)
 def test_networks_of_other_programs_are_the_hosts_own(device: str) -> None:
     """Pods with these addresses could not be reached from the host."""
     there = {"dst": "172.17.0.0/16", "dev": device, "protocol": "kernel", "flags": ["linkdown"]}
@@ -192,3 +196,108 @@ def test_programs_that_were_installed_by_hand(machine: Machine) -> None:
     assert facts.observe(machine).local_programs == []
     machine.put("/usr/local/bin/kubeadm", mode=0o755)
     assert facts.observe(machine).local_programs == ["/usr/local/bin/kubeadm"]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        # FRR on a machine with unnumbered interfaces, and a cloud with a gateway outside of the network.
+        {"dst": "default", "dev": "swp1", "via": {"family": "inet6", "host": "fe80::1"}, "protocol": "bgp"},
+        {"dst": "default", "gateway": "169.254.0.1", "dev": "eth0", "flags": ["onlink"]},
+        {"dst": "default", "nexthops": [{"dev": "swp1", "via": {"host": "fe80::1"}}, {"dev": "swp2"}]},
+    ],
+)
+def test_an_address_that_is_announced_is_on_the_loopback_interface(machine: Machine, route: dict[str, Any]) -> None:
+    links = [
+        {
+            "ifname": "lo",
+            "flags": ["LOOPBACK", "UP"],
+            "mtu": 65536,
+            "address": "00:00:00:00:00:00",
+            "addr_info": [
+                {"local": "127.0.0.1", "prefixlen": 8, "scope": "host"},
+                {"local": "10.0.0.5", "prefixlen": 32, "scope": "global"},
+            ],
+        },
+        {"ifname": "swp1", "flags": ["UP"], "addr_info": [{"local": "fe80::5", "prefixlen": 64, "scope": "link"}]},
+    ]
+    machine.answer("ip -j address", json.dumps(links))
+    machine.answer("ip -j -4 route", json.dumps([route]))
+    state = facts.observe(machine)
+    assert (state.default_address, state.addresses) == ("10.0.0.5", [Address("lo", "10.0.0.5", "10.0.0.5/32", "", 0)])
+    # With an own address on the interface, an address for a load balancer on the loopback interface does not count.
+    links.append({"ifname": "eth1", "addr_info": [{"local": "10.0.0.6", "prefixlen": 24, "scope": "global"}]})
+    machine.answer("ip -j address", json.dumps(links))
+    machine.answer("ip -j -4 route", "[]")
+    assert facts.observe(machine).default_address == "10.0.0.6"
+    machine.answer("ip -j -4 route", json.dumps([{"dst": "default", "dev": "eth1", "gateway": "10.0.0.1"}]))
+    assert facts.observe(machine).default_address == "10.0.0.6"
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [
+        ("processor\t: 0\nmodel name\t: x\nprocessor\t: 1\n", 2),
+        # s390x
+        (
+            "vendor_id       : IBM/S390\n# processors    : 3\nprocessor 0: version = FF,  identification = 0133E8\n"
+            "processor 1: version = FF,  identification = 0133E8\nprocessor 2: version = FF,  identification = 0\n",
+            3,
+        ),
+        # ppc64le
+        ("processor\t: 0\ncpu\t\t: POWER9\n\nprocessor\t: 8\ncpu\t\t: POWER9\n\ntimebase\t: 512000000\n", 2),
+        # aarch64 of a Raspberry Pi
+        ("processor\t: 0\nBogoMIPS\t: 108.00\n\nHardware\t: BCM2835\nModel\t\t: Raspberry Pi 4\n", 1),
+        ("", 0),
+    ],
+)
+def test_cpus_of_all_architectures(machine: Machine, text: str, cpus: int) -> None:
+    machine.put("/proc/cpuinfo", text)
+    assert facts.observe(machine).cpus == cpus
+
+
+@pytest.mark.parametrize(
+    ("usual", "active", "chosen"),
+    [
+        ("nameserver 127.0.0.53\n", "", "/run/systemd/resolve/resolv.conf"),
+        ("nameserver 192.0.2.1\n", "active\n", "/run/systemd/resolve/resolv.conf"),
+        # The service was stopped for a file of one's own; its files remain until the next boot.
+        ("nameserver 127.0.0.1\n", "inactive\n", "/etc/resolv.conf"),
+        ("nameserver 127.0.0.1\n", "failed\n", "/etc/resolv.conf"),
+        ("nameserver 192.0.2.1\n", "", "/run/systemd/resolve/resolv.conf"),
+    ],
+)
+def test_the_file_of_systemd_resolved_counts_while_it_runs(
+    machine: Machine, usual: str, active: str, chosen: str
+) -> None:
+    machine.put("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.53\n")
+    machine.put("/etc/resolv.conf", usual)
+    machine.answer("systemctl is-active systemd-resolved", active, rc=0 if active == "active\n" else 3)
+    assert facts.observe(machine).dns_file == chosen
+
+
+def test_a_resolv_conf_that_is_not_there(machine: Machine) -> None:
+    assert facts.observe(machine).no_dns_file
+    os.makedirs(machine.path("/etc"))
+    # A link from the time when systemd-resolved was installed.
+    os.symlink("../run/systemd/resolve/stub-resolv.conf", machine.path("/etc/resolv.conf"))
+    assert facts.observe(machine).no_dns_file
+    os.unlink(machine.path("/etc/resolv.conf"))
+    machine.put("/etc/resolv.conf", "")
+    assert not facts.observe(machine).no_dns_file
+
+
+@pytest.mark.parametrize(
+    ("machine", "wide", "found"),
+    [
+        ("x86_64", True, "x86_64"),
+        ("aarch64", True, "aarch64"),
+        # Raspberry Pi OS with 32 bits starts a 64-bit kernel on new models.
+        ("aarch64", False, "armv8l"),
+        ("x86_64", False, "i686"),
+        ("armv7l", False, "armv7l"),
+        ("s390x", True, "s390x"),
+    ],
+)
+def test_the_architecture_is_that_of_the_programs(machine: str, wide: bool, found: str) -> None:
+    assert facts.architecture(machine, wide) == found

@@ -365,6 +365,24 @@ def test_a_later_file_that_says_otherwise(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
+    "line", ["net.ipv4.conf.all.forwarding = 0", "net/ipv4/conf/all/forwarding=0", "-net.ipv4.conf.*.forwarding = 0"]
+)
+def test_a_later_file_with_another_name_of_ip_forward(machine: Machine, line: str) -> None:
+    # The name that rules for hardening use.
+    node(machine)
+    machine.put("/etc/sysctl.d/99-sysctl-hardening.conf", f"{line}\nnet.ipv4.conf.all.accept_redirects = 0\n")
+    steps = carry_out(machine)
+    assert any(one.target == "/etc/sysctl.d/99-sysctl-hardening.conf" for one in steps)
+    assert (machine.read("/etc/sysctl.d/99-sysctl-hardening.conf") or "").splitlines()[1:] == [
+        "#" + line,
+        "net.ipv4.conf.all.accept_redirects = 0",
+    ]
+    assert planned(machine) == []
+    machine.put("/etc/sysctl.d/99-sysctl-hardening.conf", line.replace("0", "1") + "\n")
+    assert planned(machine) == []
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"kernel_modules": ["over lay"]}, "host_kernel_modules has 'over lay', which is not a module name"),

@@ -56,19 +56,24 @@ def own(text: str) -> str:
     return text.replace("current-context: kubernetes-admin@kubernetes", "current-context: shop")
 
 
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_own_entries_stay_and_the_admins_are_renewed(node: Machine, ending: str) -> None:
-    before = own(OLD).replace("\n", ending)
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_own_entries_stay_and_the_admins_are_renewed(node: Machine, start: bytes, ending: bytes) -> None:
+    def written(text: str) -> bytes:
+        # A comment of an editor that does not write UTF-8.
+        return start + text.encode().replace(b"# my own", b"# f\xfcr mich").replace(b"\n", ending)
+
+    before = written(own(OLD))
     path = Path(node.path(PATH))
     path.parent.mkdir(parents=True)
-    path.write_bytes(before.encode())
+    path.write_bytes(before)
     reason = "for this cluster, with other entries; only the admin's entries are changed"
     assert plan(node) == [("write_kubeconfig", reason)]
     (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
     assert step.backup == PATH + ".before-kubestead"
     run(node)
-    assert path.read_bytes().replace(b"\r\n", b"\n").decode() == own(ADMIN)
-    assert Path(node.path(PATH + ".before-kubestead")).read_bytes() == before.encode()
+    assert path.read_bytes() == written(own(ADMIN))
+    assert Path(node.path(PATH + ".before-kubestead")).read_bytes() == before
     assert plan(node) == []
 
 
@@ -178,6 +183,8 @@ def test_the_summary_of_a_host_is_read_strictly() -> None:
         'apiVersion: v1\nclusters: null\ncontexts: null\ncurrent-context: ""\nkind: Config\nusers: null\n',
         "apiVersion: v1\nclusters: []\ncontexts: []\nkind: Config\nusers: []\n",
         "apiVersion: v1\nkind: Config\nclusters:\n",
+        "\ufeffapiVersion: v1\r\nkind: Config\r\n",
+        "\ufeff",
     ],
 )
 def test_a_file_without_entries_is_filled(node: Machine, text: str) -> None:

@@ -161,6 +161,34 @@ def test_the_controller_managers_requests_are_limited_as_one_likes() -> None:
     assert of_oldest["controllerManager"]["extraArgs"] == {"kube-api-burst": "100", "kube-api-qps": "20"}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        # As YAML reads "networking:" with commented lines below it.
+        {"networking": None},
+        {"controllerManager": None, "apiServer": None},
+        {"controllerManager": {"extraArgs": None}},
+        {"networking": {"podSubnet": None}, "kubernetesVersion": None},
+    ],
+    ids=str,
+)
+def test_a_field_without_a_value_is_not_set(fields: dict[str, Any]) -> None:
+    options = ControlPlaneOptions(cert_sans=["k8s.example.org"])
+    passed = ControlPlaneOptions(cert_sans=["k8s.example.org"], config={"ClusterConfiguration": fields})
+    passed.validate()
+    for api in ("v1beta2", "v1beta4"):
+        wanted = documents(options, api)["ClusterConfiguration"]
+        found = documents(passed, api)["ClusterConfiguration"]
+        assert {key: value for key, value in found.items() if value is not None} == wanted
+
+
+@pytest.mark.parametrize("given", [[{"name": "v", "value": None}], [{"name": "v", "value": ["2"]}], {"v": None}])
+def test_an_argument_without_a_value_is_refused(given: Any) -> None:
+    options = ControlPlaneOptions(config={"ClusterConfiguration": {"scheduler": {"extraArgs": given}}})
+    with pytest.raises(OptionError, match="scheduler.extraArgs has a value that is not text"):
+        options.validate()
+
+
 def test_a_pass_through_is_translated_for_older_apis() -> None:
     passed = {
         "InitConfiguration": {"timeouts": {"controlPlaneComponentHealthCheck": "2m0s"}},

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import culprits
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.culprits import Journals
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
@@ -245,6 +246,108 @@ def test_a_runtime_that_is_down_is_the_only_culprit(node: Machine) -> None:
     ]
 
 
+TOML = "containerd: failed to load TOML: /etc/containerd/config.toml: (1, 9): expected character"
+# As systemd 252 and 257 log around a program that ends.
+SYSTEMD = (
+    "Starting containerd.service - containerd container runtime...\n"
+    "modprobe: FATAL: Module overlay not found in directory /lib/modules/6.18.44\n{0}"
+    "containerd.service: Main process exited, code=exited, status=1/FAILURE\n"
+    "containerd.service: Failed with result 'exit-code'.\n"
+    "Failed to start containerd.service - containerd container runtime.\n"
+    "containerd.service: Scheduled restart job, restart counter is at 3.\n"
+    "Stopped containerd.service - containerd container runtime.\n"
+)
+NO_NETWORK = (
+    'time="2026-11-28T00:05:45.746493144Z" level=error msg="failed to load cni during init, please check CRI plugin '
+    'status before setting up network for pods" error="cni config load failed: no network config found in '
+    '/etc/cni/net.d: cni plugin not initialized"\n'
+)
+EXEC = "containerd.service: Failed at step EXEC spawning /usr/bin/containerd: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("journal", "logged"),
+    [
+        (SYSTEMD.format(TOML + "\n"), TOML),
+        (SYSTEMD.format(NO_NETWORK + TOML + "\n"), TOML),
+        (SYSTEMD.format(EXEC + "\n"), EXEC),
+        (
+            SYSTEMD.format('time="2026-11-28T00:05:45Z" level=fatal msg="failed to get listener" error="x"\n'),
+            'level=fatal msg="failed to get listener" error="x"',
+        ),
+        (
+            'Stopping containerd.service - containerd container runtime...\ntime="2026-11-28T00:05:45Z" level=info '
+            'msg="Stop CRI service"\ncontainerd.service: Deactivated successfully.\nStopped containerd.service - x.\n',
+            'level=info msg="Stop CRI service"',
+        ),
+    ],
+)
+def test_what_systemd_logs_about_a_unit_is_not_the_cause(node: Machine, journal: str, logged: str) -> None:
+    node.answer("systemctl show containerd", "ActiveState=failed\nSubState=failed\n")
+    node.answer("journalctl -u containerd", journal)
+    assert found(node) == [f"containerd is not running (failed): {logged}"]
+
+
+def test_a_unit_that_ended_before_this_run(node: Machine) -> None:
+    node.answer("systemctl show containerd", "ActiveState=failed\nSubState=failed\n")
+    node.answer("journalctl -u containerd -b", TOML + "\n")
+    assert found(node) == [f"containerd is not running (failed): {TOML}"]
+
+
+def test_what_a_masked_kubelet_logged_before_this_run_is_not_shown(node: Machine) -> None:
+    node.answer("systemctl show kubelet", "LoadState=masked\nActiveState=inactive\nSubState=dead\n")
+    node.answer("journalctl -u kubelet -b", 'E1128 00:07:02.1 1340 x.go:1] "of an earlier join"\n')
+    assert found(node) == ["kubelet is masked and logged nothing"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        ("ActiveState=activating\nSubState=auto-restart-queued\nNRestarts=1\n", "fails to start and is restarted"),
+        # It exited repeatedly before kubeadm stopped and started it, which does not reset the counter.
+        ("ActiveState=active\nSubState=running\nNRestarts=4\n", ""),
+        ("LoadState=masked\nActiveState=inactive\nSubState=dead\n", "is masked"),
+        ("LoadState=loaded\nActiveState=inactive\nSubState=dead\n", "is not running (inactive)"),
+        ("ActiveState=active\nSubState=running\nNRestarts=1\n", ""),
+        ("ActiveState=active\nNRestarts=[not set]\n", ""),
+        ("", ""),
+    ],
+)
+def test_states_of_the_kubelet(node: Machine, monkeypatch: pytest.MonkeyPatch, shown: str, state: str) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    node.answer("systemctl show kubelet", shown)
+    (named,) = found(node, "Error: x") or [""]
+    assert named.startswith(f"kubelet {state}" if state else "")
+
+
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_kubelet_that_has_just_been_started_again(
+    node: Machine, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    states = ["ActiveState=active\nSubState=running\nNRestarts=4\n"] * 3
+    states[moment] = "ActiveState=activating\nSubState=auto-restart\nNRestarts=5\n"
+    node.answer("systemctl show kubelet", lambda _argv, _stdin: Result(0, states.pop(0)))
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    (named,) = found(node, "Error: x")
+    assert named == "kubelet fails to start and is restarted repeatedly: Error: x" and len(waits) == moment
+
+
+def test_the_error_that_ends_a_program_comes_last(node: Machine) -> None:
+    node.answer("systemctl show kubelet", "ActiveState=activating\nSubState=auto-restart\n")
+    journal = (
+        'E1127 23:30:51.9 3242 server.go:210] "Failed to listen and serve" err="listen tcp 0.0.0.0:10250: bind: '
+        'address already in use"\n'
+        'E1127 23:30:51.9 3242 reflector.go:203] "Failed to watch" err="a"\n'
+        'E1127 23:30:51.9 3242 reflector.go:203] "Failed to watch" err="b"\n'
+        'E1127 23:30:51.9 3242 reflector.go:203] "Failed to watch" err="c"\n'
+    )
+    (named,) = found(node, journal)
+    assert named.endswith(
+        'server.go:210] "Failed to listen and serve" err="listen tcp 0.0.0.0:10250: bind: address already in use"'
+    )
+
+
 def test_a_long_line_keeps_its_end(node: Machine) -> None:
     log(node, "etcd", 3, "Error: " + 500 * "x" + " because of this")
     (logged,) = found(node, crash("etcd"))
@@ -269,3 +372,15 @@ def test_what_fails_for_one_reason_is_named_once(node: Machine) -> None:
         f'"slice:prefix:name", got "/kubepods/pod{uids["etcd"]}/x"',
         "kube-controller-manager logged: Error: of another kind",
     ]
+
+
+def test_a_message_has_the_error_and_not_the_name_of_the_logger() -> None:
+    text = (
+        'E1128 00:07:01.762476    1340 certificate_manager.go:596] "Failed while requesting a signed certificate from '
+        'the control plane" err="cannot create certificate signing request: Unauthorized" '
+        'logger="kubernetes.io/kube-apiserver-client-kubelet.UnhandledError"'
+    )
+    assert culprits.error_text(text) == (
+        'certificate_manager.go:596] "Failed while requesting a signed certificate from the control plane" '
+        'err="cannot create certificate signing request: Unauthorized"'
+    )

@@ -423,7 +423,7 @@ def test_of_many_images_that_can_not_be_pulled_one_is_told(machine: Machine) -> 
     error = raised(machine, failed("init-preflight-images"))
     assert (
         "failed in phase preflight: [ERROR ImagePull]: failed to pull image registry.invalid/coredns:v1.12.3: "
-        "no such host (and 6 more images); fix" in error.message
+        "no such host (and 6 more images); a name can't be resolved on this host" in error.message
     )
 
 
@@ -443,7 +443,7 @@ def test_a_container_that_does_not_come_up_is_quoted(machine: Machine, minor: st
     machine.answer("journalctl -u kubelet", recorded("kubelet-journal.txt"))
     error = raised(machine, failed("init-wait-api", minor))
     assert "failed in phase wait-control-plane: " in error.message
-    assert "; kube-apiserver logged: Error: unknown flag: --no-such-flag; see" in error.message
+    assert "; kube-apiserver logged: Error: unknown flag: --no-such-flag; an argument is refused" in error.message
     assert error.details["container_logs"]["kube-apiserver"] == ["Error: unknown flag: --no-such-flag"]
     assert any("CrashLoopBackOff" in line for line in error.details["kubelet_log"])
     assert not any("connection refused" in line for line in error.details["kubelet_log"])

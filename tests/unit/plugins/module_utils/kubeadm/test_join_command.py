@@ -101,6 +101,17 @@ def test_other_output_of_kubeadm_is_told_apart(name: str, says: str) -> None:
         LINE + "\n" + LINE,
         f"Now run 'kubeadm join' on the other machines:\n\n{LINE}\n",
         LINE + "\\\n",
+        LINE.replace("sha256", "SHA256"),
+        # Word processors and chat programs replace dashes, quotes and spaces; terminals add colors.
+        LINE.replace(" --", " \u2013"),
+        LINE.replace(" --", " \u2014"),
+        LINE.replace(" --", " \u2013\u2013"),
+        LINE.replace(" --", " -\u2013"),
+        LINE.replace(" ", "\u00a0"),
+        LINE.replace(TOKEN, f"\u201c{TOKEN}\u201d").replace(CA, f"\u2018{CA}\u2019"),
+        "\ufeff" + LINE,
+        LINE.replace("--token", "\u200b--token"),
+        f"\x1b[1;32m{LINE}\x1b[0m",
     ],
 )
 def test_shapes_that_people_paste(text: str) -> None:

@@ -103,6 +103,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"authorization": {"mode": "RBAC"}}, "authorization.mode is 'RBAC'; use one of AlwaysAllow, Webhook"),
     ({"authorization": "Webhook"}, "authorization is not a dictionary"),
     ({"imagePullCredentialsVerificationPolicy": "Always"}, "use one of NeverVerify"),
+    # The API server would refuse the Node.
+    ({"registerWithTaints": [{"key": "a"}]}, "registerWithTaints is not a list of taints; use a list of"),
+    ({"registerWithTaints": [{"key": "a", "effect": "Never"}]}, "registerWithTaints is not a list of taints"),
+    ({"registerWithTaints": ["a=b:NoSchedule"]}, "registerWithTaints is not a list of taints"),
+    ({"registerWithTaints": "a=b:NoSchedule"}, "registerWithTaints is not a list of taints"),
 ]
 
 
@@ -132,3 +137,45 @@ def test_modes_of_kube_proxy(mode: str | None) -> None:
 def test_modes_that_kube_proxy_does_not_have(mode: object) -> None:
     with pytest.raises(OptionError, match="cluster_kube_proxy_config.mode is .*; use one of iptables, ipvs, nftables"):
         ControlPlaneOptions(kube_proxy_config={"mode": mode}).validate()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"metricsBindAddress": "0.0.0.0:10249", "healthzBindAddress": "[::]:10256"},
+        {"metricsBindAddress": "", "clusterCIDR": "", "nodePortAddresses": None},
+        {"clusterCIDR": "10.244.0.0/16,fd00::/56", "nodePortAddresses": ["10.0.0.0/8", "fd00::/8"]},
+        {"nodePortAddresses": ["primary"]},
+        {"ipvs": {"strictARP": True, "scheduler": "rr", "excludeCIDRs": ["10.0.0.0/8"], "syncPeriod": "30s"}},
+        {"conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "24h0m0s"}, "iptables": None},
+        {"aFieldOfANewerRelease": [1]},
+    ],
+    ids=str,
+)
+def test_what_kube_proxy_takes_is_taken(fields: dict[str, Any]) -> None:
+    ControlPlaneOptions(kube_proxy_config=fields).validate()
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"metricsBindAddress": "0.0.0.0"}, "metricsBindAddress is '0.0.0.0', not an address with a port; use an"),
+        ({"metricsBindAddress": "localhost:10249"}, "not an address with a port"),
+        ({"healthzBindAddress": "0.0.0.0:0"}, "not an address with a port"),
+        ({"healthzBindAddress": 10256}, "healthzBindAddress is 10256, not text"),
+        ({"clusterCIDR": "10.244.0.0"}, "clusterCIDR is '10.244.0.0', not a CIDR range"),
+        ({"nodePortAddresses": "primary"}, "nodePortAddresses is 'primary', not a list of text"),
+        ({"nodePortAddresses": ["10.0.0.1"]}, "nodePortAddresses is '10.0.0.1', not a CIDR range"),
+        ({"ipvs": {"strictARP": "true"}}, "ipvs.strictARP is 'true', not a boolean"),
+        ({"ipvs": ["rr"]}, "ipvs is a list, not a dictionary"),
+        ({"conntrack": {"maxPerCore": "0"}}, "conntrack.maxPerCore is '0', not a number"),
+        ({"iptables": {"syncPeriod": 30}}, "iptables.syncPeriod is 30, not a duration"),
+        ({"oomScoreAdj": "-999"}, "oomScoreAdj is '-999', not a number"),
+    ],
+    ids=str,
+)
+def test_what_kube_proxy_refuses_names_field_and_fix(fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ControlPlaneOptions(kube_proxy_config=fields).validate()
+    assert caught.value.option.startswith("cluster_kube_proxy_config.") and text in caught.value.message
+    assert "\n" not in caught.value.message and caught.value.fix

@@ -160,11 +160,28 @@ def test_cgroup_v1_is_permitted_before_kubeadm_runs() -> None:
         ('ARGS="--pod-infra-container-image=x:1 --v=2"\n', 'ARGS="--v=2"\n'),
         ('ARGS="--pod-infra-container-image=x:1"\n', 'ARGS=""\n'),
         ('ARGS="--pod-infra-container-images=x:1"\n', 'ARGS="--pod-infra-container-images=x:1"\n'),
+        # A kubelet takes underscores for dashes.
+        ('ARGS="--pod_infra_container_image=x:1 --v=2"\n', 'ARGS="--v=2"\n'),
         ("", ""),
     ],
 )
 def test_flags_that_the_new_kubelet_refuses_are_taken_out(text: str, left: str) -> None:
     assert kubelet_flags.without(text, ["pod-infra-container-image"]) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("KUBELET_EXTRA_ARGS=--cloud-provider=aws\n", True),
+        ("KUBELET_EXTRA_ARGS='--v=2 --cloud_provider=aws'\r\n", True),
+        ("KUBELET_EXTRA_ARGS=--cloud-provider aws\n", True),
+        ("# KUBELET_EXTRA_ARGS=--cloud-provider=aws\nKUBELET_EXTRA_ARGS=\n", False),
+        (" ; KUBELET_EXTRA_ARGS=--cloud-provider=aws\n", False),
+        ("KUBELET_EXTRA_ARGS=--cloud-provider-name=aws\n", False),
+    ],
+)
+def test_flags_that_users_set_in_environment_files(text: str, given: bool) -> None:
+    assert kubelet_flags.given(text, ["cloud-provider"]) == (["cloud-provider"] if given else [])
 
 
 def test_a_refused_flag_of_the_user_is_an_error() -> None:

@@ -19,10 +19,12 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     apt_files,
+    dnf_files,
     kube_observe,
     kube_plan,
     manager,
     repository,
+    sources,
     transaction,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
@@ -91,10 +93,48 @@ def test_proxies_of_dnf(machine: Machine, text: str, proxies: dict[str, str]) ->
     assert repository.package_manager_proxies(machine, "dnf", URL) == proxies
 
 
-def test_a_later_file_of_dnf_5_counts(machine: Machine) -> None:
-    machine.put("/etc/dnf/dnf.conf", "[main]\nproxy=http://p:3128\n")
-    machine.put("/etc/dnf/libdnf5.conf.d/20-direct.conf", "[main]\nproxy=_none_\n")
-    assert repository.package_manager_proxies(machine, "dnf", URL) == {"http": "", "https": ""}
+def test_the_files_of_dnf_5_are_read_in_its_order(machine: Machine) -> None:
+    def proxy() -> str | None:
+        return repository.package_manager_proxies(machine, "dnf", URL).get("https")
+
+    machine.put("/usr/share/dnf5/libdnf.conf.d/20-fedora.conf", "[main]\nproxy=http://a:1\n")
+    assert proxy() == "http://a:1"
+    machine.put("/etc/dnf/libdnf5.conf.d/10-own.conf", "[main]\nproxy=http://b:1\n")
+    assert proxy() == "http://a:1"
+    machine.put("/etc/dnf/libdnf5.conf.d/20-fedora.conf", "")
+    assert proxy() == "http://b:1"
+    # rpm keeps such a file; dnf does not read it.
+    machine.put("/etc/dnf/libdnf5.conf.d/30-own.conf.rpmsave", "[main]\nproxy=http://c:1\nexcludepkgs=kubelet\n")
+    machine.put("/etc/dnf/dnf.conf", "[main]\nexclude=kernel*\n")
+    assert proxy() == "http://b:1"
+    machine.put("/etc/dnf/dnf.conf", "[main]\nproxy=http://d:1\nexclude=kernel*\n")
+    assert proxy() == "http://d:1"
+    # Exclusions of all files count.
+    machine.put("/etc/dnf/libdnf5.conf.d/40-hold.conf", "[main]\nexclude=kubeadm,\n kubectl\n")
+    assert dnf_files.excluded(machine, ["kubelet", "kubeadm", "kubectl", "kernel"]) == ["kubeadm", "kubectl", "kernel"]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("docker.list", True),
+        ("docker.sources", True),
+        ("docker.list.save", False),
+        ("docker.list.distUpgrade", False),
+        ("docker@work.list", False),
+        ("my docker.list", False),
+        ("docker", False),
+    ],
+)
+def test_files_that_apt_ignores_are_ignored(machine: Machine, name: str, read: bool) -> None:
+    url = "https://docker.example.org/linux/debian"
+    text = f"Types: deb\nURIs: {url}\nSuites: trixie\nComponents: stable\n"
+    machine.put(f"/etc/apt/sources.list.d/{name}", text if name.endswith(".sources") else f"deb {url} trixie stable\n")
+    assert apt_files.enabled_sources(machine) == ([url] if read else [])
+    kube = "https://pkgs.example.org/kube/v1.30/deb/"
+    machine.put(f"/etc/apt/sources.list.d/{name}", text.replace(url, kube) if "sources" in name else f"deb {kube} /\n")
+    found = sources.clashes(machine, "apt", "https://pkgs.example.org/kube", kube.replace("30", "35"))
+    assert [one.path.rpartition("/")[2] for one in found] == ([name] if read else [])
 
 
 def test_no_proxy_of_the_package_manager_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +260,23 @@ def test_the_package_of_containerd(machine: Machine, files: dict[str, str], poli
     assert containerd_plan.package_name(containerd.observe(machine), ContainerdOptions()) == package
 
 
+@pytest.mark.parametrize(
+    ("release", "package", "known"),
+    [
+        ("ID=fedora\nVERSION_ID=43\n", "containerd", True),
+        ("ID=amzn\nID_LIKE=fedora\nVERSION_ID=2023\n", "containerd", True),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n', "containerd.io", False),
+        ('ID="ol"\nID_LIKE="fedora"\nVERSION_ID="9.4"\n', "containerd.io", False),
+    ],
+)
+def test_the_package_of_containerd_where_there_is_dnf(
+    machine: Machine, release: str, package: str, known: bool
+) -> None:
+    machine.put("/etc/os-release", release)
+    state = containerd.observe(machine)
+    assert (state.candidate, state.candidate_known) == (package, known)
+
+
 def test_stanzas_are_read_as_apt_reads_them() -> None:
     assert apt_files.stanzas("# c\nTypes: deb\n# c\nURIs:\n http://a/\n\thttp://b/\n\n\n \nEnabled: no\n") == [
         {"types": "deb", "uris": "http://a/ http://b/"},
@@ -261,9 +318,56 @@ def test_dnfs_own_no_is_told(stderr: str, said: str) -> None:
     assert transaction.cause(Result(1, "", stderr), "https://x/").startswith(said)
 
 
-def test_apts_own_no_is_told() -> None:
-    result = Result(100, "Reading package lists...\n", "E: Package 'containerd.io' has no installation candidate\n")
-    assert transaction.cause(result).startswith("package containerd.io has no candidate; a pin forbids it")
+# With the solver of apt 3.0, and with that of apt 3.1 alone.
+SOLVER = (
+    "E: {0}\n"
+    "   Unable to satisfy dependencies. Reached two conflicting decisions:\n"
+    "   1. kubelet:amd64=1.36.1-1.1 is selected for install\n"
+    "   2. kubelet:amd64=1.36.1-1.1 Depends kubernetes-cni (>= 1.2.0)\n"
+    "      but none of the choices are installable:\n"
+    "      [no choices]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "said"),
+    [
+        (
+            "Reading package lists...\n",
+            "E: Package 'containerd.io' has no installation candidate\n",
+            "package containerd.io has no candidate; a pin forbids it",
+        ),
+        ("", "Error: Unable to locate package containerd.io\n", "package containerd.io is not in any repository"),
+        ("", "Error: Version '1.36.1-1.1' for 'kubelet' was not found\n", "kubelet=1.36.1-1.1 is not in any"),
+        (
+            "The following packages have unmet dependencies:\n kubelet : Depends: kubernetes-cni (>= 1.2.0) but it is "
+            "not installable\n",
+            SOLVER.format("Unable to correct problems, you have held broken packages."),
+            "kubelet : Depends: kubernetes-cni (>= 1.2.0) but it is not installable",
+        ),
+        (
+            "Solving dependencies...\n",
+            SOLVER.replace("{0}\n   ", ""),
+            "Unable to satisfy dependencies. Reached two conflicting decisions: 1. kubelet:amd64=1.36.1-1.1 is "
+            "selected for install 2. kubelet:amd64=1.36.1-1.1 Depends kubernetes-cni (>= 1.2.0) but none of the "
+            "choices are installable: [no choices]",
+        ),
+        (
+            "",
+            "E: The package foo needs to be reinstalled, but I can't find an archive for it.\n",
+            "The package foo needs to be reinstalled",
+        ),
+        (
+            "Setting up grub-pc ...\ndpkg: error processing package grub-pc (--configure):\n installed grub-pc package "
+            "post-installation script subprocess returned error exit status 1\n",
+            "E: Sub-process /usr/bin/dpkg returned an error code (1)\n",
+            "dpkg: error processing package grub-pc (--configure): installed grub-pc package post-installation script",
+        ),
+    ],
+)
+def test_apts_own_no_is_told(stdout: str, stderr: str, said: str) -> None:
+    cause = transaction.cause(Result(100, stdout, stderr))
+    assert cause.startswith(said) and "\n" not in cause
 
 
 # -- locks

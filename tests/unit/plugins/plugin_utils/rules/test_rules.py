@@ -248,6 +248,14 @@ CASES = [
         "ubuntu 20.04 is older .*; use ubuntu 22.04 or newer",
     ),
     Case(
+        "system",
+        "warning",
+        BARE,
+        "a2",
+        {"node.os_id": "ol", "node.os_like": ["fedora"], "node.os_version": "8.10"},
+        "ol 8.10 is older .*; use rhel 9 or newer",
+    ),
+    Case(
         "architecture",
         "error",
         BARE,
@@ -946,6 +954,14 @@ CASES = [
         "a2",
         {"node.loopback_dns": ["127.0.0.1"], "node.dns_file": "/run/systemd/resolve/resolv.conf"},
         r"/run/systemd/resolve/resolv.conf lists loopback name servers \(127.0.0.1\)",
+    ),
+    Case(
+        "dns_server",
+        "error",
+        BARE,
+        "a2",
+        {"node.no_dns_file": True},
+        r"/etc/resolv.conf does not exist on this host, or is a link to a file that does not; no pod would start",
     ),
     Case(
         "dns_server",
