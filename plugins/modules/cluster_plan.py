@@ -332,6 +332,11 @@ resets:
   returned: success
   type: list
   elements: str
+redirected:
+  description: The hosts that stay in the cluster and get other addresses of the API, because control planes leave.
+  returned: success
+  type: list
+  elements: str
 upgrade:
   description: The order of an upgrade. Its lists are empty for other operations.
   returned: success

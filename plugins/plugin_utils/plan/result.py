@@ -131,7 +131,8 @@ class Plan:
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
-    the hosts to reset. ``rollout`` is the order of an upgrade.
+    the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``rollout`` is the order of
+    an upgrade.
     """
 
     operation: str
@@ -145,6 +146,7 @@ class Plan:
     dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     leaving: Sequence[Leaving] = ()
     resets: Sequence[str] = ()
+    redirected: Sequence[str] = ()
     rollout: Rollout = Rollout()
 
     @property
@@ -220,6 +222,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "leaving": [_plain(to_dict(one)) for one in plan.leaving],
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "resets": list(plan.resets),
+        "redirected": list(plan.redirected),
         "upgrade": _plain(to_dict(plan.rollout)),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
