@@ -14,6 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import line
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
@@ -37,6 +38,7 @@ class Request:
 
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
     unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory.
+    ``kubeconfig_copy`` is the copy of the admin kubeconfig on the control machine; None if there is none.
     """
 
     inventory: Inventory
@@ -51,6 +53,7 @@ class Request:
     targets: Sequence[str] = ()
     gone: bool = False
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kubeconfig_copy: Optional[KubeconfigSummary] = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import endpoint
+from . import admin_copies, endpoint
 from . import upgrade_findings as rules
 from .cluster import decide
 from .membership import reference_control_plane
@@ -309,6 +309,7 @@ _ARGUMENTS: Mapping[str, Any] = {
     "cgroup_v1": False,
     "drain": False,
     "upgrade": False,
+    "uncordon": False,
     "due": False,
     "pause": 0,
 }
@@ -331,6 +332,8 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         what = "cluster and control plane" if host.name == draft.first else "control plane"
         what = what if host.control_plane else "worker"
         steps.append(Step(OPERATION, "upgrade", what, reason, disruptive=True))
+    copies, copied = admin_copies.refreshed(host, draft.request, draft.cluster, bool(reason))
+    steps += copies
     foreign = node is not None and node.unschedulable and not cordoned
     if (reason or cordoned) and not foreign:
         why = "it is upgraded" if reason else "cordoned by {0}".format(cordoned)
@@ -344,9 +347,10 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "cgroup_v1": _cgroup_v1(draft),
         "drain": drained,
         "upgrade": bool(reason),
+        "uncordon": bool(reason or cordoned),
         "due": bool(steps),
     }
-    return replace(plan, steps=steps, arguments=arguments)
+    return replace(plan, steps=steps, arguments=arguments, kubeconfig=copied)
 
 
 def _cgroup_v1(draft: Draft) -> bool:
