@@ -10,12 +10,13 @@ Clients write parts of both, so only text of the expected form is read.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, List
 
 from ..core import untrusted
 from ..core.system import System
 from ..kube.api import Api
+from . import runtime_upgrade
 from .state import KubeadmState
 
 METRICS = "/metrics"
@@ -50,18 +51,27 @@ class RemovedApi:
 
 @dataclass(frozen=True)
 class UpgradeFacts:
-    """The facts. ``calico`` is the version of Calico without ``v``; empty without Calico, or if it is not known."""
+    """The facts. ``calico`` is the version of Calico without ``v``; empty without Calico, or if it is not known.
+
+    ``runtime`` and ``runtime_version`` are the package of containerd that an interrupted run was to install, and its
+    version; empty without such a run.
+    """
 
     removed_apis: List[RemovedApi] = field(default_factory=list)
     calico: str = ""
+    runtime: str = ""
+    runtime_version: str = ""
 
 
 def observe(system: System, state: KubeadmState) -> UpgradeFacts:
-    """The facts of a control plane, from its own API server; empty on other hosts. Never raises."""
+    """The facts of a node. Those of the cluster are from a control plane's own API server. Never raises."""
+    record = runtime_upgrade.read_record(system)
+    begun = UpgradeFacts(runtime=record.wanted, runtime_version=record.wanted_version) if record else UpgradeFacts()
     if not state.admin_conf or not state.local_api.url:
-        return UpgradeFacts()
+        return begun
     metrics, *calico = Api(system, server=state.local_api.url).get(METRICS, *CALICO)
-    return UpgradeFacts(
+    return replace(
+        begun,
         removed_apis=removed_apis(metrics.body) if metrics.ok else [],
         calico=next((found for found in (calico_version(one.body) for one in calico if one.ok) if found), ""),
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS
@@ -36,23 +36,28 @@ from .cluster import decide
 from .membership import reference_control_plane
 from .registry import PACKAGES, host_findings
 from .result import HostPlan, Plan, Request, Rollout
+from .runtime import Replacement, replacement, with_runtime
 
 OPERATION = UPGRADE
 #: The components whose options an upgrade uses.
-PLANNED = (PACKAGES,)
+PLANNED = (PACKAGES, "containerd")
 _PAUSE = re.compile(r"[0-9]{1,6}\Z")
 _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The decisions before steps are planned. ``target`` is None if the version is not known."""
+    """The decisions before steps are planned. ``target`` is None if the version is not known.
+
+    ``runtimes`` are the new containerds of the hosts that get one.
+    """
 
     request: Request
     cluster: Cluster
     api_host: str
     target: Optional[Version] = None
     first: str = ""
+    runtimes: Mapping[str, Replacement] = field(default_factory=dict)
 
 
 def upgrade(request: Request) -> Plan:
@@ -170,11 +175,18 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     begun = any(host.kubeadm.unfinished_upgrade for host in hosts)
     for host in [*hosts, *outside]:
         found += endpoint.lost(host, cluster, OPERATION, begun)
+    runtimes = {}
     for host in hosts:
+        node = cluster.node(host.kubeadm.node_name)
+        coming, problems = replacement(host, target.minor, node.kubelet_version if node else "")
+        found += [Finding(host.name, "containerd", problem) for problem in problems]
+        if coming:
+            runtimes[host.name] = coming
         exact = replace(host.options.kube_packages, version=str(target))
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]
-        found += rules.machine_findings(host, target)
-    return draft, found
+        after = with_runtime(host, coming.package, coming.version) if coming else host
+        found += rules.machine_findings(after, target)
+    return replace(draft, runtimes=runtimes), found
 
 
 def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
@@ -309,6 +321,7 @@ _ARGUMENTS: Mapping[str, Any] = {
     "cgroup_v1": False,
     "drain": False,
     "upgrade": False,
+    "runtime": {},
     "uncordon": False,
     "due": False,
     "pause": 0,
@@ -318,16 +331,18 @@ _ARGUMENTS: Mapping[str, Any] = {
 def _host_plan(draft: Draft, host: Host) -> HostPlan:
     """The plan for one node."""
     target, node = draft.target, draft.cluster.node(host.kubeadm.node_name)
-    reason = _reason(draft, host)
+    reason, runtime = _reason(draft, host), draft.runtimes.get(host.name)
+    changed = bool(reason or runtime)
     cordoned = node.cordoned_by if node else ""
     plan = _nothing(host)
     steps = []
     # If the kubelet does not run, its pods can't be evicted. They run again after the upgrade.
-    drained = bool(reason) and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
+    drained = changed and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
     if drained:
-        steps.append(
-            Step(OPERATION, "drain", "node {0}".format(plan.node_name), "its kubelet is upgraded", disruptive=True)
-        )
+        why = "its kubelet is upgraded" if reason else "its containerd is replaced"
+        steps.append(Step(OPERATION, "drain", "node {0}".format(plan.node_name), why, disruptive=True))
+    if runtime:
+        steps.append(Step(OPERATION, "upgrade", "containerd", runtime.reason, disruptive=True))
     if reason:
         what = "cluster and control plane" if host.name == draft.first else "control plane"
         what = what if host.control_plane else "worker"
@@ -335,8 +350,8 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     copies, copied = admin_copies.refreshed(host, draft.request, draft.cluster, bool(reason))
     steps += copies
     foreign = node is not None and node.unschedulable and not cordoned
-    if (reason or cordoned) and not foreign:
-        why = "it is upgraded" if reason else "cordoned by {0}".format(cordoned)
+    if (changed or cordoned) and not foreign:
+        why = "it is upgraded" if changed else "cordoned by {0}".format(cordoned)
         steps.append(Step(OPERATION, "uncordon", "node {0}".format(plan.node_name), why))
     arguments = {
         **_ARGUMENTS,
@@ -346,8 +361,9 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "first": host.name == draft.first,
         "cgroup_v1": _cgroup_v1(draft),
         "drain": drained,
-        "upgrade": bool(reason),
-        "uncordon": bool(reason or cordoned),
+        "upgrade": changed,
+        "runtime": runtime.arguments if runtime else {},
+        "uncordon": bool(changed or cordoned),
         "due": bool(steps),
     }
     return replace(plan, steps=steps, arguments=arguments, kubeconfig=copied)

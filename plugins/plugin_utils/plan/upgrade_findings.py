@@ -182,11 +182,14 @@ def machine_findings(host: Host, target: Version) -> List[Finding]:
 
 
 def _containerd_fix(host: Host) -> str:
-    """How a node of a cluster gets a newer containerd. This collection does not replace the package of a node."""
+    """How a node of a cluster gets a newer containerd, if apt's lists do not have one that upgrade.yml can install."""
     state = host.facts.containerd
-    command = "dnf upgrade" if host.facts.kube_packages.manager == "dnf" else "apt-get install --only-upgrade"
+    if host.facts.kube_packages.manager != "dnf":
+        update = "run 'apt-get update' on this host if its repositories have a newer one"
+        other = ", or add Docker's repository and set containerd_package to containerd.io"
+        return "{0}{1}; upgrade.yml then installs it".format(update, "" if "containerd.io" in state.packages else other)
     if "containerd.io" in state.packages:
-        return "before the upgrade, drain the node and run '{0} containerd.io' on this host".format(command)
+        return "before the upgrade, drain the node and run 'dnf upgrade containerd.io' on this host"
     return "before the upgrade, remove the host and add it again with containerd_package: containerd.io"
 
 

@@ -376,9 +376,11 @@ def test_an_old_containerd_is_named_with_what_helps_a_node() -> None:
     old = {"containerd.version": "1.7.28", "containerd.packages": {"containerd.io": "1.7.28-1"}}
     (finding,) = plan_of(changes={"c2": old}).findings
     assert finding.line() == (
-        "c2: has containerd 1.7.28, but Kubernetes 1.36 is tested with 2.0 or newer; before the upgrade, drain the "
-        "node and run 'apt-get install --only-upgrade containerd.io' on this host"
+        "c2: has containerd 1.7.28, but Kubernetes 1.36 is tested with 2.0 or newer; run 'apt-get update' on this host "
+        "if its repositories have a newer one; upgrade.yml then installs it"
     )
+    (finding,) = plan_of(changes={"c2": {**old, "kube_packages.manager": "dnf"}}).findings
+    assert finding.problem.fix == "before the upgrade, drain the node and run 'dnf upgrade containerd.io' on this host"
 
 
 def test_an_upgrade_that_has_begun_is_not_turned_back() -> None:
