@@ -383,6 +383,30 @@ upgrade:
       returned: always
       type: list
       elements: str
+    groups:
+      description: The groups that the playbook adds hosts to, each with the name of a host.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        host:
+          description: The name of the host.
+          returned: always
+          type: str
+        group:
+          description: The name of the group.
+          returned: always
+          type: str
+    calico_before:
+      description: The host that upgrades Calico before the workers; empty if none does.
+      returned: always
+      type: list
+      elements: str
+    calico_after:
+      description: The host that upgrades Calico after the workers; empty if none does.
+      returned: always
+      type: list
+      elements: str
 play:
   description: The play that the plan was made for - its name and its roles.
   returned: success

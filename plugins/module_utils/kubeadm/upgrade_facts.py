@@ -53,12 +53,15 @@ class RemovedApi:
 class UpgradeFacts:
     """The facts. ``calico`` is the version of Calico without ``v``; empty without Calico, or if it is not known.
 
+    ``calico_by_manifest`` is false if the operator installed it. ``calico_rolling`` is true while pods are replaced.
     ``runtime`` and ``runtime_version`` are the package of containerd that an interrupted run was to install, and its
     version; empty without such a run.
     """
 
     removed_apis: List[RemovedApi] = field(default_factory=list)
     calico: str = ""
+    calico_by_manifest: bool = False
+    calico_rolling: bool = False
     runtime: str = ""
     runtime_version: str = ""
 
@@ -70,10 +73,13 @@ def observe(system: System, state: KubeadmState) -> UpgradeFacts:
     if not state.admin_conf or not state.local_api.url:
         return begun
     metrics, *calico = Api(system, server=state.local_api.url).get(METRICS, *CALICO)
+    versions = [calico_version(one.body) if one.ok else "" for one in calico]
     return replace(
         begun,
         removed_apis=removed_apis(metrics.body) if metrics.ok else [],
-        calico=next((found for found in (calico_version(one.body) for one in calico if one.ok) if found), ""),
+        calico=next((found for found in versions if found), ""),
+        calico_by_manifest=bool(versions[0]),
+        calico_rolling=calico[0].ok and is_rolling(calico[0].body),
     )
 
 
@@ -87,6 +93,19 @@ def removed_apis(metrics: str) -> List[RemovedApi]:
         if release and version and resource and all(map(_WORD.fullmatch, (group, version, resource))):
             found.add(RemovedApi(group, version, resource, int(release.group(1))))
     return sorted(found, key=lambda one: (one.minor, one.title))[:_MOST]
+
+
+def is_rolling(body: str) -> bool:
+    """True for a DaemonSet of which not all pods are of its newest revision."""
+    try:
+        found = untrusted.mapping(untrusted.parse_json(body))
+    except ValueError:
+        return False
+    status = untrusted.mapping(found.get("status"))
+    seen = untrusted.integer(status.get("observedGeneration"))
+    newest = untrusted.integer(untrusted.mapping(found.get("metadata")).get("generation"))
+    wanted = untrusted.integer(status.get("desiredNumberScheduled"))
+    return seen < newest or untrusted.integer(status.get("updatedNumberScheduled")) < wanted
 
 
 def calico_version(body: str) -> str:

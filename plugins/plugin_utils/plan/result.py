@@ -114,7 +114,8 @@ class Rollout:
     are changed at the same time; the last number is repeated. The other fields are names of Nodes: ``drained_nodes``
     are drained, ``upgraded_nodes`` get another version, ``interrupted_nodes`` have an unfinished upgrade, and
     ``returning_nodes`` accept pods again before other nodes are drained. ``lifted_nodes`` are those of them whose
-    cordon is lifted before the first node is changed.
+    cordon is lifted before the first node is changed. ``calico_before`` and ``calico_after`` have the host that
+    upgrades Calico before or after the workers; at least one of them is empty.
     """
 
     control_planes: Sequence[str] = ()
@@ -125,6 +126,12 @@ class Rollout:
     interrupted_nodes: Sequence[str] = ()
     returning_nodes: Sequence[str] = ()
     lifted_nodes: Sequence[str] = ()
+    calico_before: Sequence[str] = ()
+    calico_after: Sequence[str] = ()
+
+
+#: The groups of hosts that the plays of upgrade.yml are for, by the lists of :class:`Rollout`.
+_GROUPS = ("control_planes", "calico_before", "workers", "calico_after")
 
 
 @dataclass(frozen=True)
@@ -226,13 +233,22 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "resets": list(plan.resets),
         "redirected": list(plan.redirected),
-        "upgrade": _plain(to_dict(plan.rollout)),
+        "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),
         "dropped": {name: "; ".join(lines) for name, lines in plan.dropped.items()},
         "hosts": hosts,
     }
+
+
+def _groups(rollout: Rollout) -> List[Dict[str, str]]:
+    """The hosts with the groups that they are added to."""
+    return [
+        {"host": host, "group": "kubestead_upgrade_{0}".format(name)}
+        for name in _GROUPS
+        for host in getattr(rollout, name)
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -30,8 +30,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import admin_copies, endpoint
+from . import admin_copies, calico, endpoint
 from . import upgrade_findings as rules
+from .calico import CalicoChange
 from .cluster import decide
 from .membership import reference_control_plane
 from .registry import PACKAGES, host_findings
@@ -40,7 +41,7 @@ from .runtime import Replacement, replacement, with_runtime
 
 OPERATION = UPGRADE
 #: The components whose options an upgrade uses.
-PLANNED = (PACKAGES, "containerd")
+PLANNED = (PACKAGES, "containerd", "cni")
 _PAUSE = re.compile(r"[0-9]{1,6}\Z")
 _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 
@@ -49,7 +50,7 @@ _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 class Draft:
     """The decisions before steps are planned. ``target`` is None if the version is not known.
 
-    ``runtimes`` are the new containerds of the hosts that get one.
+    ``runtimes`` are the new containerds of the hosts that get one. ``calico`` is None if Calico stays.
     """
 
     request: Request
@@ -58,6 +59,7 @@ class Draft:
     target: Optional[Version] = None
     first: str = ""
     runtimes: Mapping[str, Replacement] = field(default_factory=dict)
+    calico: Optional[CalicoChange] = None
 
 
 def upgrade(request: Request) -> Plan:
@@ -169,7 +171,6 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         return draft, wrong_way
     found = rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
-    found += rules.calico_findings(hosts, cluster, target)
     # The control plane that drains nodes may be outside the play.
     outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
     begun = any(host.kubeadm.unfinished_upgrade for host in hosts)
@@ -186,7 +187,11 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]
         after = with_runtime(host, coming.package, coming.version) if coming else host
         found += rules.machine_findings(after, target)
-    return replace(draft, runtimes=runtimes), found
+    api_host = next((host for host in hosts if host.name == draft.api_host), None)
+    ending = [host.kubeadm.node_name for host in hosts]
+    network, problems = calico.change(api_host, draft.request.network_images, cluster, target, ending)
+    found += [Finding("all", OPERATION, problem) for problem in problems]
+    return replace(draft, runtimes=runtimes, calico=network), found
 
 
 def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
@@ -284,8 +289,13 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         interrupted_nodes=nodes("interrupted"),
         returning_nodes=nodes("returning"),
         lifted_nodes=[plans[name].node_name for name in lifted],
+        calico_before=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.BEFORE),
+        calico_after=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.AFTER),
     )
-    return replace(plan, hosts=plans, rollout=rollout)
+    plan = replace(plan, hosts=plans, rollout=rollout)
+    if draft.calico is None:
+        return plan
+    return plan.with_steps(draft.api_host, [Step("cni", "apply", "Calico", draft.calico.reason)])
 
 
 def _lifted(draft: Draft, plans: Mapping[str, HostPlan]) -> List[str]:

@@ -362,16 +362,6 @@ def test_workers_tell_nothing_of_the_apis_and_the_calico_of_the_cluster() -> Non
     assert not plan.findings
 
 
-@pytest.mark.parametrize(("runs", "warned"), [("3.31.6", True), ("3.32.1", False), ("", False)])
-def test_a_calico_that_is_not_tested_with_the_target(runs: str, warned: bool) -> None:
-    plan = plan_of(changes={"c1": {"upgrade": {"removed_apis": [], "calico": runs}}})
-    assert not errors(plan)
-    assert [one.line() for one in plan.findings] == [
-        "all: Calico 3.31.6 runs in the cluster, but Kubernetes 1.36 is tested with Calico 3.32 or newer; upgrade "
-        "Calico first: run site.yml with cluster_kubernetes_version: 1.35.0 and cni_calico_version: v3.32.1"
-    ] * warned
-
-
 def test_an_old_containerd_is_named_with_what_helps_a_node() -> None:
     old = {"containerd.version": "1.7.28", "containerd.packages": {"containerd.io": "1.7.28-1"}}
     (finding,) = plan_of(changes={"c2": old}).findings
