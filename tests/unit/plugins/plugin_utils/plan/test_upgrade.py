@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -447,19 +447,53 @@ def test_cordons_of_an_interrupted_wave_are_lifted_before_the_first_drain() -> N
     assert plan.rollout.lifted_nodes == [] and plan.rollout.returning_nodes == ["w1"]
 
 
+def test_a_run_pauses_after_each_wave_but_the_last_that_is_upgraded() -> None:
+    done = with_c2()["c2"]
+    plan = cluster_of(serial="2", w1={}, w2={}, w3={}, w4={})
+    assert (plan.rollout.workers, plan.rollout.batches) == (["w1", "w2", "w3", "w4"], [2])
+    assert [name for name, host in plan.hosts.items() if host.arguments["pause"]] == ["w1", "w2"]
+    # The last wave only lifts cordons of an interrupted run. The control plane is upgraded already.
+    plan = cluster_of(serial="2", w1={}, w2={}, w3=done, w4=done, ours=["w3", "w4"], current=["w3", "w4"])
+    assert plan.rollout.workers == ["w1", "w2", "w3", "w4"]
+    assert not any(host.arguments["pause"] for host in plan.hosts.values())
+
+
+def test_a_wave_of_two_continues_where_it_was_interrupted() -> None:
+    """The first node of the wave was upgraded, and both were still cordoned."""
+    done = with_c2()["c2"]
+    plan = cluster_of(serial="2", w1=done, w2={"kubeadm.operation": WORKER_MARKER}, ours=["w1", "w2"], current=["w1"])
+    assert actions(plan) == {
+        "c1": [],
+        "w1": ["uncordon"],
+        "w2": ["uncordon", "drain", "upgrade", "uncordon"],
+    }
+    order = plan.rollout
+    assert (order.workers, order.batches) == (["w2", "w1"], [2])
+    assert (order.returning_nodes, order.lifted_nodes) == (["w2", "w1"], ["w2"])
+    assert order.drained_nodes == order.upgraded_nodes == ["w2"]
+
+
 WORKER_MARKER = {**MARKER, "control_plane": False, "first": False}
 
 
 def cluster_of(
-    serial: str, down: tuple[str, ...] | list[str] = (), ours: tuple[str, ...] | list[str] = (), **workers: Change
+    serial: str,
+    down: Sequence[str] = (),
+    ours: Sequence[str] = (),
+    current: Sequence[str] = (),
+    **workers: Change,
 ) -> Plan:
-    """A plan for workers with an upgraded control plane; ``down`` are not ready, ``ours`` were cordoned by a run."""
+    """A plan for workers with an upgraded control plane.
+
+    ``down`` are not ready, ``ours`` were cordoned by a run, and the kubelets of ``current`` have the target.
+    """
     facts = changed(recorded("control-plane"), {**offer("1.36.2"), **wish("1.36"), **UPGRADED["c1"]})
     own, template = facts["kubeadm"]["api"]["nodes"]
     nodes = []
     for name in workers:
         cordon = {"unschedulable": True, "cordoned_by": "upgrade of yesterday"} if name in ours else {}
-        nodes.append({**template, "name": name, "ready": name not in down, **cordon})
+        version = {"kubelet_version": "1.36.2"} if name in current else {}
+        nodes.append({**template, "name": name, "ready": name not in down, **cordon, **version})
     facts = changed(facts, {"kubeadm.api.nodes": [own, *nodes]})
     hosts = [registry.read_host("c1", True, facts)]
     for name, changes in workers.items():
