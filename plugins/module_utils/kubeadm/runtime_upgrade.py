@@ -11,6 +11,7 @@ It is kept until the Node is ready with the new containerd. A run that finds a r
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
@@ -223,7 +224,8 @@ def wait(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] =
     """Wait until the Node is ready and reports the installed containerd. Raises :class:`KubesteadError`."""
     version = containerd_observe.program_version(system)
     name = kubelet.node_name(system, kubelet.kubelet_kubeconfig(system))
-    expected = "containerd://{0}".format(version)
+    # The kubelet leaves out what a distribution adds to the version, as in 1.7.24~ds1.
+    expected = re.sub(r"^(\d+\.\d+\.\d+).*", r"containerd://\1", version)
 
     def look() -> str:
         node = kubelet_start.own_node(system, name)
@@ -231,7 +233,12 @@ def wait(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] =
             return "its Node can't be read"
         if not node.ready:
             return "its Node is not ready: {0}".format(node.not_ready_reason)
-        return "" if node.runtime == expected else "its Node reports {0}".format(node.runtime or "no runtime")
+        reported = re.match(r"containerd://\d+\.\d+\.\d+", node.runtime)
+        return (
+            ""
+            if reported and reported.group(0) == expected
+            else "its Node reports {0}".format(node.runtime or "no runtime")
+        )
 
     problem = poll(look, _READY, lambda found: not found, clock=clock, sleep=sleep)
     if problem:

@@ -139,7 +139,9 @@ class Node(Machine):
 
     def _node(self, argv: Sequence[str], stdin: Optional[str]) -> Result:
         ready = [{"type": "Ready", "status": "False" if self.version in self.bad else "True"}]
-        info = {"kubeletVersion": "v" + OLD, "containerRuntimeVersion": "containerd://" + self.upstream()}
+        # As reported for Debian's 1.7.24~ds1, and for 2.1.9+unknown of its testing suite.
+        shown = self.upstream().partition("~")[0] + ("+unknown" if self.version == AFTER else "")
+        info = {"kubeletVersion": "v" + OLD, "containerRuntimeVersion": "containerd://" + shown}
         return Result(0, json.dumps({"metadata": {"name": "w1"}, "status": {"nodeInfo": info, "conditions": ready}}))
 
     def _installed(self, argv: Sequence[str], stdin: Optional[str]) -> Result:
