@@ -16,20 +16,21 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address, type_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
-    HostPlan,
     Plan,
     Request,
     as_result,
@@ -73,6 +74,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = self._request(variables, components, skip)
+        if operation == UPGRADE:
+            request = replace(request, kubeconfig_copy=_copy(request))
         planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
         # Only a rolling play leaves out the hosts that are dropped.
         drops = rolling and boolean(self._task.args.get("drop_hosts", False))
@@ -244,7 +247,9 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
         if host.name == plan.api_host:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
-            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, _copy_server(plan, own))
+            steps = kubeconfig_copy.copy_steps(
+                System(), host.options.kubeconfig, source, copy_server(own.api_address, plan.cluster)
+            )
             plan = plan.with_steps(host.name, steps)
             own = plan.hosts[host.name]
         if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
@@ -254,7 +259,7 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
                 "user": options.user,
                 "overwrite": options.overwrite,
                 "copy_to": options.copy_to if host.name == plan.api_host else "",
-                "copy_server": _copy_server(plan, own),
+                "copy_server": copy_server(own.api_address, plan.cluster),
                 "endpoint": plan.cluster.endpoint or host.address,
                 "bind_port": host.options.control_plane.bind_port,
             }
@@ -262,10 +267,10 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     return plan
 
 
-def _copy_server(plan: Plan, host: HostPlan) -> str:
-    """The server in the copy, where the endpoint is a name that only nodes resolve; else empty."""
-    place = host_port(host.api_address, plan.cluster.endpoint_place[1])
-    return f"https://{place}" if host.api_address else ""
+def _copy(request: Request) -> KubeconfigSummary | None:
+    """The copy of the admin kubeconfig on this machine, which the variables of the first control plane name."""
+    first = next((host for host in request.hosts if host.name in request.inventory.control_plane[:1]), None)
+    return kubeconfig_copy.existing_copy(System(), first.options.kubeconfig) if first else None
 
 
 # -- output

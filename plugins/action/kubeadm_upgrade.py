@@ -2,16 +2,18 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of kubeadm_upgrade on the control machine: it adds the variables that describe the packages of the host."""
+"""The part of kubeadm_upgrade on the control machine: it adds the variables for packages and containerd of the host."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.component_options import options_of
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
@@ -28,7 +30,13 @@ class ActionModule(NodeAction):
         arguments = dict(self._task.args)
         if not arguments.get("packages"):
             arguments["packages"] = self._packages(task_vars or {})
-        return self.run_on_node("kubeadm_upgrade", arguments, task_vars)
+        secrets: dict[str, Any] = {}
+        if arguments.get("runtime"):
+            options, secrets = options_of(["containerd"], task_vars or {}, self._templar, {})
+            arguments["runtime"] = {**arguments["runtime"], **options}
+            arguments["secrets"] = json.dumps(secrets) if secrets else ""
+        passwords = [str(one["password"]) for one in secrets.get("registry_credentials") or []]
+        return self.run_on_node("kubeadm_upgrade", arguments, task_vars, passwords if secrets else None)
 
     def _packages(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The options of the kube packages. Raises AnsibleActionFail that names the variable."""

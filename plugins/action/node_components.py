@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubestead.cluster.plugins.module_utils import preparation
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.component_options import options_of
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables
@@ -24,12 +25,8 @@ display = Display()
 
 CONTROL_PLANE = "control_plane"
 CHOICES = (*preparation.COMPONENTS, CONTROL_PLANE)
-#: Options of containerd with passwords in them.
-SECRET_OPTIONS = ("registry_credentials", "config_dropin")
 #: The parts of the plan that the node gets.
 PLANNED = ("kubeadm_version", "extra_packages", "images", "api_endpoint")
-#: Their options are those of other components.
-WITHOUT_OPTIONS = ("images", CONTROL_PLANE)
 
 
 class ActionModule(NodeAction):
@@ -154,30 +151,6 @@ def comes_later(components: list[str], role_names: Any) -> bool:
     names = [str(name).rpartition(".")[2] for name in role_names or ()]
     before = names[: names.index("kube_packages")] if "kube_packages" in names else []
     return any(name in before for name in components)
-
-
-def options_of(
-    components: Iterable[str], variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of components as plain data, and those that hold secrets apart. Fails naming the variable."""
-    found: dict[str, Any] = {}
-    secrets: dict[str, Any] = {}
-    for name in components:
-        if name in WITHOUT_OPTIONS:
-            continue
-        try:
-            options = registry.options_from_variables(name, Variables(variables, templar))
-            options.validate()
-        except OptionError as err:
-            raise AnsibleActionFail(f"{err.option} {err.problem}; {err.fix} (nothing was changed)") from None
-        found[name] = to_dict(options)
-        for option in SECRET_OPTIONS:
-            value = found[name].pop(option, None)
-            if value:
-                secrets[option] = value
-        if name == "host" and plan.get("cluster"):
-            found[name]["pod_cidr"] = plan["cluster"]["pod_cidr"]
-    return found, secrets
 
 
 def init_arguments(variables: Mapping[str, Any], templar: Any, plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def observe(
             "kube_packages": without_passwords(
                 kube_observe.observe(system, packages_url, _request(kubernetes_version), upgrading=upgrading)
             ),
-            "containerd": containerd.observe(system, image_repository, kubeadm_version=kubeadm_state.installed_version),
+            "containerd": containerd.observe(
+                system, image_repository, kubeadm_version=kubeadm_state.installed_version, upgrading=upgrading
+            ),
             "api_endpoint": api_endpoint.observe(system, proxied),
             "cni": cni.observe(system),
             "kubeadm": kubeadm_state,

@@ -332,6 +332,11 @@ resets:
   returned: success
   type: list
   elements: str
+redirected:
+  description: The hosts that stay in the cluster and get other addresses of the API, because control planes leave.
+  returned: success
+  type: list
+  elements: str
 upgrade:
   description: The order of an upgrade. Its lists are empty for other operations.
   returned: success
@@ -375,6 +380,30 @@ upgrade:
     lifted_nodes:
       description:
         - The names of the Nodes whose cordon, set by an interrupted run, is lifted before the first node is changed.
+      returned: always
+      type: list
+      elements: str
+    groups:
+      description: The groups that the playbook adds hosts to, each with the name of a host.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        host:
+          description: The name of the host.
+          returned: always
+          type: str
+        group:
+          description: The name of the group.
+          returned: always
+          type: str
+    calico_before:
+      description: The host that upgrades Calico before the workers; empty if none does.
+      returned: always
+      type: list
+      elements: str
+    calico_after:
+      description: The host that upgrades Calico after the workers; empty if none does.
       returned: always
       type: list
       elements: str

@@ -19,6 +19,8 @@ description:
   - If the new kubelet does not become ready, the module puts back the old packages and files of the kubelet, waits
     until the old kubelet is ready, and fails with the last line that the new kubelet logged. The marker of the upgrade
     stays, and the next run tries again.
+  - With O(runtime), the module first replaces containerd, and puts the old packages and files of containerd back if the
+    Node does not become ready with the new one.
   - Flags that the new kubelet refuses are removed from kubeadm's file. In the user's own file, such flags are an error.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -61,6 +63,18 @@ options:
         1.35 on. The module sets C(failCgroupV1) to V(false) in the ConfigMap C(kubelet-config).
     type: bool
     default: false
+  runtime:
+    description:
+      - The containerd that the node gets before its upgrade - C(package) and the exact C(version) of the package, for
+        example V(containerd.io) and V(2.1.5-1~debian.13~trixie). Only with apt. The configuration is that of the role
+        P(kubestead.cluster.containerd#role), by the variables of the host.
+      - Empty keeps the containerd.
+    type: dict
+    default: {}
+  secrets:
+    description: The options of containerd that hold secrets, as JSON. Set by the action plugin.
+    type: str
+    default: ""
 seealso:
   - module: kubestead.cluster.node_drain
   - module: kubestead.cluster.cluster_health_info
@@ -80,14 +94,18 @@ version:
   type: str
   sample: 1.36.2
 rolled_back:
-  description: The version of the old kubelet, which was put back and is ready.
-  returned: if the new kubelet did not become ready
+  description: The version of the old kubelet or containerd, which was put back and is ready.
+  returned: if the new kubelet did not become ready, or not with the new containerd
   type: str
   sample: 1.35.4
 """
 
 from typing import Any, Dict, List
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import (
+    ContainerdOptions,
+    secret_options,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
@@ -97,6 +115,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import upgrade
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import kubeadm_lock
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.runtime_upgrade import RuntimeOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
 
 
@@ -110,12 +129,19 @@ def argument_spec() -> Dict[str, Any]:
         "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
         "timeout": {"type": "int", "default": 1200},
         "cgroup_v1": {"type": "bool", "default": False},
+        "runtime": {"type": "dict", "default": {}},
+        "secrets": {"type": "str", "default": "", "no_log": True},
     }
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply."""
-    given = call.params
+    given, runtime = call.params, dict(call.params["runtime"])
+    secrets = secret_options(given["secrets"])
+    # Ansible hides these in all output of the module.
+    call.hide(*(str(one["password"]) for one in secrets.get("registry_credentials", [])))
+    if runtime:
+        runtime["containerd"] = from_dict(ContainerdOptions, {**(runtime.get("containerd") or {}), **secrets})
     if given["state"] == "repaired":
         return _repair(call, system)
     options = upgrade.UpgradeOptions(
@@ -125,6 +151,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         ignore_preflight_errors=given["ignore_preflight_errors"],
         timeout=given["timeout"],
         cgroup_v1=given["cgroup_v1"],
+        runtime=RuntimeOptions(**runtime),
     )
     options.packages.validate()
     state = upgrade.observe(system, options)

@@ -62,6 +62,12 @@ options:
     description: The port of the API if O(endpoint) has none.
     type: int
     default: 6443
+  renewed:
+    description:
+      - In check mode, expect that the client certificate in the admin kubeconfig has been renewed before this task, as
+        C(kubeadm upgrade) does.
+    type: bool
+    default: false
 attributes:
   action:
     description: Runs partly on the control machine.
@@ -134,6 +140,7 @@ def argument_spec() -> Dict[str, Any]:
         "copy_server": {"type": "str", "default": ""},
         "endpoint": {"type": "str", "default": ""},
         "bind_port": {"type": "int", "default": 6443},
+        "renewed": {"type": "bool", "default": False},
     }
 
 
@@ -150,6 +157,8 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         state = dataclasses.replace(
             state, source=kubeconfig.expected(call.params["endpoint"], call.params["bind_port"])
         )
+    elif call.check_mode and call.params["renewed"]:
+        state = dataclasses.replace(state, source=kubeconfig.renewed(source))
     for warning in kubeconfig.warnings_of(state, options):
         call.warn(warning)
     steps = kubeconfig.plan(state, options)

@@ -113,13 +113,12 @@ kubeconfig:
 
 from typing import Any, Dict
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import secret_options
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import parse_json
 from ansible_collections.kubestead.cluster.plugins.module_utils.preparation import COMPONENTS, Expected, Preparation
 
 
@@ -133,17 +132,6 @@ def argument_spec() -> Dict[str, Any]:
         "expected": {"type": "dict", "default": {}},
         "secrets": {"type": "str", "default": "", "no_log": True},
     }
-
-
-def secret_options(text: str) -> Dict[str, Any]:
-    """The options of containerd that hold secrets. Raises :class:`KubesteadError`, without the text."""
-    try:
-        options = parse_json(text or "{}")
-    except ValueError:
-        options = None
-    if not isinstance(options, dict) or set(options) - {"registry_credentials", "config_dropin"}:
-        raise KubesteadError("secrets is not what the action plugin sets; run the action node_components")
-    return options
 
 
 def work(call: Call, system: System) -> Dict[str, Any]:

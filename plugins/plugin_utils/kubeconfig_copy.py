@@ -61,6 +61,12 @@ def copy_path(path: str) -> str:
     return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
 
 
+def existing_copy(here: System, options: KubeconfigOptions) -> Optional[KubeconfigSummary]:
+    """The copy on the control machine (``here``); None if no copy is requested or it does not exist."""
+    text = here.read(copy_path(options.copy_to)) if options.copy_to else None
+    return None if text is None else summarize(text)
+
+
 def copy_steps(
     here: System, options: KubeconfigOptions, wanted: Optional[KubeconfigSummary], server: str = ""
 ) -> List[Step]:

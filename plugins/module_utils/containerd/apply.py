@@ -54,7 +54,7 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "enable":
         system.run(["systemctl", "enable", UNIT], check=True)
     else:
-        _restart(system)
+        restart(system)
 
 
 def _write_config(system: System, state: ContainerdState, options: ContainerdOptions, backup: str) -> None:
@@ -97,7 +97,8 @@ def _validate_with_containerd(system: System, text: str, name: str) -> None:
         )
 
 
-def _restart(system: System) -> None:
+def restart(system: System) -> None:
+    """Restart containerd and wait until it serves CRI. Raises :class:`CommandError` with what it logged."""
     result = system.run(["systemctl", "restart", UNIT], timeout=120)
     status = "systemctl restart: {0}".format(result.last_line)
     if result.ok:

@@ -64,20 +64,25 @@ PACKAGES = ("containerd", "containerd.io")
 
 
 def observe(
-    system: System, image_repository: str = "registry.k8s.io", reveal: bool = False, kubeadm_version: str = ""
+    system: System,
+    image_repository: str = "registry.k8s.io",
+    reveal: bool = False,
+    kubeadm_version: str = "",
+    upgrading: bool = False,
 ) -> ContainerdState:
     """Look at containerd; about eight commands, none of which uses the network.
 
     ``reveal`` keeps credentials in the state, for the one process that has to compare them. ``kubeadm_version`` is that
-    of the installed kubeadm, where it is known already.
+    of the installed kubeadm, where it is known already. With ``upgrading``, apt's lists are read also if containerd is
+    installed.
     """
     release = os_release.read(system)
     manager = release.package_manager
     found = installed(system, manager, PACKAGES)
     packages = {name: package.version for name, package in found.items() if package.complete}
-    offers = _offers(system) if manager == "apt" and not packages else {}
+    offers = _offers(system) if manager == "apt" and (upgrading or not packages) else {}
     candidate, known = _candidate(system, release, packages, offers)
-    version = _version(system)
+    version = program_version(system)
     default = _default(system) if version else {}
     schema = integer(default.get("version"))
     text = system.read(CONFIG)
@@ -195,7 +200,8 @@ def _disabled_section(lines: Sequence[str], section: str) -> bool:
     return False
 
 
-def _version(system: System) -> str:
+def program_version(system: System) -> str:
+    """The version that ``containerd --version`` prints; empty without containerd."""
     result = system.run(["containerd", "--version"])
     found = re.search(r"\sv?(\d+\.\d+\.\d+\S*)", result.stdout) if result.ok else None
     return found.group(1) if found else ""

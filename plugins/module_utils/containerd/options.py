@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping
 from urllib.parse import urlsplit
 
-from ..core.errors import OptionError
+from ..core.errors import KubesteadError, OptionError
 from ..core.images import check_image
 from ..core.options import ADDRESS, SECRET, checked, refuse_credentials, var
+from ..core.untrusted import parse_json
 from . import toml
 from .schema import misfit, wrong_version
 
 COMPONENT = "containerd"
 
+#: Options with passwords in them.
+SECRET_OPTIONS = ("registry_credentials", "config_dropin")
 # As apt and dnf name packages; no option of theirs begins so.
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*\Z")
 
@@ -56,10 +59,12 @@ class ContainerdOptions:
     """The variables of the role containerd.
 
     ``registry_mirrors`` maps a registry (``_default`` for all others) to a list of addresses, to a list of
-    dictionaries with the fields of :class:`Mirror`, or to a dictionary with the fields of :class:`Mirrors`.
+    dictionaries with the fields of :class:`Mirror`, or to a dictionary with the fields of :class:`Mirrors`. ``upgrade``
+    lets an upgrade of the cluster install the newest version of the package.
     """
 
     package: str = ""
+    upgrade: bool = False
     registry_mirrors: Dict[str, Any] = field(default_factory=dict, metadata=ADDRESS)
     registry_credentials: List[RegistryCredential] = field(default_factory=list, metadata=SECRET)
     config_dropin: str = ""
@@ -101,6 +106,20 @@ class ContainerdOptions:
     def mirrors(self) -> Dict[str, Mirrors]:
         """``registry_mirrors`` in its full form. Raises :class:`OptionError` naming the entry."""
         return {str(name): full_mirrors(str(name), value) for name, value in self.registry_mirrors.items()}
+
+
+def secret_options(text: str) -> Dict[str, Any]:
+    """The options that hold secrets, as an action plugin passes them in one text.
+
+    Raises :class:`KubesteadError`, without the text.
+    """
+    try:
+        options = parse_json(text or "{}")
+    except ValueError:
+        options = None
+    if not isinstance(options, dict) or set(options) - set(SECRET_OPTIONS):
+        raise KubesteadError("secrets is not what the action plugin sets; run the action and not the module alone")
+    return options
 
 
 def parse_dropin(text: str) -> Dict[str, Any]:

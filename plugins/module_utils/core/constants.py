@@ -23,6 +23,8 @@ KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 # The kubelet of a node before an upgrade that has not ended; see kubeadm/rollback.py.
 KUBELET_RECORD = "/var/lib/kubestead/kubelet-before-upgrade.json"
+# The containerd of a node before a replacement that has not ended; see kubeadm/runtime_upgrade.py.
+RUNTIME_RECORD = "/var/lib/kubestead/containerd-before-upgrade.json"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 # The protocol number that marks our routes. /etc/iproute2/rt_protos does not assign it.

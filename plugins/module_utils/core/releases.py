@@ -157,6 +157,11 @@ CALICO_TESTED = (
     Since(36, (3, 32), _CALICO_TESTED.format("3.32")),
     Since(37, (3, 33), _CALICO_TESTED.format("3.33")),
 )
+#: Minor version of Calico 3 -> the oldest minor of Kubernetes that it is tested with; 0 for older ones, not compared.
+CALICO_OLDEST = (
+    Since(0, 0, _CALICO_TESTED.format("latest")),
+    Since(32, 34, _CALICO_TESTED.format("3.32")),
+)
 #: The sha256 of the manifest of a Calico release, which is at :func:`calico_url`.
 CALICO_CHECKSUMS = {
     "v3.31.6": "34012557637766d4367f0e7d2ea8b6507fca6df68e08b87fcdcd527f689e2637",

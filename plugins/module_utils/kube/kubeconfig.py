@@ -15,7 +15,7 @@ import binascii
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..core import home_files
@@ -142,6 +142,18 @@ def _credentials(text: str) -> str:
 def expected(endpoint: str, bind_port: int = 6443) -> Optional[KubeconfigSummary]:
     """The kubeconfig of a cluster that is yet to be made at ``host[:port]``; None when that is not known."""
     return KubeconfigSummary(servers=["https://{0}".format(full_endpoint(endpoint, bind_port))]) if endpoint else None
+
+
+def renewed(source: KubeconfigSummary) -> KubeconfigSummary:
+    """The admin kubeconfig after its client certificate is renewed: what depends on the certificate is not known."""
+    return replace(source, digest="", credentials="", clients=[])
+
+
+def is_stale(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
+    """True for a copy that this collection writes again, because the admin kubeconfig of its cluster has changed."""
+    if existing is None or wanted is None or not of_this_cluster(existing, wanted):
+        return False
+    return classify(existing, wanted)[0] == WRITE
 
 
 def observe(system: System, user: str = "") -> KubeconfigState:

@@ -24,8 +24,9 @@ class Node:
     ``pod_cidrs`` and ``addresses`` (its InternalIPs) hold one entry, or one of each family. ``not_ready_reason`` is
     why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped reporting, so that
     the machine is gone or disconnected. ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels,
-    ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``. ``cordoned_by`` is the run of this
-    collection that cordoned the Node; it is empty if this collection did not.
+    ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``, ``runtime`` is like
+    ``containerd://1.7.24``. ``cordoned_by`` is the run of this collection that cordoned the Node; it is empty if this
+    collection did not.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Node:
     unschedulable: bool = False
     cordoned_by: str = ""
     kubelet_version: str = ""
+    runtime: str = ""
     machine_id: str = ""
 
     @property
@@ -99,6 +101,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         unschedulable=spec.get("unschedulable") is True,
         cordoned_by=untrusted.labels(metadata.get("annotations")).get(CORDONED_BY, ""),
         kubelet_version=re.sub("^v", "", untrusted.text(information.get("kubeletVersion"), 64)),
+        runtime=untrusted.text(information.get("containerRuntimeVersion"), 64),
         machine_id=untrusted.text(information.get("machineID"), 64),
     )
 

@@ -6,7 +6,8 @@
 
 The first control plane runs ``kubeadm upgrade apply``, which also upgrades the configuration and the addons of the
 cluster. Every other node runs ``kubeadm upgrade node``. Both commands can be repeated, so an interrupted upgrade is
-continued with the same steps. If the new kubelet does not become ready, the old one is put back (:mod:`rollback`).
+continued with the same steps. If the new kubelet does not become ready, the old one is put back (:mod:`rollback`). If
+the node gets another containerd, that comes first (:mod:`runtime_upgrade`).
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from ..kube.api import Api
 from ..kube.kubectl import Kubectl
 from ..packages import kube_observe, kube_plan
 from ..packages.kube_state import KubePackagesOptions, KubePackagesState
-from . import diagnosis, kubelet_flags, kubelet_start, rollback, static_pods
+from . import diagnosis, kubelet_flags, kubelet_start, rollback, runtime_upgrade, static_pods
 from . import operation as operations
 from . import state as kubeadm
 from .operation import UPGRADE, Operation
 from .rollback import Record
+from .runtime_upgrade import RuntimeOptions, RuntimeState
 from .state import KubeadmState
 from .upgrade_reason import reason_to_upgrade
 
@@ -56,7 +58,8 @@ class UpgradeOptions:
 
     ``version`` is an exact version. With ``first``, the configuration and the addons of the cluster are upgraded too.
     ``packages`` are the options of the kube packages. ``timeout`` is kubeadm's, in seconds. ``cgroup_v1`` allows the
-    cluster's kubelets to run on cgroup v1, on which kubelets do not start by default since 1.35.
+    cluster's kubelets to run on cgroup v1, on which kubelets do not start by default since 1.35. ``runtime`` is the
+    containerd that the node gets before.
     """
 
     version: str
@@ -65,6 +68,7 @@ class UpgradeOptions:
     ignore_preflight_errors: Sequence[str] = ()
     timeout: int = 1200
     cgroup_v1: bool = False
+    runtime: RuntimeOptions = RuntimeOptions()
 
     @property
     def target(self) -> Version:
@@ -97,6 +101,7 @@ class UpgradeState:
     snapshots: List[str] = field(default_factory=list)
     kubelet_config: str = ""
     record: Optional[Record] = None
+    runtime: RuntimeState = RuntimeState()
 
     @property
     def control_plane(self) -> bool:
@@ -124,6 +129,7 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
         snapshots=["{0}/{1}".format(snapshot.FOLDER, name) for name in system.names(snapshot.FOLDER)],
         kubelet_config=read_kubelet_config(system) if options.first and options.cgroup_v1 else "",
         record=rollback.observe(system),
+        runtime=runtime_upgrade.observe(system, options.runtime),
     )
 
 
@@ -183,8 +189,9 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     target, name = options.target, state.kubeadm.node_name
     installed = str(state.packages.version or "")
     reason = reason_to_upgrade(state.kubeadm, installed, state.reported, str(target), options.first)
+    replaced = runtime_upgrade.plan(state.runtime, options.runtime, name, state.ready, str(target))
     if not reason:
-        return []
+        return replaced
     marker = Operation(
         UPGRADE,
         began=operations.now(),
@@ -202,6 +209,8 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
             Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, manifest), missing, data={"path": path})
         )
     steps += rollback.plan(COMPONENT, state.packages, state.record, begun is not None, str(target))
+    # The old kubelet must be ready with the new containerd before anything else is changed.
+    steps += replaced
     steps += _snapshot(state, options)
     steps += _cgroup_v1(state)
     early, late = _packages(state, options)
@@ -277,7 +286,9 @@ def _flags(state: UpgradeState, target: Version) -> List[Step]:
 def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
     """Carry out a step. Raises :class:`KubesteadError` with the cause in one line."""
     data = step.data
-    if step.component != COMPONENT:
+    if step.component == runtime_upgrade.COMPONENT:
+        runtime_upgrade.apply_or_put_back(step, system, clock, sleep)
+    elif step.component != COMPONENT:
         kube_plan.apply(step, system)
     elif step.action == "begin":
         operations.begin(system, data["marker"])
@@ -328,7 +339,8 @@ def apply_or_roll_back(
 
 def _replaces_kubelet(step: Step) -> bool:
     if step.component != COMPONENT:
-        return step.action == "install" and "kubelet" in step.target.split()
+        own = step.component != runtime_upgrade.COMPONENT
+        return own and step.action == "install" and "kubelet" in step.target.split()
     return step.action in ("restart", "wait_for")
 
 

@@ -10,12 +10,13 @@ Clients write parts of both, so only text of the expected form is read.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, List
 
 from ..core import untrusted
 from ..core.system import System
 from ..kube.api import Api
+from . import runtime_upgrade
 from .state import KubeadmState
 
 METRICS = "/metrics"
@@ -50,20 +51,35 @@ class RemovedApi:
 
 @dataclass(frozen=True)
 class UpgradeFacts:
-    """The facts. ``calico`` is the version of Calico without ``v``; empty without Calico, or if it is not known."""
+    """The facts. ``calico`` is the version of Calico without ``v``; empty without Calico, or if it is not known.
+
+    ``calico_by_manifest`` is false if the operator installed it. ``calico_rolling`` is true while pods are replaced.
+    ``runtime`` and ``runtime_version`` are the package of containerd that an interrupted run was to install, and its
+    version; empty without such a run.
+    """
 
     removed_apis: List[RemovedApi] = field(default_factory=list)
     calico: str = ""
+    calico_by_manifest: bool = False
+    calico_rolling: bool = False
+    runtime: str = ""
+    runtime_version: str = ""
 
 
 def observe(system: System, state: KubeadmState) -> UpgradeFacts:
-    """The facts of a control plane, from its own API server; empty on other hosts. Never raises."""
+    """The facts of a node. Those of the cluster are from a control plane's own API server. Never raises."""
+    record = runtime_upgrade.read_record(system)
+    begun = UpgradeFacts(runtime=record.wanted, runtime_version=record.wanted_version) if record else UpgradeFacts()
     if not state.admin_conf or not state.local_api.url:
-        return UpgradeFacts()
+        return begun
     metrics, *calico = Api(system, server=state.local_api.url).get(METRICS, *CALICO)
-    return UpgradeFacts(
+    versions = [calico_version(one.body) if one.ok else "" for one in calico]
+    return replace(
+        begun,
         removed_apis=removed_apis(metrics.body) if metrics.ok else [],
-        calico=next((found for found in (calico_version(one.body) for one in calico if one.ok) if found), ""),
+        calico=next((found for found in versions if found), ""),
+        calico_by_manifest=bool(versions[0]),
+        calico_rolling=calico[0].ok and is_rolling(calico[0].body),
     )
 
 
@@ -77,6 +93,19 @@ def removed_apis(metrics: str) -> List[RemovedApi]:
         if release and version and resource and all(map(_WORD.fullmatch, (group, version, resource))):
             found.add(RemovedApi(group, version, resource, int(release.group(1))))
     return sorted(found, key=lambda one: (one.minor, one.title))[:_MOST]
+
+
+def is_rolling(body: str) -> bool:
+    """True for a DaemonSet of which not all pods are of its newest revision."""
+    try:
+        found = untrusted.mapping(untrusted.parse_json(body))
+    except ValueError:
+        return False
+    status = untrusted.mapping(found.get("status"))
+    seen = untrusted.integer(status.get("observedGeneration"))
+    newest = untrusted.integer(untrusted.mapping(found.get("metadata")).get("generation"))
+    wanted = untrusted.integer(status.get("desiredNumberScheduled"))
+    return seen < newest or untrusted.integer(status.get("updatedNumberScheduled")) < wanted
 
 
 def calico_version(body: str) -> str:

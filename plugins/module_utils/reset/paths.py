@@ -12,7 +12,15 @@ import stat
 from typing import Dict, List, Sequence, Tuple
 
 from ..api_endpoint.options import FOLDER as ENDPOINT_FOLDER
-from ..core.constants import ADMIN_KUBECONFIG, BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG, KUBELET_RECORD, MANIFESTS, PKI
+from ..core.constants import (
+    ADMIN_KUBECONFIG,
+    BOOTSTRAP_KUBECONFIG,
+    KUBELET_KUBECONFIG,
+    KUBELET_RECORD,
+    MANIFESTS,
+    PKI,
+    RUNTIME_RECORD,
+)
 from ..core.errors import KubesteadError
 from ..core.mount_table import unescape
 from ..core.system import System
@@ -33,6 +41,7 @@ CLUSTER: Dict[str, str] = {
     ETCD: "etcd data",
     SNAPSHOTS: "etcd snapshots, with all Secrets",
     KUBELET_RECORD: "kubelet before an upgrade",
+    RUNTIME_RECORD: "containerd before an upgrade",
     KUBELET: "kubelet state",
     "/run/kubernetes": "kubelet state",
     "/var/log/pods": "pod logs",

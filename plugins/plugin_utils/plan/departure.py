@@ -138,23 +138,18 @@ def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Fin
     return [Finding(loss.member, COMPONENT, Problem("etcd_majority", text, fix))]
 
 
-def endpoint_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
-    """Warnings about workers that stay and find the API only at control planes that leave.
-
-    This is so after another control plane was added with --limit, without a run on these workers. It is not an error,
-    because a worker that lies could then prevent the removal.
-    """
-    if not left.cluster.by_hosts:
+def endpoint_findings(request: Request, left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
+    """The warning about hosts that the play can't change, and that keep the address of a control plane that leaves."""
+    controls = [node.name for node in left.cluster.control_planes if node.name in leaving_nodes]
+    changed = {*names(request.hosts), *left.targets}
+    others = [name for name in (*request.inventory.control_plane, *request.inventory.workers) if name not in changed]
+    if not (left.cluster.by_hosts and controls and others):
         return []
-    gone = {address for node in left.cluster.nodes if node.name in leaving_nodes for address in node.addresses}
-    found = []
-    for host in left.staying:
-        places = host.facts.api_endpoint.control_planes
-        if places and host.member and not host.control_plane and set(places) <= gone:
-            text = "finds the API only at {0}, which leaves".format(", ".join(places[:5]))
-            fix = "run site.yml for this host; until then it is not ready"
-            found.append(Finding(host.name, COMPONENT, Problem("endpoint", text, fix, "warning")))
-    return found
+    text = "{0} did not answer or are not in this play, and keep the address of {1} as an address of the API".format(
+        ", ".join(others), ", ".join(controls)
+    )
+    fix = "run site.yml for these hosts"
+    return [Finding("all", COMPONENT, Problem("endpoint", text, fix, "warning"))]
 
 
 def last_control_plane(left: Remainder, fix: str) -> Finding:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
@@ -61,6 +62,29 @@ def api_address(host: Host, hosts: Sequence[Host], planned: Membership, cluster:
     return "" if wanted is None or wanted.own == _HERE else wanted.own
 
 
+def without(leaving: Sequence[str], hosts: Sequence[Host], cluster: Cluster) -> Dict[str, Endpoint]:
+    """The endpoints, by host, of the hosts that still have the address of a control plane that leaves or has left.
+
+    ``leaving`` are names of Nodes, ``hosts`` those that stay. Members of other clusters are left out.
+    """
+    staying = replace(cluster, nodes=[node for node in cluster.nodes if node.name not in leaving])
+    there = {node.internal_ip for node in staying.control_planes}
+    found = {}
+    for host in hosts:
+        own = host.member and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
+        present = host.facts.api_endpoint.control_planes
+        wanted = endpoint_of(host, hosts, Membership(), staying) if cluster.by_hosts and own else None
+        # Only a control plane that is gone is a reason to change the host. site.yml adds control planes.
+        if wanted is not None and not set(present) <= there | {wanted.own}:
+            found[host.name] = wanted
+    return found
+
+
+def obstacles(host: Host, wanted: Endpoint) -> List[Problem]:
+    """What prevents the proxy of a worker from running: another program at its port, or no package."""
+    return [*_taken(host, wanted), *_absent(host)] if wanted.proxied else []
+
+
 def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[Finding]:
     """Problems of the endpoint: control planes that can't be added, different ports, and a port that is in use."""
     found = _without_endpoint(inventory, hosts, planned, cluster)
@@ -77,8 +101,8 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
             fix = "set it to {0}, or for a new cluster set cluster_endpoint to a load balancer".format(port)
             found.append(Finding(host.name, COMPONENT, Problem("endpoint", text, fix)))
         wanted = endpoint_of(host, hosts, planned, cluster)
-        if wanted is not None and wanted.proxied:
-            found += [Finding(host.name, COMPONENT, problem) for problem in _taken(host, wanted) + _absent(host)]
+        if wanted is not None:
+            found += [Finding(host.name, COMPONENT, problem) for problem in obstacles(host, wanted)]
     return found
 
 

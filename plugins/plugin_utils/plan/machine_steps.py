@@ -111,9 +111,7 @@ def _replaced_runtime(host: Host) -> List[Problem]:
     text = "the node runs {0} and is a member of a cluster, but containerd_package is {1}".format(
         installed, options.package
     )
-    fix = "set containerd_package to {0}; to replace the package, drain the node and remove it from the cluster".format(
-        installed
-    )
+    fix = "run upgrade.yml, which replaces it on each drained node, or set containerd_package to {0}".format(installed)
     return [Problem("containerd_member", text, fix)]
 
 

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List, Optional, Tuple
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component as api_endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
@@ -24,7 +27,10 @@ GONE = "remove_gone"
 
 
 def remove(request: Request) -> Plan:
-    """The plan: drain, remove the etcd member, reset the machine and delete the Node, for each target."""
+    """The plan: drain, remove the etcd member, reset the machine and delete the Node, for each target.
+
+    Before that, the hosts that stay get the addresses of the control planes that stay.
+    """
     left = departure.remainder(request)
     findings = [*request.findings, *_target_findings(request, left)]
     leaving: List[Leaving] = []
@@ -34,7 +40,7 @@ def remove(request: Request) -> Plan:
             leaving += [one] if one else []
             findings += found
         findings += departure.majority_findings(left, [one.name for one in leaving])
-        findings += departure.endpoint_findings(left, [one.name for one in leaving])
+        findings += departure.endpoint_findings(request, left, [one.name for one in leaving])
         if left.reference and any(one.drain for one in leaving):
             findings += endpoint.lost(left.reference, left.cluster, COMPONENT)
     hosts = [host for host in request.hosts if host.name in request.targets]
@@ -45,16 +51,35 @@ def remove(request: Request) -> Plan:
     leaving.sort(key=lambda one: (one.etcd, not one.gone and one.host not in failed))
     resets = tuple(host.name for host in hosts)
     plans = {one.host: HostPlan(steps=_steps(one), node_name=one.name) for one in leaving}
+    staying = [host for host in request.hosts if host.name not in request.targets]
+    staying_plans = {host.name: HostPlan(node_name=host.node_name) for host in staying}
+    if leaving:
+        for host, wanted in _endpoints(leaving, staying, left):
+            findings += [_as_warning(host, one) for one in endpoint.obstacles(host, wanted)]
+            steps = api_endpoint.plan(host.facts.api_endpoint, host.options.api_endpoint, wanted)
+            staying_plans[host.name] = replace(staying_plans[host.name], steps=steps, endpoint=wanted)
     return Plan(
         OPERATION,
-        (OPERATION,),
+        (OPERATION, api_endpoint.COMPONENT),
         tuple(findings),
-        {**{host.name: HostPlan(node_name=host.node_name) for host in request.hosts}, **plans},
+        {**{host.name: HostPlan(node_name=host.node_name) for host in request.hosts}, **staying_plans, **plans},
         left.cluster,
         api_host=left.api_host,
         leaving=tuple(leaving),
         resets=resets,
+        redirected=tuple(name for name, one in staying_plans.items() if one.steps),
     )
+
+
+def _endpoints(leaving: List[Leaving], staying: List[Host], left: Remainder) -> List[Tuple[Host, Endpoint]]:
+    """The hosts that stay and must no longer look for the API at a machine that leaves, and their new endpoints."""
+    found = endpoint.without([one.name for one in leaving], staying, left.cluster)
+    return [(host, found[host.name]) for host in staying if host.name in found]
+
+
+def _as_warning(host: Host, problem: Problem) -> Finding:
+    """An error would allow a host that lies to prevent the removal."""
+    return Finding(host.name, api_endpoint.COMPONENT, replace(problem, level="warning"))
 
 
 def _refused(findings: List[Finding]) -> bool:

@@ -39,7 +39,7 @@ def reset(request: Request) -> Plan:
         leaving = [_leaving(host, request, left) for host in hosts] if left.reference else []
         leaving = [one for one in leaving if one.node or one.etcd]
         findings += departure.majority_findings(left, [one.name for one in leaving])
-        findings += departure.endpoint_findings(left, [one.name for one in leaving])
+        findings += departure.endpoint_findings(request, left, [one.name for one in leaving])
         findings += _foreign(left, hosts) + departure.unlisted_findings(hosts, request, left.cluster)
     # Members that do not answer are removed first, because they raise the number of members for a majority.
     leaving.sort(key=lambda one: (not one.etcd, one.host not in _failed(hosts)))

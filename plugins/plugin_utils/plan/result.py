@@ -14,6 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import line
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
@@ -37,6 +38,7 @@ class Request:
 
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
     unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory.
+    ``kubeconfig_copy`` is the copy of the admin kubeconfig on the control machine; None if there is none.
     """
 
     inventory: Inventory
@@ -51,6 +53,7 @@ class Request:
     targets: Sequence[str] = ()
     gone: bool = False
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kubeconfig_copy: Optional[KubeconfigSummary] = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class Rollout:
     are changed at the same time; the last number is repeated. The other fields are names of Nodes: ``drained_nodes``
     are drained, ``upgraded_nodes`` get another version, ``interrupted_nodes`` have an unfinished upgrade, and
     ``returning_nodes`` accept pods again before other nodes are drained. ``lifted_nodes`` are those of them whose
-    cordon is lifted before the first node is changed.
+    cordon is lifted before the first node is changed. ``calico_before`` and ``calico_after`` have the host that
+    upgrades Calico before or after the workers; at least one of them is empty.
     """
 
     control_planes: Sequence[str] = ()
@@ -122,6 +126,12 @@ class Rollout:
     interrupted_nodes: Sequence[str] = ()
     returning_nodes: Sequence[str] = ()
     lifted_nodes: Sequence[str] = ()
+    calico_before: Sequence[str] = ()
+    calico_after: Sequence[str] = ()
+
+
+#: The groups of hosts that the plays of upgrade.yml are for, by the lists of :class:`Rollout`.
+_GROUPS = ("control_planes", "calico_before", "workers", "calico_after")
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,8 @@ class Plan:
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
-    the hosts to reset. ``rollout`` is the order of an upgrade.
+    the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``rollout`` is the order of
+    an upgrade.
     """
 
     operation: str
@@ -145,6 +156,7 @@ class Plan:
     dropped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     leaving: Sequence[Leaving] = ()
     resets: Sequence[str] = ()
+    redirected: Sequence[str] = ()
     rollout: Rollout = Rollout()
 
     @property
@@ -220,13 +232,23 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "leaving": [_plain(to_dict(one)) for one in plan.leaving],
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "resets": list(plan.resets),
-        "upgrade": _plain(to_dict(plan.rollout)),
+        "redirected": list(plan.redirected),
+        "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),
         "dropped": {name: "; ".join(lines) for name, lines in plan.dropped.items()},
         "hosts": hosts,
     }
+
+
+def _groups(rollout: Rollout) -> List[Dict[str, str]]:
+    """The hosts with the groups that they are added to."""
+    return [
+        {"host": host, "group": "kubestead_upgrade_{0}".format(name)}
+        for name in _GROUPS
+        for host in getattr(rollout, name)
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS
@@ -30,29 +30,36 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import endpoint
+from . import admin_copies, calico, endpoint
 from . import upgrade_findings as rules
+from .calico import CalicoChange
 from .cluster import decide
 from .membership import reference_control_plane
 from .registry import PACKAGES, host_findings
 from .result import HostPlan, Plan, Request, Rollout
+from .runtime import Replacement, replacement, with_runtime
 
 OPERATION = UPGRADE
 #: The components whose options an upgrade uses.
-PLANNED = (PACKAGES,)
+PLANNED = (PACKAGES, "containerd", "cni")
 _PAUSE = re.compile(r"[0-9]{1,6}\Z")
 _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The decisions before steps are planned. ``target`` is None if the version is not known."""
+    """The decisions before steps are planned. ``target`` is None if the version is not known.
+
+    ``runtimes`` are the new containerds of the hosts that get one. ``calico`` is None if Calico stays.
+    """
 
     request: Request
     cluster: Cluster
     api_host: str
     target: Optional[Version] = None
     first: str = ""
+    runtimes: Mapping[str, Replacement] = field(default_factory=dict)
+    calico: Optional[CalicoChange] = None
 
 
 def upgrade(request: Request) -> Plan:
@@ -164,17 +171,27 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         return draft, wrong_way
     found = rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
-    found += rules.calico_findings(hosts, cluster, target)
     # The control plane that drains nodes may be outside the play.
     outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
     begun = any(host.kubeadm.unfinished_upgrade for host in hosts)
     for host in [*hosts, *outside]:
         found += endpoint.lost(host, cluster, OPERATION, begun)
+    runtimes = {}
     for host in hosts:
+        node = cluster.node(host.kubeadm.node_name)
+        coming, problems = replacement(host, target.minor, node.kubelet_version if node else "")
+        found += [Finding(host.name, "containerd", problem) for problem in problems]
+        if coming:
+            runtimes[host.name] = coming
         exact = replace(host.options.kube_packages, version=str(target))
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]
-        found += rules.machine_findings(host, target)
-    return draft, found
+        after = with_runtime(host, coming.package, coming.version) if coming else host
+        found += rules.machine_findings(after, target)
+    api_host = next((host for host in hosts if host.name == draft.api_host), None)
+    ending = [host.kubeadm.node_name for host in hosts]
+    network, problems = calico.change(api_host, draft.request.network_images, cluster, target, ending)
+    found += [Finding("all", OPERATION, problem) for problem in problems]
+    return replace(draft, runtimes=runtimes, calico=network), found
 
 
 def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
@@ -272,8 +289,13 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         interrupted_nodes=nodes("interrupted"),
         returning_nodes=nodes("returning"),
         lifted_nodes=[plans[name].node_name for name in lifted],
+        calico_before=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.BEFORE),
+        calico_after=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.AFTER),
     )
-    return replace(plan, hosts=plans, rollout=rollout)
+    plan = replace(plan, hosts=plans, rollout=rollout)
+    if draft.calico is None:
+        return plan
+    return plan.with_steps(draft.api_host, [Step("cni", "apply", "Calico", draft.calico.reason)])
 
 
 def _lifted(draft: Draft, plans: Mapping[str, HostPlan]) -> List[str]:
@@ -309,6 +331,8 @@ _ARGUMENTS: Mapping[str, Any] = {
     "cgroup_v1": False,
     "drain": False,
     "upgrade": False,
+    "runtime": {},
+    "uncordon": False,
     "due": False,
     "pause": 0,
 }
@@ -317,23 +341,27 @@ _ARGUMENTS: Mapping[str, Any] = {
 def _host_plan(draft: Draft, host: Host) -> HostPlan:
     """The plan for one node."""
     target, node = draft.target, draft.cluster.node(host.kubeadm.node_name)
-    reason = _reason(draft, host)
+    reason, runtime = _reason(draft, host), draft.runtimes.get(host.name)
+    changed = bool(reason or runtime)
     cordoned = node.cordoned_by if node else ""
     plan = _nothing(host)
     steps = []
     # If the kubelet does not run, its pods can't be evicted. They run again after the upgrade.
-    drained = bool(reason) and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
+    drained = changed and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
     if drained:
-        steps.append(
-            Step(OPERATION, "drain", "node {0}".format(plan.node_name), "its kubelet is upgraded", disruptive=True)
-        )
+        why = "its kubelet is upgraded" if reason else "its containerd is replaced"
+        steps.append(Step(OPERATION, "drain", "node {0}".format(plan.node_name), why, disruptive=True))
+    if runtime:
+        steps.append(Step(OPERATION, "upgrade", "containerd", runtime.reason, disruptive=True))
     if reason:
         what = "cluster and control plane" if host.name == draft.first else "control plane"
         what = what if host.control_plane else "worker"
         steps.append(Step(OPERATION, "upgrade", what, reason, disruptive=True))
+    copies, copied = admin_copies.refreshed(host, draft.request, draft.cluster, bool(reason))
+    steps += copies
     foreign = node is not None and node.unschedulable and not cordoned
-    if (reason or cordoned) and not foreign:
-        why = "it is upgraded" if reason else "cordoned by {0}".format(cordoned)
+    if (changed or cordoned) and not foreign:
+        why = "it is upgraded" if changed else "cordoned by {0}".format(cordoned)
         steps.append(Step(OPERATION, "uncordon", "node {0}".format(plan.node_name), why))
     arguments = {
         **_ARGUMENTS,
@@ -343,10 +371,12 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "first": host.name == draft.first,
         "cgroup_v1": _cgroup_v1(draft),
         "drain": drained,
-        "upgrade": bool(reason),
+        "upgrade": changed,
+        "runtime": runtime.arguments if runtime else {},
+        "uncordon": bool(changed or cordoned),
         "due": bool(steps),
     }
-    return replace(plan, steps=steps, arguments=arguments)
+    return replace(plan, steps=steps, arguments=arguments, kubeconfig=copied)
 
 
 def _cgroup_v1(draft: Draft) -> bool:

@@ -12,8 +12,6 @@ from typing import List, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import (
-    CALICO_TESTED,
-    DEFAULT_CALICO,
     ETCD,
     ETCD_STEPS,
     KUBELET_SKEW,
@@ -182,11 +180,14 @@ def machine_findings(host: Host, target: Version) -> List[Finding]:
 
 
 def _containerd_fix(host: Host) -> str:
-    """How a node of a cluster gets a newer containerd. This collection does not replace the package of a node."""
+    """How a node of a cluster gets a newer containerd, if apt's lists do not have one that upgrade.yml can install."""
     state = host.facts.containerd
-    command = "dnf upgrade" if host.facts.kube_packages.manager == "dnf" else "apt-get install --only-upgrade"
+    if host.facts.kube_packages.manager != "dnf":
+        update = "run 'apt-get update' on this host if its repositories have a newer one"
+        other = ", or add Docker's repository and set containerd_package to containerd.io"
+        return "{0}{1}; upgrade.yml then installs it".format(update, "" if "containerd.io" in state.packages else other)
     if "containerd.io" in state.packages:
-        return "before the upgrade, drain the node and run '{0} containerd.io' on this host".format(command)
+        return "before the upgrade, drain the node and run 'dnf upgrade containerd.io' on this host"
     return "before the upgrade, remove the host and add it again with containerd_package: containerd.io"
 
 
@@ -214,20 +215,3 @@ def removed_api_findings(hosts: Sequence[Host], cluster: Cluster, target: Versio
                 level = "warning" if begun else "error"
             found.append(Finding(host.name, OPERATION, Problem("removed_api", text, fix, level)))
     return found
-
-
-def calico_findings(hosts: Sequence[Host], cluster: Cluster, target: Version) -> List[Finding]:
-    """The finding about a Calico that is older than the releases that are tested with the target."""
-    tested = at(CALICO_TESTED, target.minor)
-    runs = next((host.facts.upgrade.calico for host in hosts if host.control_plane and host.facts.upgrade.calico), "")
-    if not runs or tuple(int(part) for part in runs.split(".")[:2]) >= tested:
-        return []
-    text = "Calico {0} runs in the cluster, but Kubernetes 1.{1} is tested with Calico {2}.{3} or newer".format(
-        runs, target.minor, *tested
-    )
-    known = tuple(int(part) for part in re.findall(r"[0-9]+", DEFAULT_CALICO)[:2])
-    newer = DEFAULT_CALICO if known >= tested else "a release that is tested with it"
-    fix = "upgrade Calico first: run site.yml with cluster_kubernetes_version: {0} and cni_calico_version: {1}".format(
-        cluster.version, newer
-    )
-    return [Finding("all", OPERATION, Problem("calico_version", text, fix, "warning"))]

@@ -36,7 +36,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     # versions
     "version_skew": _BOTH,
     "containerd_version": _BOTH,
-    "calico_version": (WARNING,),
+    "calico_version": _BOTH,
     "removed_api": _BOTH,
     "local_program": (WARNING,),
     "removed_argument": (ERROR,),

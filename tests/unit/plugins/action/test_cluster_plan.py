@@ -16,6 +16,8 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import summarize
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.plan.test_upgrade import offer, wish
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import (
@@ -24,6 +26,7 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
     changed,
     recorded,
 )
+from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 
 class Shown:
@@ -138,6 +141,19 @@ def test_with_serial_only_the_hosts_of_the_batch_are_changed_at_the_same_time(sh
         run({**known, "ansible_play_batch": ["c1", "c2"]}, operation="upgrade")
     result = run({**known, "ansible_play_batch": ["c2"]}, operation="upgrade")
     assert result["hosts"]["c2"]["arguments"]["upgrade"] is True
+
+
+def test_an_upgrade_refreshes_the_copy_on_this_machine(shown: Shown, tmp_path: Path) -> None:
+    copy = tmp_path / "kubeconfig"
+    copy.write_text(fixture("kubeadm/v1.35/admin.conf"))
+    source = to_dict(summarize(copy.read_text()))
+    newer = {**offer("1.36.2"), **wish("1.36"), "options.kubeconfig.copy_to": str(copy)}
+    known = variables(facts_of({"c1": LIVE["c1"]}, c1={**newer, "kubeconfig.source": source}))
+    result = run(known, operation="upgrade")
+    assert result["hosts"]["c1"]["kubeconfig"]["copy_to"] == str(copy)
+    assert any(f"write kubeconfig {copy} (the certificate in" in line for line in result["summary"])
+    copy.unlink()
+    assert run(known, operation="upgrade")["hosts"]["c1"]["kubeconfig"] == {}
 
 
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:

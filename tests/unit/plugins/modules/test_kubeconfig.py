@@ -27,6 +27,7 @@ SPEC = {
     "copy_to": {"default": ""},
     "endpoint": {"default": ""},
     "bind_port": {"default": 6443},
+    "renewed": {"default": False},
 }
 
 
@@ -61,6 +62,15 @@ def test_a_dry_run_before_the_init_expects_the_kubeconfig_of_the_endpoint(node: 
     result = kubeconfig.work(module(check_mode=True, endpoint="api.example.org", bind_port=6444), node)
     assert result["changed"] and [step["action"] for step in result["steps"]] == ["write_kubeconfig"]
     assert result["source"]["servers"] == ["https://api.example.org:6444"] and not node.exists(PATH)
+
+
+def test_a_dry_run_of_an_upgrade_expects_another_certificate(node: Machine) -> None:
+    node.put("/etc/kubernetes/admin.conf", ADMIN, 0o600)
+    node.put(PATH, ADMIN, 0o600)
+    result = kubeconfig.work(module(check_mode=True, renewed=True), node)
+    assert [step["action"] for step in result["steps"]] == ["write_kubeconfig"] and result["source"]["digest"] == ""
+    # The run itself compares what is there.
+    assert not kubeconfig.work(module(renewed=True), node)["changed"]
 
 
 def test_a_run_before_the_init_is_refused(node: Machine) -> None:

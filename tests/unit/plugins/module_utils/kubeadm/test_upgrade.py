@@ -114,6 +114,33 @@ def test_other_nodes_take_no_snapshot_and_leave_the_cluster_alone() -> None:
     ]
 
 
+def test_a_worker_skips_minor_versions_in_one_go() -> None:
+    """Its kubelet is put back to its own version, and has no flag that any version in between has removed."""
+    old = "1.32.9"
+    state = worker(
+        packages=packages(**dict.fromkeys(("kubeadm", "kubelet", "kubectl"), old)), reported=old, flags=FLAGS
+    )
+    state = replace(state, kubeadm=replace(state.kubeadm, installed_version=old))
+    assert actions(state, first=False) == [
+        "begin w1",
+        "keep /var/lib/kubestead/kubelet-before-upgrade.json",
+        "write /etc/apt/sources.list.d/kubernetes.sources",
+        "update_index /etc/apt/sources.list.d/kubernetes.sources",
+        "install kubeadm",
+        "kubeadm upgrade node",
+        "write_flags /var/lib/kubelet/kubeadm-flags.env",
+        "install kubelet kubectl",
+        "restart kubelet.service",
+        "wait_for node w1",
+        "end w1",
+    ]
+    options = UpgradeOptions(NEW, packages=replace(UpgradeOptions(NEW).packages, key_fingerprint="A" * 40))
+    steps = {step.action: step for step in upgrade.plan(state, options)}
+    assert steps["keep"].data["record"].version == old
+    assert steps["install"].data["specs"] == ["kubelet=1.35.0-1.1", "kubectl=1.35.0-1.1"]
+    assert "--pod-infra-container-image" not in steps["write_flags"].after
+
+
 def test_a_node_of_the_version_has_nothing_to_do() -> None:
     assert actions(control_plane(NEW)) == [] == actions(control_plane(NEW), first=False)
 

@@ -11,7 +11,7 @@ from typing import Any, List
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG, RUNTIME_RECORD
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import upgrade_facts
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
@@ -49,6 +49,30 @@ def test_a_control_plane_tells_of_removed_apis_and_calico(machine: Machine) -> N
     machine.refuse(URL)
     assert upgrade_facts.observe(machine, STATE) == UpgradeFacts()
     assert upgrade_facts.observe(machine, KubeadmState()) == UpgradeFacts()
+
+
+def rollout(generation: int, observed: int, updated: int) -> str:
+    found = json.loads(daemon_set("quay.io/calico/node:v3.32.1"))
+    status = {"observedGeneration": observed, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated}
+    return json.dumps({**found, "metadata": {"generation": generation}, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("body", "rolling"),
+    [(rollout(2, 2, 3), False), (rollout(2, 2, 2), True), (rollout(3, 2, 3), True), ("no JSON", False)],
+)
+def test_calico_of_the_manifest_and_its_rollout(machine: Machine, body: str, rolling: bool) -> None:
+    machine.put(ADMIN_KUBECONFIG, "server: https://192.0.2.9:6443\n")
+    machine.serve(URL, upgrade_facts.CALICO[0], body)
+    found = upgrade_facts.observe(machine, STATE)
+    assert (found.calico_by_manifest, found.calico_rolling) == (body != "no JSON", rolling)
+
+
+def test_an_unfinished_replacement_of_containerd_is_known_on_every_node(machine: Machine) -> None:
+    record = {"version": "1.7.24", "packages": {"containerd": "1.7.24-1"}, "wanted": "containerd.io"}
+    machine.put(RUNTIME_RECORD, json.dumps({**record, "wanted_version": "2.1.5-1"}))
+    expected = UpgradeFacts(runtime="containerd.io", runtime_version="2.1.5-1")
+    assert upgrade_facts.observe(machine, KubeadmState()) == expected
 
 
 def test_titles() -> None:

@@ -12,7 +12,13 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
-from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import (
+    CONFIG,
+    FOLDER,
+    UNIT_NAME,
+    Endpoint,
+    unit,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
@@ -168,31 +174,110 @@ def test_a_worker_does_not_answer_for_the_member_of_a_control_plane(operation: o
     assert said(plan) == ([("etcd_majority", "error")] if claimed == "cp3" else [])
 
 
-@pytest.mark.parametrize(
-    ("place", "warned"),
-    [([address("cp1")], True), ([address("cp2")], False), (["127.0.0.1"], False), ([], False)],
-)
-def test_a_worker_that_finds_the_api_only_at_a_control_plane_that_leaves_is_named(
-    place: list[str], warned: bool
-) -> None:
-    hosts = cluster()
-    known = hosts["cp1"].kubeadm.api.config
-    assert known
-    config = replace(known, endpoint="api.kubernetes.internal:6443")
-    for name in CONTROLS:
-        state = hosts[name].kubeadm
-        one = host(name, replace(state, api=replace(state.api, config=config)))
-        block = EndpointState({HOSTS: [f"{address(name)} api.kubernetes.internal"]})
-        hosts[name] = replace(one, facts=replace(one.facts, api_endpoint=block))
-    proxy = Endpoint("api.kubernetes.internal", 6443, "", [address(name) for name in CONTROLS]).config()
-    there = EndpointState({HOSTS: [f"{one} api.kubernetes.internal" for one in place]}, config=proxy)
-    hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, api_endpoint=there))
+# -- the endpoint
+
+API = "api.kubernetes.internal"
+
+
+def named(hosts: dict[str, Host], workers: dict[str, list[str]] | None = None) -> dict[str, Host]:
+    """The cluster with a derived endpoint: each host has all control planes, and workers those in ``workers``."""
+    controls = [name for name in hosts if name.startswith("cp")]
+    found = {}
+    for name, one in hosts.items():
+        state = one.kubeadm
+        if state.api.config:
+            config = replace(state.api.config, endpoint=f"{API}:6443")
+            state = replace(state, api=replace(state.api, config=config))
+        own = address(name) if name in controls else ""
+        places = [address(control) for control in (workers or {}).get(name, controls)]
+        there = Endpoint(API, 6443, own, places)
+        block = EndpointState({HOSTS: there.lines}, haproxy=there.proxied, joined=True, trusts=True)
+        if there.proxied:
+            block = replace(block, config=there.config(True), unit=unit(), active=True, enabled=True)
+        found[name] = replace(one, facts=replace(one.facts, kubeadm=state, api_endpoint=block))
+    return found
+
+
+def redirected(plan: Plan) -> dict[str, list[str]]:
+    steps = {name: [f"{step.action} {step.target}" for step in plan.hosts[name].steps] for name in plan.redirected}
+    assert all(step.component == "api_endpoint" for name in steps for step in plan.hosts[name].steps)
+    return steps
+
+
+def test_the_hosts_that_stay_lose_the_address_of_a_control_plane_that_leaves() -> None:
+    plan = remove(request(named(cluster()), ["cp2"]))
+    proxy = [f"write_config {CONFIG}", f"reload {UNIT_NAME}"]
+    block = [f"write_hosts {HOSTS}"]
+    assert not plan.findings and redirected(plan) == {"cp1": block, "cp3": block, "w1": proxy, "w2": proxy}
+    for name in ("cp1", "w1"):
+        endpoint = plan.hosts[name].endpoint
+        assert endpoint and set(endpoint.control_planes) == {address("cp1"), address("cp3")}
+    assert actions(plan)["cp2"] == ["drain", "remove_member", "reset", "delete_node"]
+
+
+def test_the_last_control_plane_of_two_needs_no_proxy() -> None:
+    plan = remove(request(named(cluster(("cp1", "cp2"))), ["cp2"]))
+    ends = [f"write_hosts {HOSTS}", f"remove_unit {UNIT_NAME}", f"remove {FOLDER}"]
+    assert redirected(plan) == {"cp1": [f"write_hosts {HOSTS}"], "w1": ends, "w2": ends}
+
+
+def test_a_worker_that_knows_only_the_control_plane_that_leaves_gets_a_proxy() -> None:
+    """The others were added with --limit."""
+    hosts = named(cluster(), {"w1": ["cp1"], "w2": ["cp2"]})
     plan = remove(request(hosts, ["cp1"]))
-    assert said(plan) == ([("endpoint", "warning")] if warned else [])
-    assert [one.host for one in plan.findings] == (["w1"] if warned else []) and plan.leaving
+    assert "w2" not in plan.redirected and redirected(plan)["w1"][0] == "install haproxy" and not plan.findings
+    w1 = hosts["w1"]
+    lacking = replace(w1.facts.api_endpoint, absent="the lists of apt do not have it")
+    hosts["w1"] = replace(w1, facts=replace(w1.facts, api_endpoint=lacking))
+    warned = remove(request(hosts, ["cp1"]))
+    assert [(one.host, one.problem.level) for one in warned.findings] == [("w1", "warning")]
+    assert "haproxy, which can't be installed" in warned.findings[0].problem.message
+
+
+def test_a_worker_that_leaves_changes_the_endpoint_of_nobody() -> None:
+    hosts = named(cluster(), {"w1": ["cp1"]})
+    assert not remove(request(hosts, ["w2"])).redirected
     # A worker that leaves as well needs no API.
-    assert not remove(request(hosts, ["cp1", "w1"])).findings
-    # kubectl drains nodes from cp1, which finds the API by its name.
+    plan = remove(request(hosts, ["cp1", "w1"]))
+    assert set(plan.redirected) == {"cp2", "cp3", "w2"} and not plan.findings
+
+
+def test_a_removal_that_was_killed_before_the_endpoint_was_changed_is_finished() -> None:
+    hosts = named(cluster())
+    known = [node for node in nodes() if node.name != "cp3"]
+    without = named({name: host(name, control(name, known)) for name in ("cp1", "cp2")}, {})
+    for name, one in without.items():
+        hosts[name] = replace(one, facts=replace(one.facts, api_endpoint=hosts[name].facts.api_endpoint))
+    hosts["cp3"] = host("cp3", bare("cp3"))
+    assert set(remove(request(hosts, ["cp3"])).redirected) == {"cp1", "cp2", "w1", "w2"}
+
+
+def test_only_nodes_of_the_cluster_that_find_the_api_by_its_name_are_redirected() -> None:
+    hosts = named(cluster())
+    hosts["w2"] = replace(hosts["w2"], facts=replace(hosts["w2"].facts, kubeadm=bare("w2")))
+    other = replace(hosts["w1"].kubeadm, ca_cert_hash="sha256:" + "b" * 64)
+    hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, kubeadm=other))
+    assert set(remove(request(hosts, ["cp3"])).redirected) == {"cp1", "cp2"}
+    # A load balancer, or an address.
+    balanced = {
+        name: replace(one, facts=replace(one.facts, api_endpoint=named(cluster())[name].facts.api_endpoint))
+        for name, one in cluster().items()
+    }
+    assert not remove(request(balanced, ["cp3"])).redirected
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_hosts_outside_the_play_that_keep_the_address_are_named(operation: object) -> None:
+    hosts = named(cluster())
+    plan = operation(request(hosts, ["cp3"], limit=True))  # type: ignore[operator]
+    (finding,) = plan.findings
+    assert (finding.problem.check, finding.problem.level) == ("endpoint", "warning") and not plan.redirected
+    assert finding.problem.message.startswith("cp1, cp2, w1, w2 did not answer or are not in this play")
+    assert not operation(request(hosts, ["w2"], limit=True)).findings  # type: ignore[operator]
+
+
+def test_a_drain_needs_a_control_plane_that_finds_the_api() -> None:
+    hosts = named(cluster())
     hosts["cp1"] = replace(hosts["cp1"], facts=replace(hosts["cp1"].facts, api_endpoint=EndpointState()))
     (finding,) = remove(request(hosts, ["w2"])).errors
     assert finding.line().startswith("cp1: /etc/hosts does not have the block of this collection with api.kubernetes.")

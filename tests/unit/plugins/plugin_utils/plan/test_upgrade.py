@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -362,23 +362,15 @@ def test_workers_tell_nothing_of_the_apis_and_the_calico_of_the_cluster() -> Non
     assert not plan.findings
 
 
-@pytest.mark.parametrize(("runs", "warned"), [("3.31.6", True), ("3.32.1", False), ("", False)])
-def test_a_calico_that_is_not_tested_with_the_target(runs: str, warned: bool) -> None:
-    plan = plan_of(changes={"c1": {"upgrade": {"removed_apis": [], "calico": runs}}})
-    assert not errors(plan)
-    assert [one.line() for one in plan.findings] == [
-        "all: Calico 3.31.6 runs in the cluster, but Kubernetes 1.36 is tested with Calico 3.32 or newer; upgrade "
-        "Calico first: run site.yml with cluster_kubernetes_version: 1.35.0 and cni_calico_version: v3.32.1"
-    ] * warned
-
-
 def test_an_old_containerd_is_named_with_what_helps_a_node() -> None:
     old = {"containerd.version": "1.7.28", "containerd.packages": {"containerd.io": "1.7.28-1"}}
     (finding,) = plan_of(changes={"c2": old}).findings
     assert finding.line() == (
-        "c2: has containerd 1.7.28, but Kubernetes 1.36 is tested with 2.0 or newer; before the upgrade, drain the "
-        "node and run 'apt-get install --only-upgrade containerd.io' on this host"
+        "c2: has containerd 1.7.28, but Kubernetes 1.36 is tested with 2.0 or newer; run 'apt-get update' on this host "
+        "if its repositories have a newer one; upgrade.yml then installs it"
     )
+    (finding,) = plan_of(changes={"c2": {**old, "kube_packages.manager": "dnf"}}).findings
+    assert finding.problem.fix == "before the upgrade, drain the node and run 'dnf upgrade containerd.io' on this host"
 
 
 def test_an_upgrade_that_has_begun_is_not_turned_back() -> None:
@@ -455,19 +447,53 @@ def test_cordons_of_an_interrupted_wave_are_lifted_before_the_first_drain() -> N
     assert plan.rollout.lifted_nodes == [] and plan.rollout.returning_nodes == ["w1"]
 
 
+def test_a_run_pauses_after_each_wave_but_the_last_that_is_upgraded() -> None:
+    done = with_c2()["c2"]
+    plan = cluster_of(serial="2", w1={}, w2={}, w3={}, w4={})
+    assert (plan.rollout.workers, plan.rollout.batches) == (["w1", "w2", "w3", "w4"], [2])
+    assert [name for name, host in plan.hosts.items() if host.arguments["pause"]] == ["w1", "w2"]
+    # The last wave only lifts cordons of an interrupted run. The control plane is upgraded already.
+    plan = cluster_of(serial="2", w1={}, w2={}, w3=done, w4=done, ours=["w3", "w4"], current=["w3", "w4"])
+    assert plan.rollout.workers == ["w1", "w2", "w3", "w4"]
+    assert not any(host.arguments["pause"] for host in plan.hosts.values())
+
+
+def test_a_wave_of_two_continues_where_it_was_interrupted() -> None:
+    """The first node of the wave was upgraded, and both were still cordoned."""
+    done = with_c2()["c2"]
+    plan = cluster_of(serial="2", w1=done, w2={"kubeadm.operation": WORKER_MARKER}, ours=["w1", "w2"], current=["w1"])
+    assert actions(plan) == {
+        "c1": [],
+        "w1": ["uncordon"],
+        "w2": ["uncordon", "drain", "upgrade", "uncordon"],
+    }
+    order = plan.rollout
+    assert (order.workers, order.batches) == (["w2", "w1"], [2])
+    assert (order.returning_nodes, order.lifted_nodes) == (["w2", "w1"], ["w2"])
+    assert order.drained_nodes == order.upgraded_nodes == ["w2"]
+
+
 WORKER_MARKER = {**MARKER, "control_plane": False, "first": False}
 
 
 def cluster_of(
-    serial: str, down: tuple[str, ...] | list[str] = (), ours: tuple[str, ...] | list[str] = (), **workers: Change
+    serial: str,
+    down: Sequence[str] = (),
+    ours: Sequence[str] = (),
+    current: Sequence[str] = (),
+    **workers: Change,
 ) -> Plan:
-    """A plan for workers with an upgraded control plane; ``down`` are not ready, ``ours`` were cordoned by a run."""
+    """A plan for workers with an upgraded control plane.
+
+    ``down`` are not ready, ``ours`` were cordoned by a run, and the kubelets of ``current`` have the target.
+    """
     facts = changed(recorded("control-plane"), {**offer("1.36.2"), **wish("1.36"), **UPGRADED["c1"]})
     own, template = facts["kubeadm"]["api"]["nodes"]
     nodes = []
     for name in workers:
         cordon = {"unschedulable": True, "cordoned_by": "upgrade of yesterday"} if name in ours else {}
-        nodes.append({**template, "name": name, "ready": name not in down, **cordon})
+        version = {"kubelet_version": "1.36.2"} if name in current else {}
+        nodes.append({**template, "name": name, "ready": name not in down, **cordon, **version})
     facts = changed(facts, {"kubeadm.api.nodes": [own, *nodes]})
     hosts = [registry.read_host("c1", True, facts)]
     for name, changes in workers.items():

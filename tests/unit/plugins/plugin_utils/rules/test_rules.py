@@ -1103,7 +1103,7 @@ CASES = [
         LIVE,
         "c2",
         {"options.containerd.package": "containerd.io", "containerd.packages": {"containerd": "1.7.24"}},
-        "the node runs containerd and is a member of a cluster, but containerd_package is containerd.io; set",
+        "is a member of a cluster, but containerd_package is containerd.io; run upgrade.yml, which replaces it on",
     ),
     Case(
         "foreign_node",

@@ -1,0 +1,311 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Replaces the containerd of a drained node by another version or package, and puts the old one back if that fails.
+
+Before the first change, a record keeps what belongs to the old containerd: its files and the versions of its packages.
+It is kept until the Node is ready with the new containerd. A run that finds a record finishes the replacement.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+from ..containerd import apply as containerd_apply
+from ..containerd import observe as containerd_observe
+from ..containerd import plan as containerd_plan
+from ..containerd.options import ContainerdOptions
+from ..containerd.state import CONFIG, DROPIN, UNIT
+from ..core import untrusted
+from ..core.constants import RUNTIME_RECORD
+from ..core.errors import KubesteadError
+from ..core.poll import Clock, Sleep, poll
+from ..core.step import Step
+from ..core.system import System
+from ..kube import kubelet
+from ..packages import manager, transaction
+from ..packages.manager import Package
+from . import kubelet_start
+
+COMPONENT = "containerd"
+#: Packages that have containerd, and runc, which one of them needs and the other contains.
+PACKAGES = (*containerd_observe.PACKAGES, "runc")
+_FILES = (CONFIG, DROPIN)
+# Seconds for a kubelet to report the new containerd and to become ready with it.
+_READY = 180.0
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """The containerd that a node gets. ``package`` is empty if it keeps the one that it has.
+
+    ``version`` is the exact version of the package. ``containerd`` are the options for its configuration.
+    """
+
+    package: str = ""
+    version: str = ""
+    containerd: ContainerdOptions = ContainerdOptions()
+
+
+@dataclass(frozen=True)
+class Record:
+    """The containerd of a node before its replacement.
+
+    ``version`` is what ``containerd --version`` printed. ``packages`` maps packages to their versions, ``held`` lists
+    those that are held. ``files`` maps paths to texts; a path without a text did not exist. ``modes`` are the modes of
+    the files. ``ready`` is true if the Node was ready. ``wanted`` is the new package, ``wanted_version`` its version.
+    """
+
+    version: str
+    packages: Dict[str, str]
+    wanted: str
+    wanted_version: str
+    held: List[str] = field(default_factory=list)
+    files: Dict[str, Optional[str]] = field(default_factory=dict)
+    modes: Dict[str, int] = field(default_factory=dict)
+    ready: bool = False
+
+
+@dataclass(frozen=True)
+class RuntimeState:
+    """The observed state. ``installed`` are those of :data:`PACKAGES` that are installed, completely or in part.
+
+    ``version`` is that of the program. ``interrupted`` is true if dpkg was killed.
+    """
+
+    version: str = ""
+    installed: Dict[str, Package] = field(default_factory=dict)
+    interrupted: bool = False
+    record: Optional[Record] = None
+
+
+# -- Observation
+
+
+def read_record(system: System) -> Optional[Record]:
+    """The record of an unfinished replacement; None if there is none or it can't be read. Never raises."""
+    try:
+        found = untrusted.mapping(untrusted.parse_json(system.read(RUNTIME_RECORD) or ""))
+    except ValueError:
+        return None
+    packages = {
+        name: untrusted.text(text, 128)
+        for name, text in untrusted.mapping(found.get("packages")).items()
+        if name in PACKAGES
+    }
+    files = {path: text for path, text in untrusted.mapping(found.get("files")).items() if path in _FILES}
+    wanted = [untrusted.text(found.get(name), 128) for name in ("version", "wanted", "wanted_version")]
+    if not packages or not all(wanted):
+        return None
+    return Record(
+        version=wanted[0],
+        packages=packages,
+        wanted=wanted[1],
+        wanted_version=wanted[2],
+        held=[name for name in untrusted.texts(found.get("held")) if name in PACKAGES],
+        files={path: text if isinstance(text, str) else None for path, text in files.items()},
+        modes={path: untrusted.integer(mode) for path, mode in untrusted.mapping(found.get("modes")).items()},
+        ready=found.get("ready") is True,
+    )
+
+
+def observe(system: System, options: RuntimeOptions) -> RuntimeState:
+    """Observe the packages of containerd, unless the node keeps its containerd."""
+    if not options.package:
+        return RuntimeState()
+    names = [*PACKAGES, *([options.package] if options.package not in PACKAGES else [])]
+    return RuntimeState(
+        version=containerd_observe.program_version(system),
+        installed=manager.installed(system, manager.manager(system), names),
+        interrupted=manager.interrupted(system),
+        record=read_record(system),
+    )
+
+
+# -- Planning
+
+
+def plan(state: RuntimeState, options: RuntimeOptions, node: str, ready: bool, kubeadm_version: str) -> List[Step]:
+    """The steps that replace containerd; empty if the node has the package already.
+
+    ``kubeadm_version`` is the version that the node will have. It decides which pause image is configured.
+    """
+    there = state.installed.get(options.package)
+    installed = there is not None and there.complete and there.version == options.version
+    if not options.package or (installed and state.record is None):
+        return []
+    steps = []
+    if state.record is None:
+        record = Record(
+            version=state.version,
+            packages={name: one.version for name, one in state.installed.items() if name in PACKAGES and one.complete},
+            wanted=options.package,
+            wanted_version=options.version,
+            held=[name for name, one in state.installed.items() if one.held],
+            ready=ready,
+        )
+        reason = "containerd {0} is put back if the new one fails".format(state.version)
+        steps.append(Step(COMPONENT, "keep", RUNTIME_RECORD, reason, data={"record": record}))
+    if state.interrupted:
+        steps.append(manager.finish_step(COMPONENT))
+    if not installed:
+        target = {options.package: options.version}
+        steps.append(manager.install_step(COMPONENT, "apt", state.installed, target))
+    what = "containerd {0}".format(options.version)
+    data = {"options": options.containerd, "kubeadm_version": kubeadm_version}
+    steps.append(Step(COMPONENT, "configure", CONFIG, "for {0}".format(what), data=data))
+    steps.append(Step(COMPONENT, "restart", UNIT, "{0} starts".format(what), disruptive=True))
+    if ready or (state.record is not None and state.record.ready):
+        steps.append(Step(COMPONENT, "wait_for", "node {0}".format(node), "must be ready with {0}".format(what)))
+    return [*steps, Step(COMPONENT, "forget", RUNTIME_RECORD, "containerd is replaced")]
+
+
+# -- Application
+
+
+def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+    """Apply a step. Raises :class:`KubesteadError` with the cause in one line."""
+    if step.action == "keep":
+        keep(system, step.data["record"])
+    elif step.action == "configure":
+        configure(system, step.data["options"], str(step.data["kubeadm_version"]))
+    elif step.action == "restart":
+        containerd_apply.restart(system)
+    elif step.action == "wait_for":
+        wait(system, clock, sleep)
+    elif step.action == "forget":
+        system.remove(RUNTIME_RECORD)
+    else:
+        transaction.apply(step, system)
+
+
+def apply_or_put_back(step: Step, system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+    """Apply a step. If it fails after the record was made, the old containerd is put back.
+
+    Raises :class:`KubesteadError`; see :func:`put_back`.
+    """
+    try:
+        apply(step, system, clock, sleep)
+    except KubesteadError as err:
+        if step.action == "keep":
+            raise
+        raise put_back(system, err, clock, sleep) from err
+
+
+def keep(system: System, record: Record) -> None:
+    """Write the record, with the present files of containerd. They may contain passwords."""
+    data: Dict[str, Any] = {
+        "version": record.version,
+        "packages": record.packages,
+        "wanted": record.wanted,
+        "wanted_version": record.wanted_version,
+        "held": record.held,
+        "files": {path: system.read(path) for path in _FILES},
+        "modes": {path: system.mode(path) for path in _FILES if system.exists(path)},
+        "ready": record.ready,
+    }
+    system.write(RUNTIME_RECORD, json.dumps(data, indent=2, sort_keys=True) + "\n", mode=0o600)
+
+
+def configure(system: System, options: ContainerdOptions, kubeadm_version: str) -> None:
+    """Write the configuration in the schema of the installed containerd. Raises :class:`KubesteadError`."""
+    state = containerd_observe.observe(system, options.image_repository, reveal=True, kubeadm_version=kubeadm_version)
+    for step in containerd_plan.plan(state, options, package_planned_elsewhere=True):
+        # containerd is restarted by its own step, also if its configuration stays.
+        if step.action != "restart":
+            containerd_apply.apply(step, system)
+
+
+def wait(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+    """Wait until the Node is ready and reports the installed containerd. Raises :class:`KubesteadError`."""
+    version = containerd_observe.program_version(system)
+    name = kubelet.node_name(system, kubelet.kubelet_kubeconfig(system))
+    # The kubelet leaves out what a distribution adds to the version, as in 1.7.24~ds1.
+    expected = re.sub(r"^(\d+\.\d+\.\d+).*", r"containerd://\1", version)
+
+    def look() -> str:
+        node = kubelet_start.own_node(system, name)
+        if node is None:
+            return "its Node can't be read"
+        if not node.ready:
+            return "its Node is not ready: {0}".format(node.not_ready_reason)
+        reported = re.match(r"containerd://\d+\.\d+\.\d+", node.runtime)
+        return (
+            ""
+            if reported and reported.group(0) == expected
+            else "its Node reports {0}".format(node.runtime or "no runtime")
+        )
+
+    problem = poll(look, _READY, lambda found: not found, clock=clock, sleep=sleep)
+    if problem:
+        raise KubesteadError(
+            untrusted.line(
+                "the kubelet did not become ready with containerd {0}: {1}; see 'journalctl -u containerd -u kubelet'"
+                " on this host".format(version, problem)
+            )
+        )
+
+
+# -- Recovery
+
+
+def put_back(
+    system: System, failed: KubesteadError, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
+) -> KubesteadError:
+    """Put the old containerd back after ``failed``. Returns the failure with the outcome added to its message.
+
+    Its details have ``rolled_back``, the version of the old containerd, if that containerd serves the kubelet again.
+    """
+    record = read_record(system)
+    if record is None:
+        return failed
+    try:
+        restore_packages(system, record)
+        restore_files(system, record)
+        containerd_apply.restart(system)
+        if record.ready:
+            wait(system, clock, sleep)
+        # The next run decides again, by its variables.
+        system.remove(RUNTIME_RECORD)
+    except (KubesteadError, OSError) as err:
+        why = err.message if isinstance(err, KubesteadError) else str(err)
+        text = "{0}; containerd {1} could not be put back: {2}".format(failed.message, record.version, why)
+        return KubesteadError(untrusted.line(text), failed.details)
+    text = "{0}; containerd {1} was put back; remove the cause, then run the same command again".format(
+        failed.message, record.version
+    )
+    return KubesteadError(untrusted.line(text), dict(failed.details, rolled_back=record.version))
+
+
+def restore_files(system: System, record: Record) -> None:
+    """Restore the files of the old containerd. Raises OSError."""
+    for path, text in sorted(record.files.items()):
+        if text is None:
+            system.remove(path)
+        elif system.read(path) != text:
+            system.write(path, text, mode=record.modes.get(path, 0o600))
+
+
+def restore_packages(system: System, record: Record) -> None:
+    """Install the old versions again. Raises :class:`KubesteadError`.
+
+    The package manager removes a package that conflicts with them.
+    """
+    if manager.interrupted(system):
+        transaction.finish_interrupted(system)
+    there = manager.installed(system, "apt", PACKAGES)
+    changed = {
+        name: version
+        for name, version in record.packages.items()
+        if name not in there or not there[name].complete or there[name].version != version
+    }
+    if not changed:
+        return
+    transaction.apply(manager.install_step(COMPONENT, "apt", there, changed), system)
+    released = [name for name in record.held if name in changed]
+    if released:
+        transaction.set_hold(system, "apt", released, True)

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The copies of the admin kubeconfig that an upgrade makes stale: those of users, and that on the control machine.
+
+kubeadm renews the certificate in the admin kubeconfig of each control plane that it upgrades. The certificate in a copy
+stays valid, but only until its own end, which an upgrade no longer moves. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+
+from ..cluster import Cluster
+from ..hosts import Host
+from ..kubeconfig_copy import copy_path
+from . import endpoint
+from .membership import Membership
+from .result import Request
+
+
+def copy_server(address: str, cluster: Cluster) -> str:
+    """The server in a copy on the control machine, where the endpoint is a name that only nodes resolve; else empty."""
+    return "https://{0}".format(host_port(address, cluster.endpoint_place[1])) if address else ""
+
+
+def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> Tuple[List[Step], Dict[str, Any]]:
+    """The steps for the stale copies of a control plane, and the arguments of the module kubeconfig for them.
+
+    With ``renewed``, kubeadm renews the admin kubeconfig before. Without it, copies may be stale because a run was
+    killed after kubeadm. Copies that do not exist are left to site.yml, and those with another content are kept.
+    """
+    source = host.facts.kubeconfig.source
+    if not host.control_plane or source is None:
+        return [], {}
+    wanted = kubeconfig.renewed(source) if renewed else source
+    options, state = host.options.kubeconfig, host.facts.kubeconfig
+    own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
+    # The copy has the credentials of the first control plane, as site.yml copies them.
+    here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(request.kubeconfig_copy, wanted)
+    targets = [state.path] * own + [copy_path(options.copy_to)] * here
+    if not targets:
+        return [], {}
+    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
+    arguments = {
+        "install": own,
+        "user": options.user,
+        "copy_to": options.copy_to if here else "",
+        "copy_server": copy_server(endpoint.api_address(host, request.hosts, Membership(), cluster), cluster),
+        "renewed": renewed,
+    }
+    return [Step(kubeconfig.COMPONENT, "write_kubeconfig", target, reason) for target in targets], arguments

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The copies of the admin kubeconfig in the plan of an upgrade."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
+    KubeconfigSummary,
+    is_stale,
+    renewed,
+    summarize,
+)
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.upgrade import upgrade
+from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import changed, recorded
+from ansible_collections.kubestead.cluster.tests.unit.support import fixture
+
+from .test_upgrade import RECORDINGS, offer, wish, with_c2
+
+ADMIN = fixture("kubeadm/v1.35/admin.conf")
+OTHER_CLUSTER = fixture("kubeadm/v1.20/admin.conf")
+#: As kubeadm writes it after it has renewed the certificate.
+RENEWED = ADMIN.replace("client-certificate-data: ", "client-certificate-data: bmV3")
+assert RENEWED != ADMIN
+PATH, COPY = "/home/admin/.kube/config", "/home/user/kubeconfig"
+
+
+def plan_of(
+    source: str = ADMIN,
+    existing: str | None = ADMIN,
+    copy: str | None = None,
+    done: bool = False,
+    controls: tuple[str, ...] = ("c1",),
+    **changes: Any,
+) -> Plan:
+    hosts = []
+    for name, recording in RECORDINGS.items():
+        facts = changed(recorded(recording), {**offer("1.36.2"), **wish("1.36"), **(with_c2()[name] if done else {})})
+        if name == "c1":
+            own = {
+                "kubeconfig.source": to_dict(summarize(source)),
+                "kubeconfig.existing": None if existing is None else to_dict(summarize(existing)),
+            }
+            facts = changed(facts, {**own, **changes})
+        hosts.append(registry.read_host(name, name == "c1", facts))
+    request = Request(Inventory(list(controls), ["c2"]), hosts, ["kube_packages"])
+    plan = upgrade(replace(request, kubeconfig_copy=None if copy is None else summarize(copy)))
+    assert not plan.errors
+    return plan
+
+
+def copies(plan: Plan) -> list[str]:
+    assert not plan.hosts["c2"].kubeconfig
+    steps = [step for step in plan.hosts["c1"].steps if step.component == "control_plane"]
+    assert bool(steps) == bool(plan.hosts["c1"].kubeconfig)
+    return [step.summary() for step in steps]
+
+
+RENEWS, DIFFERS = "(the certificate in admin.conf is renewed)", "(it differs from admin.conf)"
+
+
+def test_an_upgrade_refreshes_the_copies_that_it_makes_stale() -> None:
+    plan = plan_of(copy=ADMIN)
+    assert copies(plan) == [f"write kubeconfig {PATH} {RENEWS}", f"write kubeconfig {COPY} {RENEWS}"]
+    arguments = plan.hosts["c1"].kubeconfig
+    assert arguments == {"install": True, "user": "", "copy_to": COPY, "copy_server": "", "renewed": True}
+    assert [step.action for step in plan.hosts["c1"].steps][-1] == "uncordon"
+
+
+def test_each_copy_is_refreshed_by_itself() -> None:
+    assert copies(plan_of()) == [f"write kubeconfig {PATH} {RENEWS}"]
+    assert plan_of().hosts["c1"].kubeconfig["copy_to"] == ""
+    plan = plan_of(existing=None, copy=ADMIN)
+    assert copies(plan) == [f"write kubeconfig {COPY} {RENEWS}"] and plan.hosts["c1"].kubeconfig["install"] is False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"existing": None},
+        {"existing": OTHER_CLUSTER, "copy": OTHER_CLUSTER},
+        {"options.kubeconfig.install": False},
+        {"kubeconfig.problem": "the home directory of admin, /home/admin, does not exist"},
+        {"kubeconfig.source": None},
+    ],
+)
+def test_what_is_not_a_copy_of_this_cluster_is_left_alone(changes: dict[str, Any]) -> None:
+    assert copies(plan_of(**changes)) == []
+
+
+def test_an_upgraded_cluster_with_copies_of_now_has_nothing_to_do() -> None:
+    assert plan_of(copy=ADMIN, done=True).hosts["c1"].steps == []
+
+
+def test_copies_that_a_killed_run_left_stale_are_refreshed_without_a_drain() -> None:
+    plan = plan_of(source=RENEWED, copy=ADMIN, done=True)
+    assert copies(plan) == [f"write kubeconfig {PATH} {DIFFERS}", f"write kubeconfig {COPY} {DIFFERS}"]
+    assert plan.rollout.control_planes == ["c1"] and plan.rollout.upgraded_nodes == plan.rollout.drained_nodes == []
+    arguments = plan.hosts["c1"].arguments
+    assert arguments["due"] and not (arguments["upgrade"] or arguments["drain"] or arguments["uncordon"])
+    assert not plan.hosts["c1"].kubeconfig["renewed"] and not plan.disrupted
+
+
+def test_the_copy_on_the_control_machine_is_that_of_the_first_control_plane() -> None:
+    assert copies(plan_of(existing=None, copy=ADMIN, controls=("c0", "c1"))) == []
+
+
+def test_the_copy_names_a_server_that_this_machine_can_resolve() -> None:
+    block = {"api_endpoint": {"hosts": {"/etc/hosts": ["10.213.0.40 api.kubernetes.internal"]}}}
+    named = {"kubeadm.api.config.endpoint": "api.kubernetes.internal:6443", **block}
+    hosts = []
+    for name, recording in RECORDINGS.items():
+        facts = changed(recorded(recording), {**offer("1.36.2"), **wish("1.36"), **block})
+        own = {"kubeconfig.source": to_dict(summarize(ADMIN)), **named}
+        hosts.append(registry.read_host(name, name == "c1", changed(facts, own if name == "c1" else {})))
+    request = Request(Inventory(["c1"], ["c2"]), hosts, ["kube_packages"], kubeconfig_copy=summarize(ADMIN))
+    plan = upgrade(request)
+    assert not plan.errors and plan.hosts["c1"].kubeconfig["copy_server"] == "https://10.213.0.40:6443"
+
+
+def test_a_renewed_admin_kubeconfig_is_told_from_each_copy_of_the_present_one() -> None:
+    there: KubeconfigSummary = summarize(ADMIN)
+    assert not is_stale(there, there) and is_stale(there, renewed(there)) and is_stale(there, summarize(RENEWED))
+    assert not is_stale(None, renewed(there)) and not is_stale(summarize(OTHER_CLUSTER), renewed(there))
