@@ -177,6 +177,8 @@ def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinComman
         complete = state.role != "worker" or state.kubelet_conf
         undo = {
             "reset": complete,
+            # The etcd of an init that never became a cluster has no other member.
+            "leave": state.unfinished_init is None,
             "cri_socket": options.cri_socket,
             "preexisting_pki": preexisting_pki,
             "node_name": target,
@@ -266,7 +268,8 @@ def apply(step: Step, system: System) -> None:
     if step.action == "finish":
         finish(system)
     elif step.action == "clean" and data["reset"]:
-        cleanup.leave_cluster(system, str(data["node_name"]))
+        if data["leave"]:
+            cleanup.leave_cluster(system, str(data["node_name"]))
         cleanup.reset(system, str(data["cri_socket"]), data["preexisting_pki"])
     elif step.action == "clean":
         cleanup.remove_bootstrap(system)

@@ -588,13 +588,23 @@ def test_leftovers_of_a_control_plane_are_reset_by_kubeadm(machine: Machine) -> 
     machine.put("/var/lib/etcd/member/wal", "x")
     machine.put("/etc/kubernetes/admin.conf", "server: https://10.0.0.1:6443")
     machine.answer("kubectl", "")
-    data = {"reset": True, "cri_socket": "unix:///run/x.sock", "preexisting_pki": ["ca.crt"], "node_name": "cp2"}
+    data = {"reset": True, "leave": True, "cri_socket": "unix:///run/x.sock", "preexisting_pki": ["ca.crt"]}
+    data["node_name"] = "cp2"
     join.apply(Step("join", "clean", "cp2", "", data=data), machine)
     node, reset = [argv for argv in machine.ran if argv[0] in ("kubectl", "kubeadm")]
     assert node[-3:] == ["delete", "--raw", "/api/v1/nodes/cp2"]
     assert reset[:5] == ["kubeadm", "reset", "--force", "--cri-socket", "unix:///run/x.sock"]
     assert kubeadm.files_below(machine, "/etc/kubernetes/pki") == ["ca.crt"]
     assert not machine.exists("/var/lib/etcd/member")
+
+
+def test_an_init_that_never_became_a_cluster_has_no_other_members_to_ask(machine: Machine) -> None:
+    machine.answer("kubeadm reset", "")
+    machine.put("/etc/kubernetes/manifests/etcd.yaml", "- --initial-advertise-peer-urls=https://10.0.0.1:2380\n")
+    machine.put("/etc/kubernetes/admin.conf", "server: https://10.0.0.1:6443")
+    clean = plan(HALF_INIT, JoinOptions(), replace(CONTROL_PLANE, ca_cert_hashes=[OTHER]))[0]
+    join.apply(clean, machine)
+    assert [argv[:2] for argv in machine.ran if argv[0] in ("kubectl", "kubeadm")] == [["kubeadm", "reset"]]
 
 
 def test_the_node_of_a_failed_join_is_deleted_by_a_control_plane_that_answers(machine: Machine) -> None:
