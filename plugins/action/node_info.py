@@ -14,6 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields, refuse_credentials
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
@@ -80,7 +81,9 @@ class ActionModule(NodeAction):
         # It does not test connections either: they would be those of the other host.
         peers = [] if witness else _peers(task_vars or {})
         proxied = not witness and _is_proxied(name, (task_vars or {})["groups"])
-        arguments = {**registry.observation_arguments(options, peers), "proxied": proxied, **given}
+        address = _virtual_ip(name, (task_vars or {})["groups"], options)
+        more = {"proxied": proxied, "virtual_ip": "" if witness else address}
+        arguments = {**registry.observation_arguments(options, peers), **more, **given}
         asked = time.time()
         result = self.run_on_node("node_info", arguments, task_vars)
         if not result.get("failed"):
@@ -100,6 +103,12 @@ class ActionModule(NodeAction):
 def _is_proxied(name: str, groups: Mapping[str, Any]) -> bool:
     """Whether the host is a worker that reaches several control planes through a proxy, by the inventory."""
     return name in groups.get("workers", []) and len(groups.get("control_plane", [])) > 1
+
+
+def _virtual_ip(name: str, groups: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """The virtual IP address that a host will have: control planes have it, by the inventory."""
+    given = str((options.get("api_endpoint") or {}).get("virtual_ip") or "")
+    return normal_address(given) if name in groups.get("control_plane", []) else ""
 
 
 def _peers(variables: Mapping[str, Any]) -> list[str]:

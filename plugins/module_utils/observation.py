@@ -32,18 +32,21 @@ def observe(
     reach: Sequence[str] = (),
     upgrading: bool = False,
     proxied: bool = False,
+    virtual_ip: str = "",
 ) -> Dict[str, Any]:
     """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
     Without ``packages_url``, or with an invalid version, the package repository is not read. ``reach`` are targets
     (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
     ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use. A host
-    that will be ``proxied`` looks for the package of the local proxy.
+    that will be ``proxied`` looks for the package of the local proxy. ``virtual_ip`` is the virtual IP address of the
+    API that a control plane will have.
     """
     kubeadm_state = kubeadm.observe(system)
+    endpoint = api_endpoint.observe(system, proxied, virtual_ip)
     state: Dict[str, Any] = to_dict(
         {
-            "node": facts.observe(system, resolve=not kubeadm_state.kubelet_conf),
+            "node": facts.observe(system, resolve=not kubeadm_state.kubelet_conf, shared=endpoint.virtual_ip.address),
             "host": prepare.observe(system),
             "kube_packages": without_passwords(
                 kube_observe.observe(system, packages_url, _request(kubernetes_version), upgrading=upgrading)
@@ -51,7 +54,7 @@ def observe(
             "containerd": containerd.observe(
                 system, image_repository, kubeadm_version=kubeadm_state.installed_version, upgrading=upgrading
             ),
-            "api_endpoint": api_endpoint.observe(system, proxied),
+            "api_endpoint": endpoint,
             "cni": cni.observe(system),
             "kubeadm": kubeadm_state,
             "kubeconfig": kubeconfig.observe(system, kubeconfig_user),

@@ -145,7 +145,8 @@ class Preparation:
     def _api_endpoint(self, _given: Mapping[str, Any]) -> None:
         endpoint = self.expected.api_endpoint
         if endpoint is not None:
-            state = api_endpoint.observe(self.system)
+            wanted = endpoint.virtual_ip.address if endpoint.virtual_ip else ""
+            state = api_endpoint.observe(self.system, address=wanted)
             self._apply(api_endpoint.plan(state, EndpointOptions(), endpoint), api_endpoint.apply)
 
     def _images(self, _given: Mapping[str, Any]) -> None:

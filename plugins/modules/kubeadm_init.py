@@ -81,6 +81,10 @@ options:
     type: list
     elements: str
     default: []
+  endpoint_vip:
+    description: The virtual IP address of the API. It is added to the API server's certificate.
+    type: str
+    default: ""
   feature_gates:
     description: Feature gates of kubeadm, as a dictionary of names and booleans.
     type: dict
@@ -241,6 +245,7 @@ def argument_spec() -> Dict[str, Any]:
         "dns_domain": {"type": "str"},
         "image_repository": {"type": "str"},
         "cert_sans": {"type": "list", "elements": "str"},
+        "endpoint_vip": {"type": "str"},
         "feature_gates": {"type": "dict"},
         "kubelet_config": {"type": "dict"},
         "kube_proxy_config": {"type": "dict"},

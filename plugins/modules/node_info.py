@@ -62,6 +62,12 @@ options:
         haproxy is not installed, the host then looks for its package.
     type: bool
     default: false
+  virtual_ip:
+    description:
+      - The virtual IP address of the API that the host will have, if it is a control plane. The host then looks for the
+        packages that are needed, and whether another machine has the address.
+    type: str
+    default: ""
 author:
   - The kubestead authors (@kubestead)
 """
@@ -243,6 +249,7 @@ def argument_spec() -> Dict[str, Any]:
         "reach": {"type": "list", "elements": "str", "default": []},
         "upgrading": {"type": "bool", "default": False},
         "proxied": {"type": "bool", "default": False},
+        "virtual_ip": text,
     }
 
 

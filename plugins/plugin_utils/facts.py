@@ -133,7 +133,7 @@ def _wrong(path: str, value: Any, expected: str) -> BrokenFacts:
 # -- sizes
 
 # More than any machine has: rules compare these with those of other hosts.
-_MOST = {"addresses": 1000, "routes": 5000, "reach": 200, "hosts files": 2}
+_MOST = {"addresses": 1000, "routes": 5000, "reach": 200, "hosts files": 2, "networks": 1000}
 
 
 def _check_sizes(facts: Facts) -> None:
@@ -142,6 +142,7 @@ def _check_sizes(facts: Facts) -> None:
         "routes": facts.node.routes,
         "reach": facts.reach,
         "hosts files": facts.api_endpoint.hosts,
+        "networks": facts.api_endpoint.virtual_ip.networks,
     }
     for name, most in _MOST.items():
         if len(found[name]) > most:
@@ -161,6 +162,10 @@ def _check_addresses(facts: Facts) -> None:
         for at, one in enumerate(addresses):
             _check(plain_address, one.address, f"{place}[{at}].address")
             _check(_interface, one.network, f"{place}[{at}].network")
+    shared = facts.api_endpoint.virtual_ip
+    _check(plain_address, shared.address, "api_endpoint.virtual_ip.address", optional=True)
+    for network in shared.networks:
+        _check(_interface, network, "api_endpoint.virtual_ip.networks")
     for target in facts.reach:
         _check(connect.split, target, "reach")
     _check(plain_address, node.default_address, "node.default_address", optional=True)

@@ -74,7 +74,7 @@ def differences(before: set[str], after: set[str]) -> list[str]:
 TRACES = (
     "ls -d /etc/kubernetes/* /var/lib/kubelet/* /var/lib/etcd/* /etc/cni/net.d/* /var/lib/cni /var/lib/calico "
     "/var/log/pods /var/log/containers /var/lib/kubestead /home/*/.kube /root/.kube "
-    "/etc/systemd/system/kubestead-routes* /etc/systemd/system/kubestead-api-endpoint* /etc/kubestead 2>/dev/null "
+    "/etc/systemd/system/kubestead-routes* /etc/systemd/system/kubestead-api-* /etc/kubestead 2>/dev/null "
     "| grep -v ^/etc/kubernetes/manifests$; ls -A /etc/kubernetes/manifests 2>/dev/null; "
     "grep -E ' /var/lib/kubelet/| /run/netns/cni-' /proc/mounts; ip -o link | grep -E 'cni0|veth|cali|vxlan'; "
     "grep -s kubestead /etc/hosts; ip route show proto 107; iptables-save 2>/dev/null | grep -E 'KUBE|kubestead|CNI'; "

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The component that lets a node reach the API: a block in its hosts files, and on workers a proxy."""
+"""The component that lets a node reach the API: a block in its hosts files, and on workers a proxy.
+
+On control planes it also sets up the virtual IP address for clients outside the cluster; see :mod:`virtual_ip`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from ..core.errors import KubesteadError
 from ..core.foreign_files import rewrite
 from ..core.step import Step
 from ..core.system import System
-from ..packages import dnf_files, manager, transaction
+from . import services, virtual_ip
 from .hosts_file import HOSTS, block, with_block
 from .options import (
     CA,
@@ -32,10 +35,11 @@ from .options import (
     unit,
     with_ca,
 )
+from .virtual_ip import VirtualIpState
 
-COMPONENT = "api_endpoint"
+COMPONENT = services.COMPONENT
 PACKAGE = "haproxy"
-# The unit of the package, which this collection does not use.
+# Debian's package starts its own proxy, which has no port.
 _PACKAGE_UNIT = "haproxy.service"
 
 # cloud-init writes the hosts file at each boot from the template that the file names.
@@ -62,7 +66,8 @@ class EndpointState:
     are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
     reloaded since its configuration changed, ``restart_pending`` if it has not been restarted since its unit changed.
     ``absent`` is the reason why the package manager can't install haproxy, as far as it was asked; else empty.
-    ``joined`` is true if the machine has the CA of a cluster, ``trusts`` if the proxy has the same one.
+    ``joined`` is true if the machine has the CA of a cluster, ``trusts`` if the proxy has the same one. ``virtual_ip``
+    is the state of the virtual IP address.
     """
 
     hosts: Dict[str, List[str]] = field(default_factory=lambda: {HOSTS: []})
@@ -77,6 +82,7 @@ class EndpointState:
     joined: bool = False
     trusts: bool = False
     absent: str = ""
+    virtual_ip: VirtualIpState = VirtualIpState()
 
     @property
     def control_planes(self) -> List[str]:
@@ -88,40 +94,28 @@ class EndpointState:
 # -- Observation
 
 
-def observe(system: System, proxied: bool = False) -> EndpointState:
+def observe(system: System, proxied: bool = False, address: str = "") -> EndpointState:
     """Observe the machine: files, and two commands if there is a proxy of this collection.
 
     With ``proxied``, a machine without haproxy also looks for the package in the lists of apt, or in the configuration
-    of dnf. Nothing is downloaded.
+    of dnf. Nothing is downloaded. ``address`` is the virtual IP address that the machine will have, if any.
     """
     own_unit, ca = system.read(UNIT), system.read(CA_CERTIFICATE)
     return EndpointState(
         hosts={path: _lines(system.read(path) or "") for path in hosts_files(system)},
         copies=_copies(system),
         haproxy=system.is_executable(PROGRAM),
-        absent=_absent(system) if proxied and not system.is_executable(PROGRAM) else "",
+        absent=services.absent(system, PACKAGE) if proxied and not system.is_executable(PROGRAM) else "",
         config=system.read(CONFIG),
         unit=own_unit,
-        active=own_unit is not None and _is(system, "is-active", "active"),
-        enabled=own_unit is not None and _is(system, "is-enabled", "enabled"),
+        active=own_unit is not None and services.answers(system, "is-active", "active", UNIT_NAME),
+        enabled=own_unit is not None and services.answers(system, "is-enabled", "enabled", UNIT_NAME),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
         joined=ca is not None,
         trusts=ca is not None and system.read(CA) == ca,
+        virtual_ip=virtual_ip.observe(system, address),
     )
-
-
-def _absent(system: System) -> str:
-    try:
-        found = manager.observe(system, [manager.Wanted(PACKAGE)])
-    except KubesteadError as err:
-        return err.message
-    if found.manager == "dnf":
-        return "dnf excludes it" if dnf_files.excluded(system, [PACKAGE]) else ""
-    offers = found.offers.get(PACKAGE, [])
-    if PACKAGE in found.installed or not found.offers_known or any(offers[:1]):
-        return ""
-    return "a pin of apt forbids it" if offers else "the lists of apt do not have it"
 
 
 def hosts_files(system: System) -> List[str]:
@@ -146,10 +140,6 @@ def _lines(text: str) -> List[str]:
     return [line[:_LONGEST_LINE] for line in block(text)[:_MOST_LINES]]
 
 
-def _is(system: System, question: str, answer: str) -> bool:
-    return system.run(["systemctl", question, UNIT_NAME]).stdout.strip() == answer
-
-
 # -- Planning
 
 
@@ -157,7 +147,10 @@ def plan(state: EndpointState, _options: EndpointOptions, endpoint: Endpoint) ->
     """The steps that set up ``endpoint``. The name resolves to the proxy only while the proxy runs."""
     endpoint.validate()
     before = _proxy(state, endpoint) if endpoint.proxied else []
-    return [*before, *_hosts(state, endpoint), *([] if endpoint.proxied else _no_proxy(state))]
+    after = [] if endpoint.proxied else _no_proxy(state)
+    if endpoint.virtual_ip is not None:
+        after += virtual_ip.plan(state.virtual_ip, endpoint.virtual_ip)
+    return [*before, *_hosts(state, endpoint), *after]
 
 
 def _hosts(state: EndpointState, endpoint: Endpoint) -> List[Step]:
@@ -224,14 +217,16 @@ def _no_proxy(state: EndpointState) -> List[Step]:
 
 def apply(step: Step, system: System) -> None:
     """Apply one step. Raises :class:`KubesteadError` with one line."""
-    if step.action == "write_hosts":
+    if step.data.get("part") == virtual_ip.PART:
+        virtual_ip.apply(step, system)
+    elif step.action == "write_hosts":
         write_hosts(system, step.target, step.data["lines"])
     elif step.action == "write_copies":
         for path, present in _copies(system).items():
             if not _same(present, step.data["lines"]):
                 _write_copy(system, path, step.data["lines"])
     elif step.action == "install":
-        _install(system)
+        services.install(system, [PACKAGE], _PACKAGE_UNIT)
     elif step.action == "write_ca":
         _write_ca(system)
     elif step.action == "write_config":
@@ -243,7 +238,7 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "enable":
         system.run(["systemctl", "enable", UNIT_NAME], check=True)
     elif step.action == "remove_unit":
-        remove_unit(system)
+        services.remove(system, UNIT_NAME, UNIT)
     elif step.action == "remove":
         system.remove(FOLDER)
     else:
@@ -266,14 +261,6 @@ def _write_copy(system: System, path: str, lines: Sequence[str]) -> None:
         # The pod has ended since.
         if system.exists(path):
             raise
-
-
-def _install(system: System) -> None:
-    wanted = [manager.Wanted(PACKAGE)]
-    for step in manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT):
-        transaction.apply(step, system)
-    # Debian's package starts its own proxy, which has no port. A package that was installed before is not changed.
-    system.run(["systemctl", "disable", "--now", _PACKAGE_UNIT])
 
 
 def after_join(system: System) -> None:
@@ -309,24 +296,7 @@ def _write_config(system: System, text: str) -> None:
 
 
 def _run(system: System, action: str) -> None:
-    done = system.run(["systemctl", action, UNIT_NAME], timeout=60.0)
-    if not done.ok:
-        log = system.run(["journalctl", "-u", UNIT_NAME, "-n", "20", "-o", "cat", "--no-pager"]).stdout
-        causes = [line.strip() for line in log.splitlines() if "ALERT" in line or "cannot bind" in line]
-        raise KubesteadError(
-            "{0} does not {1}: {2}; see 'journalctl -u {0}'".format(
-                UNIT_NAME, action, causes[0] if causes else done.last_line
-            )
-        )
+    services.run(system, action, UNIT_NAME, ("ALERT", "cannot bind"))
     system.remove(PENDING)
     # The plan has a reload only if no restart is pending.
     system.remove(RESTART_PENDING)
-
-
-def remove_unit(system: System) -> None:
-    """Stop and remove the proxy. Raises :class:`KubesteadError`."""
-    system.run(["systemctl", "disable", "--now", UNIT_NAME], timeout=60.0, check=True)
-    system.remove(UNIT)
-    system.run(["systemctl", "daemon-reload"], check=True)
-    # systemd remembers a failed unit even after its file is removed.
-    system.run(["systemctl", "reset-failed", UNIT_NAME])

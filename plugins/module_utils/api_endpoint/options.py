@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List
+from typing import List, Optional
 
-from ..core.addresses import host_port, plain_address
+from ..core.addresses import host_port, normal_address, parse_address, plain_address
 from ..core.constants import managed_header
 from ..core.errors import OptionError
+from ..core.options import var
 from . import hosts_file
+from .virtual_ip_config import VirtualIp
 
 FOLDER = "/etc/kubestead/api-endpoint"
 CONFIG = FOLDER + "/haproxy.cfg"
@@ -94,10 +96,29 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """The component has no variables of its own: the plan depends on the control planes of the cluster."""
+    """The virtual IP address of the API, and the ID of its VRRP router; 0 for one that is derived.
+
+    Everything else of the component depends on the control planes of the cluster.
+    """
+
+    virtual_ip: str = field(default="", metadata=var("cluster_endpoint_vip"))
+    router_id: int = field(default=0, metadata=var("cluster_endpoint_vip_router_id"))
 
     def validate(self) -> None:
-        """Every value is valid."""
+        """Raise :class:`OptionError` for the first value that can't be used."""
+        if not 0 <= self.router_id <= 255:
+            text = "is {0}, which is not the ID of a VRRP router".format(self.router_id)
+            raise OptionError("cluster_endpoint_vip_router_id", text, "use a number from 1 to 255, or 0 to derive one")
+        if self.virtual_ip:
+            found = parse_address("cluster_endpoint_vip", self.virtual_ip)
+            if found.is_unspecified or found.is_loopback or found.is_multicast or found.is_link_local:
+                text = "is {0}, at which other machines can't reach the API".format(found)
+                raise OptionError("cluster_endpoint_vip", text, "use a free address in a subnet of all control planes")
+
+    @property
+    def address(self) -> str:
+        """The virtual IP address in its usual spelling; empty without one."""
+        return normal_address(self.virtual_ip)
 
 
 @dataclass(frozen=True)
@@ -105,16 +126,20 @@ class Endpoint:
     """The name of the API and what is behind it, as one node needs it.
 
     ``own`` is the node's own address if it is a control plane, else empty. ``control_planes`` are the addresses of all
-    control planes. The name is empty where nodes do not resolve the endpoint themselves.
+    control planes. The name is empty where nodes do not resolve the endpoint themselves. ``virtual_ip`` is the virtual
+    IP address that the node sets up; None if it keeps what it has.
     """
 
     name: str = ""
     port: int = 6443
     own: str = ""
     control_planes: List[str] = field(default_factory=list)
+    virtual_ip: Optional[VirtualIp] = None
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for a value that must not be written to a file."""
+        if self.virtual_ip is not None:
+            self.virtual_ip.validate()
         if not self.name:
             return
         try:

@@ -2,17 +2,18 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A minimal DER reader for certificates: the hash of a public key and the name of a node."""
+"""A minimal DER reader for certificates: the hash of a public key, the name of a node, and alternative addresses."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import ipaddress
 import re
 from typing import Iterator, List, Sequence, Tuple
 
-# -- certificates: just enough DER for a public key's pin and a node's name
+# -- certificates: just enough DER for what is read of them
 
 
 def ca_cert_hashes(pem: str) -> List[str]:
@@ -66,6 +67,46 @@ def certificate_node_name(pem: str) -> str:
     return ""
 
 
+# The extension subjectAltName (2.5.29.17), and an address in it.
+_ALTERNATIVE_NAMES = bytes.fromhex("0603551d11")
+_EXTENSIONS, _IP_ADDRESS = 0xA3, 0x87
+
+
+def certificate_addresses(pem: str) -> List[str]:
+    """The IP addresses among the alternative names of the first certificate, in their usual spelling."""
+    for der in _certificates(pem):
+        extensions = [field for field in _tbs_fields(der) if field[0] == _EXTENSIONS]
+        try:
+            return [address for one in extensions for address in _addresses(one)]
+        except (IndexError, ValueError):
+            return []
+    return []
+
+
+def _addresses(extensions: bytes) -> Iterator[str]:
+    """The addresses in the extensions of a certificate. Raises IndexError and ValueError."""
+    listed, _end = _content(_content(extensions, 0)[0], 0)
+    for extension in _elements(listed):
+        parts = _elements(_content(extension, 0)[0])
+        if parts[0] != _ALTERNATIVE_NAMES:
+            continue
+        # The value is an octet string with the names in it.
+        names, _end = _content(_content(parts[-1], 0)[0], 0)
+        for name in _elements(names):
+            if name[0] == _IP_ADDRESS:
+                yield str(ipaddress.ip_address(_content(name, 0)[0]))
+
+
+def _elements(der: bytes) -> List[bytes]:
+    """The elements that follow one another, each with its header. Raises IndexError."""
+    found, at = [], 0
+    while at < len(der):
+        _body, end = _content(der, at)
+        found.append(der[at:end])
+        at = end
+    return found
+
+
 def _certificates(pem: str) -> Iterator[bytes]:
     # A search for a beginning with its end would start again at every beginning.
     for part in pem.split("-----BEGIN CERTIFICATE-----")[1:]:
@@ -83,15 +124,8 @@ def _tbs_fields(der: bytes) -> List[bytes]:
     try:
         certificate, _end = _content(der, 0)
         tbs, _end = _content(certificate, 0)
-        fields: List[bytes] = []
-        at = 0
-        while at < len(tbs):
-            _body, end = _content(tbs, at)
-            # The version is tagged [0] and left out of version 1 certificates.
-            if tbs[at] != 0xA0:
-                fields.append(tbs[at:end])
-            at = end
-        return fields
+        # The version is tagged [0] and left out of version 1 certificates.
+        return [element for element in _elements(tbs) if element[0] != 0xA0]
     except IndexError:
         return []
 

@@ -104,14 +104,15 @@ class NodeState:
         return next((one for one in self.addresses if normal_address(one.address) == wanted), None)
 
 
-def observe(system: System, resolve: bool = False) -> NodeState:
+def observe(system: System, resolve: bool = False, shared: str = "") -> NodeState:
     """Observe the machine with three commands and some files of /etc, /proc and /sys.
 
-    With ``resolve``, the host name is looked up too, which takes three seconds if no name server answers.
+    With ``resolve``, the host name is looked up too, which takes three seconds if no name server answers. A ``shared``
+    address is left out: it belongs to the machine that has it at the moment.
     """
     release = os_release.read(system)
     links = interfaces.query(system, "address")
-    addresses = interfaces.own_addresses(links)
+    addresses = [one for one in interfaces.own_addresses(links) if normal_address(one.address) != shared]
     hostname = socket.gethostname() if system.root == "/" else (system.read("/etc/hostname") or "").strip()
     dns_file = _dns_file(system)
     dns = _nameservers(system.read(dns_file) or "")

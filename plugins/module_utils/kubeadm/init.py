@@ -57,7 +57,8 @@ _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 class ControlPlaneOptions(NodeOptions):
     """The options of ``kubeadm init``: the variables of the cluster, and those of the first node.
 
-    Empty text leaves a value to kubeadm. ``timeout`` is in seconds and covers the complete run.
+    Empty text leaves a value to kubeadm. ``endpoint_vip`` is the virtual IP address of the API, which the certificates
+    of the API servers get. ``timeout`` is in seconds and covers the complete run.
     """
 
     kubernetes_version: str = field(default=DEFAULT_KUBERNETES, metadata=var("cluster_kubernetes_version"))
@@ -67,6 +68,7 @@ class ControlPlaneOptions(NodeOptions):
     dns_domain: str = field(default="cluster.local", metadata=var("cluster_dns_domain"))
     image_repository: str = field(default="registry.k8s.io", metadata={**var("cluster_image_repository"), **ADDRESS})
     cert_sans: List[str] = field(default_factory=list, metadata=var("cluster_cert_sans"))
+    endpoint_vip: str = field(default="", metadata=var("cluster_endpoint_vip"))
     feature_gates: Dict[str, bool] = field(default_factory=dict, metadata=var("cluster_feature_gates"))
     kubelet_config: Dict[str, Any] = field(default_factory=dict, metadata=var("cluster_kubelet_config"))
     kube_proxy_config: Dict[str, Any] = field(default_factory=dict, metadata=var("cluster_kube_proxy_config"))
@@ -91,6 +93,7 @@ class ControlPlaneOptions(NodeOptions):
         if self.dns_domain:
             names.check_dns_name("cluster_dns_domain", self.dns_domain)
         limits.check_sans("cluster_cert_sans", self.cert_sans)
+        limits.check_sans("cluster_endpoint_vip", [self.endpoint_vip] if self.endpoint_vip else [])
         refuse_credentials("cluster_image_repository", self.image_repository, "@")
         if self.image_repository:
             limits.check_image_repository("cluster_image_repository", self.image_repository)
@@ -125,6 +128,12 @@ class ControlPlaneOptions(NodeOptions):
                 ),
                 "use ranges of the same families (IPv4, IPv6)",
             )
+
+    @property
+    def alternative_names(self) -> List[str]:
+        """The additional names and addresses in the certificates of the API servers."""
+        address = network.normal_address(self.endpoint_vip)
+        return [*self.cert_sans, *([address] if address and address not in self.cert_sans else [])]
 
     @property
     def controller_manager_arguments(self) -> Any:
@@ -287,7 +296,7 @@ def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict
         ("controlPlaneEndpoint", options.endpoint),
         ("imageRepository", options.image_repository),
         ("featureGates", dict(options.feature_gates)),
-        ("apiServer", {"certSANs": list(options.cert_sans)} if options.cert_sans else {}),
+        ("apiServer", {"certSANs": options.alternative_names} if options.alternative_names else {}),
     ):
         if value:
             cluster[key] = value

@@ -11,6 +11,7 @@ import time
 from typing import Callable, Dict, List, Sequence
 
 from ..api_endpoint.component import write_hosts
+from ..api_endpoint.virtual_ip import remove_address
 from ..core.errors import KubesteadError
 from ..core.poll import Sleep
 from ..core.step import Step
@@ -108,6 +109,7 @@ def apply(step: Step, system: System) -> None:
         "unmount": _unmount,
         "stop": _stop,
         "stop_unit": _stop_unit,
+        "remove_address": remove_address,
         "remove_unit": _remove_unit,
         "remove_namespace": _remove_namespace,
         "remove_link": _remove_link,

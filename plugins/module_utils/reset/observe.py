@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..api_endpoint import component as api_endpoint
+from ..api_endpoint import virtual_ip
 from ..api_endpoint.hosts_file import BEGIN
 from ..api_endpoint.options import UNIT as ENDPOINT_UNIT
 from ..api_endpoint.options import UNIT_NAME as ENDPOINT_UNIT_NAME
+from ..api_endpoint.virtual_ip_config import UNIT as VIRTUAL_IP_UNIT
+from ..api_endpoint.virtual_ip_config import UNIT_NAME as VIRTUAL_IP_UNIT_NAME
 from ..core.constants import ADMIN_KUBECONFIG, CA_CERTIFICATE, KUBELET_KUBECONFIG, MANIFESTS, PKI
 from ..core.system import System
 from ..core.x509 import ca_cert_hashes
@@ -29,7 +32,11 @@ from .prepared import Prepared
 from .runtime import Runtime
 
 #: The systemd units of this collection (name -> file).
-UNITS: Dict[str, str] = {UNIT_NAME: UNIT, ENDPOINT_UNIT_NAME: ENDPOINT_UNIT}
+UNITS: Dict[str, str] = {
+    UNIT_NAME: UNIT,
+    ENDPOINT_UNIT_NAME: ENDPOINT_UNIT,
+    VIRTUAL_IP_UNIT_NAME: VIRTUAL_IP_UNIT,
+}
 DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 
 
@@ -60,9 +67,10 @@ class ResetState:
     """What a cluster left on a machine. The defaults describe a machine without anything to remove.
 
     ``files`` and ``network_files`` are (path, description). ``folders`` are empty, or will be after the reset.
-    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``hosts_files`` contain addresses of
-    the API. ``kept`` are files that were not created by this collection or kubeadm; the reset keeps them.
-    ``ca_cert_hashes`` pin the CA of the machine's cluster.
+    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``virtual_ip`` is the virtual IP
+    address of the API if the machine has it, else empty. ``hosts_files`` contain addresses of the API. ``kept`` are
+    files that were not created by this collection or kubeadm; the reset keeps them. ``ca_cert_hashes`` pin the CA of
+    the machine's cluster.
     """
 
     kubeadm: bool = False
@@ -79,6 +87,7 @@ class ResetState:
     sets: List[str] = field(default_factory=list)
     virtual_servers: List[List[str]] = field(default_factory=list)
     units: List[str] = field(default_factory=list)
+    virtual_ip: str = ""
     files: List[Tuple[str, str]] = field(default_factory=list)
     static_pods: bool = False
     network_files: List[Tuple[str, str]] = field(default_factory=list)
@@ -107,6 +116,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
     network_files = [*paths.present(system, paths.POD_NETWORK)]
     network_files += paths.present(system, paths.ENDPOINT)
     network_files += [(path, "results of CNI plugins") for path in paths.cni_results(system)]
+    shared = virtual_ip.observe(system)
     active = system.run(["systemctl", "is-active", "kubelet"]).stdout.strip()
     containerd = runtime.observe(system)
     plugins = prepared.calico_plugins(system) if options.preparation else []
@@ -127,6 +137,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
         sets=network.sets(system),
         virtual_servers=network.virtual_servers(system),
         units=[name for name, path in UNITS.items() if system.exists(path)],
+        virtual_ip=shared.address if shared.held else "",
         files=files,
         static_pods=bool(paths.present(system, paths.EMPTIED)),
         network_files=network_files,

@@ -12,6 +12,7 @@ import stat
 from typing import Dict, List, Sequence, Tuple
 
 from ..api_endpoint.options import FOLDER as ENDPOINT_FOLDER
+from ..api_endpoint.virtual_ip_config import FOLDER as VIRTUAL_IP_FOLDER
 from ..core.constants import (
     ADMIN_KUBECONFIG,
     BOOTSTRAP_KUBECONFIG,
@@ -66,8 +67,11 @@ POD_NETWORK: Dict[str, str] = {
     "/opt/cni/bin/calico": "Calico plugin",
     "/opt/cni/bin/calico-ipam": "Calico plugin",
 }
-#: Files of the local proxy for the API.
-ENDPOINT: Dict[str, str] = {ENDPOINT_FOLDER: "configuration of the local API proxy"}
+#: Files of the local proxy for the API, and of its virtual IP address.
+ENDPOINT: Dict[str, str] = {
+    ENDPOINT_FOLDER: "configuration of the local API proxy",
+    VIRTUAL_IP_FOLDER: "configuration of the virtual IP address",
+}
 #: Folders that are emptied, but not removed.
 EMPTIED: Dict[str, str] = {MANIFESTS: "static pods"}
 #: Where libcni caches its results. The name of a file starts with the name of the network.

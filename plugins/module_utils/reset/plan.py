@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import List
 
 from ..api_endpoint.options import UNIT_NAME as ENDPOINT_UNIT_NAME
+from ..api_endpoint.virtual_ip_config import UNIT_NAME as VIRTUAL_IP_UNIT_NAME
 from ..core.constants import MANIFESTS, PKI
 from ..core.step import Step
 from ..kubeadm.operation import MARKER
@@ -19,7 +20,11 @@ from .paths import CLUSTER, ETCD, KUBELET
 from .prepared import Prepared
 
 COMPONENT = "reset"
-_UNITS = {UNIT_NAME: "unit of the pod network", ENDPOINT_UNIT_NAME: "local API proxy"}
+_UNITS = {
+    UNIT_NAME: "unit of the pod network",
+    ENDPOINT_UNIT_NAME: "local API proxy",
+    VIRTUAL_IP_UNIT_NAME: "virtual IP address of the API",
+}
 
 
 def plan(state: ResetState, options: ResetOptions) -> List[Step]:
@@ -64,6 +69,8 @@ def _programs(state: ResetState, options: ResetOptions) -> List[Step]:
 
 def _network(state: ResetState) -> List[Step]:
     steps = [_step("stop_unit", name, _UNITS[name]) for name in state.units]
+    if state.virtual_ip:
+        steps.append(_step("remove_address", state.virtual_ip, "virtual IP address of the API"))
     steps += [_step("remove_namespace", name, "network namespace of a pod") for name in state.namespaces]
     for argv in state.virtual_servers:
         steps.append(_step("remove_virtual_server", argv[-1], "IPVS service of kube-proxy", argv=argv))

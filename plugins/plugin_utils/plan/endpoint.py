@@ -16,6 +16,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state im
 
 from ..cluster import Cluster
 from ..hosts import Host
+from . import virtual_ip
 from .inventory import Inventory
 from .membership import Membership
 
@@ -31,15 +32,16 @@ def endpoint_of(host: Host, hosts: Sequence[Host], planned: Membership, cluster:
     """
     known = addresses(hosts, planned, cluster)
     name, port = cluster.endpoint_place
+    shared = virtual_ip.virtual_ip_of(host, hosts, cluster)
     if not cluster.by_hosts:
-        return Endpoint()
+        return Endpoint(virtual_ip=shared)
     own = ""
     if host.control_plane:
         # A kubelet that has just started has not reported its address.
         own = known.setdefault(host.node_name, host.address or _HERE)
     if not known:
         return None
-    return Endpoint(name, port, own, list(dict.fromkeys(known.values())))
+    return Endpoint(name, port, own, list(dict.fromkeys(known.values())), shared)
 
 
 def addresses(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> Dict[str, str]:
@@ -57,9 +59,15 @@ def addresses(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> D
 
 
 def api_address(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> str:
-    """The address of a control plane for a machine that can't resolve the endpoint; empty if it can."""
+    """The address of the API for a machine that can't resolve the endpoint; empty if it can.
+
+    It is the virtual IP address, or else that of the host, which is a control plane.
+    """
     wanted = endpoint_of(host, hosts, planned, cluster)
-    return "" if wanted is None or wanted.own == _HERE else wanted.own
+    if wanted is None or not wanted.own:
+        return ""
+    shared = virtual_ip.server(host, hosts, wanted.virtual_ip, cluster) if wanted.virtual_ip else ""
+    return shared or ("" if wanted.own == _HERE else wanted.own)
 
 
 def without(leaving: Sequence[str], hosts: Sequence[Host], cluster: Cluster) -> Dict[str, Endpoint]:
@@ -86,8 +94,11 @@ def obstacles(host: Host, wanted: Endpoint) -> List[Problem]:
 
 
 def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[Finding]:
-    """Problems of the endpoint: control planes that can't be added, different ports, and a port that is in use."""
-    found = _without_endpoint(inventory, hosts, planned, cluster)
+    """Problems of the endpoint: control planes that can't be added, different ports, a port that is in use.
+
+    Those of the virtual IP address are among them.
+    """
+    found = _without_endpoint(inventory, hosts, planned, cluster) + virtual_ip.findings(hosts, cluster)
     if not cluster.by_hosts:
         return found
     _name, port = cluster.endpoint_place

@@ -64,6 +64,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "node_address": (ERROR,),
     "default_route": (ERROR,),
     "port_taken": (ERROR,),
+    "virtual_ip_taken": (ERROR,),
     "api_unreachable": _BOTH,
     "node_unreachable": _BOTH,
     "registry_unreachable": (WARNING,),

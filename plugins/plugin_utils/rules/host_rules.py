@@ -441,6 +441,8 @@ def _firewall(host: Host) -> List[Problem]:
     wanted = _HOST_PORTS[host.control_plane]
     if host.options.cni.plugin == "calico":
         wanted += ", " + _CALICO_PORTS
+    if host.control_plane and host.options.api_endpoint.virtual_ip:
+        wanted += ", IP protocol 112 (VRRP)"
     text = "{0} is active and may block traffic between nodes and pods".format(names)
     fix = "open {0} for the other nodes and allow all traffic of the pod range, or disable it".format(wanted)
     return [Problem("firewall", text, fix, "warning")]

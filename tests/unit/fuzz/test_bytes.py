@@ -132,7 +132,8 @@ _DER = [base64.b64decode("".join(pem.splitlines()[1:-1])) for pem in (fixture("j
 @given(damaged_bytes(_DER))
 def test_certificates(der: bytes) -> None:
     pem = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n".format(base64.b64encode(der).decode())
-    check(lambda text: (x509.ca_cert_hashes(text), x509.certificate_node_name(text)), pem, False)
+    readers = (x509.ca_cert_hashes, x509.certificate_node_name, x509.certificate_addresses)
+    check(lambda text: [reader(text) for reader in readers], pem, False)
 
 
 def _key_bytes(name: str) -> bytes:

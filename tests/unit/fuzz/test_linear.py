@@ -36,6 +36,7 @@ _BASE, _URL = sources.DEFAULT_URL, sources.DEFAULT_URL + "/v1.36/deb/"
 READERS: dict[str, Callable[[str], Any]] = {
     "certificates": x509.ca_cert_hashes,
     "node certificate": x509.certificate_node_name,
+    "addresses of a certificate": x509.certificate_addresses,
     "keys": openpgp.public_keys,
     "Packages": lambda text: repository.parse_packages(text, "amd64", ["kubelet"]),
     "dpkg": manager.parse_dpkg,

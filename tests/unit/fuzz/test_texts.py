@@ -191,6 +191,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     ),
     "CA": (x509.ca_cert_hashes, _PEM, False),
     "node certificate": (x509.certificate_node_name, _PEM, False),
+    "addresses of a certificate": (x509.certificate_addresses, _PEM, False),
     "kubeconfig": (
         lambda text: (kubeconfig.summarize(text), kubeconfig.kubeconfig_server(text)),
         _KUBECONFIGS,

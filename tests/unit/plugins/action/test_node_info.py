@@ -77,6 +77,14 @@ def test_a_host_that_is_asked_for_another_ones_sake_is_asked_whatever_its_option
     assert not [target for target in given["reach"] if target.startswith("192.0.2.")]
 
 
+def test_only_a_control_plane_is_asked_about_the_virtual_address() -> None:
+    def asked(name: str) -> str:
+        _result, action = observed(name, cluster_endpoint_vip="2001:DB8::64")
+        return str(action.asked[0][1]["virtual_ip"])
+
+    assert asked("cp1") == "2001:db8::64" and asked("w1") == ""
+
+
 def test_what_the_task_says_wins() -> None:
     _result, action = observed(arguments={"packages_url": "https://mirror.example/", "reach": []})
     assert (action.asked[0][1]["packages_url"], action.asked[0][1]["reach"]) == ("https://mirror.example/", [])

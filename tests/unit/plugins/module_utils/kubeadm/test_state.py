@@ -557,6 +557,12 @@ def test_a_nodes_name_in_its_certificate(pem: str, name: str) -> None:
     assert x509.certificate_node_name(recorded("v1.35", pem)) == name
 
 
+def test_the_addresses_in_a_certificate() -> None:
+    found = x509.certificate_addresses(recorded("v1.35", "apiserver.crt"))
+    assert found == ["10.96.0.1", "192.0.2.11", "192.0.2.100", "2001:db8::64"]
+    assert x509.certificate_addresses(recorded("v1.35", "ca.crt")) == x509.certificate_addresses("") == []
+
+
 def test_the_kubelets_hostname_override_names_the_node(machine: Machine) -> None:
     machine.put("/etc/hostname", "host.example.org\n")
     machine.put("/var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--v=2 --hostname-override=node-a"\n')

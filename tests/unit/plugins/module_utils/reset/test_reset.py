@@ -163,6 +163,31 @@ def test_the_name_of_the_api_goes_and_the_hosts_file_is_the_users_again(node: No
     assert run_reset(node) == []
 
 
+def test_the_virtual_address_goes_with_its_service_also_where_a_killed_keepalived_left_it(node: Node) -> None:
+    folder, unit = "/etc/kubestead/api-vip", "/etc/systemd/system/kubestead-api-vip.service"
+    node.put(folder + "/keepalived.conf", "    virtual_ipaddress {\n        192.0.2.100/32 dev eth0\n    }\n")
+    node.put(folder + "/check")
+    node.put(unit)
+    held = ['[{"ifname":"eth0","flags":["UP"],"addr_info":[{"local":"192.0.2.100","prefixlen":32}]}]']
+    former = node._run
+
+    def do(argv: Sequence[str], stdin: str | None, timeout: float, env: Any) -> Result:
+        words = " ".join(argv)
+        if words == "ip address delete 192.0.2.100/32 dev eth0":
+            held[0] = "[]"
+            return Result(0)
+        return Result(0, held[0]) if words == "ip -j address" else former(argv, stdin, timeout, env)
+
+    node._run = do
+    told = [f"{step.action} {step.target}" for step in plan(observe(node, ResetOptions()), ResetOptions())]
+    done = run_reset(node)
+    assert done == told
+    steps = ["stop_unit kubestead-api-vip.service", "remove_address 192.0.2.100", f"remove {folder}"]
+    assert [step for step in done if step in steps] == steps and held == ["[]"]
+    assert not {unit, folder, "/etc/kubestead"} & remaining(node)
+    assert run_reset(node) == []
+
+
 def test_a_dry_run_tells_the_steps_of_the_run(node: Node) -> None:
     before = remaining(node)
     steps = plan(observe(node, ResetOptions()), ResetOptions())

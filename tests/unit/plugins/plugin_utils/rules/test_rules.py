@@ -882,6 +882,17 @@ CASES = [
         "port 2379 of etcd is in use, port 6443 of the API server is in use; stop",
     ),
     Case(
+        "virtual_ip_taken",
+        "error",
+        BARE,
+        "a1",
+        {
+            "options.api_endpoint": {"virtual_ip": "192.0.2.100"},
+            "api_endpoint": {"virtual_ip": {"taken": True, "networks": {"192.0.2.11/24": "eth1"}}},
+        },
+        "cluster_endpoint_vip is 192.0.2.100, for which another machine answers; use",
+    ),
+    Case(
         "api_unreachable",
         "error",
         BARE,

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The virtual IP address of the API as each control plane needs it, and what prevents it.
+
+Two control planes must never have the address at the same time, so a control plane sets it up only in a run that also
+tells all others about it.
+"""
+
+from __future__ import annotations
+
+from typing import List, Optional, Sequence
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import (
+    VirtualIp,
+    router_id,
+    source,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+
+from ..cluster import Cluster
+from ..hosts import Host
+from ..rules import range_rules
+
+COMPONENT = "api_endpoint"
+OPTION = "cluster_endpoint_vip"
+
+
+def virtual_ip_of(host: Host, hosts: Sequence[Host], cluster: Cluster) -> Optional[VirtualIp]:
+    """The virtual address as the host sets it up; without an address where it has none.
+
+    None if the host keeps what it has: the addresses of some control planes are not known, or they are not in the run.
+    """
+    address = host.options.api_endpoint.address
+    if not host.control_plane or not address or not cluster.by_hosts:
+        return VirtualIp()
+    planes = _control_planes(hosts)
+    sources = {plane.name: source(_state(plane).networks, address)[0] for plane in planes}
+    if _left_out(planes, cluster) or not all(sources.values()):
+        return None
+    name, port = cluster.endpoint_place
+    return VirtualIp(
+        address,
+        host.options.api_endpoint.router_id or router_id(name, address),
+        port,
+        sources.pop(host.name),
+        sorted(sources.values(), key=plain_address),
+    )
+
+
+def server(host: Host, hosts: Sequence[Host], wanted: VirtualIp, cluster: Cluster) -> str:
+    """The virtual address as the server in the kubeconfig of a user; empty if clients could not verify it.
+
+    ``wanted`` is what the host sets up. The certificates of all API servers must have the address.
+    """
+    if not wanted.address:
+        return ""
+    certified = [_state(plane).certified for plane in _control_planes(hosts)]
+    known = not cluster.exists or _state(host).certified is True
+    return wanted.address if known and False not in certified else ""
+
+
+def _control_planes(hosts: Sequence[Host]) -> List[Host]:
+    return [host for host in hosts if host.control_plane]
+
+
+def _state(host: Host) -> VirtualIpState:
+    return host.facts.api_endpoint.virtual_ip
+
+
+def _left_out(planes: Sequence[Host], cluster: Cluster) -> List[str]:
+    """The Nodes that are control planes and not among the hosts of the run."""
+    known = [host.node_name for host in planes]
+    return [node.name for node in cluster.control_planes if node.name not in known]
+
+
+# -- findings
+
+
+def findings(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    """What prevents the virtual address, and what is wrong with one that is there."""
+    planes = _control_planes(hosts)
+    wanted = [host for host in planes if host.options.api_endpoint.address]
+    if not wanted:
+        return []
+    address = wanted[0].options.api_endpoint.address
+    found = [Finding("all", COMPONENT, problem) for problem in _cluster_problems(address, hosts, cluster)]
+    if found:
+        return found
+    found = _twice(address, planes)
+    left_out = _left_out(planes, cluster)
+    for host in planes:
+        problems = _host_problems(host, wanted[0], planes)
+        if left_out and _state(host).address != address:
+            text = "the virtual IP address {0} is not set up in this run, which leaves out {1}".format(
+                address, ", ".join(left_out[:5])
+            )
+            problems.append(_problem(text, "run site.yml for all control planes", "warning"))
+        found += [Finding(host.name, COMPONENT, problem) for problem in problems]
+    return found
+
+
+def _problem(text: str, fix: str, level: str = "error") -> Problem:
+    return Problem("endpoint", text, fix, level)
+
+
+def _cluster_problems(address: str, hosts: Sequence[Host], cluster: Cluster) -> List[Problem]:
+    """What is wrong with the address for every host."""
+    if not cluster.by_hosts:
+        text = "{0} is set, but the endpoint of the cluster is {1}, which nodes do not resolve by their hosts files"
+        fix = "remove {0}; clients outside the cluster use the endpoint".format(OPTION)
+        return [_problem(text.format(OPTION, cluster.endpoint or "missing"), fix)]
+    for option, ranges in (("pod", cluster.pod_cidr), ("Service", cluster.service_cidr)):
+        for one in range_rules.parsed(ranges):
+            if plain_address(address) in one:
+                text = "{0} is {1}, which is in the {2} range {3}".format(OPTION, address, option, one)
+                return [_problem(text, "use a free address in the subnet of the control planes")]
+    owner = next((host.name for host in hosts if host.node.at(address)), "")
+    owner = owner or next((node.name for node in cluster.nodes if address in node.addresses), "")
+    if owner:
+        text = "{0} is {1}, which is an own address of {2}".format(OPTION, address, owner)
+        return [_problem(text, "use an address that no machine has")]
+    return []
+
+
+def _twice(address: str, planes: Sequence[Host]) -> List[Finding]:
+    """The warning about several owners, which do not receive the packets of one another."""
+    owners = [host.name for host in planes if _state(host).held and _state(host).address == address]
+    if len(owners) < 2:
+        return []
+    text = "the virtual IP address {0} is on {1} at the same time".format(address, " and ".join(owners))
+    fix = "let the control planes exchange VRRP packets (IP protocol 112), and see 'journalctl -u kubestead-api-vip'"
+    return [Finding("all", COMPONENT, _problem(text, fix, "warning"))]
+
+
+def _host_problems(host: Host, first: Host, planes: Sequence[Host]) -> List[Problem]:
+    """What is wrong with the address on one control plane. ``first`` is the one whose options decide."""
+    options, state = host.options.api_endpoint, _state(host)
+    address = first.options.api_endpoint.address
+    if options != first.options.api_endpoint and options.address:
+        text = "{0} or its router ID differs from that of {1}".format(OPTION, first.name)
+        return [_problem(text, "set both in the variables of the group control_plane")]
+    if not options.address:
+        text = "{0} is set for {1}, but not for this host".format(OPTION, first.name)
+        return [_problem(text, "set it in the variables of the group control_plane")]
+    if not source(state.networks, address)[0]:
+        text = "no interface of this host has an address in the subnet of {0} {1}".format(OPTION, address)
+        return [_problem(text, "use an address in a subnet that all control planes have")]
+    found = []
+    if ":" in address and not host.options.control_plane.node_address:
+        # The kernel lists a new IPv6 address first, and a kubelet that starts takes the first one.
+        text = "{0} is an IPv6 address, but cluster_node_address is not set".format(OPTION)
+        found.append(_problem(text, "set it to the address of this host, which the kubelet must not choose by itself"))
+    if state.taken and not any(_state(plane).address == address for plane in planes):
+        text = "{0} is {1}, for which another machine answers".format(OPTION, address)
+        found.append(Problem("virtual_ip_taken", text, "use an address that no machine has"))
+    for package, reason in state.absent.items():
+        if package == "curl" and len(planes) < 2:
+            continue
+        text = "the virtual IP address needs the package {0}, which can't be installed: {1}".format(package, reason)
+        fix = "enable the repository of the distribution that has it and update the lists, or install it"
+        found.append(_problem(text, fix))
+    if state.certified is False:
+        text = "the certificate of the API server does not have the virtual IP address {0}".format(address)
+        fix = "add it to the certificate (docs/virtual-ip.md); until then, clients can't verify the address"
+        found.append(_problem(text, fix, "warning"))
+    return found
