@@ -174,7 +174,8 @@ def plan(state: VirtualIpState, wanted: VirtualIp) -> List[Step]:
         reason = "missing" if state.check is None else "control planes {0}".format(", ".join(wanted.peers))
         steps.append(_step("write_check", CHECK, reason, state.check, check))
     if state.config != config:
-        steps.append(_step("write_config", CONFIG, _difference(state, wanted), state.config, config))
+        tested = wanted.config(interface, tracked=False)
+        steps.append(_step("write_config", CONFIG, _difference(state, wanted), state.config, config, tested=tested))
     new_unit = state.unit != unit or state.restart_pending
     if new_unit:
         # An interrupted run may have written the file, but systemd has not read it.
@@ -216,10 +217,9 @@ def _step(
     reason: str,
     before: Optional[str] = None,
     after: str = "",
-    packages: Sequence[str] = (),
+    **data: Any,
 ) -> Step:
-    data = {"part": PART, "packages": list(packages)}
-    return Step(COMPONENT, action, target, reason, before or "", after, data)
+    return Step(COMPONENT, action, target, reason, before or "", after, {"part": PART, **data})
 
 
 # -- Application
@@ -233,7 +233,7 @@ def apply(step: Step, system: System) -> None:
         # keepalived reads the script again for each check, so nothing is reloaded.
         system.write(CHECK, step.after, mode=0o755)
     elif step.action == "write_config":
-        _write_config(system, step.after)
+        _write_config(system, step.after, step.data["tested"])
     elif step.action == "write_unit":
         system.write(RESTART_PENDING, "")
         system.write(UNIT, step.after)
@@ -252,15 +252,18 @@ def apply(step: Step, system: System) -> None:
         system.remove(RESTART_PENDING)
 
 
-def _write_config(system: System, text: str) -> None:
+def _write_config(system: System, text: str, tested: str) -> None:
+    """Write the configuration, if keepalived accepts it. Raises :class:`KubesteadError`.
+
+    ``tested`` is the configuration without its check: keepalived 2.2.7 ends itself with SIGTERM when it tests a check.
+    """
     candidate = CONFIG + ".new"
-    system.write(candidate, text)
-    checked = system.run([PROGRAM, "--vrrp", "--config-test", "--use-file=" + candidate])
+    system.write(candidate, tested)
+    found = system.run([PROGRAM, "--vrrp", "--config-test", "--use-file=" + candidate])
     system.remove(candidate)
-    if not checked.ok:
-        raise KubesteadError(
-            "keepalived refuses the configuration of the virtual IP address: {0}".format(checked.last_line)
-        )
+    if not found.ok:
+        cause = next((line.strip() for line in found.stderr.splitlines() if line.strip()), found.last_line)
+        raise KubesteadError("keepalived refuses the configuration of the virtual IP address: {0}".format(cause))
     system.write(PENDING, "")
     system.write(CONFIG, text)
 

@@ -55,7 +55,6 @@ vrrp_instance kubernetes_api {{
     virtual_router_id {router_id}
     priority {priority}
     advert_int 1
-    unicast_src_ip {own}
 {peers}    virtual_ipaddress {{
         {address}/{bits} dev {interface}
     }}
@@ -70,6 +69,11 @@ vrrp_script api_server {{
     rise 1
     init_fail
 }}
+"""
+_PEERS = """\
+    unicast_src_ip {own}
+    unicast_peer {{
+{peers}    }}
 """
 _TRACK = """\
     track_script {
@@ -147,19 +151,21 @@ class VirtualIp:
         order = sorted([self.own, *self.peers], key=plain_address)
         return _HIGHEST - order.index(self.own) * min(_DISTANCE, _RANGE // len(order))
 
-    def config(self, interface: str) -> str:
-        """The configuration of keepalived."""
+    def config(self, interface: str, tracked: bool = True) -> str:
+        """The configuration of keepalived; without the check if it is not ``tracked``.
+
+        A single control plane gives the address to nobody. keepalived refuses to run in unicast mode without peers.
+        """
+        tracked = tracked and bool(self.peers)
         peers = "".join("        {0}\n".format(peer) for peer in sorted(self.peers, key=plain_address))
         return _CONFIG.format(
             header=managed_header(),
-            # A single control plane gives the address to nobody.
-            script="\n" + _SCRIPT.format(check=CHECK) if self.peers else "",
-            track=_TRACK if self.peers else "",
+            script="\n" + _SCRIPT.format(check=CHECK) if tracked else "",
+            track=_TRACK if tracked else "",
             interface=interface,
             router_id=self.router_id,
             priority=self.priority,
-            own=self.own,
-            peers="    unicast_peer {{\n{0}    }}\n".format(peers) if peers else "",
+            peers=_PEERS.format(own=self.own, peers=peers) if peers else "",
             address=self.address,
             bits=self.bits,
         )

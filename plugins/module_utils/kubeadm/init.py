@@ -93,7 +93,7 @@ class ControlPlaneOptions(NodeOptions):
         if self.dns_domain:
             names.check_dns_name("cluster_dns_domain", self.dns_domain)
         limits.check_sans("cluster_cert_sans", self.cert_sans)
-        limits.check_sans("cluster_endpoint_vip", [self.endpoint_vip] if self.endpoint_vip else [])
+        self._validate_endpoint_vip()
         refuse_credentials("cluster_image_repository", self.image_repository, "@")
         if self.image_repository:
             limits.check_image_repository("cluster_image_repository", self.image_repository)
@@ -105,6 +105,15 @@ class ControlPlaneOptions(NodeOptions):
             ("KubeProxyConfiguration", kubelet_config.check_proxy),
         ):
             check("cluster_kubeadm_config.{0}".format(kind), self.config.get(kind) or {})
+
+    def _validate_endpoint_vip(self) -> None:
+        if not self.endpoint_vip:
+            return
+        limits.check_sans("cluster_endpoint_vip", [self.endpoint_vip])
+        given = mappings.get(self.config.get("ClusterConfiguration"), ["apiServer", "certSANs"])
+        if isinstance(given, list) and network.normal_address(self.endpoint_vip) not in given:
+            text = "has ClusterConfiguration.apiServer.certSANs without cluster_endpoint_vip"
+            raise OptionError("cluster_kubeadm_config", text, "set cluster_cert_sans instead")
 
     def _validate_ranges(self) -> None:
         services = network.parse_cidrs("cluster_service_cidr", self.service_cidr)

@@ -138,7 +138,25 @@ def test_each_control_plane_has_a_priority_of_its_own(count: int) -> None:
 
 
 def test_a_single_control_plane_has_no_peers_and_no_check() -> None:
-    assert "unicast_peer" not in ONE.config("eth0") and "script " not in ONE.config("eth0") and ONE.check() == ""
+    # keepalived refuses each of these without peers.
+    assert "unicast" not in ONE.config("eth0") and "script " not in ONE.config("eth0") and ONE.check() == ""
+
+
+def test_keepalived_tests_the_configuration_without_its_check(plane: Machine) -> None:
+    seen = []
+
+    def test(argv: list[str], stdin: object) -> Result:
+        (file,) = [word.partition("=")[2] for word in argv if word.startswith("--use-file=")]
+        seen.append(plane.read(file))
+        return Result(0)
+
+    plane.answer([PROGRAM], test)
+    run(plane, THREE)
+    written = plane.read(CONFIG) or ""
+    assert "init_fail" in written and seen == [THREE.config("eth0", tracked=False)]
+    assert (
+        "script " not in seen[0] and [line for line in seen[0].splitlines() if line not in written.splitlines()] == []
+    )
 
 
 def test_ipv6_addresses_are_in_brackets_in_urls() -> None:
@@ -335,8 +353,9 @@ def test_a_run_that_was_killed_anywhere_is_completed(plane: Machine, killed_by: 
 def test_a_configuration_that_keepalived_refuses_replaces_nothing(plane: Machine) -> None:
     plane.answer(
         [PROGRAM, "--vrrp", "--config-test"],
-        rc=4,
-        stderr="(/etc/kubestead/api-vip/keepalived.conf.new: Line 9) Unknown keyword 'nopreemt'\n",
+        rc=5,
+        stderr="(/etc/kubestead/api-vip/keepalived.conf.new: Line 10) Unknown keyword 'nopreemt'\n"
+        "Non-existent interface specified in configuration\n",
     )
     with pytest.raises(KubesteadError, match="keepalived refuses .*Unknown keyword 'nopreemt'"):
         run(plane, ONE)

@@ -78,6 +78,21 @@ def test_everything_in_v1beta4() -> None:
     assert made["KubeProxyConfiguration"]["conntrack"] == {"maxPerCore": 0}
 
 
+def test_the_virtual_address_is_in_the_certificate() -> None:
+    def names(**options: Any) -> Any:
+        given = ControlPlaneOptions(**options)
+        given.validate()
+        return documents(given)["ClusterConfiguration"].get("apiServer", {}).get("certSANs")
+
+    assert names() is None and names(endpoint_vip="2001:DB8::64") == ["2001:db8::64"]
+    assert names(endpoint_vip="192.0.2.100", cert_sans=["a.example.org"]) == ["a.example.org", "192.0.2.100"]
+    assert names(endpoint_vip="192.0.2.100", cert_sans=["192.0.2.100"]) == ["192.0.2.100"]
+    passed = {"ClusterConfiguration": {"apiServer": {"certSANs": ["192.0.2.100", "b.example.org"]}}}
+    assert names(endpoint_vip="192.0.2.100", config=passed) == ["192.0.2.100", "b.example.org"]
+    with pytest.raises(OptionError, match="certSANs without cluster_endpoint_vip; set cluster_cert_sans instead"):
+        names(endpoint_vip="192.0.2.101", config=passed)
+
+
 def test_older_apis_have_arguments_as_mappings_and_v1beta2_no_phases() -> None:
     made = documents(FULL, "v1beta3")["InitConfiguration"]
     assert made["nodeRegistration"]["kubeletExtraArgs"] == {"node-ip": "192.0.2.10", "v": "2"}
