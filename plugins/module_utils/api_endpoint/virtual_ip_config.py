@@ -154,7 +154,7 @@ class VirtualIp:
     def config(self, interface: str, tracked: bool = True) -> str:
         """The configuration of keepalived; without the check if it is not ``tracked``.
 
-        A single control plane gives the address to nobody. keepalived refuses to run in unicast mode without peers.
+        A single control plane never gives the address up. keepalived refuses to run in unicast mode without peers.
         """
         tracked = tracked and bool(self.peers)
         peers = "".join("        {0}\n".format(peer) for peer in sorted(self.peers, key=plain_address))

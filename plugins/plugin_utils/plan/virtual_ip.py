@@ -5,7 +5,7 @@
 """The virtual IP address of the API as each control plane needs it, and what prevents it.
 
 Two control planes must never have the address at the same time, so a control plane sets it up only in a run that also
-tells all others about it.
+configures all others.
 """
 
 from __future__ import annotations
