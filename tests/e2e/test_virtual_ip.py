@@ -4,7 +4,7 @@
 
 """The virtual IP address of three control planes: who has it while machines and API servers fail, and what remains.
 
-The tests build on each other, in this order. ``./dev e2e -k virtual_ip -s --thorough`` prints the outages.
+The tests build on each other, in this order. ``./dev faults tests/e2e/test_virtual_ip.py -s`` prints the outages.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ def power_on(lab: Lab, host: str, address: str, stopped: dict[str, float]) -> No
     assert eventually(lambda: "ok" in lab.ssh(host, "curl -ks https://127.0.0.1:6443/readyz", check=False), 240.0)
 
 
+def answers(lab: Lab, address: str) -> bool:
+    """True if the API answers at the address with a certificate that has the address."""
+    authority = lab.folder / "ca.crt"
+    authority.write_text(lab.ssh("cp1", "cat /etc/kubernetes/pki/ca.crt"))
+    argv = ["curl", "-s", "--cacert", str(authority), f"https://{address}:6443/readyz"]
+    return subprocess.run(argv, text=True, capture_output=True, check=False).stdout == "ok"
+
+
 def probe(lab: Lab, address: str) -> Probe:
     return Probe(address, lab.ssh("cp1", "cat /etc/kubernetes/pki/ca.crt"))
 
@@ -101,11 +109,10 @@ def test_a_first_run_does_what_it_foretells_and_a_second_one_nothing(
         assert summary(run.output, host) == summary(dry.output, host)
     again = planes.site(*variables)
     assert (again.code, again.changed()) == (0, {}), again.output
-    assert len(holders(planes, address)) == 1 and not double(owners(planes, PLANES, address))
+    every = owners(planes, PLANES, address)
+    assert not double(every) and [every[-1].node] == holders(planes, address)
     assert f"server: https://{address}:6443" in kubeconfig.read_text()
-    argv = ["curl", "-s", "--cacert", "-", f"https://{address}:6443/readyz"]
-    ca = planes.ssh("cp1", "cat /etc/kubernetes/pki/ca.crt")
-    assert subprocess.run(argv, input=ca, text=True, capture_output=True, check=True).stdout == "ok"
+    assert answers(planes, address)
 
 
 def test_a_dead_api_server_gives_the_address_up(planes: Lab, address: str) -> None:
@@ -182,3 +189,68 @@ def test_a_reset_leaves_nothing_of_it(planes: Lab, address: str) -> None:
         assert traces(planes, host) == []
         left = planes.ssh(host, "ls /etc/systemd/system /run | grep kubestead-api; pgrep -a keepalived; true")
         assert left == "" and holders(planes, address, [host]) == []
+
+
+# -- a cluster that has existed before
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A cluster of one control plane without a virtual address, and a host for a second one."""
+    options = ("--control-plane", "cp1,cp2")
+    for lab in nodes("vip-grown", ["cp1", "cp2"], tmp_path_factory.mktemp("grown"), *options):
+        run = lab.site("--limit", "cp1")
+        assert run.code == 0, run.output
+        yield lab
+
+
+# The commands of docs/virtual-ip.md.
+CERTIFICATE = r"""
+kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system "$@"; }
+kubectl get configmap kubeadm-config -o jsonpath='{.data.ClusterConfiguration}' > /root/kubeadm.yaml
+sed -i 's/^apiServer: {}$/apiServer:\n  certSANs: [ADDRESS]/' /root/kubeadm.yaml
+grep -q certSANs /root/kubeadm.yaml
+kubectl create configmap kubeadm-config --from-file=ClusterConfiguration=/root/kubeadm.yaml --dry-run=client -o yaml \
+  | kubectl replace -f -
+mkdir /root/old-pki && mv /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/pki/apiserver.key /root/old-pki/
+kubeadm init phase certs apiserver --config /root/kubeadm.yaml
+"""
+
+
+def test_a_cluster_gets_an_address_and_its_certificates_are_named_until_they_have_it(grown: Lab, address: str) -> None:
+    given = ["-e", f"cluster_endpoint_vip={address}", "-e", f"cluster_kubeconfig_path={grown.folder}/config"]
+    start_recording(grown, ["cp1", "cp2"], address)
+    run = grown.site("--limit", "cp1", *given)
+    assert run.code == 0 and "the certificate of the API server does not have the virtual IP address" in run.output
+    assert eventually(lambda: holders(grown, address, ["cp1"]) == ["cp1"], FAST) and not answers(grown, address)
+    assert f"https://{address}" not in (grown.folder / "config").read_text()
+    before = grown.ssh("cp1", "crictl ps -q --name kube-apiserver")
+    grown.ssh("cp1", "set -e" + CERTIFICATE.replace("ADDRESS", address))
+    # The API server reads its new certificate without a restart.
+    assert eventually(lambda: answers(grown, address), 180.0)
+    assert grown.ssh("cp1", "crictl ps -q --name kube-apiserver") == before
+    again = grown.site("--limit", "cp1", *given)
+    assert again.code == 0 and "does not have the virtual IP address" not in again.output and not again.changed()
+
+
+def test_one_control_plane_becomes_two_without_a_second_owner(grown: Lab, address: str) -> None:
+    given = ["-e", f"cluster_endpoint_vip={address}"]
+    dry = grown.site("--check", "--diff", *given)
+    run = grown.site(*given)
+    assert run.code == 0 and run.changed() == dry.changed(), run.output
+    again = grown.site(*given)
+    assert (again.code, again.changed()) == (0, {}), again.output
+    every = owners(grown, ["cp1", "cp2"], address)
+    assert not double(every) and len(holders(grown, address, ["cp1", "cp2"])) == 1
+    # The new one takes it when the first one gives it up, with a certificate that has it.
+    grown.ssh("cp1", "systemctl stop kubestead-api-vip")
+    assert eventually(lambda: holders(grown, address, ["cp1", "cp2"]) == ["cp2"], FAST) and answers(grown, address)
+    assert grown.site("--limit", "cp1", *given).code == 0
+    assert not double(owners(grown, ["cp1", "cp2"], address))
+
+
+def test_the_address_is_removed_with_its_variable(grown: Lab, address: str) -> None:
+    run = grown.site()
+    assert run.code == 0, run.output
+    assert holders(grown, address, ["cp1", "cp2"]) == []
+    assert grown.ssh("cp1", "ls /etc/kubestead /etc/systemd/system | grep vip; true") == ""

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import List, Mapping, Optional, Tuple
 
-from ..core.addresses import host_port, normal_address, plain_address, plain_network
+from ..core.addresses import host_port, plain_address, plain_network
 from ..core.constants import managed_header
 from ..core.errors import OptionError
 
@@ -193,9 +193,12 @@ class VirtualIp:
 
 
 def address_in(config: Optional[str]) -> str:
-    """The virtual address in a configuration; empty without one."""
+    """The virtual address in a configuration; empty without one, and for text that is not an address."""
     found = _ADDRESS.search(config or "")
-    return normal_address(found.group(1)) if found else ""
+    try:
+        return str(plain_address(found.group(1))) if found else ""
+    except ValueError:
+        return ""
 
 
 def router_id(cluster: str, address: str) -> int:
@@ -206,7 +209,8 @@ def router_id(cluster: str, address: str) -> int:
 
 def interface_of(networks: Mapping[str, str], own: str) -> str:
     """The interface that has the machine's own address; empty without one."""
-    return next((networks[network] for network in networks if network.partition("/")[0] == own), "")
+    found = [networks[network] for network in networks if network.partition("/")[0] == own]
+    return next((name for name in found if _INTERFACE.fullmatch(name)), "")
 
 
 def source(networks: Mapping[str, str], address: str) -> Tuple[str, str]:

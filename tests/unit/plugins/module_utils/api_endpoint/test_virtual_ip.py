@@ -120,6 +120,7 @@ def test_the_configuration_is_for_unicast_between_the_control_planes_and_nobody_
     # With a weight, a failed check would only change a priority that nobody preempts for.
     assert "weight" not in text and "auth" not in text
     assert address_in(text) == VIP and address_in("") == address_in(None) == ""
+    assert address_in(text.replace(f"{VIP}/", "192.0.2.999/")) == ""
 
 
 def test_the_configuration_is_the_same_in_any_order_of_the_peers() -> None:
