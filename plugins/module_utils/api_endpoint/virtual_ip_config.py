@@ -36,6 +36,8 @@ _USUAL_ROUTER_ID = 51
 # intervals. With these distances, the first one is the owner before the next one would take over.
 _HIGHEST, _DISTANCE, _RANGE = 250, 40, 200
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:-]{1,15}")
+_ROUTER_ID = re.compile(r"(?m)^    virtual_router_id ([0-9]{1,3})$")
+_PEER_BLOCK = re.compile(r"(?m)^    unicast_peer \{\n((?:        [0-9a-fA-F.:]+\n)*)    \}$")
 _ADDRESS = re.compile(r"(?m)^    virtual_ipaddress \{\n        ([0-9a-fA-F.:]+)/")
 
 # With nopreempt, a control plane never takes the address from a living owner, whatever the priorities are. The owner
@@ -199,6 +201,18 @@ def address_in(config: Optional[str]) -> str:
         return str(plain_address(found.group(1))) if found else ""
     except ValueError:
         return ""
+
+
+def router_id_in(config: Optional[str]) -> int:
+    """The ID of the VRRP router in a configuration; 0 without one."""
+    found = _ROUTER_ID.search(config or "")
+    return int(found.group(1)) if found else 0
+
+
+def peers_in(config: Optional[str]) -> List[str]:
+    """The peers in a configuration, which keepalived sends its packets to."""
+    found = _PEER_BLOCK.search(config or "")
+    return found.group(1).split() if found else []
 
 
 def router_id(cluster: str, address: str) -> int:

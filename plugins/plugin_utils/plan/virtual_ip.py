@@ -4,8 +4,9 @@
 
 """The virtual IP address of the API as each control plane needs it, and what prevents it.
 
-Two control planes must never have the address at the same time, so a control plane sets it up only in a run that also
-configures all others.
+Two control planes must never have the address at the same time. A control plane takes it if it receives no packets of
+the owner. It therefore sets the address up only in a run that also configures all others, and after the owner sends it
+packets.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import List, Optional, Sequence
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import (
     VirtualIp,
+    peers_in,
     router_id,
+    router_id_in,
     source,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address
@@ -32,20 +35,20 @@ OPTION = "cluster_endpoint_vip"
 def virtual_ip_of(host: Host, hosts: Sequence[Host], cluster: Cluster) -> Optional[VirtualIp]:
     """The virtual address as the host sets it up; without an address where it has none.
 
-    None if the host keeps what it has: the addresses of some control planes are not known, or they are not in the run.
+    None if the host keeps what it has: the addresses of some control planes are not known, they are not in the run, or
+    they do not send their packets to it yet.
     """
     address = host.options.api_endpoint.address
     if not host.control_plane or not address or not cluster.by_hosts:
         return VirtualIp()
     planes = _control_planes(hosts)
     sources = {plane.name: source(_state(plane).networks, address)[0] for plane in planes}
-    if _left_out(planes, cluster) or not all(sources.values()):
+    if _left_out(planes, cluster) or not all(sources.values()) or _silent(host, planes, address):
         return None
-    name, port = cluster.endpoint_place
     return VirtualIp(
         address,
-        host.options.api_endpoint.router_id or router_id(name, address),
-        port,
+        _router_id(host, cluster),
+        cluster.endpoint_place[1],
         sources.pop(host.name),
         sorted(sources.values(), key=plain_address),
     )
@@ -77,6 +80,29 @@ def _left_out(planes: Sequence[Host], cluster: Cluster) -> List[str]:
     return [node.name for node in cluster.control_planes if node.name not in known]
 
 
+def _silent(host: Host, planes: Sequence[Host], address: str) -> List[str]:
+    """The control planes that have the virtual address set up, and do not send their packets to this one yet.
+
+    This does not matter for a host that joins: it can't be an owner before its API server is ready, and then the run
+    has configured the others.
+    """
+    if not host.member or _has(host, address):
+        return []
+    own = source(_state(host).networks, address)[0]
+    others = [plane for plane in planes if plane.name != host.name and _has(plane, address)]
+    return [plane.name for plane in others if own not in peers_in(_state(plane).config)]
+
+
+def _has(host: Host, address: str) -> bool:
+    """True if the virtual address is set up on a host, whether the host is its owner or not."""
+    return _state(host).unit is not None and _state(host).address == address
+
+
+def _router_id(host: Host, cluster: Cluster) -> int:
+    options = host.options.api_endpoint
+    return options.router_id or router_id(cluster.endpoint_place[0], options.address)
+
+
 # -- findings
 
 
@@ -93,12 +119,18 @@ def findings(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
     found = _twice(address, planes)
     left_out = _left_out(planes, cluster)
     for host in planes:
-        problems = _host_problems(host, wanted[0], planes)
+        problems = _host_problems(host, wanted[0], planes, cluster)
         if left_out and _state(host).address != address:
             text = "the virtual IP address {0} is not set up in this run, which leaves out {1}".format(
                 address, ", ".join(left_out[:5])
             )
             problems.append(_problem(text, "run site.yml for all control planes", "warning"))
+        elif _silent(host, planes, address):
+            text = (
+                "the virtual IP address {0} is set up on this host by the next run: this one lets {1} send it packets"
+            )
+            text = text.format(address, ", ".join(_silent(host, planes, address)[:5]))
+            problems.append(_problem(text, "run site.yml again", "warning"))
         found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
 
@@ -136,7 +168,7 @@ def _twice(address: str, planes: Sequence[Host]) -> List[Finding]:
     return [Finding("all", COMPONENT, _problem(text, fix, "warning"))]
 
 
-def _host_problems(host: Host, first: Host, planes: Sequence[Host]) -> List[Problem]:
+def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Cluster) -> List[Problem]:
     """What is wrong with the address on one control plane. ``first`` is the one whose options decide."""
     options, state = host.options.api_endpoint, _state(host)
     address = first.options.api_endpoint.address
@@ -150,6 +182,12 @@ def _host_problems(host: Host, first: Host, planes: Sequence[Host]) -> List[Prob
         text = "no interface of this host has an address in the subnet of {0} {1}".format(OPTION, address)
         return [_problem(text, "use an address in a subnet that all control planes have")]
     found = []
+    if _has(host, address) and router_id_in(state.config) not in (0, _router_id(host, cluster)):
+        # Until all have the new ID, the owners by the old one and by the new one do not know of one another.
+        text = "cluster_endpoint_vip_router_id is {0}, but the virtual IP address was set up with {1}".format(
+            _router_id(host, cluster), router_id_in(state.config)
+        )
+        found.append(_problem(text, "remove {0} and run site.yml, then set both and run it again".format(OPTION)))
     if ":" in address and not host.options.control_plane.node_address:
         # The kernel lists a new IPv6 address first, and a kubelet that starts takes the first one.
         text = "{0} is an IPv6 address, but cluster_node_address is not set".format(OPTION)

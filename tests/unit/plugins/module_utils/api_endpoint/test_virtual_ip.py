@@ -28,7 +28,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.vir
     UNIT_NAME,
     VirtualIp,
     address_in,
+    peers_in,
     router_id,
+    router_id_in,
     source,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
@@ -120,6 +122,8 @@ def test_the_configuration_is_for_unicast_between_the_control_planes_and_nobody_
     # With a weight, a failed check would only change a priority that nobody preempts for.
     assert "weight" not in text and "auth" not in text
     assert address_in(text) == VIP and address_in("") == address_in(None) == ""
+    assert (router_id_in(text), peers_in(text)) == (77, ["192.0.2.9", "192.0.2.11"])
+    assert (router_id_in(None), peers_in(None), peers_in(ONE.config("eth0"))) == (0, [], [])
     assert address_in(text.replace(f"{VIP}/", "192.0.2.999/")) == ""
 
 

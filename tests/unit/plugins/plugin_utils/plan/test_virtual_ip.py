@@ -15,14 +15,18 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.com
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import EndpointOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import VirtualIp
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import (
+    router_id as usual_id,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan
 
 from .test_converge import host, joined, lines
-from .test_endpoint import address, cluster, node, plan
+from .test_endpoint import NAME, address, cluster, node, plan
 
 VIP = "192.0.2.250"
+PAIR = (("cp1", "cp2"), ("cp2", "cp1"))
 
 
 def with_vip(one: Host, vip: str = VIP, router_id: int = 0, **state: Any) -> Host:
@@ -107,6 +111,57 @@ def test_the_address_is_set_up_only_in_a_run_that_tells_all_control_planes() -> 
     # A control plane that has it keeps it as it is, without a warning.
     old = plan([with_vip(host("cp1", there), address=VIP)], inventory=inventory)
     assert given(old, "cp1") is None and not warnings(old) and old.steps["cp1"][-1].action == "write_hosts"
+
+
+def set_up(name: str, *peers: str, router_id: int = 0) -> dict[str, Any]:
+    """The state of a control plane that has the address set up."""
+    one = VirtualIp(VIP, router_id or usual_id(NAME, VIP), 6443, address(name), [address(peer) for peer in peers])
+    return {"address": VIP, "unit": one.unit("eth0"), "config": one.config("eth0"), "check": one.check()}
+
+
+def test_a_member_gets_the_address_after_the_others_send_their_packets_to_it() -> None:
+    three = ("cp1", "cp2", "cp3")
+    # cp3 has joined in a run with --limit.
+    first = plan(
+        [
+            with_vip(member("cp1", *three), **set_up("cp1", "cp2")),
+            with_vip(member("cp2", *three), **set_up("cp2", "cp1", "cp3")),
+            with_vip(member("cp3", *three)),
+        ]
+    )
+    one = given(first, "cp1")
+    assert one and one.peers == [address("cp2"), address("cp3")] and given(first, "cp3") is None
+    assert warnings(first) == [
+        f"cp3: the virtual IP address {VIP} is set up on this host by the next run: this one lets cp1 send it packets; "
+        "run site.yml again"
+    ]
+    next_run = plan(
+        [
+            with_vip(member("cp1", *three), **set_up("cp1", "cp2", "cp3")),
+            with_vip(member("cp2", *three), **set_up("cp2", "cp1", "cp3")),
+            with_vip(member("cp3", *three)),
+        ]
+    )
+    assert given(next_run, "cp3") and not warnings(next_run)
+    # A host that joins can't be an owner before the end of its join.
+    joins = plan(
+        [
+            with_vip(member("cp1", "cp1", "cp2"), **set_up("cp1", "cp2")),
+            with_vip(member("cp2", "cp1", "cp2"), **set_up("cp2", "cp1")),
+            with_vip(host("cp3")),
+        ]
+    )
+    assert given(joins, "cp3") and not warnings(joins)
+
+
+def test_the_router_id_of_an_address_that_is_set_up_does_not_change() -> None:
+    every = [with_vip(member(name), router_id=9, **set_up(name, other)) for name, other in PAIR]
+    expected = usual_id(NAME, VIP)
+    assert lines(plan(every))[0] == (
+        f"cp1: cluster_endpoint_vip_router_id is 9, but the virtual IP address was set up with {expected}; remove "
+        "cluster_endpoint_vip and run site.yml, then set both and run it again"
+    )
+    assert not plan([with_vip(member(name), **set_up(name, other)) for name, other in PAIR]).errors
 
 
 def test_a_control_plane_that_was_removed_is_no_longer_a_peer() -> None:
