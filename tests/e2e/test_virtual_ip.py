@@ -39,6 +39,14 @@ def address() -> str:
 
 
 @pytest.fixture(scope="module")
+def second() -> str:
+    """Another such address."""
+    subnet = network_subnet()
+    assert subnet
+    return str(subnet[-21])
+
+
+@pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kubeconfig") / "config"
 
@@ -217,40 +225,40 @@ kubeadm init phase certs apiserver --config /root/kubeadm.yaml
 """
 
 
-def test_a_cluster_gets_an_address_and_its_certificates_are_named_until_they_have_it(grown: Lab, address: str) -> None:
-    given = ["-e", f"cluster_endpoint_vip={address}", "-e", f"cluster_kubeconfig_path={grown.folder}/config"]
-    start_recording(grown, ["cp1", "cp2"], address)
+def test_a_cluster_gets_an_address_and_its_certificates_are_named_until_they_have_it(grown: Lab, second: str) -> None:
+    given = ["-e", f"cluster_endpoint_vip={second}", "-e", f"cluster_kubeconfig_path={grown.folder}/config"]
+    start_recording(grown, ["cp1", "cp2"], second)
     run = grown.site("--limit", "cp1", *given)
     assert run.code == 0 and "the certificate of the API server does not have the virtual IP address" in run.output
-    assert eventually(lambda: holders(grown, address, ["cp1"]) == ["cp1"], FAST) and not answers(grown, address)
-    assert f"https://{address}" not in (grown.folder / "config").read_text()
+    assert eventually(lambda: holders(grown, second, ["cp1"]) == ["cp1"], FAST) and not answers(grown, second)
+    assert f"https://{second}" not in (grown.folder / "config").read_text()
     before = grown.ssh("cp1", "crictl ps -q --name kube-apiserver")
-    grown.ssh("cp1", "set -e" + CERTIFICATE.replace("ADDRESS", address))
+    grown.ssh("cp1", "set -e" + CERTIFICATE.replace("ADDRESS", second))
     # The API server reads its new certificate without a restart.
-    assert eventually(lambda: answers(grown, address), 180.0)
+    assert eventually(lambda: answers(grown, second), 180.0)
     assert grown.ssh("cp1", "crictl ps -q --name kube-apiserver") == before
     again = grown.site("--limit", "cp1", *given)
     assert again.code == 0 and "does not have the virtual IP address" not in again.output and not again.changed()
 
 
-def test_one_control_plane_becomes_two_without_a_second_owner(grown: Lab, address: str) -> None:
-    given = ["-e", f"cluster_endpoint_vip={address}"]
+def test_one_control_plane_becomes_two_without_a_second_owner(grown: Lab, second: str) -> None:
+    given = ["-e", f"cluster_endpoint_vip={second}"]
     dry = grown.site("--check", "--diff", *given)
     run = grown.site(*given)
     assert run.code == 0 and run.changed() == dry.changed(), run.output
     again = grown.site(*given)
     assert (again.code, again.changed()) == (0, {}), again.output
-    every = owners(grown, ["cp1", "cp2"], address)
-    assert not double(every) and len(holders(grown, address, ["cp1", "cp2"])) == 1
+    every = owners(grown, ["cp1", "cp2"], second)
+    assert not double(every) and len(holders(grown, second, ["cp1", "cp2"])) == 1
     # The new one takes it when the first one gives it up, with a certificate that has it.
     grown.ssh("cp1", "systemctl stop kubestead-api-vip")
-    assert eventually(lambda: holders(grown, address, ["cp1", "cp2"]) == ["cp2"], FAST) and answers(grown, address)
+    assert eventually(lambda: holders(grown, second, ["cp1", "cp2"]) == ["cp2"], FAST) and answers(grown, second)
     assert grown.site("--limit", "cp1", *given).code == 0
-    assert not double(owners(grown, ["cp1", "cp2"], address))
+    assert not double(owners(grown, ["cp1", "cp2"], second))
 
 
-def test_the_address_is_removed_with_its_variable(grown: Lab, address: str) -> None:
+def test_the_address_is_removed_with_its_variable(grown: Lab, second: str) -> None:
     run = grown.site()
     assert run.code == 0, run.output
-    assert holders(grown, address, ["cp1", "cp2"]) == []
+    assert holders(grown, second, ["cp1", "cp2"]) == []
     assert grown.ssh("cp1", "ls /etc/kubestead /etc/systemd/system | grep vip; true") == ""
