@@ -557,8 +557,15 @@ def test_a_nodes_name_in_its_certificate(pem: str, name: str) -> None:
     assert x509.certificate_node_name(recorded("v1.35", pem)) == name
 
 
-def test_the_addresses_in_a_certificate() -> None:
-    found = x509.certificate_addresses(recorded("v1.35", "apiserver.crt"))
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here to create it")
+def test_the_addresses_in_a_certificate(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    # The names as kubeadm writes them into the certificate of an API server.
+    names = "DNS:cp1,DNS:kubernetes.default.svc,IP:10.96.0.1,IP:192.0.2.11,IP:192.0.2.100,IP:2001:db8::64"
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k", "-out", "c"]
+    argv = ["openssl", "req", "-x509", *key, "-subj", "/CN=kube-apiserver", "-addext", f"subjectAltName={names}"]
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True)
+    found = x509.certificate_addresses((folder / "c").read_text())
     assert found == ["10.96.0.1", "192.0.2.11", "192.0.2.100", "2001:db8::64"]
     assert x509.certificate_addresses(recorded("v1.35", "ca.crt")) == x509.certificate_addresses("") == []
 
