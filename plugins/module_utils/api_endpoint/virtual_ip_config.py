@@ -93,7 +93,8 @@ _CHECK = (
     "}}\n"
     "ready {own} || ! ready {peers}\n"
 )
-# keepalived removes the address when it ends. If it is killed, systemd removes it.
+# keepalived removes the address when it ends. If its first process is killed, systemd ends the other one with SIGTERM,
+# so that it removes the address too. What is left then, systemd removes.
 _UNIT = """\
 {header}[Unit]
 Description=Virtual IP address of the Kubernetes API
@@ -107,7 +108,7 @@ ExecStart={program} --dont-fork --vrrp --use-file={config} \\
     --pid=/run/kubestead-api-vip/keepalived.pid --vrrp_pid=/run/kubestead-api-vip/vrrp.pid
 ExecReload=/bin/kill -HUP $MAINPID
 ExecStopPost=-ip address delete {address}/{bits} dev {interface}
-KillMode=mixed
+TimeoutStopSec=5
 Restart=always
 RestartSec=1
 
