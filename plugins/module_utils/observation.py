@@ -16,8 +16,8 @@ from .core.system import System
 from .core.versions import Request, parse_request
 from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
+from .kubeadm import endpoint_facts, upgrade_facts
 from .kubeadm import state as kubeadm
-from .kubeadm import upgrade_facts
 from .packages import kube_observe
 from .packages.kube_state import without_passwords
 from .pod_network import options as cni
@@ -32,13 +32,14 @@ def observe(
     reach: Sequence[str] = (),
     upgrading: bool = False,
     proxied: bool = False,
+    moving: bool = False,
 ) -> Dict[str, Any]:
     """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
     Without ``packages_url``, or with an invalid version, the package repository is not read. ``reach`` are targets
     (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
     ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use. A host
-    that will be ``proxied`` looks for the package of the local proxy.
+    that will be ``proxied`` looks for the package of the local proxy. With ``moving``, what names the endpoint is read.
     """
     kubeadm_state = kubeadm.observe(system)
     state: Dict[str, Any] = to_dict(
@@ -57,6 +58,7 @@ def observe(
             "ports": ports.observe(system, with_processes=not kubeadm_state.kubelet_conf),
             "environment": environment.observe(system),
             "upgrade": upgrade_facts.observe(system, kubeadm_state) if upgrading else upgrade_facts.UpgradeFacts(),
+            "endpoint": endpoint_facts.observe(system, kubeadm_state) if moving else endpoint_facts.EndpointFacts(),
             # What a node reaches is seen in the cluster itself.
             "reach": {} if kubeadm_state.kubelet_conf else connect.connect_all(reach),
         }

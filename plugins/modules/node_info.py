@@ -62,6 +62,10 @@ options:
         haproxy is not installed, the host then looks for its package.
     type: bool
     default: false
+  moving:
+    description: Whether everything that names the endpoint is read - certificates, kubeconfigs, ConfigMaps.
+    type: bool
+    default: false
 author:
   - The kubestead authors (@kubestead)
 """
@@ -174,6 +178,12 @@ upgrade:
       started, and the version of Calico.
   returned: when the variables are valid
   type: dict
+endpoint:
+  description:
+    - With O(moving=true), the servers in kubeconfigs and, on a control plane, the names in the certificate of the API
+      server and the servers in ConfigMaps.
+  returned: when the variables are valid
+  type: dict
 reach:
   description:
     - The results of the connections, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name).
@@ -243,6 +253,7 @@ def argument_spec() -> Dict[str, Any]:
         "reach": {"type": "list", "elements": "str", "default": []},
         "upgrading": {"type": "bool", "default": False},
         "proxied": {"type": "bool", "default": False},
+        "moving": {"type": "bool", "default": False},
     }
 
 

@@ -2,13 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A minimal DER reader for certificates: the hash of a public key and the name of a node."""
+"""A minimal DER reader for certificates: the hash of a public key, the name of a node, and the names of a server."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import ipaddress
 import re
 from typing import Iterator, List, Sequence, Tuple
 
@@ -64,6 +65,44 @@ def certificate_node_name(pem: str) -> str:
         match = re.search(rb"system:node:([a-z0-9.-]+)", fields[4]) if len(fields) > 4 else None
         return match.group(1).decode("ascii") if match else ""
     return ""
+
+
+# id-ce-subjectAltName, 2.5.29.17, and the tags of a DNS name and an IP address in it (RFC 5280, 4.2.1.6).
+_SUBJECT_ALT_NAME = bytes([0x06, 0x03, 0x55, 0x1D, 0x11])
+_DNS_NAME, _IP_ADDRESS = 0x82, 0x87
+
+
+def certificate_names(pem: str) -> List[str]:
+    """The DNS names and addresses in the subjectAltName of the first certificate; empty without any."""
+    for der in _certificates(pem):
+        try:
+            return [name for field in _tbs_fields(der)[6:] if field[0] == 0xA3 for name in _alt_names(field)]
+        except (IndexError, ValueError):
+            return []
+    return []
+
+
+def _alt_names(extensions: bytes) -> Iterator[str]:
+    for extension in _elements(_content(_content(extensions, 0)[0], 0)[0]):
+        parts = list(_elements(_content(extension, 0)[0]))
+        if parts[0] != _SUBJECT_ALT_NAME:
+            continue
+        # The extension may have a flag that it is critical before its value.
+        for name in _elements(_content(_content(parts[-1], 0)[0], 0)[0]):
+            value = _content(name, 0)[0]
+            if name[0] == _DNS_NAME:
+                yield value.decode("ascii")
+            elif name[0] == _IP_ADDRESS:
+                yield str(ipaddress.ip_address(value))
+
+
+def _elements(der: bytes) -> Iterator[bytes]:
+    """The elements of a sequence, each with its header. Raises IndexError."""
+    at = 0
+    while at < len(der):
+        end = _content(der, at)[1]
+        yield der[at:end]
+        at = end
 
 
 def _certificates(pem: str) -> Iterator[bytes]:

@@ -125,13 +125,28 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class Move:
+    """The hosts that each part of a change of the endpoint concerns, in the order of the parts.
+
+    ``hosts_files`` resolve the name first. Then the API servers of ``certificates`` get the name, one after the other.
+    ``cluster`` is the control plane that changes the ConfigMaps; empty if they are as they should be. ``kubeconfigs``
+    are changed last, one host after the other.
+    """
+
+    hosts_files: Sequence[str] = ()
+    certificates: Sequence[str] = ()
+    cluster: Sequence[str] = ()
+    kubeconfigs: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """The plan of one operation: the findings, and the plan of each host by its inventory name.
 
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
-    the hosts to reset. ``rollout`` is the order of an upgrade.
+    the hosts to reset. ``rollout`` is the order of an upgrade, ``move`` that of a change of the endpoint.
     """
 
     operation: str
@@ -146,6 +161,7 @@ class Plan:
     leaving: Sequence[Leaving] = ()
     resets: Sequence[str] = ()
     rollout: Rollout = Rollout()
+    move: Move = Move()
 
     @property
     def errors(self) -> List[Finding]:
@@ -221,6 +237,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "resets": list(plan.resets),
         "upgrade": _plain(to_dict(plan.rollout)),
+        "endpoint": _plain(to_dict(plan.move)),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),
