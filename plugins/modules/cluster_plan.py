@@ -19,9 +19,9 @@ options:
   operation:
     description:
       - The operation to plan. V(converge) brings the hosts to the state that their variables describe, as members of
-        one cluster. V(endpoint) gives a cluster an endpoint that is a name. V(upgrade) upgrades a cluster to the version
-        in their variables, control planes first. V(remove) removes machines from a cluster that continues to run.
-        V(reset) removes the cluster from hosts.
+        one cluster. V(endpoint) gives a cluster an endpoint that is a name. V(upgrade) upgrades a cluster to the
+        version in their variables, control planes first. V(remove) removes machines from a cluster that continues to
+        run. V(reset) removes the cluster from hosts.
     type: str
     choices: [converge, endpoint, remove, reset, upgrade]
     default: converge

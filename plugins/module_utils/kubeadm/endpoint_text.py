@@ -25,7 +25,7 @@ def with_endpoint(text: str, endpoint: str, names: Sequence[str] = (), folder: s
 
     ``folder`` replaces ``certificatesDir``; empty keeps it. None if the text can't be changed line by line.
     """
-    if not re.search(r"(?m)^kind: *[\"']?ClusterConfiguration", text) or text.count("\nkind:") > 1:
+    if not re.search(r"(?m)^kind: *[\"']?ClusterConfiguration", text) or len(re.findall("(?m)^kind:", text)) > 1:
         return None
     if re.search(r"(?m)^controlPlaneEndpoint:[ \t]*[|>\[{]", text):
         return None

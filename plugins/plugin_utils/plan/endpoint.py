@@ -67,7 +67,6 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
     found = _without_endpoint(inventory, hosts, planned, cluster) + _of_one_machine(inventory, planned, cluster)
     if not cluster.by_hosts:
         return found
-    found += [finding for host in hosts for finding in _old_server(host, cluster)]
     _name, port = cluster.endpoint_place
     for host in hosts:
         becomes = host.name == planned.init_host or host.name in planned.joining
@@ -126,8 +125,10 @@ def _of_one_machine(inventory: Inventory, planned: Membership, cluster: Cluster)
     return [Finding("all", "join", Problem("endpoint", text, fix, "warning"))]
 
 
-def _old_server(host: Host, cluster: Cluster) -> List[Finding]:
-    """A warning about a worker that endpoint.yml has not changed yet."""
+def not_moved(host: Host, cluster: Cluster) -> List[Finding]:
+    """A warning about a worker whose kubelet does not use the name yet, because endpoint.yml did not change it."""
+    if not cluster.by_hosts:
+        return []
     server = host.kubeadm.server
     wanted = "https://{0}".format(host_port(*cluster.endpoint_place))
     if host.control_plane or not host.member or not cluster.exists or server in ("", wanted):
