@@ -183,7 +183,7 @@ def _node(state: MoveState, options: MoveOptions) -> List[Step]:
     server, facts = options.server, state.facts
     if state.kubeadm.role == "control_plane":
         old = facts.servers.get(ADMIN_KUBECONFIG, "")
-        # The user's file comes first: afterwards, nothing would tell which of its servers was the admin's.
+        # The user's file comes first: afterwards, nothing shows which of its servers was the admin's.
         if options.install and old and old != server:
             steps += _user_file(state.user, old, server)
         for path in endpoint_facts.KUBECONFIGS:

@@ -16,7 +16,7 @@ from typing import List, Optional, Sequence, Tuple
 from ..kube.kubeconfig import kubeconfig_server
 
 _KEY = r"(?m)^{0}:[ \t]*([^\n]*)$"
-_ITEM = re.compile(r"^( *)- +[\"']?([^\s\"'#]+)[\"']?[ \t]*(?:#.*)?$")
+_ITEM = re.compile(r"( *)- +[\"']?([^\s\"'#]+)[\"']?[ \t]*(?:#.*)?\Z")
 _EMPTY = ("", "{}", "[]", "null", "~")
 
 

@@ -5,7 +5,7 @@
 """The planner of ``endpoint.yml``: gives a running cluster an endpoint that is a name.
 
 Everything here is pure. Nothing uses the name until every API server has a certificate with it, and every node resolves
-it. The ConfigMap kubeadm-config names the endpoint only after that, so its endpoint tells how far an earlier run got.
+it. The ConfigMap kubeadm-config names the endpoint only after that, so its endpoint shows how far an earlier run got.
 """
 
 from __future__ import annotations

@@ -378,6 +378,22 @@ def test_the_facts_of_a_control_plane(machine: Machine) -> None:
     assert not endpoint_facts.observe(machine, CONTROL, lambda url: "").served
 
 
+def test_the_names_in_a_certificate_of_kubeadm() -> None:
+    assert certificate_names(fixture("kubeadm/v1.35/apiserver.crt")) == [
+        NAME,
+        "cp1",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "old.example.org",
+        "10.96.0.1",
+        "10.213.0.58",
+        "10.9.9.9",
+        "fd00::9",
+    ]
+
+
 def test_nobody_answers() -> None:
     assert serving_certificate.peer_certificate("https://127.0.0.1:9") == ""
 
