@@ -300,8 +300,10 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
     since = pending_restart(config_map)
     if not since:
         return
+    (daemon_set,) = client.objects(_DAEMON_SET)
     template = {"spec": {"template": {"metadata": {"annotations": {RESTART: since}}}}}
-    _changed(client, "daemonset", "kube-proxy", "kube-system", json.dumps(template))
+    if daemon_set is not None:
+        _changed(client, "daemonset", "kube-proxy", "kube-system", json.dumps(template))
 
     def waits_for() -> str:
         (found,) = client.objects(_DAEMON_SET)

@@ -65,8 +65,9 @@ def peer_certificate(url: str) -> str:
 
 
 def same_certificate(one: str, other: str) -> bool:
-    """True if both PEM texts are the same certificate."""
-    return bool(other) and "".join(one.split()) == "".join(other.split())
+    """True if the first certificates of both PEM texts are the same. A server's file may have a chain of them."""
+    first, second = ("".join(text.partition("-----END")[0].split()) for text in (one, other))
+    return bool(second) and first == second
 
 
 def has_name(names: Sequence[str], endpoint: str) -> bool:

@@ -52,6 +52,8 @@ def move(request: Request) -> Plan:
         fix = "find out why the API server is down (journalctl -u kubelet), or run site.yml if there is no cluster"
         findings.append(Finding("all", COMPONENT, Problem("api_down", text, fix)))
         return Plan(OPERATION, PLANNED, tuple(findings), _nothing(request), Cluster())
+    if any(one.problem.level == "error" for one in findings):
+        return Plan(OPERATION, PLANNED, tuple(findings), _nothing(request), Cluster(), api_host=reference.name)
     now, _ranges = decide(request.hosts, reference)
     wanted = target(request.hosts, reference, now)
     cluster = replace(now, endpoint=wanted)
@@ -74,12 +76,20 @@ def target(hosts: Sequence[Host], reference: Host, cluster: Cluster) -> str:
     port = urlsplit(reference.kubeadm.local_api.url).port or 6443
     wishes = [host.options.control_plane.endpoint for host in hosts if host.options.control_plane.endpoint]
     if wishes:
-        return full_endpoint(wishes[0], port)
+        wish = full_endpoint(wishes[0], port)
+        # The text stays as it is if it means the same.
+        return cluster.endpoint if _present(cluster) == wish else wish
     place = cluster.endpoint_place[0]
     own = {address for node in cluster.control_planes for address in [*node.addresses, node.name]}
     if place and place not in own:
-        return full_endpoint(cluster.endpoint, port)
+        return cluster.endpoint
     return host_port(hosts_file.endpoint_name(cluster.name), port)
+
+
+def _present(cluster: Cluster) -> str:
+    """The endpoint of the cluster with its port; empty without one, or if it can't be read."""
+    place, port = cluster.endpoint_place
+    return host_port(place, port) if place else ""
 
 
 # -- findings
@@ -91,7 +101,7 @@ def _error(host: str, text: str, fix: str, level: str = "error") -> Finding:
 
 def _away(now: Cluster, wanted: str) -> List[Finding]:
     """The name in hosts files stays: a run of site.yml between two parts would remove it from nodes that use it."""
-    if not now.by_hosts or full_endpoint(now.endpoint) == wanted:
+    if not now.by_hosts or now.endpoint == wanted:
         return []
     text = "the endpoint of the cluster is already the name {0}, which stays".format(now.endpoint)
     return [_error("all", text, "remove cluster_endpoint; let the load balancer forward to the control planes")]
@@ -122,7 +132,7 @@ def _missing(request: Request, now: Cluster, cluster: Cluster) -> List[Finding]:
     known = {host.kubeadm.node_name for host in request.hosts if host.member}
     found = []
     absent = [node.name for node in now.nodes if node.control_plane and node.name not in controls]
-    if absent and full_endpoint(now.endpoint) != cluster.endpoint:
+    if absent and now.endpoint != cluster.endpoint:
         text = "{0} is unreachable or excluded, but each API server needs a certificate with the name {1} first".format(
             ", ".join(absent), cluster.endpoint_place[0]
         )

@@ -401,3 +401,56 @@ def test_nobody_answers() -> None:
 @pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"])
 def test_no_names(text: str) -> None:
     assert certificate_names(text) == []
+
+
+# -- kube-proxy
+
+
+class DaemonSet:
+    """The ConfigMap and the DaemonSet of kube-proxy as kubectl reports them; a patch of the template rolls out."""
+
+    def __init__(self, machine: Machine, exists: bool = True, stuck: bool = False) -> None:
+        self.patches: List[Dict[str, Any]] = []
+        self.exists, self.stuck = exists, stuck
+        machine.put(MANIFESTS + "/kube-apiserver.yaml", fixture("kubeadm/v1.35/kube-apiserver.yaml"))
+        machine.answer("kubectl", self.kubectl)
+
+    def kubectl(self, argv: Sequence[str], _stdin: Optional[str]) -> Result:
+        if "patch" in argv:
+            self.patches.append({argv[argv.index("patch") + 1]: json.loads(argv[-1])})
+            return Result(0, "", "")
+        if argv[-1] == KUBE_PROXY:
+            found = config_map("kube-proxy", {}, annotations={RESTART: "2026-11-28T08:00:00Z"})
+        elif not self.exists and argv[-1].endswith("daemonsets/kube-proxy"):
+            return Result(1, "", "Error from server (NotFound): the server could not find the requested resource")
+        elif argv[-1].endswith("daemonsets/kube-proxy"):
+            updated = 2 if self.patches and not self.stuck else 0
+            status = {"observedGeneration": 2, "desiredNumberScheduled": 2, "numberAvailable": 2}
+            found = {"kind": "DaemonSet", "metadata": {"generation": 2}}
+            found["status"] = {**status, "updatedNumberScheduled": updated}
+        else:
+            found = {"items": []}
+        return Result(0, json.dumps(found), "")
+
+
+FORGOTTEN = {"configmap": {"metadata": {"annotations": {RESTART: None}}}}
+
+
+def test_the_pods_of_kube_proxy_are_replaced_once_for_each_change(machine: Machine) -> None:
+    known = DaemonSet(machine)
+    endpoint_move.restart_kube_proxy(machine, **Clock().injected)
+    template = {"spec": {"template": {"metadata": {"annotations": {RESTART: "2026-11-28T08:00:00Z"}}}}}
+    assert known.patches == [{"daemonset": template}, FORGOTTEN]
+
+
+def test_a_cluster_without_pods_of_kube_proxy(machine: Machine) -> None:
+    known = DaemonSet(machine, exists=False)
+    endpoint_move.restart_kube_proxy(machine, **Clock().injected)
+    assert known.patches == [FORGOTTEN]
+
+
+def test_pods_that_are_not_replaced_are_reported_and_not_forgotten(machine: Machine) -> None:
+    known = DaemonSet(machine, stuck=True)
+    with pytest.raises(KubesteadError, match="kube-proxy was not restarted on all nodes: 0 of 2 pods are updated"):
+        endpoint_move.restart_kube_proxy(machine, **Clock().injected)
+    assert FORGOTTEN not in known.patches

@@ -223,6 +223,14 @@ def test_from_one_external_endpoint_to_another_or_to_the_name() -> None:
     assert not result.findings and result.move.hosts_files == ["cp1", "w1", "w2"]
 
 
+def test_an_endpoint_that_means_the_same_stays_as_it_is() -> None:
+    for wish in ("", "lb.example.org", "lb.example.org:6443"):
+        hosts = [control("cp1", KNOWN, "lb.example.org"), worker("w1"), worker("w2")]
+        result = plan([wishing(one, wish) for one in hosts])
+        assert not result.findings and result.cluster.endpoint == "lb.example.org"
+        assert "patch ConfigMap kube-system/kubeadm-config" not in told(result)["cp1"]
+
+
 def test_hosts_that_have_not_joined_are_left_alone() -> None:
     result = plan([*trio(), host("w3", bare("w3")), host("cp2", bare("cp2"))])
     assert not result.errors and told(result)["w1"]
@@ -290,6 +298,13 @@ def test_what_a_control_plane_may_lack(first: Host, line: str) -> None:
     result = plan([first, *trio()[1:]])
     assert [one for one in lines(result) if one.startswith(line)], lines(result)
     assert not any(told(result).values())
+
+
+def test_an_endpoint_that_is_none() -> None:
+    first = wishing(trio()[0], "no endpoint")
+    assert lines(plan([first, *trio()[1:]]))[0].startswith("cp1: cluster_endpoint is 'no endpoint'")
+    # Whoever wrote this into the ConfigMap gets the derived name.
+    assert plan([control("cp1", KNOWN, "no endpoint"), *trio()[1:]]).cluster.endpoint == ENDPOINT
 
 
 def test_a_member_of_another_cluster_and_a_missing_config_map() -> None:
