@@ -16,8 +16,8 @@ import pytest
 
 from . import by_hand, figures
 from .conftest import FOOTPRINT, Lab, eventually, nodes
+from .dry_runs import changes
 from .test_faults import running
-from .test_plan_truth import changes
 
 pytestmark = pytest.mark.thorough
 
