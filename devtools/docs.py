@@ -33,6 +33,7 @@ ORDER = (
     "control_plane",
     "join",
     "cni",
+    "endpoint",
     "upgrade",
     "deploy",
 )

@@ -16,8 +16,8 @@ from .core.system import System
 from .core.versions import Request, parse_request
 from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
+from .kubeadm import endpoint_facts, upgrade_facts
 from .kubeadm import state as kubeadm
-from .kubeadm import upgrade_facts
 from .packages import kube_observe
 from .packages.kube_state import without_passwords
 from .pod_network import options as cni
@@ -33,6 +33,7 @@ def observe(
     upgrading: bool = False,
     proxied: bool = False,
     virtual_ip: str = "",
+    moving: bool = False,
 ) -> Dict[str, Any]:
     """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
@@ -40,7 +41,7 @@ def observe(
     (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
     ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use. A host
     that will be ``proxied`` looks for the package of the local proxy. ``virtual_ip`` is the virtual IP address of the
-    API that a control plane will have.
+    API that a control plane will have. With ``moving``, what names the endpoint is read.
     """
     kubeadm_state = kubeadm.observe(system)
     endpoint = api_endpoint.observe(system, proxied, virtual_ip)
@@ -62,6 +63,7 @@ def observe(
             "ports": ports.observe(system, with_processes=not kubeadm_state.kubelet_conf),
             "environment": environment.observe(system),
             "upgrade": upgrade_facts.observe(system, kubeadm_state) if upgrading else upgrade_facts.UpgradeFacts(),
+            "endpoint": endpoint_facts.observe(system, kubeadm_state) if moving else endpoint_facts.EndpointFacts(),
             # What a node reaches is seen in the cluster itself.
             "reach": {} if kubeadm_state.kubelet_conf else connect.connect_all(reach),
         }

@@ -19,10 +19,11 @@ options:
   operation:
     description:
       - The operation to plan. V(converge) brings the hosts to the state that their variables describe, as members of
-        one cluster. V(upgrade) upgrades a cluster to the version in their variables, control planes first. V(remove)
-        removes machines from a cluster that continues to run. V(reset) removes the cluster from hosts.
+        one cluster. V(endpoint) gives a cluster an endpoint that is a name. V(upgrade) upgrades a cluster to the
+        version in their variables, control planes first. V(remove) removes machines from a cluster that continues to
+        run. V(reset) removes the cluster from hosts.
     type: str
-    choices: [converge, remove, reset, upgrade]
+    choices: [converge, endpoint, remove, reset, upgrade]
     default: converge
   components:
     description: The components (roles) to plan. By default, all components are planned.
@@ -404,6 +405,31 @@ upgrade:
       elements: str
     calico_after:
       description: The host that upgrades Calico after the workers; empty if none does.
+      returned: always
+      type: list
+      elements: str
+endpoint:
+  description: The hosts that each part of a change of the endpoint concerns. Its lists are empty for other operations.
+  returned: success
+  type: dict
+  contains:
+    hosts_files:
+      description: The hosts on which the name is written to hosts files.
+      returned: always
+      type: list
+      elements: str
+    certificates:
+      description: The control planes whose API server gets another certificate, in order.
+      returned: always
+      type: list
+      elements: str
+    cluster:
+      description: The control plane that changes the ConfigMaps.
+      returned: always
+      type: list
+      elements: str
+    kubeconfigs:
+      description: The hosts whose kubeconfigs are changed, in order.
       returned: always
       type: list
       elements: str

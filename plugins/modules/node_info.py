@@ -68,6 +68,10 @@ options:
         packages that are needed, and whether another machine has the address.
     type: str
     default: ""
+  moving:
+    description: Whether everything that names the endpoint is read - certificates, kubeconfigs, ConfigMaps.
+    type: bool
+    default: false
 author:
   - The kubestead authors (@kubestead)
 """
@@ -180,6 +184,12 @@ upgrade:
       started, and the version of Calico.
   returned: when the variables are valid
   type: dict
+endpoint:
+  description:
+    - With O(moving=true), the servers in kubeconfigs and, on a control plane, the names in the certificate of the API
+      server and the servers in ConfigMaps.
+  returned: when the variables are valid
+  type: dict
 reach:
   description:
     - The results of the connections, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name).
@@ -250,6 +260,7 @@ def argument_spec() -> Dict[str, Any]:
         "upgrading": {"type": "bool", "default": False},
         "proxied": {"type": "bool", "default": False},
         "virtual_ip": text,
+        "moving": {"type": "bool", "default": False},
     }
 
 

@@ -26,6 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     KubeconfigOptions,
     KubeconfigState,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint_facts import EndpointFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
@@ -44,7 +45,7 @@ class Facts:
     ``reach`` maps the targets that the host connected to, to the outcomes (see :mod:`connect`); ``asked`` and
     ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
     ``connects_to`` is the address that Ansible connects to by the inventory; empty for a host that has joined.
-    ``upgrade`` is empty unless an upgrade is planned.
+    ``upgrade`` and ``endpoint`` are empty unless an upgrade or a change of the endpoint is planned.
     """
 
     node: NodeState = NodeState()
@@ -59,6 +60,7 @@ class Facts:
     ports: PortsState = PortsState()
     environment: Environment = Environment()
     upgrade: UpgradeFacts = UpgradeFacts()
+    endpoint: EndpointFacts = EndpointFacts()
     reach: Dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
     answered: float = 0.0

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A minimal DER reader for certificates: the hash of a public key, the name of a node, and alternative addresses."""
+"""A minimal DER reader for certificates: the hash of a public key, the name of a node, and alternative names."""
 
 from __future__ import annotations
 
@@ -67,44 +67,53 @@ def certificate_node_name(pem: str) -> str:
     return ""
 
 
-# The extension subjectAltName (2.5.29.17), and an address in it.
-_ALTERNATIVE_NAMES = bytes.fromhex("0603551d11")
-_EXTENSIONS, _IP_ADDRESS = 0xA3, 0x87
+# id-ce-subjectAltName, 2.5.29.17, and the tags of a DNS name and an IP address in it (RFC 5280, 4.2.1.6).
+_SUBJECT_ALT_NAME = bytes([0x06, 0x03, 0x55, 0x1D, 0x11])
+_EXTENSIONS, _DNS_NAME, _IP_ADDRESS = 0xA3, 0x82, 0x87
+
+
+def certificate_names(pem: str) -> List[str]:
+    """The DNS names and addresses in the subjectAltName of the first certificate; empty without any."""
+    return [name for _tag, name in _certificate_names(pem)]
 
 
 def certificate_addresses(pem: str) -> List[str]:
-    """The IP addresses among the alternative names of the first certificate, in their usual spelling."""
+    """The IP addresses among the names of the first certificate, in their usual spelling."""
+    return [name for tag, name in _certificate_names(pem) if tag == _IP_ADDRESS]
+
+
+def _certificate_names(pem: str) -> List[Tuple[int, str]]:
     for der in _certificates(pem):
-        extensions = [field for field in _tbs_fields(der) if field[0] == _EXTENSIONS]
+        extensions = [field for field in _tbs_fields(der)[6:] if field[0] == _EXTENSIONS]
         try:
-            return [address for one in extensions for address in _addresses(one)]
+            return [name for field in extensions for name in _alt_names(field)]
         except (IndexError, ValueError):
             return []
     return []
 
 
-def _addresses(extensions: bytes) -> Iterator[str]:
-    """The addresses in the extensions of a certificate. Raises IndexError and ValueError."""
-    listed, _end = _content(_content(extensions, 0)[0], 0)
-    for extension in _elements(listed):
-        parts = _elements(_content(extension, 0)[0])
-        if parts[0] != _ALTERNATIVE_NAMES:
+def _alt_names(extensions: bytes) -> Iterator[Tuple[int, str]]:
+    """The tags and texts of the names in the extensions of a certificate. Raises IndexError and ValueError."""
+    for extension in _elements(_content(_content(extensions, 0)[0], 0)[0]):
+        parts = list(_elements(_content(extension, 0)[0]))
+        if parts[0] != _SUBJECT_ALT_NAME:
             continue
-        # The value is an octet string with the names in it.
-        names, _end = _content(_content(parts[-1], 0)[0], 0)
-        for name in _elements(names):
-            if name[0] == _IP_ADDRESS:
-                yield str(ipaddress.ip_address(_content(name, 0)[0]))
+        # The extension may have a flag that it is critical before its value.
+        for name in _elements(_content(_content(parts[-1], 0)[0], 0)[0]):
+            value = _content(name, 0)[0]
+            if name[0] == _DNS_NAME:
+                yield name[0], value.decode("ascii")
+            elif name[0] == _IP_ADDRESS:
+                yield name[0], str(ipaddress.ip_address(value))
 
 
-def _elements(der: bytes) -> List[bytes]:
-    """The elements that follow one another, each with its header. Raises IndexError."""
-    found, at = [], 0
+def _elements(der: bytes) -> Iterator[bytes]:
+    """The elements of a sequence, each with its header. Raises IndexError."""
+    at = 0
     while at < len(der):
-        _body, end = _content(der, at)
-        found.append(der[at:end])
+        end = _content(der, at)[1]
+        yield der[at:end]
         at = end
-    return found
 
 
 def _certificates(pem: str) -> Iterator[bytes]:

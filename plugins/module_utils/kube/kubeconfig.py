@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ..core import home_files
 from ..core.addresses import full_endpoint
@@ -332,6 +332,17 @@ def apply(step: Step, system: System) -> None:
     if step.action == "write_kubeconfig" and step.data["merge"]:
         text = merged_text(home_files.look(system, place, exact=True).text, text, place.path)
     home_files.write(system, place, text, backup=bool(step.data["backup"]))
+
+
+def change(system: System, state: KubeconfigState, edit: Callable[[str], str]) -> None:
+    """Change a user's kubeconfig; nothing if it was removed. The owner and the mode 0600 stay.
+
+    Raises :class:`KubesteadError`.
+    """
+    place = _place(state.path, state.uid, state.gid)
+    text = home_files.look(system, place).text
+    if text is not None:
+        home_files.write(system, place, edit(text))
 
 
 def has_backup(system: System, state: KubeconfigState) -> bool:

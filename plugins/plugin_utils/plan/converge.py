@@ -96,6 +96,7 @@ def _cluster_findings(draft: Draft) -> List[Finding]:
     request, cluster, planned = draft.request, draft.cluster, draft.membership
     found = membership_findings(request.inventory, draft.hosts, planned, cluster)
     found += endpoint.findings(request.inventory, draft.hosts, planned, cluster)
+    found += [finding for host in draft.hosts for finding in endpoint.not_moved(host, cluster)]
     joining = [
         host.name
         for host in draft.hosts

@@ -11,6 +11,7 @@ from typing import Dict, List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
 
@@ -98,7 +99,8 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
 
     Those of the virtual IP address are among them.
     """
-    found = _without_endpoint(inventory, hosts, planned, cluster) + virtual_ip.findings(hosts, cluster)
+    found = _without_endpoint(inventory, hosts, planned, cluster) + _of_one_machine(inventory, planned, cluster)
+    found += virtual_ip.findings(hosts, cluster)
     if not cluster.by_hosts:
         return found
     _name, port = cluster.endpoint_place
@@ -142,8 +144,34 @@ def _without_endpoint(
         return []
     joins = [host for host in hosts if host.name in planned.joining and host.control_plane]
     text = "this cluster was created without an endpoint, so a second control plane can't join"
-    fix = "create the cluster again; a new cluster always has an endpoint"
+    fix = "run endpoint.yml first, which gives the cluster an endpoint that is a name"
     return [Finding("all", "join", Problem("endpoint", text, fix, "error" if joins else "warning"))]
+
+
+def _of_one_machine(inventory: Inventory, planned: Membership, cluster: Cluster) -> List[Finding]:
+    """A warning if control planes are added to a cluster whose endpoint is the address of one of them."""
+    place = cluster.endpoint_place[0]
+    holder = next((node.name for node in cluster.control_planes if place in node.addresses), "") if place else ""
+    if not cluster.exists or not holder or not set(planned.joining) & set(inventory.control_plane):
+        return []
+    text = "the endpoint of the cluster is the address of {0}, so nodes lose the API when this machine fails".format(
+        holder
+    )
+    fix = "run endpoint.yml to give the cluster an endpoint that is a name"
+    return [Finding("all", "join", Problem("endpoint", text, fix, "warning"))]
+
+
+def not_moved(host: Host, cluster: Cluster) -> List[Finding]:
+    """A warning about a worker whose kubelet does not use the name yet, because endpoint.yml did not change it."""
+    if not cluster.by_hosts:
+        return []
+    server = host.kubeadm.server
+    wanted = "https://{0}".format(host_port(*cluster.endpoint_place))
+    if host.control_plane or not host.member or not cluster.exists or server in ("", wanted):
+        return []
+    text = "its kubelet reaches the API at {0}, not at the endpoint of the cluster".format(server)
+    fix = "run endpoint.yml for this host, before a control plane is removed"
+    return [Finding(host.name, COMPONENT, Problem("endpoint", text, fix, "warning"))]
 
 
 def _absent(host: Host) -> List[Problem]:

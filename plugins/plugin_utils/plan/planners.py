@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Callable, Dict
 
 from .converge import converge
+from .endpoint_move import move
 from .remove import remove
 from .reset import reset
 from .result import Plan, Request
@@ -16,6 +17,7 @@ from .upgrade import upgrade
 
 PLANNERS: Dict[str, Callable[[Request], Plan]] = {
     "converge": converge,
+    "endpoint": move,
     "remove": remove,
     "reset": reset,
     "upgrade": upgrade,

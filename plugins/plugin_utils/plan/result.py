@@ -135,6 +135,21 @@ _GROUPS = ("control_planes", "calico_before", "workers", "calico_after")
 
 
 @dataclass(frozen=True)
+class Move:
+    """The hosts that each part of a change of the endpoint concerns, in the order of the parts.
+
+    ``hosts_files`` resolve the name first. Then the API servers of ``certificates`` get the name, one after the other.
+    ``cluster`` is the control plane that changes the ConfigMaps; empty if they are as they should be. ``kubeconfigs``
+    are changed last, one host after the other.
+    """
+
+    hosts_files: Sequence[str] = ()
+    certificates: Sequence[str] = ()
+    cluster: Sequence[str] = ()
+    kubeconfigs: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """The plan of one operation: the findings, and the plan of each host by its inventory name.
 
@@ -142,7 +157,7 @@ class Plan:
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
     the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``rollout`` is the order of
-    an upgrade.
+    an upgrade, ``move`` that of a change of the endpoint.
     """
 
     operation: str
@@ -158,6 +173,7 @@ class Plan:
     resets: Sequence[str] = ()
     redirected: Sequence[str] = ()
     rollout: Rollout = Rollout()
+    move: Move = Move()
 
     @property
     def errors(self) -> List[Finding]:
@@ -234,6 +250,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "resets": list(plan.resets),
         "redirected": list(plan.redirected),
         "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),
+        "endpoint": _plain(to_dict(plan.move)),
         "pod_network": dict(to_dict(network), bridge=bridge),
         "waves": waves,
         "disrupted": list(plan.disrupted),

@@ -95,7 +95,18 @@ def member_observation(number: int) -> Answer:
     offers = {name: ["1.36.2-1.1", "1.36.1-1.1"] for name in ("kubeadm", "kubelet", "kubectl")}
     repository = {"url": "https://pkgs.k8s.io/", "reachable": True, "status": 200, "error": "", "offers": offers}
     facts["kube_packages"].update(member=False, repository=repository)
+    servers = {"/etc/kubernetes/kubelet.conf": facts["kubeadm"]["server"]}
+    facts["endpoint"] = {"servers": servers}
     if number == 0:
+        servers["/etc/kubernetes/admin.conf"] = facts["kubeadm"]["server"]
+        facts["endpoint"].update(
+            names=["c1"],
+            served=True,
+            ca_key=True,
+            editable=True,
+            cluster_info=facts["kubeadm"]["server"],
+            kube_proxy=facts["kubeadm"]["server"],
+        )
         first, second = facts["kubeadm"]["api"]["nodes"]
         workers = [
             {**second, "name": f"w{at}", "addresses": [f"10.213.1.{at}"], "machine_id": f"{at:032x}", "pod_cidrs": []}

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""upgrade.yml, remove.yml and reset.yml over hosts that lie. What hosts claim is planned for in :mod:`.test_claims`."""
+"""upgrade.yml, endpoint.yml, remove.yml and reset.yml over hosts that lie.
+
+What hosts claim is planned for in :mod:`.test_claims`.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +79,23 @@ def test_an_upgrade_is_not_begun_with_workers_that_lie(tmp_path: Path) -> None:
     harmless(run)
     assert run.code != 0 and {name.split("-")[1] for name in run.sent} == {"node_info"}
     assert all(len(failure_lines(run, f"liar-{lie}")) == 1 for lie in ("garbage", "truncated", "types", "connection"))
+
+
+def test_an_endpoint_among_workers_that_lie_quietly(tmp_path: Path) -> None:
+    run = play(tmp_path, "endpoint", list(QUIET), member=True)
+    check(run)
+    assert run.code == 0, run.output[-4000:]
+    # Each changes itself. Only the control plane is asked for the health of the cluster.
+    assert asked(run, "kubeadm_endpoint") == asked(run, "node_components") == {str(at) for at in range(len(QUIET) + 2)}
+    assert asked(run, "cluster_health_info") == {"0"}
+    assert "api.kubernetes.internal:6443" in "\n".join(text_of(run, "kubeadm_endpoint"))
+
+
+def test_an_endpoint_is_not_begun_with_workers_that_lie(tmp_path: Path) -> None:
+    run = play(tmp_path, "endpoint", [*SOME, *lies.CLAIMS], member=True)
+    harmless(run)
+    assert run.code != 0 and {name.split("-")[1] for name in run.sent} <= {"node_info", "kubeadm_endpoint"}
+    assert not [text for text in text_of(run, "kubeadm_endpoint") if '"certificate"' in text or '"cluster"' in text]
 
 
 def test_others_are_removed_whatever_workers_say(tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ def test_without_an_endpoint_another_control_plane_is_refused_or_warned_of() -> 
     there = cluster(node("cp1", "control-plane"), node("w1"), endpoint="")
     refused = plan([host("cp1", there), host("cp2")])
     assert lines(refused) == [
-        "all: this cluster was created without an endpoint, so a second control plane can't join; create the cluster "
-        "again; a new cluster always has an endpoint"
+        "all: this cluster was created without an endpoint, so a second control plane can't join; run endpoint.yml "
+        "first, which gives the cluster an endpoint that is a name"
     ]
     warned = plan([host("cp1", there), host("w1", joined("w1"))], inventory=Inventory(["cp1", "cp2"], ["w1"]))
     assert [one.problem.level for one in warned.findings] == ["warning"]
