@@ -267,7 +267,7 @@ def test_two_owners_are_named() -> None:
 
 
 def test_a_worker_that_claims_to_have_the_address_decides_nothing() -> None:
-    liar = host("w1", joined("w1"))
+    liar = host("w1", replace(joined("w1"), server=""))
     state = VirtualIpState(address=VIP, held="eth0", networks={"192.0.2.66/24": "eth0"}, certified=False)
     liar = replace(with_vip(liar), facts=replace(liar.facts, api_endpoint=EndpointState(virtual_ip=state)))
     there = cluster(node("cp1", "control-plane"), node("w1"))
