@@ -290,8 +290,8 @@ def test_no_other_context_of_the_collection_verifies() -> None:
         for path in plugins.rglob("*.py")
         if re.search(r"create_default_context|SSLContext\(|open_url|fetch_url", path.read_text())
     }
-    # The second asks an API server without trust, as kubeadm does, to compare its CA with the pin. The third compares the
-    # certificate of an API server with a file, and a certificate with its key.
+    # The second asks an API server without trust, as kubeadm does, to compare its CA with the pin. The third compares
+    # the certificate of an API server with a file, and a certificate with its key.
     assert found == {
         "module_utils/core/https.py",
         "module_utils/kubeadm/endpoint_check.py",
