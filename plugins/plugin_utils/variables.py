@@ -29,6 +29,7 @@ _PREFIXES = (
     "deploy_",
     "preflight_",
     "upgrade_",
+    "endpoint_",
     "reset_",
     "remove_",
     # Variables that playbooks of the collection set on hosts for later plays.

@@ -18,23 +18,10 @@ from ..core.errors import KubesteadError
 from ..core.foreign_files import rewrite
 from ..core.step import Step
 from ..core.system import System
-from . import services, virtual_ip
+from . import proxy, services, units, virtual_ip
 from .hosts_file import HOSTS, block, with_block
-from .options import (
-    CA,
-    CONFIG,
-    FOLDER,
-    LOOPBACKS,
-    PENDING,
-    PROGRAM,
-    RESTART_PENDING,
-    UNIT,
-    UNIT_NAME,
-    Endpoint,
-    EndpointOptions,
-    unit,
-    with_ca,
-)
+from .options import Endpoint, EndpointOptions
+from .proxy_config import CA, CONFIG, FOLDER, LOOPBACKS, PENDING, PROGRAM, RESTART_PENDING, UNIT, UNIT_NAME, unit
 from .virtual_ip import VirtualIpState
 
 COMPONENT = services.COMPONENT
@@ -108,8 +95,8 @@ def observe(system: System, proxied: bool = False, address: str = "") -> Endpoin
         absent=services.absent(system, PACKAGE) if proxied and not system.is_executable(PROGRAM) else "",
         config=system.read(CONFIG),
         unit=own_unit,
-        active=own_unit is not None and services.answers(system, "is-active", "active", UNIT_NAME),
-        enabled=own_unit is not None and services.answers(system, "is-enabled", "enabled", UNIT_NAME),
+        active=own_unit is not None and units.answers(system, "is-active", "active", UNIT_NAME),
+        enabled=own_unit is not None and units.answers(system, "is-enabled", "enabled", UNIT_NAME),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
         joined=ca is not None,
@@ -228,9 +215,9 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "install":
         services.install(system, [PACKAGE], _PACKAGE_UNIT)
     elif step.action == "write_ca":
-        _write_ca(system)
+        proxy.write_ca(system)
     elif step.action == "write_config":
-        _write_config(system, step.after)
+        proxy.write_config(system, step.after)
     elif step.action == "write_unit":
         system.write(RESTART_PENDING, "")
         system.write(UNIT, step.after)
@@ -238,11 +225,11 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "enable":
         system.run(["systemctl", "enable", UNIT_NAME], check=True)
     elif step.action == "remove_unit":
-        services.remove(system, UNIT_NAME, UNIT)
+        units.remove(system, UNIT_NAME, UNIT)
     elif step.action == "remove":
         system.remove(FOLDER)
     else:
-        _run(system, step.action)
+        proxy.run(system, step.action)
 
 
 def write_hosts(system: System, path: str, lines: Sequence[str]) -> None:
@@ -261,42 +248,3 @@ def _write_copy(system: System, path: str, lines: Sequence[str]) -> None:
         # The pod has ended since.
         if system.exists(path):
             raise
-
-
-def after_join(system: System) -> None:
-    """Let the proxy of a worker that has just joined accept only its own cluster. Raises :class:`KubesteadError`.
-
-    The CA comes with the join. A later run does the same if this was interrupted.
-    """
-    state = observe(system)
-    if state.unit is None or state.config is None or not state.joined:
-        return
-    config = with_ca(state.config)
-    if state.trusts and state.config == config:
-        return
-    _write_ca(system)
-    _write_config(system, config)
-    _run(system, "reload")
-
-
-def _write_ca(system: System) -> None:
-    system.write(PENDING, "")
-    system.write(CA, system.read(CA_CERTIFICATE) or "")
-
-
-def _write_config(system: System, text: str) -> None:
-    candidate = CONFIG + ".new"
-    system.write(candidate, text)
-    checked = system.run([PROGRAM, "-c", "-q", "-f", candidate])
-    system.remove(candidate)
-    if not checked.ok:
-        raise KubesteadError("haproxy refuses the configuration of the API endpoint: {0}".format(checked.last_line))
-    system.write(PENDING, "")
-    system.write(CONFIG, text)
-
-
-def _run(system: System, action: str) -> None:
-    services.run(system, action, UNIT_NAME, ("ALERT", "cannot bind"))
-    system.remove(PENDING)
-    # The plan has a reload only if no restart is pending.
-    system.remove(RESTART_PENDING)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a node must know to reach the API by its name, and what the proxy of a worker is configured with."""
+"""What a node must know to reach the API by its name."""
 
 from __future__ import annotations
 
@@ -10,88 +10,10 @@ from dataclasses import dataclass, field
 from typing import List, Optional
 
 from ..core.addresses import host_port, normal_address, parse_address, plain_address
-from ..core.constants import managed_header
 from ..core.errors import OptionError
 from ..core.options import var
-from . import hosts_file
+from . import hosts_file, proxy_config
 from .virtual_ip_config import VirtualIp
-
-FOLDER = "/etc/kubestead/api-endpoint"
-CONFIG = FOLDER + "/haproxy.cfg"
-#: It exists between a change of the configuration and the reload of the proxy.
-PENDING = FOLDER + "/pending"
-#: It exists between a change of the unit and the restart of the proxy.
-RESTART_PENDING = FOLDER + "/restart-pending"
-#: The CA of the cluster, a copy that the user haproxy can read.
-CA = FOLDER + "/ca.crt"
-UNIT_NAME = "kubestead-api-endpoint.service"
-UNIT = "/etc/systemd/system/" + UNIT_NAME
-PROGRAM = "/usr/sbin/haproxy"
-#: The addresses at which a proxy listens.
-LOOPBACKS = ("127.0.0.1", "::1")
-
-# A connection without an answer times out after a second and is tried at another server. Two failed connections, or two
-# failed checks, take a server out. The servers without a check are used only when all checks fail: an API server that
-# refuses anonymous requests fails the check, but it works. Idle watches stay open for a day. After a reload, the old
-# process ends within half a minute, because it no longer checks servers. A worker that has joined accepts only API
-# servers with a certificate of its own cluster: a machine that was removed may answer as one of another cluster.
-_CONFIG = """\
-{header}global
-    log stdout format raw daemon notice
-    maxconn 8192
-    hard-stop-after 30s
-
-defaults
-    mode tcp
-    log global
-    retries 3
-    timeout connect 1s
-    timeout check 1500ms
-    timeout client 24h
-    timeout server 24h
-    option clitcpka
-    option srvtcpka
-    option redispatch 1
-
-listen kubernetes-api
-    bind {bind}
-    balance leastconn
-    option allbackups
-    option httpchk GET /readyz
-    http-check expect status 200
-    default-server inter 3s fastinter 500ms fall 2 rise 1
-{servers}"""
-_CHECKED = (
-    "    server {address} {place} check check-ssl {verify} observe layer4 error-limit 2 on-error mark-down"
-    " on-marked-down shutdown-sessions\n"
-)
-_ANY, _OWN_CLUSTER = "verify none", "verify required ca-file " + CA
-_UNCHECKED = "    server unchecked-{address} {place} backup\n"
-
-_UNIT = """\
-{header}[Unit]
-Description=Connections of this node to the Kubernetes API
-Wants=network-online.target
-After=network-online.target
-Before=kubelet.service
-
-[Service]
-Type=notify
-User=haproxy
-Group=haproxy
-NoNewPrivileges=yes
-ExecStart={program} -Ws -f {config}
-ExecReload={program} -c -q -f {config}
-ExecReload=/bin/kill -USR2 $MAINPID
-KillMode=mixed
-SuccessExitStatus=143
-Restart=always
-RestartSec=1
-LimitNOFILE=32768
-
-[Install]
-WantedBy=multi-user.target
-"""
 
 
 @dataclass(frozen=True)
@@ -158,7 +80,7 @@ class Endpoint:
     @property
     def loopback(self) -> str:
         """The address at which the proxy listens: that of the family of the control planes."""
-        return LOOPBACKS[all(":" in address for address in self.control_planes)]
+        return proxy_config.LOOPBACKS[all(":" in address for address in self.control_planes)]
 
     @property
     def lines(self) -> List[str]:
@@ -173,19 +95,5 @@ class Endpoint:
     def config(self, joined: bool = False) -> str:
         """The configuration of the proxy, for a worker that has ``joined`` with the CA of its cluster."""
         addresses = sorted(self.control_planes, key=lambda text: (plain_address(text).version, plain_address(text)))
-        servers = "".join(
-            line.format(address=address, place=host_port(address, self.port), verify=_OWN_CLUSTER if joined else _ANY)
-            for line in (_CHECKED, _UNCHECKED)
-            for address in addresses
-        )
-        return _CONFIG.format(header=managed_header(), bind=host_port(self.loopback, self.port), servers=servers)
-
-
-def with_ca(config: str) -> str:
-    """The configuration of a worker before its join, with the CA of the cluster that it has joined."""
-    return config.replace(_ANY, _OWN_CLUSTER)
-
-
-def unit() -> str:
-    """The systemd unit of the proxy: its own, so that a haproxy of the user is never changed."""
-    return _UNIT.format(header=managed_header(), program=PROGRAM, config=CONFIG)
+        bind, places = host_port(self.loopback, self.port), {one: host_port(one, self.port) for one in addresses}
+        return proxy_config.config(bind, places, joined)

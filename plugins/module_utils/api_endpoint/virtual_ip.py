@@ -19,7 +19,7 @@ from ..core.system import System
 from ..core.untrusted import mappings
 from ..core.x509 import certificate_addresses
 from ..host import interfaces
-from . import services
+from . import services, units
 from .services import COMPONENT
 from .virtual_ip_config import (
     CHECK,
@@ -106,8 +106,8 @@ def observe(system: System, wanted: str = "") -> VirtualIpState:
         config=config,
         check=system.read(CHECK),
         unit=unit,
-        active=unit is not None and services.answers(system, "is-active", "active", UNIT_NAME),
-        enabled=unit is not None and services.answers(system, "is-enabled", "enabled", UNIT_NAME),
+        active=unit is not None and units.answers(system, "is-active", "active", UNIT_NAME),
+        enabled=unit is not None and units.answers(system, "is-enabled", "enabled", UNIT_NAME),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
         held=held,
@@ -241,13 +241,13 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "enable":
         system.run(["systemctl", "enable", UNIT_NAME], check=True)
     elif step.action == "remove_unit":
-        services.remove(system, UNIT_NAME, UNIT)
+        units.remove(system, UNIT_NAME, UNIT)
     elif step.action == "remove_address":
         remove_address(system, step.target)
     elif step.action == "remove":
         system.remove(FOLDER)
     else:
-        services.run(system, step.action, UNIT_NAME, ("rror", "annot"))
+        units.run(system, step.action, UNIT_NAME, ("rror", "annot"))
         system.remove(PENDING)
         system.remove(RESTART_PENDING)
 

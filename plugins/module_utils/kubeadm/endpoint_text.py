@@ -114,7 +114,8 @@ def _items(lines: Sequence[str], at: int) -> List[str]:
 
 def _with_sans(text: str, names: Sequence[str]) -> str:
     block = _api_server(text)
-    assert block is not None
+    if block is None:
+        raise ValueError("apiServer is written in another style")
     at, below = block
     if at < 0:
         lines = ["apiServer:", "  certSANs:", *("  - " + _quoted(name) for name in names)]

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Sequence
 
-from ..api_endpoint import component as api_endpoint
+from ..api_endpoint import proxy as api_endpoint
 from ..core import x509
 from ..core.constants import BOOTSTRAP_KUBECONFIG, KUBELET_KUBECONFIG
 from ..core.errors import KubesteadError, OptionError

@@ -13,8 +13,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from ..api_endpoint import component as api_endpoint
 from ..api_endpoint import virtual_ip
 from ..api_endpoint.hosts_file import BEGIN
-from ..api_endpoint.options import UNIT as ENDPOINT_UNIT
-from ..api_endpoint.options import UNIT_NAME as ENDPOINT_UNIT_NAME
+from ..api_endpoint.proxy_config import UNIT as ENDPOINT_UNIT
+from ..api_endpoint.proxy_config import UNIT_NAME as ENDPOINT_UNIT_NAME
 from ..api_endpoint.virtual_ip_config import UNIT as VIRTUAL_IP_UNIT
 from ..api_endpoint.virtual_ip_config import UNIT_NAME as VIRTUAL_IP_UNIT_NAME
 from ..core.constants import ADMIN_KUBECONFIG, CA_CERTIFICATE, KUBELET_KUBECONFIG, MANIFESTS, PKI

@@ -11,7 +11,7 @@ import re
 import stat
 from typing import Dict, List, Sequence, Tuple
 
-from ..api_endpoint.options import FOLDER as ENDPOINT_FOLDER
+from ..api_endpoint.proxy_config import FOLDER as ENDPOINT_FOLDER
 from ..api_endpoint.virtual_ip_config import FOLDER as VIRTUAL_IP_FOLDER
 from ..core.constants import (
     ADMIN_KUBECONFIG,

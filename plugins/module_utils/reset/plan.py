@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import List
 
-from ..api_endpoint.options import UNIT_NAME as ENDPOINT_UNIT_NAME
+from ..api_endpoint.proxy_config import UNIT_NAME as ENDPOINT_UNIT_NAME
 from ..api_endpoint.virtual_ip_config import UNIT_NAME as VIRTUAL_IP_UNIT_NAME
 from ..core.constants import MANIFESTS, PKI
 from ..core.step import Step

@@ -12,18 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component, hosts_file
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component, hosts_file, proxy
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState, observe
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import BEGIN, END, HOSTS
-from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import (
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint, EndpointOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.proxy_config import (
     CA,
     CONFIG,
     PENDING,
     PROGRAM,
     UNIT,
     UNIT_NAME,
-    Endpoint,
-    EndpointOptions,
     unit,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import CA_CERTIFICATE
@@ -276,11 +275,11 @@ def test_a_worker_accepts_only_api_servers_of_its_own_cluster_once_it_has_joined
     with_systemd(machine)
     run(machine, WORKER)
     assert (machine.read(CONFIG) or "").count(" check check-ssl verify none ") == len(PLANES)
-    component.after_join(machine)
+    proxy.after_join(machine)
     assert machine.read(CA) is None
     machine.put(CA_CERTIFICATE, "the CA")
     machine.ran.clear()
-    component.after_join(machine)
+    proxy.after_join(machine)
     assert machine.read(CA) == "the CA"
     config = machine.read(CONFIG) or ""
     assert config.count(f" check check-ssl verify required ca-file {CA} ") == len(PLANES)
@@ -289,7 +288,7 @@ def test_a_worker_accepts_only_api_servers_of_its_own_cluster_once_it_has_joined
     # The plan wants the same, so a second run has nothing to do.
     assert actions(machine, WORKER) == []
     machine.ran.clear()
-    component.after_join(machine)
+    proxy.after_join(machine)
     assert not [argv for argv in machine.ran if "reload" in argv]
 
 
@@ -309,7 +308,7 @@ def test_a_worker_whose_join_was_killed_before_its_proxy_had_the_ca_gets_it(mach
 
 def test_a_node_without_a_proxy_gets_nothing_after_its_join(machine: Machine) -> None:
     machine.put(CA_CERTIFICATE, "the CA")
-    component.after_join(machine)
+    proxy.after_join(machine)
     assert machine.ran == [] and not machine.exists("/etc/kubestead")
 
 

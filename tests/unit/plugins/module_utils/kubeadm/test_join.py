@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component, hosts_file
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import hosts_file, proxy
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
@@ -628,7 +628,7 @@ def test_the_proxy_of_a_worker_gets_the_ca_at_the_end_of_its_join(
     done: list[str] = []
     monkeypatch.setattr(join, "join", lambda *_arguments: done.append("join"))
     monkeypatch.setattr(join, "finish", lambda *_arguments: done.append("finish"))
-    monkeypatch.setattr(component, "after_join", lambda _system: done.append("CA"))
+    monkeypatch.setattr(proxy, "after_join", lambda _system: done.append("CA"))
     data = {"options": JoinOptions(), "command": COMMAND, "api": "v1beta4", "preexisting_pki": []}
     join.apply(Step("join", action, "w1", "", data=data), machine)
     assert done == [action, "CA"]

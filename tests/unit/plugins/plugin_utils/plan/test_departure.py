@@ -12,11 +12,11 @@ import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
-from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import (
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.proxy_config import (
     CONFIG,
     FOLDER,
     UNIT_NAME,
-    Endpoint,
     unit,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
