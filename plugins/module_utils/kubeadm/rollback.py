@@ -25,7 +25,7 @@ from ..core.system import System
 from ..packages import manager, transaction
 from ..packages.kube_state import KubePackagesOptions, KubePackagesState
 from ..packages.sources import APT_SOURCE, DNF_OPTIONS, render_source, repository_url, source_path
-from . import kubelet_start
+from . import kubelet_start, old_program
 
 #: The files that kubeadm writes for the kubelet. Releases before 1.34 do not write the last one.
 FILES = (KUBELET_CONFIG, KUBELET_FLAGS, "/var/lib/kubelet/instance-config.yaml")
@@ -118,28 +118,14 @@ def put_back(
     record = observe(system)
     if record is None:
         return failed
-    try:
-        restore_files(system, record)
+
+    def work() -> None:
+        old_program.restore_files(system, record.files, record.modes, 0o644)
         restore_packages(system, record, options)
         kubelet_start.restart(system)
         kubelet_start.wait(system, record.version, clock, sleep)
-    except (KubesteadError, OSError) as err:
-        why = err.message if isinstance(err, KubesteadError) else str(err)
-        text = "{0}; kubelet {1} could not be put back: {2}".format(failed.message, record.version, why)
-        return KubesteadError(untrusted.line(text), failed.details)
-    text = "{0}; kubelet {1} was put back and is ready; remove the cause, then run the same command again".format(
-        failed.message, record.version
-    )
-    return KubesteadError(untrusted.line(text), dict(failed.details, rolled_back=record.version))
 
-
-def restore_files(system: System, record: Record) -> None:
-    """Restore the files of the old kubelet. Raises OSError."""
-    for path, text in sorted(record.files.items()):
-        if text is None:
-            system.remove(path)
-        elif system.read(path) != text:
-            system.write(path, text, mode=record.modes.get(path, 0o644))
+    return old_program.put_back(failed, "kubelet", record.version, work, "was put back and is ready")
 
 
 def restore_packages(system: System, record: Record, options: KubePackagesOptions) -> None:

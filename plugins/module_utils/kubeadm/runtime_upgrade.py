@@ -29,7 +29,7 @@ from ..core.system import System
 from ..kube import kubelet
 from ..packages import manager, transaction
 from ..packages.manager import Package
-from . import kubelet_start
+from . import kubelet_start, old_program
 
 COMPONENT = "containerd"
 #: Packages that have containerd, and runc, which one of them needs and the other contains.
@@ -263,31 +263,17 @@ def put_back(
     record = read_record(system)
     if record is None:
         return failed
-    try:
+
+    def work() -> None:
         restore_packages(system, record)
-        restore_files(system, record)
+        old_program.restore_files(system, record.files, record.modes, 0o600)
         containerd_apply.restart(system)
         if record.ready:
             wait(system, clock, sleep)
         # The next run decides again, by its variables.
         system.remove(RUNTIME_RECORD)
-    except (KubesteadError, OSError) as err:
-        why = err.message if isinstance(err, KubesteadError) else str(err)
-        text = "{0}; containerd {1} could not be put back: {2}".format(failed.message, record.version, why)
-        return KubesteadError(untrusted.line(text), failed.details)
-    text = "{0}; containerd {1} was put back; remove the cause, then run the same command again".format(
-        failed.message, record.version
-    )
-    return KubesteadError(untrusted.line(text), dict(failed.details, rolled_back=record.version))
 
-
-def restore_files(system: System, record: Record) -> None:
-    """Restore the files of the old containerd. Raises OSError."""
-    for path, text in sorted(record.files.items()):
-        if text is None:
-            system.remove(path)
-        elif system.read(path) != text:
-            system.write(path, text, mode=record.modes.get(path, 0o600))
+    return old_program.put_back(failed, "containerd", record.version, work, "was put back")
 
 
 def restore_packages(system: System, record: Record) -> None:

@@ -23,6 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
     kubelet_start,
+    old_program,
     operation,
     rollback,
     upgrade,
@@ -155,7 +156,7 @@ def test_a_rollback_that_was_interrupted_is_repeated(node: Node) -> None:
     """The files are back, and the packages are partly installed."""
     record = rollback.observe(node)
     assert record
-    rollback.restore_files(node, record)
+    old_program.restore_files(node, record.files, record.modes, 0o644)
     node.put("/var/lib/dpkg/updates/0001")
     node.answer("dpkg --force-confdef")
     fail(node)
