@@ -219,11 +219,9 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "write_config":
         proxy.write_config(system, step.after)
     elif step.action == "write_unit":
-        system.write(RESTART_PENDING, "")
-        system.write(UNIT, step.after)
-        system.run(["systemctl", "daemon-reload"], check=True)
+        units.write(system, UNIT, step.after, RESTART_PENDING)
     elif step.action == "enable":
-        system.run(["systemctl", "enable", UNIT_NAME], check=True)
+        units.enable(system, UNIT_NAME)
     elif step.action == "remove_unit":
         units.remove(system, UNIT_NAME, UNIT)
     elif step.action == "remove":

@@ -17,6 +17,18 @@ def answers(system: System, question: str, answer: str, unit: str) -> bool:
     return system.run(["systemctl", question, unit]).stdout.strip() == answer
 
 
+def write(system: System, path: str, text: str, pending: str) -> None:
+    """Write the file of a unit. The file ``pending`` exists from then on until the unit is restarted."""
+    system.write(pending, "")
+    system.write(path, text)
+    system.run(["systemctl", "daemon-reload"], check=True)
+
+
+def enable(system: System, unit: str) -> None:
+    """Start a unit at boot. Raises :class:`KubesteadError`."""
+    system.run(["systemctl", "enable", unit], check=True)
+
+
 def run(system: System, action: str, unit: str, causes: Sequence[str]) -> None:
     """Start, restart or reload a unit. Raises :class:`KubesteadError` with a line of its log that has one of causes."""
     done = system.run(["systemctl", action, unit], timeout=60.0)

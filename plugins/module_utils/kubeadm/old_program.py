@@ -2,15 +2,16 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What putting an old program back has in common: its files, and what the failure says in the end."""
+"""What putting an old program back has in common: its packages and files, and what the failure says in the end."""
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, Optional
+from typing import Callable, Dict, Mapping, Optional
 
 from ..core import untrusted
 from ..core.errors import KubesteadError
 from ..core.system import System
+from ..packages.manager import Package
 
 
 def put_back(failed: KubesteadError, program: str, version: str, work: Callable[[], None], done: str) -> KubesteadError:
@@ -41,3 +42,12 @@ def restore_files(system: System, files: Mapping[str, Optional[str]], modes: Map
             system.remove(path)
         elif system.read(path) != text:
             system.write(path, text, mode=modes.get(path, mode))
+
+
+def other_versions(wanted: Mapping[str, str], present: Mapping[str, Package]) -> Dict[str, str]:
+    """Those of the wanted packages and versions that are not installed, or not completely."""
+    return {
+        name: version
+        for name, version in wanted.items()
+        if name not in present or not present[name].complete or present[name].version != version
+    }

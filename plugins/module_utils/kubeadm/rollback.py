@@ -135,11 +135,7 @@ def restore_packages(system: System, record: Record, options: KubePackagesOption
     """
     found = manager.manager(system)
     there = manager.installed(system, found, list(record.packages))
-    changed = {
-        name: version
-        for name, version in record.packages.items()
-        if name not in there or not there[name].complete or there[name].version != version
-    }
+    changed = old_program.other_versions(record.packages, there)
     if not changed:
         return
     old = versions.parse(record.version)

@@ -284,11 +284,7 @@ def restore_packages(system: System, record: Record) -> None:
     if manager.interrupted(system):
         transaction.finish_interrupted(system)
     there = manager.installed(system, "apt", PACKAGES)
-    changed = {
-        name: version
-        for name, version in record.packages.items()
-        if name not in there or not there[name].complete or there[name].version != version
-    }
+    changed = old_program.other_versions(record.packages, there)
     if not changed:
         return
     transaction.apply(manager.install_step(COMPONENT, "apt", there, changed), system)

@@ -126,15 +126,12 @@ def renew(
     text = endpoint_text.with_endpoint(configuration, endpoint, names, system.path(STAGING))
     if text is None or not url:
         raise KubesteadError("the ClusterConfiguration or the manifest of the API server was changed; run again")
-    _make(system, text, url, node_name)
-    made = certificate_names(system.read("{0}/{1}".format(STAGING, _PAIR[1])) or "")
-    lost = [name for name in names if name not in made]
-    if not is_pair(system, STAGING) or not has_name(made, endpoint) or lost:
-        raise KubesteadError(
-            "kubeadm did not make the expected certificate (names: {0}); nothing was changed".format(
-                ", ".join(made[:20]) or "none"
-            )
-        )
+    try:
+        _make(system, text, url, node_name)
+        _require_names(system, names, endpoint)
+    except KubesteadError:
+        system.remove(STAGING)
+        raise
     for name in _PAIR:
         old = foreign_files.read_exact(system, "{0}/{1}".format(PKI, name)) or ""
         system.write("{0}/{1}{2}".format(STAGING, _PREVIOUS, name), old, mode=0o600)
@@ -143,8 +140,22 @@ def renew(
         wait(system, url, peer, clock, sleep)
     except KubesteadError:
         _install(system, _PREVIOUS)
+        # It has private keys. A run that is killed before leaves it to the next one.
+        system.remove(STAGING)
         raise
     system.remove(STAGING)
+
+
+def _require_names(system: System, names: Sequence[str], endpoint: str) -> None:
+    """Raise :class:`KubesteadError` unless kubeadm made a pair with all names and that of the endpoint."""
+    made = certificate_names(system.read("{0}/{1}".format(STAGING, _PAIR[1])) or "")
+    lost = [name for name in names if name not in made]
+    if not is_pair(system, STAGING) or not has_name(made, endpoint) or lost:
+        raise KubesteadError(
+            "kubeadm did not make the expected certificate (names: {0}); nothing was changed".format(
+                ", ".join(made[:20]) or "none"
+            )
+        )
 
 
 def wait(

@@ -330,7 +330,7 @@ def test_a_certificate_that_lacks_a_name_is_not_installed(machine: Machine, name
     known.names = names
     with pytest.raises(KubesteadError, match="did not make the expected certificate"):
         renew(machine, known)
-    assert machine.read(CERTIFICATE) == known.first
+    assert machine.read(CERTIFICATE) == known.first and not machine.exists(STAGING)
 
 
 @pair
@@ -339,6 +339,7 @@ def test_the_previous_pair_comes_back_if_the_new_one_is_not_served(machine: Mach
     with pytest.raises(KubesteadError, match="does not present its new certificate"):
         renew(machine, known)
     assert machine.read(CERTIFICATE) == known.first and serving_certificate.is_pair(machine, PKI)
+    assert not machine.exists(STAGING)
 
 
 @pair
