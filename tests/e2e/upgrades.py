@@ -35,25 +35,17 @@ LEFTOVERS = (
 )
 
 
-def upgradable(part: str, names: list[str], folder: Path, shared: bool = False) -> Iterator[Lab]:
-    """A cluster on new nodes, whose mirror also has a later version.
-
-    With ``shared``, its endpoint is the address of cp1, so that it can have several control planes.
-    """
+def upgradable(part: str, names: list[str], folder: Path) -> Iterator[Lab]:
+    """A cluster on new nodes, whose mirror also has a later version."""
     with pytest.MonkeyPatch.context() as patch:
         # Nodes that a test starts again have the same mirror.
         patch.setenv("KUBESTEAD_UPGRADE_BINARIES", os.environ.get("KUBESTEAD_UPGRADE_BINARIES", "next-patch"))
         for lab in nodes(part, names, folder):
-            run = lab.site(*endpoint(lab) if shared else ())
+            run = lab.site()
             assert run.code == 0, run.output
             if not lab.has_variable("cp1", LATER):
                 pytest.skip("the mirror has one version of Kubernetes")
             yield lab
-
-
-def endpoint(lab: Lab) -> tuple[str, ...]:
-    """The arguments that make cp1 the endpoint."""
-    return ("-e", f"cluster_endpoint={lab.variable('cp1', 'ansible_host')}:6443")
 
 
 def wanted(lab: Lab) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ The nodes of the lab share the clock of this machine, so times of several nodes 
 from __future__ import annotations
 
 import re
+import shlex
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -86,12 +88,31 @@ def double(every: Sequence[Owning]) -> list[tuple[Owning, Owning]]:
 
 
 @dataclass
-class Probe:
-    """Ten new connections a second to the API at an address. ``answers`` are (begin, success) in order of their end."""
+class Answers:
+    """Answers to ten new connections a second to the API: (begin, success), in order of their end."""
+
+    answers: list[tuple[float, bool]] = field(default_factory=list, init=False)
+
+    def good_after(self, moment: float) -> bool:
+        """True if a connection that began after a moment got its answer."""
+        return any(good and begin > moment for begin, good in self.answers)
+
+    def longest_outage(self) -> float:
+        """The longest time between the beginnings of two successful connections without one between them, in s."""
+        good = sorted(begin for begin, good in self.answers if good)
+        return max((later - earlier for earlier, later in pairwise(good)), default=0.0)
+
+    def lost(self) -> int:
+        """The connections without a good answer."""
+        return sum(not good for _begin, good in self.answers)
+
+
+@dataclass
+class Probe(Answers):
+    """Connections from this machine to an address."""
 
     address: str
     ca: str
-    answers: list[tuple[float, bool]] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -123,15 +144,49 @@ class Probe:
             pass
         self.answers.append((begin, good))
 
-    def good_after(self, moment: float) -> bool:
-        """True if a connection that began after a moment got its answer."""
-        return any(good and begin > moment for begin, good in self.answers)
 
-    def longest_outage(self) -> float:
-        """The longest time between the beginnings of two successful connections without one between them, in s."""
-        good = sorted(begin for begin, good in self.answers if good)
-        return max((later - earlier for earlier, later in pairwise(good)), default=0.0)
+# Until the file /run/probe.stop exists. VERIFY_X509_STRICT refuses the CA of kubeadm.
+_PROBE = r"""
+import os, socket, ssl, sys, threading, time
+context = ssl.create_default_context(cafile="/etc/kubernetes/pki/ca.crt")
+context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+def ask():
+    begin, good = time.time(), 0
+    try:
+        with socket.create_connection((sys.argv[1], int(sys.argv[2])), 2) as plain:
+            with context.wrap_socket(plain, server_hostname=sys.argv[1]) as connection:
+                connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+                good = int(b" 200 " in connection.recv(300))
+    except OSError:
+        pass
+    sys.stdout.write("%.3f %d\n" % (begin, good))
+while not os.path.exists("/run/probe.stop"):
+    threading.Thread(target=ask).start()
+    time.sleep(0.1)
+"""
 
-    def lost(self) -> int:
-        """The connections without a good answer."""
-        return sum(not good for _begin, good in self.answers)
+
+@dataclass
+class NodeProbe(Answers):
+    """Connections from a node to the address in its kubelet.conf, which is the name of the API."""
+
+    lab: Lab
+    host: str
+    _asking: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> NodeProbe:
+        server = self.lab.ssh(self.host, "sed -n 's|.*server: https://||p' /etc/kubernetes/kubelet.conf").strip()
+        name, _, port = server.rpartition(":")
+        self.lab.ssh(self.host, "rm -f /run/probe.stop")
+        self._asking = self.lab.start(
+            self.host, f"python3 -c {shlex.quote(_PROBE)} {shlex.quote(name)} {port} > /run/probe"
+        )
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.lab.ssh(self.host, "touch /run/probe.stop")
+        assert self._asking
+        self._asking.wait(timeout=60)
+        for line in self.lab.ssh(self.host, "cat /run/probe").splitlines():
+            begin, good = line.split()
+            self.answers.append((float(begin), good == "1"))
