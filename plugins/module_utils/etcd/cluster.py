@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from ..core import untrusted
 from .client import ALARM, CLIENT_URLS, LIST, STATUS, Client
@@ -102,11 +102,24 @@ def problems(views: Sequence[View], tolerated: Sequence[str] = ()) -> List[str]:
     return found
 
 
-def spare(views: Sequence[View]) -> int:
-    """The number of responding members that may stop before etcd loses its majority."""
-    healthy = sum(1 for view in views if not view.error)
-    total = max((len(view.members) for view in views), default=0)
-    return healthy - majority(total)
+def lost_without(views: Sequence[View], node: str) -> str:
+    """Why etcd would lose its majority if the member of ``node`` stopped; empty if it would not.
+
+    The list of members counts, not the pods: a member without a pod is still a voter. One or two members have no member
+    to spare, so the cluster waits until the stopped member runs again. A member that is down already costs nothing.
+    """
+    voters = max((_voters(view) for view in views), key=len, default=set())
+    answering = {view.identity for view in views if not view.error} & voters
+    own = {view.identity for view in views if view.node == node and not view.error} & voters
+    if not own or len(voters) < 3 or len(answering) - len(own) >= majority(len(voters)):
+        return ""
+    return "etcd would lose its majority without the member of {0}: {1} of {2} members answer".format(
+        node, len(answering), len(voters)
+    )
+
+
+def _voters(view: View) -> Set[str]:
+    return set(view.members) - set(view.learners)
 
 
 def _silent(views: Sequence[View]) -> List[View]:

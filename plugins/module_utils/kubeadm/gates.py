@@ -134,10 +134,8 @@ def problems(now: Health, wanted: Wanted) -> List[str]:
         if reason and name not in wanted.dead:
             found.append("the API server of {0} is not ready: {1}".format(name, reason))
     found += etcd.problems(now.views, wanted.dead)
-    if any(view.node == wanted.stopping for view in now.views):
-        # One or two members have no member to spare. The cluster waits until the stopped member runs again.
-        if len(now.views) > 2 and etcd.spare(now.views) < 1:
-            found.append("etcd would lose its majority without the member of {0}".format(wanted.stopping))
+    lost = etcd.lost_without(now.views, wanted.stopping)
+    found += [lost] if lost else []
     by_name = {node.name: node for node in now.nodes}
     for name in wanted.nodes:
         node = by_name.get(name)

@@ -66,9 +66,39 @@ def test_the_majority_is_counted_each_time() -> None:
     two = views(cp2={"error": "refused"})
     stop = replace(ALL, dead=["cp2"], stopping="cp3")
     assert gates.problems(health(views=two, api_servers={"cp1": "", "cp2": "refused"}), stop) == [
-        "etcd would lose its majority without the member of cp3"
+        "etcd would lose its majority without the member of cp3: 2 of 3 members answer"
     ]
     assert gates.problems(health(views=two), replace(stop, stopping="w1")) == []
+
+
+def test_members_without_a_pod_count_for_the_majority() -> None:
+    """The pod of cp3 was deleted with its Node, or its kubelet is gone for long. Its member is still in the list."""
+    stop = replace(ALL, stopping="cp1")
+    assert gates.problems(health(views=views()[:2]), stop) == [
+        "etcd would lose its majority without the member of cp1: 2 of 3 members answer"
+    ]
+    five = {**IDS, "4": "cp4", "5": "cp5"}
+    four = [*views(**{name: {"members": five} for name in IDS.values()}), etcd.View("cp4", "", "4", "", five, [], "1")]
+    assert gates.problems(health(views=four), stop) == []
+    assert len(gates.problems(health(views=four[:3]), stop)) == 1
+
+
+def test_learners_do_not_vote() -> None:
+    learner = {"learners": ["3"]}
+    found = gates.problems(health(views=views(cp1=learner, cp2=learner, cp3=learner)), replace(ALL, stopping="cp1"))
+    assert found == ["etcd member cp3 is still a learner"]
+
+
+def test_a_member_that_is_down_can_stop() -> None:
+    """An upgrade was killed while its node replaced etcd. The same node must be changed to bring it back."""
+    two = views(cp2={"error": "refused", "members": {}, "identity": "", "leader": ""})
+    assert gates.problems(health(views=two), replace(ALL, dead=["cp2"], stopping="cp2")) == []
+
+
+def test_one_and_two_members_have_none_to_spare() -> None:
+    for known in ({"1": "cp1"}, {"1": "cp1", "2": "cp2"}):
+        few = [replace(view, members=known) for view in views()[: len(known)]]
+        assert gates.problems(health(views=few), replace(ALL, stopping="cp1")) == []
 
 
 def test_a_control_plane_that_was_dead_before_is_not_waited_for() -> None:
