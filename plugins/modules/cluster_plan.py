@@ -368,8 +368,15 @@ upgrade:
       returned: always
       type: list
       elements: str
-    interrupted_nodes:
-      description: The names of the Nodes whose upgrade was interrupted.
+    dead_nodes:
+      description:
+        - The names of the control planes that the first health check does not wait for, because their upgrade was
+          interrupted, or because they are not ready and not in the play.
+      returned: always
+      type: list
+      elements: str
+    dead_at_end:
+      description: The names of those of them that are not in the play.
       returned: always
       type: list
       elements: str

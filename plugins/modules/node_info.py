@@ -53,7 +53,9 @@ options:
     elements: str
     default: []
   upgrading:
-    description: Whether a cluster node that runs another version also looks for packages of O(kubernetes_version).
+    description:
+      - Whether a cluster node that runs another version also looks for packages of O(kubernetes_version), or for newer
+        patch releases if it is a minor version.
     type: bool
     default: false
   proxied:

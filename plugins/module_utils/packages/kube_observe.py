@@ -52,11 +52,12 @@ def observe(
     clock: Callable[[], float] = time.time,
     upgrading: bool = False,
 ) -> KubePackagesState:
-    """Observe the host's packages and, only if they do not satisfy ``request``, the packages of the repository.
+    """Observe the host's packages and, if they do not satisfy ``request``, the packages of the repository.
 
     ``url`` is the base URL (``cluster_packages_url``). Nothing is changed. A repository that does not answer is part of
-    the state, not an error. With ``upgrading``, a member of a cluster may get another version. Tests replace the
-    network and the time with ``fetch`` and ``clock``.
+    the state, not an error. With ``upgrading``, a member of a cluster may get another version, and the repository is
+    also read for a request without a patch release. Tests replace the network and the time with ``fetch`` and
+    ``clock``.
     """
     release = os_release.read(system)
     name = release.name or "an unknown system"
@@ -89,12 +90,14 @@ def observe(
     must_have_key = (
         state.key is None or bool(state.key.ends) or not state.key.fingerprints or not same_base(source, base)
     )
-    if not must_install and not must_have_key:
+    # An upgrade to a minor version is one to its newest patch release, which only the repository knows.
+    must_read = must_install or (upgrading and request.patch is None)
+    if not must_read and not must_have_key:
         return state
     from . import repository
 
     get = fetch or repository.fetcher(repository.package_manager_proxies(system, manager, wanted_url))
-    if must_install:
+    if must_read:
         state = replace(state, repository=_query_repository(get, base, request, manager, state.architecture))
     if must_have_key and (state.repository is None or state.repository.reachable):
         state = _with_offered_key(state, get, key_url(base, request.series, manager), now)

@@ -112,10 +112,11 @@ class Rollout:
 
     ``control_planes`` and ``workers`` are the hosts to change, in order. ``batches`` are the numbers of workers that
     are changed at the same time; the last number is repeated. The other fields are names of Nodes: ``drained_nodes``
-    are drained, ``upgraded_nodes`` get another version, ``interrupted_nodes`` have an unfinished upgrade, and
-    ``returning_nodes`` accept pods again before other nodes are drained. ``lifted_nodes`` are those of them whose
-    cordon is lifted before the first node is changed. ``calico_before`` and ``calico_after`` have the host that
-    upgrades Calico before or after the workers; at least one of them is empty.
+    are drained, ``upgraded_nodes`` get another version, and ``returning_nodes`` accept pods again before other nodes
+    are drained. ``lifted_nodes`` are those of them whose cordon is lifted before the first node is changed.
+    ``dead_nodes`` are the control planes that gates do not wait for at the start, because an upgrade of them was
+    interrupted, or because they are not in the play; the latter are ``dead_at_end``. ``calico_before`` and
+    ``calico_after`` have the host that upgrades Calico before or after the workers; at least one of them is empty.
     """
 
     control_planes: Sequence[str] = ()
@@ -123,7 +124,8 @@ class Rollout:
     batches: Sequence[int] = (1,)
     drained_nodes: Sequence[str] = ()
     upgraded_nodes: Sequence[str] = ()
-    interrupted_nodes: Sequence[str] = ()
+    dead_nodes: Sequence[str] = ()
+    dead_at_end: Sequence[str] = ()
     returning_nodes: Sequence[str] = ()
     lifted_nodes: Sequence[str] = ()
     calico_before: Sequence[str] = ()

@@ -42,6 +42,12 @@ class Replacement:
         return {"package": self.package, "version": self.version}
 
 
+def is_interrupted(host: Host) -> bool:
+    """True if a run was killed while it replaced containerd on the host."""
+    begun = host.facts.upgrade
+    return bool(begun.runtime and _VERSION.match(begun.runtime_version))
+
+
 def replacement(host: Host, minor: int, kubelet: str) -> Tuple[Optional[Replacement], List[Problem]]:
     """The containerd that the host gets in an upgrade to 1.``minor``, and the problems that prevent a replacement.
 
@@ -49,7 +55,7 @@ def replacement(host: Host, minor: int, kubelet: str) -> Tuple[Optional[Replacem
     """
     state, options = host.facts.containerd, host.options.containerd
     begun = host.facts.upgrade
-    if begun.runtime and _VERSION.match(begun.runtime_version):
+    if is_interrupted(host):
         why = "the replacement of containerd by {0} {1} was interrupted".format(begun.runtime, begun.runtime_version)
         return Replacement(begun.runtime, begun.runtime_version, why), []
     if not state.packages or not state.debian:

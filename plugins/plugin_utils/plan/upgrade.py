@@ -13,15 +13,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CGROUP_V1_REFUSED, at
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Request as VersionRequest
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_reason import reason_to_upgrade
@@ -30,7 +28,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import admin_copies, calico, endpoint
+from . import admin_copies, calico, endpoint, upgrade_target
 from . import upgrade_findings as rules
 from .calico import CalicoChange
 from .cluster import decide
@@ -125,7 +123,7 @@ def _ordered(draft: Draft) -> List[Host]:
     """The hosts in the order of their upgrades: control planes, then interrupted upgrades, then ``draft.first``."""
 
     def place(host: Host) -> Tuple[bool, bool, bool]:
-        return not host.control_plane, host.kubeadm.unfinished_upgrade is None, host.name != draft.first
+        return not host.control_plane, not rules.is_interrupted(host), host.name != draft.first
 
     return sorted(draft.request.hosts, key=place)
 
@@ -135,15 +133,16 @@ def _ordered(draft: Draft) -> List[Host]:
 
 def _repairs(request: Request, findings: List[Finding]) -> Plan:
     """The plan if no API server answers: control planes with an interrupted upgrade are repaired first."""
-    interrupted = [host for host in request.hosts if host.control_plane and host.kubeadm.unfinished_upgrade]
+    controls = [host for host in request.hosts if host.control_plane]
+    interrupted = [host for host in controls if rules.is_interrupted(host)]
     if not interrupted:
-        text = "no control plane answers; tried {0}".format(", ".join(request.inventory.control_plane) or "none")
-        fix = "find out why the API server is down (journalctl -u kubelet), or run site.yml if there is no cluster"
-        findings.append(Finding("all", OPERATION, Problem("api_down", text, fix)))
+        findings.append(rules.no_control_plane(request))
     hosts = {host.name: replace(_nothing(host), arguments=_ARGUMENTS) for host in request.hosts}
     for host in interrupted:
         begun = host.kubeadm.unfinished_upgrade
-        reason = "its upgrade was interrupted{0}".format(" after {0}".format(begun.began) if begun else "")
+        reason = "the replacement of its containerd was interrupted"
+        if begun:
+            reason = "its upgrade was interrupted after {0}".format(begun.began)
         step = Step(OPERATION, "repair", "the control plane", reason)
         hosts[host.name] = replace(hosts[host.name], steps=[step], arguments={**_ARGUMENTS, "repair": True})
     return Plan(OPERATION, PLANNED, tuple(findings), hosts, Cluster())
@@ -161,15 +160,17 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         text = "cluster_kubernetes_version differs between hosts: {0}".format(", ".join(sorted(requests)))
         return draft, [Finding("all", OPERATION, Problem("upgrade.version", text, "set one version for all hosts"))]
     request = wanted[0].request
-    target = _target(draft, request)
+    target, about = upgrade_target.target(draft.request, draft.cluster, request)
     if target is None:
-        return draft, _not_offered(hosts, request)
+        return draft, about
     draft = replace(draft, target=target, first=_first(draft, target))
     cluster = draft.cluster
     wrong_way = rules.path_findings(cluster, target) or rules.begun_findings(hosts, target)
+    wrong_way = wrong_way or rules.early_findings(hosts, cluster, target, draft.first)
     if wrong_way:
         return draft, wrong_way
-    found = rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
+    found = about + rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
+    found += rules.dead_findings(hosts, cluster, bool(draft.first))
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
     # The control plane that drains nodes may be outside the play.
     outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
@@ -194,51 +195,14 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     return replace(draft, runtimes=runtimes, calico=network), found
 
 
-def _target(draft: Draft, request: VersionRequest) -> Optional[Version]:
-    """The version for all nodes: a version that a control plane already has, or else the newest in all repositories.
-
-    The versions of workers are ignored. Otherwise a false answer of a worker would decide the version of other nodes.
-    """
-    inside = [host for host in draft.request.hosts if host.control_plane]
-    controls = [*inside, *draft.request.reference_control_planes]
-    begun = [parse(host.kubeadm.unfinished_upgrade.version) for host in controls if host.kubeadm.unfinished_upgrade]
-    there = [parse(host.kubeadm.installed_version) for host in controls]
-    there += [parse(version) for host in controls for version in _running(host).values()]
-    known = request.newest(version for version in begun if version) or request.newest(one for one in there if one)
-    if known:
-        return known
-    offered = []
-    for host in inside or draft.request.hosts:
-        repository = host.facts.kube_packages.repository
-        offers = repository.offers.get("kubeadm", []) if repository else []
-        offered.append({version for version in map(parse, offers) if version})
-    return request.newest(set.intersection(*offered)) if offered else None
-
-
-def _running(host: Host) -> Dict[str, str]:
-    """The versions of the static pods of a control plane, without etcd."""
-    return {name: host.kubeadm.static_pods.get(name, "") for name in COMPONENTS if name != "etcd"}
-
-
-def _not_offered(hosts: Sequence[Host], request: VersionRequest) -> List[Finding]:
-    """The reasons why there is no target: the problems that hosts have with their repositories."""
-    found = []
-    for host in hosts:
-        problems = kube_plan.problems(host.facts.kube_packages, host.options.kube_packages)
-        found += [Finding(host.name, PACKAGES, one) for one in problems if one.level == "error"]
-    if not found:
-        text = "no version {0} is available in the repositories of all hosts".format(request)
-        found.append(Finding("all", OPERATION, Problem("upgrade.version", text, "check cluster_packages_url")))
-    return found
-
-
 def _first(draft: Draft, target: Version) -> str:
     """The control plane that upgrades the configuration of the cluster; empty if it is already upgraded."""
     controls = [host for host in draft.request.hosts if host.control_plane]
     begun = [host.name for host in controls if _begun_first(host)]
     if begun:
         return begun[0]
-    reference = next((host for host in controls if host.name == draft.api_host), None)
+    known = [*controls, *draft.request.reference_control_planes]
+    reference = next((host for host in known if host.name == draft.api_host), None)
     config = reference.kubeadm.api.config if reference else None
     if config is not None and config.kubernetes_version == str(target):
         return ""
@@ -260,7 +224,8 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         reason = "other nodes are drained before it is changed"
         step = Step(OPERATION, "uncordon", "node {0}".format(plans[name].node_name), reason)
         plans[name] = replace(plans[name], steps=[step, *plans[name].steps])
-    controls = [host.name for host in draft.request.hosts if host.control_plane]
+    inside = {host.name: host for host in draft.request.hosts}
+    controls = [name for name, host in inside.items() if host.control_plane]
     due = [name for name, one in plans.items() if one.steps]
     workers = [name for name in due if name not in controls]
     # Workers that are down lose nothing. They are repaired first, so that pods can move to them.
@@ -275,6 +240,15 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         plans[name] = replace(plans[name], arguments={**plans[name].arguments, "pause": pause})
     # The hosts stay in the order of their change.
     ordered = [*control_planes, *down, *others]
+    lost = [node.name for node in rules.dead_outside(draft.request.hosts, draft.cluster)]
+    broken = [name for name in control_planes if rules.is_interrupted(inside[name])]
+    for name in ordered:
+        later = [other for other in broken if ordered.index(other) > ordered.index(name)]
+        gates = {
+            "dead_before": [*lost, *(plans[one].node_name for one in broken if one == name or one in later)],
+            "dead_after": [*lost, *(plans[one].node_name for one in later)],
+        }
+        plans[name] = replace(plans[name], arguments={**plans[name].arguments, **gates})
     plans = {name: plans[name] for name in [*ordered, *(name for name in plans if name not in ordered)]}
 
     def nodes(argument: str) -> List[str]:
@@ -286,7 +260,8 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         batches=([len(down)] if down else []) + ([size] if others or not down else []),
         drained_nodes=nodes("drain"),
         upgraded_nodes=nodes("upgrade"),
-        interrupted_nodes=nodes("interrupted"),
+        dead_nodes=[*lost, *(plans[name].node_name for name in broken)],
+        dead_at_end=lost,
         returning_nodes=nodes("returning"),
         lifted_nodes=[plans[name].node_name for name in lifted],
         calico_before=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.BEFORE),
@@ -324,7 +299,8 @@ def _paused(groups: Sequence[Sequence[str]], plans: Mapping[str, HostPlan]) -> L
 
 _ARGUMENTS: Mapping[str, Any] = {
     "repair": False,
-    "interrupted": False,
+    "dead_before": [],
+    "dead_after": [],
     "returning": False,
     "version": "",
     "first": False,
@@ -347,7 +323,8 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     plan = _nothing(host)
     steps = []
     # If the kubelet does not run, its pods can't be evicted. They run again after the upgrade.
-    drained = changed and (bool(node and node.ready) or host.kubeadm.unfinished_upgrade is None)
+    interrupted = rules.is_interrupted(host)
+    drained = changed and (bool(node and node.ready) or not interrupted)
     if drained:
         why = "its kubelet is upgraded" if reason else "its containerd is replaced"
         steps.append(Step(OPERATION, "drain", "node {0}".format(plan.node_name), why, disruptive=True))
@@ -365,8 +342,7 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         steps.append(Step(OPERATION, "uncordon", "node {0}".format(plan.node_name), why))
     arguments = {
         **_ARGUMENTS,
-        "interrupted": bool(host.kubeadm.unfinished_upgrade),
-        "returning": bool(host.kubeadm.unfinished_upgrade or cordoned),
+        "returning": bool(interrupted or cordoned),
         "version": str(target),
         "first": host.name == draft.first,
         "cgroup_v1": _cgroup_v1(draft),

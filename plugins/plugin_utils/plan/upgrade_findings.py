@@ -18,16 +18,23 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
     at,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.host_rules import upgrade_problems
+from . import runtime
 from .departure import unlisted
 from .membership import is_down
 from .result import Request
 
 OPERATION = UPGRADE
+
+
+def is_interrupted(host: Host) -> bool:
+    """True if a run was killed while it upgraded the host, or while it replaced its containerd."""
+    return host.kubeadm.unfinished_upgrade is not None or runtime.is_interrupted(host)
 
 
 def path_findings(cluster: Cluster, target: Version) -> List[Finding]:
@@ -67,6 +74,26 @@ def begun_findings(hosts: Sequence[Host], target: Version) -> List[Finding]:
     return found
 
 
+def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, first: str) -> List[Finding]:
+    """Findings about interrupted control planes that would be upgraded before the ``first`` one.
+
+    Interrupted nodes are repaired first, but the configuration of the cluster must have the target before. ``first`` is
+    empty if it has.
+    """
+    found = []
+    for host in hosts:
+        if not first or host.name == first or not host.control_plane or not is_interrupted(host):
+            continue
+        begun = host.kubeadm.unfinished_upgrade
+        what = "the upgrade of this host to {0}".format(begun.version) if begun else "the replacement of its containerd"
+        text = "{0} was interrupted, and must be completed before the cluster is upgraded to {1}".format(what, target)
+        fix = "set cluster_kubernetes_version to {0}, run upgrade.yml, and then upgrade".format(
+            begun.version if begun else cluster.version
+        )
+        found.append(Finding(host.name, OPERATION, Problem("upgrade.version", text, fix)))
+    return found
+
+
 def member_findings(request: Request, cluster: Cluster, target: Version) -> List[Finding]:
     """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade."""
     found = []
@@ -75,7 +102,7 @@ def member_findings(request: Request, cluster: Cluster, target: Version) -> List
         state = host.kubeadm
         names.add(state.node_name)
         other = state.operation is not None and not state.unfinished_upgrade
-        if not host.member or other or (state.phase != "done" and not state.unfinished_upgrade):
+        if not host.member or other or (state.phase != "done" and not is_interrupted(host)):
             text = "this host is not a complete node of the cluster: {0}".format(state.reason)
             fix = "run site.yml first, or leave the host out with --limit"
             found.append(Finding(host.name, OPERATION, Problem("upgrade.node", text, fix)))
@@ -137,12 +164,46 @@ def control_plane_findings(hosts: Sequence[Host]) -> List[Finding]:
     """Findings about control planes that do not answer. kubeadm upgrades a cluster only if all of them are ready."""
     found = []
     for host in hosts:
-        if host.control_plane and is_down(host, True) and not host.kubeadm.unfinished_upgrade:
+        if host.control_plane and is_down(host, True) and not is_interrupted(host):
             reason = host.kubeadm.local_api.reason or host.kubeadm.api.reason or host.kubeadm.reason
             text = "the API server of this control plane does not answer: {0}".format(reason)
             fix = "repair or remove it first; kubeadm upgrades a cluster only if all control planes are ready"
             found.append(Finding(host.name, OPERATION, Problem("upgrade.control_plane", text, fix)))
     return found
+
+
+def dead_outside(hosts: Sequence[Host], cluster: Cluster) -> List[Node]:
+    """The control planes that are not ready and not among the hosts of the play. No gate can wait for them."""
+    names = {host.kubeadm.node_name for host in hosts}
+    return [node for node in cluster.nodes if node.control_plane and not node.ready and node.name not in names]
+
+
+def dead_findings(hosts: Sequence[Host], cluster: Cluster, first: bool) -> List[Finding]:
+    """Findings about dead control planes outside the play. They are errors if the ``first`` one is to be upgraded."""
+    found = []
+    for node in dead_outside(hosts, cluster):
+        text = "the control plane {0} is not ready and not among the hosts of this play".format(node.name)
+        more = ", but kubeadm upgrades a cluster only if all control planes are ready"
+        if not first:
+            more = ", so no gate waits for it"
+        fix = "repair it, or remove it with remove.yml"
+        level = "error" if first else "warning"
+        found.append(Finding("all", OPERATION, Problem("upgrade.control_plane", text + more, fix, level)))
+    return found
+
+
+def no_control_plane(request: Request) -> Finding:
+    """The finding if no control plane answers. Those outside the play are asked only if it has no control plane."""
+    inside = [host.name for host in request.hosts if host.control_plane]
+    tried = inside or list(request.inventory.control_plane)
+    left_out = [name for name in request.inventory.control_plane if name not in tried]
+    text = "no control plane answers; tried {0}".format(", ".join(tried) or "none")
+    fix = "find out why the API server is down (journalctl -u kubelet)"
+    if left_out:
+        fix = "{0} are not in this play: run without --limit, or {1}".format(", ".join(left_out), fix)
+    else:
+        fix += ", or run site.yml if there is no cluster"
+    return Finding("all", OPERATION, Problem("api_down", text, fix))
 
 
 def etcd_findings(hosts: Sequence[Host], target: Version) -> List[Finding]:

@@ -323,6 +323,16 @@ def test_a_given_key_needs_none_from_the_repository(bare: Machine) -> None:
 # -- a host on which all is done
 
 
+def test_an_upgrade_to_a_minor_version_reads_which_patch_releases_there_are(done: Machine) -> None:
+    web, request = deb_web(), options("1.36").request
+    state = kube_observe.observe(done, BASE, request, web, lambda: NOW, upgrading=True)
+    assert state.repository is not None and state.repository.offers["kubeadm"][0] == "1.36.10-1.1"
+    assert kube_plan.plan(state, options("1.36")) == []
+    web.asked.clear()
+    exact = kube_observe.observe(done, BASE, options("1.36.10").request, web, lambda: NOW, upgrading=True)
+    assert exact.repository is None and web.asked == []
+
+
 def test_nothing_to_do_costs_two_commands_and_no_request(done: Machine) -> None:
     web = deb_web()
     state = observe(done, web)

@@ -154,7 +154,8 @@ def test_a_control_plane_that_lacks_one_part_is_upgraded_again(path: str, value:
 def test_an_upgrade_that_was_interrupted_is_continued() -> None:
     changes = with_c2(**{"kubeadm.operation": MARKER})
     plan = plan_of(changes=changes)
-    assert not errors(plan) and plan.hosts["c1"].arguments["interrupted"] and plan.hosts["c1"].arguments["first"]
+    assert not errors(plan) and plan.hosts["c1"].arguments["first"]
+    assert plan.hosts["c1"].arguments["dead_before"] == plan.rollout.dead_nodes == ["c1"]
     assert [host.arguments["returning"] for host in plan.hosts.values()] == [True, False]
     assert plan.hosts["c1"].steps[1].reason == "the upgrade to 1.36.2 started at 2026-11-27T10:00:00Z was interrupted"
 
@@ -420,7 +421,7 @@ def test_the_order_of_an_upgrade() -> None:
     order = plan_of(serial="3").rollout
     assert (order.control_planes, order.workers, order.batches) == (["c1"], ["c2"], [3])
     assert order.drained_nodes == order.upgraded_nodes == [host.node_name for host in plan_of().hosts.values()]
-    assert order.interrupted_nodes == order.returning_nodes == order.lifted_nodes == []
+    assert order.dead_nodes == order.dead_at_end == order.returning_nodes == order.lifted_nodes == []
     nothing = plan_of("1.35").rollout
     assert (nothing.control_planes, nothing.workers, nothing.batches) == ([], [], [1])
 
