@@ -21,6 +21,8 @@ description:
     stays, and the next run tries again.
   - With O(runtime), the module first replaces containerd, and puts the old packages and files of containerd back if the
     Node does not become ready with the new one.
+  - If no other node can run the Job of kubeadm's check C(CreateJob), because of cordons and taints, the module ignores
+    this check.
   - Flags that the new kubelet refuses are removed from kubeadm's file. In the user's own file, such flags are an error.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -30,7 +32,8 @@ options:
   state:
     description:
       - V(upgraded) upgrades the node.
-      - V(repaired) only restores the manifests that an interrupted upgrade removed, and waits for the API server.
+      - V(repaired) only puts back what an interrupted upgrade has removed, the old containerd and manifests, and waits
+        for the API server.
     type: str
     choices: [upgraded, repaired]
     default: upgraded
@@ -171,8 +174,13 @@ def work(call: Call, system: System) -> Dict[str, Any]:
 
 def _repair(call: Call, system: System) -> Dict[str, Any]:
     steps: List[Step] = upgrade.repair(system, kubeadm.observe(system))
-    result = _edge.apply_steps(call, steps, lambda step: upgrade.apply(step, system))
-    if not call.check_mode and not upgrade.wait_for_api(system):
+    if call.check_mode:
+        return _edge.apply_steps(call, steps, lambda step: None)
+    # The kubeadm or the package manager of a killed run may still work here.
+    with kubeadm_lock(system, call.params["timeout"]):
+        steps = upgrade.repair(system, kubeadm.observe(system))
+        result = _edge.apply_steps(call, steps, lambda step: upgrade.apply(step, system))
+    if not upgrade.wait_for_api(system):
         raise KubesteadError(
             "the upgrade of this control plane was interrupted, and its API server did not become ready; see "
             "'crictl ps -a', 'crictl logs' and the manifests below {0}".format(upgrade.LEFTOVERS)

@@ -164,6 +164,18 @@ def plan(state: RuntimeState, options: RuntimeOptions, node: str, ready: bool, k
     return [*steps, Step(COMPONENT, "forget", RUNTIME_RECORD, "containerd is replaced")]
 
 
+def repair(record: Optional[Record]) -> List[Step]:
+    """The step that puts back the old containerd after an interrupted replacement, on a node whose API is down.
+
+    It needs nothing but the record. The next plan decides about the new containerd again.
+    """
+    if record is None:
+        return []
+    reason = "its replacement was interrupted"
+    what = "containerd {0}".format(record.version)
+    return [Step(COMPONENT, "put_back", what, reason, data={"record": record}, disruptive=True)]
+
+
 # -- Application
 
 
@@ -179,6 +191,8 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
         wait(system, clock, sleep)
     elif step.action == "forget":
         system.remove(RUNTIME_RECORD)
+    elif step.action == "put_back":
+        restore(system, step.data["record"], clock, sleep)
     else:
         transaction.apply(step, system)
 
@@ -191,7 +205,7 @@ def apply_or_put_back(step: Step, system: System, clock: Optional[Clock] = None,
     try:
         apply(step, system, clock, sleep)
     except KubesteadError as err:
-        if step.action == "keep":
+        if step.action in ("keep", "put_back"):
             raise
         raise put_back(system, err, clock, sleep) from err
 
@@ -264,16 +278,20 @@ def put_back(
     if record is None:
         return failed
 
-    def work() -> None:
-        restore_packages(system, record)
-        old_program.restore_files(system, record.files, record.modes, 0o600)
-        containerd_apply.restart(system)
-        if record.ready:
-            wait(system, clock, sleep)
-        # The next run decides again, by its variables.
-        system.remove(RUNTIME_RECORD)
+    return old_program.put_back(
+        failed, "containerd", record.version, lambda: restore(system, record, clock, sleep), "was put back"
+    )
 
-    return old_program.put_back(failed, "containerd", record.version, work, "was put back")
+
+def restore(system: System, record: Record, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+    """Restore the old packages and files, and wait for the Node. Raises :class:`KubesteadError` and OSError."""
+    restore_packages(system, record)
+    old_program.restore_files(system, record.files, record.modes, 0o600)
+    containerd_apply.restart(system)
+    if record.ready:
+        wait(system, clock, sleep)
+    # The next run decides again, by its variables.
+    system.remove(RUNTIME_RECORD)
 
 
 def restore_packages(system: System, record: Record) -> None:

@@ -29,9 +29,10 @@ from ..core.versions import Version, parse
 from ..etcd import snapshot
 from ..kube.api import Api
 from ..kube.kubectl import Kubectl
+from ..kube.nodes import Node, listed
 from ..packages import kube_observe, kube_plan
 from ..packages.kube_state import KubePackagesOptions, KubePackagesState
-from . import diagnosis, kubelet_flags, kubelet_start, rollback, runtime_upgrade, static_pods
+from . import create_job, diagnosis, kubelet_flags, kubelet_start, rollback, runtime_upgrade, static_pods
 from . import operation as operations
 from . import state as kubeadm
 from .operation import UPGRADE, Operation
@@ -86,8 +87,8 @@ class UpgradeState:
     ``reported`` is the version of the running kubelet, from its Node in the API. ``flags`` is the text of the file with
     kubeadm's flags for the kubelet, ``extra_args`` the text of the files with the user's flags. ``backups`` maps
     missing manifests to their newest backup. ``leftovers`` are folders of earlier upgrades, ``snapshots`` are paths.
-    ``kubelet_config`` is the kubelet configuration in the cluster (YAML), read only if it is needed. ``record`` is the
-    kubelet before an upgrade that has not ended.
+    ``kubelet_config`` is the kubelet configuration in the cluster (YAML), ``nodes`` are the Nodes of the cluster; both
+    are read only if they are needed. ``record`` is the kubelet before an upgrade that has not ended.
     """
 
     kubeadm: KubeadmState = KubeadmState()
@@ -100,6 +101,7 @@ class UpgradeState:
     leftovers: List[str] = field(default_factory=list)
     snapshots: List[str] = field(default_factory=list)
     kubelet_config: str = ""
+    nodes: Sequence[Node] = ()
     record: Optional[Record] = None
     runtime: RuntimeState = RuntimeState()
 
@@ -128,6 +130,7 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
         leftovers=[name for name in system.names(LEFTOVERS) if name.startswith("kubeadm-")],
         snapshots=["{0}/{1}".format(snapshot.FOLDER, name) for name in system.names(snapshot.FOLDER)],
         kubelet_config=read_kubelet_config(system) if options.first and options.cgroup_v1 else "",
+        nodes=read_all_nodes(system) if options.first else (),
         record=rollback.observe(system),
         runtime=runtime_upgrade.observe(system, options.runtime),
     )
@@ -142,6 +145,14 @@ def read_kubelet_config(system: System) -> str:
         found = {}
     text = untrusted.mapping(found.get("data")).get("kubelet")
     return text if isinstance(text, str) else ""
+
+
+def read_all_nodes(system: System) -> Sequence[Node]:
+    """The Nodes of the cluster; empty if they can't be read."""
+    try:
+        return listed(Kubectl(system))
+    except KubesteadError:
+        return ()
 
 
 def backups(system: System, state: KubeadmState) -> Dict[str, str]:
@@ -203,7 +214,8 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     steps = []
     if begun is None or replace(begun, began=marker.began) != marker:
         steps.append(Step(COMPONENT, "begin", name, "upgrade to {0}".format(target), data={"marker": marker}))
-    for manifest, path in sorted(state.backups.items()):
+    # Without an upgrade of ours, a manifest is missing on purpose, and the backup is of any earlier upgrade.
+    for manifest, path in sorted(state.backups.items()) if begun else ():
         missing = "{0}.yaml has been missing since an interrupted upgrade".format(manifest)
         steps.append(
             Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, manifest), missing, data={"path": path})
@@ -215,15 +227,23 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     steps += _cgroup_v1(state)
     early, late = _packages(state, options)
     steps += early
-    verb = "apply" if options.first else "node"
-    steps.append(
-        Step(COMPONENT, "kubeadm", "upgrade {0}".format(verb), reason, data={"options": options}, disruptive=True)
-    )
+    steps.append(_kubeadm(state, options, reason))
     steps += _flags(state, target)
     steps += late
     steps.append(Step(COMPONENT, "restart", "kubelet.service", "kubelet {0} starts".format(target), disruptive=True))
     steps.append(Step(COMPONENT, "wait_for", "node {0}".format(name), "must be ready with kubelet {0}".format(target)))
     return [*steps, Step(COMPONENT, "end", name, "copies of replaced files and the marker are removed")]
+
+
+def _kubeadm(state: UpgradeState, options: UpgradeOptions, reason: str) -> Step:
+    verb = "apply" if options.first else "node"
+    obstacles = create_job.obstacles(state.nodes, state.kubeadm.node_name) if options.first else ""
+    if obstacles:
+        reason += "; kubeadm's check {0} is ignored, because no node can run its Job ({1})".format(
+            create_job.CHECK, obstacles
+        )
+        options = replace(options, ignore_preflight_errors=[*options.ignore_preflight_errors, create_job.CHECK])
+    return Step(COMPONENT, "kubeadm", "upgrade {0}".format(verb), reason, data={"options": options}, disruptive=True)
 
 
 def _snapshot(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
@@ -387,17 +407,13 @@ def finish(system: System) -> None:
 
 
 def repair(system: System, state: KubeadmState) -> List[Step]:
-    """The steps that restore the missing manifest of a control plane after an interrupted upgrade."""
+    """The steps that bring back a control plane after an interruption: the old containerd, and missing manifests."""
+    steps = runtime_upgrade.repair(runtime_upgrade.read_record(system))
     if not state.unfinished_upgrade:
-        return []
-    return [
-        Step(
-            COMPONENT,
-            "restore",
-            "{0}/{1}.yaml".format(MANIFESTS, name),
-            "the manifest has been missing since an interrupted upgrade",
-            data={"path": path},
-        )
+        return steps
+    reason = "the manifest has been missing since an interrupted upgrade"
+    return steps + [
+        Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, name), reason, data={"path": path})
         for name, path in sorted(backups(system, state).items())
     ]
 

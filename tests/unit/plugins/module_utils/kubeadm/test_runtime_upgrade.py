@@ -24,6 +24,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.runtime_
     RuntimeOptions,
     RuntimeState,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade import UpgradeOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.manager import Package
@@ -194,6 +195,17 @@ def test_the_old_containerd_comes_back_with_its_files(node: Node, action: str, f
     assert caught.value.details["rolled_back"] == "1.7.24~ds1" and node.version == BEFORE
     assert (node.read(CONFIG), node.mode(CONFIG), node.exists(DROPIN)) == (OLD_CONFIG, 0o640, False)
     assert not node.exists(RUNTIME_RECORD)
+
+
+def test_a_control_plane_without_its_containerd_gets_the_old_one_back(node: Node) -> None:
+    """The machine went down after the new package was unpacked, and no API server is left to plan with."""
+    node.bad = (AFTER,)
+    (step,) = upgrade.repair(node, KubeadmState())
+    assert step.summary() == "put back containerd 1.7.24~ds1 (its replacement was interrupted)"
+    clock = Clock()
+    upgrade.apply(step, node, clock, clock.sleep)
+    assert (node.version, node.read(CONFIG), node.exists(DROPIN)) == (BEFORE, OLD_CONFIG, False)
+    assert upgrade.repair(node, KubeadmState()) == []
 
 
 def test_an_old_containerd_that_fails_too_keeps_its_record(node: Node) -> None:

@@ -254,6 +254,17 @@ def run(machine: Machine, action: str, target: str = "", **data: Any) -> None:
     upgrade.apply(step, machine, clock, clock.sleep)
 
 
+def test_a_manifest_is_restored_only_after_an_upgrade_of_ours() -> None:
+    """The cluster has moved to an external etcd, after somebody upgraded it by hand."""
+    state = control_plane(
+        backups={"etcd": upgrade.LEFTOVERS + "/kubeadm-backup-manifests-2025-01-01-10-00-00/etcd.yaml"}
+    )
+    assert not [one for one in actions(state) if one.startswith("restore")]
+    marker = Operation(operation.UPGRADE, "2026-11-27T10:00:00Z", version=NEW, first=True)
+    begun = replace(state, kubeadm=replace(state.kubeadm, operation=marker))
+    assert "restore /etc/kubernetes/manifests/etcd.yaml" in actions(begun)
+
+
 def test_a_manifest_that_is_missing_comes_back_from_the_newest_backup(node: Machine) -> None:
     marker = Operation(operation.UPGRADE, "2026-11-27T10:00:00Z", version=NEW)
     state = KubeadmState(manifests=["kube-apiserver"], operation=marker)
