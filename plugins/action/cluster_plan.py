@@ -16,6 +16,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -224,11 +225,13 @@ def _addresses(name: str, variables: Mapping[str, Any], hosts: Sequence[Host]) -
     A name is resolved only for a host that reports a node name which differs from its names in the inventory.
     """
     facts = claimed(variables)
-    given = [variables.get(key) for key in ("cluster_node_address", "ansible_host") if key not in facts] + [name]
+    own = [str(variables.get(key) or "") for key in ("cluster_node_address", "ansible_host") if key not in facts]
+    # The address of a node may be one of each family.
+    given = [part.strip() for text in own for part in text.split(",")] + [name]
     known = (name, "") if "cluster_node_name" in facts else (name, "", str(variables.get("cluster_node_name") or ""))
     if any(host.name == name and host.kubeadm.node_name not in known for host in hosts):
-        given += [resolved(str(place)) for place in given if place]
-    return [str(address) for address in given if address and is_address(str(address))]
+        given += [resolved(place) for place in given if place]
+    return list(dict.fromkeys(normal_address(address) for address in given if is_address(address)))
 
 
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:

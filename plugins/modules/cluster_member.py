@@ -70,6 +70,7 @@ members:
 from typing import Any, Dict
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import leaving
@@ -88,7 +89,7 @@ def argument_spec() -> Dict[str, Dict[str, Any]]:
 
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan and apply."""
-    leaver = removal.Leaver(call.params["name"], list(call.params["addresses"]))
+    leaver = removal.Leaver(call.params["name"], list(map(normal_address, call.params["addresses"])))
     parts = call.params["parts"]
     state = removal.observe(system, parts)
     steps = removal.plan(state, leaver, parts)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import hosts_file
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import parse_endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address, parse_endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 
@@ -47,11 +47,15 @@ class Cluster:
 
     @property
     def endpoint_place(self) -> Tuple[str, int]:
-        """Host and port of the endpoint; an empty host if there is no endpoint or if it is invalid."""
+        """Host and port of the endpoint; an empty host if there is no endpoint or if it is invalid.
+
+        An address has its canonical form, like those of Nodes.
+        """
         try:
-            return parse_endpoint("cluster_endpoint", self.endpoint) if self.endpoint else ("", 0)
+            place, port = parse_endpoint("cluster_endpoint", self.endpoint) if self.endpoint else ("", 0)
         except OptionError:
             return "", 0
+        return normal_address(place), port
 
     @property
     def control_planes(self) -> List[Node]:

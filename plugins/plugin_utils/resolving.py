@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import socket
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect
 
 
 def resolved(place: str) -> str:
-    """The first address of a host name; the name itself if the control machine can't resolve it."""
+    """The first address of a host name; the name itself if the control machine can't resolve it.
+
+    An address is returned in its canonical form.
+    """
     if connect.is_address(place):
-        return place
+        return normal_address(place)
     try:
         return str(socket.getaddrinfo(place, None, type=socket.SOCK_STREAM)[0][4][0])
     except (OSError, UnicodeError):

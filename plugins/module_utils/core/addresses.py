@@ -72,6 +72,15 @@ def normal_address(text: str) -> str:
         return text
 
 
+def same_endpoint(one: str, other: str, default_port: int = 6443) -> bool:
+    """True if two endpoints ``name[:port]`` have the same host, in any spelling of an address, and the same port.
+
+    Raises :class:`OptionError`.
+    """
+    places = [parse_endpoint("endpoint", text, default_port) for text in (one, other)]
+    return len({(normal_address(host), port) for host, port in places}) == 1
+
+
 def overlapping(first: Sequence[Network], second: Sequence[Network]) -> List[Tuple[Network, Network]]:
     """The pairs, one of each side, that have addresses in common."""
     return [(one, other) for one in first for other in second if one.version == other.version and one.overlaps(other)]

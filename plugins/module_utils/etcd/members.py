@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ..core import untrusted
+from ..core.addresses import normal_address
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
 from .client import LIST, REMOVE, STATUS, Client
@@ -95,12 +96,13 @@ def leaving(members: Sequence[Member], name: str, addresses: Sequence[str]) -> L
 
 
 def _is_at(member: Member, addresses: Sequence[str]) -> bool:
+    known = {normal_address(address) for address in addresses}
     for url in member.peer_urls:
         try:
             host = urlsplit(url).hostname
         except ValueError:
             continue
-        if host and host in addresses:
+        if host and normal_address(host) in known:
             return True
     return False
 

@@ -14,7 +14,7 @@ from typing import Any, List, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ..api_endpoint import hosts_file
-from ..core.addresses import host_port, plain_address
+from ..core.addresses import host_port, normal_address, plain_address
 from ..core.constants import ADMIN_KUBECONFIG, MANIFESTS
 from ..core.errors import KubesteadError
 from ..core.poll import Clock, Sleep, poll
@@ -125,8 +125,8 @@ def client_urls(pods: Sequence[Mapping[str, Any]], own: Sequence[str], controls:
 
 
 def _host(url: str) -> str:
-    """The host in a URL; empty for text of another form."""
+    """The host in a URL, an address in its canonical form; empty for text of another form."""
     try:
-        return str(urlsplit(url).hostname or "")
+        return normal_address(str(urlsplit(url).hostname or ""))
     except ValueError:
         return ""

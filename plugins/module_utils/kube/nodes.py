@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from ..core import untrusted
-from ..core.addresses import plain_network
+from ..core.addresses import normal_address, plain_network
 from ..core.errors import KubesteadError
 from .kubectl import NODES, ApiUnreachable, Kubectl
 
@@ -21,12 +21,12 @@ from .kubectl import NODES, ApiUnreachable, Kubectl
 class Node:
     """A Node object of the API, or one that is still to join (``expected``).
 
-    ``pod_cidrs`` and ``addresses`` (its InternalIPs) hold one entry, or one of each family. ``not_ready_reason`` is
-    why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped reporting, so that
-    the machine is gone or disconnected. ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels,
-    ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``, ``runtime`` is like
-    ``containerd://1.7.24``. ``cordoned_by`` is the run of this collection that cordoned the Node; it is empty if this
-    collection did not.
+    ``pod_cidrs`` and ``addresses`` (its InternalIPs, in canonical form) hold one entry, or one of each family.
+    ``not_ready_reason`` is why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped
+    reporting, so that the machine is gone or disconnected. ``roles`` are the parts behind
+    ``node-role.kubernetes.io/`` of its labels, ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without
+    ``v``, ``runtime`` is like ``containerd://1.7.24``. ``cordoned_by`` is the run of this collection that cordoned the
+    Node; it is empty if this collection did not.
     """
 
     name: str
@@ -91,7 +91,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         pod_cidrs=[one for one in untrusted.texts(spec.get("podCIDRs") or [spec.get("podCIDR")]) if _is_range(one)][
             :_RANGES
         ],
-        addresses=[one for one in addresses if untrusted.is_address(one)][:_ADDRESSES],
+        addresses=[normal_address(one) for one in addresses if untrusted.is_address(one)][:_ADDRESSES],
         ready=ready,
         not_ready_reason=reason,
         silent=silent,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import List, Optional, Sequence, Tuple
 
+from ..core.addresses import normal_address
 from ..kube.kubeconfig import kubeconfig_server
 
 _KEY = r"(?m)^{0}:[ \t]*([^\n]*)$"
@@ -35,7 +36,8 @@ def with_endpoint(text: str, endpoint: str, names: Sequence[str] = (), folder: s
     present = cert_sans(changed)
     if present is None:
         return None
-    missing = [name for name in dict.fromkeys(names) if name not in present]
+    known = {normal_address(name) for name in present}
+    missing = [name for name in dict.fromkeys(names) if normal_address(name) not in known]
     return _with_sans(changed, missing) if missing else changed
 
 

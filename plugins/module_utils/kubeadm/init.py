@@ -111,7 +111,8 @@ class ControlPlaneOptions(NodeOptions):
             return
         limits.check_sans("cluster_endpoint_vip", [self.endpoint_vip])
         given = mappings.get(self.config.get("ClusterConfiguration"), ["apiServer", "certSANs"])
-        if isinstance(given, list) and network.normal_address(self.endpoint_vip) not in given:
+        known = [network.normal_address(str(one)) for one in given] if isinstance(given, list) else None
+        if known is not None and network.normal_address(self.endpoint_vip) not in known:
             text = "has ClusterConfiguration.apiServer.certSANs without cluster_endpoint_vip"
             raise OptionError("cluster_kubeadm_config", text, "set cluster_cert_sans instead")
 
@@ -142,7 +143,8 @@ class ControlPlaneOptions(NodeOptions):
     def alternative_names(self) -> List[str]:
         """The additional names and addresses in the certificates of the API servers."""
         address = network.normal_address(self.endpoint_vip)
-        return [*self.cert_sans, *([address] if address and address not in self.cert_sans else [])]
+        known = [network.normal_address(one) for one in self.cert_sans]
+        return [*self.cert_sans, *([address] if address and address not in known else [])]
 
     @property
     def controller_manager_arguments(self) -> Any:
@@ -193,6 +195,13 @@ def _version_problems(installed: Version, options: ControlPlaneOptions) -> List[
     ]
 
 
+def _endpoints(options: ControlPlaneOptions, config: kube_cluster.ClusterConfig) -> Tuple[str, str]:
+    """The endpoint of the options and that of the cluster; both are the same text if they mean the same."""
+    wanted = network.full_endpoint(options.endpoint, options.bind_port)
+    live = network.full_endpoint(config.endpoint, options.bind_port)
+    return (live, live) if wanted and live and network.same_endpoint(wanted, live) else (wanted, live)
+
+
 def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]:
     config = state.api.config
     if config is None:
@@ -202,11 +211,7 @@ def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Prob
         ("cluster_pod_cidr", options.pod_cidr, config.pod_cidr),
         ("cluster_service_cidr", options.service_cidr, config.service_cidr),
         ("cluster_dns_domain", options.dns_domain, config.dns_domain),
-        (
-            "cluster_endpoint",
-            network.full_endpoint(options.endpoint, options.bind_port),
-            network.full_endpoint(config.endpoint, options.bind_port),
-        ),
+        ("cluster_endpoint", *_endpoints(options, config)),
     ):
         if wanted and limits.normal_cidrs(wanted) != limits.normal_cidrs(live):
             text = "{0} is {1}, but the cluster was created with {2}".format(variable, wanted, live or "none")

@@ -15,7 +15,7 @@ from typing import Callable, List, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ..core import foreign_files, untrusted
-from ..core.addresses import parse_endpoint
+from ..core.addresses import normal_address, parse_endpoint
 from ..core.constants import PKI
 from ..core.deadline import within
 from ..core.errors import KubesteadError
@@ -72,7 +72,7 @@ def same_certificate(one: str, other: str) -> bool:
 
 def has_name(names: Sequence[str], endpoint: str) -> bool:
     """True if a certificate with these names is valid for an endpoint (``host:port``)."""
-    return parse_endpoint("endpoint", endpoint)[0] in names
+    return normal_address(parse_endpoint("endpoint", endpoint)[0]) in names
 
 
 def is_pair(system: System, folder: str, prefix: str = "") -> bool:

@@ -16,7 +16,11 @@ from urllib.parse import urlsplit
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component as api_endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import hosts_file
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import full_endpoint, host_port
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import (
+    full_endpoint,
+    host_port,
+    same_endpoint,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import endpoint_move as parts
@@ -78,7 +82,8 @@ def target(hosts: Sequence[Host], reference: Host, cluster: Cluster) -> str:
     if wishes:
         wish = full_endpoint(wishes[0], port)
         # The text stays as it is if it means the same.
-        return cluster.endpoint if _present(cluster) == wish else wish
+        present = _present(cluster)
+        return cluster.endpoint if present and same_endpoint(present, wish) else wish
     place = cluster.endpoint_place[0]
     own = {address for node in cluster.control_planes for address in [*node.addresses, node.name]}
     if place and place not in own:

@@ -368,6 +368,8 @@ def test_a_host_is_found_by_what_its_name_is_resolved_to_here(monkeypatch: pytes
     assert cluster_plan._addresses("a", given, hosts) == ["192.0.2.7"] and "a.example.org" in asked
     asked.clear()
     assert cluster_plan._addresses("c2", given, hosts) == [] and asked == []
+    dual = {"cluster_node_address": "192.0.2.9, 2001:DB8:0::0010", "ansible_host": "2001:0db8::10"}
+    assert cluster_plan._addresses("c2", dual, hosts) == ["192.0.2.9", "2001:db8::10"]
     assert cluster_plan._addresses("a", {**given, "cluster_node_name": "c2"}, hosts) == [] and asked == []
     # A fact of the host is not the inventory.
     claims = {**given, "ansible_facts": {"cluster_node_name": "c2"}, "cluster_node_name": "c2"}
