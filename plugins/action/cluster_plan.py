@@ -30,7 +30,10 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Hos
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import (
+    Inventory,
+    left_out_findings,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
     Plan,
     Request,
@@ -142,6 +145,11 @@ class ActionModule(ActionBase):
             unusable, images = self._manifest(hosts[0])
             findings += unusable
         targets = self._targets(variables)
+        gone = boolean(self._task.args.get("gone", False))
+        # A machine that is gone may be left out, because connecting to it takes time.
+        if "targets" in self._task.args and not gone:
+            play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
+            findings += left_out_findings(inventory, targets, play)
         return Request(
             inventory,
             hosts,
@@ -153,7 +161,7 @@ class ActionModule(ActionBase):
             serial=str(self._task.args.get("serial") or 1),
             pause=str(self._task.args.get("pause") or 0),
             targets=targets,
-            gone=boolean(self._task.args.get("gone", False)),
+            gone=gone,
             addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
         )
 

@@ -22,6 +22,21 @@ class Inventory:
     workers: Sequence[str] = ()
 
 
+def left_out_findings(inventory: Inventory, targets: Sequence[str], play: Sequence[str]) -> List[Finding]:
+    """Findings about targets in the inventory that --limit leaves out of the play, so that they were never contacted.
+
+    ``play`` are all hosts of the play, including those that do not answer.
+    """
+    listed = {*inventory.control_plane, *inventory.workers}
+    text = "is left out of this run by --limit, so it was not contacted"
+    fix = "run again without --limit, or with this host in it"
+    return [
+        Finding(name, COMPONENT, Problem("unreachable", text, fix))
+        for name in dict.fromkeys(targets)
+        if name in listed and name not in play
+    ]
+
+
 def inventory_findings(inventory: Inventory, untainted: bool = False) -> List[Finding]:
     """The problems of the groups. ``untainted`` is true if the control plane also runs applications."""
     found = []

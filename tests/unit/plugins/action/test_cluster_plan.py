@@ -131,6 +131,23 @@ def test_a_removal_without_names_is_not_for_the_hosts_of_the_play(shown: Shown, 
         run({**limited, "ansible_play_hosts_all": ["c2"]}, operation="remove", targets=given)
 
 
+def test_a_host_to_remove_that_the_limit_leaves_out_is_not_called_unreachable(shown: Shown) -> None:
+    there = facts_of(LIVE)
+    limited = {**variables(there, ["c1"]), "ansible_play_hosts_all": ["c1"]}
+    with pytest.raises(AnsibleActionFail) as caught:
+        run(limited, operation="remove", targets="c2")
+    assert "c2: is left out of this run by --limit, so it was not contacted; run again without --limit, or" in str(
+        caught.value
+    )
+    assert "remove_gone" not in str(caught.value)
+    # It was contacted, and did not answer.
+    with pytest.raises(AnsibleActionFail, match="c2: does not answer over SSH"):
+        run({**limited, "ansible_play_hosts_all": ["c1", "c2"]}, operation="remove", targets="c2")
+    # A machine that is gone need not be contacted. This one still reports to the cluster.
+    with pytest.raises(AnsibleActionFail, match="its kubelet still reports"):
+        run(limited, operation="remove", targets="c2", gone=True)
+
+
 def test_with_serial_only_the_hosts_of_the_batch_are_changed_at_the_same_time(shown: Shown) -> None:
     """What was registered of hosts before is from before their upgrade."""
     newer = {**offer("1.36.2"), **wish("1.36")}
