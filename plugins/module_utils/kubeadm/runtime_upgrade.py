@@ -19,7 +19,7 @@ from ..containerd import apply as containerd_apply
 from ..containerd import observe as containerd_observe
 from ..containerd import plan as containerd_plan
 from ..containerd.options import ContainerdOptions
-from ..containerd.state import CONFIG, DROPIN, UNIT
+from ..containerd.state import CONFIG, UNIT
 from ..core import untrusted
 from ..core.constants import RUNTIME_RECORD
 from ..core.errors import KubesteadError
@@ -30,11 +30,9 @@ from ..kube import kubelet
 from ..packages import manager, transaction
 from ..packages.manager import Package
 from . import kubelet_start, old_program
+from .runtime_record import FILES, PACKAGES, Record, read_record
 
 COMPONENT = "containerd"
-#: Packages that have containerd, and runc, which one of them needs and the other contains.
-PACKAGES = (*containerd_observe.PACKAGES, "runc")
-_FILES = (CONFIG, DROPIN)
 # Seconds for a kubelet to report the new containerd and to become ready with it.
 _READY = 180.0
 
@@ -52,25 +50,6 @@ class RuntimeOptions:
 
 
 @dataclass(frozen=True)
-class Record:
-    """The containerd of a node before its replacement.
-
-    ``version`` is what ``containerd --version`` printed. ``packages`` maps packages to their versions, ``held`` lists
-    those that are held. ``files`` maps paths to texts; a path without a text did not exist. ``modes`` are the modes of
-    the files. ``ready`` is true if the Node was ready. ``wanted`` is the new package, ``wanted_version`` its version.
-    """
-
-    version: str
-    packages: Dict[str, str]
-    wanted: str
-    wanted_version: str
-    held: List[str] = field(default_factory=list)
-    files: Dict[str, Optional[str]] = field(default_factory=dict)
-    modes: Dict[str, int] = field(default_factory=dict)
-    ready: bool = False
-
-
-@dataclass(frozen=True)
 class RuntimeState:
     """The observed state. ``installed`` are those of :data:`PACKAGES` that are installed, completely or in part.
 
@@ -84,33 +63,6 @@ class RuntimeState:
 
 
 # -- Observation
-
-
-def read_record(system: System) -> Optional[Record]:
-    """The record of an unfinished replacement; None if there is none or it can't be read. Never raises."""
-    try:
-        found = untrusted.mapping(untrusted.parse_json(system.read(RUNTIME_RECORD) or ""))
-    except ValueError:
-        return None
-    packages = {
-        name: untrusted.text(text, 128)
-        for name, text in untrusted.mapping(found.get("packages")).items()
-        if name in PACKAGES
-    }
-    files = {path: text for path, text in untrusted.mapping(found.get("files")).items() if path in _FILES}
-    wanted = [untrusted.text(found.get(name), 128) for name in ("version", "wanted", "wanted_version")]
-    if not packages or not all(wanted):
-        return None
-    return Record(
-        version=wanted[0],
-        packages=packages,
-        wanted=wanted[1],
-        wanted_version=wanted[2],
-        held=[name for name in untrusted.texts(found.get("held")) if name in PACKAGES],
-        files={path: text if isinstance(text, str) else None for path, text in files.items()},
-        modes={path: untrusted.integer(mode) for path, mode in untrusted.mapping(found.get("modes")).items()},
-        ready=found.get("ready") is True,
-    )
 
 
 def observe(system: System, options: RuntimeOptions) -> RuntimeState:
@@ -218,8 +170,8 @@ def keep(system: System, record: Record) -> None:
         "wanted": record.wanted,
         "wanted_version": record.wanted_version,
         "held": record.held,
-        "files": {path: system.read(path) for path in _FILES},
-        "modes": {path: system.mode(path) for path in _FILES if system.exists(path)},
+        "files": {path: system.read(path) for path in FILES},
+        "modes": {path: system.mode(path) for path in FILES if system.exists(path)},
         "ready": record.ready,
     }
     system.write(RUNTIME_RECORD, json.dumps(data, indent=2, sort_keys=True) + "\n", mode=0o600)

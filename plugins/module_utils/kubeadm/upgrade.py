@@ -37,6 +37,7 @@ from . import operation as operations
 from . import state as kubeadm
 from .operation import UPGRADE, Operation
 from .rollback import Record
+from .runtime_record import read_record
 from .runtime_upgrade import RuntimeOptions, RuntimeState
 from .state import KubeadmState
 from .upgrade_reason import reason_to_upgrade
@@ -408,7 +409,7 @@ def finish(system: System) -> None:
 
 def repair(system: System, state: KubeadmState) -> List[Step]:
     """The steps that bring back a control plane after an interruption: the old containerd, and missing manifests."""
-    steps = runtime_upgrade.repair(runtime_upgrade.read_record(system))
+    steps = runtime_upgrade.repair(read_record(system))
     if not state.unfinished_upgrade:
         return steps
     reason = "the manifest has been missing since an interrupted upgrade"

@@ -16,7 +16,7 @@ from typing import Any, List
 from ..core import untrusted
 from ..core.system import System
 from ..kube.api import Api
-from . import runtime_upgrade
+from . import runtime_record
 from .state import KubeadmState
 
 METRICS = "/metrics"
@@ -68,7 +68,7 @@ class UpgradeFacts:
 
 def observe(system: System, state: KubeadmState) -> UpgradeFacts:
     """The facts of a node. Those of the cluster are from a control plane's own API server. Never raises."""
-    record = runtime_upgrade.read_record(system)
+    record = runtime_record.read_record(system)
     begun = UpgradeFacts(runtime=record.wanted, runtime_version=record.wanted_version) if record else UpgradeFacts()
     if not state.admin_conf or not state.local_api.url:
         return begun

@@ -19,8 +19,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import runtime_upgrade, upgrade
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.runtime_record import Record, read_record
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.runtime_upgrade import (
-    Record,
     RuntimeOptions,
     RuntimeState,
 )
@@ -180,11 +180,9 @@ def apply(node: Node, action: str) -> None:
 def test_a_node_that_is_ready_reports_the_new_containerd(node: Node) -> None:
     apply(node, "restart")
     apply(node, "wait_for")
-    assert runtime_upgrade.read_record(node) == replace(
-        RECORD, files={CONFIG: OLD_CONFIG, DROPIN: None}, modes={CONFIG: 0o640}
-    )
+    assert read_record(node) == replace(RECORD, files={CONFIG: OLD_CONFIG, DROPIN: None}, modes={CONFIG: 0o640})
     apply(node, "forget")
-    assert runtime_upgrade.read_record(node) is None and node.version == AFTER
+    assert read_record(node) is None and node.version == AFTER
 
 
 @pytest.mark.parametrize(("action", "failure"), [("wait_for", "bad"), ("restart", "refused")])
@@ -220,7 +218,7 @@ def test_an_old_containerd_that_fails_too_keeps_its_record(node: Node) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"packages": 7}', '{"packages": {"x": "1"}, "version": "1"}'])
 def test_a_record_that_can_not_be_read_is_none(node: Node, text: str) -> None:
     node.put(RUNTIME_RECORD, text)
-    assert runtime_upgrade.read_record(node) is None
+    assert read_record(node) is None
     node.bad = (AFTER,)
     with pytest.raises(KubesteadError) as caught:
         apply(node, "wait_for")
