@@ -16,7 +16,6 @@ from .core.system import System
 from .core.versions import Request, parse_request
 from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
-from .kubeadm import endpoint_facts, upgrade_facts
 from .kubeadm import state as kubeadm
 from .packages import kube_observe
 from .packages.kube_state import without_passwords
@@ -44,6 +43,16 @@ def observe(
     API that a control plane will have. With ``moving``, what names the endpoint is read.
     """
     kubeadm_state = kubeadm.observe(system)
+    more: Dict[str, Any] = {}
+    # Few runs need these, and a node compiles what it imports.
+    if upgrading:
+        from .kubeadm import upgrade_facts
+
+        more["upgrade"] = upgrade_facts.observe(system, kubeadm_state)
+    if moving:
+        from .kubeadm import endpoint_facts
+
+        more["endpoint"] = endpoint_facts.observe(system, kubeadm_state)
     endpoint = api_endpoint.observe(system, proxied, virtual_ip)
     state: Dict[str, Any] = to_dict(
         {
@@ -62,10 +71,9 @@ def observe(
             "clock": clock.observe(system),
             "ports": ports.observe(system, with_processes=not kubeadm_state.kubelet_conf),
             "environment": environment.observe(system),
-            "upgrade": upgrade_facts.observe(system, kubeadm_state) if upgrading else upgrade_facts.UpgradeFacts(),
-            "endpoint": endpoint_facts.observe(system, kubeadm_state) if moving else endpoint_facts.EndpointFacts(),
             # What a node reaches is seen in the cluster itself.
             "reach": {} if kubeadm_state.kubelet_conf else connect.connect_all(reach),
+            **more,
         }
     )
     return state

@@ -184,13 +184,13 @@ upgrade:
   description:
     - With O(upgrading=true), on a control plane, the removed APIs that clients have requested since its API server
       started, and the version of Calico.
-  returned: when the variables are valid
+  returned: with O(upgrading=true)
   type: dict
 endpoint:
   description:
     - With O(moving=true), the servers in kubeconfigs and, on a control plane, the names in the certificate of the API
       server and the servers in ConfigMaps.
-  returned: when the variables are valid
+  returned: with O(moving=true)
   type: dict
 reach:
   description:

@@ -13,7 +13,7 @@ from typing import Sequence
 
 from ..core.errors import KubesteadError
 from ..core.system import System
-from ..packages import dnf_files, manager, transaction
+from ..packages import dnf_files, manager
 
 COMPONENT = "api_endpoint"
 
@@ -37,6 +37,8 @@ def install(system: System, packages: Sequence[str], service: str = "") -> None:
 
     A package that was installed before is not changed, and neither is its service.
     """
+    from ..packages import transaction
+
     wanted = [manager.Wanted(name) for name in packages]
     for step in manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT):
         transaction.apply(step, system)

@@ -89,7 +89,8 @@ def observe(
     current, config_version, config_error = _current(system, text, schema, default)
     dropin, dropin_error = parsed_toml(system.read(DROPIN))
     others = _other_dropins(system, current)
-    effective = _effective(system) if schema and text is not None else None
+    # Only another drop-in makes a difference between the file and what containerd uses.
+    effective = _effective(system) if schema and text is not None and others else None
     shown = _unchanged if reveal else redact_data
     active, enabled = _service(system)
     kubeadm = versions.parse(kubeadm_version or system.run(["kubeadm", "version", "-o", "short"]).stdout)

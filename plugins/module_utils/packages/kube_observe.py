@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .repository import AvailablePackage, Fetch
 
 from .dnf_files import excluded
-from .kube_plan import deviating_member
-from .kube_state import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, lacking
+from .kube_state import KUBELET_CONF, KubePackagesState, RepositoryState, depends_on, deviating_member, lacking
 from .manager import installed, interrupted, lists_empty, version_key
 from .openpgp import proven
 from .signing_key import key_state

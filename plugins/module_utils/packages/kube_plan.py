@@ -19,7 +19,15 @@ from ..core.step import Step
 from ..core.system import System
 from ..host.os_release import SUPPORTED_FIX
 from . import transaction
-from .kube_state import COMPONENT, FINGERPRINT_OPTION, VERSION_OPTION, KubePackagesOptions, KubePackagesState, lacking
+from .kube_state import (
+    COMPONENT,
+    FINGERPRINT_OPTION,
+    VERSION_OPTION,
+    KubePackagesOptions,
+    KubePackagesState,
+    deviating_member,
+    lacking,
+)
 from .manager import finish_step, hold_steps, install_step, update_step
 from .openpgp import public_keys
 from .signing_key import day, describe_key, key_state
@@ -41,18 +49,6 @@ from .sources import (
     source_path,
     strip,
 )
-
-
-def deviating_member(state: KubePackagesState, request: versions.Request) -> str:
-    """For a node of a cluster with another version than asked for: ``kubelet 1.35.2``; else empty."""
-    if not state.member:
-        return ""
-    for name in KUBE:
-        present = state.installed.get(name)
-        version = versions.parse(present.version) if present and present.complete else None
-        if version is not None and not request.accepts(version):
-            return "{0} {1}".format(name, version)
-    return ""
 
 
 def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, str]:

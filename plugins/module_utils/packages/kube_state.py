@@ -170,3 +170,15 @@ def lacking(state: KubePackagesState, request: versions.Request) -> List[str]:
             if version is None or not request.accepts(version):
                 found.append(name)
     return found
+
+
+def deviating_member(state: KubePackagesState, request: versions.Request) -> str:
+    """For a node of a cluster with another version than asked for: ``kubelet 1.35.2``; else empty."""
+    if not state.member:
+        return ""
+    for name in KUBE:
+        present = state.installed.get(name)
+        version = versions.parse(present.version) if present and present.complete else None
+        if version is not None and not request.accepts(version):
+            return "{0} {1}".format(name, version)
+    return ""

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -424,3 +427,21 @@ def test_a_node_that_runs_tries_no_ways(machine: Machine, listener: int) -> None
     assert observation.observe(machine, *arguments)["reach"] == {target: "open"}
     machine.put("/etc/kubernetes/kubelet.conf", "users:\n- user:\n    client-certificate-data: eA==\n")
     assert observation.observe(machine, *arguments)["reach"] == {}
+
+
+# -- the cost of an observation
+
+
+def test_what_only_other_operations_need_is_not_loaded() -> None:
+    code = "import sys; from {0} import observation; print(*sys.modules)".format(observation.__package__)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[4] / "collections")},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    names = {name.partition(".module_utils.")[2] for name in loaded}
+    assert {"kubeadm.state", "packages.manager"} <= names
+    # For upgrades, for a change of the endpoint, and for changes of packages.
+    assert not names & {"kubeadm.upgrade_facts", "kubeadm.endpoint_facts", "kubeadm.diagnosis", "packages.transaction"}

@@ -542,6 +542,18 @@ def test_another_drop_in_that_takes_systemd_cgroups_away(machine: Machine) -> No
     assert problems[0].message == "/etc/containerd/conf.d/99-nvidia.toml disables the cri plugin"
 
 
+def test_containerd_is_only_asked_what_it_uses_if_another_drop_in_may_change_it(machine: Machine) -> None:
+    asked = ["containerd", "--config", CONFIG, "config", "dump"]
+    node(machine)
+    carry_out(machine)
+    machine.ran.clear()
+    containerd.observe(machine)
+    assert asked not in machine.ran
+    machine.put("/etc/containerd/conf.d/99-nvidia.toml", "version = 2\n")
+    containerd.observe(machine)
+    assert asked in machine.ran
+
+
 # -- the drop-in
 
 OWN = f'[plugins."{CRI}"]\nrestrict_oom_score_adj = true\n'
