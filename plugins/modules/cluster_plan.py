@@ -228,6 +228,14 @@ hosts:
       description: The place of its group in RV(waves), from 0 on.
       returned: always
       type: int
+idle_before_join:
+  description: Whether all hosts have nothing to do until nodes join.
+  returned: success
+  type: bool
+idle_after_join:
+  description: Whether all hosts have nothing to do from the joins on.
+  returned: success
+  type: bool
 disrupted:
   description: The members of the cluster whose runtime or kubelet is restarted. They are changed one at a time.
   returned: success

@@ -257,6 +257,8 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "waves": waves,
         "disrupted": list(plan.disrupted),
         "dropped": {name: "; ".join(lines) for name, lines in plan.dropped.items()},
+        "idle_before_join": all(host["idle_before_join"] for host in hosts.values()),
+        "idle_after_join": all(host["idle_after_join"] for host in hosts.values()),
         "hosts": hosts,
     }
 

@@ -254,6 +254,7 @@ def test_the_result_has_what_roles_read() -> None:
     assert new["idle_before_join"] is False and new["idle_after_join"] is False
     member = result["hosts"]["c1"]
     assert (member["idle_before_join"], member["idle_after_join"], member["joins_as"]) == (True, False, "")
+    assert (result["idle_before_join"], result["idle_after_join"]) == (False, False)
     assert "nodes" not in member["cluster"] and member["cluster"]["pod_cidr"] == "10.244.0.0/16"
     assert json.loads(json.dumps(result)) == result
 
@@ -263,8 +264,10 @@ def test_a_host_with_nothing_to_do_is_idle_unless_it_applies_calico() -> None:
     plan = judge(there)
     bridge_result = as_result(plan, CniOptions(plugin="bridge"))
     assert all(one["idle_before_join"] and one["idle_after_join"] for one in bridge_result["hosts"].values())
-    calico = as_result(plan, CniOptions(plugin="calico"))["hosts"]
-    assert [calico[name]["idle_after_join"] for name in there] == [False, True]
+    assert bridge_result["idle_before_join"] and bridge_result["idle_after_join"]
+    calico = as_result(plan, CniOptions(plugin="calico"))
+    assert [calico["hosts"][name]["idle_after_join"] for name in there] == [False, True]
+    assert calico["idle_before_join"] and not calico["idle_after_join"]
 
 
 # -- the kubeconfig
