@@ -61,7 +61,11 @@ def matches(pattern: str, key: str) -> bool:
 
     Older versions of fnmatch take exponential time for many ``*``; here each part between them is looked for once.
     """
-    path, parts = sysctl_path(key), [_glob_part(part) for part in sysctl_path(pattern).split("*")]
+    path = sysctl_path(key)
+    if not set("*?[") & set(pattern):
+        # Nearly all keys: this needs no regular expression, of which each host would compile its own.
+        return path == sysctl_path(pattern)
+    parts = [_glob_part(part) for part in sysctl_path(pattern).split("*")]
     if len(parts) == 1:
         return re.fullmatch(parts[0], path) is not None
     first = re.match(parts[0], path)
