@@ -7,12 +7,9 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import re
 import tempfile
-import urllib.error
-import urllib.request
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.deadline import within
@@ -21,7 +18,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.https impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CALICO_CHECKSUMS, calico_url
-from ansible_collections.kubestead.cluster.plugins.module_utils.packages.repository import HttpsStays
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.calico import images, require_calico, shape
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 
@@ -144,6 +140,13 @@ def _prove(wanted: str, data: bytes, where: str) -> None:
 
 
 def _download(url: str) -> bytes:
+    # Few runs download anything, and these take a while to load.
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    from ansible_collections.kubestead.cluster.plugins.module_utils.packages.repository import HttpsStays
+
     fix = "check the network and proxy of this machine, or use a path"
     shown = redact(url)
 

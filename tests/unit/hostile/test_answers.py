@@ -29,7 +29,7 @@ from ansible_collections.kubestead.cluster.tests.unit.fuzz.profile import fuzz
 from ansible_collections.kubestead.cluster.tests.unit.hostile import lies
 
 ROOT = Path(__file__).resolve().parents[3]
-MODULES = sorted({path.stem for path in (ROOT / "plugins/action").glob("*.py")} - {"cluster_plan"})
+MODULES = sorted({path.stem for path in (ROOT / "plugins/action").glob("[a-z]*.py")} - {"cluster_plan"})
 #: The modules of upgrade.yml, endpoint.yml, remove.yml and reset.yml.
 DAY_TWO = ("cluster_health_info", "cluster_member", "kubeadm_endpoint", "kubeadm_upgrade", "node_drain", "node_reset")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u2028\u202e\u2060\ufeff\ud800-\udfff\U000e0041]")

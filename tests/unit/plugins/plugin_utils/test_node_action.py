@@ -18,7 +18,7 @@ from ansible.module_utils._internal import _messages
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
 
 ROOT = Path(__file__).resolve().parents[4]
-ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("*.py"))
+ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("[a-z]*.py"))
 RETURNS = frozenset(("nodes",))
 
 
