@@ -28,7 +28,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_ma
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server, of_another
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import (
     Inventory,
@@ -255,12 +255,13 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
         return plan
     for host in hosts:
         own = plan.hosts[host.name]
-        if host.name == plan.api_host:
+        server = copy_server(own.api_address, plan.cluster)
+        existing = kubeconfig_copy.existing_copy(System(), host.options.kubeconfig)
+        copies = host.name == plan.api_host and not of_another(existing, host, hosts, server)
+        if copies:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
-            steps = kubeconfig_copy.copy_steps(
-                System(), host.options.kubeconfig, source, copy_server(own.api_address, plan.cluster)
-            )
+            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server)
             plan = plan.with_steps(host.name, steps)
             own = plan.hosts[host.name]
         if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
@@ -269,8 +270,8 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
                 "install": options.install,
                 "user": options.user,
                 "overwrite": options.overwrite,
-                "copy_to": options.copy_to if host.name == plan.api_host else "",
-                "copy_server": copy_server(own.api_address, plan.cluster),
+                "copy_to": options.copy_to if copies else "",
+                "copy_server": server,
                 "endpoint": plan.cluster.endpoint or host.address,
                 "bind_port": host.options.control_plane.bind_port,
             }

@@ -226,8 +226,8 @@ def classify(
         return SAME, "it is the admin kubeconfig"
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
-    known = set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes)
-    if known and wanted.clients and set(wanted.clients) <= set(existing.clients):
+    known = of_this_cluster(existing, wanted)
+    if contains(existing, wanted):
         return SAME, "it contains the admin's entries"
     if known and existing.plain and existing.plain == wanted.plain:
         return WRITE, "for this cluster, but it differs from admin.conf"
@@ -272,6 +272,11 @@ def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[Kubeconfig
 def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
     """True if both kubeconfigs contain the same CA."""
     return bool(set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes))
+
+
+def contains(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
+    """True if a kubeconfig has the client certificates and keys of another one for the same cluster."""
+    return of_this_cluster(existing, wanted) and bool(wanted.clients) and set(wanted.clients) <= set(existing.clients)
 
 
 def merges(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:

@@ -10,15 +10,16 @@ stays valid, but only until its own end, which an upgrade no longer moves. Pure.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 
 from ..cluster import Cluster
 from ..hosts import Host
-from ..kubeconfig_copy import copy_path
+from ..kubeconfig_copy import copy_path, with_server
 from . import endpoint
 from .membership import Membership
 from .result import Request
@@ -27,6 +28,21 @@ from .result import Request
 def copy_server(address: str, cluster: Cluster) -> str:
     """The server in a copy on the control machine, where the endpoint is a name that only nodes resolve; else empty."""
     return "https://{0}".format(host_port(address, cluster.endpoint_place[1])) if address else ""
+
+
+def of_another(copy: Optional[KubeconfigSummary], host: Host, hosts: Sequence[Host], server: str = "") -> bool:
+    """True if a copy on the control machine is the admin kubeconfig of another control plane than ``host``.
+
+    The server of the copy must be that of ``host``, or ``server``.
+
+    Each control plane has a client certificate of its own, and all of them are valid. Which control plane answers first
+    can differ between runs.
+    """
+    own = with_server(host.facts.kubeconfig.source, server)
+    if copy is None or own is None or copy.servers != own.servers:
+        return False
+    others = [one.facts.kubeconfig.source for one in hosts if one.control_plane and one.name != host.name]
+    return any(other and kubeconfig.contains(copy, other) for other in others)
 
 
 def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> Tuple[List[Step], Dict[str, Any]]:
@@ -41,8 +57,9 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     wanted = kubeconfig.renewed(source) if renewed else source
     options, state = host.options.kubeconfig, host.facts.kubeconfig
     own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
-    # The copy has the credentials of the first control plane, as site.yml copies them.
+    # A copy that site.yml made of another control plane is replaced only when kubeadm renews the certificates.
     here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(request.kubeconfig_copy, wanted)
+    here = here and (renewed or not of_another(request.kubeconfig_copy, host, request.hosts))
     targets = [state.path] * own + [copy_path(options.copy_to)] * here
     if not targets:
         return [], {}

@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     summarize,
 )
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import of_another
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.upgrade import upgrade
@@ -113,6 +114,22 @@ def test_copies_that_a_killed_run_left_stale_are_refreshed_without_a_drain() -> 
 
 def test_the_copy_on_the_control_machine_is_that_of_the_first_control_plane() -> None:
     assert copies(plan_of(existing=None, copy=ADMIN, controls=("c0", "c1"))) == []
+
+
+def test_a_copy_of_another_control_plane_is_as_good() -> None:
+    def is_kept(copy: str, second: str, server: str = "") -> bool:
+        hosts = [
+            registry.read_host(
+                name, True, changed(recorded("control-plane"), {"kubeconfig.source": to_dict(summarize(source))})
+            )
+            for name, source in (("c1", ADMIN), ("c2", second))
+        ]
+        return of_another(summarize(copy), hosts[0], hosts, server)
+
+    assert is_kept(RENEWED, RENEWED)
+    assert not is_kept(RENEWED, ADMIN.replace("client-certificate-data: ", "client-certificate-data: b2xk"))
+    assert not is_kept(RENEWED, RENEWED, "https://other.example.org:6443")
+    assert not is_kept(OTHER_CLUSTER, RENEWED)
 
 
 def test_the_copy_names_a_server_that_this_machine_can_resolve() -> None:
