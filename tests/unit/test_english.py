@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import subprocess
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,7 @@ ALLOWED = (
 )
 
 
+@functools.cache
 def texts() -> list[Path]:
     """The files that users and developers read."""
     names = subprocess.run(
@@ -82,15 +83,18 @@ def texts() -> list[Path]:
     return [ROOT / name for name in names if name.endswith(SUFFIXES)]
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def lines(path: Path) -> list[tuple[int, str]]:
     """The numbered lines of a file; of Python the comments and strings, so that names of variables do not count."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
-        yield from enumerate(text.splitlines(), 1)
-        return
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT or "STRING" in tokenize.tok_name[token.type]:
-            yield from enumerate(token.string.splitlines(), token.start[0])
+        return list(enumerate(text.splitlines(), 1))
+    return [
+        numbered
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.COMMENT or "STRING" in tokenize.tok_name[token.type]
+        for numbered in enumerate(token.string.splitlines(), token.start[0])
+    ]
 
 
 def is_allowed(path: Path, line: str) -> bool:
