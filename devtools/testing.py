@@ -4,10 +4,10 @@
 
 """All the tests: linters, unit tests, end-to-end tests, molecule scenarios, and one line of numbers at the end.
 
-A part is one command. Parts without nodes run first, then parts with nodes, two at a time: parts with nodes mostly
-wait, and could exceed their timeouts on a machine that is busy with other parts. pytest parts count their tests from
-the junit file; a linter or a molecule scenario counts as one test. The output of a part is kept in .lab/test/ and shown
-if the part fails.
+A part is one command. Parts with nodes run two at a time, because they could exceed their timeouts on a machine that is
+busy with more of them. Parts without nodes run at the same time, also two at a time, with a lower priority: they use
+the CPU time that parts with nodes leave while they wait. pytest parts count their tests from the junit file; a linter
+or a molecule scenario counts as one test. The output of a part is kept in .lab/test/ and shown if the part fails.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import subprocess
 import threading
 import time
 import xml.etree.ElementTree
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from lab.environment import ensure_venv, tool_environment
@@ -44,6 +44,9 @@ THOROUGH = "\npytestmark = pytest.mark.thorough\n"
 # Those whose parts use nodes.
 WITH_NODES = ("e2e", "molecule")
 AT_ONCE = 2
+# The other parts get about a tenth of a busy CPU. As long as parts with nodes run, they may take that much longer.
+LOW_PRIORITY = ("nice", "-n", "10")
+MORE_SECONDS = 1800.0
 SHOWN_LINES = 400
 # Begins the lines with figures that tests print at their end, see tests/e2e/figures.py.
 FIGURE = "figure: "
@@ -296,10 +299,8 @@ def run_molecule(names: Sequence[str]) -> int:
 def _run(chosen: Sequence[Part], began: float) -> int:
     environment = tool_environment(ensure_venv())
     total = Counts()
-    for with_nodes in (False, True):
-        found = longest_first([part for part in chosen if (part.group in WITH_NODES) == with_nodes])
-        for counts in run_together(found, AT_ONCE, environment):
-            total.add(counts)
+    for counts in run_together(lanes(chosen), AT_ONCE, environment):
+        total.add(counts)
     for name in total.failures:
         say(f"failed: {name}")
     say(f"all tests took {duration(time.monotonic() - began)}")
@@ -307,17 +308,36 @@ def _run(chosen: Sequence[Part], began: float) -> int:
     return 1 if total.failed or not total.passed else 0
 
 
-def run_together(chosen: Sequence[Part], at_once: int, environment: Dict[str, str]) -> List[Counts]:
-    """Run parts in order, ``at_once`` of them at a time, and return their counts.
+def lanes(chosen: Sequence[Part]) -> List[List[Part]]:
+    """The parts without nodes and the parts with nodes, each in the order in which they begin."""
+    with_nodes = longest_first([part for part in chosen if part.group in WITH_NODES])
+    computing = longest_first([part for part in chosen if part.group not in WITH_NODES])
+    return [[yielding(part) for part in computing] if with_nodes else computing, with_nodes]
+
+
+def yielding(part: Part) -> Part:
+    """The same part with a lower priority and more time."""
+    return replace(part, argv=(*LOW_PRIORITY, *part.argv), seconds=part.seconds + MORE_SECONDS)
+
+
+def run_together(chosen: Sequence[Sequence[Part]], at_once: int, environment: Dict[str, str]) -> List[Counts]:
+    """Run several lists of parts at the same time, ``at_once`` parts of each in order, and return their counts.
 
     When this is interrupted, the parts that run are ended and no others start.
     """
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(run_part, part, environment) for part in chosen]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
+    pools = [concurrent.futures.ThreadPoolExecutor(at_once) for _lane in chosen]
+    try:
+        futures = [pools[at].submit(run_part, part, environment) for at, lane in enumerate(chosen) for part in lane]
+        done, _waiting = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        return [future.result() for future in futures]
+    except BaseException:
+        for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(RUNNING):
-                _end(process)
-            raise
+        for process in list(RUNNING):
+            _end(process)
+        raise
+    finally:
+        for pool in pools:
+            pool.shutdown()

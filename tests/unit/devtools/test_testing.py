@@ -117,7 +117,7 @@ def test_parts_with_nodes_run_two_at_a_time(state: Path, tmp_path: Path) -> None
         Part("molecule", "a", (sys.executable, "-c", script, *files)),
         Part("molecule", "b", (sys.executable, "-c", script, *reversed(files))),
     ]
-    assert [counts.line() for counts in testing.run_together(both, 2, dict(os.environ))] == ["1 passed, 0 failed"] * 2
+    assert [counts.line() for counts in testing.run_together([both], 2, dict(os.environ))] == ["1 passed, 0 failed"] * 2
 
 
 def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_what_runs_is_ended_when_the_tests_are(state: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(testing, "run_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        testing.run_together([Part("molecule", "b", ("true",)), sleeper], 2, dict(os.environ))
+        testing.run_together([[Part("molecule", "b", ("true",))], [sleeper]], 2, dict(os.environ))
     assert not testing.RUNNING
 
 
@@ -162,18 +162,41 @@ def test_the_parts_that_take_longest_begin_first() -> None:
     assert list(dict.fromkeys(names))[: len(order)] == order
 
 
-def test_parts_that_only_compute_end_before_those_with_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = [Part("lint", "quick", ("true",)), Part("molecule", "node", ("true",)), Part("unit", "long", ("true",))]
-    seen: list[list[str]] = []
+def test_parts_without_nodes_yield_to_those_with_nodes() -> None:
+    parts = [Part("lint", "quick", ("true",)), Part("molecule", "node", ("true",)), Part("unit", "unit", ("true",))]
+    computing, with_nodes = testing.lanes(parts)
+    assert [part.name for part in computing] == ["unit", "quick"] and with_nodes == [parts[1]]
+    assert all(part.argv == (*testing.LOW_PRIORITY, "true") for part in computing)
+    assert [part.seconds - parts[0].seconds for part in computing] == [testing.MORE_SECONDS] * 2
 
-    def run_together(chosen: list[Part], at_once: int, environment: dict[str, str]) -> list[Counts]:
-        seen.append([part.name for part in chosen])
-        return [Counts(1) for _ in chosen]
 
-    monkeypatch.setattr(testing, "ensure_venv", lambda: state)
-    monkeypatch.setattr(testing, "run_together", run_together)
-    assert testing._run(parts, 0.0) == 0
-    assert seen == [["quick", "long"], ["node"]]
+def test_without_nodes_there_is_nothing_to_yield_to() -> None:
+    parts = [Part("lint", "quick", ("true",)), Part("unit", "unit", ("true",))]
+    assert testing.lanes(parts) == [[parts[1], parts[0]], []]
+
+
+def test_a_lower_priority_is_one(state: Path, tmp_path: Path) -> None:
+    file = tmp_path / "priority"
+    script = f"import os; open({str(file)!r}, 'w').write(str(os.getpriority(os.PRIO_PROCESS, 0)))"
+    part = testing.yielding(Part("lint", "it", (sys.executable, "-c", script)))
+    assert testing.run_part(part, dict(os.environ)).line() == "1 passed, 0 failed"
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert int(file.read_text(encoding="utf-8")) == min(own + 10, 19)
+
+
+def test_parts_with_and_without_nodes_run_at_the_same_time(state: Path, tmp_path: Path) -> None:
+    """With one of each list at once, the first part ends only when the first of the other list has begun."""
+    script = (
+        "import pathlib, sys, time\n"
+        "end = time.monotonic() + 60\n"
+        "while not pathlib.Path(sys.argv[1]).exists():\n"
+        "    assert time.monotonic() < end\n"
+        "    time.sleep(0.01)\n"
+    )
+    file = str(tmp_path / "begun")
+    first = Part("lint", "a", (sys.executable, "-c", script, file))
+    counts = testing.run_together([[first], [Part("molecule", "b", ("touch", file))]], 1, dict(os.environ))
+    assert [count.line() for count in counts] == ["1 passed, 0 failed"] * 2
 
 
 def test_parts_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
@@ -188,7 +211,7 @@ def test_parts_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
     file = str(tmp_path / "begun")
     first = Part("molecule", "a", (sys.executable, "-c", script, file))
     others = [Part("lint", "b", ("true",)), Part("lint", "c", ("touch", file))]
-    counts = testing.run_together([first, *others], 2, dict(os.environ))
+    counts = testing.run_together([[first, *others]], 2, dict(os.environ))
     assert [count.line() for count in counts] == ["1 passed, 0 failed"] * 3
 
 
