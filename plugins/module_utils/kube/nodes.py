@@ -118,9 +118,9 @@ CORDONED_BY = "kubestead.cluster/cordoned-by"
 def cordon_owner(item: Mapping[str, Any]) -> str:
     """The run of this collection that cordoned a Node; empty if another client did.
 
-    The annotation alone does not tell: it stays if somebody else uncordons the Node, and the next cordon may be
-    somebody else's too. This collection sets the annotation and the cordon in one request, so the API server records
-    both fields in the same entry of ``managedFields``. A field that is removed is removed from all entries.
+    The annotation alone does not tell. It stays when another client uncordons the Node, and that client may cordon the
+    Node again later. This collection sets the annotation and the cordon in one request, so the API server records both
+    fields in the same entry of ``managedFields``. A field that is removed is removed from all entries.
     """
     metadata = untrusted.mapping(item.get("metadata"))
     owner = untrusted.labels(metadata.get("annotations")).get(CORDONED_BY, "")
