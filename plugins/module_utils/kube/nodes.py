@@ -118,7 +118,7 @@ CORDONED_BY = "kubestead.cluster/cordoned-by"
 def cordon_owner(item: Mapping[str, Any]) -> str:
     """The run of this collection that cordoned a Node; empty if another client did.
 
-    The annotation alone does not tell. It stays when another client uncordons the Node, and that client may cordon the
+    The annotation alone is not enough. It stays when another client uncordons the Node, and that client may cordon the
     Node again later. This collection sets the annotation and the cordon in one request, so the API server records both
     fields in the same entry of ``managedFields``. A field that is removed is removed from all entries.
     """

@@ -131,6 +131,12 @@ def members_of(name: str, addresses: Sequence[str], left: Remainder) -> List[Mem
     return removal.members_of(state, removal.Leaver(name, list(addresses)))
 
 
+def member_answers(one: Leaving, left: Remainder) -> bool:
+    """False for a machine whose etcd member does not answer. It is removed first, because it counts as a voter."""
+    failed = any(host.name == one.host and host.kubeadm.etcd.failed for host in left.known)
+    return not (one.gone or failed) and all(member.healthy for member in members_of(one.name, one.addresses, left))
+
+
 # -- findings
 
 

@@ -47,8 +47,7 @@ def remove(request: Request) -> Plan:
     findings += departure.unknown_markers(hosts, KINDS)
     findings += departure.unlisted_findings(hosts, request, left.cluster)
     # Workers first, then control planes whose member does not answer.
-    failed = [host.name for host in hosts if host.kubeadm.etcd.failed]
-    leaving.sort(key=lambda one: (one.etcd, not one.gone and one.host not in failed))
+    leaving.sort(key=lambda one: (one.etcd, departure.member_answers(one, left)))
     resets = tuple(host.name for host in hosts)
     plans = {one.host: HostPlan(steps=_steps(one), node_name=one.name) for one in leaving}
     staying = [host for host in request.hosts if host.name not in request.targets]

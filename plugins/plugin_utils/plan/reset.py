@@ -42,7 +42,7 @@ def reset(request: Request) -> Plan:
         findings += departure.endpoint_findings(request, left, [one.name for one in leaving])
         findings += _foreign(left, hosts) + departure.unlisted_findings(hosts, request, left.cluster)
     # Members that do not answer are removed first, because they raise the number of members for a majority.
-    leaving.sort(key=lambda one: (not one.etcd, one.host not in _failed(hosts)))
+    leaving.sort(key=lambda one: (not one.etcd, departure.member_answers(one, left)))
     steps = {host.name: _steps(host, leaving, complete and left.cluster.exists) for host in hosts}
     return Plan(
         OPERATION,
@@ -127,10 +127,6 @@ def _leaving(host: Host, request: Request, left: Remainder) -> Leaving:
     control = host.control_plane or node.control_plane
     etcd = departure.has_member(control, node.name, node.addresses, left)
     return Leaving(host.name, node.name, tuple(node.addresses), etcd=etcd, node=True)
-
-
-def _failed(hosts: List[Host]) -> List[str]:
-    return [host.name for host in hosts if host.kubeadm.etcd.failed]
 
 
 def _steps(host: Host, leaving: List[Leaving], ends: bool) -> List[Step]:

@@ -345,6 +345,14 @@ def test_a_member_without_a_machine_is_counted_before_the_first_change(operation
     assert stray.label in error.problem.fix and "-e remove_hosts=cp9 -e remove_gone=true" in error.problem.fix
 
 
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_a_member_that_the_others_do_not_reach_is_removed_first(operation: object) -> None:
+    """By its own account it is healthy."""
+    hosts = with_members(cluster(), member("cp1"), member("cp2"), member("cp3", healthy=False))
+    plan = operation(request(hosts, ["cp2", "cp3"], limit=operation is reset))  # type: ignore[operator]
+    assert not plan.findings and [one.name for one in plan.leaving] == ["cp3", "cp2"]
+
+
 def test_a_member_without_a_machine_can_be_removed() -> None:
     hosts = with_members(cluster(("cp1", "cp2")), member("cp1"), member("cp2"), member("cp9", healthy=False))
     assert said(remove(request(hosts, ["cp9"]))) == [("unreachable", "error")]
