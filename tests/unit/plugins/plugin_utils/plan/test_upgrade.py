@@ -235,7 +235,7 @@ def test_workers_alone_only_after_the_control_planes() -> None:
 def test_the_way_out_of_a_dead_control_plane_is_named() -> None:
     dead = {"name": "c9", "roles": ["control-plane"], "silent": True, "kubelet_version": "1.35.0"}
     nodes = [*recorded(RECORDINGS["c1"])["kubeadm"]["api"]["nodes"], dead]
-    (line,) = errors(plan_of(changes={"c1": {"kubeadm.api.nodes": nodes}}))
+    line, _not_ready = errors(plan_of(changes={"c1": {"kubeadm.api.nodes": nodes}}))
     assert line.startswith("all: the control plane c9 runs 1.35.0 and is not among the hosts of this play")
     assert line.endswith("no longer exists, use remove.yml with -e remove_hosts=c9 -e remove_gone=true")
 
