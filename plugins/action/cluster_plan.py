@@ -163,6 +163,7 @@ class ActionModule(ActionBase):
             targets=targets,
             gone=gone,
             addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
+            node_names={name: _node_name(hostvars[name]) for name in targets if name in hostvars},
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
@@ -240,6 +241,11 @@ def _addresses(name: str, variables: Mapping[str, Any], hosts: Sequence[Host]) -
     if any(host.name == name and host.kubeadm.node_name not in known for host in hosts):
         given += [resolved(place) for place in given if place]
     return list(dict.fromkeys(normal_address(address) for address in given if is_address(address)))
+
+
+def _node_name(variables: Mapping[str, Any]) -> str:
+    """The name of a host's Node by the inventory; empty if it is not set."""
+    return "" if "cluster_node_name" in claimed(variables) else str(variables.get("cluster_node_name") or "")
 
 
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:

@@ -33,6 +33,7 @@ def observe(
     proxied: bool = False,
     virtual_ip: str = "",
     moving: bool = False,
+    leaving: bool = False,
 ) -> Dict[str, Any]:
     """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
@@ -40,7 +41,8 @@ def observe(
     (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
     ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use. A host
     that will be ``proxied`` looks for the package of the local proxy. ``virtual_ip`` is the virtual IP address of the
-    API that a control plane will have. With ``moving``, what names the endpoint is read.
+    API that a control plane will have. With ``moving``, what names the endpoint is read. With ``leaving``, a control
+    plane lists the members of etcd.
     """
     kubeadm_state = kubeadm.observe(system)
     more: Dict[str, Any] = {}
@@ -53,6 +55,10 @@ def observe(
         from .kubeadm import endpoint_facts
 
         more["endpoint"] = endpoint_facts.observe(system, kubeadm_state)
+    if leaving:
+        from .kubeadm import removal
+
+        more["etcd"] = removal.observe_members(system, kubeadm_state.etcd.url)
     endpoint = api_endpoint.observe(system, proxied, virtual_ip)
     state: Dict[str, Any] = to_dict(
         {

@@ -35,6 +35,21 @@ options:
     elements: str
     choices: [etcd, node]
     default: [etcd, node]
+  removed:
+    description: In check mode, the machines whose etcd members an earlier task would have removed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the Node.
+        type: str
+        required: true
+      addresses:
+        description: Addresses of the machine.
+        type: list
+        elements: str
+        default: []
 seealso:
   - module: kubestead.cluster.node_reset
 """
@@ -73,16 +88,19 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansi
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import leaving
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import removal
 
 
 def argument_spec() -> Dict[str, Dict[str, Any]]:
     """The module's options."""
     parts = list(removal.PARTS)
-    return {
+    machine: Dict[str, Any] = {
         "name": {"type": "str", "required": True},
         "addresses": {"type": "list", "elements": "str", "default": []},
+    }
+    return {
+        **machine,
+        "removed": {"type": "list", "elements": "dict", "options": machine, "default": []},
         "parts": {"type": "list", "elements": "str", "choices": parts, "default": parts},
     }
 
@@ -92,9 +110,12 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     leaver = removal.Leaver(call.params["name"], list(map(normal_address, call.params["addresses"])))
     parts = call.params["parts"]
     state = removal.observe(system, parts)
+    if call.check_mode:
+        earlier = [removal.Leaver(one["name"], list(one["addresses"])) for one in call.params["removed"]]
+        state = removal.without_members(state, earlier)
     steps = removal.plan(state, leaver, parts)
     result = _edge.apply_steps(call, steps, lambda step: removal.apply(step, system, state, leaver))
-    going = leaving(state.members, leaver.name, removal.addresses_of(state, leaver))
+    going = removal.members_of(state, leaver)
     result["members"] = [one.name for one in state.members if one not in going]
     return result
 

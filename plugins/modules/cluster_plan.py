@@ -336,6 +336,26 @@ drained:
   type: list
   elements: str
   sample: [w2]
+members:
+  description: The machines among RV(leaving) that have an etcd member, in the order in which their members are removed.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the Node.
+      returned: always
+      type: str
+    addresses:
+      description: The addresses of the machine.
+      returned: always
+      type: list
+      elements: str
+uncordoned:
+  description: The names of Nodes that an interrupted removal cordoned, and that stay in the cluster.
+  returned: success
+  type: list
+  elements: str
 resets:
   description: The hosts to reset.
   returned: success

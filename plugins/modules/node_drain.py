@@ -16,14 +16,18 @@ description:
   - Before the first change, the module checks for everything that would prevent the drain - a PodDisruptionBudget that
     does not allow a disruption, a pod without a controller, local data, and pods that do not fit on another node. If
     there is such a problem, the module changes nothing and fails with one line for each pod.
-  - If a node can't be drained in time, the module uncordons it and fails.
+  - Pods that are already terminating are waited for. If a node can't be drained in time, the module removes the cordons
+    of this collection from all nodes of O(name) and fails.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
   - the kubestead authors (@kubestead)
 options:
   name:
-    description: The names of the Nodes. They are changed one after the other.
+    description:
+      - The names of the Nodes. With O(state=drained), all of them are cordoned before the first one is drained, so that
+        no pod moves to one of them. With O(state=checked), they will be drained in separate tasks, each of which is
+        followed by O(state=schedulable).
     type: list
     elements: str
     required: true
@@ -121,14 +125,13 @@ workloads:
   sample: {"ReplicaSet shop/web-7d9c5b8f6": 2}
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import drain
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission
@@ -159,13 +162,13 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     state = drain.observe(kubectl)
     if call.check_mode:
         state = drain.without_cordons(state, given["lifted"])
-    steps: List[Step] = []
-    for name in given["name"]:
-        # Nodes that are only checked are planned too, because a missing Node is an error.
-        steps += drain.plan(state, name, given["state"], call.check_mode and given["cordoned_before"])
+    # Nodes that are only checked are planned too, because a missing Node is an error.
+    before = call.check_mode and given["cordoned_before"]
+    steps = drain.plan_all(state, given["name"], given["state"], before)
     extra: Dict[str, Any] = {}
     if given["state"] != drain.SCHEDULABLE:
-        found = drain.forecast(state, given["name"], permission, given["returning"])
+        together = given["state"] == drain.DRAINED
+        found = drain.forecast(state, given["name"], permission, given["returning"], together)
         for one in found:
             if one.passes:
                 call.warn(one.line)
@@ -186,7 +189,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     result = _edge.apply_steps(
         call,
         steps,
-        lambda step: drain.apply(step, kubectl, given["owner"], permission, float(given["timeout"])),
+        lambda step: drain.apply(step, kubectl, given["owner"], permission, float(given["timeout"]), given["name"]),
     )
     return dict(result, **extra)
 

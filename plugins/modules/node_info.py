@@ -74,6 +74,10 @@ options:
     description: Whether everything that names the endpoint is read - certificates, kubeconfigs, ConfigMaps.
     type: bool
     default: false
+  leaving:
+    description: Whether a control plane lists the members of etcd, because hosts leave the cluster.
+    type: bool
+    default: false
 author:
   - The kubestead authors (@kubestead)
 """
@@ -192,6 +196,10 @@ endpoint:
       server and the servers in ConfigMaps.
   returned: with O(moving=true)
   type: dict
+etcd:
+  description: With O(leaving=true), on a control plane, the members of etcd and whether each one is healthy.
+  returned: when the variables are valid
+  type: dict
 reach:
   description:
     - The results of the connections, by target - V(open), V(refused), V(timeout), V(unreachable) or V(unknown name).
@@ -263,6 +271,7 @@ def argument_spec() -> Dict[str, Any]:
         "proxied": {"type": "bool", "default": False},
         "virtual_ip": text,
         "moving": {"type": "bool", "default": False},
+        "leaving": {"type": "bool", "default": False},
     }
 
 

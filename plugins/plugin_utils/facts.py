@@ -133,7 +133,7 @@ def _wrong(path: str, value: Any, expected: str) -> BrokenFacts:
 # -- sizes
 
 # More than any machine has: rules compare these with those of other hosts.
-_MOST = {"addresses": 1000, "routes": 5000, "reach": 200, "hosts files": 2, "networks": 1000}
+_MOST = {"addresses": 1000, "routes": 5000, "reach": 200, "hosts files": 2, "networks": 1000, "etcd members": 100}
 
 
 def _check_sizes(facts: Facts) -> None:
@@ -143,6 +143,7 @@ def _check_sizes(facts: Facts) -> None:
         "reach": facts.reach,
         "hosts files": facts.api_endpoint.hosts,
         "networks": facts.api_endpoint.virtual_ip.networks,
+        "etcd members": facts.etcd.members,
     }
     for name, most in _MOST.items():
         if len(found[name]) > most:

@@ -29,6 +29,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint_facts import EndpointFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join import JoinOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import MemberFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_facts import UpgradeFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import (
@@ -45,7 +46,8 @@ class Facts:
     ``reach`` maps the targets that the host connected to, to the outcomes (see :mod:`connect`); ``asked`` and
     ``answered`` are the control machine's clock around the observation (seconds since 1970, 0 where it is not known).
     ``connects_to`` is the address that Ansible connects to by the inventory; empty for a host that has joined.
-    ``upgrade`` and ``endpoint`` are empty unless an upgrade or a change of the endpoint is planned.
+    ``upgrade``, ``endpoint`` and ``etcd`` are empty unless an upgrade, a change of the endpoint, or a removal is
+    planned.
     """
 
     node: NodeState = NodeState()
@@ -61,6 +63,7 @@ class Facts:
     environment: Environment = Environment()
     upgrade: UpgradeFacts = UpgradeFacts()
     endpoint: EndpointFacts = EndpointFacts()
+    etcd: MemberFacts = MemberFacts()
     reach: Dict[str, str] = field(default_factory=dict)
     asked: float = 0.0
     answered: float = 0.0

@@ -40,7 +40,7 @@ def contents(documented: dict[str, Any], *path: str) -> set[str]:
 
 def test_node_info_documents_what_it_returns(machine: Machine) -> None:
     documented = yaml.safe_load(node_info.RETURN)
-    observed = observation.observe(machine, "", "", "", "", upgrading=True, moving=True)
+    observed = observation.observe(machine, "", "", "", "", upgrading=True, moving=True, leaving=True)
     added = {"asked", "answered", "options", "secrets", "problems"}
     assert set(observed) == info_action.ActionModule.RETURNS
     assert set(documented) == set(observed) | added

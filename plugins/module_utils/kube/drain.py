@@ -6,21 +6,24 @@
 
 This collection sets an annotation on each Node that it cordons. The next run that completes lifts the cordon, even if
 the run that set it was killed. A cordon without the annotation was not set by this collection and is never lifted.
+Neither is one that another client set while an old annotation was still there (see :func:`nodes.cordon_owner`).
 """
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import untrusted
 from ..core.errors import CommandError, KubesteadError
+from ..core.poll import Clock, Sleep, poll
 from ..core.step import Step
 from ..core.untrusted import line
 from .drain_forecast import Blocker, Permission, blockers
 from .kubectl import NODES, Kubectl
-from .nodes import CORDONED_BY, Node, read_nodes
+from .nodes import CORDONED_BY, Node, cordon_owner, read_nodes
 from .pods import PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, ready_pods
 
 COMPONENT = "drain"
@@ -54,14 +57,18 @@ class DrainState:
     budgets: Sequence[Budget] = ()
     allocatable: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def moving(self, name: str) -> List[Pod]:
-        """The pods that leave a node when it is drained."""
-        return [pod for pod in self.pods if pod.node == name and pod.moves]
+    def leaving(self, name: str) -> List[Pod]:
+        """The pods that a drain of the node evicts, and those that are already terminating there."""
+        return _leaving(self.pods, name)
 
     def workloads(self, name: str) -> Dict[str, int]:
         """The number of ready pods, on all nodes, of each workload that has a pod on this node."""
-        concerned = {pod.workload for pod in self.moving(name)}
+        concerned = {pod.workload for pod in self.leaving(name)}
         return {title: count for title, count in ready_pods(self.pods).items() if title in concerned}
+
+
+def _leaving(pods: Sequence[Pod], name: str) -> List[Pod]:
+    return [pod for pod in pods if pod.node == name and (pod.moves or pod.ends)]
 
 
 # -- Observation
@@ -92,9 +99,7 @@ def read_cordons(data: Any) -> Dict[str, Cordon]:
 
 
 def _cordon(node: Mapping[str, Any]) -> Cordon:
-    annotations = untrusted.labels(untrusted.mapping(node.get("metadata")).get("annotations"))
-    set_now = untrusted.mapping(node.get("spec")).get("unschedulable") is True
-    return Cordon(set_now, annotations.get(CORDONED_BY, ""))
+    return Cordon(untrusted.mapping(node.get("spec")).get("unschedulable") is True, cordon_owner(node))
 
 
 # -- Planning
@@ -103,28 +108,45 @@ def _cordon(node: Mapping[str, Any]) -> Cordon:
 def without_cordons(state: DrainState, names: Sequence[str]) -> DrainState:
     """The state after the cordons that this collection set on these nodes are lifted."""
     cordons = {name: Cordon() if name in names and cordon.owner else cordon for name, cordon in state.cordons.items()}
-    return replace(state, cordons=cordons)
+    nodes = [_uncordoned(node) if node.name in names else node for node in state.nodes]
+    return replace(state, cordons=cordons, nodes=nodes)
 
 
 def forecast(
-    state: DrainState, names: Sequence[str], permission: Permission, returning: Sequence[str] = ()
+    state: DrainState,
+    names: Sequence[str],
+    permission: Permission,
+    returning: Sequence[str] = (),
+    together: bool = False,
 ) -> List[Blocker]:
-    """What prevents these nodes from being drained one after the other.
+    """What prevents these nodes from being drained.
 
-    ``returning`` are nodes that become schedulable again before the others are drained.
+    With ``together``, all of them are cordoned before the first one is drained. Otherwise each one is uncordoned before
+    the next one is cordoned. ``returning`` are nodes that become schedulable again before the others are drained.
     """
-    nodes = [_returned(node) if node.name in returning else node for node in state.nodes]
-    return [
-        one for name in names for one in blockers(name, nodes, state.pods, state.budgets, state.allocatable, permission)
+    nodes = [
+        replace(_uncordoned(node, _PASSING_TAINTS), ready=True) if node.name in returning else node
+        for node in state.nodes
     ]
+    groups = [list(names)] if together else [[name] for name in names]
+    found = []
+    for group in groups:
+        found += blockers(group, nodes, state.pods, state.budgets, state.allocatable, permission)
+    return found
 
 
-def _returned(node: Node) -> Node:
-    """The Node after it returns: ready, and without a cordon set by this collection. Any other cordon stays."""
-    taints = [one for one in node.taints if not one.startswith(_PASSING_TAINTS)]
+def _uncordoned(node: Node, passing: Sequence[str] = _PASSING_TAINTS[:1]) -> Node:
+    """The Node without a cordon set by this collection and without ``passing`` taints. Any other cordon stays."""
     if node.unschedulable and not node.cordoned_by:
-        return replace(node, ready=True)
-    return replace(node, ready=True, unschedulable=False, taints=taints)
+        return node
+    taints = [one for one in node.taints if not one.startswith(tuple(passing))]
+    return replace(node, unschedulable=False, taints=taints)
+
+
+def plan_all(state: DrainState, names: Sequence[str], wanted: str, was_cordoned: bool = False) -> List[Step]:
+    """The steps of :func:`plan` for several nodes. All are cordoned first, so that no pod moves to one of them."""
+    steps = [step for name in names for step in plan(state, name, wanted, was_cordoned)]
+    return sorted(steps, key=lambda step: step.action != "cordon")
 
 
 def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) -> List[Step]:
@@ -141,7 +163,7 @@ def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) 
         steps = []
         if not cordon.set:
             steps.append(Step(COMPONENT, "cordon", name, "its pods are about to be evicted"))
-        pods = state.moving(name)
+        pods = state.leaving(name)
         if pods:
             steps.append(Step(COMPONENT, "drain", name, _pods(pods), disruptive=True))
         return steps
@@ -164,21 +186,31 @@ def _pods(pods: Sequence[Pod]) -> str:
 # -- Application
 
 
-def apply(step: Step, kubectl: Kubectl, owner: str, permission: Permission, timeout: float) -> None:
-    """Apply a step. ``owner`` is recorded with a cordon. ``timeout`` limits the drain, in seconds.
+def apply(
+    step: Step,
+    kubectl: Kubectl,
+    owner: str,
+    permission: Permission,
+    timeout: float,
+    names: Sequence[str] = (),
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> None:
+    """Apply a step. ``owner`` is recorded with a cordon. ``timeout`` limits the drain of a node, in seconds.
 
-    Raises :class:`KubesteadError`. A node whose drain failed is made schedulable again first, unless its cordon was
-    not set by this collection.
+    Raises :class:`KubesteadError`. After a failed cordon or drain, the node and ``names``, which would have been
+    drained with it, are made schedulable again first. Cordons that were not set by this collection stay.
     """
-    if step.action == "cordon":
-        set_cordon(kubectl, step.target, owner)
-    elif step.action == "drain":
-        try:
-            drain(kubectl, step.target, permission, timeout)
-        except KubesteadError as err:
-            raise _undone(kubectl, step.target, err) from err
-    else:
+    if step.action not in ("cordon", "drain"):
         lift_cordon(kubectl, step.target)
+        return
+    try:
+        if step.action == "cordon":
+            set_cordon(kubectl, step.target, owner)
+        else:
+            drain(kubectl, step.target, permission, timeout, clock, sleep)
+    except KubesteadError as err:
+        raise _undone(kubectl, list(dict.fromkeys([step.target, *names])), err) from err
 
 
 def set_cordon(kubectl: Kubectl, name: str, owner: str) -> None:
@@ -197,7 +229,8 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
     ``decide`` returns (cordoned, owner), or None for no change. Returns True if the node was patched.
     """
     for _attempt in range(_ATTEMPTS):
-        node = kubectl.json(["get", "node", name, "-o", "json"])
+        # By default, kubectl leaves out who manages which field.
+        node = kubectl.json(["get", "--raw", "{0}/{1}".format(NODES, name)])
         wish = decide(_cordon(node))
         if wish is None:
             return False
@@ -216,34 +249,67 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
     raise KubesteadError("other clients keep changing node {0}; run again".format(name))
 
 
-def drain(kubectl: Kubectl, name: str, permission: Permission, timeout: float) -> None:
-    """Evict the pods of a node and wait until they are gone. Raises :class:`CommandError` with the remaining pods."""
-    argv = ["drain", name, "--ignore-daemonsets", "--timeout={0:.0f}s".format(max(timeout, 1.0))]
+def drain(
+    kubectl: Kubectl,
+    name: str,
+    permission: Permission,
+    timeout: float,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> None:
+    """Evict the pods of a node and wait until they are gone. Raises :class:`CommandError` with the remaining pods.
+
+    Pods that are already terminating are waited for first. kubectl would ask for a permission to delete them.
+    """
+    begin = clock()
+
+    def is_over() -> bool:
+        return not any(pod.node == name and pod.ends for pod in read_pods(kubectl.json(["get", "--raw", PODS])))
+
+    if not poll(is_over, timeout, pause=1.0, clock=clock, sleep=sleep):
+        raise _not_drained(kubectl, name, timeout, "pods that are terminating do not end")
+    left = max(timeout - (clock() - begin), 1.0)
+    argv = ["drain", name, "--ignore-daemonsets", "--timeout={0:.0f}s".format(left)]
     if permission.delete_bare_pods:
         argv.append("--force")
     if permission.delete_local_data:
         argv.append("--delete-emptydir-data")
-    result = kubectl.run(argv, timeout=timeout + 60.0)
-    if result.ok:
-        return
+    result = kubectl.run(argv, timeout=left + 60.0)
+    if not result.ok:
+        details = {"rc": result.rc, "stderr": result.stderr[-4000:]}
+        raise _not_drained(kubectl, name, timeout, result.last_line, details)
+
+
+def _not_drained(
+    kubectl: Kubectl, name: str, timeout: float, reason: str, details: Optional[Dict[str, Any]] = None
+) -> CommandError:
     left: List[Pod] = []
     try:
-        left = [pod for pod in read_pods(kubectl.json(["get", "--raw", PODS])) if pod.node == name and pod.moves]
+        left = _leaving(read_pods(kubectl.json(["get", "--raw", PODS])), name)
     except KubesteadError:
         pass
     stayed = "; pods still on it: {0}".format(_pods(left)) if left else ""
-    raise CommandError(
-        line("node {0} could not be drained within {1:.0f} s: {2}{3}".format(name, timeout, result.last_line, stayed)),
-        {"rc": result.rc, "stderr": result.stderr[-4000:]},
-    )
+    text = "node {0} could not be drained within {1:.0f} s: {2}{3}".format(name, timeout, reason, stayed)
+    return CommandError(line(text), details or {})
 
 
-def _undone(kubectl: Kubectl, name: str, failed: KubesteadError) -> KubesteadError:
-    """Lift the cordon after a failed drain. Returns the failure with the outcome added to its message."""
-    try:
-        lifted = lift_cordon(kubectl, name)
-    except KubesteadError as err:
-        text = "{0}; the node is still cordoned: {1}; run again to lift the cordon".format(failed.message, err.message)
-        return KubesteadError(text, failed.details)
-    now = "the node accepts pods again" if lifted else "its cordon was not set by this collection and stays"
-    return KubesteadError("{0}; {1}".format(failed.message, now), failed.details)
+def _undone(kubectl: Kubectl, names: Sequence[str], failed: KubesteadError) -> KubesteadError:
+    """Lift the cordons after a failure. Returns the failure with the outcome added to its message.
+
+    The first of ``names`` is the node that failed.
+    """
+    lifted, failures = [], {}
+    for name in names:
+        try:
+            if lift_cordon(kubectl, name):
+                lifted.append(name)
+        except KubesteadError as err:
+            failures[name] = err.message
+    outcome = []
+    if names[0] not in [*lifted, *failures]:
+        outcome.append("the cordon of {0} was not set by this collection and stays".format(names[0]))
+    if lifted:
+        outcome.append("{0} accept{1} pods again".format(", ".join(lifted), "s" if len(lifted) == 1 else ""))
+    for name, why in failures.items():
+        outcome.append("{0} is still cordoned: {1}; run again to lift the cordon".format(name, why))
+    return KubesteadError("; ".join([failed.message, *outcome]), failed.details)

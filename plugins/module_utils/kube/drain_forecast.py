@@ -46,20 +46,21 @@ class Blocker:
 
 
 def blockers(
-    name: str,
+    names: Sequence[str],
     nodes: Sequence[Node],
     pods: Sequence[Pod],
     budgets: Sequence[Budget],
     allocatable: Mapping[str, Mapping[str, float]],
     permission: Permission,
 ) -> List[Blocker]:
-    """What prevents the node ``name`` from being drained while the other nodes stay as they are.
+    """What prevents the nodes ``names`` from being drained together while the other nodes stay as they are.
 
     ``allocatable`` maps each node name to the node's allocatable resources.
     """
-    moving = [pod for pod in pods if pod.node == name and pod.moves]
+    moving = [pod for name in names for pod in pods if pod.node == name and pod.moves]
     found: List[Blocker] = []
     for pod in moving:
+        name = pod.node
         found += _budgets(name, pod, budgets)
         if not pod.controller[0] and not permission.delete_bare_pods:
             text = "pod {0} does not belong to a controller, so nothing would recreate it".format(pod.title)
@@ -70,7 +71,7 @@ def blockers(
             fix = "set cluster_drain_delete_local_data: true if that data is not needed"
             found.append(Blocker(name, LOCAL_DATA, pod.title, text, fix))
     if not permission.pods_may_wait:
-        found += _room(name, moving, nodes, pods, allocatable)
+        found += _room(names, moving, nodes, pods, allocatable)
     return found
 
 
@@ -99,14 +100,14 @@ def _budgets(name: str, pod: Pod, budgets: Sequence[Budget]) -> List[Blocker]:
 
 
 def _room(
-    name: str,
+    names: Sequence[str],
     moving: Sequence[Pod],
     nodes: Sequence[Node],
     pods: Sequence[Pod],
     allocatable: Mapping[str, Mapping[str, float]],
 ) -> List[Blocker]:
     """The pods that do not fit on any other node if the largest pods are placed first."""
-    targets = [node for node in nodes if node.name != name and node.ready and not node.unschedulable]
+    targets = [node for node in nodes if node.name not in names and node.ready and not node.unschedulable]
     free: Dict[str, Dict[str, float]] = {}
     for node in targets:
         free[node.name] = dict(allocatable.get(node.name, {}))
@@ -126,7 +127,7 @@ def _room(
             why = "the other nodes do not have {0} left".format(_wish(pod))
         text = "pod {0} does not fit on another node: {1}".format(pod.title, why)
         fix = "add a node, or set cluster_drain_pods_may_wait: true to let such pods wait for this node"
-        found.append(Blocker(name, ROOM, pod.title, text, fix))
+        found.append(Blocker(pod.node, ROOM, pod.title, text, fix))
     return found
 
 

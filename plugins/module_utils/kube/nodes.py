@@ -99,7 +99,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         labels=labels,
         taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one],
         unschedulable=spec.get("unschedulable") is True,
-        cordoned_by=untrusted.labels(metadata.get("annotations")).get(CORDONED_BY, ""),
+        cordoned_by=cordon_owner(item),
         kubelet_version=re.sub("^v", "", untrusted.text(information.get("kubeletVersion"), 64)),
         runtime=untrusted.text(information.get("containerRuntimeVersion"), 64),
         machine_id=untrusted.text(information.get("machineID"), 64),
@@ -113,6 +113,28 @@ _RANGES, _ADDRESSES = 2, 32
 _ROLE = "node-role.kubernetes.io/"
 #: Annotation on a Node that this collection cordoned: the run, such as ``upgrade 20261127T101500Z``.
 CORDONED_BY = "kubestead.cluster/cordoned-by"
+
+
+def cordon_owner(item: Mapping[str, Any]) -> str:
+    """The run of this collection that cordoned a Node; empty if another client did.
+
+    The annotation alone is not enough. It stays when another client uncordons the Node, and that client may cordon the
+    Node again later. This collection sets the annotation and the cordon in one request, so the API server records both
+    fields in the same entry of ``managedFields``. A field that is removed is removed from all entries.
+    """
+    metadata = untrusted.mapping(item.get("metadata"))
+    owner = untrusted.labels(metadata.get("annotations")).get(CORDONED_BY, "")
+    if not owner or untrusted.mapping(item.get("spec")).get("unschedulable") is not True:
+        return owner
+    fields = [untrusted.mapping(one.get("fieldsV1")) for one in untrusted.mappings(metadata.get("managedFields"))]
+    setters = [one for one in fields if "f:unschedulable" in untrusted.mapping(one.get("f:spec"))]
+    # Without a record of the cordon, only the annotation is left.
+    return owner if not setters or any(_has_annotation(one) for one in setters) else ""
+
+
+def _has_annotation(fields: Mapping[str, Any]) -> bool:
+    notes = untrusted.mapping(untrusted.mapping(fields.get("f:metadata")).get("f:annotations"))
+    return "f:" + CORDONED_BY in notes
 
 
 def _readiness(status: Mapping[str, Any]) -> Tuple[bool, str, bool]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import untrusted
 
@@ -62,7 +62,16 @@ class Pod:
     @property
     def moves(self) -> bool:
         """True for a pod that a drain evicts. Pods of DaemonSets and static pods stay."""
-        return not (self.static or self.over or self.leaving or self.controller[0] == "DaemonSet")
+        return self._is_drained and not self.leaving
+
+    @property
+    def ends(self) -> bool:
+        """True for a pod that is already terminating, so that a drain only waits for it."""
+        return self._is_drained and self.leaving
+
+    @property
+    def _is_drained(self) -> bool:
+        return not (self.static or self.over or self.controller[0] == "DaemonSet")
 
     def tolerates(self, taint: str) -> bool:
         """True if the pod may run on a node with this taint (``key[=value]:Effect``)."""
@@ -71,12 +80,32 @@ class Pod:
         if effect not in ("NoSchedule", "NoExecute"):
             return True
         for its_key, operator, its_value, its_effect in self.tolerations:
-            if its_effect in ("", effect) and (
-                (its_key == key and (operator == "Exists" or its_value == value))
-                or (not its_key and operator == "Exists")
-            ):
+            if its_effect not in ("", effect):
+                continue
+            if (not its_key and operator == "Exists") or (its_key == key and _accepts(operator, its_value, value)):
                 return True
         return False
+
+
+def _accepts(operator: str, value: str, taint: str) -> bool:
+    """True if a toleration with this operator and value accepts the value of a taint with the same key.
+
+    ``Gt`` and ``Lt`` exist from Kubernetes 1.35 on: the taint's value must be greater or less than the toleration's.
+    """
+    if operator in ("Gt", "Lt"):
+        threshold, number = _integer(value), _integer(taint)
+        if threshold is None or number is None:
+            return False
+        return number > threshold if operator == "Gt" else number < threshold
+    return operator == "Exists" or (operator in ("", "Equal") and value == taint)
+
+
+def _integer(text: str) -> Optional[int]:
+    """An integer as the API server accepts it in these tolerations: without a plus sign and leading zeros."""
+    return int(text) if _INTEGER.match(text) else None
+
+
+_INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,18})\Z")
 
 
 @dataclass(frozen=True)
@@ -160,20 +189,46 @@ def _pod(item: Mapping[str, Any]) -> Pod:
 
 
 def _requests(spec: Mapping[str, Any]) -> Dict[str, float]:
-    """The resources that the pod requests: the sum of its containers, or an init container's, if larger."""
-    total: Dict[str, float] = {"pods": 1.0}
+    """The resources that the pod requests, computed like in the scheduler.
+
+    That is the sum of its containers and sidecars (init containers that are restarted), or, if larger, an init
+    container together with the sidecars before it. Requests of the pod itself replace this sum, and the overhead of its
+    runtime class is added.
+    """
+    total: Dict[str, float] = {}
     for container in untrusted.mappings(spec.get("containers")):
-        for name, amount in _amounts(container).items():
-            total[name] = total.get(name, 0.0) + amount
+        _add(total, _amounts(container))
+    sidecars: Dict[str, float] = {}
+    initial: Dict[str, float] = {}
     for container in untrusted.mappings(spec.get("initContainers")):
-        for name, amount in _amounts(container).items():
-            total[name] = max(total.get(name, 0.0), amount)
+        amounts = _amounts(container)
+        _add(amounts, sidecars)
+        if container.get("restartPolicy") == "Always":
+            sidecars = amounts
+        for name, amount in amounts.items():
+            initial[name] = max(initial.get(name, 0.0), amount)
+    _add(total, sidecars)
+    for name, amount in initial.items():
+        total[name] = max(total.get(name, 0.0), amount)
+    # The API server accepts no other resources here.
+    total.update(_amounts(spec))
+    _add(total, _quantities(spec.get("overhead")))
+    total["pods"] = 1.0
     return total
 
 
-def _amounts(container: Mapping[str, Any]) -> Dict[str, float]:
-    asked = untrusted.mapping(untrusted.mapping(container.get("resources")).get("requests"))
-    return {untrusted.text(name, 317): quantity(value) for name, value in asked.items()}
+def _add(total: Dict[str, float], amounts: Mapping[str, float]) -> None:
+    for name, amount in amounts.items():
+        total[name] = total.get(name, 0.0) + amount
+
+
+def _amounts(holder: Mapping[str, Any]) -> Dict[str, float]:
+    """The requests of a container or of a pod's specification."""
+    return _quantities(untrusted.mapping(holder.get("resources")).get("requests"))
+
+
+def _quantities(data: Any) -> Dict[str, float]:
+    return {untrusted.text(name, 317): quantity(value) for name, value in untrusted.mapping(data).items()}
 
 
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:([eE][+-]?[0-9]{1,2})|(m|[kMGTPE]i?|Ki|))\Z")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import List, Optional, Sequence
 
 from ..core.errors import KubesteadError
@@ -26,6 +26,13 @@ COMPONENT = "cluster"
 API_SERVER = "kube-apiserver"
 ETCD, NODE = "etcd", "node"
 PARTS = (ETCD, NODE)
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """The members of etcd as the member on a control plane lists them. Empty if it did not answer, or without one."""
+
+    members: List[Member] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,14 @@ def observe(system: System, parts: Sequence[str], request: Optional[Client] = No
     return ClusterState(url, members, nodes)
 
 
+def observe_members(system: System, url: str, request: Optional[Client] = None) -> MemberFacts:
+    """The members that the etcd at ``url``, the one of this machine, lists. Never raises."""
+    try:
+        return MemberFacts(etcd.observe([url], request or client(system)) if url else [])
+    except OSError:
+        return MemberFacts()
+
+
 def _own_api(system: System) -> Kubectl:
     """kubectl for this machine's own API server. The endpoint may resolve to the machine that is removed."""
     return Kubectl(system, server=static_pods.api_server_url(static_pods.observe(system).get(API_SERVER, StaticPod())))
@@ -83,11 +98,22 @@ def addresses_of(state: ClusterState, leaver: Leaver) -> List[str]:
     return list(dict.fromkeys(address for address in own if address not in others))
 
 
+def members_of(state: ClusterState, leaver: Leaver) -> List[Member]:
+    """The etcd members of the machine."""
+    return etcd.leaving(state.members, leaver.name, addresses_of(state, leaver))
+
+
+def without_members(state: ClusterState, leavers: Sequence[Leaver]) -> ClusterState:
+    """The state after the etcd members of these machines are removed."""
+    gone = [member for leaver in leavers for member in members_of(state, leaver)]
+    return replace(state, members=[one for one in state.members if one not in gone])
+
+
 def plan(state: ClusterState, leaver: Leaver, parts: Sequence[str]) -> List[Step]:
     """The steps that remove the machine. Raises :class:`KubesteadError` if etcd would lose its majority."""
     steps = []
     if ETCD in parts:
-        going = etcd.leaving(state.members, leaver.name, addresses_of(state, leaver))
+        going = members_of(state, leaver)
         why = etcd.refusal(state.members, going)
         if why:
             raise KubesteadError("{0} can't be removed: {1} (nothing was changed)".format(leaver.name, why))

@@ -11,19 +11,23 @@ module that removes a member counts again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.quorum import first_loss
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import removal
 
 from ..cluster import Cluster
 from ..hosts import Host, names
 from .cluster import existing
 from .membership import reference_control_plane
-from .result import Request
+from .result import Leaving, Request
 
 COMPONENT = "cluster"
+TARGETS = "remove_hosts"
+GONE = "remove_gone"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Remainder:
     def api_host(self) -> str:
         """The control plane that removes other machines; empty if no healthy one remains."""
         return self.reference.name if self.reference else ""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The members of etcd as ``reference`` lists them; empty if they are not known."""
+        return self.reference.facts.etcd.members if self.reference else ()
 
     @property
     def staying(self) -> List[Host]:
@@ -108,34 +117,74 @@ def unlisted(host: Host, request: Request, node: Node) -> List[Finding]:
     return [Finding(host.name, COMPONENT, Problem("node_name", text, fix))]
 
 
-def has_member(host: Host, node: Optional[Node]) -> bool:
-    """True for a host that may have an etcd member, by the inventory or by a label that a kubelet can't set."""
-    return host.control_plane or (node is not None and node.control_plane)
+def has_member(control_plane: bool, name: str, addresses: Sequence[str], left: Remainder) -> bool:
+    """True for a control plane that has an etcd member, or may have one because the members are not known.
+
+    ``control_plane`` is what the inventory says, or a label of the Node that a kubelet can't set.
+    """
+    return control_plane and (not left.members or bool(members_of(name, addresses, left)))
+
+
+def members_of(name: str, addresses: Sequence[str], left: Remainder) -> List[Member]:
+    """The known etcd members of the machine with this node name and these addresses."""
+    state = removal.ClusterState(members=list(left.members), nodes=list(left.cluster.nodes))
+    return removal.members_of(state, removal.Leaver(name, list(addresses)))
+
+
+def member_answers(one: Leaving, left: Remainder) -> bool:
+    """False for a machine whose etcd member does not answer. It is removed first, because it counts as a voter."""
+    failed = any(host.name == one.host and host.kubeadm.etcd.failed for host in left.known)
+    return not (one.gone or failed) and all(member.healthy for member in members_of(one.name, one.addresses, left))
 
 
 # -- findings
 
 
-def majority_findings(left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
+def majority_findings(left: Remainder, leaving: Sequence[Leaving]) -> List[Finding]:
     """The error if etcd would lose its majority after any removal. Members that do not answer are removed first."""
-    controls = [node.name for node in left.cluster.nodes if node.control_plane]
-    going = [name for name in controls if name in leaving_nodes]
-    if not going or not left.reference or "etcd" not in left.reference.kubeadm.static_pods:
+    if not left.reference or "etcd" not in left.reference.kubeadm.static_pods:
         return []
+    if left.members:
+        voters = {_title(one, left): one.healthy for one in left.members if not one.learner}
+        machines = [one for one in leaving if one.etcd]
+        every = [_title(one, left) for machine in machines for one in members_of(machine.name, machine.addresses, left)]
+        going = [name for name in dict.fromkeys(every) if name in voters]
+    else:
+        voters = _estimated(left)
+        going = [one.name for one in leaving if one.name in voters]
+    loss = first_loss(voters, going)
+    if loss is None:
+        return []
+    text = "the removal of {0} would leave {1} of {2} etcd members healthy, which is not a majority".format(
+        loss.member, loss.healthy_left, loss.voters_left
+    )
+    known = [name for name in loss.down if left.cluster.node(name)]
+    strays = [one for one in left.members if _title(one, left) in loss.down and not left.cluster.node(one.name)]
+    ways = ["start {0} again".format(", ".join(known))] if known else []
+    ways += [
+        "remove {0}, which does not belong to a Node, with -e {1}={2} -e {3}=true".format(
+            one.label, TARGETS, one.name or "HOST", GONE
+        )
+        for one in strays
+    ]
+    fix = ", or ".join(ways) or "add another control plane first"
+    return [Finding(loss.member, COMPONENT, Problem("etcd_majority", text, fix))]
+
+
+def _title(member: Member, left: Remainder) -> str:
+    """The name of the member's Node; for a member without a Node, also its peer URL."""
+    return member.name if left.cluster.node(member.name) else member.label
+
+
+def _estimated(left: Remainder) -> Dict[str, bool]:
+    """The control planes, and whether the etcd member of each one is healthy, if the members are not known."""
     # The claim of a worker to be a control plane is ignored, for its own etcd member and for those of other hosts.
     asked = [host for host in left.known if host.control_plane]
     answering = {host.kubeadm.node_name for host in asked if not host.kubeadm.etcd.failed and host.kubeadm.etcd.url}
     observed = {host.kubeadm.node_name for host in asked}
     # For a control plane that is not in the inventory, the ready state of its Node counts.
     answering |= {node.name for node in left.cluster.nodes if node.ready and node.name not in observed}
-    loss = first_loss({name: name in answering for name in controls}, going)
-    if loss is None:
-        return []
-    text = "the removal of {0} would leave {1} of {2} etcd members healthy, which is not a majority".format(
-        loss.member, loss.healthy_left, loss.voters_left
-    )
-    fix = "start {0} again".format(", ".join(loss.down)) if loss.down else "add another control plane first"
-    return [Finding(loss.member, COMPONENT, Problem("etcd_majority", text, fix))]
+    return {node.name: node.name in answering for node in left.cluster.nodes if node.control_plane}
 
 
 def endpoint_findings(request: Request, left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:

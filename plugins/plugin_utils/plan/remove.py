@@ -18,12 +18,12 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operatio
 
 from ..hosts import Host
 from . import departure, endpoint
-from .departure import COMPONENT, Remainder
+from .departure import COMPONENT, GONE, TARGETS, Remainder
 from .result import HostPlan, Leaving, Plan, Request
 
 OPERATION = "remove"
-TARGETS = "remove_hosts"
-GONE = "remove_gone"
+#: The owner of the cordons of remove.yml.
+OWNER = "kubestead.cluster remove"
 
 
 def remove(request: Request) -> Plan:
@@ -39,7 +39,7 @@ def remove(request: Request) -> Plan:
             one, found = _leaving(name, request, left)
             leaving += [one] if one else []
             findings += found
-        findings += departure.majority_findings(left, [one.name for one in leaving])
+        findings += departure.majority_findings(left, leaving)
         findings += departure.endpoint_findings(request, left, [one.name for one in leaving])
         if left.reference and any(one.drain for one in leaving):
             findings += endpoint.lost(left.reference, left.cluster, COMPONENT)
@@ -47,8 +47,7 @@ def remove(request: Request) -> Plan:
     findings += departure.unknown_markers(hosts, KINDS)
     findings += departure.unlisted_findings(hosts, request, left.cluster)
     # Workers first, then control planes whose member does not answer.
-    failed = [host.name for host in hosts if host.kubeadm.etcd.failed]
-    leaving.sort(key=lambda one: (one.etcd, not one.gone and one.host not in failed))
+    leaving.sort(key=lambda one: (one.etcd, departure.member_answers(one, left)))
     resets = tuple(host.name for host in hosts)
     plans = {one.host: HostPlan(steps=_steps(one), node_name=one.name) for one in leaving}
     staying = [host for host in request.hosts if host.name not in request.targets]
@@ -67,8 +66,16 @@ def remove(request: Request) -> Plan:
         api_host=left.api_host,
         leaving=tuple(leaving),
         resets=resets,
+        uncordoned=tuple(_uncordoned(leaving, left)),
         redirected=tuple(name for name, one in staying_plans.items() if one.steps),
     )
+
+
+def _uncordoned(leaving: List[Leaving], left: Remainder) -> List[str]:
+    """The Nodes that stay, although an interrupted run cordoned them to remove them."""
+    going = [one.name for one in leaving]
+    own = [node for node in left.cluster.nodes if node.unschedulable and node.cordoned_by == OWNER]
+    return [node.name for node in own if node.name not in going]
 
 
 def _endpoints(leaving: List[Leaving], staying: List[Host], left: Remainder) -> List[Tuple[Host, Endpoint]]:
@@ -107,22 +114,44 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
         return _answering(host, request, left)
     listed = name in request.inventory.control_plane or name in request.inventory.workers
     addresses = list(request.addresses.get(name, ()))
-    node = _node_named(name, addresses, left)
-    if node is None and not listed:
+    called = request.node_names.get(name) or name
+    node = _node_named(called, addresses, left)
+    members = departure.members_of(called, addresses, left)
+    if node is None and not listed and not members:
         fix = "use the name of a host in the inventory, or of a Node that kubectl get nodes shows"
-        text = "{0} has {1!r}, which is neither a host of the inventory nor a Node".format(TARGETS, name)
+        text = "{0} has {1!r}, which is neither a host of the inventory nor a Node or an etcd member".format(
+            TARGETS, name
+        )
         return None, [Finding("all", COMPONENT, Problem("options", text, fix))]
     if not request.gone:
         text = "does not answer over SSH" if listed else "is not in the inventory, so the machine can't be reset"
         fix = "make it reachable, or set {0}=true if the machine is gone for good".format(GONE)
+        return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
+    if node is None and any(one.healthy for one in members):
+        text = "its etcd member still answers, so the machine is not gone"
+        fix = "shut the machine down first, or add it to the inventory"
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     if node is not None and node.ready:
         text = "its kubelet still reports to the cluster, so the machine is not gone"
         fix = "make it reachable over SSH, or shut it down first"
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     places = tuple(dict.fromkeys([*addresses, *(node.addresses if node else [])]))
-    control = node.control_plane if node else name in request.inventory.control_plane
-    return Leaving(name, node.name if node else name, places, etcd=control, node=node is not None, gone=True), []
+    # A member that is in neither the inventory nor the API is named on purpose.
+    control = node.control_plane if node else name in request.inventory.control_plane or not listed
+    node_name = node.name if node else called
+    etcd = departure.has_member(control, node_name, places, left)
+    if node is None and not etcd:
+        return None, [_absent(name, called, left)]
+    return Leaving(name, node_name, places, etcd=etcd, node=node is not None, gone=True), []
+
+
+def _absent(name: str, called: str, left: Remainder) -> Finding:
+    """The warning about a machine that is not in the cluster: an earlier run removed it, or the name is wrong."""
+    text = "does not answer, and the cluster does not have a Node {0}, so nothing is removed; its Nodes are {1}".format(
+        called, ", ".join(node.name for node in left.cluster.nodes) or "none"
+    )
+    fix = "if its Node has another name, use that name, or set cluster_node_name for this host"
+    return Finding(name, COMPONENT, Problem("unreachable", text, fix, "warning"))
 
 
 def _node_named(name: str, addresses: List[str], left: Remainder) -> Optional[Node]:
@@ -139,14 +168,16 @@ def _answering(host: Host, request: Request, left: Remainder) -> Tuple[Optional[
         fix = "to reset the host, use reset.yml with --limit {0}".format(host.name)
         return None, [Finding(host.name, COMPONENT, Problem("foreign_node", text, fix))]
     addresses = [*request.addresses.get(host.name, ()), *(node.addresses if node else ())]
+    name = node.name if node else host.options.control_plane.node_name or host.name
+    control = host.control_plane or (node is not None and node.control_plane)
     return (
         Leaving(
             host.name,
-            node.name if node else host.options.control_plane.node_name or host.name,
+            name,
             tuple(dict.fromkeys(addresses)),
             # A kubelet that does not report can't stop evicted pods.
             drain=node is not None and node.ready,
-            etcd=departure.has_member(host, node),
+            etcd=departure.has_member(control, name, addresses, left),
             node=node is not None,
         ),
         [],

@@ -38,11 +38,11 @@ def reset(request: Request) -> Plan:
         findings += _partial(left, hosts)
         leaving = [_leaving(host, request, left) for host in hosts] if left.reference else []
         leaving = [one for one in leaving if one.node or one.etcd]
-        findings += departure.majority_findings(left, [one.name for one in leaving])
+        findings += departure.majority_findings(left, leaving)
         findings += departure.endpoint_findings(request, left, [one.name for one in leaving])
         findings += _foreign(left, hosts) + departure.unlisted_findings(hosts, request, left.cluster)
     # Members that do not answer are removed first, because they raise the number of members for a majority.
-    leaving.sort(key=lambda one: (not one.etcd, one.host not in _failed(hosts)))
+    leaving.sort(key=lambda one: (not one.etcd, departure.member_answers(one, left)))
     steps = {host.name: _steps(host, leaving, complete and left.cluster.exists) for host in hosts}
     return Plan(
         OPERATION,
@@ -122,17 +122,11 @@ def _orphans(left: Remainder, every: Set[str]) -> List[Finding]:
 
 def _leaving(host: Host, request: Request, left: Remainder) -> Leaving:
     node = departure.node_of(host, request, left.cluster)
-    return Leaving(
-        host.name,
-        node.name if node else host.name,
-        tuple(node.addresses) if node else (),
-        etcd=node is not None and departure.has_member(host, node),
-        node=node is not None,
-    )
-
-
-def _failed(hosts: List[Host]) -> List[str]:
-    return [host.name for host in hosts if host.kubeadm.etcd.failed]
+    if node is None:
+        return Leaving(host.name, host.name)
+    control = host.control_plane or node.control_plane
+    etcd = departure.has_member(control, node.name, node.addresses, left)
+    return Leaving(host.name, node.name, tuple(node.addresses), etcd=etcd, node=True)
 
 
 def _steps(host: Host, leaving: List[Leaving], ends: bool) -> List[Step]:

@@ -37,7 +37,8 @@ class Request:
     ``pause`` the time between two control planes or such groups of workers, in seconds.
 
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
-    unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory.
+    unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory, ``node_names``
+    those with a ``cluster_node_name`` to this name.
     ``kubeconfig_copy`` is the copy of the admin kubeconfig on the control machine; None if there is none.
     """
 
@@ -53,6 +54,7 @@ class Request:
     targets: Sequence[str] = ()
     gone: bool = False
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    node_names: Mapping[str, str] = field(default_factory=dict)
     kubeconfig_copy: Optional[KubeconfigSummary] = None
 
 
@@ -158,8 +160,9 @@ class Plan:
     ``init_host`` initializes (empty when a cluster exists); ``api_host`` is the control plane that answers for the
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
-    the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``rollout`` is the order of
-    an upgrade, ``move`` that of a change of the endpoint.
+    the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``uncordoned`` are Nodes that
+    an interrupted removal cordoned and that stay. ``rollout`` is the order of an upgrade, ``move`` that of a change of
+    the endpoint.
     """
 
     operation: str
@@ -174,6 +177,7 @@ class Plan:
     leaving: Sequence[Leaving] = ()
     resets: Sequence[str] = ()
     redirected: Sequence[str] = ()
+    uncordoned: Sequence[str] = ()
     rollout: Rollout = Rollout()
     move: Move = Move()
 
@@ -249,6 +253,8 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "joining_nodes": [_plain({"name": node.name, "addresses": node.addresses}) for node in plan.joining_nodes],
         "leaving": [_plain(to_dict(one)) for one in plan.leaving],
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
+        "members": [_plain({"name": one.name, "addresses": one.addresses}) for one in plan.leaving if one.etcd],
+        "uncordoned": _plain(list(plan.uncordoned)),
         "resets": list(plan.resets),
         "redirected": list(plan.redirected),
         "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),

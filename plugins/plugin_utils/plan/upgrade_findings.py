@@ -122,6 +122,9 @@ def member_findings(request: Request, cluster: Cluster, target: Version) -> List
         if node.control_plane and version != target:
             text = "the control plane {0} runs {1} and is not among the hosts of this play".format(node.name, version)
             fix = "upgrade control planes before workers: run upgrade.yml without --limit, or with this host in it"
+            if node.silent:
+                fix += "; if the machine no longer exists, use remove.yml with -e remove_hosts={0}".format(node.name)
+                fix += " -e remove_gone=true"
             found.append(Finding("all", OPERATION, Problem("upgrade.control_plane", text, fix)))
         elif version.minor < target.minor - at(KUBELET_SKEW, target.minor):
             text = "node {0} runs kubelet {1}, which is too old for Kubernetes {2}".format(node.name, version, target)

@@ -28,6 +28,25 @@ def work(machine: Machine, check_mode: bool = False, **params: Any) -> dict[str,
     return {**node_drain.work(module, machine), "warned": module.warnings}
 
 
+def test_nodes_that_are_drained_in_one_task_are_not_room_for_one_another(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    assert work(machine, state="checked", name=["w1", "w2"])["blockers"] == []
+    with pytest.raises(KubesteadError, match="does not fit on another node"):
+        work(machine, name=["w1", "w2"])
+    assert not cluster.said
+    steps = work(machine, name=["w1", "w2"], pods_may_wait=True)["steps"]
+    assert [(one["action"], one["target"]) for one in steps] == [("cordon", "w1"), ("cordon", "w2"), ("drain", "w1")]
+
+
+def test_a_dry_run_sees_room_on_a_node_whose_cordon_would_have_been_lifted(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    cluster.cordon("w2", "remove of yesterday")
+    cluster.nodes["w2"]["spec"]["taints"] = [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]
+    assert work(machine, check_mode=True, lifted=["w2"])["blockers"] == []
+    with pytest.raises(KubesteadError, match="does not fit on another node"):
+        work(machine, check_mode=True)
+
+
 def test_a_drained_node_and_its_workloads(machine: Machine, cluster: Cluster) -> None:
     cluster.pods = [pod("web-1"), pod("web-2", on="w2")]
     result = work(machine, owner="upgrade 1")

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation, removal
 from ansible_collections.kubestead.cluster.plugins.modules import cluster_member, node_reset
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kubeadm.test_removal import STATE
@@ -45,6 +47,28 @@ def test_a_marker_of_a_newer_version_is_refused_in_a_dry_run_too(node: Node) -> 
     for check_mode in (True, False):
         with pytest.raises(KubesteadError):
             reset(node, check_mode=check_mode)
+
+
+def test_a_dry_run_knows_the_members_that_an_earlier_task_would_have_removed(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With cp3 dead, cp2 can go only after cp3."""
+    dead = Member("3", "cp3", ["https://192.0.2.9:2380"])
+    state = replace(STATE, members=[*STATE.members, dead])
+    monkeypatch.setattr(removal, "observe", lambda system, parts: state)
+
+    def steps(check_mode: bool, removed: list[dict[str, Any]]) -> list[str]:
+        params: dict[str, Any] = {"name": "cp2", "addresses": [], "parts": ["etcd"], "removed": removed}
+        module = FakeModule(cluster_member.argument_spec(), check_mode=check_mode, **params)
+        return [step["target"] for step in cluster_member.work(module, node)["steps"]]
+
+    with pytest.raises(KubesteadError, match="not a majority"):
+        steps(True, [])
+    assert steps(True, [{"name": "cp3", "addresses": []}]) == ["cp2 at https://192.0.2.2:2380"]
+    assert steps(True, [{"name": "old", "addresses": ["192.0.2.9"]}]) == ["cp2 at https://192.0.2.2:2380"]
+    # A run asks etcd.
+    with pytest.raises(KubesteadError, match="not a majority"):
+        steps(False, [{"name": "cp3", "addresses": []}])
 
 
 def test_a_dry_run_of_a_removal_changes_nothing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

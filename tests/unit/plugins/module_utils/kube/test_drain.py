@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -80,8 +80,8 @@ class Cluster:
         words = [one for one in argv[1:] if not one.startswith(("--cache", "--kubeconfig", "--request"))]
         if words[0] != "get":
             self.said.append(" ".join(words[:2]))
-        if words[:2] == ["get", "node"]:
-            return Result(0, json.dumps(self.nodes[words[2]]))
+        if words[0] == "get" and words[2].startswith("/api/v1/nodes/"):
+            return Result(0, json.dumps(self.nodes[words[2].rpartition("/")[2]]))
         if words[0] == "get":
             items = {"/api/v1/nodes": list(self.nodes.values()), "/api/v1/pods": self.pods}.get(words[2], self.budgets)
             return Result(0, json.dumps({"items": items}))
@@ -105,7 +105,24 @@ class Cluster:
         notes = {key: value for key, value in merged["metadata"]["annotations"].items() if value is not None}
         merged["metadata"]["annotations"] = notes
         self.nodes[name] = merged
+        self.record(name, "kubectl-patch", {"f:annotations": {f"f:{key}": {} for key in notes}})
         return Result(0)
+
+    def record(self, name: str, manager: str, metadata: Dict[str, Any]) -> None:
+        """Record who set the cordon, as the API server does. The other managers lose a field that was changed."""
+        metadata_of = self.nodes[name]["metadata"]
+        entries = [one for one in metadata_of.get("managedFields", []) if one["manager"] != manager]
+        for entry in entries:
+            entry["fieldsV1"].pop("f:spec", None)
+        fields: Dict[str, Any] = {"f:metadata": metadata}
+        if self.is_cordoned(name):
+            fields["f:spec"] = {"f:unschedulable": {}}
+        metadata_of["managedFields"] = [*entries, {"manager": manager, "operation": "Update", "fieldsV1": fields}]
+
+    def by_hand(self, name: str, cordoned: bool) -> None:
+        """``kubectl cordon`` or ``kubectl uncordon``."""
+        self.nodes[name]["spec"]["unschedulable"] = cordoned
+        self.record(name, "kubectl-cordon", {})
 
     def cordon(self, name: str, owner: str = "") -> None:
         self.nodes[name]["spec"]["unschedulable"] = True
@@ -125,11 +142,19 @@ def cluster(machine: Machine) -> Cluster:
 
 
 def run(machine: Machine, wanted: str, permission: Permission = NOTHING, name: str = "w1") -> List[str]:
-    kubectl = Kubectl(machine)
-    steps = drain.plan(drain.observe(kubectl), name, wanted)
+    return [action for action, _name in run_all(machine, wanted, [name], permission)]
+
+
+def run_all(
+    machine: Machine, wanted: str, names: Sequence[str], permission: Permission = NOTHING
+) -> List[Tuple[str, str]]:
+    kubectl, now = Kubectl(machine), [0.0]
+    steps = drain.plan_all(drain.observe(kubectl), names, wanted)
     for step in steps:
-        drain.apply(step, kubectl, OURS, permission, 60.0)
-    return [step.action for step in steps]
+        drain.apply(
+            step, kubectl, OURS, permission, 60.0, names, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s)
+        )
+    return [(step.action, step.target) for step in steps]
 
 
 def told(machine: Machine, permission: Permission = NOTHING, name: str = "w1") -> List[str]:
@@ -198,6 +223,97 @@ def test_a_node_that_does_not_exist_is_named(machine: Machine, cluster: Cluster)
         run(machine, "drained", name="w9")
 
 
+def test_a_cordon_that_another_set_after_ours_was_lifted_by_hand_is_theirs(machine: Machine, cluster: Cluster) -> None:
+    run(machine, "drained")
+    cluster.by_hand("w1", False)
+    assert cluster.owner("w1") == OURS
+    cluster.by_hand("w1", True)
+    state = drain.observe(Kubectl(machine))
+    assert state.cordons["w1"].foreign and not state.nodes[1].cordoned_by
+    assert run(machine, "schedulable") == [] and not drain.lift_cordon(Kubectl(machine), "w1")
+    assert cluster.is_cordoned("w1")
+    cluster.by_hand("w1", False)
+    assert run(machine, "schedulable") == ["forget"]
+
+
+def test_a_node_that_was_uncordoned_by_hand_is_cordoned_in_our_name_again(machine: Machine, cluster: Cluster) -> None:
+    run(machine, "drained")
+    cluster.by_hand("w1", False)
+    assert run(machine, "drained") == ["cordon"] and run(machine, "schedulable") == ["uncordon"]
+
+
+# -- pods that are terminating
+
+
+def test_pods_that_are_terminating_are_waited_for(machine: Machine, cluster: Cluster) -> None:
+    """A run was killed after the eviction; the machine must not be reset beneath the pod."""
+    cluster.cordon("w1", OURS)
+    cluster.pods = [pod("web-1", metadata_deletionTimestamp="2026-11-27T10:15:00Z")]
+    assert told(machine) == []
+    answer, left = cluster.kubectl, [3]
+
+    def ends_later(argv: Sequence[str], stdin: Optional[str]) -> Result:
+        left[0] -= "/api/v1/pods" in argv
+        if left[0] <= 0:
+            cluster.pods = []
+        assert "drain" not in argv or not cluster.pods
+        return answer(argv, stdin)
+
+    machine.answer("kubectl", ends_later)
+    assert run(machine, "drained") == ["drain"] and left[0] <= 0
+
+
+def test_pods_that_never_end_fail_the_drain(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1", metadata_deletionTimestamp="2026-11-27T10:15:00Z")]
+    with pytest.raises(KubesteadError, match="terminating do not end; pods still on it: 1 pod: shop/web-1; w1 accepts"):
+        run(machine, "drained")
+    assert "drain w1" not in cluster.said
+
+
+def test_daemons_and_static_pods_that_are_terminating_are_not_waited_for(machine: Machine, cluster: Cluster) -> None:
+    end = {"metadata_deletionTimestamp": "2026-11-27T10:15:00Z"}
+    owner = [{"kind": "DaemonSet", "name": "proxy", "controller": True}]
+    cluster.pods = [pod("proxy", metadata_ownerReferences=owner, **end), pod("done", status_phase="Succeeded", **end)]
+    assert run(machine, "drained") == ["cordon"]
+
+
+# -- several nodes
+
+
+def test_all_nodes_are_cordoned_before_the_first_is_drained(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1"), pod("web-2", on="w2")]
+    steps = [("cordon", "w1"), ("cordon", "w2"), ("drain", "w1"), ("drain", "w2")]
+    assert run_all(machine, "drained", ["w1", "w2"]) == steps
+    assert cluster.owner("w1") == cluster.owner("w2") == OURS
+
+
+def test_nodes_that_are_drained_together_do_not_take_the_pods_of_one_another(
+    machine: Machine, cluster: Cluster
+) -> None:
+    cluster.pods = [pod("web-1")]
+    state = drain.observe(Kubectl(machine))
+    assert not drain.forecast(state, ["w1", "w2"], NOTHING)
+    (one,) = drain.forecast(state, ["w1", "w2"], NOTHING, together=True)
+    assert one.node == "w1" and "no other node accepts it" in one.message
+    # Their pods share the room on the nodes that stay.
+    cluster.nodes["w3"] = node("w3", cpu="1")
+    wish = [{"resources": {"requests": {"cpu": "800m"}}}]
+    cluster.pods = [pod("web-1", spec_containers=wish), pod("web-2", on="w2", spec_containers=wish)]
+    (one,) = drain.forecast(drain.observe(Kubectl(machine)), ["w1", "w2"], NOTHING, together=True)
+    assert one.node == "w2" and "the other nodes do not have 0.8 CPUs left" in one.message
+
+
+def test_a_drain_that_fails_lifts_our_cordons_of_all_its_nodes(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods, cluster.drain = [pod("web-1"), pod("web-2", on="w2")], Result(1, "", "refused")
+    with pytest.raises(KubesteadError, match="refused; .*; w1, w2 accept pods again$"):
+        run_all(machine, "drained", ["w1", "w2"])
+    assert not cluster.is_cordoned("w1") and not cluster.is_cordoned("w2")
+    cluster.by_hand("w2", True)
+    with pytest.raises(KubesteadError, match="; w1 accepts pods again$"):
+        run_all(machine, "drained", ["w1", "w2"])
+    assert cluster.is_cordoned("w2") and not cluster.is_cordoned("w1")
+
+
 # -- a drain that fails
 
 LATE = 'error when evicting pods/"web-1" -n "shop": global timeout reached: 1m0s\n'
@@ -208,7 +324,7 @@ def test_a_drain_that_fails_is_undone_and_names_what_stayed(machine: Machine, cl
     with pytest.raises(KubesteadError) as caught:
         run(machine, "drained")
     assert "global timeout reached" in caught.value.message and "1 pod: shop/web-1" in caught.value.message
-    assert caught.value.message.endswith("the node accepts pods again")
+    assert caught.value.message.endswith("; w1 accepts pods again")
     assert not cluster.is_cordoned("w1") and cluster.owner("w1") is None
 
 
@@ -330,6 +446,56 @@ def test_pods_that_move_together_share_the_room(machine: Machine, cluster: Clust
     wish = [{"resources": {"requests": {"cpu": "800m"}}}]
     cluster.pods = [pod(f"web-{at}", spec_containers=wish) for at in range(3)]
     assert ["w1: pod shop/web-2 does not fit" in one for one in told(machine)] == [True]
+
+
+def container(cpu: str, **more: Any) -> Dict[str, Any]:
+    return {"resources": {"requests": {"cpu": cpu}}, **more}
+
+
+SIDECAR = {"restartPolicy": "Always"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "cpus"),
+    [
+        ({"containers": [container("1"), container("500m")]}, 1.5),
+        ({"containers": [container("1")], "initContainers": [container("2")]}, 2.0),
+        ({"containers": [container("1")], "initContainers": [container("250m", **SIDECAR)]}, 1.25),
+        # An init container runs beside the sidecars before it, not beside those after it.
+        ({"containers": [container("1")], "initContainers": [container("1", **SIDECAR), container("2")]}, 3.0),
+        ({"containers": [container("1")], "initContainers": [container("2"), container("500m", **SIDECAR)]}, 2.0),
+        ({"containers": [container("1")], "overhead": {"cpu": "250m"}}, 1.25),
+        ({"containers": [container("1")], "resources": {"requests": {"cpu": "3"}}, "overhead": {"cpu": "1"}}, 4.0),
+        ({"containers": [container("1")], "resources": {"requests": {"memory": "1Gi"}}}, 1.0),
+        ({"containers": [container("1")], "overhead": 3, "resources": [], "initContainers": [3]}, 1.0),
+    ],
+)
+def test_requests_are_those_that_the_scheduler_computes(spec: Dict[str, Any], cpus: float) -> None:
+    (found,) = drain.read_pods({"items": [{"metadata": {"name": "x"}, "spec": spec}]})
+    assert found.requests["cpu"] == pytest.approx(cpus) and found.requests["pods"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "taint", "tolerated"),
+    [
+        ("", "5", "5", True),
+        ("Equal", "5", "6", False),
+        ("Exists", "", "6", True),
+        ("Gt", "5", "6", True),
+        ("Gt", "5", "5", False),
+        ("Gt", "-5", "0", True),
+        ("Lt", "10", "9", True),
+        ("Lt", "10", "10", False),
+        ("Lt", "10", "", False),
+        ("Lt", "010", "9", False),
+        ("Lt", "x", "x", False),
+        ("Near", "5", "5", False),
+    ],
+)
+def test_tolerations_compare_the_value_of_the_taint(operator: str, value: str, taint: str, tolerated: bool) -> None:
+    spec = {"tolerations": [{"key": "sla", "operator": operator, "value": value, "effect": "NoSchedule"}]}
+    (found,) = drain.read_pods({"items": [{"metadata": {"name": "x"}, "spec": spec}]})
+    assert found.tolerates("sla={0}:NoSchedule".format(taint) if taint else "sla:NoSchedule") == tolerated
 
 
 @pytest.mark.parametrize(

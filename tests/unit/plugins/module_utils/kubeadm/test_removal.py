@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,24 @@ def test_a_name_never_becomes_another_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(KubesteadError):
         removal.apply(step, machine, state, Leaver(name))
     assert machine.ran == []
+
+
+def test_the_members_are_listed_for_the_plan(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def request(url: str, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        asked.append(url + path)
+        if url != "https://192.0.2.1:2379":
+            raise OSError("no route to host")
+        members = [
+            {"ID": "1", "name": "cp1", "peerURLs": ["https://192.0.2.1:2380"], "clientURLs": [url]},
+            {"ID": "2", "name": "cp9", "clientURLs": ["https://192.0.2.9:2379"]},
+        ]
+        return {"members": members, "leader": "1"}
+
+    found = removal.observe_members(Machine(tmp_path), "https://192.0.2.1:2379", request).members
+    assert [(one.name, one.healthy) for one in found] == [("cp1", True), ("cp9", False)]
+    # A worker does not ask, and an etcd that does not answer is not an error here.
+    asked.clear()
+    assert removal.observe_members(Machine(tmp_path), "", request).members == [] and not asked
+    assert removal.observe_members(Machine(tmp_path), "https://192.0.2.7:2379", request).members == []

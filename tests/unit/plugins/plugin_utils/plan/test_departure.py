@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
@@ -19,18 +21,22 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.pro
     UNIT_NAME,
     unit,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import MemberFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import remove
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import OWNER, remove
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.reset import reset
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request, as_result
 
 from .test_converge import bare, host, joined, live
 
+ROOT = Path(__file__).resolve().parents[5]
 CONTROLS, WORKERS = ("cp1", "cp2", "cp3"), ("w1", "w2")
 ETCD = Health(True, "", "https://192.0.2.1:2379")
 DOWN = "connection refused"
@@ -292,6 +298,103 @@ def test_two_of_two_are_more_than_can_go() -> None:
     assert said(reset(request(hosts, ["cp2"], limit=True))) == [("etcd_majority", "error")]
 
 
+# -- the members of etcd
+
+
+def with_members(hosts: dict[str, Host], *members: Member) -> dict[str, Host]:
+    """The control planes with these members in their lists."""
+    listed = MemberFacts(list(members))
+    return {
+        name: replace(one, facts=replace(one.facts, etcd=listed)) if one.control_plane else one
+        for name, one in hosts.items()
+    }
+
+
+def member(name: str, healthy: bool = True, place: str = "") -> Member:
+    return Member(str(sum(map(ord, name))), name, [f"https://{place or address(name)}:2380"], healthy=healthy)
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_a_removal_that_was_killed_after_the_member_left_continues(operation: object) -> None:
+    """Node and data are still there, but etcd no longer counts the member."""
+    hosts = with_members(cluster(("cp1", "cp2"), dead="cp2"), member("cp1"))
+    plan = operation(request(hosts, ["cp2"], limit=operation is reset))  # type: ignore[operator]
+    assert not plan.findings
+    assert actions(plan) == {"cp2": ["reset", "delete_node"]}
+    # While the member is still there, one of two is not a majority.
+    hosts = with_members(hosts, member("cp1"), member("cp2", False))
+    refused = operation(request(hosts, ["cp2"], limit=operation is reset))  # type: ignore[operator]
+    assert said(refused) == [("etcd_majority", "error")]
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+@pytest.mark.parametrize("left", [("cp1",), ("cp1", "cp2")])
+def test_a_removal_of_two_of_three_that_was_killed_continues(operation: object, left: tuple[str, ...]) -> None:
+    hosts = with_members(cluster(dead="cp3"), *map(member, left))
+    plan = operation(request(hosts, ["cp2", "cp3"], limit=operation is reset))  # type: ignore[operator]
+    assert not plan.findings and [one.name for one in plan.leaving if one.etcd] == list(left[1:])
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_a_member_without_a_machine_is_counted_before_the_first_change(operation: object) -> None:
+    stray = member("cp9", healthy=False)
+    hosts = with_members(cluster(("cp1", "cp2")), member("cp1"), member("cp2"), stray)
+    plan = operation(request(hosts, ["cp2"], limit=operation is reset))  # type: ignore[operator]
+    (error,) = plan.errors
+    assert error.problem.check == "etcd_majority" and "1 of 2 etcd members healthy" in error.problem.message
+    assert stray.label in error.problem.fix and "-e remove_hosts=cp9 -e remove_gone=true" in error.problem.fix
+
+
+@pytest.mark.parametrize("operation", [reset, remove])
+def test_a_member_that_the_others_do_not_reach_is_removed_first(operation: object) -> None:
+    """By its own account it is healthy."""
+    hosts = with_members(cluster(), member("cp1"), member("cp2"), member("cp3", healthy=False))
+    plan = operation(request(hosts, ["cp2", "cp3"], limit=operation is reset))  # type: ignore[operator]
+    assert not plan.findings and [one.name for one in plan.leaving] == ["cp3", "cp2"]
+
+
+def test_a_member_without_a_machine_can_be_removed() -> None:
+    hosts = with_members(cluster(("cp1", "cp2")), member("cp1"), member("cp2"), member("cp9", healthy=False))
+    assert said(remove(request(hosts, ["cp9"]))) == [("unreachable", "error")]
+    plan = remove(request(hosts, ["cp9"], gone=True))
+    (one,) = plan.leaving
+    assert not plan.findings and (one.name, one.etcd, one.node, one.gone) == ("cp9", True, False, True)
+    hosts = with_members(hosts, member("cp1"), member("cp2"), member("cp9"))
+    (error,) = remove(request(hosts, ["cp9"], gone=True)).errors
+    assert "still answers" in error.problem.message
+
+
+def test_a_worker_has_no_member_whatever_address_it_reports() -> None:
+    stray = member("cp9", healthy=False, place=address("w2"))
+    plan = remove(request(with_members(cluster(), *map(member, CONTROLS), stray), ["w2"]))
+    assert actions(plan) == {"w2": ["drain", "reset", "delete_node"]} and not plan.findings
+
+
+# -- cordons
+
+
+def test_nodes_that_stay_lose_the_cordon_of_an_interrupted_removal() -> None:
+    ours = {"unschedulable": True, "cordoned_by": OWNER}
+    changes = {"w1": ours, "w2": ours, "cp2": {"unschedulable": True, "cordoned_by": "upgrade of yesterday"}}
+    known = [replace(node, **changes.get(node.name, {})) for node in nodes()]  # type: ignore[arg-type]
+    hosts = cluster()
+    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    assert list(remove(request(hosts, ["w1"])).uncordoned) == ["w2"]
+    assert not remove(request(hosts, ["w1", "w2"])).uncordoned
+
+
+def test_the_role_cordons_in_the_name_of_the_planner() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/remove/tasks/main.yml").read_text(encoding="utf-8"))
+    (drain,) = [task for task in tasks if task["name"] == "Drain Nodes"]
+    assert drain["kubestead.cluster.node_drain"]["owner"] == OWNER
+
+
+@pytest.mark.parametrize("limit", [False, True])
+def test_all_nodes_that_leave_are_drained_in_one_task(limit: bool) -> None:
+    plan = remove(request(cluster(), ["w1", "w2"], limit=limit))
+    assert as_result(plan, CniOptions())["drained"] == ["w1", "w2"]
+
+
 def test_workers_of_a_dead_cluster_can_be_reset() -> None:
     hosts = {name: one for name, one in cluster().items() if name in WORKERS}
     plan = reset(Request(Inventory(["cp1"], ["w1", "w2"]), list(hosts.values()), [], targets=["w1"]))
@@ -407,6 +510,30 @@ def test_a_dead_machine_is_found_by_its_address_where_its_node_has_another_name(
     hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
     plan = remove(request(hosts, ["w2"], gone=True, missing=("w2",)))
     assert [(one.host, one.name) for one in plan.leaving] == [("w2", "node-2")]
+
+
+def test_a_dead_machine_is_found_by_the_node_name_in_the_inventory() -> None:
+    hosts = cluster(silent="w2")
+    known = [replace(node, name="node-2") if node.name == "w2" else node for node in nodes(silent="w2")]
+    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    asked = replace(request(hosts, ["w2"], gone=True, missing=("w2",)), addresses={}, node_names={"w2": "node-2"})
+    assert [(one.host, one.name) for one in remove(asked).leaving] == [("w2", "node-2")]
+
+
+def test_a_dead_machine_without_a_node_is_a_warning_with_the_nodes_there_are() -> None:
+    """An earlier run deleted the Node, or its name is another one."""
+    hosts = cluster()
+    known = [node for node in nodes() if node.name != "w2"]
+    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    plan = remove(request(hosts, ["w2"], gone=True, missing=("w2",)))
+    (finding,) = plan.findings
+    assert (finding.host, finding.problem.level) == ("w2", "warning") and not plan.leaving and not actions(plan)
+    assert "does not have a Node w2, so nothing is removed; its Nodes are cp1, cp2, cp3, w1" in finding.problem.message
+    # A control plane whose Node was deleted, but not its member.
+    hosts = with_members(cluster(("cp1", "cp2")), member("cp1"), member("cp2"), member("cp3", healthy=False))
+    hosts["cp3"] = host("cp3", bare("cp3"))
+    plan = remove(request(hosts, ["cp3"], gone=True, missing=("cp3",)))
+    assert [(one.etcd, one.node) for one in plan.leaving] == [(True, False)] and not plan.findings
 
 
 def test_a_bare_host_whose_run_was_killed_is_finished() -> None:

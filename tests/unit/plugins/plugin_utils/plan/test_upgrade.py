@@ -227,8 +227,17 @@ def test_hosts_must_agree_on_the_version() -> None:
 def test_workers_alone_only_after_the_control_planes() -> None:
     (line,) = errors(plan_of(limit=("c2",)))
     assert "the control plane c1 runs 1.35.0 and is not among the hosts of this play" in line
+    assert "remove.yml" not in line
     plan = plan_of(limit=("c2",), changes=UPGRADED)
     assert not errors(plan) and actions(plan) == {"c2": ["drain", "upgrade", "uncordon"]}
+
+
+def test_the_way_out_of_a_dead_control_plane_is_named() -> None:
+    dead = {"name": "c9", "roles": ["control-plane"], "silent": True, "kubelet_version": "1.35.0"}
+    nodes = [*recorded(RECORDINGS["c1"])["kubeadm"]["api"]["nodes"], dead]
+    line, _not_ready = errors(plan_of(changes={"c1": {"kubeadm.api.nodes": nodes}}))
+    assert line.startswith("all: the control plane c9 runs 1.35.0 and is not among the hosts of this play")
+    assert line.endswith("no longer exists, use remove.yml with -e remove_hosts=c9 -e remove_gone=true")
 
 
 def test_a_worker_that_is_left_out_is_named() -> None:
