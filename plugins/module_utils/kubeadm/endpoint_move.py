@@ -252,9 +252,9 @@ def apply(
     elif step.action == "move_kubelet":
         _move_kubelet(system, str(data["server"]), str(data["node"]), clock, sleep)
     elif step.action == "restart_kubelet":
-        _restart_kubelet(system, str(data["node"]), clock, sleep)
-        system.remove(KUBELET_PENDING)
-        forget(system)
+        # An interrupted run wrote the previous server into this file.
+        old = (system.read(KUBELET_PENDING) or "").strip()
+        _restart_or_put_back(system, old, str(data["node"]), clock, sleep)
 
 
 def repair(system: System) -> List[Step]:
@@ -351,9 +351,18 @@ def _move_kubelet(
     old = kubeconfig_server(system.read(KUBELET_KUBECONFIG) or "")
     system.write(KUBELET_PENDING, old + "\n", mode=0o600)
     _rewrite(system, KUBELET_KUBECONFIG, server)
+    _restart_or_put_back(system, old, node, clock, sleep)
+
+
+def _restart_or_put_back(
+    system: System, old: str, node: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
+) -> None:
+    """Restart the kubelet. If it does not report, it gets the server ``old`` again. Raises :class:`KubesteadError`."""
     try:
         _restart_kubelet(system, node, clock, sleep)
     except KubesteadError as err:
+        if not old:
+            raise
         _rewrite(system, KUBELET_KUBECONFIG, old)
         kubelet_start.restart(system)
         system.remove(KUBELET_PENDING)

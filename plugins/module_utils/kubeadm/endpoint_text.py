@@ -10,6 +10,7 @@ never changed.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import List, Optional, Sequence, Tuple
 
@@ -18,6 +19,8 @@ from ..kube.kubeconfig import kubeconfig_server
 
 _KEY = r"(?m)^{0}:[ \t]*([^\n]*)$"
 _ITEM = re.compile(r"( *)- +[\"']?([^\s\"'#]+)[\"']?[ \t]*(?:#.*)?\Z")
+# A name that is a text in YAML without quotes. Others, such as *.example.org, would be an alias or a number.
+_PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)\Z)[a-z][a-z0-9.-]*\Z|[0-9]+(?:\.[0-9]+){3}\Z")
 _EMPTY = ("", "{}", "[]", "null", "~")
 
 
@@ -97,9 +100,14 @@ def _api_server(text: str) -> Optional[Tuple[int, List[str]]]:
 
 
 def _sans_line(lines: Sequence[str]) -> int:
-    indent = next((len(line) - len(line.lstrip(" ")) for line in lines if line.strip()), 0)
+    indent = next((len(line) - len(line.lstrip(" ")) for line in lines if _is_content(line)), 0)
     start = " " * indent + "certSANs:"
     return next((at for at, line in enumerate(lines) if line.startswith(start)), -1)
+
+
+def _is_content(line: str) -> bool:
+    """True for a line that is not empty and not a comment, which may have any indentation."""
+    return line.strip() != "" and not line.lstrip(" ").startswith("#")
 
 
 def _items(lines: Sequence[str], at: int) -> List[str]:
@@ -123,7 +131,7 @@ def _with_sans(text: str, names: Sequence[str]) -> str:
         lines = ["apiServer:", "  certSANs:", *("  - " + _quoted(name) for name in names)]
         return "{0}\n{1}\n".format(text.rstrip("\n"), "\n".join(lines))
     all_lines = text.split("\n")
-    indent = next((line[: len(line) - len(line.lstrip(" "))] for line in below if line.strip()), "  ")
+    indent = next((line[: len(line) - len(line.lstrip(" "))] for line in below if _is_content(line)), "  ")
     sans = _sans_line(below)
     if sans < 0:
         all_lines[at] = "apiServer:"
@@ -141,4 +149,4 @@ def _with_sans(text: str, names: Sequence[str]) -> str:
 
 
 def _quoted(name: str) -> str:
-    return '"{0}"'.format(name) if ":" in name else name
+    return name if _PLAIN.match(name) else json.dumps(name)

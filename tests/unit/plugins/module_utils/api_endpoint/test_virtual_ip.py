@@ -398,10 +398,32 @@ def test_the_held_address_is_not_an_own_one(plane: Machine) -> None:
 )
 def test_another_machine_that_has_the_address_is_seen(plane: Machine, neighbour: str, taken: bool) -> None:
     plane.answer("ip -j neighbour", neighbour)
+    plane.answer("ip neighbour delete")
     assert observe(plane, address=VIP).virtual_ip.taken is taken
     run(plane, THREE)
     # Once it is set up, another control plane may have it.
     assert observe(plane, address=VIP).virtual_ip.taken is False
+
+
+def test_an_answer_from_earlier_is_not_believed(plane: Machine) -> None:
+    """The control plane that had the address before it was removed has been heard by the others."""
+    plane.answer(
+        "ip -j neighbour", '[{"dst":"192.0.2.100","dev":"eth0","lladdr":"02:6b:0a:d5:0f:64","state":["STALE"]}]'
+    )
+
+    def forgotten(argv: object, stdin: object) -> Result:
+        plane.answer("ip -j neighbour", "[]")
+        return Result(0)
+
+    plane.answer("ip neighbour delete 192.0.2.100 dev eth0", forgotten)
+    assert observe(plane, address=VIP).virtual_ip.taken is False
+
+
+@pytest.mark.parametrize("left", [CHECK, PENDING, CONFIG + ".new"])
+def test_what_a_killed_run_left_is_removed_if_the_variable_is_gone(plane: Machine, left: str) -> None:
+    plane.put(left, "")
+    run(plane, NONE)
+    assert not plane.exists(FOLDER) and not steps(plane, NONE)
 
 
 def test_an_own_address_that_is_gone_is_an_error_before_anything_is_written(plane: Machine) -> None:

@@ -71,6 +71,11 @@ FILES = {ADMIN_KUBECONFIG: OLD, SUPER_ADMIN_KUBECONFIG: OLD, KUBELET_KUBECONFIG:
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/w1"
 
 
+def test_an_address_of_ipv6_is_in_the_certificate_however_it_is_written() -> None:
+    assert serving_certificate.has_name(["cp1", "2001:db8::10"], "[2001:DB8:0::10]:6443")
+    assert not serving_certificate.has_name(["cp1", "2001:db8::11"], "[2001:DB8:0::10]:6443")
+
+
 def config_map(name: str, data: Dict[str, str], **metadata: Any) -> Dict[str, Any]:
     return {"metadata": {"name": name, "resourceVersion": "7", **metadata}, "data": data}
 
@@ -244,6 +249,18 @@ def test_an_interrupted_restart_is_seen_and_finished(machine: Machine) -> None:
     (step,) = endpoint_move.plan(MoveState(WORKER, facts), WISH, NODE)
     endpoint_move.apply(step, machine, WISH, **Clock().injected)
     assert kubelet.restarts == 1 and not machine.exists("/var/lib/kubestead")
+
+
+def test_a_kubelet_that_does_not_report_after_an_interruption_gets_its_server_back(machine: Machine) -> None:
+    kubelet = Kubelet(machine, reports=False)
+    machine.put(KUBELET_KUBECONFIG, KUBELET.replace(OLD, NEW))
+    machine.put(KUBELET_PENDING, OLD + "\n")
+    facts = endpoint_facts.observe(machine, WORKER)
+    (step,) = endpoint_move.plan(MoveState(WORKER, facts), WISH, NODE)
+    with pytest.raises(KubesteadError, match="did not report .*; its server is {0} again".format(OLD)):
+        endpoint_move.apply(step, machine, WISH, **Clock().injected)
+    assert machine.read(KUBELET_KUBECONFIG) == KUBELET and kubelet.restarts == 2
+    assert not machine.exists(KUBELET_PENDING)
 
 
 def test_when_a_lease_was_renewed() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint_text import (
     cert_sans,
@@ -60,6 +61,10 @@ KIND = "kind: ClusterConfiguration\n"
             "apiServer:\n  extraArgs:\n  - name: v\n    value: '2'\n",
             "apiServer:\n  certSANs:\n  - lb.example.org\n  extraArgs:\n  - name: v\n    value: '2'\n",
         ),
+        (
+            "apiServer:\n# ours\n  certSANs:\n  - a.example.org\n",
+            "apiServer:\n# ours\n  certSANs:\n  - a.example.org\n  - lb.example.org\n",
+        ),
         ("apiServer:\n  certSANs: ['lb.example.org']\n", None),
         ("apiServer: {certSANs: [a]}\n", None),
         ("apiServer:\n  certSANs:\n  - |\n    a\n", None),
@@ -75,6 +80,13 @@ def test_names_are_added_once_and_at_the_end_without_a_section() -> None:
     assert once == (f'{KIND}controlPlaneEndpoint: {NAME}\napiServer:\n  certSANs:\n  - lb.example.org\n  - "fd00::1"\n')
     assert once is not None and cert_sans(once) == ["lb.example.org", "fd00::1"]
     assert with_endpoint(once, NAME, ["fd00::1"]) == once
+
+
+@pytest.mark.parametrize("name", ["*.example.org", "1234", "true", "1.5", "::1"])
+def test_a_name_stays_a_text_for_programs_that_read_yaml(name: str) -> None:
+    text = with_endpoint(KIND, NAME, ["10.96.0.1", name, "cp1"])
+    assert text is not None and cert_sans(text) == ["10.96.0.1", name, "cp1"]
+    assert yaml.safe_load(text)["apiServer"]["certSANs"] == ["10.96.0.1", name, "cp1"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.vir
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import (
     router_id as usual_id,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan
@@ -191,10 +192,35 @@ def test_without_the_variable_the_address_is_removed_also_with_limit() -> None:
             "198.51.100.7",
             "cp1: no interface of this host has an address in the subnet of cluster_endpoint_vip 198.51.100.7",
         ),
+        (
+            "192.0.2.255",
+            "cp1: cluster_endpoint_vip is 192.0.2.255, which is the broadcast address of the subnet 192.0.2.0/24",
+        ),
+        ("192.0.2.0", "cp1: cluster_endpoint_vip is 192.0.2.0, which is the address of the subnet 192.0.2.0/24"),
     ],
 )
 def test_an_address_that_can_not_be_the_virtual_one_is_refused(vip: str, line: str) -> None:
     assert lines(plan([with_vip(host("cp1"), vip), with_vip(host("w1"), vip)]))[0].startswith(line)
+
+
+@pytest.mark.parametrize("vip", ["192.0.2.100/24", "api.example.org", "192.0.2.100%eth0"])
+def test_what_is_not_an_address_is_refused_with_a_fix_for_this_variable(vip: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        EndpointOptions(vip).validate()
+    assert refused.value.message == (
+        f"cluster_endpoint_vip is {vip!r}, not an IP address; use a free address in a subnet of all control planes, "
+        "without a prefix length"
+    )
+
+
+def test_the_address_of_a_host_is_preferred_to_others_of_it() -> None:
+    """The kernel lists a temporary or floating address of IPv6 before the one that stays."""
+    own = address("cp1")
+    networks = {"192.0.2.240/24": "eth0", f"{own}/24": "eth1"}
+    one = given(plan([with_vip(host("cp1"), networks=networks), with_vip(host("cp2"))]), "cp1")
+    assert one is not None and one.own == own
+    only = given(plan([with_vip(host("cp1"), networks={"192.0.2.240/24": "eth0"}), with_vip(host("cp2"))]), "cp1")
+    assert only is not None and only.own == "192.0.2.240"
 
 
 def test_an_address_of_a_node_outside_of_the_run_is_refused() -> None:
