@@ -11,6 +11,7 @@ from typing import Dict, List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import peers_in
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
@@ -83,10 +84,22 @@ def without(leaving: Sequence[str], hosts: Sequence[Host], cluster: Cluster) -> 
         own = host.member and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
         present = host.facts.api_endpoint.control_planes
         wanted = endpoint_of(host, hosts, Membership(), staying) if cluster.by_hosts and own else None
-        # Only a control plane that is gone is a reason to change the host. site.yml adds control planes.
-        if wanted is not None and not set(present) <= there | {wanted.own}:
+        # Only a control plane that is gone is a reason to change the host, also if a run was killed before it was
+        # forgotten everywhere. site.yml adds control planes.
+        if wanted is not None and (_interrupted(host, wanted) or not set(present) <= there | {wanted.own}):
             found[host.name] = wanted
     return found
+
+
+def _interrupted(host: Host, wanted: Endpoint) -> bool:
+    """True if a run was killed after it changed the hosts file: the proxy, or keepalived, is not as it must be."""
+    state, shared = host.facts.api_endpoint, host.facts.api_endpoint.virtual_ip
+    if state.pending or state.restart_pending or (state.unit is not None and not wanted.proxied):
+        return True
+    if wanted.virtual_ip is None or not wanted.virtual_ip.address:
+        return False
+    gone = set(peers_in(shared.config)) - set(wanted.virtual_ip.peers)
+    return bool(gone) or shared.pending or shared.restart_pending
 
 
 def obstacles(host: Host, wanted: Endpoint) -> List[Problem]:

@@ -258,6 +258,17 @@ def test_a_removal_that_was_killed_before_the_endpoint_was_changed_is_finished()
     assert set(remove(request(hosts, ["cp3"])).redirected) == {"cp1", "cp2", "w1", "w2"}
 
 
+def test_a_change_of_the_endpoint_that_was_killed_after_the_hosts_file_is_finished() -> None:
+    hosts = named(cluster(("cp1",)))
+    left = named(cluster(("cp1", "cp2")))["w1"].facts.api_endpoint
+    for name, changes in (("w1", {"unit": left.unit, "config": left.config}), ("w2", {"restart_pending": True})):
+        one = hosts[name]
+        hosts[name] = replace(one, facts=replace(one.facts, api_endpoint=replace(one.facts.api_endpoint, **changes)))
+    hosts["cp2"] = host("cp2", bare("cp2"))
+    again = redirected(remove(request(hosts, ["cp2"])))
+    assert again == {"w1": [f"remove_unit {UNIT_NAME}", f"remove {FOLDER}"], "w2": [f"remove {FOLDER}"]}
+
+
 def test_only_nodes_of_the_cluster_that_find_the_api_by_its_name_are_redirected() -> None:
     hosts = named(cluster())
     hosts["w2"] = replace(hosts["w2"], facts=replace(hosts["w2"].facts, kubeadm=bare("w2")))
