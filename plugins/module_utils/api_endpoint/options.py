@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Optional
 
-from ..core.addresses import host_port, normal_address, parse_address, plain_address
+from ..core.addresses import host_port, normal_address, plain_address
 from ..core.errors import OptionError
 from ..core.options import var
 from . import hosts_file, proxy_config
@@ -32,10 +32,15 @@ class EndpointOptions:
             text = "is {0}, which is not the ID of a VRRP router".format(self.router_id)
             raise OptionError("cluster_endpoint_vip_router_id", text, "use a number from 1 to 255, or 0 to derive one")
         if self.virtual_ip:
-            found = parse_address("cluster_endpoint_vip", self.virtual_ip)
+            fix = "use a free address in a subnet of all control planes, without a prefix length"
+            try:
+                found = plain_address(self.virtual_ip.strip())
+            except ValueError:
+                text = "is {0!r}, not an IP address".format(self.virtual_ip)
+                raise OptionError("cluster_endpoint_vip", text, fix) from None
             if found.is_unspecified or found.is_loopback or found.is_multicast or found.is_link_local:
                 text = "is {0}, at which other machines can't reach the API".format(found)
-                raise OptionError("cluster_endpoint_vip", text, "use a free address in a subnet of all control planes")
+                raise OptionError("cluster_endpoint_vip", text, fix)
 
     @property
     def address(self) -> str:

@@ -52,11 +52,11 @@ class VirtualIpState:
 
     ``config``, ``check`` and ``unit`` are the texts of the files, None if they do not exist. ``address`` is the one in
     the configuration. ``pending`` and ``restart_pending`` are true if keepalived has not been reloaded or restarted
-    since they changed. ``held`` is the interface that has the address now; empty if none has it. ``networks`` maps the
-    other addresses of the machine, with their prefix lengths, to their interfaces. ``taken`` is true if another machine
-    answers for an address that is not set up here yet. ``absent`` has the packages that can't be installed, with the
-    reasons, as far as it was asked. ``certified`` is true if the certificate of the API server has the address, None
-    without a certificate.
+    since they changed. ``folder`` is true if there are any files, also of an interrupted run. ``held`` is the interface
+    that has the address now; empty if none has it. ``networks`` maps the other addresses of the machine, with their
+    prefix lengths, to their interfaces. ``taken`` is true if another machine answers for an address that is not set up
+    here yet. ``absent`` has the packages that can't be installed, with the reasons, as far as it was asked.
+    ``certified`` is true if the certificate of the API server has the address, None without a certificate.
     """
 
     address: str = ""
@@ -69,6 +69,7 @@ class VirtualIpState:
     enabled: bool = False
     pending: bool = False
     restart_pending: bool = False
+    folder: bool = False
     held: str = ""
     networks: Dict[str, str] = field(default_factory=dict)
     taken: bool = False
@@ -78,7 +79,7 @@ class VirtualIpState:
     @property
     def present(self) -> bool:
         """True if there are files of keepalived's configuration."""
-        return not (self.config is None and self.check is None) or self.pending or self.restart_pending
+        return self.folder or not (self.config is None and self.check is None) or self.pending or self.restart_pending
 
 
 # -- Observation
@@ -93,7 +94,8 @@ def observe(system: System, wanted: str = "") -> VirtualIpState:
     config, unit = system.read(CONFIG), system.read(UNIT)
     present = address_in(config)
     address = wanted or present
-    if not address and config is None and unit is None:
+    folder = system.exists(FOLDER)
+    if not address and unit is None and not folder:
         return VirtualIpState()
     links = interfaces.query(system, "address")
     missing = [name for name, path in _programs().items() if not system.is_executable(path)]
@@ -110,6 +112,7 @@ def observe(system: System, wanted: str = "") -> VirtualIpState:
         enabled=unit is not None and units.answers(system, "is-enabled", "enabled", UNIT_NAME),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
+        folder=folder,
         held=held,
         networks={
             one.network: one.interface
@@ -136,7 +139,13 @@ def _holder(links: Sequence[Mapping[str, Any]], address: str) -> str:
 
 
 def _is_taken(system: System, address: str) -> bool:
-    """True if another machine of the subnet answers for an address, whatever its firewall is."""
+    """True if another machine of the subnet answers for an address, whatever its firewall is.
+
+    An entry from an earlier answer is removed first: the kernel uses it for seconds without asking again, and the
+    machine that answered may have given the address up.
+    """
+    for one in _neighbours(system, address):
+        system.run(["ip", "neighbour", "delete", address, "dev", str(one.get("dev"))])
     if system.root == "/":
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
@@ -146,7 +155,12 @@ def _is_taken(system: System, address: str) -> bool:
         except OSError:
             return False
         time.sleep(_NEIGHBOUR_WAIT)
-    return any(one.get("lladdr") for one in interfaces.query(system, "neighbour", "show", "to", address))
+    return bool(_neighbours(system, address))
+
+
+def _neighbours(system: System, address: str) -> List[Mapping[str, Any]]:
+    """The entries of the kernel for machines that have answered for an address."""
+    return [one for one in interfaces.query(system, "neighbour", "show", "to", address) if one.get("lladdr")]
 
 
 def _certified(system: System, address: str) -> Optional[bool]:

@@ -228,12 +228,13 @@ def interface_of(networks: Mapping[str, str], own: str) -> str:
     return next((name for name in found if _INTERFACE.fullmatch(name)), "")
 
 
-def source(networks: Mapping[str, str], address: str) -> Tuple[str, str]:
+def source(networks: Mapping[str, str], address: str, preferred: str = "") -> Tuple[str, str]:
     """The machine's own address in the subnet of a virtual address, and the interface; empty texts without one.
 
-    ``networks`` maps the machine's addresses with their prefix lengths to their interfaces.
+    ``networks`` maps the machine's addresses with their prefix lengths to their interfaces. ``preferred`` is chosen if
+    it is one of several: another one may be temporary, as IPv6 makes them, or a floating one.
     """
-    for network, interface in networks.items():
+    for network, interface in sorted(networks.items(), key=lambda one: one[0].partition("/")[0] != preferred):
         own = network.partition("/")[0]
         inside = plain_address(address) in plain_network(network, strict=False)
         if inside and own != address and _INTERFACE.fullmatch(interface):

@@ -21,7 +21,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.vir
     router_id_in,
     source,
 )
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import (
+    normal_address,
+    plain_address,
+    plain_network,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 
 from ..cluster import Cluster
@@ -42,7 +46,7 @@ def virtual_ip_of(host: Host, hosts: Sequence[Host], cluster: Cluster) -> Option
     if not host.control_plane or not address or not cluster.by_hosts:
         return VirtualIp()
     planes = _control_planes(hosts)
-    sources = {plane.name: source(_state(plane).networks, address)[0] for plane in planes}
+    sources = {plane.name: _source(plane, address) for plane in planes}
     if _left_out(planes, cluster) or not all(sources.values()) or _silent(host, planes, address):
         return None
     return VirtualIp(
@@ -74,6 +78,11 @@ def _state(host: Host) -> VirtualIpState:
     return host.facts.api_endpoint.virtual_ip
 
 
+def _source(host: Host, address: str) -> str:
+    """The host's own address in the subnet of the virtual one; empty without one."""
+    return source(_state(host).networks, address, normal_address(host.address))[0]
+
+
 def _left_out(planes: Sequence[Host], cluster: Cluster) -> List[str]:
     """The Nodes that are control planes and not among the hosts of the run."""
     known = [host.node_name for host in planes]
@@ -88,7 +97,7 @@ def _silent(host: Host, planes: Sequence[Host], address: str) -> List[str]:
     """
     if not host.member or _has(host, address):
         return []
-    own = source(_state(host).networks, address)[0]
+    own = _source(host, address)
     others = [plane for plane in planes if plane.name != host.name and _has(plane, address)]
     return [plane.name for plane in others if own not in peers_in(_state(plane).config)]
 
@@ -168,6 +177,17 @@ def _twice(address: str, planes: Sequence[Host]) -> List[Finding]:
     return [Finding("all", COMPONENT, _problem(text, fix, "warning"))]
 
 
+def _reserved(state: VirtualIpState, address: str) -> str:
+    """What an address of IPv4 is if no machine can have it: that of the subnet, or its broadcast address."""
+    for network in state.networks:
+        subnet = plain_network(network, strict=False)
+        if subnet.version == 4 and subnet.prefixlen < 31 and plain_address(address) in subnet:
+            ends = {str(subnet.network_address): "address", str(subnet.broadcast_address): "broadcast address"}
+            if address in ends:
+                return "{0} of the subnet {1}".format(ends[address], subnet)
+    return ""
+
+
 def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Cluster) -> List[Problem]:
     """What is wrong with the address on one control plane. ``first`` is the one whose options decide."""
     options, state = host.options.api_endpoint, _state(host)
@@ -178,9 +198,13 @@ def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Clu
     if not options.address:
         text = "{0} is set for {1}, but not for this host".format(OPTION, first.name)
         return [_problem(text, "set it in the variables of the group control_plane")]
-    if not source(state.networks, address)[0]:
+    if not _source(host, address):
         text = "no interface of this host has an address in the subnet of {0} {1}".format(OPTION, address)
         return [_problem(text, "use an address in a subnet that all control planes have")]
+    reserved = _reserved(state, address)
+    if reserved:
+        text = "{0} is {1}, which is the {2}".format(OPTION, address, reserved)
+        return [_problem(text, "use another free address in this subnet")]
     found = []
     if _has(host, address) and router_id_in(state.config) not in (0, _router_id(host, cluster)):
         # Until all have the new ID, the owners by the old one and by the new one do not know of one another.
