@@ -64,6 +64,8 @@ class ActionModule(NodeAction):
         except OSError as err:
             problem = f"copy_to {step.target} can't be written: {err.strerror}; use a path that you may write"
             raise AnsibleActionFail(problem) from err
+        except KubesteadError as err:
+            raise AnsibleActionFail(f"copy_to: {err.message}; use a path that you may write") from None
 
     def _fetch(self, wanted: KubeconfigSummary | None, task_vars: dict[str, Any] | None) -> str:
         """The admin's kubeconfig, made again. Connections print what a module returns at -vvv, unless censored."""

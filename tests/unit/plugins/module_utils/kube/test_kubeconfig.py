@@ -17,6 +17,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import kubeconfig as action
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import foreign_files
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
@@ -399,6 +400,26 @@ def test_a_foreign_file_on_the_control_machine_is_kept(tmp_path: Path) -> None:
     result = task.run()
     assert not result["changed"] and task.calls == [MODULE] and (tmp_path / "k" / "config").read_text() == OTHER
     assert "is for another cluster (https://10.213.0.60:6443) and was not changed" in result["warnings"][0]
+
+
+@pytest.mark.usefixtures("no_base")
+def test_an_earlier_copy_that_may_not_be_replaced_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "config").write_text(EARLIER)
+
+    def refused(*_arguments: Any, **_options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(foreign_files.tempfile, "mkstemp", refused)
+    monkeypatch.setattr(kubeconfig_copy, "backed_up", lambda *_summaries: False)
+    with pytest.raises(AnsibleActionFail) as failed:
+        Task(tmp_path, answered()).run()
+    assert str(failed.value) == (
+        f"copy_to: {tmp_path}/k/config can't be written: Permission denied; use a path that you may write"
+    )
+    assert (tmp_path / "k" / "config").read_text() == EARLIER
 
 
 # -- a control plane against the machine of the operator
