@@ -49,7 +49,7 @@ def move(request: Request) -> Plan:
     """The plan. If a finding is an error, the plan has no steps."""
     findings = [*request.findings]
     for host in request.hosts:
-        findings += host_findings(host, (endpoint.COMPONENT,))
+        findings += [*host_findings(host, (endpoint.COMPONENT,)), *_wish_findings(host, request.hosts)]
     reference = reference_control_plane(request.hosts, request.reference_control_planes)
     if reference is None:
         text = "no control plane answers; tried {0}".format(", ".join(request.inventory.control_plane) or "none")
@@ -102,6 +102,16 @@ def _present(cluster: Cluster) -> str:
 
 def _error(host: str, text: str, fix: str, level: str = "error") -> Finding:
     return Finding(host, COMPONENT, Problem("endpoint", text, fix, level))
+
+
+def _wish_findings(host: Host, hosts: Sequence[Host]) -> List[Finding]:
+    """A ``cluster_endpoint`` that differs from that of another host."""
+    wish = host.options.control_plane.endpoint
+    first = next(one for one in hosts if one.options.control_plane.endpoint) if wish else host
+    if wish == first.options.control_plane.endpoint:
+        return []
+    text = "cluster_endpoint is {0}, but {1} for {2}".format(wish, first.options.control_plane.endpoint, first.name)
+    return [_error(host.name, text, "set it once, for all hosts")]
 
 
 def _away(now: Cluster, wanted: str) -> List[Finding]:

@@ -360,3 +360,12 @@ def test_site_yml_names_the_operation_when_it_matters() -> None:
     assert [one for one in site(one_machine) if "is the address of cp1" in one and "run endpoint.yml" in one]
     left = site([*finished()[:2], resolving(worker("w2"))])
     assert len(left) == 1 and left[0].startswith(f"w2: its kubelet reaches the API at {OLD}")
+
+
+def test_hosts_with_different_endpoints_are_refused() -> None:
+    one, two, three = trio()
+    result = plan([wishing(one, "a.example.org:6443"), wishing(two, "b.example.org:6443"), three])
+    assert lines(result) == [
+        "w1: cluster_endpoint is b.example.org:6443, but a.example.org:6443 for cp1; set it once, for all hosts"
+    ]
+    assert not any(told(result).values())
