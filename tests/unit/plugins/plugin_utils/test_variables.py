@@ -108,5 +108,6 @@ def test_a_delegated_task_takes_its_options_from_the_plan_or_the_control_plane(t
         # Machines that leave, as the plan lists them; the variables of the role are no facts of a host.
         "item.",
         "remove_",
+        "reset_plan",
     )
     assert [name for name, value in given.items() if not value.startswith(tuple("{{ " + one for one in own))] == []
