@@ -30,10 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Hos
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server, of_another
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import (
-    Inventory,
-    left_out_findings,
-)
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory, left_out_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
     Plan,
     Request,
@@ -262,8 +259,9 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     for host in hosts:
         own = plan.hosts[host.name]
         server = copy_server(own.api_address, plan.cluster)
-        existing = kubeconfig_copy.existing_copy(System(), host.options.kubeconfig)
-        copies = host.name == plan.api_host and not of_another(existing, host, hosts, server)
+        copies = host.name == plan.api_host and not of_another(
+            kubeconfig_copy.existing_copy(System(), host.options.kubeconfig), host, hosts, server
+        )
         if copies:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)

@@ -16,7 +16,7 @@ from ..core.constants import PKI
 from ..core.errors import KubesteadError
 from ..core.step import Step
 from ..core.system import System
-from ..core.untrusted import mappings
+from ..core.untrusted import mappings, texts
 from ..core.x509 import certificate_addresses
 from ..host import interfaces
 from . import services, units
@@ -142,9 +142,10 @@ def _is_taken(system: System, address: str) -> bool:
     """True if another machine of the subnet answers for an address, whatever its firewall is.
 
     An entry from an earlier answer is removed first: the kernel uses it for seconds without asking again, and the
-    machine that answered may have given the address up.
+    machine that answered may have given the address up. An entry that an administrator added stays.
     """
-    for one in _neighbours(system, address):
+    learned = [one for one in _neighbours(system, address) if "PERMANENT" not in texts(one.get("state"))]
+    for one in learned:
         system.run(["ip", "neighbour", "delete", address, "dev", str(one.get("dev"))])
     if system.root == "/":
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

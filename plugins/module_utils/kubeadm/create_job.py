@@ -39,7 +39,7 @@ def obstacles(nodes: Sequence[Node], drained: str) -> str:
 
 def _reason(node: Node, drained: str) -> str:
     if node.name == drained:
-        return "is upgraded"
+        return "is being upgraded"
     if node.unschedulable:
         return "is cordoned"
     if not node.ready:

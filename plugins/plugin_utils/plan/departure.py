@@ -10,6 +10,7 @@ module that removes a member counts again.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
 
@@ -28,6 +29,8 @@ from .result import Leaving, Request
 COMPONENT = "cluster"
 TARGETS = "remove_hosts"
 GONE = "remove_gone"
+# Names of members come from etcd. Others do not become a part of a command that the user is to copy.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def majority_findings(left: Remainder, leaving: Sequence[Leaving]) -> List[Findi
     ways = ["start {0} again".format(", ".join(known))] if known else []
     ways += [
         "remove {0}, which does not belong to a Node, with -e {1}={2} -e {3}=true".format(
-            one.label, TARGETS, one.name or "HOST", GONE
+            one.label, TARGETS, one.name if _PLAIN_NAME.fullmatch(one.name) else "HOST", GONE
         )
         for one in strays
     ]

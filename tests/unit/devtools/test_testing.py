@@ -184,32 +184,27 @@ def test_a_lower_priority_is_one(state: Path, tmp_path: Path) -> None:
     assert int(file.read_text(encoding="utf-8")) == min(own + 10, 19)
 
 
+WAITS_FOR_FILE = """\
+import pathlib, sys, time
+end = time.monotonic() + 60
+while not pathlib.Path(sys.argv[1]).exists():
+    assert time.monotonic() < end
+    time.sleep(0.01)
+"""
+
+
 def test_parts_with_and_without_nodes_run_at_the_same_time(state: Path, tmp_path: Path) -> None:
     """With one of each list at once, the first part ends only when the first of the other list has begun."""
-    script = (
-        "import pathlib, sys, time\n"
-        "end = time.monotonic() + 60\n"
-        "while not pathlib.Path(sys.argv[1]).exists():\n"
-        "    assert time.monotonic() < end\n"
-        "    time.sleep(0.01)\n"
-    )
     file = str(tmp_path / "begun")
-    first = Part("lint", "a", (sys.executable, "-c", script, file))
+    first = Part("lint", "a", (sys.executable, "-c", WAITS_FOR_FILE, file))
     counts = testing.run_together([[first], [Part("molecule", "b", ("touch", file))]], 1, dict(os.environ))
     assert [count.line() for count in counts] == ["1 passed, 0 failed"] * 2
 
 
 def test_parts_do_not_wait_for_each_other(state: Path, tmp_path: Path) -> None:
     """The first part ends when the third has begun, after the second."""
-    script = (
-        "import pathlib, sys, time\n"
-        "end = time.monotonic() + 60\n"
-        "while not pathlib.Path(sys.argv[1]).exists():\n"
-        "    assert time.monotonic() < end\n"
-        "    time.sleep(0.01)\n"
-    )
     file = str(tmp_path / "begun")
-    first = Part("molecule", "a", (sys.executable, "-c", script, file))
+    first = Part("molecule", "a", (sys.executable, "-c", WAITS_FOR_FILE, file))
     others = [Part("lint", "b", ("true",)), Part("lint", "c", ("touch", file))]
     counts = testing.run_together([[first, *others]], 2, dict(os.environ))
     assert [count.line() for count in counts] == ["1 passed, 0 failed"] * 3

@@ -419,6 +419,18 @@ def test_an_answer_from_earlier_is_not_believed(plane: Machine) -> None:
     assert observe(plane, address=VIP).virtual_ip.taken is False
 
 
+def test_an_entry_that_an_administrator_added_stays(plane: Machine) -> None:
+    plane.answer(
+        "ip -j neighbour", '[{"dst":"192.0.2.100","dev":"eth0","lladdr":"02:6b:0a:d5:0f:64","state":["PERMANENT"]}]'
+    )
+
+    def forgotten(argv: object, stdin: object) -> Result:
+        raise AssertionError(argv)
+
+    plane.answer("ip neighbour delete", forgotten)
+    assert observe(plane, address=VIP).virtual_ip.taken is True
+
+
 @pytest.mark.parametrize("left", [CHECK, PENDING, CONFIG + ".new"])
 def test_what_a_killed_run_left_is_removed_if_the_variable_is_gone(plane: Machine, left: str) -> None:
     plane.put(left, "")

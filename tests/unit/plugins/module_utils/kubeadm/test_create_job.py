@@ -30,10 +30,10 @@ FIRST = Node("cp1", ready=True)
         ([Node("cp2", ready=True, taints=[CONTROL + ":NoSchedule"])], ""),
         ([Node("w1", ready=True, taints=["team=a:PreferNoSchedule"])], ""),
         ([Node("w1", ready=True, unschedulable=True), Node("w2", ready=True)], ""),
-        ([], "cp1 is upgraded"),
-        ([Node("w1", ready=True, taints=["team=a:NoSchedule"])], "cp1 is upgraded, w1 has the taint team=a:NoSchedule"),
-        ([Node("w1", ready=True, unschedulable=True)], "cp1 is upgraded, w1 is cordoned"),
-        ([Node("w1")], "cp1 is upgraded, w1 is not ready"),
+        ([], "cp1 is being upgraded"),
+        ([Node("w1", ready=True, taints=["a:NoSchedule"])], "cp1 is being upgraded, w1 has the taint a:NoSchedule"),
+        ([Node("w1", ready=True, unschedulable=True)], "cp1 is being upgraded, w1 is cordoned"),
+        ([Node("w1")], "cp1 is being upgraded, w1 is not ready"),
         ([Node("cp2", ready=True, taints=[CONTROL + ":NoExecute"])], "has the taint " + CONTROL + ":NoExecute"),
         ([Node("cp2", ready=True, taints=[CONTROL + "=x:NoSchedule"])], "has the taint " + CONTROL + "=x:NoSchedule"),
         ([Node("w{0}".format(at)) for at in range(9)], "w3 is not ready, and 5 more"),
@@ -54,7 +54,7 @@ def ignored(first: bool, nodes: Sequence[Node]) -> List[str]:
         packages=replace(UpgradeOptions(NEW).packages, key_fingerprint="A" * 40),
     )
     (step,) = [one for one in upgrade.plan(control_plane(nodes=nodes), options) if one.action == "kubeadm"]
-    assert ("CreateJob is ignored, because no node can run its Job (cp1 is upgraded, w1" in step.reason) == (
+    assert ("CreateJob is ignored, because no node can run its Job (cp1 is being upgraded, w1" in step.reason) == (
         "CreateJob" in step.data["options"].ignore_preflight_errors
     )
     return list(step.data["options"].ignore_preflight_errors)

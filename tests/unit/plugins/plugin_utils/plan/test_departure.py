@@ -356,6 +356,13 @@ def test_a_member_without_a_machine_is_counted_before_the_first_change(operation
     assert stray.label in error.problem.fix and "-e remove_hosts=cp9 -e remove_gone=true" in error.problem.fix
 
 
+def test_the_name_of_a_member_becomes_no_part_of_a_command_unless_it_is_plain() -> None:
+    stray = member("cp9; reboot", healthy=False)
+    hosts = with_members(cluster(("cp1", "cp2")), member("cp1"), member("cp2"), stray)
+    (error,) = remove(request(hosts, ["cp2"])).errors
+    assert "-e remove_hosts=HOST -e remove_gone=true" in error.problem.fix
+
+
 @pytest.mark.parametrize("operation", [reset, remove])
 def test_a_member_that_the_others_do_not_reach_is_removed_first(operation: object) -> None:
     """By its own account it is healthy."""
