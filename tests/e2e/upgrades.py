@@ -139,10 +139,14 @@ def changes(run: Run) -> Counter[str]:
     )
 
 
+# Written by programs that are always at work: kubectl's cache, and what the kubelet (1.33 and later) notes about pods.
+AT_WORK = r"' /root/.kube/cache/\| /var/lib/kubelet/\(actuated\|allocated\)_pods_state$'"
+
+
 def footprints(lab: Lab) -> dict[str, str]:
-    """What a dry run must not touch on each node, which may be down. etcd and kubectl's cache are always at work."""
+    """What a dry run must not touch on each node, which may be down. etcd and kubelets are always at work."""
     hosts = re.findall(r"(?m)^ +(\w+):\n +ansible_host:", lab.inventory.read_text())
-    command = "{ " + WITHOUT_ETCD + "; } | grep -v ' /root/.kube/cache/'"
+    command = "{ " + WITHOUT_ETCD + "; } | grep -v " + AT_WORK
     return {host: lab.ssh(host, command, check=False) for host in hosts}
 
 
