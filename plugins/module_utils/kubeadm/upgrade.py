@@ -32,7 +32,7 @@ from ..kube.kubectl import Kubectl
 from ..kube.nodes import Node, listed
 from ..packages import kube_observe, kube_plan
 from ..packages.kube_state import KubePackagesOptions, KubePackagesState
-from . import create_job, diagnosis, kubelet_flags, kubelet_start, rollback, runtime_upgrade, static_pods
+from . import create_job, diagnosis, kubelet_flags, kubelet_start, rollback, runtime_upgrade
 from . import operation as operations
 from . import state as kubeadm
 from .operation import UPGRADE, Operation
@@ -372,10 +372,8 @@ def run_kubeadm(
 
     Raises :class:`KubesteadError` with the cause.
     """
-    # kubeadm waits for the kubelet to restart the components. After an interrupted upgrade it may be stopped.
-    system.run(["systemctl", "start", "kubelet.service"], timeout=120.0)
-    pods = static_pods.observe(system)
-    url = static_pods.api_server_url(pods.get("kube-apiserver", static_pods.StaticPod()))
+    url = kubeadm.local_api_url(system)
+    start_components(system, url)
     if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):
         raise KubesteadError(
             "the API server of this host ({0}) did not become ready; see 'crictl ps -a' and 'crictl logs'; the "
@@ -392,6 +390,17 @@ def run_kubeadm(
     # kubeadm does not wait for components whose manifests were upgraded by an earlier run.
     if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):
         raise KubesteadError("the API server of this host ({0}) did not become ready after the upgrade".format(url))
+
+
+def start_components(system: System, url: str) -> None:
+    """Start the kubelet, which kubeadm expects to restart the components. After an interruption it may be stopped.
+
+    A kubelet that runs is restarted if the API server at ``url`` is not ready. Containers that ended several times, as
+    in an upgrade that was interrupted more than once, are started again only after up to five minutes. The kubelet
+    keeps these delays in its memory. An empty ``url`` stands for a worker.
+    """
+    ready = not url or Api(system, server=url).ok("/readyz")
+    system.run(["systemctl", "start" if ready else "restart", "kubelet.service"], timeout=120.0)
 
 
 def finish(system: System) -> None:

@@ -285,6 +285,8 @@ def test_kubeadm_runs_once_the_api_server_is_ready(node: Machine, first: bool, w
     node.refuse("https://10.0.0.1:6443")
     with pytest.raises(KubesteadError, match="did not become ready; see 'crictl ps -a'"):
         run(node, "kubeadm", options=options)
+    # A kubelet that was interrupted several times would wait before it starts the components again.
+    assert node.ran[-1] == ["systemctl", "restart", "kubelet.service"]
     assert sum(argv[0] == "kubeadm" for argv in node.ran) == 1
 
 
