@@ -130,7 +130,8 @@ def report_run(settings: Settings, number: int, run: Run) -> Run:
     trips = max((traffic.round_trips for traffic in run.hosts.values()), default=0)
     say(
         f"  round {number + 1}, {run.size} nodes, {run.contestant}: {run.wall:.2f} s,"
-        f" control machine {run.control_cpu:.2f} CPU s and {run.memory / 1e6:.0f} MB,"
+        f" control machine {run.control_cpu:.2f} CPU s and {run.memory / 1e6:.0f} MB"
+        f" (SSH masters {run.left_cpu:.2f} and {run.left_memory / 1e6:.0f}),"
         f" nodes {run.node_cpu:.2f} CPU s above idle ({run.idle:.2f} per second), at most {trips} round trips"
     )
     return dataclasses.replace(run, series=settings.series, round=number)

@@ -167,6 +167,8 @@ def measure(
         wall=cost["wall"],
         control_cpu=cost["cpu"],
         memory=cost["memory"],
+        left_cpu=cost["left_cpu"],
+        left_memory=cost["left_memory"],
         node_cpu=cgroups.above_idle(start, end, idle),
         idle=idle,
         hosts=traffic,

@@ -8,6 +8,7 @@
 The result has the wall time and CPU time in seconds, the peak of memory in bytes (sampled twice a second; a page that
 processes share counts once), the start time, and the exit code. The command's process tree includes processes that the
 command leaves behind, such as the masters of shared SSH connections: they are ended, and their CPU time counts.
+``left_cpu`` and ``left_memory`` are the part of these processes: their CPU time, and their memory when they were ended.
 """
 
 from __future__ import annotations
@@ -75,14 +76,25 @@ class Memory(threading.Thread):
     def run(self) -> None:
         """Sample twice a second."""
         while not self.stop.wait(INTERVAL):
-            total = 0
-            for pid in descendants(parents(), os.getpid()):
-                try:
-                    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
-                except OSError:
-                    continue
-                total += proportional(text)
-            self.peak = max(self.peak, total)
+            self.peak = max(self.peak, memory_below(os.getpid()))
+
+
+def memory_below(top: int) -> int:
+    """The bytes of memory of all processes below ``top``."""
+    total = 0
+    for pid in descendants(parents(), top):
+        try:
+            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        total += proportional(text)
+    return total
+
+
+def cpu_of_ended() -> float:
+    """The CPU seconds of all processes below this one that have ended and were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def end_rest() -> None:
@@ -122,9 +134,17 @@ def main(argv: Sequence[str]) -> int:
     wall = time.monotonic() - start
     memory.stop.set()
     memory.join()
+    left_memory, own = memory_below(os.getpid()), cpu_of_ended()
     end_rest()
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cost = {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": memory.peak, "began": began, "code": code}
+    cost = {
+        "wall": wall,
+        "cpu": cpu_of_ended(),
+        "memory": max(memory.peak, left_memory),
+        "left_cpu": cpu_of_ended() - own,
+        "left_memory": left_memory,
+        "began": began,
+        "code": code,
+    }
     pathlib.Path(result).write_text(json.dumps(cost), encoding="utf-8")
     return code
 

@@ -53,9 +53,9 @@ def table(one: Report) -> List[str]:
         "nodes",
         "contestant",
         "seconds: min / median / max",
-        "control machine: CPU s (per node)",
+        "control machine: CPU s (per node), of these SSH masters",
         "nodes: CPU s above idle (per node)",
-        "peak MB",
+        "peak MB, of these SSH masters",
         "round trips: control plane / workers",
         "KB over SSH: to / from a host",
     ]
@@ -75,9 +75,9 @@ def _row(one: Report, key: Key) -> List[str]:
         str(key[1]),
         key[0],
         figures.three([run.wall for run in runs]).text(),
-        report.control_cpu(one, key),
+        f"{report.control_cpu(one, key)}, {statistics.median([run.left_cpu for run in runs]):.1f}",
         report.node_cpu(one, key),
-        f"{statistics.median([run.memory / 1e6 for run in runs]):.0f}",
+        f"{report.megabytes([run.memory for run in runs])}, {report.megabytes([run.left_memory for run in runs])}",
         f"{_range(planes)} / {_range(workers)}",
         f"{sent:.0f} / {received:.0f}",
     ]

@@ -55,9 +55,11 @@ class Run:
     """One measured run of a contestant on ``size`` nodes.
 
     ``wall`` is in seconds. ``control_cpu`` is the CPU seconds of the control machine's processes, and ``memory`` is
-    their peak in bytes. ``node_cpu`` is the CPU seconds of all nodes above idle; ``idle`` is what the same nodes used
-    before the run, in CPU seconds per second. ``load`` is the machine's load average before the run. Runs with the same
-    ``series`` (when the measurement started, in seconds since 1970) and ``round`` are compared with each other.
+    their peak in bytes; ``left_cpu`` and ``left_memory`` are the part of processes that the command left behind, the
+    masters of shared SSH connections. ``node_cpu`` is the CPU seconds of all nodes above idle; ``idle`` is what the
+    same nodes used before the run, in CPU seconds per second. ``load`` is the machine's load average before the run.
+    Runs with the same ``series`` (when the measurement started, in seconds since 1970) and ``round`` are compared with
+    each other.
     """
 
     contestant: str
@@ -65,6 +67,8 @@ class Run:
     wall: float
     control_cpu: float
     memory: int
+    left_cpu: float = 0.0
+    left_memory: int = 0
     node_cpu: float = 0.0
     idle: float = 0.0
     hosts: Mapping[str, Traffic] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 import re
 import statistics
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from . import critical, figures, records, svg
 from .comparison import Comparison, comparisons, growth
@@ -130,6 +130,11 @@ def control_cpu(report: Report, key: Key) -> str:
     """The control machine's CPU seconds, in total and for each node."""
     cpu = statistics.median([run.control_cpu for run in report.of(key)])
     return f"{cpu:.1f} ({cpu / report.worked_on(key[1]):.2f})"
+
+
+def megabytes(values: Sequence[int]) -> str:
+    """The median of some numbers of bytes."""
+    return f"{statistics.median(values) / 1e6:.0f}"
 
 
 def lines(report: Report) -> List[str]:

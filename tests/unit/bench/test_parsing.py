@@ -90,7 +90,8 @@ def test_the_meter_ends_and_counts_what_a_command_leaves_behind(tmp_path: Path) 
     done = subprocess.run([sys.executable, str(Path(meter.__file__)), str(result), "sh", "-c", script])
     cost = json.loads(result.read_text())
     assert done.returncode == cost["code"] == 3
-    assert set(cost) == {"wall", "cpu", "memory", "began", "code"}
+    assert set(cost) == {"wall", "cpu", "memory", "left_cpu", "left_memory", "began", "code"}
+    assert 0 < cost["left_memory"] <= cost["memory"] and 0 <= cost["left_cpu"] <= cost["cpu"]
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 

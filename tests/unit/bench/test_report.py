@@ -33,6 +33,8 @@ def run(contestant: str, size: int, wall: float, number: int = 0, node_cpu: floa
         wall,
         control_cpu=wall / 3,
         memory=100_000_000,
+        left_cpu=2.5,
+        left_memory=60_000_000,
         node_cpu=node_cpu,
         idle=0.1,
         hosts=hosts,
@@ -220,7 +222,9 @@ def test_the_page_gets_the_figures_between_its_markers(tmp_path: Path) -> None:
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text and "unmeasured" in text
     assert "| `many` | 100 | collection | ping | 1.50 | 1.50 | 6.00 | 0.05 |" in text
     assert "- `many`, collection: each additional node takes 500 ms" in text
-    assert "| 100 | collection | 51.0 / 51.0 / 51.0 | 17.0 (0.17) | 6.0 (0.06) | 100 | 5 / 3 | 75 / 15 |" in text
+    assert (
+        "| 100 | collection | 51.0 / 51.0 / 51.0 | 17.0 (0.17), 2.5 | 6.0 (0.06) | 100, 60 | 5 / 3 | 75 / 15 |" in text
+    )
     assert text.index("1.50") < text.index("51.0 / 51.0")
     # What was not measured here stays, in the order of the cases.
     assert text.index("| `nothing-pin` | 3 | of an earlier measurement |\n") < text.index("| `many` | 100 |")
