@@ -180,7 +180,7 @@ def _repair(call: Call, system: System) -> Dict[str, Any]:
     with kubeadm_lock(system, call.params["timeout"]):
         steps = upgrade.repair(system, kubeadm.observe(system))
         result = _edge.apply_steps(call, steps, lambda step: upgrade.apply(step, system))
-        upgrade.start_components(system, kubeadm.local_api_url(system))
+        system.run(["systemctl", "start", "kubelet.service"], timeout=120.0)
     if not upgrade.wait_for_api(system):
         raise KubesteadError(
             "the upgrade of this control plane was interrupted, and its API server did not become ready; see "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..core import untrusted
 from ..core.addresses import normal_address, plain_network
@@ -23,7 +23,8 @@ class Node:
 
     ``pod_cidrs`` and ``addresses`` (its InternalIPs, in canonical form) hold one entry, or one of each family.
     ``not_ready_reason`` is why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped
-    reporting, so that the machine is gone or disconnected. ``roles`` are the parts behind
+    reporting, so that the machine is gone or disconnected; ``heartbeat`` is when it last reported (RFC 3339, UTC, with
+    seconds). ``roles`` are the parts behind
     ``node-role.kubernetes.io/`` of its labels, ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without
     ``v``, ``runtime`` is like ``containerd://1.7.24``. ``cordoned_by`` is the run of this collection that cordoned the
     Node; it is empty if this collection did not.
@@ -35,6 +36,7 @@ class Node:
     ready: bool = False
     not_ready_reason: str = ""
     silent: bool = False
+    heartbeat: str = ""
     expected: bool = False
     roles: List[str] = field(default_factory=list)
     labels: Dict[str, str] = field(default_factory=dict)
@@ -85,7 +87,8 @@ def _node(item: Mapping[str, Any]) -> Node:
         for entry in untrusted.mappings(status.get("addresses"))
         if entry.get("type") == "InternalIP"
     ]
-    ready, reason, silent = _readiness(status)
+    condition = next((one for one in untrusted.mappings(status.get("conditions")) if one.get("type") == "Ready"), None)
+    ready, reason, silent = _readiness(condition)
     return Node(
         name=untrusted.text(metadata.get("name")),
         pod_cidrs=[one for one in untrusted.texts(spec.get("podCIDRs") or [spec.get("podCIDR")]) if _is_range(one)][
@@ -95,6 +98,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         ready=ready,
         not_ready_reason=reason,
         silent=silent,
+        heartbeat=untrusted.text(untrusted.mapping(condition).get("lastHeartbeatTime"), 32),
         roles=sorted(name[len(_ROLE) :] for name in labels if name.startswith(_ROLE) and name != _ROLE),
         labels=labels,
         taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one],
@@ -137,14 +141,13 @@ def _has_annotation(fields: Mapping[str, Any]) -> bool:
     return "f:" + CORDONED_BY in notes
 
 
-def _readiness(status: Mapping[str, Any]) -> Tuple[bool, str, bool]:
-    """(ready, why not, silent) of a Node's status."""
-    for condition in untrusted.mappings(status.get("conditions")):
-        if condition.get("type") == "Ready":
-            ready, silent = condition.get("status") == "True", condition.get("status") == "Unknown"
-            reason = untrusted.text(condition.get("message"), 400) or untrusted.text(condition.get("reason"))
-            return ready, "" if ready else reason, silent
-    return False, "the kubelet has not reported yet", False
+def _readiness(condition: Optional[Mapping[str, Any]]) -> Tuple[bool, str, bool]:
+    """(ready, why not, silent) of a Node's condition Ready."""
+    if condition is None:
+        return False, "the kubelet has not reported yet", False
+    ready, silent = condition.get("status") == "True", condition.get("status") == "Unknown"
+    reason = untrusted.text(condition.get("message"), 400) or untrusted.text(condition.get("reason"))
+    return ready, "" if ready else reason, silent
 
 
 def _taint(taint: Mapping[str, Any]) -> str:

@@ -23,6 +23,8 @@ from .culprits import Journals, last_words, shorter
 
 # Seconds for a kubelet to become ready after its restart.
 _READY = 300.0
+# Seconds for a kubelet that was ready to be ready again.
+_AGAIN = 60.0
 # A kubelet that exits is started again every ten seconds. One that exited this often does not recover by itself.
 _EXITS = 4
 _UNIT = "kubelet.service"
@@ -43,6 +45,25 @@ def restart(system: System) -> None:
     """Restart the kubelet. Only :func:`wait` finds out whether it runs afterwards."""
     system.run(["systemctl", "daemon-reload"], timeout=60.0, check=True)
     system.run(["systemctl", "restart", _UNIT], timeout=120.0)
+
+
+def forget_delays(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+    """Restart the kubelet, so that it starts containers without delay, and wait a minute for its Node to be ready.
+
+    A container that ended several times is started again only after a delay of up to five minutes, also if each run
+    was ended by an upgrade that was interrupted. The kubelet keeps these delays in its memory.
+    """
+    # A restarted kubelet first reports that it is not ready.
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    restart(system)
+    name = kubelet.node_name(system, kubelet.kubelet_kubeconfig(system))
+    poll(
+        lambda: own_node(system, name),
+        _AGAIN,
+        lambda node: node is not None and node.ready and node.heartbeat >= began,
+        clock=clock,
+        sleep=sleep,
+    )
 
 
 def wait(system: System, version: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:

@@ -50,8 +50,10 @@ _BACKUPS = "kubeadm-backup-manifests-"
 # The files in which users set flags of the packaged kubelet.
 EXTRA_ARGS = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
 _CONFIG_MAP = ("get", "configmap", "kubelet-config", "--namespace=kube-system")
-# Seconds for a control plane with complete manifests to start.
-_API_STARTS = 300.0
+# Seconds for a control plane with complete manifests to start; the kubelet may delay its containers for longer.
+_API_STARTS = 90.0
+# Seconds for it to start once the kubelet was restarted.
+_API_RESTARTS = 300.0
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,8 @@ def _kubeadm(state: UpgradeState, options: UpgradeOptions, reason: str) -> Step:
             create_job.CHECK, obstacles
         )
         options = replace(options, ignore_preflight_errors=[*options.ignore_preflight_errors, create_job.CHECK])
-    return Step(COMPONENT, "kubeadm", "upgrade {0}".format(verb), reason, data={"options": options}, disruptive=True)
+    data = {"options": options, "resumed": state.kubeadm.unfinished_upgrade is not None}
+    return Step(COMPONENT, "kubeadm", "upgrade {0}".format(verb), reason, data=data, disruptive=True)
 
 
 def _snapshot(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
@@ -324,7 +327,7 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
     elif step.action == "snapshot":
         snapshot.save(system, str(data["url"]), step.target, snapshot.stream(system))
     elif step.action == "kubeadm":
-        run_kubeadm(system, data["options"], clock, sleep)
+        run_kubeadm(system, data["options"], bool(data.get("resumed")), clock, sleep)
     elif step.action == "write_flags":
         # kubeadm may have written the file again, so it is read again.
         text = kubelet_flags.without(system.read(KUBELET_FLAGS) or "", data["flags"])
@@ -366,19 +369,29 @@ def _replaces_kubelet(step: Step) -> bool:
 
 
 def run_kubeadm(
-    system: System, options: UpgradeOptions, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
+    system: System,
+    options: UpgradeOptions,
+    resumed: bool = False,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
 ) -> None:
     """Run ``kubeadm upgrade``. On a control plane, wait before and after it until the API server is ready.
 
+    ``resumed`` is true if an earlier upgrade of this node was interrupted.
+
     Raises :class:`KubesteadError` with the cause.
     """
+    # kubeadm waits for the kubelet to restart the components. After an interrupted upgrade it may be stopped.
+    system.run(["systemctl", "start", "kubelet.service"], timeout=120.0)
     url = kubeadm.local_api_url(system)
-    start_components(system, url)
-    if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):
+    if url and not wait_for_api(system, clock, sleep):
         raise KubesteadError(
             "the API server of this host ({0}) did not become ready; see 'crictl ps -a' and 'crictl logs'; the "
             "manifests from before the upgrade are below {1}".format(url, LEFTOVERS)
         )
+    if url and resumed:
+        # kubeadm waits five minutes for a component, and a delay can be as long.
+        kubelet_start.forget_delays(system, clock, sleep)
     verb = ["apply", "v{0}".format(options.target), "--yes"] if options.first else ["node"]
     argv = ["kubeadm", UPGRADE, *verb]
     if options.ignore_preflight_errors:
@@ -388,19 +401,8 @@ def run_kubeadm(
     if not result.ok:
         raise diagnosis.failure("upgrade {0}".format(verb[0]), result, system, options.timeout, began)
     # kubeadm does not wait for components whose manifests were upgraded by an earlier run.
-    if url and not poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep):
+    if url and not wait_for_api(system, clock, sleep):
         raise KubesteadError("the API server of this host ({0}) did not become ready after the upgrade".format(url))
-
-
-def start_components(system: System, url: str) -> None:
-    """Start the kubelet, which kubeadm expects to restart the components. After an interruption it may be stopped.
-
-    A kubelet that runs is restarted if the API server at ``url`` is not ready. Containers that ended several times, as
-    in an upgrade that was interrupted more than once, are started again only after up to five minutes. The kubelet
-    keeps these delays in its memory. An empty ``url`` stands for a worker.
-    """
-    ready = not url or Api(system, server=url).ok("/readyz")
-    system.run(["systemctl", "start" if ready else "restart", "kubelet.service"], timeout=120.0)
 
 
 def finish(system: System) -> None:
@@ -429,8 +431,15 @@ def repair(system: System, state: KubeadmState) -> List[Step]:
 
 
 def wait_for_api(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> bool:
-    """Wait until this machine's own API server is ready; False if it is not ready after five minutes."""
+    """Wait until this machine's own API server is ready. If it takes longer than containers need to start, the kubelet
+    is restarted, because it may delay them. False if the API server is not ready after six and a half minutes.
+    """
     url = kubeadm.local_api_url(system)
-    return bool(url) and bool(
-        poll(lambda: Api(system, server=url).ok("/readyz"), _API_STARTS, clock=clock, sleep=sleep)
-    )
+
+    def ready(seconds: float) -> bool:
+        return poll(lambda: Api(system, server=url).ok("/readyz"), seconds, clock=clock, sleep=sleep)
+
+    if not url or ready(_API_STARTS):
+        return bool(url)
+    kubelet_start.restart(system)
+    return ready(_API_RESTARTS)

@@ -85,9 +85,13 @@ def worker(**changes: Any) -> UpgradeState:
     return replace(state, kubeadm=there, **changes)
 
 
-def actions(state: UpgradeState, first: bool = True, **options: Any) -> List[str]:
+def planned(state: UpgradeState, first: bool = True, **options: Any) -> List[upgrade.Step]:
     wanted = UpgradeOptions(NEW, first, replace(UpgradeOptions(NEW).packages, key_fingerprint="A" * 40), **options)
-    return ["{0} {1}".format(step.action, step.target) for step in upgrade.plan(state, wanted)]
+    return upgrade.plan(state, wanted)
+
+
+def actions(state: UpgradeState, first: bool = True, **options: Any) -> List[str]:
+    return ["{0} {1}".format(step.action, step.target) for step in planned(state, first, **options)]
 
 
 def test_the_first_control_plane() -> None:
@@ -288,6 +292,31 @@ def test_kubeadm_runs_once_the_api_server_is_ready(node: Machine, first: bool, w
     # A kubelet that was interrupted several times would wait before it starts the components again.
     assert node.ran[-1] == ["systemctl", "restart", "kubelet.service"]
     assert sum(argv[0] == "kubeadm" for argv in node.ran) == 1
+
+
+def test_kubeadm_does_not_run_into_delays_that_an_interrupted_upgrade_left(node: Machine) -> None:
+    """The kubelet is restarted, and kubeadm waits until it has reported again: at first it reports that it is not."""
+    node.put("/etc/kubernetes/kubelet.conf", "user: {token: abc}\n")
+    reports = [("True", "2026-11-27T10:00:00Z"), ("False", "9999-01-01T00:00:00Z"), ("True", "9999-01-01T00:00:05Z")]
+
+    def kubectl(argv: Sequence[str], stdin: Optional[str]) -> Result:
+        status, heard = reports.pop(0)
+        ready = {"type": "Ready", "status": status, "lastHeartbeatTime": heard}
+        return Result(0, json.dumps({**NODE, "status": {"conditions": [ready]}}))
+
+    node.answer("kubectl", kubectl)
+    run(node, "kubeadm", options=UpgradeOptions(NEW, True), resumed=True)
+    begun = [argv for argv in node.ran if argv[0] in ("systemctl", "kubeadm")]
+    assert begun[-2:] == [
+        ["systemctl", "restart", "kubelet.service"],
+        ["kubeadm", "upgrade", "apply", "v" + NEW, "--yes"],
+    ]
+    assert reports == []
+    marker = Operation(operation.UPGRADE, "2026-11-27T10:00:00Z", version=NEW, first=True)
+    for operations, resumed in ((None, False), (marker, True)):
+        state = replace(control_plane(), kubeadm=replace(control_plane().kubeadm, operation=operations))
+        (step,) = [one for one in planned(state) if one.action == "kubeadm"]
+        assert step.data["resumed"] is resumed
 
 
 def test_a_kubeadm_that_fails_is_told_with_its_cause(node: Machine) -> None:
