@@ -240,7 +240,7 @@ def test_dry_runs_are_true(trio: Lab) -> None:
     run = lab.site(*to)
     assert run.code == 0, run.output
     lab.ssh("w2", RESTARTED.shell, check=False)
-    foretold(lab, "remove a dead worker", REMOVE, *to, "-e", "remove_hosts=w2", "-e", "remove_gone=w2")
+    foretold(lab, "remove a dead worker", REMOVE, *to, "-e", "remove_hosts=w2", "-e", "remove_gone=true")
     dev("nodes", "create", "--set", lab.inventory.parent.name, "w2")
     # Its kubelet registers it again.
     assert eventually(lambda: "w2" in lab.kubectl("get nodes -o name"))
