@@ -143,17 +143,12 @@ def reported_summary(source: Any) -> KubeconfigSummary:
     )
 
 
-def slurped(content: Any) -> str:
-    """The text of a file that a host sent in base64. Raises :class:`KubesteadError`, without the text."""
-    if not isinstance(content, str) or len(content) > 2 * MAX_SIZE:
-        raise KubesteadError("is not text of at most {0} kB".format(MAX_SIZE >> 10))
-    try:
-        data = base64.b64decode(content.encode("ascii"), validate=True)
-        if len(data) > MAX_SIZE:
-            raise KubesteadError("is larger than {0} kB".format(MAX_SIZE >> 10))
-        return data.decode("utf-8")
-    except (ValueError, binascii.Error):
-        raise KubesteadError("is not base64 text") from None
+def printed(output: str) -> str:
+    """The text of a file that a host printed. Raises :class:`KubesteadError`, without the text, if it is too large."""
+    if len(output) > MAX_SIZE:
+        raise KubesteadError("is larger than {0} kB".format(MAX_SIZE >> 10))
+    # A terminal on the host ends lines in two characters.
+    return output.replace("\r\n", "\n")
 
 
 def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = "") -> str:

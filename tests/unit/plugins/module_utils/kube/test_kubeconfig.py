@@ -341,14 +341,17 @@ class Task(action.ActionModule):
         self._connection = SimpleNamespace(_play_context=SimpleNamespace(no_log=False))
         self.module = module
         self.printed = ""
-        self.slurp: dict[str, Any] = {"content": base64.b64encode(ADMIN.encode()).decode(), "encoding": "base64"}
+        self.sent: dict[str, Any] = {"rc": 0, "stdout": ADMIN, "stderr": ""}
         self.calls: list[str] = []
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **_others: Any) -> dict[str, Any]:
-        self.calls.append(module_name)
-        answer = self.module
-        if module_name != MODULE:
-            answer = self.slurp
+        return self._answer(module_name, self.module)
+
+    def _low_level_execute_command(self, cmd: str, *_args: Any, **_others: Any) -> dict[str, Any]:
+        return self._answer(cmd, self.sent)
+
+    def _answer(self, call: str, answer: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append(call)
         if not self._connection._play_context.no_log:
             self.printed += json.dumps(answer)
         return dict(answer)
@@ -373,8 +376,8 @@ def test_the_kubeconfig_is_fetched_censored_and_only_when_it_differs(tmp_path: P
     result = task.run()
     assert result["changed"] and result["local_kubeconfig"] == str(target) and target.read_text() == ADMIN
     assert target.stat().st_mode & 0o777 == 0o600
-    assert task.calls == [MODULE, "ansible.legacy.slurp"]
-    assert "content" not in task.printed, "a connection prints this at -vvv"
+    assert task.calls == [MODULE, "cat /etc/kubernetes/admin.conf"]
+    assert "client-key" not in task.printed, "a connection prints this at -vvv"
     assert "client-key" not in json.dumps(result) and "source" not in result
     assert not task._play_context.no_log and not task._connection._play_context.no_log
     again = Task(tmp_path, answered())
@@ -429,7 +432,7 @@ def refuse(tmp_path: Path, sent: Any, about: str | None = None) -> str:
     """What the operator is told when a host sends something else; nothing is written."""
     told = kubeconfig.summarize(about or ADMIN)
     task = Task(tmp_path, {**answered(), "source": to_dict(told)})
-    task.slurp = sent if isinstance(sent, dict) else {"content": base64.b64encode(sent.encode()).decode()}
+    task.sent = sent if isinstance(sent, dict) else {"rc": 0, "stdout": sent, "stderr": ""}
     with pytest.raises(AnsibleActionFail) as failed:
         task.run()
     assert not (tmp_path / "k").exists() and KEY not in str(failed.value)
@@ -488,17 +491,11 @@ def test_the_file_that_comes_must_be_the_one_that_was_told_of(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "sent",
     [
-        {},
-        {"content": 7},
-        {"content": ["QQ=="]},
-        {"content": "not base64!"},
-        {"content": "\u00e4"},
-        {"content": "/w=="},
-        {"content": "QUFB" * 100_000},
-        {"content": None, "ansible_facts": {"cluster_packages_url": "http://evil"}},
-        {"failed": True, "msg": "\x1b[31mw1\nnothing to do"},
-        {"failed": True, "msg": ["x"]},
-        {"unreachable": True, "msg": "gone"},
+        {"rc": 0, "stdout": "\udcff", "stderr": ""},
+        {"rc": 0, "stdout": ADMIN + "#" * 64 * 1024, "stderr": ""},
+        {"rc": 1, "stdout": ADMIN, "stderr": "\x1b[31mw1\nnothing to do"},
+        {"rc": 1, "stdout": ADMIN, "stderr": ""},
+        {"rc": 126, "stdout": "", "stderr": "cat: x\n" * 10_000},
         "[" * 20_000,
         "a: &a [x]\nb: *a\n",
         "- 1\n",
@@ -527,7 +524,8 @@ def test_only_the_four_values_are_taken(tmp_path: Path) -> None:
     text = ADMIN.replace("kind: Config\n", extra).replace("users:\n", second)
     assert text.count("evil") == 2
     task = Task(tmp_path, {**answered(), "source": to_dict(kubeconfig.summarize(text))})
-    task.slurp = {"content": base64.b64encode(text.encode()).decode()}
+    # A terminal on the host ends lines in two characters.
+    task.sent = {"rc": 0, "stdout": text.replace("\n", "\r\n"), "stderr": ""}
     task.run()
     assert (tmp_path / "k" / "config").read_text() == ADMIN
     again = Task(tmp_path, {**answered(), "source": to_dict(kubeconfig.summarize(text))})
