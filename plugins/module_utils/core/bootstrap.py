@@ -19,6 +19,7 @@ if __name__ == "__main__":
     sys.path = [folder for folder in sys.path if folder not in ("", ".", _beside)]
 
 import base64
+import gc
 import importlib
 import json
 import os
@@ -79,5 +80,7 @@ def start(module: str, packed: str, arguments: str) -> None:
     except OSError:
         # This user can't read the current folder: become has changed the user but not the folder.
         os.chdir("/")
+    # Imports create no garbage, so the collector would search for it in vain. The program's entry enables it again.
+    gc.disable()
     sys.meta_path.insert(0, Memory(json.loads(zlib.decompress(base64.b64decode(packed)))))
     importlib.import_module(ENTRY).main(module, arguments)

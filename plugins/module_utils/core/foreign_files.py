@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from typing import Callable, Optional
 
 from .constants import BACKUP_SUFFIX
@@ -120,6 +119,9 @@ def _write_into(real: str, data: bytes, mode: Optional[int]) -> None:
 
 def _new_file(target: str, data: bytes, like: str, mode: Optional[int] = None) -> None:
     """Create or replace a file atomically, with the owner, mode and attributes of the file ``like``."""
+    # Loads a random number generator; most programs on a node change no such file.
+    import tempfile
+
     known = os.stat(like)
     handle, temporary = tempfile.mkstemp(prefix=".kubestead.", dir=os.path.dirname(target))
     try:

@@ -11,12 +11,12 @@ AnsibleModule itself is not sent to the node.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 import sys
 import syslog
-import traceback
 from typing import Any, Dict, Mapping
 
 from .ansible_module import outcome
@@ -37,6 +37,9 @@ def main(name: str, arguments: str) -> None:
 def run(name: str, given: Mapping[str, Any]) -> Dict[str, Any]:
     """The module's result without secrets. An unexpected exception becomes a failure with a traceback."""
     module = importlib.import_module(name)
+    # What was imported stays.
+    gc.freeze()
+    gc.enable()
     spec: Dict[str, Dict[str, Any]] = module.argument_spec()
     params = {option: _param(one, given.get(option)) for option, one in spec.items()}
     call = Call(params, bool(given.get("_ansible_check_mode")))
@@ -45,6 +48,8 @@ def run(name: str, given: Mapping[str, Any]) -> Dict[str, Any]:
     try:
         answer = outcome(call, module.work)
     except Exception as err:
+        import traceback
+
         msg = "Module failed: {0}: {1}".format(type(err).__name__, err)
         answer = {"failed": True, "msg": redact(msg), "exception": redact(traceback.format_exc())}
     if call.warnings:

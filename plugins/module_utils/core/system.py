@@ -11,10 +11,8 @@ commands and a folder that stands for ``/``.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -215,6 +213,9 @@ class System:
 
     def write(self, path: str, text: str, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
         """Replace a file at once, with its mode set before any content is in it. Makes missing folders (0755)."""
+        # Loads a random number generator; most programs on a node write nothing.
+        import tempfile
+
         real = self.path(path)
         folder = os.path.dirname(real)
         _make_folders(folder)
@@ -236,6 +237,9 @@ class System:
         """Remove a file or a folder with all in it; nothing when it is not there."""
         real = self.path(path)
         if os.path.isdir(real) and not os.path.islink(real):
+            # Loads modules for archives.
+            import shutil
+
             shutil.rmtree(real)
         elif os.path.lexists(real):
             os.unlink(real)

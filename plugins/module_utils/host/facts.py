@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import socket
 import sys
@@ -126,8 +125,8 @@ def observe(system: System, resolve: bool = False, shared: str = "") -> NodeStat
         os_id=release.id,
         os_like=release.like,
         os_version=release.version_id,
-        architecture=architecture(platform.machine(), sys.maxsize > 2**32),
-        kernel=platform.release(),
+        architecture=architecture(os.uname().machine, sys.maxsize > 2**32),
+        kernel=os.uname().release,
         # A line is "processor : 0"; on s390x, "processor 0: version = …".
         cpus=len(re.findall(r"(?m)^processor[ \t]*[0-9]*[ \t]*:", system.read("/proc/cpuinfo") or "")),
         memory_mb=_memory_mb(system.read("/proc/meminfo") or ""),
@@ -148,7 +147,7 @@ def observe(system: System, resolve: bool = False, shared: str = "") -> NodeStat
         ],
         disks=[_disk(system, folder) for folder in DATA_FOLDERS],
         local_programs=[path for path in _LOCAL_PROGRAMS if system.is_executable(path)],
-        kernel_state=kernel.observe(system, platform.release(), cgroup_version),
+        kernel_state=kernel.observe(system, os.uname().release, cgroup_version),
     )
 
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -134,7 +133,7 @@ def observe(
     later = _later_files(system)
     return HostState(
         container=system.exists("/run/systemd/container") or system.exists("/run/.containerenv"),
-        kernel=platform.release() if system.root == "/" else (system.read("/proc/sys/kernel/osrelease") or "").strip(),
+        kernel=os.uname().release if system.root == "/" else (system.read("/proc/sys/kernel/osrelease") or "").strip(),
         swaps=parse_swaps(system.read("/proc/swaps") or ""),
         fstab=swap_lines(system.read(FSTAB) or ""),
         swap_units=swap_units(system),

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import fnmatch
-import platform
+import os
 import re
 from typing import Dict, List, Sequence
 
@@ -69,5 +69,5 @@ def _patterns(text: str) -> List[str]:
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     """True if one of the patterns is about all versions of a package, with or without an architecture."""
-    spellings = [name, "{0}.{1}".format(name, platform.machine()), "{0}.noarch".format(name)]
+    spellings = [name, "{0}.{1}".format(name, os.uname().machine), "{0}.noarch".format(name)]
     return any(fnmatch.fnmatchcase(one, pattern) for pattern in patterns for one in spellings)

@@ -21,10 +21,9 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-import xml.etree.ElementTree
 import zlib
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ..core import untrusted
 from ..core.deadline import DeadlineExceeded, within
@@ -32,6 +31,9 @@ from ..core.errors import KubesteadError
 from ..core.https import client_context
 from ..core.system import System
 from . import dnf_files
+
+if TYPE_CHECKING:
+    import xml.etree.ElementTree
 
 # Seconds without a byte, and for one answer altogether.
 TIMEOUT = 10.0
@@ -317,6 +319,9 @@ def _unpacked(address: str, data: bytes, unpack: Callable[[bytes], bytes]) -> st
 
 
 def _xml(address: str, data: bytes) -> xml.etree.ElementTree.Element:
+    # Repositories of apt need no XML.
+    import xml.etree.ElementTree
+
     # Entities that stand for each other can make gigabytes of a few lines; without NULs UTF-16 reads like ASCII here.
     if b"<!ENTITY" in data.replace(b"\0", b""):
         raise KubesteadError("{0} defines XML entities; the repository is damaged".format(address))

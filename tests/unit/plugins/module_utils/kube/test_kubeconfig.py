@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,6 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import kubeconfig as action
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import foreign_files
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
@@ -415,7 +415,7 @@ def test_an_earlier_copy_that_may_not_be_replaced_is_named_in_one_line(
     def refused(*_arguments: Any, **_options: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(foreign_files.tempfile, "mkstemp", refused)
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
     monkeypatch.setattr(kubeconfig_copy, "backed_up", lambda *_summaries: False)
     with pytest.raises(AnsibleActionFail) as failed:
         Task(tmp_path, answered()).run()
