@@ -21,7 +21,7 @@ from ..core.poll import Clock, Sleep, poll
 from ..core.system import System
 from ..core.untrusted import mapping, mappings, text
 from ..host import interfaces
-from ..kube.kubeconfig import kubeconfig_server
+from ..kube.api import kubeconfig_server
 from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import read_nodes
 from . import members
@@ -66,8 +66,8 @@ def _others(
         for server in other_servers(system):
             kubectl = Kubectl(system, server=server, request_timeout=5)
             try:
-                pods = _items(kubectl.json(["get", "--raw", PODS]))
-                nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
+                pods = _items(kubectl.read(PODS))
+                nodes = read_nodes(kubectl.read(NODES))
             except (KubesteadError, OSError) as err:
                 failure = getattr(err, "message", "") or str(err)
                 continue

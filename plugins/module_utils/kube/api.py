@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import List
+from typing import Any, List, Mapping
 
 from ..core import untrusted
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.https import Answer, Credentials
 from ..core.system import System
-from .kubeconfig import kubeconfig_server
 
 
 class Api:
@@ -51,6 +50,19 @@ def is_ok(answer: Answer) -> bool:
     return answer.ok and answer.body.strip() == "ok"
 
 
+def is_missing(answer: Answer) -> bool:
+    """True if the API reports that there is no such object."""
+    return answer.status == 404 and _refusal(answer).get("reason") == "NotFound"
+
+
+def _refusal(answer: Answer) -> Mapping[str, Any]:
+    """The Status object in which the API says why it refuses; empty for another answer."""
+    try:
+        return untrusted.mapping(untrusted.parse_json(answer.body))
+    except ValueError:
+        return {}
+
+
 def failure(answer: Answer) -> str:
     """What is wrong with an answer, in a few words: no answer, failed checks of a health endpoint, or a refusal."""
     if answer.error or not answer.status:
@@ -58,12 +70,15 @@ def failure(answer: Answer) -> str:
     failed = [untrusted.text(name, 64) for name in re.findall(r"(?m)^\[-\](\S+) failed", answer.body)]
     if failed:
         return "failed checks: {0}".format(", ".join(failed[:5]))
-    try:
-        data = untrusted.mapping(untrusted.parse_json(answer.body))
-    except ValueError:
-        data = {}
+    data = _refusal(answer)
     reason, message = untrusted.text(data.get("reason"), 64), untrusted.text(data.get("message"), 200)
     return "HTTP {0}{1}{2}".format(answer.status, reason and " " + reason, message and ": " + message)
+
+
+def kubeconfig_server(text: str) -> str:
+    """The server's URL in a kubeconfig as kubeadm writes it; empty when there is none."""
+    match = re.search(r"^[ \t]+server:[ \t]*[\"']?(https?://[^\s\"']+)", text, re.MULTILINE)
+    return match.group(1) if match else ""
 
 
 def credentials(system: System, kubeconfig: str) -> Credentials:

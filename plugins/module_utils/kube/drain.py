@@ -76,8 +76,8 @@ def _leaving(pods: Sequence[Pod], name: str) -> List[Pod]:
 
 def observe(kubectl: Kubectl) -> DrainState:
     """Nodes, pods and budgets. Raises like :meth:`Kubectl.json`."""
-    nodes = kubectl.json(["get", "--raw", NODES])
-    pods = kubectl.json(["get", "--raw", PODS])
+    nodes = kubectl.read(NODES)
+    pods = kubectl.read(PODS)
     # By resource name, because the API version depends on the server.
     budgets = kubectl.json(["get", "poddisruptionbudgets", "--all-namespaces", "-o", "json"])
     return DrainState(
@@ -230,7 +230,7 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
     """
     for _attempt in range(_ATTEMPTS):
         # By default, kubectl leaves out who manages which field.
-        node = kubectl.json(["get", "--raw", "{0}/{1}".format(NODES, name)])
+        node = kubectl.read("{0}/{1}".format(NODES, name))
         wish = decide(_cordon(node))
         if wish is None:
             return False
@@ -264,7 +264,7 @@ def drain(
     begin = clock()
 
     def is_over() -> bool:
-        return not any(pod.node == name and pod.ends for pod in read_pods(kubectl.json(["get", "--raw", PODS])))
+        return not any(pod.node == name and pod.ends for pod in read_pods(kubectl.read(PODS)))
 
     if not poll(is_over, timeout, pause=1.0, clock=clock, sleep=sleep):
         raise _not_drained(kubectl, name, timeout, "pods that are terminating do not end")
@@ -285,7 +285,7 @@ def _not_drained(
 ) -> CommandError:
     left: List[Pod] = []
     try:
-        left = _leaving(read_pods(kubectl.json(["get", "--raw", PODS])), name)
+        left = _leaving(read_pods(kubectl.read(PODS)), name)
     except KubesteadError:
         pass
     stayed = "; pods still on it: {0}".format(_pods(left)) if left else ""

@@ -362,9 +362,3 @@ def remove(system: System, path: str, uid: int, gid: int, put_back: bool) -> Non
 
 
 # -- files
-
-
-def kubeconfig_server(text: str) -> str:
-    """The server's URL in a kubeconfig as kubeadm writes it; empty when there is none."""
-    match = re.search(r"^[ \t]+server:[ \t]*[\"']?(https?://[^\s\"']+)", text, re.MULTILINE)
-    return match.group(1) if match else ""

@@ -172,7 +172,7 @@ _WATCH = 10.0
 
 def listed(kubectl: Kubectl) -> List[Node]:
     """The nodes, by name. Raises like :meth:`Kubectl.json`."""
-    return read_nodes(kubectl.json(["get", "--raw", NODES]))
+    return read_nodes(kubectl.read(NODES))
 
 
 def wait(

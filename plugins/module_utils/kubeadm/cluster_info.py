@@ -21,7 +21,7 @@ from typing import Any, Dict, List, Mapping
 from ..core.errors import KubesteadError
 from ..core.untrusted import mapping, parse_json
 from ..core.x509 import ca_cert_hashes
-from ..kube.kubeconfig import kubeconfig_server
+from ..kube.api import kubeconfig_server
 
 PATH = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 _SIGNATURE = "jws-kubeconfig-"

@@ -17,8 +17,7 @@ from ..core.constants import ADMIN_KUBECONFIG, KUBELET_KUBECONFIG, PKI
 from ..core.https import Answer
 from ..core.system import System
 from ..core.x509 import certificate_names
-from ..kube.api import Api
-from ..kube.kubeconfig import kubeconfig_server
+from ..kube.api import Api, kubeconfig_server
 from ..kube.kubectl import KUBEADM_CONFIG
 from . import cluster_info, endpoint_text
 from .serving_certificate import CERTIFICATE, STAGING, peer_certificate, same_certificate

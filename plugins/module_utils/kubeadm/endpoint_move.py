@@ -25,8 +25,8 @@ from ..core.poll import Clock, Sleep, poll
 from ..core.step import Step
 from ..core.system import System
 from ..kube import kubeconfig, kubelet
-from ..kube.api import Api, failure, is_ok
-from ..kube.kubeconfig import KubeconfigState, kubeconfig_server
+from ..kube.api import Api, failure, is_ok, kubeconfig_server
+from ..kube.kubeconfig import KubeconfigState
 from ..kube.kubectl import KUBEADM_CONFIG, NODES, Kubectl
 from ..kube.nodes import read_nodes
 from ..kube.rollout import rollout_problem
@@ -308,7 +308,7 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
     def waits_for() -> str:
         (found,) = client.objects(_DAEMON_SET)
         # Pods of nodes that are down can't be replaced.
-        nodes = read_nodes(client.json(["get", "--raw", NODES]))
+        nodes = read_nodes(client.read(NODES))
         dead = sum(1 for node in nodes if not node.ready)
         return (rollout_problem(found, dead) or "") if found else ""
 

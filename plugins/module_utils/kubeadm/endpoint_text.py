@@ -15,7 +15,7 @@ import re
 from typing import List, Optional, Sequence, Tuple
 
 from ..core.addresses import normal_address
-from ..kube.kubeconfig import kubeconfig_server
+from ..kube.api import kubeconfig_server
 
 _KEY = r"(?m)^{0}:[ \t]*([^\n]*)$"
 _ITEM = re.compile(r"( *)- +[\"']?([^\s\"'#]+)[\"']?[ \t]*(?:#.*)?\Z")

@@ -83,17 +83,17 @@ class Wanted:
 def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[Client] = None) -> Health:
     """The health of the cluster, queried from a control plane. Never raises."""
     try:
-        nodes = read_nodes(kubectl.json(["get", "--raw", NODES]))
+        nodes = read_nodes(kubectl.read(NODES))
         # A kubelet can create pods with any label on its own Node, but it can't label its Node as a control plane.
         controls = [node.name for node in nodes if node.control_plane]
-        servers = _servers(kubectl.json(["get", "--raw", SYSTEM_PODS.format("kube-apiserver")]))
-        etcds = etcd.urls(kubectl.json(["get", "--raw", SYSTEM_PODS.format("etcd")]))
+        servers = _servers(kubectl.read(SYSTEM_PODS.format("kube-apiserver")))
+        etcds = etcd.urls(kubectl.read(SYSTEM_PODS.format("etcd")))
         counts: Dict[str, int] = {}
         replicas: Dict[str, int] = {}
         if workloads:
-            counts = pods.ready_pods(pods.read_pods(kubectl.json(["get", "--raw", pods.PODS])))
+            counts = pods.ready_pods(pods.read_pods(kubectl.read(pods.PODS)))
             for path, kind in ((pods.REPLICA_SETS, "ReplicaSet"), (pods.STATEFUL_SETS, "StatefulSet")):
-                replicas.update(pods.read_replicas(kubectl.json(["get", "--raw", path]), kind))
+                replicas.update(pods.read_replicas(kubectl.read(path), kind))
     except KubesteadError as err:
         return Health(error=err.message)
     return Health(

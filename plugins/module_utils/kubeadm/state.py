@@ -32,9 +32,8 @@ from ..core.releases import config_api
 from ..core.system import System
 from ..core.versions import parse
 from ..core.x509 import ca_cert_hashes
-from ..kube.api import Api
+from ..kube.api import Api, kubeconfig_server
 from ..kube.cluster import ClusterApi, observe_api, wait_for_api
-from ..kube.kubeconfig import kubeconfig_server
 from ..kube.kubelet import kubelet_kubeconfig, node_name
 from . import health, static_pods
 from . import operation as operations

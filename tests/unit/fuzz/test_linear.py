@@ -15,7 +15,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, swap, sysctls
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster, kubeconfig, kubelet
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import api, cluster, kubeconfig, kubelet
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, join_command
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_state,
@@ -51,7 +51,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "difference of sources": lambda text: sources.source_difference(text, sources.render_source("apt", _URL, True)),
     "proxies of dnf": lambda text: repository.package_manager_proxies(Paper(text), "dnf"),
     "cause": lambda text: cause(Result(1, text, text)),
-    "kubeconfig": lambda text: (kubeconfig.summarize(text), kubeconfig.kubeconfig_server(text)),
+    "kubeconfig": lambda text: (kubeconfig.summarize(text), api.kubeconfig_server(text)),
     "kubelet's kubeconfig": lambda text: kubelet.kubelet_kubeconfig(Paper(text)),
     "cluster configuration": cluster.yaml_scalars,
     "sysctls": lambda text: sysctls.parse_sysctls("/x", text),

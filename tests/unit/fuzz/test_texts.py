@@ -31,6 +31,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     sysctls,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
+    api,
     cluster,
     kubeconfig,
 )
@@ -193,7 +194,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], Sequence[str], bool]] = {
     "node certificate": (x509.certificate_node_name, _PEM, False),
     "addresses of a certificate": (x509.certificate_addresses, _PEM, False),
     "kubeconfig": (
-        lambda text: (kubeconfig.summarize(text), kubeconfig.kubeconfig_server(text)),
+        lambda text: (kubeconfig.summarize(text), api.kubeconfig_server(text)),
         _KUBECONFIGS,
         False,
     ),

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import CommandError, KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import ApiUnreachable, Kubectl
-from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 REFUSED = "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?"
 SILENT = [
@@ -78,3 +82,52 @@ def test_an_object_or_a_kind_that_is_not_there_is_none(machine: Machine) -> None
 def test_only_ok_is_live(machine: Machine, result: Result, live: bool) -> None:
     machine.answer("kubectl", result)
     assert Kubectl(machine).live() is live
+
+
+# -- reading over one connection
+
+ADMIN = fixture("kubeadm/v1.35/admin.conf")
+SERVER = kubeconfig_server(ADMIN)
+MISSING = {"kind": "Status", "reason": "NotFound", "message": 'secrets "x" not found', "code": 404}
+
+
+def test_the_admin_kubeconfig_reads_over_a_connection_without_a_process(machine: Machine) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.serve(SERVER, "/a", '{"kind": "A"}')
+    machine.serve(SERVER, "/b", '{"kind": "B"}')
+    machine.serve(SERVER, "/x", json.dumps(MISSING), status=404)
+    assert Kubectl(machine).objects("/a", "/x", "/b") == [{"kind": "A"}, None, {"kind": "B"}]
+    assert Kubectl(machine).read("/b") == {"kind": "B"}
+    with pytest.raises(CommandError, match='kubectl get --raw /x failed: .*secrets "x" not found'):
+        Kubectl(machine).read("/x")
+    assert machine.ran == [] and len(machine.credentials) == 3
+
+
+def test_another_server_of_the_cluster_is_asked_with_the_same_credentials(machine: Machine) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.serve("https://192.0.2.7:6443", "/a", "{}")
+    assert Kubectl(machine, server="https://192.0.2.7:6443").read("/a") == {}
+    assert machine.asked == ["https://192.0.2.7:6443/a"]
+
+
+@pytest.mark.parametrize(("status", "error"), [(0, "connection refused"), (403, ""), (404, ""), (500, "")])
+def test_kubectl_reads_what_the_connection_does_not(machine: Machine, status: int, error: str) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.serve(SERVER, "/a", '{"kind": "A"}')
+    machine.serve(SERVER, "/b", '{"kind": "Status", "reason": "Forbidden"}', status, error)
+    machine.answer("kubectl", Result(1, "", REFUSED))
+    with pytest.raises(ApiUnreachable):
+        Kubectl(machine).objects("/a", "/b")
+    assert [argv[-1] for argv in machine.ran] == ["/b"]
+
+
+@pytest.mark.parametrize(("kubeconfig", "context"), [("/home/me/config", ""), ("", ""), (ADMIN_KUBECONFIG, "other")])
+def test_only_kubectl_reads_a_kubeconfig_that_kubeadm_did_not_write(
+    machine: Machine, kubeconfig: str, context: str
+) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.put("/home/me/config", ADMIN)
+    machine.serve(SERVER, "/a", '{"kind": "A"}')
+    machine.answer("kubectl", '{"kind": "B"}')
+    assert Kubectl(machine, kubeconfig, context).read("/a") == {"kind": "B"}
+    assert machine.asked == [] and len(machine.ran) == 1

@@ -20,8 +20,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation

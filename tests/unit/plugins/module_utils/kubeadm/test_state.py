@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.https impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import cluster as kube_cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubelet
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import kubeconfig_server
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import static_pods
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
