@@ -80,7 +80,7 @@ class ActionModule(NodeAction):
             problem = line(answer.get("stderr"))[-MAX_REASON:] or f"exit code {answer['rc']}"
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} can't be read: {problem}; use become: true")
         try:
-            text = kubeconfig_copy.printed(answer["stdout"])
+            text = kubeconfig_copy.printed(answer["stdout"], wanted)
             return kubeconfig_copy.rebuilt(text, wanted, str(self._task.args.get("copy_server") or ""))
         except KubesteadError as err:
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} on this host {err.message} (nothing was written)") from None

@@ -43,6 +43,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 
 #: Bytes of the largest kubeconfig that is taken; kubeadm's has about 6 kB.
 MAX_SIZE = 64 * 1024
+# Lines that other programs may print before the kubeconfig.
+_MAX_FOREIGN_LINES = 20
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,251}[A-Za-z0-9])?")
 _SERVER = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
@@ -143,12 +145,18 @@ def reported_summary(source: Any) -> KubeconfigSummary:
     )
 
 
-def printed(output: str) -> str:
-    """The text of a file that a host printed. Raises :class:`KubesteadError`, without the text, if it is too large."""
+def printed(output: str, wanted: Optional[KubeconfigSummary]) -> str:
+    """The file in the output of a command on a host: the text with the digest that the host reported before.
+
+    Lines before the file may come from sudo or a login shell, which share a terminal with the command. Without such a
+    text, the result is the output. Raises :class:`KubesteadError`, without the text, if the output is too large.
+    """
     if len(output) > MAX_SIZE:
         raise KubesteadError("is larger than {0} kB".format(MAX_SIZE >> 10))
     # A terminal on the host ends lines in two characters.
-    return output.replace("\r\n", "\n")
+    lines = output.replace("\r\n", "\n").splitlines(keepends=True)
+    texts = ["".join(lines[start:]) for start in range(min(len(lines), _MAX_FOREIGN_LINES + 1))]
+    return next((text for text in texts if wanted and digest(text) == wanted.digest), output)
 
 
 def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = "") -> str:

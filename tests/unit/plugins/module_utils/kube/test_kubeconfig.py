@@ -425,6 +425,15 @@ def test_an_earlier_copy_that_may_not_be_replaced_is_named_in_one_line(
     assert (tmp_path / "k" / "config").read_text() == EARLIER
 
 
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("before", ["sudo: unable to resolve host cp1: Name or service not known\n", "\n" * 20])
+def test_lines_of_other_programs_before_the_file_are_left_out(tmp_path: Path, before: str) -> None:
+    task = Task(tmp_path, answered())
+    task.sent["stdout"] = (before + ADMIN).replace("\n", "\r\n")
+    assert task.run()["changed"] and (tmp_path / "k" / "config").read_text() == ADMIN
+    assert "differs from the file" in refuse(tmp_path / "other", "\n" * 21 + ADMIN)
+
+
 # -- a control plane against the machine of the operator
 
 
