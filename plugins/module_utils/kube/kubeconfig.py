@@ -359,6 +359,3 @@ def has_backup(system: System, state: KubeconfigState) -> bool:
 def remove(system: System, path: str, uid: int, gid: int, put_back: bool) -> None:
     """Remove a user's kubeconfig; ``put_back`` restores its backup. Raises :class:`KubesteadError`."""
     home_files.remove(system, _place(path, uid, gid), put_back)
-
-
-# -- files
