@@ -32,8 +32,8 @@ options:
   state:
     description:
       - V(upgraded) upgrades the node.
-      - V(repaired) only puts back what an interrupted upgrade has removed, the old containerd and manifests, and waits
-        for the API server.
+      - V(repaired) only restores what an interrupted upgrade has removed or replaced (the old containerd, manifests and
+        the files of the old kubelet), and waits for the API server.
     type: str
     choices: [upgraded, repaired]
     default: upgraded

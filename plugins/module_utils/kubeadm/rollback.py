@@ -87,6 +87,24 @@ def plan(component: str, state: KubePackagesState, known: Optional[Record], resu
     return [Step(component, "keep", KUBELET_RECORD, reason, data={"record": record})]
 
 
+def replaced(system: System, known: Optional[Record], kubelet: str) -> List[str]:
+    """The files of the old kubelet that an unfinished upgrade has replaced; empty if the new ``kubelet`` is installed.
+
+    kubeadm writes new files while the old kubelet is installed. If the machine fails at that time, they can be empty,
+    and then the kubelet does not start.
+    """
+    if known is None or kubelet != known.version:
+        return []
+    return sorted(path for path, text in known.files.items() if system.read(path) != text)
+
+
+def restore_files(system: System) -> None:
+    """Restore the files in the record. Raises OSError."""
+    record = observe(system)
+    if record is not None:
+        old_program.restore_files(system, record.files, record.modes, 0o644)
+
+
 def keep(system: System, record: Record) -> None:
     """Write the record, with the present files of the kubelet."""
     data = {
@@ -120,7 +138,7 @@ def put_back(
         return failed
 
     def work() -> None:
-        old_program.restore_files(system, record.files, record.modes, 0o644)
+        restore_files(system)
         restore_packages(system, record, options)
         kubelet_start.restart(system)
         kubelet_start.wait(system, record.version, clock, sleep)

@@ -30,7 +30,7 @@ from ..etcd import snapshot
 from ..kube.api import Api
 from ..kube.kubectl import Kubectl
 from ..kube.nodes import Node, listed
-from ..packages import kube_observe, kube_plan
+from ..packages import kube_observe, kube_plan, manager
 from ..packages.kube_state import KubePackagesOptions, KubePackagesState
 from . import create_job, diagnosis, kubelet_flags, kubelet_start, rollback, runtime_upgrade
 from . import operation as operations
@@ -91,7 +91,8 @@ class UpgradeState:
     kubeadm's flags for the kubelet, ``extra_args`` the text of the files with the user's flags. ``backups`` maps
     missing manifests to their newest backup. ``leftovers`` are folders of earlier upgrades, ``snapshots`` are paths.
     ``kubelet_config`` is the kubelet configuration in the cluster (YAML), ``nodes`` are the Nodes of the cluster; both
-    are read only if they are needed. ``record`` is the kubelet before an upgrade that has not ended.
+    are read only if they are needed. ``record`` is the kubelet before an upgrade that has not ended, ``replaced`` are
+    its files that the upgrade has replaced although this kubelet is still installed.
     """
 
     kubeadm: KubeadmState = KubeadmState()
@@ -106,6 +107,7 @@ class UpgradeState:
     kubelet_config: str = ""
     nodes: Sequence[Node] = ()
     record: Optional[Record] = None
+    replaced: List[str] = field(default_factory=list)
     runtime: RuntimeState = RuntimeState()
 
     @property
@@ -122,9 +124,11 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
     state = kubeadm.observe(system)
     wanted = replace(options.packages, version=str(options.target))
     own = kubelet_start.own_node(system, state.node_name)
+    packages = kube_observe.observe(system, wanted.url, wanted.request, fetch, upgrading=True)
+    record = rollback.observe(system)
     return UpgradeState(
         kubeadm=state,
-        packages=kube_observe.observe(system, wanted.url, wanted.request, fetch, upgrading=True),
+        packages=packages,
         reported=own.kubelet_version if own else "",
         ready=bool(own and own.ready),
         flags=system.read(KUBELET_FLAGS) or "",
@@ -134,7 +138,8 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
         snapshots=["{0}/{1}".format(snapshot.FOLDER, name) for name in system.names(snapshot.FOLDER)],
         kubelet_config=read_kubelet_config(system) if options.first and options.cgroup_v1 else "",
         nodes=read_all_nodes(system) if options.first else (),
-        record=rollback.observe(system),
+        record=record,
+        replaced=rollback.replaced(system, record, str(packages.version or "")),
         runtime=runtime_upgrade.observe(system, options.runtime),
     )
 
@@ -223,6 +228,7 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
         steps.append(
             Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, manifest), missing, data={"path": path})
         )
+    steps += _kubelet_files(state.replaced) if begun else []
     steps += rollback.plan(COMPONENT, state.packages, state.record, begun is not None, str(target))
     # The old kubelet must be ready with the new containerd before anything else is changed.
     steps += replaced
@@ -236,6 +242,12 @@ def plan(state: UpgradeState, options: UpgradeOptions) -> List[Step]:
     steps.append(Step(COMPONENT, "restart", "kubelet.service", "kubelet {0} starts".format(target), disruptive=True))
     steps.append(Step(COMPONENT, "wait_for", "node {0}".format(name), "must be ready with kubelet {0}".format(target)))
     return [*steps, Step(COMPONENT, "end", name, "copies of replaced files and the marker are removed")]
+
+
+def _kubelet_files(replaced: Sequence[str]) -> List[Step]:
+    """The step for files that belong to the new kubelet, or that are incomplete, while the old one is installed."""
+    reason = "the old kubelet needs its own files until kubeadm has written complete ones"
+    return [Step(COMPONENT, "restore_kubelet", ", ".join(replaced), reason)] if replaced else []
 
 
 def _kubeadm(state: UpgradeState, options: UpgradeOptions, reason: str) -> Step:
@@ -318,6 +330,8 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
         operations.begin(system, data["marker"])
     elif step.action == "restore":
         system.write(step.target, system.read(str(data["path"])) or "", mode=0o600)
+    elif step.action == "restore_kubelet":
+        rollback.restore_files(system)
     elif step.action == "configure":
         client, patch = Kubectl(system), json.dumps({"data": {"kubelet": data["text"]}})
         arguments = ["patch", *_CONFIG_MAP[1:], "--type=merge", "-p", patch]
@@ -419,15 +433,25 @@ def finish(system: System) -> None:
 
 
 def repair(system: System, state: KubeadmState) -> List[Step]:
-    """The steps that bring back a control plane after an interruption: the old containerd, and missing manifests."""
+    """The steps that bring back a control plane after an interruption: the old containerd, manifests that are missing,
+    and the files of the old kubelet.
+    """
     steps = runtime_upgrade.repair(read_record(system))
     if not state.unfinished_upgrade:
         return steps
+    record = rollback.observe(system)
+    steps += _kubelet_files(rollback.replaced(system, record, _kubelet(system))) if record else []
     reason = "the manifest has been missing since an interrupted upgrade"
     return steps + [
         Step(COMPONENT, "restore", "{0}/{1}.yaml".format(MANIFESTS, name), reason, data={"path": path})
         for name, path in sorted(backups(system, state).items())
     ]
+
+
+def _kubelet(system: System) -> str:
+    """The version of the installed kubelet; empty if it is unknown."""
+    package = manager.installed(system, manager.manager(system), ["kubelet"]).get("kubelet")
+    return str((parse(package.version) if package else None) or "")
 
 
 def wait_for_api(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import (
     ADMIN_KUBECONFIG,
+    COMPONENTS,
     KUBELET_CONFIG,
     KUBELET_FLAGS,
     KUBELET_RECORD,
@@ -30,12 +32,14 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.rollback import Record
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_state import KubePackagesOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.sources import APT_SOURCE
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kubeadm.test_upgrade import (
     NEW,
     OLD,
+    actions,
     control_plane,
     packages,
     worker,
@@ -220,3 +224,28 @@ def test_the_end_of_an_upgrade_leaves_no_record(node: Node) -> None:
     upgrade.apply(Step(upgrade.COMPONENT, "end", "cp1", ""), node)
     assert not node.exists(KUBELET_RECORD) and operation.observe(node) is None
     assert control_plane().record is None
+
+
+def test_the_old_kubelet_keeps_its_files_until_the_new_one_is_installed(node: Node) -> None:
+    """The machine failed while kubeadm wrote the configuration: the file is empty, and no kubelet starts with it."""
+    node.version = OLD
+    node.put(KUBELET_FLAGS, "old flags\n")
+    node.put(KUBELET_CONFIG, "old: true\n")
+    node.remove(INSTANCE)
+    operation.begin(node, Operation(operation.UPGRADE, "2026-11-27T10:00:00Z", version=NEW, first=True))
+    state = KubeadmState(manifests=list(COMPONENTS), operation=operation.observe(node))
+    assert upgrade.repair(node, state) == []
+    node.put(KUBELET_CONFIG, "")
+    node.put(INSTANCE, "containerRuntimeEndpoint: x\n")
+    (step,) = upgrade.repair(node, state)
+    assert step.target == f"{KUBELET_CONFIG}, {INSTANCE}"
+    node.version = NEW
+    assert upgrade.repair(node, state) == []
+    node.version = OLD
+    upgrade.apply(step, node)
+    assert node.read(KUBELET_CONFIG) == "old: true\n" and node.read(INSTANCE) is None
+    assert upgrade.repair(node, state) == []
+    begun = replace(control_plane(), kubeadm=replace(control_plane().kubeadm, operation=state.operation))
+    planned = actions(replace(begun, record=RECORDED, replaced=[KUBELET_CONFIG]))
+    assert planned[0] == f"restore_kubelet {KUBELET_CONFIG}" and "kubeadm upgrade apply" in planned
+    assert not [one for one in actions(replace(control_plane(), replaced=[KUBELET_CONFIG])) if "restore" in one]
