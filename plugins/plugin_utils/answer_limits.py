@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Limits for the size and the duration of an answer while it is read: a host may send data without end.
+"""Limits for the size and the duration of an answer while it is read: a host may never stop sending.
 
 Ansible collects what a host sends in memory until the host has finished, and waits for it without a limit. The process
 of the task therefore watches itself. Past a limit, it ends the program of the connection (ssh), so that Ansible
@@ -20,12 +20,12 @@ from collections.abc import Iterator
 
 # Seconds between two looks at what was read.
 _PAUSE = 0.5
-# Only Linux has these. Without them there are no limits.
+# Only Linux has these. On other systems, nothing is limited.
 _READ, _THREADS = "/proc/self/io", "/proc/self/task"
 
 
 class Limit:
-    """Watches the answer of a host. ``reason`` says why it was cut off; empty if it was not."""
+    """Watches the answer of a host. ``reason`` says why it was ended; empty if it was not."""
 
     def __init__(self, size: int, seconds: float) -> None:
         self.size = size
@@ -35,7 +35,7 @@ class Limit:
         self._read, self._begin, self._others = bytes_read(), time.monotonic(), children()
 
     def watch(self, done: threading.Event) -> None:
-        """Watch until ``done`` is set. Past a limit, end the programs that this process started meanwhile."""
+        """Watch until ``done`` is set. Past a limit, end the programs that this process started since."""
         while not done.wait(_PAUSE):
             if bytes_read() - self._read > self.size:
                 self.reason = f"it is longer than {self.size} bytes"
@@ -49,7 +49,7 @@ class Limit:
 
 @contextlib.contextmanager
 def limited(size: int, seconds: float = 0.0) -> Iterator[Limit]:
-    """Limit what this process reads in the block to about ``size`` bytes, and to ``seconds`` (0 is no limit)."""
+    """Limit what this process reads in the block to about ``size`` bytes, and to ``seconds`` unless they are 0."""
     limit, done = Limit(size, seconds), threading.Event()
     if bytes_read() < 0:
         yield limit
