@@ -39,6 +39,8 @@ class ActionModule(NodeAction):
 
     # The action plugin adds the times around the observation, and the address that Ansible connects to.
     RETURNS = frozenset(field.name for field in dataclasses.fields(Facts)) - {"asked", "answered", "connects_to"}
+    # Every operation begins with it, also the one that removes a host which does not let it end.
+    PATIENCE = 600.0
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result with ``options`` and ``problems`` (options of the wrong type) added.

@@ -102,8 +102,8 @@ EXAMPLES = r"""
 RETURN = r"""
 blockers:
   description:
-    - The problems that prevent the drain. Entries with C(passes) are only warnings, because they may resolve while the
-      drain waits.
+    - The problems that prevent the drain, at most 200. Entries with C(passes) are only warnings, because they may
+      resolve while the drain waits.
   returned: with O(state=drained) and O(state=checked)
   type: list
   elements: dict
@@ -120,7 +120,7 @@ workloads:
   description:
     - The workloads that have a pod on the nodes, with the number of their ready pods before the drain. Pass the value
       to M(kubestead.cluster.cluster_health_info) to wait until the same number of pods is ready again.
-  returned: with O(state=drained) and O(state=checked)
+  returned: with O(state=drained)
   type: dict
   sample: {"ReplicaSet shop/web-7d9c5b8f6": 2}
 """
@@ -136,6 +136,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import drain
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+
+# Users of a cluster can have thousands of pods with a problem, which would make the answer too large to be read.
+_SHOWN = 200
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -169,21 +172,23 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     if given["state"] != drain.SCHEDULABLE:
         together = given["state"] == drain.DRAINED
         found = drain.forecast(state, given["name"], permission, given["returning"], together)
-        for one in found:
-            if one.passes:
-                call.warn(one.line)
+        passing = [one for one in found if one.passes]
+        for one in passing[:_SHOWN]:
+            call.warn(one.line)
         hard = [one for one in found if not one.passes]
         if hard:
             raise KubesteadError(
                 "{0}{1} (nothing was changed)".format(
                     hard[0].line, "; and {0} more".format(len(hard) - 1) if len(hard) > 1 else ""
                 ),
-                {"blockers": to_dict(found)},
+                {"blockers": to_dict([*hard, *passing][:_SHOWN])},
             )
+        extra = {"blockers": to_dict(found[:_SHOWN])}
+    if given["state"] == drain.DRAINED:
         workloads: Dict[str, int] = {}
         for name in given["name"]:
             workloads.update(state.workloads(name))
-        extra = {"blockers": to_dict(found), "workloads": workloads}
+        extra["workloads"] = workloads
     if given["state"] == "checked":
         steps = []
     result = _edge.apply_steps(

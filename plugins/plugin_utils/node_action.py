@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import printable, type_name
 
 from . import interpreter, node_payload, wakeups
+from .answer_limits import limited
 from .variables import refusal
 
 #: Keys of a result that Ansible itself gives a meaning which a node may have: how its task went, and texts to print.
@@ -54,8 +55,14 @@ _OBJECT = re.compile(r"^[ \t]*(?={)", re.MULTILINE)
 _INTERPRETER = re.compile(r"discovered_interpreter_[a-z]+")
 _INTERPRETER_PATH = re.compile(r"/[A-Za-z0-9/._+-]{1,250}")
 
-#: Bytes of a module's output; what is longer is not even parsed.
-MAX_OUTPUT = 64 * 1024 * 1024
+#: Characters of a module's output; what is longer is not even parsed.
+MAX_OUTPUT = 16 * 1024 * 1024
+#: Bytes that are read of it. A character has four bytes at most.
+MAX_READ = 4 * MAX_OUTPUT
+#: Values in an answer. Even an empty list takes much more memory than text.
+MAX_VALUES = 1_000_000
+#: Characters of a key.
+MAX_KEY = 4096
 #: Characters that are shown of what is not a result at all.
 MAX_NOISE = 4000
 MAX_TEXT = 1024 * 1024
@@ -92,6 +99,9 @@ class NodeAction(ActionBase):
         super().__init_subclass__(**more)
         node_payload.load(cls.__module__.rpartition(".")[2])
         wakeups.group()
+
+    #: The most seconds that the host may take for its answer; 0 for modules whose time is an option.
+    PATIENCE = 0.0
 
     #: Whether the last answer of the host was a complete object.
     complete = False
@@ -147,8 +157,10 @@ class NodeAction(ActionBase):
             return super()._configure_module(module_name, module_args, variables)
 
     def _low_level_execute_command(self, cmd: str, *args: Any, **others: Any) -> Any:
-        """Run a command on the host. One that runs a module of this collection finds Python itself."""
-        return super()._low_level_execute_command(interpreter.with_search(cmd, self._pythons), *args, **others)
+        """Run a command on the host, within limits. One that runs a module of this collection finds Python itself."""
+        with limited(MAX_READ, self.PATIENCE) as limit:
+            result = super()._low_level_execute_command(interpreter.with_search(cmd, self._pythons), *args, **others)
+        return {**result, **_refused(limit.reason)} if limit.reason else result
 
     def _interpreter(self, answer: Any) -> dict[str, Any]:
         """The path of Python on the host, where Ansible looked for it in this task: the next one need not look again.
@@ -166,8 +178,9 @@ class NodeAction(ActionBase):
         """The module's answer, without anything that Ansible would act on or print before it hands the answer on."""
         output = {key: str(res.get(key) or "") for key in ("stdout", "stderr")}
         if any(len(text) > MAX_OUTPUT for text in output.values()):
-            msg = f"the host's answer was refused: it is longer than {MAX_OUTPUT} characters"
-            output = {"stdout": json.dumps({"failed": True, "msg": msg}), "stderr": ""}
+            output = _refused(f"it is longer than {MAX_OUTPUT} characters")
+        elif sum(map(output["stdout"].count, "[{,")) > MAX_VALUES:
+            output = _refused(f"it has more than {MAX_VALUES} values")
         # A terminal on the host ends lines in two characters.
         output = {key: printable(text.replace("\r\n", "\n")) for key, text in output.items()}
         output["stdout"] = _result_alone(output["stdout"])
@@ -183,8 +196,7 @@ class NodeAction(ActionBase):
             return super()._parse_returned_data({**res, **output}, *args)
         except Exception as err:
             # Nothing that a host sends ends in a traceback.
-            msg = f"the host's answer was refused: it can't be read ({type(err).__name__})"
-            output["stdout"] = json.dumps({"failed": True, "msg": msg})
+            output = _refused(f"it can't be read ({type(err).__name__})")
             return super()._parse_returned_data({**res, **output}, *args)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -207,6 +219,12 @@ class NodeAction(ActionBase):
             self._task.no_log = before[0]
             for context, value in zip(contexts, before[1:], strict=True):
                 context.no_log = value
+
+
+def _refused(why: str) -> dict[str, str]:
+    """The output of a module in place of one that is not read."""
+    msg = f"the host's answer was refused: {why}"
+    return {"stdout": json.dumps({"failed": True, "msg": msg}), "stderr": ""}
 
 
 def _result_alone(output: str) -> str:
@@ -343,6 +361,8 @@ def clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if len(value) > MAX_ITEMS:
             raise ValueError(f"it has more than {MAX_ITEMS} entries")
+        if any(len(str(key)) > MAX_KEY for key in value):
+            raise ValueError(f"a key in it is longer than {MAX_KEY} characters")
         if any(str(key).startswith("__ansible") for key in value):
             # In a fact cache, such a key would turn the value into a vault or another internal type of Ansible.
             raise ValueError("it contains a type that is internal to Ansible")

@@ -57,7 +57,10 @@ def blockers(
 
     ``allocatable`` maps each node name to the node's allocatable resources.
     """
-    moving = [pod for name in names for pod in pods if pod.node == name and pod.moves]
+    on: Dict[str, List[Pod]] = {}
+    for pod in pods:
+        on.setdefault(pod.node, []).append(pod)
+    moving = [pod for name in names for pod in on.get(name, ()) if pod.moves]
     found: List[Blocker] = []
     for pod in moving:
         name = pod.node
@@ -67,11 +70,11 @@ def blockers(
             fix = "delete it, or set cluster_drain_delete_bare_pods: true to delete such pods"
             found.append(Blocker(name, BARE_POD, pod.title, text, fix))
         if pod.volumes and not permission.delete_local_data:
-            text = "pod {0} has local data that would be lost (emptyDir {1})".format(pod.title, ", ".join(pod.volumes))
+            text = "pod {0} has local data that would be lost (emptyDir {1})".format(pod.title, _first(pod.volumes))
             fix = "set cluster_drain_delete_local_data: true if that data is not needed"
             found.append(Blocker(name, LOCAL_DATA, pod.title, text, fix))
     if not permission.pods_may_wait:
-        found += _room(names, moving, nodes, pods, allocatable)
+        found += _room(names, moving, nodes, on, allocatable)
     return found
 
 
@@ -82,7 +85,7 @@ def _budgets(name: str, pod: Pod, budgets: Sequence[Budget]) -> List[Blocker]:
         return []
     if len(covering) > 1:
         text = "pod {0} is covered by {1} PodDisruptionBudgets ({2}), so it can't be evicted".format(
-            pod.title, len(covering), ", ".join(sorted(one.name for one in covering))
+            pod.title, len(covering), _first(sorted(one.name for one in covering))
         )
         return [Blocker(name, BUDGET, pod.title, text, "keep only one of them")]
     found = []
@@ -103,16 +106,16 @@ def _room(
     names: Sequence[str],
     moving: Sequence[Pod],
     nodes: Sequence[Node],
-    pods: Sequence[Pod],
+    on: Mapping[str, Sequence[Pod]],
     allocatable: Mapping[str, Mapping[str, float]],
 ) -> List[Blocker]:
-    """The pods that do not fit on any other node if the largest pods are placed first."""
+    """The pods that do not fit on any other node if the largest pods are placed first. ``on`` has the pods by node."""
     targets = [node for node in nodes if node.name not in names and node.ready and not node.unschedulable]
     free: Dict[str, Dict[str, float]] = {}
     for node in targets:
         free[node.name] = dict(allocatable.get(node.name, {}))
-        for pod in pods:
-            if pod.node == node.name and not pod.over:
+        for pod in on.get(node.name, ()):
+            if not pod.over:
                 _take(free[node.name], pod)
     found = []
     restarted = [pod for pod in moving if pod.controller[0]]
@@ -129,6 +132,11 @@ def _room(
         fix = "add a node, or set cluster_drain_pods_may_wait: true to let such pods wait for this node"
         found.append(Blocker(pod.node, ROOM, pod.title, text, fix))
     return found
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first of the names, because users of the cluster decide how many there are."""
+    return ", ".join([*names[:3], *(["and {0} more".format(len(names) - 3)] if len(names) > 3 else [])])
 
 
 def _may_run(pod: Pod, node: Node) -> bool:

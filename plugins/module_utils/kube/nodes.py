@@ -71,7 +71,8 @@ def read_nodes(data: Any) -> List[Node]:
     """The nodes of a NodeList, sorted by name.
 
     A kubelet writes most of its own Node, so nothing in it is trusted: a value of the wrong type is read as its
-    default. Invalid addresses, invalid ranges and entries without a valid node name are left out. Never raises.
+    default. Invalid addresses, invalid ranges, entries without a valid node name, and labels and taints beyond any that
+    a real node has are left out. Never raises.
     """
     nodes = [_node(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
     return sorted((node for node in nodes if _NAME.fullmatch(node.name)), key=lambda node: node.name)
@@ -81,7 +82,7 @@ def _node(item: Mapping[str, Any]) -> Node:
     metadata, spec = untrusted.mapping(item.get("metadata")), untrusted.mapping(item.get("spec"))
     status = untrusted.mapping(item.get("status"))
     information = untrusted.mapping(status.get("nodeInfo"))
-    labels = untrusted.labels(metadata.get("labels"))
+    labels = _labels(untrusted.labels(metadata.get("labels")))
     addresses = [
         untrusted.text(entry.get("address"))
         for entry in untrusted.mappings(status.get("addresses"))
@@ -101,7 +102,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         heartbeat=untrusted.text(untrusted.mapping(condition).get("lastHeartbeatTime"), 32),
         roles=sorted(name[len(_ROLE) :] for name in labels if name.startswith(_ROLE) and name != _ROLE),
         labels=labels,
-        taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one],
+        taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one][:_TAINTS],
         unschedulable=spec.get("unschedulable") is True,
         cordoned_by=cordon_owner(item),
         kubelet_version=re.sub("^v", "", untrusted.text(information.get("kubeletVersion"), 64)),
@@ -112,11 +113,18 @@ def _node(item: Mapping[str, Any]) -> Node:
 
 # A node name that the API accepts. Messages contain the name in commands for the user to run.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
-# One pod CIDR per address family, and more addresses than any real node has.
-_RANGES, _ADDRESSES = 2, 32
+# One pod CIDR per address family, and more addresses, labels and taints than any real node has. A control plane reports
+# the Nodes of all machines, so one that is too large would make the answer of the control plane too large.
+_RANGES, _ADDRESSES, _LABELS, _TAINTS = 2, 32, 500, 100
 _ROLE = "node-role.kubernetes.io/"
 #: Annotation on a Node that this collection cordoned: the run, such as ``upgrade 20261127T101500Z``.
 CORDONED_BY = "kubestead.cluster/cordoned-by"
+
+
+def _labels(found: Mapping[str, str]) -> Dict[str, str]:
+    """At most :data:`_LABELS` labels. The roles, which a kubelet can't set, come first."""
+    names = sorted(found, key=lambda name: not name.startswith(_ROLE)) if len(found) > _LABELS else list(found)
+    return {name: found[name] for name in names[:_LABELS]}
 
 
 def cordon_owner(item: Mapping[str, Any]) -> str:

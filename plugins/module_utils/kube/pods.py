@@ -260,7 +260,7 @@ def read_budgets(data: Any) -> List[Budget]:
             (
                 untrusted.text(one.get("key"), 317),
                 untrusted.text(one.get("operator"), 64),
-                tuple(untrusted.texts(one.get("values"))),
+                tuple(map(untrusted.text, _values(one.get("values")))),
             )
             for one in untrusted.mappings(selector.get("matchExpressions"))
         ]
@@ -277,6 +277,11 @@ def read_budgets(data: Any) -> List[Budget]:
             )
         )
     return found
+
+
+def _values(data: Any) -> List[str]:
+    """The texts in the list of a selector. An empty one is the value of a label, too."""
+    return [one for one in data if isinstance(one, str)] if isinstance(data, list) else []
 
 
 def read_allocatable(data: Any) -> Dict[str, Dict[str, float]]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from ..core.untrusted import integer, mapping, mappings
@@ -20,6 +21,8 @@ _JOB_FAILURES = (
     "FailedIndexes",
     "MaxFailedIndexesExceeded",
 )
+# The name of a container, as the API accepts it in a pod. It does not check the name in the status of a pod.
+_CONTAINER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 # -- what the state of objects means (pure)
 
@@ -192,7 +195,7 @@ def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
                 message = "exit code {0}, {1} restarts".format(
                     ended.get("exitCode", "unknown"), container.get("restartCount", 0)
                 )
-                fix = "see kubectl -n {0} logs {1} -c {2} --previous".format(namespace, name, container.get("name"))
+                fix = "see kubectl -n {0} logs {1}{2} --previous".format(namespace, name, _option(container))
             elif reason in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"):
                 message = shortened(message or str(container.get("image", "")), 200)
                 fix = "check the image name and whether the node can pull it"
@@ -211,6 +214,12 @@ def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
                 text = "pod {0}, container {1} runs but is not ready".format(key(pod)[3], container.get("name"))
                 return text, ""
     return None
+
+
+def _option(container: Mapping[str, Any]) -> str:
+    """The option of kubectl for a container; empty for a name that is not one, because a kubelet reports it."""
+    name = container.get("name")
+    return " -c {0}".format(name) if isinstance(name, str) and _CONTAINER.match(name) else ""
 
 
 def event_trouble(events: Sequence[Object], names: Sequence[str]) -> str:

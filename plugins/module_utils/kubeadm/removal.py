@@ -91,10 +91,15 @@ def _own_api(system: System) -> Kubectl:
 
 
 def addresses_of(state: ClusterState, leaver: Leaver) -> List[str]:
-    """The machine's addresses: those given and those of its Node, without addresses of other Nodes."""
+    """The machine's addresses: those given and those of its Node, without addresses of other Nodes with a member.
+
+    A worker could otherwise keep the member of this machine by claiming its address.
+    """
     node = state.node(leaver.name)
     own = [*leaver.addresses, *(node.addresses if node else [])]
-    others = [address for one in state.nodes if one.name != leaver.name for address in one.addresses]
+    named = {member.name for member in state.members}
+    controls = [one for one in state.nodes if one.control_plane or one.name in named]
+    others = [address for one in controls if one.name != leaver.name for address in one.addresses]
     return list(dict.fromkeys(address for address in own if address not in others))
 
 

@@ -135,8 +135,8 @@ def findings(inventory: Inventory, hosts: Sequence[Host], planned: Membership, c
 def lost(host: Host, cluster: Cluster, component: str, interrupted: bool = False) -> List[Finding]:
     """The error about a node whose hosts file has lost the name of the API, so that no command on it finds the API.
 
-    ``component`` is the one that needs the API there. With ``interrupted``, site.yml refuses to run before an upgrade
-    is finished, so the finding is a warning, and the line is to be added by hand.
+    ``component`` is the one that needs the API there. With ``interrupted``, site.yml refuses to run for the host or a
+    control plane before an upgrade is finished, so the finding is a warning, and the line is to be added by hand.
     """
     name = cluster.endpoint_place[0]
     known = any(name in line.split()[1:] for line in host.facts.api_endpoint.hosts.get(HOSTS, ()))

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Optional, Tuple
+from typing import List, Optional, Set, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint import component as api_endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
@@ -115,7 +115,10 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
     listed = name in request.inventory.control_plane or name in request.inventory.workers
     addresses = list(request.addresses.get(name, ()))
     called = request.node_names.get(name) or name
-    node = _node_named(called, addresses, left)
+    candidates = _nodes_named(called, addresses, _names_of_others(name, request), left)
+    if len(candidates) > 1:
+        return None, [_ambiguous(name, candidates)]
+    node = next(iter(candidates), None)
     members = departure.members_of(called, addresses, left)
     if node is None and not listed and not members:
         fix = "use the name of a host in the inventory, or of a Node that kubectl get nodes shows"
@@ -136,8 +139,9 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
         fix = "make it reachable over SSH, or shut it down first"
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     places = tuple(dict.fromkeys([*addresses, *(node.addresses if node else [])]))
-    # A member that is in neither the inventory nor the API is named on purpose.
-    control = node.control_plane if node else name in request.inventory.control_plane or not listed
+    # A kubelet can't set the label of its Node, but may claim the address of this machine. A member that is in neither
+    # the inventory nor the API is named on purpose.
+    control = name in request.inventory.control_plane or (node.control_plane if node else not listed)
     node_name = node.name if node else called
     etcd = departure.has_member(control, node_name, places, left)
     if node is None and not etcd:
@@ -154,10 +158,26 @@ def _absent(name: str, called: str, left: Remainder) -> Finding:
     return Finding(name, COMPONENT, Problem("unreachable", text, fix, "warning"))
 
 
-def _node_named(name: str, addresses: List[str], left: Remainder) -> Optional[Node]:
-    """The Node of a machine that does not answer: by name, or else by address."""
-    by_address = [node for node in left.cluster.nodes if set(node.addresses) & set(addresses)]
-    return left.cluster.node(name) or next(iter(by_address), None)
+def _nodes_named(name: str, addresses: List[str], others: Set[str], left: Remainder) -> List[Node]:
+    """The Node of a machine that does not answer: by name, or else those with one of its addresses.
+
+    A kubelet reports the addresses of its Node, so a Node that the inventory gives to another host is left out.
+    """
+    named = left.cluster.node(name)
+    if named is not None:
+        return [named]
+    return [node for node in left.cluster.nodes if set(node.addresses) & set(addresses) and node.name not in others]
+
+
+def _names_of_others(name: str, request: Request) -> Set[str]:
+    """The names of the Nodes of other hosts, by the inventory alone."""
+    listed = {*request.inventory.control_plane, *request.inventory.workers} - {name}
+    return listed | {host.options.control_plane.node_name for host in request.hosts if host.name != name}
+
+
+def _ambiguous(name: str, nodes: List[Node]) -> Finding:
+    text = "does not answer, and its address is that of several Nodes: {0}".format(", ".join(one.name for one in nodes))
+    return Finding(name, COMPONENT, Problem("unreachable", text, "set cluster_node_name for this host"))
 
 
 def _answering(host: Host, request: Request, left: Remainder) -> Tuple[Optional[Leaving], List[Finding]]:

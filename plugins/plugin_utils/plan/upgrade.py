@@ -174,9 +174,10 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
     # The control plane that drains nodes may be outside the play.
     outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
-    begun = any(host.kubeadm.unfinished_upgrade for host in hosts)
+    # The claim of a worker is about itself alone.
+    begun = any(host.kubeadm.unfinished_upgrade for host in hosts if host.control_plane)
     for host in [*hosts, *outside]:
-        found += endpoint.lost(host, cluster, OPERATION, begun)
+        found += endpoint.lost(host, cluster, OPERATION, begun or host.kubeadm.unfinished_upgrade is not None)
     runtimes = {}
     for host in hosts:
         node = cluster.node(host.kubeadm.node_name)

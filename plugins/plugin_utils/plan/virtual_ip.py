@@ -122,10 +122,11 @@ def findings(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
     if not wanted:
         return []
     address = wanted[0].options.api_endpoint.address
-    found = [Finding("all", COMPONENT, problem) for problem in _cluster_problems(address, hosts, cluster)]
-    if found:
+    found = [Finding("all", COMPONENT, problem) for problem in _cluster_problems(address, cluster)]
+    found = found or _owned(address, hosts, cluster)
+    if any(one.problem.level == "error" for one in found):
         return found
-    found = _twice(address, planes)
+    found += _twice(address, planes)
     left_out = _left_out(planes, cluster)
     for host in planes:
         problems = _host_problems(host, wanted[0], planes, cluster)
@@ -148,7 +149,7 @@ def _problem(text: str, fix: str, level: str = "error") -> Problem:
     return Problem("endpoint", text, fix, level)
 
 
-def _cluster_problems(address: str, hosts: Sequence[Host], cluster: Cluster) -> List[Problem]:
+def _cluster_problems(address: str, cluster: Cluster) -> List[Problem]:
     """What is wrong with the address for every host."""
     if not cluster.by_hosts:
         text = "{0} is set, but the endpoint of the cluster is {1}, which nodes do not resolve by their hosts files"
@@ -159,12 +160,24 @@ def _cluster_problems(address: str, hosts: Sequence[Host], cluster: Cluster) -> 
             if plain_address(address) in one:
                 text = "{0} is {1}, which is in the {2} range {3}".format(OPTION, address, option, one)
                 return [_problem(text, "use a free address in the subnet of the control planes")]
-    owner = next((host.name for host in hosts if host.node.at(address)), "")
-    owner = owner or next((node.name for node in cluster.nodes if address in node.addresses), "")
-    if owner:
-        text = "{0} is {1}, which is an own address of {2}".format(OPTION, address, owner)
-        return [_problem(text, "use an address that no machine has")]
     return []
+
+
+def _owned(address: str, hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
+    """The finding about an address that a machine has as its own.
+
+    The claim of a worker must not stop the runs of a cluster that has the address, or be blamed on others.
+    """
+    machine = next((host for host in hosts if host.node.at(address)), None)
+    node = next((node for node in cluster.nodes if address in node.addresses), None)
+    owner = machine.name if machine else node.name if node else ""
+    if not owner:
+        return []
+    worker = not machine.control_plane if machine else not (node and node.control_plane)
+    level = "warning" if worker and any(_has(host, address) for host in _control_planes(hosts)) else "error"
+    text = "{0} is {1}, which is an own address of {2}".format(OPTION, address, owner)
+    problem = _problem(text, "use an address that no machine has", level)
+    return [Finding(owner if worker and machine else "all", COMPONENT, problem)]
 
 
 def _twice(address: str, planes: Sequence[Host]) -> List[Finding]:

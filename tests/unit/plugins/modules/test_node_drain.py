@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.action import node_drain as action
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.modules import cluster_health_info, node_drain
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_drain import Cluster, budget, pod
 from ansible_collections.kubestead.cluster.tests.unit.plugins.modules.fake_module import FakeModule
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
@@ -82,6 +83,48 @@ def test_blockers_are_told_before_the_first_change(machine: Machine, cluster: Cl
     assert not cluster.said
     lines = action.reasons(caught.value.details["blockers"], ["w1"])
     assert len(lines) == 3 and lines[0].startswith("  w1: the PodDisruptionBudget shop/web")
+
+
+def bare_pods(number: int) -> list[dict[str, Any]]:
+    return [pod(f"x{at}", metadata_ownerReferences=[]) for at in range(number)]
+
+
+def passing_pods(number: int) -> list[dict[str, Any]]:
+    return [pod(f"web-{at}", spec_containers=[]) for at in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("pods", "budgets"),
+    [
+        (bare_pods(node_action.MAX_ITEMS + 1), []),
+        (passing_pods(node_action.MAX_ITEMS + 1), [budget(0, 1, 2)]),
+        ([pod("x", spec_volumes=[{"name": f"{at:063}", "emptyDir": {}} for at in range(20_000)])], []),
+        ([pod("x")], [budget(0, 1, 2, name=f"{at:0250}") for at in range(5000)]),
+    ],
+    ids=["pods", "warnings", "volumes", "budgets"],
+)
+def test_the_pods_of_a_user_do_not_make_the_answer_too_large_to_be_read(
+    machine: Machine, cluster: Cluster, pods: list[dict[str, Any]], budgets: list[dict[str, Any]]
+) -> None:
+    """The answer says why a node can't be drained, and must not be refused instead."""
+    cluster.pods, cluster.budgets = pods, budgets
+    cluster.nodes["w2"]["status"]["allocatable"]["pods"] = "1000000"
+    answer: dict[str, Any] = {"failed": True}
+    try:
+        found = work(machine, state="checked")
+        answer = {"blockers": found["blockers"], "warnings": found["warned"]}
+    except KubesteadError as err:
+        answer.update(msg=err.message, **err.details)
+    assert answer["blockers"] and len(answer.get("warnings", ())) <= 200
+    reduced = node_action.reduced(answer, action.ActionModule.RETURNS | node_action.COMMON)
+    assert "was refused" not in str(reduced.get("msg")) and reduced["blockers"]
+    assert all(len(one["message"]) < 4000 for one in reduced["blockers"])
+
+
+def test_workloads_are_returned_for_the_nodes_that_are_drained(machine: Machine, cluster: Cluster) -> None:
+    cluster.pods = [pod("web-1")]
+    assert "workloads" not in work(machine, state="checked")
+    assert work(machine, check_mode=True)["workloads"] == {"ReplicaSet shop/web": 1}
 
 
 def test_a_blocker_that_may_pass_is_a_warning(machine: Machine, cluster: Cluster) -> None:

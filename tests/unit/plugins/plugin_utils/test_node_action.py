@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ast
 import importlib
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible.module_utils._internal import _messages
+from ansible.plugins.action import ActionBase
 
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import answer_limits, node_action
 
 ROOT = Path(__file__).resolve().parents[4]
 ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("[a-z]*.py"))
@@ -150,6 +152,69 @@ def test_an_output_that_is_too_long_is_not_parsed(monkeypatch: pytest.MonkeyPatc
     assert "longer than" in Talking().parse('{"changed": true}')["msg"]
 
 
+@pytest.mark.parametrize("value", ["[]", "{}", '""', "{'a':[[]]}".replace("'", '"')])
+def test_many_small_values_are_not_parsed(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes at least twenty times the memory of its text."""
+    monkeypatch.setattr(node_action, "MAX_VALUES", 1000)
+    assert "more than 1000 values" in Talking().parse('{"nodes": [' + ",".join([value] * 1001) + "]}")["msg"]
+    # Long texts are cheap.
+    assert Talking().parse('{"changed": true, "stdout": "' + "x" * 100_000 + '"}')["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("program", "limits", "why"),
+    [("yes", {"MAX_READ": 1 << 20}, "longer than 1048576 bytes"), ("sleep 30", {}, "not complete after 1 seconds")],
+)
+def test_a_host_that_does_not_stop_sending_or_never_answers_is_cut_off(
+    program: str, limits: dict[str, int], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program stands for ssh, whose output Ansible collects until it ends."""
+    for name, value in limits.items():
+        monkeypatch.setattr(node_action, name, value)
+    sent = 0
+
+    def execute(_self: Any, _command: str, *_args: Any, **_others: Any) -> dict[str, Any]:
+        nonlocal sent
+        with subprocess.Popen(program.split(), stdout=subprocess.PIPE, bufsize=0) as process:
+            assert process.stdout
+            # Enough to see that nothing ends it.
+            while sent < 4 << 30:
+                part = len(process.stdout.read(1 << 16))
+                sent += part
+                if not part:
+                    break
+        return {"rc": process.returncode, "stdout": "y", "stdout_lines": ["y"], "stderr": "y"}
+
+    monkeypatch.setattr(ActionBase, "_low_level_execute_command", execute)
+    action = Talking()
+    monkeypatch.setattr(action, "PATIENCE", 0.0 if limits else 1.0)
+    answer = action._low_level_execute_command("python3")
+    assert answer["rc"] == -9 and sent < 4 << 30
+    said = action.parse(answer["stdout"], answer["stderr"])
+    assert said["failed"] is True and why in said["msg"] and said["msg"].startswith("the host's answer was refused")
+
+
+def test_a_host_that_answers_is_not_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_limits, "_PAUSE", 0.01)
+    with answer_limits.limited(1 << 20, 600.0) as limit:
+        done = subprocess.run(["sh", "-c", "sleep 0.1; echo yes"], stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout, limit.reason) == (0, b"yes\n", "")
+
+
+def test_a_program_from_before_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_limits, "_PAUSE", 0.01)
+    with subprocess.Popen(["sleep", "30"]) as earlier:
+        with answer_limits.limited(1 << 20, 0.05) as limit, subprocess.Popen(["sleep", "30"]) as later:
+            assert later.wait() == -9
+        assert limit.reason and earlier.poll() is None
+        earlier.kill()
+
+
+def test_every_operation_begins_with_an_observation_that_ends() -> None:
+    module = importlib.import_module("ansible_collections.kubestead.cluster.plugins.action.node_info")
+    assert module.ActionModule.PATIENCE > 0
+
+
 @pytest.mark.parametrize(
     ("key", "path", "passes"),
     [
@@ -193,6 +258,7 @@ def deep(levels: int) -> Any:
         (["x"] * (node_action.MAX_ITEMS + 1), "more than"),
         ({str(number): 1 for number in range(node_action.MAX_ITEMS + 1)}, "more than"),
         (deep(node_action.MAX_DEPTH + 2), "nested too deep"),
+        ({"k" * (node_action.MAX_KEY + 1): 1}, "a key in it is longer than"),
         (object(), "contains a object"),
         (10**400, "a number in it is too large"),
         ([-(10**30)], "a number in it is too large"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
@@ -16,9 +16,10 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import drain
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission, blockers
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import quantity
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import Pod, quantity
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 OURS = "upgrade 20261127T101500Z"
@@ -512,3 +513,33 @@ def test_objects_of_any_shape_are_read(junk: Any) -> None:
     assert drain.read_cordons(junk) in ({}, {"": drain.Cordon()})
     for read in (drain.read_pods, drain.read_budgets, drain.read_allocatable):
         read(junk)
+
+
+def test_a_forecast_looks_at_each_pod_once_however_many_nodes_there_are() -> None:
+    """A user of the cluster can create any number of pods."""
+    looks = 0
+
+    class Counted(List[Pod]):
+        def __iter__(self) -> Iterator[Pod]:
+            nonlocal looks
+            looks += 1
+            return super().__iter__()
+
+    nodes = [Node(f"w{at}", ready=True) for at in range(50)]
+    pods = Counted([Pod("shop", f"x{at}", node=f"w{at}") for at in range(50)])
+    assert len(blockers([one.name for one in nodes[:25]], nodes, pods, [], {}, NOTHING)) == 25
+    assert looks == 1
+
+
+@pytest.mark.parametrize("operator", ["In", "NotIn"])
+def test_a_budget_that_selects_an_empty_value_covers_its_pods(
+    machine: Machine, cluster: Cluster, operator: str
+) -> None:
+    own = "" if operator == "In" else "x"
+    cluster.pods = [
+        pod("web-1", metadata_labels={"tier": own}),
+        pod("web-2", metadata_labels={"tier": "" if own else "x"}),
+    ]
+    selector = {"key": "tier", "operator": operator, "values": ["", 7]}
+    cluster.budgets = [budget(0, 2, 2, matchExpressions=[selector])]
+    assert [line.partition("does not allow pod ")[2].split()[0] for line in told(machine)] == ["shop/web-1"]

@@ -216,3 +216,14 @@ def test_an_api_server_that_restarts_is_not_a_job_that_is_gone(machine: Machine)
     machine.answer((*KUBECTL, "get"), refused)
     machine.answer((*KUBECTL, "-n", "shop", "get"), refused)
     assert live.failure().startswith("Job shop/x is not ready after 1000 s: the API server does not answer; ")
+
+
+@pytest.mark.parametrize("name", ["web; reboot", "$(id)", "--all", "web\nreboot", "W", "x" * 64, "", 7, None, ["web"]])
+def test_a_name_that_a_kubelet_reports_becomes_no_part_of_a_command_unless_it_is_plain(name: Any) -> None:
+    waiting = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    pod = {
+        "metadata": {"name": "web-1", "namespace": "shop"},
+        "status": {"containerStatuses": [{"name": name, **waiting}]},
+    }
+    _text, fix = rollout.pod_trouble([pod]) or ("", "")
+    assert fix == "see kubectl -n shop logs web-1 --previous"

@@ -22,8 +22,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal 
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 NODES = [
-    Node("cp1", addresses=["192.0.2.1"]),
-    Node("cp2", addresses=["192.0.2.2"]),
+    Node("cp1", addresses=["192.0.2.1"], roles=["control-plane"]),
+    Node("cp2", addresses=["192.0.2.2"], roles=["control-plane"]),
     Node("w1", addresses=["192.0.2.3"]),
 ]
 MEMBERS = [
@@ -58,6 +58,16 @@ def test_an_address_that_another_node_has_is_not_the_leaver_s() -> None:
     """The inventory may still have the address of a dead machine that another one has got."""
     assert removal.addresses_of(STATE, Leaver("w9", ["192.0.2.1", "192.0.2.9"])) == ["192.0.2.9"]
     assert steps(STATE, Leaver("w9", ["192.0.2.1"])) == []
+
+
+def test_a_worker_that_claims_the_address_of_another_machine_does_not_keep_its_member() -> None:
+    stray = Member("3", "", ["https://192.0.2.9:2380"])
+    state = ClusterState(STATE.etcd_url, [*MEMBERS, stray], [*NODES, Node("w2", addresses=["192.0.2.9"])])
+    assert removal.members_of(state, Leaver("cp3", ["192.0.2.9"])) == [stray]
+    # A control plane that is just joining has a member, and no label yet.
+    joining = [*NODES, Node("cp4", addresses=["192.0.2.9"])]
+    state = ClusterState(STATE.etcd_url, [*MEMBERS, Member("4", "cp4", ["https://192.0.2.9:2380"])], joining)
+    assert removal.members_of(state, Leaver("cp3", ["192.0.2.9"])) == []
 
 
 def test_the_last_member_stays() -> None:

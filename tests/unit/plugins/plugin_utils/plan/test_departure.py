@@ -530,6 +530,48 @@ def test_a_dead_machine_is_found_by_its_address_where_its_node_has_another_name(
     assert [(one.host, one.name) for one in plan.leaving] == [("w2", "node-2")]
 
 
+def claiming(claimed: str, *claims: Node) -> dict[str, Host]:
+    """A cluster in which cp3 is dead and its Node is called ``plane-3``; other Nodes claim to be at its address."""
+    hosts = cluster(dead="cp3")
+    known = [replace(one, name="plane-3") if one.name == "cp3" else one for one in nodes(silent="cp3")]
+    known = sorted([one for one in known if one.name not in {claim.name for claim in claims}] + list(claims), key=str)
+    assert [one.name for one in known if claimed in one.addresses] == [*(one.name for one in claims), "plane-3"]
+    hosts.update({name: host(name, control(name, known, name == "cp3")) for name in CONTROLS})
+    return with_members(hosts, member("cp1"), member("cp2"), member("plane-3", False, place=address("cp3")))
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_worker_that_claims_the_address_of_a_dead_machine_is_not_removed_in_its_place(ready: bool) -> None:
+    place = address("cp3")
+    liar = Node("a1", addresses=[place], ready=ready)
+    # By the inventory, it is the Node of another host.
+    hosts = {**claiming(place, liar), "w1": host("w1", joined("a1"), node_name="a1")}
+    (one,) = remove(request(hosts, ["cp3"], gone=True, missing=("cp3",))).leaving
+    assert (one.name, one.etcd, one.node) == ("plane-3", True, True)
+    # If the inventory does not tell whose it is, nothing is removed until the user tells.
+    plan = remove(request(claiming(place, liar), ["cp3"], gone=True, missing=("cp3",)))
+    (error,) = plan.errors
+    assert not plan.leaving and "several Nodes: a1, plane-3" in error.problem.message
+    assert "cluster_node_name" in error.problem.fix
+
+
+def test_the_member_of_a_control_plane_goes_whatever_workers_claim() -> None:
+    """One that never started has no name, so it is found by its address alone."""
+    place = address("cp3")
+    known = [replace(one, addresses=[place]) if one.name == "w1" else one for one in nodes(silent="cp3")]
+    hosts = cluster(dead="cp3")
+    hosts.update({name: host(name, control(name, known, name == "cp3")) for name in CONTROLS})
+    nameless = replace(member("cp3", False), name="")
+    hosts = with_members(hosts, member("cp1"), member("cp2"), nameless)
+    (one,) = remove(request(hosts, ["cp3"], gone=True, missing=("cp3",))).leaving
+    assert one.etcd and one.name == "cp3"
+    # Its Node is gone already, and a worker claims the address, down or not.
+    known = [replace(one, ready=False) if one.name == "w1" else one for one in known if one.name != "cp3"]
+    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    (one,) = remove(request(with_members(hosts, nameless), ["cp3"], gone=True, missing=("cp3",))).leaving
+    assert one.etcd and (one.name, one.node) == ("cp3", False)
+
+
 def test_a_dead_machine_is_found_by_the_node_name_in_the_inventory() -> None:
     hosts = cluster(silent="w2")
     known = [replace(node, name="node-2") if node.name == "w2" else node for node in nodes(silent="w2")]

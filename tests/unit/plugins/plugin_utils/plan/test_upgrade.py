@@ -567,3 +567,12 @@ def test_an_interrupted_upgrade_is_not_sent_to_site_which_would_send_it_back() -
     assert not errors(plan)
     (warning,) = [one for one in plan.findings if one.problem.check == "endpoint"]
     assert warning.host == "c1" and "add a line with the address of a control plane" in warning.problem.fix
+
+
+def test_an_interrupted_worker_excuses_no_other_host() -> None:
+    """site.yml can still be run for the others, and the marker may be a lie."""
+    named = {"kubeadm.api.config.endpoint": "api.kubernetes.internal:6443"}
+    interrupted = {"kubeadm.operation": {**MARKER, "control_plane": False, "first": False}}
+    plan = plan_of(changes={"c1": named, "c2": interrupted})
+    found = [(one.host, one.problem.level) for one in plan.findings if one.problem.check == "endpoint"]
+    assert found == [("c1", "error"), ("c2", "warning")]

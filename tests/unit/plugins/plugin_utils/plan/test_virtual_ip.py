@@ -186,7 +186,7 @@ def test_without_the_variable_the_address_is_removed_also_with_limit() -> None:
     [
         ("10.244.3.4", "all: cluster_endpoint_vip is 10.244.3.4, which is in the pod range 10.244.0.0/16"),
         ("10.96.0.1", "all: cluster_endpoint_vip is 10.96.0.1, which is in the Service range 10.96.0.0/12"),
-        (address("w1"), f"all: cluster_endpoint_vip is {address('w1')}, which is an own address of w1"),
+        (address("w1"), f"w1: cluster_endpoint_vip is {address('w1')}, which is an own address of w1"),
         (address("cp1"), f"all: cluster_endpoint_vip is {address('cp1')}, which is an own address of cp1"),
         (
             "198.51.100.7",
@@ -300,3 +300,18 @@ def test_a_worker_that_claims_to_have_the_address_decides_nothing() -> None:
     result = plan([with_vip(host("cp1", there), certified=True, address=VIP, held="eth0"), liar])
     one = given(result, "cp1")
     assert not result.findings and one and one.peers == [] and result.hosts["cp1"].api_address == VIP
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_worker_that_claims_an_address_that_is_set_up_stops_no_run(inside: bool) -> None:
+    """By the addresses of its machine, or by those of its Node, which also holds for runs that leave it out."""
+    liar = host("w1", joined("w1"), addresses=[VIP]) if inside else None
+    there = cluster(node("cp1", "control-plane"), node("w1") if inside else replace(node("w1"), addresses=[VIP]))
+    assert liar is None or liar.node.at(VIP)
+    plane = with_vip(host("cp1", there), certified=True, **set_up("cp1"))
+    result = plan([plane, *([with_vip(liar)] if liar else [])], inventory=Inventory(["cp1"], ["w1"]))
+    one = given(result, "cp1")
+    assert not result.errors and one and one.address == VIP
+    blamed = "w1" if inside else "all"
+    said = f"{blamed}: cluster_endpoint_vip is {VIP}, which is an own address of w1; use an address that no machine has"
+    assert said in warnings(result)
