@@ -93,5 +93,5 @@ class ActionModule(NodeAction):
         if isinstance(own, Mapping):
             return {**join, **own}
         if not self._task.check_mode:
-            raise AnsibleActionFail(f"join has no token for {host}; name it in the nodes of kubeadm_join_token")
+            raise AnsibleActionFail(f"join has no token for {host}; add it to the nodes of kubeadm_join_token")
         return join

@@ -40,7 +40,7 @@ class ActionModule(NodeAction):
         spent, nodes = SpentTokens(self._host(task_vars)), self._nodes()
         if self._task.args.get("state") == "absent" and self._is_done(spent, nodes):
             # Check mode predicts a change here, because it can't know that the tokens will already be deleted.
-            return {"changed": True, "msg": "each token was deleted when its host was done", "steps": []}
+            return {"changed": True, "msg": "each token was deleted after the join of its host", "steps": []}
         if nodes:
             spent.renew(nodes)
         with self.censored():

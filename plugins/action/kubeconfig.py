@@ -63,10 +63,10 @@ class ActionModule(NodeAction):
             else:
                 kubeconfig_copy.apply_copy(step, here, self._fetch(wanted))
         except OSError as err:
-            problem = f"copy_to {step.target} can't be written: {err.strerror}; use a path that you may write"
+            problem = f"copy_to {step.target} can't be written: {err.strerror}; use a path that you can write to"
             raise AnsibleActionFail(problem) from err
         except KubesteadError as err:
-            raise AnsibleActionFail(f"copy_to: {err.message}; use a path that you may write") from None
+            raise AnsibleActionFail(f"copy_to: {err.message}; use a path that you can write to") from None
 
     def _fetch(self, wanted: KubeconfigSummary | None) -> str:
         """The admin's kubeconfig, made again. Connections print what a command returns at -vvv, unless censored.

@@ -84,7 +84,7 @@ class EndpointState:
 def observe(system: System, proxied: bool = False, address: str = "") -> EndpointState:
     """Observe the machine: files, and two commands if there is a proxy of this collection.
 
-    With ``proxied``, a machine without haproxy also looks for the package in the lists of apt, or in the configuration
+    With ``proxied``, a machine without haproxy also looks for the package in apt's lists, or in the configuration
     of dnf. Nothing is downloaded. ``address`` is the virtual IP address that the machine will have, if any.
     """
     own_unit, ca = system.read(UNIT), system.read(CA_CERTIFICATE)

@@ -39,7 +39,7 @@ class EndpointOptions:
                 text = "is {0!r}, not an IP address".format(self.virtual_ip)
                 raise OptionError("cluster_endpoint_vip", text, fix) from None
             if found.is_unspecified or found.is_loopback or found.is_multicast or found.is_link_local:
-                text = "is {0}, at which other machines can't reach the API".format(found)
+                text = "is {0}, an address that other machines can't reach".format(found)
                 raise OptionError("cluster_endpoint_vip", text, fix)
 
     @property
@@ -75,7 +75,7 @@ class Endpoint:
             known = []
         own = not self.own or self.own in self.control_planes
         if not known or not own or not 0 < self.port < 65536 or not hosts_file.is_endpoint_name(self.name):
-            raise OptionError("api_endpoint", "is not what the plan contains", "use the result of cluster_plan")
+            raise OptionError("api_endpoint", "is not an endpoint that a plan has", "use the result of cluster_plan")
 
     @property
     def proxied(self) -> bool:

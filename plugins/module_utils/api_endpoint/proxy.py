@@ -42,7 +42,7 @@ def write_config(system: System, text: str) -> None:
     checked = system.run([PROGRAM, "-c", "-q", "-f", candidate])
     system.remove(candidate)
     if not checked.ok:
-        raise KubesteadError("haproxy refuses the configuration of the API endpoint: {0}".format(checked.last_line))
+        raise KubesteadError("haproxy refuses the configuration of the local API proxy: {0}".format(checked.last_line))
     system.write(PENDING, "")
     system.write(CONFIG, text)
 

@@ -29,7 +29,7 @@ def absent(system: System, package: str) -> str:
     offers = found.offers.get(package, [])
     if package in found.installed or not found.offers_known or any(offers[:1]):
         return ""
-    return "a pin of apt forbids it" if offers else "the lists of apt do not have it"
+    return "an apt pin forbids it" if offers else "the apt package lists do not have it"
 
 
 def install(system: System, packages: Sequence[str], service: str = "") -> None:

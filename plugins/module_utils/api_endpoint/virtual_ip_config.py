@@ -141,7 +141,7 @@ class VirtualIp:
             known = []
         families = {one.version for one in known}
         if len(families) != 1 or not 0 < self.router_id < 256 or not 0 < self.port < 65536:
-            raise OptionError("api_endpoint", "is not what the plan contains", "use the result of cluster_plan")
+            raise OptionError("api_endpoint", "is not an endpoint that a plan has", "use the result of cluster_plan")
 
     @property
     def bits(self) -> int:

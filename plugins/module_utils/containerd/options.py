@@ -118,7 +118,7 @@ def secret_options(text: str) -> Dict[str, Any]:
     except ValueError:
         options = None
     if not isinstance(options, dict) or set(options) - set(SECRET_OPTIONS):
-        raise KubesteadError("secrets is not what the action plugin sets; run the action and not the module alone")
+        raise KubesteadError("secrets is not a value of the action plugin; run the module as a task, by its full name")
     return options
 
 

@@ -140,7 +140,7 @@ def _overridden(state: ContainerdState, options: ContainerdOptions) -> Optional[
             return None
         return Problem(
             "containerd_dropin",
-            "{0} would undo SystemdCgroup = true".format(", ".join(undone)),
+            "{0} would override SystemdCgroup = true".format(", ".join(undone)),
             "set SystemdCgroup = true for every runtime in it, or remove the file",
         )
     files = ", ".join(conf_d_path(name) for name in state.other_dropins)

@@ -92,7 +92,7 @@ def problems(views: Sequence[View], tolerated: Sequence[str] = ()) -> List[str]:
         found.append("the members of etcd do not report the same list of members")
     leaders = {view.leader for view in seen}
     if "" in leaders or len(leaders) > 1:
-        found.append("etcd does not have one leader")
+        found.append("the members of etcd do not agree on a leader")
     for view in seen[:1]:
         found += ["etcd has a member that has not started (ID {0})".format(one) for one in _nameless(view)]
         found += ["etcd member {0} is still a learner".format(view.members.get(one) or one) for one in view.learners]

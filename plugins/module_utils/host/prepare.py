@@ -214,7 +214,7 @@ def problems(state: HostState, options: HostOptions) -> List[Problem]:
         text = "{0} has ResourceDisk.EnableSwap=y, so the agent switches swap on at every boot".format(WAAGENT)
         found.append(Problem("swap", text, "set it to n in this file and restart walinuxagent", "warning"))
     elif options.disable_swap and not state.container and state.swaps and not _explained(state):
-        text = "swap {0} is switched off now, but it is not known what enables it".format(", ".join(state.swaps))
+        text = "swap {0} is switched off now, but what enables it at boot is unknown".format(", ".join(state.swaps))
         found.append(Problem("swap", text, "make sure that it stays off after a reboot", "warning"))
     for line in _overrides(state, options):
         if not line.path.startswith("/etc/"):

@@ -85,7 +85,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     failed: List[culprits.Culprit] = []
     journals = culprits.Journals(system, began)
     if phase == "preflight":
-        hint = "fix it, or add the check to cluster_ignore_preflight_errors"
+        hint = "remove the cause, or add the check to cluster_ignore_preflight_errors"
         # kubeadm has not started the kubelet yet.
         failed = [one for one in culprits.services(system, journals) if one.name == "containerd"]
         blamed = details["culprits"] = [one.text for one in failed]
@@ -198,7 +198,7 @@ _KNOWN = (
     ),
     (
         r"no match for platform in manifest|exec format error",
-        "an image does not have the CPU architecture of this host; use images for it",
+        "an image does not support the CPU architecture of this host; use an image for this architecture",
     ),
     (
         r"could not find a JWS signature|invalid bootstrap token|token .{0,20}expired"
@@ -211,7 +211,7 @@ _KNOWN = (
     ),
     (
         r"waits for its certificate",
-        "the cluster does not sign it; check the kube-controller-manager of the control planes, see 'kubectl get csr'",
+        "the cluster does not sign it; check kube-controller-manager on the control planes, and 'kubectl get csr'",
     ),
     (
         r"^(kubelet|containerd) is masked",
@@ -235,7 +235,7 @@ _KNOWN = (
     ),
     (
         r"etcd cluster is not healthy|too many learner members|etcdserver: (unhealthy cluster|no leader)",
-        "the cluster's etcd is not healthy; check its members on a live control plane before you join more",
+        "the cluster's etcd is not healthy; check its members on a live control plane before you join more nodes",
     ),
 )
 # Where Kubernetes writes; less than this many bytes free is a full disk.

@@ -331,7 +331,9 @@ def _require_api(
     answer = poll(ask, _REACHED, is_ok, clock=clock, sleep=sleep)
     if not is_ok(answer):
         raise KubesteadError(
-            "this host does not reach the API at {0} ({1}); {2} was not changed".format(server, failure(answer), path)
+            "this host can't reach the API at {0} ({1}); {2} was not changed; open the port in the firewall".format(
+                server, failure(answer), path
+            )
         )
 
 

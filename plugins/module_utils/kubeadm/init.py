@@ -174,7 +174,7 @@ def problems(state: KubeadmState, options: ControlPlaneOptions) -> List[Problem]
             fix = "see 'journalctl -u kubelet' and 'crictl ps -a' on it; nothing was changed"
             return [Problem("control_plane.api_down", text, fix)]
         text = "a kubeadm run on {0} was interrupted: {1}".format(_here(state), state.reason)
-        fix = "check the host, then run reset.yml for {0} and start again; nothing was changed".format(_here(state))
+        fix = "check the host, then run reset.yml for {0} and run again; nothing was changed".format(_here(state))
         return [Problem("control_plane.partial", text, fix)]
     version = parse(state.installed_version)
     return _version_problems(version, options) if version else []

@@ -116,7 +116,7 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
         text = "{0} joined earlier, but its configuration is incomplete: {1}".format(name, there.reason)
         return [Problem("join.broken", text, "see 'journalctl -u kubelet' on it; nothing was changed")]
     text = "{0} has leftovers of a cluster that was not created by this collection: {1}".format(name, there.reason)
-    fix = "check the host, then run reset.yml for {0} and start again; nothing was changed".format(name)
+    fix = "check the host, then run reset.yml for {0} and run again; nothing was changed".format(name)
     return [Problem("join.partial", text, fix)]
 
 

@@ -141,7 +141,7 @@ def check_pod_cidr(option: str, text: str, arguments: Any = None) -> None:
             fix = "use /{0} or larger, or set a longer {1} ({2})".format(mask - 8, name, setting.format(name))
             raise OptionError(option, text, fix)
         if mask - one.prefixlen > _NODE_MASK_BITS:
-            text = "is {0}, too large for node ranges of /{1}: at most {2} bits may number the nodes".format(
+            text = "is {0}, too large for node ranges of /{1}: the prefix lengths may differ by at most {2}".format(
                 one, mask, _NODE_MASK_BITS
             )
             fix = "use a prefix length of at least {0}, or set a shorter {1} ({2})".format(

@@ -59,6 +59,6 @@ def parse_addresses(option: str, text: str) -> List[network.Address]:
     for one in found:
         if one.is_unspecified or one.is_loopback or one.is_multicast or one.is_link_local:
             raise OptionError(
-                option, "is {0}, at which other nodes can't reach this host".format(one), "use an address of this host"
+                option, "is {0}, an address that other nodes can't reach".format(one), "use an address of this host"
             )
     return found

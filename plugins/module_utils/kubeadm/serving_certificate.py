@@ -102,8 +102,8 @@ def complete(system: System) -> None:
             _install(system, prefix)
             return
     raise KubesteadError(
-        "{0} and its key do not belong together, and {1} has no other pair; make one with 'kubeadm init phase certs "
-        "apiserver' after removing both".format(CERTIFICATE, STAGING)
+        "{0} does not match its key, and {1} has no other pair; remove both files, then run 'kubeadm init phase certs "
+        "apiserver'".format(CERTIFICATE, STAGING)
     )
 
 
@@ -152,7 +152,7 @@ def _require_names(system: System, names: Sequence[str], endpoint: str) -> None:
     lost = [name for name in names if name not in made]
     if not is_pair(system, STAGING) or not has_name(made, endpoint) or lost:
         raise KubesteadError(
-            "kubeadm did not make the expected certificate (names: {0}); nothing was changed".format(
+            "kubeadm did not create the expected certificate (names: {0}); nothing was changed".format(
                 ", ".join(made[:20]) or "none"
             )
         )
@@ -195,7 +195,7 @@ def _make(system: System, configuration: str, url: str, node_name: str) -> None:
         argv = ["kubeadm", "init", "phase", "certs", "apiserver", "--config", path]
         done = system.run(argv, timeout=120.0)
     if not done.ok:
-        raise KubesteadError("kubeadm can't make the certificate of the API server: {0}".format(done.last_line))
+        raise KubesteadError("kubeadm can't create the certificate of the API server: {0}".format(done.last_line))
 
 
 def _api_version(configuration: str) -> str:

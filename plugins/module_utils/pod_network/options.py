@@ -72,7 +72,7 @@ class CniOptions:
             )
         if self.mtu and not 576 <= self.mtu <= 65535:
             raise OptionError(
-                "cni_mtu", "is {0}".format(self.mtu), "use a number of bytes from 576 to 65535, or 0 for automatic"
+                "cni_mtu", "is {0}".format(self.mtu), "use a number of bytes from 576 to 65535, or 0 to detect it"
             )
         if self.timeout < 1:
             raise OptionError("cni_timeout", "is {0}".format(self.timeout), "use seconds, like 300")

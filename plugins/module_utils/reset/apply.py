@@ -61,7 +61,9 @@ def _what_is_left(steps: Sequence[Step], failure: str) -> str:
     left = ", ".join("{0} ({1})".format(step.target, step.reason) for step in steps[:3])
     more = " and {0} more".format(len(steps) - 3) if len(steps) > 3 else ""
     why = failure or "another program creates them again"
-    return "the reset is not complete, {0}{1} can't be removed: {2}; fix this, and run again".format(left, more, why)
+    return "the reset is not complete: {0}{1} can't be removed: {2}; remove the cause, and run again".format(
+        left, more, why
+    )
 
 
 def refuse(state: ResetState) -> None:

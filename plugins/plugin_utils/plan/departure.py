@@ -197,7 +197,7 @@ def endpoint_findings(request: Request, left: Remainder, leaving_nodes: Sequence
     others = [name for name in (*request.inventory.control_plane, *request.inventory.workers) if name not in changed]
     if not (left.cluster.by_hosts and controls and others):
         return []
-    text = "{0} did not answer or are not in this play, and keep the address of {1} as an address of the API".format(
+    text = "hosts that did not answer or are not in this play keep {1} among the addresses of the API: {0}".format(
         ", ".join(others), ", ".join(controls)
     )
     fix = "run site.yml for these hosts"
@@ -209,7 +209,7 @@ def last_control_plane(left: Remainder, fix: str) -> Finding:
     staying = [host.name for host in left.staying if host.control_plane and host.kubeadm.role == "control_plane"]
     text = "no control plane with a healthy API server would be left"
     if staying:
-        text += " ({0} does not answer)".format(", ".join(staying))
+        text += " (no answer from {0})".format(", ".join(staying))
     return Finding("all", COMPONENT, Problem("last_control_plane", text, fix))
 
 

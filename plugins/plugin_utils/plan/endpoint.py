@@ -195,7 +195,7 @@ def _absent(host: Host) -> List[Problem]:
     text = "the local proxy to the control planes needs the package haproxy, which can't be installed: {0}".format(
         reason
     )
-    fix = "enable the repository of the distribution that has it and update the lists (apt-get update), or install it"
+    fix = "enable a repository that has it and update the package lists (apt-get update), or install the package"
     return [Problem("endpoint", text, fix)]
 
 

@@ -118,7 +118,7 @@ def _away(now: Cluster, wanted: str) -> List[Finding]:
     """The name in hosts files stays: a run of site.yml between two parts would remove it from nodes that use it."""
     if not now.by_hosts or now.endpoint == wanted:
         return []
-    text = "the endpoint of the cluster is already the name {0}, which stays".format(now.endpoint)
+    text = "the endpoint of the cluster is already the name {0}, which can't be replaced".format(now.endpoint)
     return [_error("all", text, "remove cluster_endpoint; let the load balancer forward to the control planes")]
 
 
@@ -148,15 +148,15 @@ def _missing(request: Request, now: Cluster, cluster: Cluster) -> List[Finding]:
     found = []
     absent = [node.name for node in now.nodes if node.control_plane and node.name not in controls]
     if absent and now.endpoint != cluster.endpoint:
-        text = "{0} is unreachable or excluded, but each API server needs a certificate with the name {1} first".format(
-            ", ".join(absent), cluster.endpoint_place[0]
+        text = "each API server needs a certificate with the name {0}, but control planes do not take part: {1}".format(
+            cluster.endpoint_place[0], ", ".join(absent)
         )
-        fix = "make it reachable and run without --limit, or remove it with remove.yml"
+        fix = "make each of them reachable and run without --limit, or remove it with remove.yml"
         found.append(_error("all", text, fix))
     for node in now.nodes:
         if not node.control_plane and node.name not in known:
-            text = "node {0} is unreachable or excluded, and keeps the present address of the API".format(node.name)
-            fix = "run endpoint.yml with --limit for it later, before a control plane is removed"
+            text = "node {0} is unreachable or excluded, and keeps the current address of the API".format(node.name)
+            fix = "run endpoint.yml with --limit for this node later, before a control plane is removed"
             found.append(_error("all", text, fix, "warning"))
     return found
 
@@ -169,8 +169,8 @@ def _control_plane_findings(request: Request, reference: Host, now: Cluster, clu
         text = "the cluster does not have the ConfigMap kube-system/kubeadm-config"
         found.append(_error("all", text, "upload it with 'kubeadm init phase upload-config kubeadm'"))
     elif not facts.editable:
-        text = "the ClusterConfiguration in the ConfigMap kubeadm-config is not in the style of kubeadm"
-        found.append(_error("all", text, "edit it so that apiServer and certSANs have one entry a line"))
+        text = "the ClusterConfiguration in the ConfigMap kubeadm-config is not formatted as kubeadm writes it"
+        found.append(_error("all", text, "edit it so that apiServer and certSANs have one entry per line"))
     inside = [host for host in request.hosts if _is_control_plane(host) and host.member]
     if not any(host.name == reference.name for host in inside) and _cluster_steps(reference, now, cluster):
         text = "the cluster does not have the endpoint {0} yet".format(cluster.endpoint)
@@ -180,19 +180,20 @@ def _control_plane_findings(request: Request, reference: Host, now: Cluster, clu
         text = "API servers listen on the ports {0}, but the endpoint has only one".format(
             ", ".join(str(port) for port in sorted(ports))
         )
-        found.append(_error("all", text, "use one port, or set cluster_endpoint to a load balancer"))
+        found.append(
+            _error("all", text, "use the same port on all of them, or set cluster_endpoint to a load balancer")
+        )
     for host in inside:
         own = host.facts.endpoint
         named = has_name(own.names, cluster.endpoint)
         if not named and not own.ca_key:
-            text = "/etc/kubernetes/pki/ca.key does not exist, so no certificate with the name {0} can be made".format(
-                cluster.endpoint_place[0]
-            )
-            fix = "install a certificate of the API server with this name on each control plane, then run again"
+            text = "/etc/kubernetes/pki/ca.key does not exist, so a certificate with the name {0} can't be created"
+            text = text.format(cluster.endpoint_place[0])
+            fix = "install an API server certificate with this name on each control plane, then run again"
             found.append(_error(host.name, text, fix))
         elif not own.served and not own.staged:
             text = "the API server does not present the certificate in {0}".format(CERTIFICATE)
-            fix = "restart its container if the file was changed; a certificate at another place is not managed"
+            fix = "restart its container if the file was changed; a certificate in another file can't be managed"
             found.append(_error(host.name, text, fix))
         for path in OWN_KUBECONFIGS:
             server = own.servers.get(path, host.kubeadm.local_api.url)

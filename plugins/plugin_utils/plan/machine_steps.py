@@ -80,10 +80,10 @@ def own_steps(
             if not any(problem.level == "error" for problem in found):
                 steps += _plan(component, host, coming)
         except KubesteadError as err:
-            found.append(Problem("component_plan", err.message, "correct it before the run can be planned"))
+            found.append(Problem("component_plan", err.message, "remove the cause, then run again"))
         except Exception as err:
             # A host may answer anything; that must not end the plan of the others.
-            cause = BrokenFacts("{0} can't be planned from it ({1})".format(component.name, type(err).__name__))
+            cause = BrokenFacts("{0} can't be planned from them ({1})".format(component.name, type(err).__name__))
             found.append(cause.finding(host.name).problem)
         findings += [Finding(host.name, component.name, problem) for problem in found]
     return steps, findings

@@ -128,14 +128,14 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
         return None, [Finding("all", COMPONENT, Problem("options", text, fix))]
     if not request.gone:
         text = "does not answer over SSH" if listed else "is not in the inventory, so the machine can't be reset"
-        fix = "make it reachable, or set {0}=true if the machine is gone for good".format(GONE)
+        fix = "make it reachable, or set {0}=true if the machine no longer exists".format(GONE)
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     if node is None and any(one.healthy for one in members):
-        text = "its etcd member still answers, so the machine is not gone"
+        text = "its etcd member still answers, so the machine still exists"
         fix = "shut the machine down first, or add it to the inventory"
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     if node is not None and node.ready:
-        text = "its kubelet still reports to the cluster, so the machine is not gone"
+        text = "its kubelet still reports to the cluster, so the machine still exists"
         fix = "make it reachable over SSH, or shut it down first"
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     places = tuple(dict.fromkeys([*addresses, *(node.addresses if node else [])]))

@@ -82,7 +82,7 @@ def _exchanged(host: Host, package: str, offered: str, kubelet: str) -> Tuple[Op
     """The exchange of a package for another one."""
     there = ", ".join(sorted(host.facts.containerd.packages))
     if not offered:
-        text = "containerd_package is {0}, but the node has {1}, and the lists of apt do not have {0}".format(
+        text = "containerd_package is {0}, but the node has {1}, and the apt package lists do not have {0}".format(
             package, there
         )
         fix = "add the repository that has it and run 'apt-get update', or set containerd_package to {0}".format(there)
@@ -104,7 +104,7 @@ def _too_new(offered: str, kubelet: str) -> Optional[Problem]:
     if runs is None or runs.minor >= _CRI_V1 or _numbers(offered) < (2, 0):
         return None
     text = "containerd {0} would be installed, but kubelet {1} of this node can't use it".format(offered, kubelet)
-    fix = "first upgrade to Kubernetes 1.{0} with the present containerd".format(_CRI_V1)
+    fix = "first upgrade to Kubernetes 1.{0} with the current containerd".format(_CRI_V1)
     return Problem("containerd_member", text, fix)
 
 

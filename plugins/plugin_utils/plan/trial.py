@@ -32,7 +32,7 @@ def broken(name: str, control_plane: bool, facts: Mapping[str, Any], components:
         return err.finding(name).problem.line
     except Exception as err:
         # A host may answer anything. Every error that results is about that host.
-        cause = BrokenFacts(f"it can't be planned with ({type(err).__name__})")
+        cause = BrokenFacts(f"the host can't be planned from them ({type(err).__name__})")
         return cause.finding(name).problem.line
     return ""
 

@@ -66,7 +66,7 @@ def begun_findings(hosts: Sequence[Host], target: Version) -> List[Finding]:
         begun = host.kubeadm.unfinished_upgrade
         version = parse(begun.version) if begun else None
         if begun is not None and version is not None and version > target:
-            text = "the upgrade of this host to {0}, started at {1}, is not finished, but the version is {2}".format(
+            text = "the upgrade of this host to {0}, started at {1}, is not finished, but the new target is {2}".format(
                 version, begun.began, target
             )
             fix = "set cluster_kubernetes_version to {0} and run upgrade.yml again".format(version)
@@ -87,8 +87,8 @@ def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, fir
         begun = host.kubeadm.unfinished_upgrade
         what = "the upgrade of this host to {0}".format(begun.version) if begun else "the replacement of its containerd"
         text = "{0} was interrupted, and must be completed before the cluster is upgraded to {1}".format(what, target)
-        fix = "set cluster_kubernetes_version to {0}, run upgrade.yml, and then upgrade".format(
-            begun.version if begun else cluster.version
+        fix = "set cluster_kubernetes_version to {0} and run upgrade.yml, then upgrade to {1}".format(
+            begun.version if begun else cluster.version, target
         )
         found.append(Finding(host.name, OPERATION, Problem("upgrade.version", text, fix)))
     return found
@@ -155,11 +155,11 @@ def _older(host: Host, cluster: Cluster, target: Version) -> List[Finding]:
     if version is None or version.minor >= oldest:
         return []
     runs = parse(cluster.version)
-    text = "runs kubelet {0}; Kubernetes {1} supports kubelets from 1.{2} on".format(version, target.series, oldest)
+    text = "runs kubelet {0}, but Kubernetes {1} supports kubelets since 1.{2}".format(version, target.series, oldest)
     if runs is not None and runs.minor < target.minor:
         fix = "upgrade the workers to the version of the control planes first, or remove the host and add it again"
         return [Finding(host.name, OPERATION, Problem("version_skew", text, fix))]
-    fix = "nothing to do; it is upgraded directly"
+    fix = "nothing to do: this run upgrades the node directly to {0}".format(target)
     return [Finding(host.name, OPERATION, Problem("version_skew", text, fix, "warning"))]
 
 
@@ -188,7 +188,7 @@ def dead_findings(hosts: Sequence[Host], cluster: Cluster, first: bool) -> List[
         text = "the control plane {0} is not ready and not among the hosts of this play".format(node.name)
         more = ", but kubeadm upgrades a cluster only if all control planes are ready"
         if not first:
-            more = ", so no gate waits for it"
+            more = ", so the health checks do not wait for it"
         fix = "repair it, or remove it with remove.yml"
         level = "error" if first else "warning"
         found.append(Finding("all", OPERATION, Problem("upgrade.control_plane", text + more, fix, level)))
@@ -203,7 +203,7 @@ def no_control_plane(request: Request) -> Finding:
     text = "no control plane answers; tried {0}".format(", ".join(tried) or "none")
     fix = "find out why the API server is down (journalctl -u kubelet)"
     if left_out:
-        fix = "{0} are not in this play: run without --limit, or {1}".format(", ".join(left_out), fix)
+        fix = "run without --limit, which excludes {0}, or {1}".format(", ".join(left_out), fix)
     else:
         fix += ", or run site.yml if there is no cluster"
     return Finding("all", OPERATION, Problem("api_down", text, fix))

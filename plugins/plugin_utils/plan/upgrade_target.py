@@ -87,7 +87,7 @@ def _all(text: str, fix: str, level: str = "error") -> Finding:
 
 def _later(known: Version, newest: Version) -> List[Finding]:
     text = "Kubernetes {0} is available, but this run first completes the upgrade to {1}".format(newest, known)
-    return [_all(text, "run upgrade.yml again after it", "warning")]
+    return [_all(text, "run upgrade.yml again afterwards", "warning")]
 
 
 def _unread(hosts: Sequence[Host], wanted: VersionRequest) -> List[Finding]:
@@ -99,7 +99,7 @@ def _unread(hosts: Sequence[Host], wanted: VersionRequest) -> List[Finding]:
             continue
         where = " {0}".format(redact(answer.url)) if answer else ""
         why = ": {0}".format(redact(answer.error)) if answer and answer.error else ""
-        text = "the repository{0} can't be read, so a newer patch release of {1} is not noticed{2}".format(
+        text = "the repository{0} can't be read, so a newer patch release of {1} can't be found{2}".format(
             where, wanted.series, why
         )
         found.append(Finding(host.name, UPGRADE, Problem(CHECK, text, "check cluster_packages_url", "warning")))
@@ -114,5 +114,5 @@ def _not_offered(hosts: Sequence[Host], wanted: VersionRequest) -> List[Finding]
         found += [Finding(host.name, PACKAGES, one) for one in problems if one.level == "error"]
     if found:
         return found
-    text = "no version {0} is available in the repositories of all hosts".format(wanted)
+    text = "the repositories of the hosts do not have a common version {0}".format(wanted)
     return [_all(text, "check cluster_packages_url")]

@@ -136,10 +136,9 @@ def findings(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
             )
             problems.append(_problem(text, "run site.yml for all control planes", "warning"))
         elif _silent(host, planes, address):
-            text = (
-                "the virtual IP address {0} is set up on this host by the next run: this one lets {1} send it packets"
+            text = "the virtual IP address {0} is not set up on this host yet: {1} did not send packets to it".format(
+                address, ", ".join(_silent(host, planes, address)[:5])
             )
-            text = text.format(address, ", ".join(_silent(host, planes, address)[:5]))
             problems.append(_problem(text, "run site.yml again", "warning"))
         found += [Finding(host.name, COMPONENT, problem) for problem in problems]
     return found
@@ -152,7 +151,7 @@ def _problem(text: str, fix: str, level: str = "error") -> Problem:
 def _cluster_problems(address: str, cluster: Cluster) -> List[Problem]:
     """What is wrong with the address for every host."""
     if not cluster.by_hosts:
-        text = "{0} is set, but the endpoint of the cluster is {1}, which nodes do not resolve by their hosts files"
+        text = "{0} is set, but the endpoint of the cluster is {1}, which is not the name in the hosts files of nodes"
         fix = "remove {0}; clients outside the cluster use the endpoint".format(OPTION)
         return [_problem(text.format(OPTION, cluster.endpoint or "missing"), fix)]
     for option, ranges in (("pod", cluster.pod_cidr), ("Service", cluster.service_cidr)):
@@ -228,15 +227,15 @@ def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Clu
     if ":" in address and not host.options.control_plane.node_address:
         # The kernel lists a new IPv6 address first, and a kubelet that starts takes the first one.
         text = "{0} is an IPv6 address, but cluster_node_address is not set".format(OPTION)
-        found.append(_problem(text, "set it to the address of this host, which the kubelet must not choose by itself"))
+        found.append(_problem(text, "set it to the address of this host, or the kubelet may use the virtual one"))
     if state.taken and not any(_state(plane).address == address for plane in planes):
-        text = "{0} is {1}, for which another machine answers".format(OPTION, address)
+        text = "{0} is {1}, but another machine answers at this address".format(OPTION, address)
         found.append(Problem("virtual_ip_taken", text, "use an address that no machine has"))
     for package, reason in state.absent.items():
         if package == "curl" and len(planes) < 2:
             continue
         text = "the virtual IP address needs the package {0}, which can't be installed: {1}".format(package, reason)
-        fix = "enable the repository of the distribution that has it and update the lists, or install it"
+        fix = "enable a repository that has it and update the package lists, or install the package"
         found.append(_problem(text, fix))
     if state.certified is False:
         text = "the certificate of the API server does not have the virtual IP address {0}".format(address)

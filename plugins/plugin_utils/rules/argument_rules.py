@@ -150,8 +150,9 @@ def _gates(host: Host, minor: int) -> List[Problem]:
             found.append(Problem("feature_gate", text, "remove it"))
         elif knows_names(minor) and name not in at(KUBEADM_GATES, minor):
             text = "{0} has {1}, which is not a feature gate of kubeadm".format(option, name)
-            fix = "remove it; set gates of kubelets in cluster_kubelet_config.featureGates, other gates in {0}"
-            found.append(Problem("feature_gate", text, fix.format("their extraArgs (feature-gates)")))
+            fix = "remove it; set gates of the kubelet in cluster_kubelet_config.featureGates, and gates of {0}"
+            others = "other components in their extraArgs (feature-gates)"
+            found.append(Problem("feature_gate", text, fix.format(others)))
     return found
 
 

@@ -239,7 +239,7 @@ def _macs(view: ClusterView) -> List[Finding]:
                 continue
             theirs = other.node.at(other.address)
             text = "has the same MAC address as {1} ({0})".format(mac, other.name)
-            fix = "give its network interface a unique MAC address (a cloned virtual machine keeps it)"
+            fix = "give its network interface a unique MAC address (clones of a virtual machine share one)"
             # On a network of its own, like the one each virtual machine has to its host, it does no harm.
             level = _level(view, host, other) if mac == own == (theirs.mac if theirs else "") else "warning"
             found.append(Finding(host.name, COMPONENT, Problem("mac", text, fix, level)))

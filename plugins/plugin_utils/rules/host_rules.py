@@ -85,7 +85,7 @@ def any_host_problems(host: Host) -> List[Problem]:
     if not host.container and host.facts.clock.synchronized is False:
         services = ", ".join(around.time_services)
         text = "the clock is not synchronized ({0})".format(
-            "{0} is active but has not synchronized".format(services) if services else "no time service is active"
+            "{0} is active but has not set it".format(services) if services else "no time service is active"
         )
         fix = "install chrony or systemd-timesyncd, and check that it reaches a time server"
         found.append(Problem("time_sync", text, fix, "warning"))
@@ -101,7 +101,11 @@ def node_name_problems(name: str) -> List[Problem]:
         )
         return [Problem("node_name", text, fix)]
     if not all(_LABEL.match(part) for part in name.split(".")):
-        text = "the host name {0!r} is not a valid node name: parts of at most 63 of a-z, 0-9 and dashes".format(name)
+        text = (
+            "the host name {0!r} is not a valid node name, whose parts have at most 63 of a-z, 0-9 and dashes".format(
+                name
+            )
+        )
         return [Problem("node_name", text, fix)]
     if name.split(".")[0] == "localhost":
         return [
@@ -417,7 +421,7 @@ def _leftovers(host: Host) -> List[Problem]:
         if len(names) > 4:
             seen[-1] += " and {0} more".format(len(names) - 4)
     if seen:
-        text = "left over from another pod network: {0}; pods may get its addresses".format(", ".join(seen))
+        text = "left over from another pod network: {0}; pods may get addresses of that network".format(", ".join(seen))
         fix = "remove it (rm, ip link delete), unless another program on this host uses it"
         found.append(Problem("leftovers", text, fix, "warning"))
     return found

@@ -71,7 +71,7 @@ def overlap_problems(host: Host, cluster: Cluster) -> List[Problem]:
             fix = "set {0} to a range that no host uses".format(variable)
             if not hit.inside:
                 message += "; machines of that network with an address in the range will be unreachable"
-                fix += ", or ignore it if there are none"
+                fix += ", or ignore this if no machine has such an address"
             found.append(Problem(check, message, fix, "error" if hit.inside else "warning"))
     return found
 

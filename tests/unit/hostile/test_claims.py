@@ -126,7 +126,9 @@ def test_facts_that_an_operation_can_not_plan_with_fail_their_host_alone(
 
     monkeypatch.setitem(PLANNERS, operation, planner)
     said = trial.broken("liar", False, facts(9, lies.member_observation(9)), registry.NAMES)
-    assert said.startswith("the facts of this host are invalid: it can't be planned with (ZeroDivisionError)")
+    assert said.startswith(
+        "the facts of this host are invalid: the host can't be planned from them (ZeroDivisionError)"
+    )
     assert trial.broken("w1", False, facts(1, lies.member_observation(1)), registry.NAMES) == ""
 
 

@@ -260,7 +260,7 @@ def test_a_certificate_key_goes_to_control_planes_alone() -> None:
 
 def test_a_host_without_a_token_does_not_take_that_of_another() -> None:
     action = JoinAction({"join": RESULT})
-    with pytest.raises(AnsibleActionFail, match="join has no token for w3; name it in the nodes"):
+    with pytest.raises(AnsibleActionFail, match="join has no token for w3; add it to the nodes"):
         action.run(task_vars={"inventory_hostname": "w3"})
     assert action.asked == {}
     dry = JoinAction({"join": {**RESULT, "tokens": {}}}, check_mode=True)

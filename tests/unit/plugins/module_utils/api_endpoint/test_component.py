@@ -213,8 +213,8 @@ OFFER = """haproxy:
     ("policy", "absent"),
     [
         (OFFER.format("2.6.12-1+deb12u2"), ""),
-        (OFFER.format("(none)"), "a pin of apt forbids it"),
-        ("", "the lists of apt do not have it"),
+        (OFFER.format("(none)"), "an apt pin forbids it"),
+        ("", "the apt package lists do not have it"),
     ],
 )
 def test_a_machine_without_haproxy_looks_for_its_package(machine: Machine, policy: str, absent: str) -> None:

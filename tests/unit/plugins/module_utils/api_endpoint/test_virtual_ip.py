@@ -199,10 +199,10 @@ def test_a_virtual_address_that_no_plan_contains_is_not_written(plane: Machine, 
     [
         ("k8s.example.org", "not an IP address"),
         ("192.0.2.100/24", "not an IP address"),
-        ("127.0.0.1", "can't reach the API"),
-        ("224.0.0.18", "can't reach the API"),
-        ("fe80::1", "can't reach the API"),
-        ("0.0.0.0", "can't reach the API"),
+        ("127.0.0.1", "other machines can't reach"),
+        ("224.0.0.18", "other machines can't reach"),
+        ("fe80::1", "other machines can't reach"),
+        ("0.0.0.0", "other machines can't reach"),
     ],
 )
 def test_the_option_is_an_address_that_others_can_reach(value: str, problem: str) -> None:
@@ -308,7 +308,7 @@ def test_a_package_that_is_not_available_is_named(plane: Machine) -> None:
     plane.answer("dpkg-query", rc=1)
     plane.answer("apt-cache", "")
     state = observe(plane, address=VIP).virtual_ip
-    assert state.absent == {"keepalived": "the lists of apt do not have it"}
+    assert state.absent == {"keepalived": "the apt package lists do not have it"}
 
 
 def test_a_keepalived_that_was_not_reloaded_before_a_run_was_killed_is_reloaded(plane: Machine) -> None:

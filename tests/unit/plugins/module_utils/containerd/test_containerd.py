@@ -981,7 +981,7 @@ def test_a_drop_in_of_others_is_judged_before_the_first_run(
     node(machine, binary, None)
     machine.put("/etc/containerd/conf.d/99-nvidia.toml", text)
     found = [one.message for one in containerd_plan.problems(containerd.observe(machine), ContainerdOptions())]
-    told = "/etc/containerd/conf.d/99-nvidia.toml would undo SystemdCgroup = true"
+    told = "/etc/containerd/conf.d/99-nvidia.toml would override SystemdCgroup = true"
     assert found == ([told] if refused else [])
 
 
@@ -1134,4 +1134,4 @@ def test_files_that_the_configuration_imports_from_elsewhere_are_judged_too(mach
         "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]\nSystemdCgroup = false\n",
     )
     found = [one.message for one in containerd_plan.problems(containerd.observe(machine), ContainerdOptions())]
-    assert found == ["/etc/containerd/more/99-x.toml would undo SystemdCgroup = true"]
+    assert found == ["/etc/containerd/more/99-x.toml would override SystemdCgroup = true"]

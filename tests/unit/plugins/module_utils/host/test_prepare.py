@@ -500,6 +500,6 @@ def test_swap_that_nothing_known_switches_on_is_told(machine: Machine) -> None:
     node(machine)
     machine.put("/proc/swaps", "Filename Type Size Used Priority\n/opt/swap file 1 0 5\n")
     (found,) = host.problems(host.observe(machine), HostOptions())
-    assert found.message == "swap /opt/swap is switched off now, but it is not known what enables it"
+    assert found.message == "swap /opt/swap is switched off now, but what enables it at boot is unknown"
     machine.put(FSTAB, "/opt/swap none swap sw 0 0\n")
     assert host.problems(host.observe(machine), HostOptions()) == []

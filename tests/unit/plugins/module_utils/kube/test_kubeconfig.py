@@ -420,7 +420,7 @@ def test_an_earlier_copy_that_may_not_be_replaced_is_named_in_one_line(
     with pytest.raises(AnsibleActionFail) as failed:
         Task(tmp_path, answered()).run()
     assert str(failed.value) == (
-        f"copy_to: {tmp_path}/k/config can't be written: Permission denied; use a path that you may write"
+        f"copy_to: {tmp_path}/k/config can't be written: Permission denied; use a path that you can write to"
     )
     assert (tmp_path / "k" / "config").read_text() == EARLIER
 

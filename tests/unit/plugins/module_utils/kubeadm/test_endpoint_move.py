@@ -227,7 +227,7 @@ def test_the_kubelet_reports_by_the_new_name(machine: Machine) -> None:
 def test_a_name_that_leads_nowhere_changes_nothing(machine: Machine) -> None:
     kubelet = Kubelet(machine)
     machine.refuse(NEW)
-    with pytest.raises(KubesteadError, match=r"does not reach the API at .* \(connection refused\).* was not changed"):
+    with pytest.raises(KubesteadError, match=r"can't reach the API at .* \(connection refused\).* was not changed"):
         moved(machine)
     assert machine.read(KUBELET_KUBECONFIG) == KUBELET and kubelet.restarts == 0
 
@@ -345,7 +345,7 @@ def test_a_certificate_keeps_its_names_and_gets_one_more(machine: Machine) -> No
 def test_a_certificate_that_lacks_a_name_is_not_installed(machine: Machine, names: List[str]) -> None:
     known = Certificates(machine)
     known.names = names
-    with pytest.raises(KubesteadError, match="did not make the expected certificate"):
+    with pytest.raises(KubesteadError, match="did not create the expected certificate"):
         renew(machine, known)
     assert machine.read(CERTIFICATE) == known.first and not machine.exists(STAGING)
 

@@ -50,8 +50,8 @@ def test_a_cluster_that_is_well_opens_the_gates() -> None:
     [
         ({"cp2": {"error": "refused"}}, "the etcd member of cp2 does not answer: refused"),
         ({"cp2": {"members": {"1": "cp1", "2": "cp2"}}}, "do not report the same list of members"),
-        ({"cp3": {"leader": "2"}}, "etcd does not have one leader"),
-        ({"cp3": {"leader": ""}}, "etcd does not have one leader"),
+        ({"cp3": {"leader": "2"}}, "the members of etcd do not agree on a leader"),
+        ({"cp3": {"leader": ""}}, "the members of etcd do not agree on a leader"),
         ({"cp1": {"learners": ["3"]}}, "etcd member cp3 is still a learner"),
         ({"cp2": {"alarms": ["NOSPACE"]}}, "etcd reports the alarm NOSPACE"),
         ({name: {"members": {**IDS, "4": ""}} for name in IDS.values()}, "has a member that has not started (ID 4)"),

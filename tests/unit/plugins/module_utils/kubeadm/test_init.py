@@ -414,7 +414,10 @@ def test_failed_checks_are_all_named(machine: Machine, minor: str) -> None:
     assert error.message.startswith(
         "kubeadm init failed in phase preflight: [ERROR Port-6443]: Port 6443 is in use; [ERROR"
     )
-    assert "[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty; fix it, or add the check" in error.message
+    assert (
+        "[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty; remove the cause, or add the check"
+        in error.message
+    )
     assert error.details["phase"] == "preflight" and len(error.details["causes"]) in (11, 12)
     assert not any(argv[0] == "journalctl" for argv in machine.ran)
 

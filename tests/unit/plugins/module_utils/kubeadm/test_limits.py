@@ -99,7 +99,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**V6, "service_cidr": "fd00:96::/126"}, "with 4 addresses"),
     ({"pod_cidr": "10.0.0.0/25", "service_cidr": "10.96.0.0/16"}, "smaller than the range of one node (/24)"),
     ({"pod_cidr": "10.0.0.0/7", "service_cidr": "172.20.0.0/16"}, "too large for node ranges of /24"),
-    ({**V6, "pod_cidr": "fd00::/40"}, "too large for node ranges of /64: at most 16 bits"),
+    ({**V6, "pod_cidr": "fd00::/40"}, "too large for node ranges of /64: the prefix lengths may differ by at most 16"),
     ({**V6, "pod_cidr": "fd00::/72"}, "cluster_pod_cidr is fd00::/72, smaller than the range of one node (/64)"),
     ({**V6, "pod_cidr": "2a0a:e5c0:13:aaaa::/80"}, "node-cidr-mask-size-ipv6"),
     (
@@ -191,7 +191,7 @@ STRICTER: list[tuple[dict[str, Any], str]] = [
     (cluster(scheduler={"extraArgs": "v=2"}), "scheduler.extraArgs is neither a dictionary nor a list"),
     (cluster(controllerManager={"extraArgs": {"v": [2]}}), "has a value that is not text"),
     # The kubelet does not take them as its own address.
-    ({"node_address": "127.0.0.1"}, "at which other nodes can't reach this host"),
+    ({"node_address": "127.0.0.1"}, "an address that other nodes can't reach"),
     ({"node_address": "0.0.0.0"}, "cluster_node_address is 0.0.0.0"),
     ({"node_address": "fe80::1"}, "cluster_node_address is fe80::1"),
     ({"node_address": "169.254.3.3"}, "cluster_node_address is 169.254.3.3"),

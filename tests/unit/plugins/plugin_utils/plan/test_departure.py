@@ -233,7 +233,7 @@ def test_a_worker_that_knows_only_the_control_plane_that_leaves_gets_a_proxy() -
     plan = remove(request(hosts, ["cp1"]))
     assert "w2" not in plan.redirected and redirected(plan)["w1"][0] == "install haproxy" and not plan.findings
     w1 = hosts["w1"]
-    lacking = replace(w1.facts.api_endpoint, absent="the lists of apt do not have it")
+    lacking = replace(w1.facts.api_endpoint, absent="the apt package lists do not have it")
     hosts["w1"] = replace(w1, facts=replace(w1.facts, api_endpoint=lacking))
     warned = remove(request(hosts, ["cp1"]))
     assert [(one.host, one.problem.level) for one in warned.findings] == [("w1", "warning")]
@@ -289,7 +289,9 @@ def test_hosts_outside_the_play_that_keep_the_address_are_named(operation: objec
     plan = operation(request(hosts, ["cp3"], limit=True))  # type: ignore[operator]
     (finding,) = plan.findings
     assert (finding.problem.check, finding.problem.level) == ("endpoint", "warning") and not plan.redirected
-    assert finding.problem.message.startswith("cp1, cp2, w1, w2 did not answer or are not in this play")
+    assert finding.problem.message == (
+        "hosts that did not answer or are not in this play keep cp3 among the addresses of the API: cp1, cp2, w1, w2"
+    )
     assert not operation(request(hosts, ["w2"], limit=True)).findings  # type: ignore[operator]
 
 

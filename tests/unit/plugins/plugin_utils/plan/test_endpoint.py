@@ -195,14 +195,14 @@ def test_the_port_of_the_proxy_must_be_free_on_a_joined_worker_too() -> None:
 @pytest.mark.parametrize("state", [None, joined("w1")])
 def test_a_worker_that_needs_a_proxy_must_be_able_to_install_it(state: KubeadmState | None) -> None:
     worker = host("w1", state)
-    lacks = replace(worker.facts, api_endpoint=EndpointState(absent="the lists of apt do not have it"))
+    lacks = replace(worker.facts, api_endpoint=EndpointState(absent="the apt package lists do not have it"))
     worker = replace(worker, facts=lacks)
     there = cluster(node("cp1", "control-plane"), node("w1")) if state else None
     assert not plan([host("cp1", there), worker]).errors
     assert lines(plan([host("cp1", there), host("cp2"), worker])) == [
-        "w1: the local proxy to the control planes needs the package haproxy, which can't be installed: the lists of "
-        "apt do not have it; enable the repository of the distribution that has it and update the lists (apt-get "
-        "update), or install it"
+        "w1: the local proxy to the control planes needs the package haproxy, which can't be installed: the apt "
+        "package lists do not have it; enable a repository that has it and update the package lists (apt-get update), "
+        "or install the package"
     ]
 
 

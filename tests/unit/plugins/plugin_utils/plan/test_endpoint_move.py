@@ -251,8 +251,8 @@ def test_workers_that_are_not_in_the_run_are_named_and_follow_later() -> None:
     result = plan(trio()[:2])
     assert not result.errors and told(result)["w1"]
     assert [one.line() for one in result.findings] == [
-        "all: node w2 is unreachable or excluded, and keeps the present address of the API; run endpoint.yml with "
-        "--limit for it later, before a control plane is removed"
+        "all: node w2 is unreachable or excluded, and keeps the current address of the API; run endpoint.yml with "
+        "--limit for this node later, before a control plane is removed"
     ]
     later = plan([worker("w2")], [finished()[0]])
     assert not later.errors and later.move.kubeconfigs == ["w2"] and later.move.hosts_files == ["w2"]
@@ -270,8 +270,8 @@ def test_a_worker_alone_is_refused_before_the_cluster_has_the_endpoint(reference
 def test_a_control_plane_that_is_not_in_the_run_stops_it() -> None:
     known = nodes("cp1", "cp2", "w1")
     refused = (
-        f"all: cp2 is unreachable or excluded, but each API server needs a certificate with the name {NAME} first; "
-        "make it reachable and run without --limit, or remove it with remove.yml"
+        f"all: each API server needs a certificate with the name {NAME}, but control planes do not take part: cp2; "
+        "make each of them reachable and run without --limit, or remove it with remove.yml"
     )
     assert lines(plan([control("cp1", known), worker("w1")])) == [refused]
     # A worker that claims to be this control plane does not change that.

@@ -23,7 +23,7 @@ DOCKER = "2.1.5-1~debian.13~trixie"
 
 
 def runs(package: str = "containerd", version: str = OLD, **changes: Any) -> Change:
-    """A node with this containerd, and with a newer one in the lists of apt."""
+    """A node with this containerd, and with a newer one in apt's lists."""
     return {
         "containerd.packages": {package: version},
         "containerd.version": version.rpartition("-")[0],
@@ -102,8 +102,8 @@ def test_another_package_is_installed_where_the_variables_name_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"containerd__offers": {"containerd": NEW}}, "and the lists of apt do not have containerd.io; add the"),
-        ({"containerd__offers": {"containerd.io": ""}}, "and the lists of apt do not have containerd.io; add the"),
+        ({"containerd__offers": {"containerd": NEW}}, "and the apt package lists do not have containerd.io; add the"),
+        ({"containerd__offers": {"containerd.io": ""}}, "and the apt package lists do not have containerd.io; add the"),
         ({"containerd__offers": {"containerd.io": "1.6.33-1"}}, "its version 1.6.33-1 is older than containerd 1.7.24"),
     ],
 )

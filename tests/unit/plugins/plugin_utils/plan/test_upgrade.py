@@ -387,8 +387,8 @@ def test_an_upgrade_that_has_begun_is_not_turned_back() -> None:
     """The control plane was interrupted before its static pods were replaced, and the variable was set back."""
     (line,) = errors(plan_of("1.35.0", changes={"c1": {"kubeadm.operation": MARKER}}))
     assert line == (
-        "c1: the upgrade of this host to 1.36.2, started at 2026-11-27T10:00:00Z, is not finished, but the version is "
-        "1.35.0; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml again"
+        "c1: the upgrade of this host to 1.36.2, started at 2026-11-27T10:00:00Z, is not finished, but the new target "
+        "is 1.35.0; set cluster_kubernetes_version to 1.36.2 and run upgrade.yml again"
     )
 
 

@@ -98,8 +98,8 @@ def test_no_control_plane_is_upgraded_before_the_first(broken: Change, version: 
     """The variable was raised after the interruption. Interrupted nodes come first, but the cluster has no NEW yet."""
     (line,) = errors(plan_of("1.36.2", c2=broken))
     assert line.startswith("c2: ") and line.endswith(
-        f"must be completed before the cluster is upgraded to {NEW}; set cluster_kubernetes_version to {version}, run "
-        "upgrade.yml, and then upgrade"
+        f"must be completed before the cluster is upgraded to {NEW}; set cluster_kubernetes_version to {version} and "
+        f"run upgrade.yml, then upgrade to {NEW}"
     )
     assert not errors(plan_of("1.36.2", config=NEW, c2=broken))
     # A worker follows its control planes in any case.
@@ -130,8 +130,8 @@ def test_workers_are_upgraded_beside_a_dead_control_plane_that_is_left_out() -> 
     plan = plan_of(limit=["c1", "c2", "w1"], at=at, config=NEW, down=["c3"], c1=DONE, c2=DONE)
     assert not errors(plan) and actions(plan)["w1"] == ["drain", "upgrade", "uncordon"]
     assert [one.line() for one in plan.findings] == [
-        "all: the control plane c3 is not ready and not among the hosts of this play, so no gate waits for it; "
-        "repair it, or remove it with remove.yml"
+        "all: the control plane c3 is not ready and not among the hosts of this play, so the health checks do not wait "
+        "for it; repair it, or remove it with remove.yml"
     ]
     assert plan.rollout.dead_nodes == ["c3"] and plan.hosts["w1"].arguments["dead_after"] == ["c3"]
 
@@ -147,8 +147,8 @@ def test_kubeadm_does_not_upgrade_a_cluster_beside_a_dead_control_plane() -> Non
 def test_only_control_planes_that_were_tried_are_named() -> None:
     (line,) = errors(plan_of(limit=["c1", "w1"], c1=DEAD))
     assert line == (
-        "all: no control plane answers; tried c1; c2, c3 are not in this play: run without --limit, or find out why "
-        "the API server is down (journalctl -u kubelet)"
+        "all: no control plane answers; tried c1; run without --limit, which excludes c2, c3, or find out why the API "
+        "server is down (journalctl -u kubelet)"
     )
     (line,) = errors(plan_of(c1=DEAD, c2=DEAD, c3=DEAD))
     assert "tried c1, c2, c3; find out why" in line
@@ -214,7 +214,7 @@ def test_an_upgrade_that_was_started_is_completed_before_a_newer_patch_release()
     assert actions(plan) == {"c1": [], "c2": [], "c3": [], "w1": ["drain", "upgrade", "uncordon"]}
     assert [one.line() for one in plan.findings] == [
         "all: Kubernetes 1.36.2 is available, but this run first completes the upgrade to 1.36.1; run upgrade.yml "
-        "again after it"
+        "again afterwards"
     ]
 
 

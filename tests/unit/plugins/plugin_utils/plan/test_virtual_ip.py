@@ -133,7 +133,7 @@ def test_a_member_gets_the_address_after_the_others_send_their_packets_to_it() -
     one = given(first, "cp1")
     assert one and one.peers == [address("cp2"), address("cp3")] and given(first, "cp3") is None
     assert warnings(first) == [
-        f"cp3: the virtual IP address {VIP} is set up on this host by the next run: this one lets cp1 send it packets; "
+        f"cp3: the virtual IP address {VIP} is not set up on this host yet: cp1 did not send packets to it; "
         "run site.yml again"
     ]
     next_run = plan(
@@ -227,7 +227,7 @@ def test_an_address_of_a_node_outside_of_the_run_is_refused() -> None:
     away = replace(node("w9"), addresses=[VIP])
     there = cluster(node("cp1", "control-plane"), away)
     assert lines(plan([with_vip(host("cp1", there))])) == [
-        f"all: cluster_endpoint_vip is {VIP}, which is an own address of w9; use an address that no machine has"
+        f"all: cluster_endpoint_vip is {VIP}, which is already an address of w9; use an address that no machine has"
     ]
 
 
@@ -235,8 +235,9 @@ def test_an_address_of_a_node_outside_of_the_run_is_refused() -> None:
 def test_another_endpoint_excludes_it(endpoint: str) -> None:
     there = cluster(node("cp1", "control-plane"), endpoint=endpoint)
     assert lines(plan([with_vip(host("cp1", there))])) == [
-        f"all: cluster_endpoint_vip is set, but the endpoint of the cluster is {endpoint or 'missing'}, which nodes do "
-        "not resolve by their hosts files; remove cluster_endpoint_vip; clients outside the cluster use the endpoint"
+        f"all: cluster_endpoint_vip is set, but the endpoint of the cluster is {endpoint or 'missing'}, which is not "
+        "the name in the hosts files of nodes; remove cluster_endpoint_vip; clients outside the cluster use the "
+        "endpoint"
     ]
 
 
@@ -253,7 +254,9 @@ def test_the_same_address_must_be_set_for_every_control_plane() -> None:
 
 def test_another_machine_that_answers_for_the_address_is_an_error_unless_it_is_a_control_plane() -> None:
     taken = plan([with_vip(member(name), taken=True) for name in ("cp1", "cp2")])
-    assert lines(taken)[0].startswith(f"cp1: cluster_endpoint_vip is {VIP}, for which another machine answers")
+    assert lines(taken)[0].startswith(
+        f"cp1: cluster_endpoint_vip is {VIP}, but another machine answers at this address"
+    )
     assert not plan([with_vip(member("cp1"), address=VIP), with_vip(member("cp2"), taken=True)]).errors
 
 
@@ -266,7 +269,7 @@ def test_ipv6_needs_the_address_of_each_node() -> None:
 
     assert lines(plan([plane("cp1")])) == [
         "cp1: cluster_endpoint_vip is an IPv6 address, but cluster_node_address is not set; set it to the address of "
-        "this host, which the kubelet must not choose by itself"
+        "this host, or the kubelet may use the virtual one"
     ]
     result = plan([plane("cp1", node_address=address("cp1")), plane("cp2", node_address=address("cp2"))])
     one = given(result, "cp1")
@@ -274,10 +277,10 @@ def test_ipv6_needs_the_address_of_each_node() -> None:
 
 
 def test_a_package_that_can_not_be_installed_is_named() -> None:
-    absent = {"keepalived": "the lists of apt do not have it", "curl": "a pin of apt forbids it"}
+    absent = {"keepalived": "the apt package lists do not have it", "curl": "an apt pin forbids it"}
     assert [line.split(";")[0] for line in lines(plan([with_vip(host("cp1"), absent=absent)]))] == [
-        "cp1: the virtual IP address needs the package keepalived, which can't be installed: the lists of apt do not "
-        "have it"
+        "cp1: the virtual IP address needs the package keepalived, which can't be installed: the apt package lists "
+        "do not have it"
     ]
     two = lines(plan([with_vip(host("cp1"), absent=absent), with_vip(host("cp2"))]))
     assert two[1].startswith("cp1: the virtual IP address needs the package curl")

@@ -503,7 +503,7 @@ CASES = [
             (
                 "1.35",
                 gate("SidecarContainers"),
-                "which is not a feature gate of kubeadm; remove it; set gates of kubelets in",
+                "which is not a feature gate of kubeadm; remove it; set gates of the kubelet in",
             ),
             (
                 "1.35",
@@ -723,7 +723,7 @@ CASES = [
         BARE,
         "a2",
         {"host.container": False, "environment.time_services": ["chronyd"]},
-        r"\(chronyd is active but has not synchronized\)",
+        r"\(chronyd is active but has not set it\)",
     ),
     # the network
     Case(
@@ -890,7 +890,7 @@ CASES = [
             "options.api_endpoint": {"virtual_ip": "192.0.2.100"},
             "api_endpoint": {"virtual_ip": {"taken": True, "networks": {"192.0.2.11/24": "eth1"}}},
         },
-        "cluster_endpoint_vip is 192.0.2.100, for which another machine answers; use",
+        "cluster_endpoint_vip is 192.0.2.100, but another machine answers at this address; use",
     ),
     Case(
         "api_unreachable",
@@ -1343,7 +1343,7 @@ def test_a_component_that_cant_be_planned_is_a_finding(monkeypatch: pytest.Monke
     monkeypatch.setattr(machine_steps, "COMPONENTS", broken)
     found = judge(BARE)
     assert said(found) == [("a1", "component_plan", "error"), ("a2", "component_plan", "error")]
-    assert "a surprise; correct it before the run can be planned" in found.findings[0].line()
+    assert "a surprise; remove the cause, then run again" in found.findings[0].line()
 
 
 @pytest.mark.parametrize(
