@@ -46,8 +46,8 @@ options:
     default: []
   rolling:
     description:
-      - The play changes the hosts in RV(disrupted) one at a time, as C(site.yml) does. Without it, a plan that disrupts
-        more than one member of a cluster is refused.
+      - Whether the play changes the hosts in RV(disrupted) one at a time, as C(site.yml) does. With V(false), a plan
+        that disrupts more than one member of a cluster is refused.
     type: bool
     default: false
   drop_hosts:
@@ -73,7 +73,7 @@ options:
     type: list
     elements: str
   gone:
-    description: Whether targets that do not answer no longer exist.
+    description: Assume that targets that do not answer no longer exist.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -114,7 +114,7 @@ dropped:
   description: With O(drop_hosts), the hosts that are left out, and the errors of each host on one line.
   returned: success
   type: dict
-  sample: {w3: "port 10250 is taken by nginx; stop it"}
+  sample: {w3: "port 10250 of the kubelet is in use by nginx; stop the program (ss -ltnp)"}
 findings:
   description: The problems, including those that O(skip_checks) names.
   returned: always
@@ -158,7 +158,7 @@ hosts:
     steps:
       description:
         - The steps in order, each with C(component), C(action), C(target), C(reason), and C(disruptive), whether it
-          disturbs the pods of a node.
+          disrupts the pods of a node.
       returned: always
       type: list
       elements: dict
@@ -193,7 +193,7 @@ hosts:
     api_endpoint:
       description:
         - The name of the API, its port, the addresses of the control planes, and on a control plane its own address.
-          The name is empty if nodes do not resolve the endpoint by their hosts files.
+          The name is empty if the hosts files of nodes do not have the endpoint.
       returned: always
       type: dict
     initializes:
@@ -201,7 +201,7 @@ hosts:
       returned: always
       type: bool
     kubeconfig:
-      description: The options of M(kubestead.cluster.kubeconfig) on a control plane that has one to write; else empty.
+      description: The options of M(kubestead.cluster.kubeconfig) on a control plane that writes one; otherwise empty.
       returned: always
       type: dict
     joins_as:
@@ -213,11 +213,11 @@ hosts:
       returned: always
       type: bool
     idle_after_join:
-      description: Whether the host has nothing to do from the joins on.
+      description: Whether the host has nothing to do in and after the joins.
       returned: always
       type: bool
     disruptive:
-      description: Whether the host is a node of a cluster and one of its steps disturbs its pods.
+      description: Whether the host is a node of a cluster and one of its steps disrupts its pods.
       returned: always
       type: bool
     arguments:
@@ -225,7 +225,7 @@ hosts:
       returned: always
       type: dict
     wave:
-      description: The place of its group in RV(waves), from 0 on.
+      description: The index of its group in RV(waves), starting at 0.
       returned: always
       type: int
 idle_before_join:
@@ -233,7 +233,7 @@ idle_before_join:
   returned: success
   type: bool
 idle_after_join:
-  description: Whether all hosts have nothing to do from the joins on.
+  description: Whether all hosts have nothing to do in and after the joins.
   returned: success
   type: bool
 disrupted:
@@ -266,8 +266,8 @@ api_host:
   type: str
 pod_network:
   description:
-    - The options of the role P(kubestead.cluster.cni#role), without the prefix C(cni_), and C(bridge), whether a host
-      has to set up the pod network V(bridge).
+    - The options of the role P(kubestead.cluster.cni#role), without the prefix C(cni_). In addition, C(bridge) is true
+      if a host must set up the pod network V(bridge).
   returned: success
   type: dict
 joins:
@@ -404,7 +404,7 @@ upgrade:
       type: list
       elements: str
     dead_at_end:
-      description: The names of those of them that are not in the play.
+      description: The names of those Nodes in C(dead_nodes) that are not in the play.
       returned: always
       type: list
       elements: str
@@ -449,7 +449,7 @@ endpoint:
   type: dict
   contains:
     hosts_files:
-      description: The hosts on which the name is written to hosts files.
+      description: The hosts whose hosts files get the name.
       returned: always
       type: list
       elements: str

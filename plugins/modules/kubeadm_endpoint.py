@@ -23,8 +23,9 @@ options:
       - V(repair) completes a pair of certificate and key if a run was killed between the two files. It does nothing on
         any other machine.
       - V(certificate) gives the API server of a control plane a certificate with the name of the endpoint and with all
-        its present names, and waits until the API server presents it. kubeadm makes the pair in
-        C(/var/lib/kubestead/endpoint). If the pair is not used, the previous pair is put back.
+        its current names, and waits until the API server presents it. kubeadm creates the pair in
+        C(/var/lib/kubestead/endpoint). If the API server does not present the new certificate, the previous pair is
+        put back.
       - V(cluster) changes the ConfigMaps C(kubeadm-config), C(cluster-info) and C(kube-proxy), and restarts the pods of
         kube-proxy one after the other. It runs on one control plane.
       - V(node) changes the admin kubeconfigs of a control plane and the copy of its user, and the kubeconfig of the

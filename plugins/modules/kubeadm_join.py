@@ -26,7 +26,7 @@ options:
     description:
       - The registered result of M(kubestead.cluster.kubeadm_join_token), or the result of the lookup
         P(kubestead.cluster.join_command#lookup) for a pasted command. It sets O(endpoint), O(token),
-        O(ca_cert_hashes), O(ca_certificate) and O(certificate_key), unless they are set themselves.
+        O(ca_cert_hashes), O(ca_certificate) and O(certificate_key). These options take precedence if you set them too.
       - The certificate key is used only with O(control_plane=true).
     type: dict
   token_host:
@@ -209,7 +209,7 @@ steps:
   type: list
   elements: dict
   sample:
-    - {component: join, action: join, target: w1, reason: "no kubelet.conf; becomes a worker of 192.168.1.10:6443"}
+    - {component: join, action: join, target: w1, reason: "no kubelet.conf; joins as a worker of 192.168.1.10:6443"}
 """
 
 import re

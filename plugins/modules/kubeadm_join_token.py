@@ -14,8 +14,8 @@ description:
     and returns what these nodes need. With O(state=absent), deletes tokens.
   - A token is written through the API from standard input. It is never an argument of a process.
   - A result that contains a token is not shown at any verbosity, but the registered variable contains it. Pass it to
-    M(kubestead.cluster.kubeadm_join), which uses the token of its own host. Failures, dry runs and deletions are shown.
-    Output that was interrupted is not shown.
+    M(kubestead.cluster.kubeadm_join), which uses the token of its own host. Failures, deletions and results of check
+    mode are shown. Output that was interrupted is not shown.
   - The module also deletes expired tokens of this collection.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -137,13 +137,13 @@ tokens:
   description:
     - A dictionary for each node with C(token), C(token_id), C(expires) and, with O(control_plane=true),
       C(certificate_key). A result that contains one is not shown.
-  returned: with O(state=present) and O(nodes); in a dry run, only existing tokens
+  returned: with O(state=present) and O(nodes); in check mode, only existing tokens
   type: dict
   sample:
     w1: {token: "******.****************", token_id: k3x9q0, expires: "2026-11-23T12:15:00Z"}
 token:
   description: The token. A result that contains one is not shown.
-  returned: with O(state=present), without O(nodes), not in a dry run that would create one
+  returned: with O(state=present), without O(nodes), unless check mode would create the token
   type: str
   sample: "******.****************"
 token_id:
@@ -167,7 +167,7 @@ ca_certificate:
     -----END CERTIFICATE-----
 certificate_key:
   description: The key that encrypts the uploaded certificates. A result that contains one is not shown.
-  returned: with O(control_plane=true) and O(state=present), without O(nodes), not in a dry run
+  returned: with O(control_plane=true) and O(state=present), without O(nodes), not in check mode
   type: str
   sample: "****************************************************************"
 control_plane:
@@ -194,7 +194,7 @@ steps:
     - component: join
       action: create
       target: bootstrap token
-      reason: w1 joins, no token to reuse, valid for 15 min
+      reason: w1 to join, no token to reuse, valid for 15 min
 """
 
 from datetime import datetime, timezone

@@ -62,16 +62,16 @@ options:
     default: 1200
   cgroup_v1:
     description:
-      - With O(first=true), allow the kubelets of the cluster to run on cgroup v1, which they refuse by default from
-        1.35 on. The module sets C(failCgroupV1) to V(false) in the ConfigMap C(kubelet-config).
+      - With O(first=true), allow the kubelets of the cluster to run on cgroup v1, which they refuse by default since
+        1.35. The module sets C(failCgroupV1) to V(false) in the ConfigMap C(kubelet-config).
     type: bool
     default: false
   runtime:
     description:
       - The containerd that the node gets before its upgrade - C(package) and the exact C(version) of the package, for
         example V(containerd.io) and V(2.1.5-1~debian.13~trixie). Only with apt. The configuration is that of the role
-        P(kubestead.cluster.containerd#role), by the variables of the host.
-      - Empty keeps the containerd.
+        P(kubestead.cluster.containerd#role), from the variables of the host.
+      - If it is empty, the node keeps its containerd.
     type: dict
     default: {}
   secrets:

@@ -71,11 +71,11 @@ options:
     type: str
     default: ""
   moving:
-    description: Whether everything that names the endpoint is read - certificates, kubeconfigs, ConfigMaps.
+    description: Whether to read everything that names the endpoint - certificates, kubeconfigs, ConfigMaps.
     type: bool
     default: false
   leaving:
-    description: Whether a control plane lists the members of etcd, because hosts leave the cluster.
+    description: Whether a control plane lists the members of etcd. Required if hosts are to leave the cluster.
     type: bool
     default: false
 author:
@@ -198,7 +198,7 @@ endpoint:
   type: dict
 etcd:
   description: With O(leaving=true), on a control plane, the members of etcd and whether each one is healthy.
-  returned: when the variables are valid
+  returned: with O(leaving=true)
   type: dict
 reach:
   description:
@@ -225,7 +225,7 @@ secrets:
   type: dict
   sample: {"containerd": ["registry_credentials"]}
 problems:
-  description: The variables that have the wrong type.
+  description: The variables that have an invalid value.
   returned: always
   type: list
   elements: dict

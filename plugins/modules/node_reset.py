@@ -13,8 +13,8 @@ description:
   - Stops the kubelet and the pods, and removes what kubeadm, the kubelet, kube-proxy, Calico, the pod network V(bridge)
     and this collection created - files, mounts, links, routes, netfilter rules, units and the kubeconfigs of this
     cluster.
-  - Files that were not created by kubeadm or this collection are kept and listed in RV(kept). A folder in which a file
-    system is still mounted is not removed.
+  - Files that were not created by kubeadm or this collection are kept and listed in RV(kept). A directory in which a
+    file system is still mounted is not removed.
   - Observes the host again at the end, and fails if something remains. After an interruption, run the module again.
   - Does not remove the etcd member and the Node of the host. The role P(kubestead.cluster.reset#role) removes the
     member before this module runs, and the Node after it.
