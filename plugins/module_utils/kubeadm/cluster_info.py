@@ -4,8 +4,9 @@
 
 """The public ConfigMap kube-public/cluster-info, signed for each bootstrap token.
 
-It holds a kubeconfig with the server and its CA, and for every token that signs a key ``jws-kubeconfig-<token id>``: a
-detached JWS (RFC 7515, HS256 with the token's secret). A node trusts the CA because it holds the same token.
+It has a kubeconfig with the server and its CA. For each token that is used to sign, it has a key
+``jws-kubeconfig-<token id>``: a detached JWS (RFC 7515, HS256 with the token's secret). A node trusts the CA because it
+has the same token.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SIGNATURE = "jws-kubeconfig-"
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """What cluster-info says.
+    """The contents of cluster-info.
 
     ``endpoint`` is ``host:port``, ``ca_certificate`` PEM; ``signatures`` are detached JWS by token id.
     """
@@ -41,11 +42,11 @@ class ClusterInfo:
     signatures: Dict[str, str] = field(default_factory=dict, repr=False)
 
     def knows(self, token_id: str) -> bool:
-        """True when the token of this id exists, has not expired and signs."""
+        """True if the token with this ID exists, has not expired, and has been used to sign."""
         return token_id in self.signatures
 
     def signed_by(self, token: str) -> bool:
-        """True when the signature of this token (id and secret) is that of the kubeconfig."""
+        """True if the kubeconfig has a valid signature of this token (ID and secret)."""
         token_id, _dot, secret = token.partition(".")
         header, _dots, signature = self.signatures.get(token_id, "").partition("..")
         try:
@@ -61,7 +62,7 @@ class ClusterInfo:
 
 
 def read(config_map: Mapping[str, Any]) -> ClusterInfo:
-    """The ConfigMap's contents. Raises :class:`KubesteadError` when it holds no kubeconfig with server and CA."""
+    """The ConfigMap's contents. Raises :class:`KubesteadError` without a kubeconfig that has a server and a CA."""
     data = mapping(mapping(config_map).get("data"))
     kubeconfig = str(data.get("kubeconfig") or "")
     server = kubeconfig_server(kubeconfig)

@@ -111,7 +111,7 @@ def failure(command: str, result: Result, system: System, timeout: int, began: f
     )
 
 
-# What is known by its text: a pattern for one line of kubeadm's output or of a log, and what to do.
+# The known causes: a pattern for a line of kubeadm's output or of a log, and the message with the fix.
 _KNOWN = (
     (r"no space left on device", "a disk is full; free some space (df -h) and run again"),
     (r"running with swap on is not supported", "swap is on; use the role host, or run 'swapoff -a'"),
@@ -238,21 +238,21 @@ _KNOWN = (
         "the cluster's etcd is not healthy; check its members on a live control plane before you join more nodes",
     ),
 )
-# Where Kubernetes writes; less than this many bytes free is a full disk.
+# The directories that Kubernetes writes to. A disk with less free space than this (in bytes) is full.
 _WRITTEN = ("/var/lib/etcd", "/var/lib/kubelet", "/var/lib/containerd", "/etc/kubernetes", "/var/log")
 _FULL = 16 << 20
 
 
 def diagnose(system: System, details: Mapping[str, Any]) -> List[str]:
-    """What is known to be behind a failure, with what to do; at most a few sentences, mostly none.
+    """The known causes of a failure, each with its fix; often empty.
 
-    The machine is asked for what often is the cause (a service that is down, a full disk), the rest is known by what
-    kubeadm and the logs say.
+    Frequent causes (a service that is down, a full disk) are observed on the machine. The others are found in the
+    output of kubeadm and in the logs.
     """
     found = []
     for unit in ("containerd", "kubelet"):
         state = system.run(["systemctl", "is-active", unit], timeout=10.0).stdout.strip()
-        # The kubelet has nothing to run with before kubeadm wrote its configuration.
+        # The kubelet can't run before kubeadm has written its configuration.
         if state in ("inactive", "failed") and (unit == "containerd" or system.exists(KUBELET_CONFIG)):
             found.append(
                 "{0} is not running ({1}); see 'journalctl -u {0}' on this host and run again".format(unit, state)
@@ -316,7 +316,7 @@ def named(journals: culprits.Journals) -> List[str]:
 
 
 def _blamed(details: Mapping[str, Any]) -> List[str]:
-    """The best hint at the cause behind a control plane that does not come up."""
+    """The log line that most likely shows why a control plane does not start."""
     for component, lines in details["container_logs"].items():
         if lines:
             return [culprits.Culprit(component, "", lines[-1:]).text]
@@ -335,7 +335,7 @@ def shortened(text: str, width: int = 360) -> str:
 
 
 def failed_phase(stdout: str, stderr: str) -> str:
-    """The phase kubeadm says it failed in, else the last that it began; empty when it began none."""
+    """The phase that kubeadm reports as failed, or else the last one that it started; empty without one."""
     match = re.search(r"error execution phase ([a-z][a-z0-9/-]*)", stderr)
     if match:
         return match.group(1)
@@ -344,7 +344,7 @@ def failed_phase(stdout: str, stderr: str) -> str:
 
 
 def causes_of(stdout: str, stderr: str) -> List[str]:
-    """The lines that say why: failed checks (``[ERROR Port-6443]: …``), else kubeadm's error without its prefixes."""
+    """The causes: failed checks (``[ERROR Port-6443]: …``), or else kubeadm's error without its prefixes."""
     lines = [line.strip() for line in (stdout + "\n" + stderr).splitlines()]
     checks = [line for line in lines if line.startswith("[ERROR ")]
     if checks:
@@ -373,7 +373,7 @@ def container_log(system: System, component: str, count: int = 5) -> List[str]:
 
 
 def unhealthy_components(output: str) -> List[str]:
-    """The components that kubeadm waited for in vain."""
+    """The components that kubeadm waited for until its timeout."""
     return re.findall(r"^\[control-plane-check\] (\S+) is not healthy", output, re.MULTILINE)
 
 

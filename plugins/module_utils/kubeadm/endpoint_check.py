@@ -4,8 +4,8 @@
 
 """Checks the endpoint of a cluster before a node joins.
 
-kubeadm polls for five minutes when a token is wrong or an endpoint is silent. The question it waits for an answer to is
-asked here beforehand, so that such a join fails within seconds, in one line, before anything is changed.
+If a token is wrong or an endpoint does not answer, kubeadm polls for five minutes. The same request is sent here first,
+so that such a join fails within seconds, with one line, before anything is changed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from . import cluster_info
 from .cluster_info import ClusterInfo
 from .join_command import JoinCommand, require_alive
 
-# Seconds for an endpoint that is just coming up, for one answer, and for a controller manager that is just coming up.
+# Seconds to wait for an endpoint that is starting, for one answer, and for a controller manager that is starting.
 ENDPOINT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 3.0
 SIGNATURE_TIMEOUT = 6.0
-# A new token may be unknown for this long to an API server whose machine is busy.
+# Seconds for which a new token may be unknown to an API server on a busy machine.
 TOKEN_TIMEOUT = 20.0
 # Seconds that an answer may take once it has started.
 DEADLINE = 10.0
@@ -42,8 +42,8 @@ Answer = TypeVar("Answer")
 def request(host: str, port: int, seconds: float, token: str = "", ca_certificate: str = "") -> Tuple[int, str]:
     """GET cluster-info: HTTP status and body. Raises OSError.
 
-    Asks without credentials and without trust, as kubeadm does; with a ``token`` only where ``ca_certificate`` (PEM)
-    vouches for the server.
+    Without a ``token``, the request has no credentials and the server is not verified, as in kubeadm. A token is sent
+    only to a server that ``ca_certificate`` (PEM) verifies.
     """
     headers = {"Accept": "application/json"}
     if token:
@@ -57,7 +57,7 @@ def request(host: str, port: int, seconds: float, token: str = "", ca_certificat
     return within(seconds + DEADLINE, lambda: exchange(connection, "GET", cluster_info.PATH, headers=headers))
 
 
-# Asks an address (host, port, seconds to wait, token, CA) for cluster-info: HTTP status and body. Raises OSError.
+# Requests cluster-info: (host, port, timeout in seconds, token, CA) -> HTTP status and body. Raises OSError.
 Client = Callable[[str, int, float, str, str], Tuple[int, str]]
 
 
@@ -70,10 +70,10 @@ def precheck(
 ) -> None:
     """Make sure that a join can succeed: the endpoint answers, knows the token, and has the CA that is expected.
 
-    The signature of cluster-info is verified with the token, as kubeadm does, so a token whose id alone is right is
-    found as well. Where the cluster has not signed with it yet, and the CA's certificate is at hand, the API server is
-    asked with the token, and a controller manager that still starts is waited for. An endpoint that is just coming up
-    is given 5 s; each question waits 3 s at most. Raises :class:`KubesteadError`, one line, without the secrets.
+    The signature of cluster-info is verified with the token, as kubeadm does, so a token with the right ID but a wrong
+    secret is found too. If the cluster has not signed with the token yet and the CA's certificate is known, the token
+    is sent to the API server, and the check waits for a controller manager that is starting. An endpoint that is
+    starting gets 5 s, each request 3 s. Raises :class:`KubesteadError` with one line, without the secrets.
     """
     require_alive(command, now)
     info = _patiently(lambda: _ask_once(command, client), clock, sleep)
@@ -100,7 +100,7 @@ def precheck(
 def _patiently(
     question: Callable[[], Answer], clock: Optional[Clock], sleep: Optional[Sleep], seconds: float = ENDPOINT_TIMEOUT
 ) -> Answer:
-    """The answer to a question. Raises :class:`KubesteadError` for what does not change, or not soon enough."""
+    """The answer to a question, asked again for ``seconds`` if it may change. Raises :class:`KubesteadError`."""
 
     def attempt() -> Tuple[Optional[Answer], Optional[_Unready]]:
         try:
@@ -118,7 +118,7 @@ def _patiently(
 
 
 class _Unready(KubesteadError):
-    """A question that got no good answer; ``may_change`` when the next one may get it."""
+    """A question without a usable answer. ``may_change`` is true if a later attempt may succeed."""
 
     def __init__(self, message: str, may_change: bool) -> None:
         super().__init__(message)
@@ -132,7 +132,7 @@ def _unknown_token(command: JoinCommand, may_change: bool = False) -> _Unready:
 
 
 def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int, str]:
-    """What the endpoint says. Raises :class:`_Unready` when that is nothing."""
+    """The answer of the endpoint. Raises :class:`_Unready` without one."""
     endpoint = command.endpoint
     host, port = parse_endpoint("endpoint", endpoint)
     try:
@@ -148,7 +148,7 @@ def _answer(command: JoinCommand, client: Client, token: str = "") -> Tuple[int,
         fix = "use an endpoint that is in the certificate (cluster_cert_sans)"
         raise _Unready(text.format(endpoint, err.verify_message, fix), False) from None
     except ssl.SSLEOFError:
-        # A proxy accepts connections also while it knows no healthy API server, and closes them.
+        # A proxy without a healthy API server also accepts connections, and then closes them.
         text = "endpoint {0} closes the connection; check that the API server behind it runs"
         raise _Unready(text.format(endpoint), True) from None
     except ssl.SSLError as err:
@@ -164,15 +164,15 @@ def _authenticate(command: JoinCommand, client: Client) -> None:
     """Check that the token authenticates. Whether it may read cluster-info does not matter."""
     status, _body = _answer(command, client, command.token)
     if status == 401:
-        # An API server hears of a token that was just made a moment later.
+        # An API server knows a new token only after a moment.
         raise _unknown_token(command, may_change=True)
 
 
 def _await_signature(command: JoinCommand, client: Client, clock: Optional[Clock], sleep: Optional[Sleep]) -> None:
     """Give the controller manager time to start: it signs with the token when it is ready to sign certificates.
 
-    A kubelet that starts earlier asks for its node in longer and longer intervals. One that starts late gains nothing,
-    and without a signature the join succeeds as well, so a missing signature after a few seconds is not a failure.
+    A kubelet that starts earlier looks for its Node at increasing intervals. The join also succeeds without the
+    signature, so a signature that is still missing after a few seconds is not a failure.
     """
 
     def is_signed() -> bool:

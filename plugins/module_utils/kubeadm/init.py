@@ -44,11 +44,11 @@ from .state import DONE, PARTIAL, KubeadmState, local_api_url
 
 COMPONENT = "control_plane"
 
-# kubeadm always creates a bootstrap token. One nanosecond is dropped when its expiration time is written, so that it
-# is expired when it comes up; its group has no rights either, and its Secret is deleted at the end besides.
+# kubeadm always creates a bootstrap token. Its expiration time is written in seconds, so a token with a lifetime of one
+# nanosecond has expired when it is created. Its group does not have any rights, and its Secret is deleted at the end.
 _VOID = {"ttl": "1ns", "usages": ["authentication"], "groups": ["system:bootstrappers:kubestead:void"]}
 
-# How many requests a second the controller manager may make. Its own limit, 20, holds up its start in a new cluster by
+# The requests per second that the controller manager may send. Its default, 20, delays its start in a new cluster by
 # seconds, and with it the first joins. These are the defaults of the kubelet and the scheduler.
 _CONTROLLER_MANAGER = {"kube-api-qps": "50", "kube-api-burst": "100"}
 
@@ -227,7 +227,7 @@ def _differences(state: KubeadmState, options: ControlPlaneOptions) -> List[Prob
 
 
 def target_version(installed_version: str, requested: str) -> str:
-    """The exact version that is made: the one asked for, or kubeadm's own where only a minor is; '' when not known."""
+    """The exact version of the cluster: the requested one, or kubeadm's for a minor version; '' if it is not known."""
     request = parse_request(requested)
     if request.patch is not None:
         return str(request)
@@ -236,10 +236,10 @@ def target_version(installed_version: str, requested: str) -> str:
 
 
 def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
-    """The steps of an init; none where the control plane is done (or where :func:`problems` has errors).
+    """The steps of an init; empty if the control plane is complete, or if :func:`problems` has errors.
 
-    One step ``init`` on a host without a cluster. After an interrupted init of our own: one step ``continue`` if its
-    control plane answers or once did, else ``clean`` (what it left is removed) and ``init``.
+    A host without a cluster gets one step ``init``. An interrupted init of this collection gets one step ``continue``
+    if its control plane answers or once did, otherwise ``clean``, which removes its leftovers, and ``init``.
     """
     if state.phase == DONE or [one for one in problems(state, options) if one.level == "error"]:
         return []
@@ -271,14 +271,14 @@ def plan(state: KubeadmState, options: ControlPlaneOptions) -> List[Step]:
     return steps + [Step(COMPONENT, "init", target, reason, after=render_documents(rendered), data=data)]
 
 
-# What is done once the API server answers; the phases after these can be run again as often as one likes.
+# The phases that are complete once the API server answers. Later phases can be run again safely.
 _BEFORE_API = ("preflight", "certs", "kubeconfig", "kubelet-start", "control-plane", "etcd")
 
 
 def resumable(state: KubeadmState) -> bool:
     """True if an interrupted init must be continued and never started again.
 
-    Its API server answers, or kubeadm had come so far (the kubelet's own certificate, the last phase but one) that
+    In this case its API server answers, or kubeadm reached the last phase but one (the kubelet's own certificate), so
     the cluster may have been used since.
     """
     complete = state.kubelet_conf and not [name for name in COMPONENTS[1:] if name not in state.manifests]
@@ -291,9 +291,9 @@ def _requested_api(requested: str) -> str:
 
 
 def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict[str, Any]]:
-    """The configuration of an init as documents, without a token. ``version`` is exact, or empty when not known yet.
+    """The configuration of an init as documents, without a token. ``version`` is exact, or empty if it is unknown.
 
-    Raises :class:`OptionError` for a passed-through field that the API lacks.
+    Raises :class:`OptionError` for a passed-through field that this API version does not have.
     """
     init: Dict[str, Any] = {"nodeRegistration": options.registration(api), "localAPIEndpoint": options.local_endpoint()}
     if options.skip_phases and api != "v1beta2":
@@ -331,9 +331,9 @@ def documents(options: ControlPlaneOptions, api: str, version: str) -> List[Dict
 
 
 def check_with_kubeadm(step: Step, system: System) -> None:
-    """Let kubeadm itself read the configuration of a step, where it can (1.26 and newer); nothing is changed.
+    """Let kubeadm validate the configuration of a step. Versions before 1.26 can't do this. Nothing is changed.
 
-    Raises :class:`KubesteadError` for fields it does not know and values it does not take.
+    Raises :class:`KubesteadError` for unknown fields and invalid values.
     """
     rendered = render_documents(step.data["documents"])
     result = system.run(["kubeadm", "config", "validate", "--config", "/dev/stdin"], stdin=rendered, timeout=30.0)
@@ -351,16 +351,16 @@ def check_with_kubeadm(step: Step, system: System) -> None:
 
 @dataclass(frozen=True)
 class InitRun:
-    """What a run of kubeadm did: the phases it went through and its output without secrets."""
+    """A run of kubeadm: the phases that it ran, and its output without secrets."""
 
     phases: List[str] = field(default_factory=list)
     output: List[str] = field(default_factory=list)
 
 
 def apply(step: Step, system: System) -> Optional[InitRun]:
-    """Apply a step of :func:`plan`; what kubeadm did where it ran an init.
+    """Apply a step of :func:`plan`. Returns the run of kubeadm if the step runs an init.
 
-    Raises :class:`KubesteadError` with the cause when kubeadm fails.
+    Raises :class:`KubesteadError` with the cause if kubeadm fails.
     """
     if step.action == "clean":
         cleanup.reset(system, str(step.data["cri_socket"]), step.data["preexisting_pki"])
@@ -373,7 +373,7 @@ def apply(step: Step, system: System) -> Optional[InitRun]:
 def _bring_up(system: System) -> None:
     """Wait for the API server of a control plane that is complete; its kubelet starts it again if it is down.
 
-    A container that failed often is held back for minutes by the kubelet; one that was restarted begins afresh.
+    The kubelet delays a container that failed often by minutes. A restarted kubelet does not.
     """
     server = Api(system, server=local_api_url(system))
     if server.ok("/livez"):
@@ -394,9 +394,9 @@ def _bring_up(system: System) -> None:
 
 
 def initialize(step: Step, system: System) -> InitRun:
-    """Run ``kubeadm init`` from a 0600 file that is deleted at once after it, and delete the token it had to make.
+    """Run ``kubeadm init`` with a file of mode 0600 that is deleted afterwards, and delete the token that it creates.
 
-    The marker exists from before the start until everything has succeeded.
+    The marker is written before the start and removed when everything has succeeded.
     """
     data = step.data
     operation = Operation(INIT, began=operations.now(), preexisting_pki=list(data["preexisting_pki"]))
@@ -433,7 +433,7 @@ def void_token() -> Tuple[str, Dict[str, Any]]:
 
 
 def described(state: KubeadmState, options: ControlPlaneOptions) -> Dict[str, Any]:
-    """What the module returns of a control plane, live or (in a dry run) as planned."""
+    """The result of the module: the live control plane, or in check mode the planned one."""
     config = state.api.config
     server = re.sub(r"^https?://", "", state.server)
     planned = network.full_endpoint(options.endpoint or options.main_address, options.bind_port)

@@ -58,9 +58,9 @@ class JoinOptions(NodeOptions):
 
 
 def checked_command(command: JoinCommand, state: KubeadmState, required: bool = True) -> JoinCommand:
-    """The command with every part that is given well formed; ``required`` when a join is not possible without them.
+    """The command, with all given parts checked. With ``required``, the parts that a join needs must be set.
 
-    A node that has joined needs none of them. Raises :class:`KubesteadError` naming the option.
+    A node that has joined does not need any. Raises :class:`KubesteadError` with the name of the option.
     """
     command = well_formed(command)
     endpoint, hashes = command.endpoint, command.ca_cert_hashes
@@ -121,11 +121,11 @@ def problems(state: KubeadmState, options: JoinOptions, command: Optional[JoinCo
 
 
 def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None) -> str:
-    """Why what is left on the node may be removed, as text; empty where there is nothing to remove or it may not be.
+    """The reason why the leftovers on the node may be removed; empty without leftovers, or if they must be kept.
 
-    It may if an init or join of our own was interrupted (its marker exists, and a join was for this cluster), or
-    when there is no more than a worker's failed join to this very cluster leaves: its CA certificate and a bootstrap
-    kubeconfig. An init whose control plane answers, or once was complete, is not removed for a join.
+    They may be removed if an init, or a join to this cluster, of this collection was interrupted (its marker exists).
+    They may also be removed if they are only those of a worker's failed join to this cluster: the CA certificate and a
+    bootstrap kubeconfig. An init whose control plane answers, or once was complete, is not removed for a join.
     """
     if state.phase in (DONE, NONE) or (state.finished and not state.operation):
         return ""
@@ -140,7 +140,7 @@ def leftovers_reason(state: KubeadmState, command: Optional[JoinCommand] = None)
         return ""
     begun = state.unfinished_join
     if begun and state.reached == "mark-control-plane":
-        # The last phase: this is a member of the cluster that is not healthy now.
+        # This is the last phase. The host is a member of the cluster, but it is not healthy now.
         return ""
     if begun and (not hashes or set(hashes) & set(begun.ca_cert_hashes)):
         return "the join started at {0} was interrupted: {1}".format(begun.began, state.reason)
@@ -156,7 +156,7 @@ def join_left_marker(state: KubeadmState) -> bool:
 
 
 def plan(state: KubeadmState, options: JoinOptions, command: Optional[JoinCommand] = None) -> List[Step]:
-    """The steps of joining: leftovers of a failed join removed, then the join. None when the node has joined.
+    """The steps: the removal of leftovers of a failed join, then the join. Empty if the node has joined.
 
     Raises :class:`KubesteadError` with the first of :func:`problems`.
     """
@@ -207,9 +207,9 @@ def configuration(
     secrets: bool = True,
     discovery: str = "discovery.conf",
 ) -> List[Dict[str, Any]]:
-    """The JoinConfiguration as documents. ``secrets`` False leaves token and certificate key out.
+    """The JoinConfiguration as documents, without token and certificate key if ``secrets`` is false.
 
-    With the CA's certificate at hand, kubeadm finds the cluster with the file ``discovery``
+    If the certificate of the CA is known, kubeadm finds the cluster with the file ``discovery``
     (:func:`discovery_kubeconfig`) and need not wait until the cluster has signed anything with the token.
 
     Raises :class:`OptionError` for a passed-through field that the API lacks.
@@ -263,7 +263,7 @@ def _short(ca_hash: str) -> str:
 
 
 def apply(step: Step, system: System) -> None:
-    """Apply a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause when kubeadm fails."""
+    """Apply a step of :func:`plan`. Raises :class:`KubesteadError` with phase and cause if kubeadm fails."""
     data = step.data
     if step.action == "finish":
         finish(system)
@@ -293,16 +293,16 @@ def finish(system: System) -> None:
 
 
 def _registered(system: System) -> bool:
-    """Whether the kubelet's Node is in the API. True where there is no kubectl to ask with."""
+    """True if the kubelet's Node is in the API, or if kubectl is not installed."""
     client = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
     name = kubelet.node_name(system, system.read(KUBELET_KUBECONFIG))
     return client.run(["get", "--raw", "/api/v1/nodes/{0}".format(name)], timeout=20.0).rc in (0, 127)
 
 
 def _wait_for_node(system: System, began: float) -> None:
-    """Wait until the kubelet has registered its Node; not every kubeadm does. ``began`` is for the logs of a failure.
+    """Wait until the kubelet has registered its Node. Not every version of kubeadm waits for it.
 
-    Raises :class:`KubesteadError` with the cause after a minute and a half.
+    A failure contains the logs since ``began``. Raises :class:`KubesteadError` with the cause after 90 seconds.
     """
     deadline = time.monotonic() + 90.0
     while not _registered(system):
@@ -365,9 +365,9 @@ def join(
 def _left_etcd(
     system: System, options: JoinOptions, preexisting_pki: Sequence[str], failed: KubesteadError
 ) -> KubesteadError:
-    """The same failure, after what a control plane's join made is removed again where it may be a member of etcd.
+    """The same failure. If the host may be a member of etcd, the join of this control plane is first undone.
 
-    A member that never starts counts for etcd's majority: of two, one that is missing stops the cluster.
+    A member that never starts counts for etcd's majority: if one of two is missing, the cluster stops.
     """
     if system.exists(ETCD_MANIFEST):
         try:
@@ -380,7 +380,7 @@ def _left_etcd(
 
 
 def _wait_for_kubelet_conf(system: System) -> None:
-    """kubeadm waits for the kubelet's certificate itself, unless phases are skipped."""
+    """Wait for the kubelet's certificate. kubeadm does so itself, unless phases are skipped."""
     for _attempt in range(60):
         if kubelet.kubelet_kubeconfig(system) is not None:
             return
@@ -392,5 +392,5 @@ def _wait_for_kubelet_conf(system: System) -> None:
 
 
 def _without(error: KubesteadError, *secrets: str) -> KubesteadError:
-    """The same error with secrets taken out of its message and details."""
+    """The same error, without secrets in its message and details."""
     return KubesteadError(redact(error.message, *secrets), redact_data(error.details, *secrets))

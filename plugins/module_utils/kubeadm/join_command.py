@@ -48,11 +48,11 @@ class JoinCommandError(KubesteadError):
 
 @dataclass(frozen=True)
 class JoinCommand:
-    """What a node joins with.
+    """The data that a node needs to join.
 
-    ``endpoint`` is ``host:port`` (an IPv6 address in brackets); ``expires`` is the token's end (ISO 8601, UTC), empty
-    when it is not known. ``ca_certificate`` (PEM) is the CA itself where it is at hand. The secrets, ``token`` and
-    ``certificate_key``, never show in ``repr``.
+    ``endpoint`` is ``host:port`` (an IPv6 address in brackets); ``expires`` is the expiration time of the token (ISO
+    8601, UTC), empty if it is not known. ``ca_certificate`` (PEM) is the CA itself, if it is known. The secrets,
+    ``token`` and ``certificate_key``, are not in ``repr``.
     """
 
     endpoint: str
@@ -69,7 +69,7 @@ class JoinCommand:
         return self.token.split(".")[0]
 
     def public(self) -> Dict[str, Any]:
-        """What may be shown of it."""
+        """The parts that may be shown."""
         return {
             "endpoint": self.endpoint,
             "token_id": self.token_id,
@@ -82,8 +82,8 @@ class JoinCommand:
 def parse(text: str, control_plane: Optional[bool] = None, subject: str = "join command") -> JoinCommand:
     """The join command in a text that kubeadm printed.
 
-    Where the text has a form for workers and one for control planes, ``control_plane`` says which is meant (None: that
-    for workers). ``subject`` is what messages call the text. Raises :class:`JoinCommandError`, never showing a secret.
+    If the text has a command for workers and one for control planes, ``control_plane`` selects one (None selects the
+    one for workers). Messages call the text ``subject``. Raises :class:`JoinCommandError` without secrets.
     """
     found: List[JoinCommand] = []
     for words in _commands(text, subject):
@@ -286,7 +286,7 @@ def _is_about_expiry(line: str) -> bool:
 
 
 def _short(line: str, width: int = 200) -> str:
-    """The line without secrets; of a long one its beginning and its end, where causes stand."""
+    """The line without secrets. A long line keeps its beginning and its end, which contains the cause."""
     hidden = redact(line)
     return hidden if len(hidden) <= width else "{0} ... {1}".format(hidden[: width // 3], hidden[-width // 2 :])
 

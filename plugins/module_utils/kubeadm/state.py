@@ -41,7 +41,7 @@ from .health import Health
 from .operation import INIT, JOIN, UPGRADE, Operation
 from .static_pods import StaticPod
 
-#: Certificates (and keys) a user may put in place for kubeadm to use; they do not show that kubeadm has run.
+#: Certificates and keys that a user may provide for kubeadm. They do not show that kubeadm has run.
 OWN_CA_FILES = frozenset(
     ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key"]
 )
@@ -53,14 +53,13 @@ NONE, PARTIAL, DONE = "none", "partial", "done"
 class KubeadmState:
     """The state that kubeadm created on one machine.
 
-    ``phase`` is ``none`` (nothing), ``partial`` (something, but not all) or ``done``; ``reason`` is the evidence in
-    one line. ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true when files alone show that an
-    init or join once ended here, even when the API does not answer now: such a node wants repair, no reset.
-    ``own_ca`` is true when certificate authorities are all there is, which ``kubeadm init`` takes up. ``operation`` is
-    what this collection started here and has not ended; ``reached`` is the phase that a control plane's files show.
-    ``api`` is the cluster as the server in the admin's kubeconfig reports it, possibly another control plane;
-    ``local_api`` and ``etcd`` are the servers on this machine itself. ``static_pods`` maps the manifests that are here
-    to the versions of their images.
+    ``phase`` is ``none`` (nothing), ``partial`` (incomplete) or ``done``; ``reason`` is the evidence in one line.
+    ``role`` is ``control_plane``, ``worker`` or empty. ``finished`` is true if the files show that an init or join was
+    completed here, even if the API does not answer now: such a node must be repaired, not reset. ``own_ca`` is true if
+    there are only certificate authorities, which ``kubeadm init`` uses. ``operation`` is the unfinished operation of
+    this collection; ``reached`` is the phase that a control plane's files show. ``api`` is the cluster as the server in
+    the admin kubeconfig reports it, which may be another control plane; ``local_api`` and ``etcd`` are the servers on
+    this machine. ``static_pods`` maps the manifests on this machine to the versions of their images.
     """
 
     installed_version: str = ""
@@ -105,10 +104,10 @@ class KubeadmState:
 
 
 def observe(system: System, installed: str = "") -> KubeadmState:
-    """Look at a machine. Never raises; takes about 0.1 s.
+    """Observe a machine. Never raises; takes about 0.1 s.
 
-    ``installed`` is the version of its kubeadm, where it has just been asked. Where a control plane that was complete
-    has just been started, its API server is given a minute and a half.
+    ``installed`` is the version of its kubeadm, if it is known already. If a complete control plane has just been
+    started, its API server gets 90 seconds to answer.
     """
     installed = installed or installed_version(system)
     version = parse(installed)
@@ -146,14 +145,14 @@ def observe(system: System, installed: str = "") -> KubeadmState:
 
 
 def ask_servers(system: System, pods: Mapping[str, StaticPod]) -> Tuple[ClusterApi, Health, Health]:
-    """The cluster, this machine's API server and its etcd, all asked at once. Never raises; takes 20 s at most."""
+    """The cluster, this machine's API server and its etcd, queried in parallel. Never raises; takes at most 20 s."""
     found: Dict[str, Any] = {}
 
     def ask(name: str, question: Callable[[], Any]) -> threading.Thread:
         def run() -> None:
             found[name] = question()
 
-        # A name server that never answers must not hold up the machine's observation.
+        # A name server that never answers must not delay the observation of the machine.
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         return thread
@@ -184,7 +183,7 @@ def _instead_of_name(system: System, pods: Mapping[str, StaticPod]) -> str:
 
 
 def local_api_url(system: System) -> str:
-    """Where this machine's own API server is; empty where it has no manifest of one."""
+    """The URL of this machine's own API server; empty without a manifest of it."""
     return static_pods.api_server_url(static_pods.observe(system).get("kube-apiserver", StaticPod()))
 
 
@@ -205,7 +204,7 @@ def kubelet_age(system: System) -> float:
 
 
 def installed_version(system: System) -> str:
-    """The version of the kubeadm command without ``v``; empty when there is none."""
+    """The version of the kubeadm command without ``v``; empty if it is not installed."""
     result = system.run(["kubeadm", "version", "-o", "json"], timeout=20.0)
     if not result.ok:
         return ""
@@ -229,10 +228,10 @@ def classify(state: KubeadmState) -> KubeadmState:
     """The state with ``role``, ``phase``, ``reason`` and ``own_ca`` derived from the other fields."""
     found = evidence(state)
     control_plane_manifests = [name for name in state.manifests if name in COMPONENTS]
-    # kubeadm makes these on control planes alone; etcd data may be left where there was one.
+    # kubeadm creates these only on control planes. Data of etcd may be a leftover of one.
     is_control_plane = bool(control_plane_manifests or state.admin_conf or state.etcd_data)
     leaf_certificates = [name for name in state.pki if name not in OWN_CA_FILES]
-    # A worker has ca.crt alone; keys are there on control planes (or where the user put his own CA).
+    # A worker has only ca.crt. Control planes have keys, and so do machines with a CA of the user.
     is_control_plane = is_control_plane or bool(leaf_certificates) or (bool(state.pki) and state.pki != ["ca.crt"])
     if not found:
         return replace(state, role="", phase=NONE, reason="there are no files of kubeadm", own_ca=False)
@@ -259,7 +258,7 @@ def classify(state: KubeadmState) -> KubeadmState:
 
 
 def reached(state: KubeadmState) -> str:
-    """The last phase of kubeadm whose traces are there; a phase without traces may have started after it."""
+    """The last phase of kubeadm that has left traces. A phase without traces may have started after it."""
     node = state.api.node(state.node_name)
     for there, phase in (
         (node is not None and node.control_plane, "mark-control-plane"),
