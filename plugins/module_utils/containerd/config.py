@@ -22,7 +22,7 @@ from .state import CERTS_D, CONF_D, SYSTEMD, ContainerdState
 
 
 def sandbox_image(state: ContainerdState, options: ContainerdOptions) -> str:
-    """The pause image: the one asked for, or kubeadm's; without kubeadm containerd's own in the cluster's repository.
+    """The pause image: the requested one, or kubeadm's, or without kubeadm containerd's in the cluster's repository.
 
     '' leaves it to containerd.
     """
@@ -37,7 +37,7 @@ def sandbox_image(state: ContainerdState, options: ContainerdOptions) -> str:
 def desired_config(
     state: ContainerdState, options: ContainerdOptions, current: Mapping[str, Any], hidden: bool = False
 ) -> Dict[str, Any]:
-    """The configuration that is wanted: ``current``, in the binary's schema, and laid over it what Kubernetes needs.
+    """The desired configuration: ``current`` in the schema of the binary, with the settings that Kubernetes needs.
 
     With ``hidden`` the credentials are not known here, and those of ``current`` stay.
     """

@@ -70,7 +70,7 @@ def observe(
     kubeadm_version: str = "",
     upgrading: bool = False,
 ) -> ContainerdState:
-    """Look at containerd; about eight commands, none of which uses the network.
+    """Observe containerd, with about eight commands. None of them uses the network.
 
     ``reveal`` keeps credentials in the state, for the one process that has to compare them. ``kubeadm_version`` is that
     of the installed kubeadm, where it is known already. With ``upgrading``, apt's lists are read also if containerd is
@@ -216,7 +216,7 @@ def _default(system: System) -> Dict[str, Any]:
 def _current(
     system: System, text: Optional[str], schema: int, default: Mapping[str, Any]
 ) -> Tuple[Dict[str, Any], int, str]:
-    """What the file says, in the binary's schema; the file's own version; why it can't be read."""
+    """The content of the file in the schema of the binary, the file's own version, and why it can't be read."""
     parsed, error = parsed_toml(text)
     if parsed is None:
         return {}, 0, error
@@ -315,7 +315,7 @@ def cri_error(system: System) -> str:
 
 
 def cri_status(text: str) -> str:
-    """``ok`` or what is wrong with the CRI service, out of ``ctr plugins ls``."""
+    """``ok``, or the problem of the CRI service according to ``ctr plugins ls``."""
     for line in text.splitlines():
         words = line.split()
         if words[:2] == ["io.containerd.grpc.v1", "cri"]:

@@ -37,7 +37,7 @@ class RegistryCredential:
 
 @dataclass(frozen=True)
 class Mirror:
-    """One address images of a registry are pulled from. ``ca`` is a path on the node or a certificate in PEM form."""
+    """An address that images of a registry are pulled from. ``ca`` is a path on the node or a PEM certificate."""
 
     url: str = ""
     ca: str = ""
@@ -48,7 +48,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Where images of one registry are pulled from, in order; ``fallback``: at last from the registry itself."""
+    """The mirrors of a registry, in order. With ``fallback``, the registry itself is tried last."""
 
     mirrors: List[Mirror] = field(default_factory=list)
     fallback: bool = True

@@ -27,7 +27,7 @@ from .state import CERTS_D, CONF_D, CONFIG, DROPIN, SYSTEMD, UNIT, ContainerdSta
 
 
 def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
-    """The package to install: the one asked for, the one that is there, or Docker's where the host knows it."""
+    """The package to install: the requested one, the installed one, or Docker's if a repository of the host has it."""
     if options.package:
         return options.package
     for name in ("containerd.io", "containerd"):
@@ -40,7 +40,7 @@ def package_name(state: ContainerdState, options: ContainerdOptions) -> str:
 
 
 def assume_version(state: ContainerdState, kubeadm_version: str, image_repository: str) -> ContainerdState:
-    """The state as it is once kubeadm is of this version; unchanged where it is already, or '' is given."""
+    """The state after kubeadm of this version is installed; unchanged if it is installed already, or for ''."""
     version = versions.parse(kubeadm_version)
     if version is None or (kubeadm_version == state.kubeadm_version and state.kubeadm_sandbox):
         return state
@@ -49,12 +49,12 @@ def assume_version(state: ContainerdState, kubeadm_version: str, image_repositor
 
 
 def planned_packages(state: ContainerdState, options: ContainerdOptions) -> List[str]:
-    """The package that a run installs, as a list; empty where none is needed."""
+    """The package that a run installs, as a list; empty if no package is needed."""
     return [package_name(state, options)] if not state.schema or replaces_package(state, options) else []
 
 
 def replaces_package(state: ContainerdState, options: ContainerdOptions) -> bool:
-    """True where another package is installed than the user wants."""
+    """True if the installed package is not the one that the user wants."""
     return bool(options.package and state.packages and options.package not in state.packages)
 
 
@@ -71,7 +71,7 @@ def _after_install(state: ContainerdState, options: ContainerdOptions) -> Option
 
 
 def _schema_of(package: str) -> int:
-    """The configuration that a containerd of this package version speaks."""
+    """The configuration version of a containerd of this package version."""
     found = re.match(r"(?:\d+:)?(\d+)\.(\d+)", package)
     version = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
     return 2 if version < (2, 0) else 3 if version < (2, 3) else 4
@@ -81,7 +81,7 @@ def _schema_of(package: str) -> int:
 
 
 def problems(state: ContainerdState, options: ContainerdOptions) -> List[Problem]:
-    """What would make a run fail."""
+    """The problems that would make a run fail."""
     found = []
     try:
         options.validate()
@@ -185,7 +185,7 @@ def plan(
     if reasons:
         causes += reasons
         backup = BACKUP_SUFFIX if state.config_version and not state.config_ours else ""
-        # What can't be read can't be kept in place either.
+        # Settings that can't be read can't be kept.
         backup = ".broken" if state.config_error else backup
         data = {"options": options, "state": state, "backup": backup}
         before = toml.dumps(redact_data(state.config)) if state.config else ""
@@ -305,7 +305,7 @@ def shown_value(value: Any) -> str:
 
 def _plan_bare() -> List[Step]:
     return [
-        # Which schema it will be is known only once the package is there.
+        # The schema is known only after the package is installed.
         Step(COMPONENT, "write_config", CONFIG, "for the version to be installed: SystemdCgroup true"),
         Step(COMPONENT, "restart", UNIT, "the configuration is written"),
     ]

@@ -27,7 +27,7 @@ _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 @dataclass(frozen=True)
 class PullReport:
-    """Images that are there now, and of the others the reason."""
+    """The images that exist now, and the reasons for the others."""
 
     pulled: List[str] = field(default_factory=list)
     failed: Dict[str, str] = field(default_factory=dict)
@@ -59,12 +59,12 @@ def observe(system: System, images: Sequence[str]) -> List[str]:
 
 
 def plan(missing: Sequence[str]) -> List[Step]:
-    """One step for what is missing."""
+    """One step for all missing images."""
     return [Step(COMPONENT, "pull", " ".join(missing), "missing")] if missing else []
 
 
 def pull(system: System, images: Sequence[str], timeout: float) -> PullReport:
-    """Pull all of them at once, each for at most ``timeout`` seconds. Never raises: the kubelet pulls what failed."""
+    """Pull all images in parallel, each for at most ``timeout`` seconds. Never raises: the kubelet pulls them again."""
     failed: Dict[str, str] = {}
 
     def one(image: str) -> None:

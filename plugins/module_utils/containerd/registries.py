@@ -38,7 +38,7 @@ def desired_hosts(options: ContainerdOptions) -> Dict[str, Dict[str, Any]]:
             server = Mirror(url=server_url(name), capabilities=["pull", "resolve", "push"])
             known = dict(entries).get(server.url) or _host_entry(server, "", credentials)
             entries = [entry for entry in entries if entry[0] != server.url] + [(server.url, known)]
-        # The one that is asked last is the server: what is set for it stands outside of any host.
+        # The registry itself, which is tried last, is the server. Its settings are outside of all hosts.
         last, settings = entries[-1]
         found[name] = {"server": last, **settings}
         if len(entries) > 1:
@@ -73,7 +73,7 @@ def hosts_path(registry: str) -> str:
 
 
 def ca_path(registry: str, number: int, mirror: Mirror) -> str:
-    """Where a mirror's certificate is on the node; empty for none."""
+    """The path of a mirror's certificate on the node; empty without one."""
     if not mirror.ca or mirror.ca.startswith("/"):
         return mirror.ca
     return "{0}/{1}/kubestead-{2}.crt".format(CERTS_D, registry, number)
@@ -106,7 +106,7 @@ def desired_ca_files(options: ContainerdOptions) -> Dict[str, str]:
 
 
 def hosts_mode(data: Mapping[str, Any]) -> int:
-    """The mode of a hosts.toml: readable by root alone where it has credentials."""
+    """The mode of a hosts.toml: readable only by root if it has credentials."""
     return 0o600 if has_secret(data) else 0o644
 
 
@@ -117,7 +117,7 @@ def has_secret(data: Mapping[str, Any]) -> bool:
 
 
 def hosts_reason(there: Optional[HostsFile], data: Mapping[str, Any]) -> str:
-    """Why a hosts.toml has to be written; empty where it is as desired."""
+    """Why a hosts.toml must be written; empty if its content is the desired one."""
     if there is None:
         return "missing"
     if there.error:

@@ -40,7 +40,7 @@ _TYPES: List[Tuple[List[str], str, type]] = [
         ("registry/configs/*/tls", dict),
     )
 ]
-# What version 1 of the file calls plugins that have a configuration there.
+# The names of plugins in version 1 of the file.
 _SHORT_NAMES = {
     "cri": CRI,
     "cgroups": "io.containerd.monitor.v1.cgroups",
@@ -73,7 +73,7 @@ def from_version_1(config: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def beyond(config: Mapping[str, Any], default: Mapping[str, Any]) -> Dict[str, Any]:
-    """What ``config`` says otherwise than ``default``."""
+    """The settings of ``config`` that differ from ``default``."""
     result: Dict[str, Any] = {}
     for key, value in config.items():
         known = default.get(key)
@@ -103,7 +103,7 @@ def wrong_version(config: Mapping[str, Any]) -> str:
 
 
 def misfit(config: Mapping[str, Any]) -> str:
-    """What in a configuration has another type than containerd takes, where this collection looks; empty if nothing."""
+    """The error of the first setting with a wrong type, among those that this collection uses; empty without one."""
     for name in ("disabled_plugins", "required_plugins", "imports"):
         value = config.get(name, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -142,7 +142,7 @@ def is_ours(text: Optional[str]) -> bool:
 
 
 def sandbox_path(schema: int) -> List[str]:
-    """Where a configuration of this version names the sandbox image."""
+    """The path of the sandbox image in a configuration of this version."""
     if schema == 2:
         return ["plugins", CRI, "sandbox_image"]
     return ["plugins", CRI_IMAGES, "pinned_images", "sandbox"]

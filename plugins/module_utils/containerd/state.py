@@ -16,7 +16,7 @@ CONFIG = "/etc/containerd/config.toml"
 CONF_D = "/etc/containerd/conf.d"
 DROPIN = CONF_D + "/50-kubestead.toml"
 CERTS_D = "/etc/containerd/certs.d"
-# There from before a configuration is written until the restart after it has ended: a run killed in between shows.
+# It exists from before a configuration is written until containerd has restarted, and shows that a run was killed then.
 PENDING = "/run/kubestead/containerd-restart"
 UNIT = "containerd.service"
 SYSTEMD, CGROUPFS = "systemd", "cgroupfs"

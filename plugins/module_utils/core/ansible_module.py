@@ -18,7 +18,7 @@ Work = Callable[[Call, System], Dict[str, Any]]
 
 
 def apply_steps(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> Dict[str, Any]:
-    """Apply the steps unless this is a dry run; the result every module of the collection returns.
+    """Apply the steps, except in check mode. Returns the result that all modules of the collection have.
 
     This is the one place that knows check mode: ``changed``, ``steps`` and ``diff`` all come from the plan.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A limit on the total time of a call that only has one for each of its steps."""
+"""A time limit for a complete call whose own timeout applies only to each of its steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class DeadlineExceeded(socket.timeout):
-    """A call that took longer than it may, although no step of it did."""
+    """A call that exceeded its time limit, although none of its steps did."""
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

@@ -36,4 +36,4 @@ class OptionError(KubesteadError):
 
 
 class CommandError(KubesteadError):
-    """A command that ended with a code other than zero, or did not end in time."""
+    """A command that exited with a code other than 0, or did not end in time."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import http.client
     import ssl
 
-# Seconds that all answers may take together.
+# The time limit for all answers together, in seconds.
 _DEADLINE = 60.0
 # VERIFY_X509_PARTIAL_CHAIN; the ssl module has this constant since Python 3.10.
 _PARTIAL_CHAIN = 0x80000
@@ -32,7 +32,7 @@ _LARGEST = 128 << 20
 
 @dataclass(frozen=True)
 class Credentials:
-    """Whom to trust and who one is, as PEM text: a CA, a client's certificate and its key, or else a token."""
+    """The trusted CA and the credentials of the client, as PEM text: a certificate and its key, or else a token."""
 
     authority: str = ""
     certificate: str = ""
@@ -42,7 +42,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered. ``status`` is HTTP's code, or 0 where nothing was answered; ``error`` says why then."""
+    """The answer of a server. ``status`` is the HTTP code, or 0 without an answer; ``error`` is then the reason."""
 
     status: int = 0
     body: str = ""
@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """True for HTTP's code 200."""
+        """True for the HTTP code 200."""
         return self.status == 200
 
 
@@ -59,11 +59,11 @@ Getter = Callable[[str, Sequence[str], Credentials, float], List[Answer]]
 
 
 def get(url: str, paths: Sequence[str], credentials: Credentials, timeout: float = 5.0) -> List[Answer]:
-    """Ask for the paths below ``url`` one after the other on one connection.
+    """Request the paths below ``url`` one after the other on one connection.
 
-    ``timeout`` is in seconds, for each step of it; all answers together may take a minute. The server must show a
-    certificate of ``credentials.authority`` for the host in ``url``. Never raises: where the connection fails, what is
-    left has the reason as its ``error``.
+    ``timeout`` is in seconds and applies to each socket operation; all answers together may take a minute. The server
+    must have a certificate of ``credentials.authority`` for the host in ``url``. Never raises: if the connection fails,
+    the remaining answers have the reason as their ``error``.
     """
     # Only a control plane needs these; they take a while to load.
     import http.client
@@ -119,7 +119,7 @@ def exchange(
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
     except (http.client.HTTPException, ValueError) as err:
-        # ValueError: a name that no DNS could have.
+        # ValueError: the name is not a valid DNS name.
         raise OSError("no HTTP answer ({0})".format(type(err).__name__)) from err
     finally:
         connection.close()
@@ -157,7 +157,7 @@ def _context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def _reason(error: Exception, timeout: float) -> str:
-    """The cause in a few words, without anything the server sent."""
+    """The cause in a few words, without text from the server."""
     import ssl
 
     if isinstance(error, ssl.SSLCertVerificationError):

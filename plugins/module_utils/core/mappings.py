@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, Sequence
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Dict[str, Any]:
-    """``base`` with ``over`` laid on it: mappings are merged, everything else is replaced. Both stay as they are."""
+    """``base`` merged with ``over``: mappings are merged, other values are replaced. The arguments are not changed."""
     result = copy.deepcopy(dict(base))
     for key, value in over.items():
         present = result.get(key)
@@ -23,7 +23,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def get(data: Any, path: Sequence[str]) -> Any:
-    """The value at a path of keys, or None where there is none."""
+    """The value at a path of keys; None without one."""
     for key in path:
         if not isinstance(data, Mapping) or key not in data:
             return None

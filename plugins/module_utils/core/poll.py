@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The polling loop: repeats a query until the result is good or the time is over."""
+"""The polling loop: repeats a query until the result is good or the time limit is reached."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def poll(
 ) -> T:
     """The first ``good`` answer (by default one that is true), or the last one after ``timeout`` seconds.
 
-    It is asked once at least, and once more when time is up. ``pause`` is the seconds between two questions; it is
-    multiplied by ``growth`` each time, up to ``longest``. ``clock`` (seconds, only differences count) and ``sleep``
-    stand for the time in tests. What ``ask`` raises comes through.
+    ``ask`` is called at least once, and once more after the timeout. ``pause`` is the number of seconds between two
+    calls; it is multiplied by ``growth`` each time, up to ``longest``. Tests replace ``clock`` (seconds, only
+    differences count) and ``sleep``. Exceptions of ``ask`` are not caught.
     """
     read, wait = clock or time.monotonic, sleep or time.sleep
     end = read() + timeout

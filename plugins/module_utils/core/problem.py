@@ -16,8 +16,8 @@ class Problem:
     """A problem that prevents a run.
 
     ``check`` is a short name for tools (``kube_packages.version``), ``message`` says what is wrong, ``fix`` what to do
-    about it; ``level`` is ``error`` (the run must not start), ``warning``, or ``skipped`` (the user wants no word of
-    it). All names are in :mod:`checks`.
+    about it. ``level`` is ``error`` (the run must not start), ``warning``, or ``skipped`` (the user skips the check).
+    ``plugin_utils/rules/catalogue.py`` lists all names of checks.
     """
 
     check: str
@@ -26,7 +26,7 @@ class Problem:
     level: str = "error"
 
     def __post_init__(self) -> None:
-        # What a node says may be part of both, and both are printed.
+        # Both are printed, and both may contain text from a node.
         object.__setattr__(self, "message", untrusted.line(self.message))
         object.__setattr__(self, "fix", untrusted.line(self.fix))
 
@@ -38,12 +38,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem at its place: ``host`` is an inventory name, or ``all`` where the inventory itself is meant."""
+    """A problem of a host. ``host`` is its inventory name, or ``all`` for a problem of the inventory or the cluster."""
 
     host: str
     component: str
     problem: Problem
 
     def line(self) -> str:
-        """The finding as one line for a person."""
+        """The finding as one line for users."""
         return "{0}: {1}; {2}".format(self.host, self.problem.message, self.problem.fix)

@@ -20,7 +20,7 @@ _NAME = re.compile(r"^kubestead\.(\d+)\.[A-Za-z0-9_]+\Z")
 
 @contextmanager
 def private_file(system: System, text: str, name: str = "kubeadm.yaml") -> Iterator[str]:
-    """The path of a file (0600) in a folder of its own (0700), in memory where /run is, gone when the block ends.
+    """The path of a file (0600) in a new folder (0700) below /run, in memory. It is removed when the block ends.
 
     What processes that were killed could not remove goes with it.
     """

@@ -44,7 +44,7 @@ class Step:
         return line("{0} {1} ({2})".format(self.action.replace("_", " "), self.target, self.full_reason))
 
     def public(self) -> Dict[str, Any]:
-        """The step as plain data, without what is for ``apply`` alone."""
+        """The step as plain data, without ``data``, which is only for ``apply``."""
         return {
             "component": self.component,
             "action": self.action,
@@ -55,7 +55,7 @@ class Step:
 
 
 def diff(steps: Sequence[Step]) -> List[Dict[str, str]]:
-    """The steps as Ansible prints differences: one entry a step, a line of reason where there is no text."""
+    """The steps in the form of Ansible's diffs: one entry per step, which is the reason for a step without text."""
     entries = []
     for step in steps:
         header = line("{0} ({1})".format(step.target, step.action.replace("_", " ")))

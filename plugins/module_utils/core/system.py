@@ -21,15 +21,15 @@ from .errors import CommandError
 from .redact import redact
 
 DEFAULT_TIMEOUT = 60.0
-#: Bytes of the largest file that is read; a container's log has 10 MiB at most.
+#: The maximum size of a file that is read, in bytes. The log of a container has at most 10 MiB.
 MAX_FILE = 16 * 1024 * 1024
-#: Where programs are looked for first; a login over SSH may lack the sbin folders, where swapon and sysctl are.
+#: The first folders of the search path. A login over SSH may lack the sbin folders, which have swapon and sysctl.
 PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command gave back. ``rc`` is 127 when there is no such command, 124 when it did not end in time."""
+    """The result of a command. ``rc`` is 127 if the command does not exist, and 124 if it did not end in time."""
 
     rc: int
     stdout: str = ""
@@ -37,12 +37,12 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """True when the command ended with code zero."""
+        """True if the command exited with code 0."""
         return self.rc == 0
 
     @property
     def last_line(self) -> str:
-        """The last line that says something, of stderr or else of stdout, without secrets: mostly a failure's cause."""
+        """The last line with text, of stderr or else of stdout, without secrets. It usually has a failure's cause."""
         for text in (self.stderr, self.stdout):
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             if lines:
@@ -55,7 +55,7 @@ Runner = Callable[[Sequence[str], Optional[str], float, Mapping[str, str]], Resu
 
 
 def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: Mapping[str, str]) -> Result:
-    """Run a command of this machine. Never raises: a missing command gives rc 127, a slow one rc 124."""
+    """Run a command on this machine. Never raises: rc is 127 for a missing command, and 124 after the timeout."""
     try:
         # run_command of AnsibleModule has no timeout: a command that hangs would hang the run.
         done = subprocess.run(  # pylint: disable=ansible-bad-function
@@ -84,7 +84,7 @@ def run_process(argv: Sequence[str], stdin: Optional[str], timeout: float, env: 
 
 
 def search_path(given: str) -> str:
-    """Where programs are looked for: the folders of the system, then those that were given, relative ones left out.
+    """The search path for programs: the folders of the system, then the given folders, without relative ones.
 
     Some ways to become root keep the PATH of the user, whose own folders must not come first.
     """
@@ -167,7 +167,7 @@ class System:
     # -- files
 
     def path(self, path: str) -> str:
-        """The real path that stands for ``path``."""
+        """The real path of ``path``, below ``root``."""
         if self.root == "/":
             return path
         return os.path.join(self.root, path.lstrip("/"))
@@ -198,21 +198,21 @@ class System:
             os.close(descriptor)
 
     def names(self, path: str) -> List[str]:
-        """The sorted names in a folder; none when it is not there."""
+        """The sorted names in a folder; empty if the folder does not exist."""
         try:
             return sorted(os.listdir(self.path(path)))
         except (OSError, ValueError):
             return []
 
     def mode(self, path: str) -> Optional[int]:
-        """The permission bits of a file, or None when it is not there."""
+        """The permission bits of a file; None if it does not exist."""
         try:
             return os.stat(self.path(path)).st_mode & 0o7777
         except (OSError, ValueError):
             return None
 
     def write(self, path: str, text: str, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
-        """Replace a file at once, with its mode set before any content is in it. Makes missing folders (0755)."""
+        """Replace a file atomically. Its mode is set before it has content. Creates missing folders (0755)."""
         # Loads a random number generator; most programs on a node write nothing.
         import tempfile
 
@@ -234,7 +234,7 @@ class System:
             raise
 
     def remove(self, path: str) -> None:
-        """Remove a file or a folder with all in it; nothing when it is not there."""
+        """Remove a file, or a folder with its contents. A path that does not exist is not an error."""
         real = self.path(path)
         if os.path.isdir(real) and not os.path.islink(real):
             # Loads modules for archives.

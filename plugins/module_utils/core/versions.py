@@ -35,7 +35,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Request:
-    """A version as asked for: a minor (``1.36``, its newest patch is meant) or an exact one (``1.36.2``)."""
+    """A requested version: a minor version (``1.36``, which means its newest patch), or an exact one (``1.36.2``)."""
 
     major: int
     minor: int
@@ -50,18 +50,18 @@ class Request:
         return "{0}.{1}".format(self.major, self.minor)
 
     def accepts(self, version: Version) -> bool:
-        """True for a version that fulfils the request."""
+        """True for a version that satisfies the request."""
         same_minor = (version.major, version.minor) == (self.major, self.minor)
         return same_minor and (self.patch is None or self.patch == version.patch)
 
     def newest(self, versions: Iterable[Version]) -> Optional[Version]:
-        """The newest of ``versions`` that fulfils the request."""
+        """The newest of ``versions`` that satisfies the request."""
         fitting: List[Version] = [version for version in versions if self.accepts(version)]
         return max(fitting) if fitting else None
 
 
 def parse_request(text: str, option: str = "cluster_kubernetes_version") -> Request:
-    """The request of the user. Raises :class:`OptionError` naming ``option`` for anything but X.Y or X.Y.Z."""
+    """The user's request. Raises :class:`OptionError` with the name ``option`` for anything but X.Y or X.Y.Z."""
     match = _REQUEST.match(str(text).strip())
     if not match:
         raise OptionError(

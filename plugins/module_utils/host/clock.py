@@ -29,7 +29,7 @@ class ClockState:
 
 
 def observe(system: System) -> ClockState:
-    """Ask the kernel; no command."""
+    """Query the kernel, without a command."""
     if system.root != "/":
         return ClockState()
     try:

@@ -18,11 +18,11 @@ import time
 from typing import Dict, List, Sequence, Tuple
 
 OPEN, REFUSED, TIMEOUT, UNREACHABLE, NO_NAME = "open", "refused", "timeout", "unreachable", "unknown name"
-# Somebody is there and the way is free.
+# These outcomes prove that the target can be reached.
 PROVEN = (OPEN, REFUSED)
 
 CONNECT_TIMEOUT = 3.0
-# A host tries no more than this many targets: 300 nodes must not connect to each other one by one.
+# The maximum number of targets of a host. In a cluster of 300 nodes, a host must not connect to each other one.
 MAX_TARGETS = 24
 
 
@@ -44,7 +44,7 @@ def is_address(host: str) -> bool:
 def connect_all(targets: Sequence[str]) -> Dict[str, str]:
     """Target -> outcome, all at the same time. Never raises; ends after :data:`CONNECT_TIMEOUT` and a little.
 
-    Looking up a name has no timeout of its own: where no DNS server answers it would take half a minute.
+    The lookup of a name does not have a timeout: it takes half a minute if no DNS server answers.
     """
     outcomes: Dict[str, str] = {}
 
@@ -81,7 +81,7 @@ def resolve(name: str) -> List[str]:
 
 
 def connect(text: str) -> str:
-    """Connect to a target and hang up. Never raises."""
+    """Connect to a target and close the connection. Returns the outcome. Never raises."""
     try:
         with socket.create_connection(split(text), timeout=CONNECT_TIMEOUT):
             return OPEN

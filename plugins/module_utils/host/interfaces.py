@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ..core.system import System
 from ..core.untrusted import integer, is_network, mappings, parse_json
 
-# Interfaces that a container network makes: what lives on them is the cluster's own, not the host's.
+# Interfaces that a container network creates. Their addresses belong to the cluster, not to the host.
 POD_INTERFACES = (
     "cni",
     "cali",
@@ -40,12 +40,12 @@ class Address:
 
 
 def query(system: System, *arguments: str) -> List[Dict[str, Any]]:
-    """What ``ip -j`` with these arguments prints: a list of objects, empty where it fails or prints none."""
+    """The output of ``ip -j`` with these arguments: a list of objects, empty after an error or without output."""
     return parse(system.run(["ip", "-j", *arguments]).stdout)
 
 
 def parse(text: str) -> List[Dict[str, Any]]:
-    """A list of objects in JSON; empty where it is none."""
+    """A list of objects in JSON; empty for any other text."""
     try:
         return [dict(entry) for entry in mappings(parse_json(text or "[]")) if entry]
     except ValueError:
@@ -53,7 +53,7 @@ def parse(text: str) -> List[Dict[str, Any]]:
 
 
 def addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
-    """The addresses in ``ip -j address``, those of loopback and link-local ones left out."""
+    """The addresses in ``ip -j address``, without loopback and link-local addresses."""
     found: List[Address] = []
     for link in links:
         for entry in mappings(link.get("addr_info")):
@@ -84,7 +84,7 @@ def own_addresses(links: Sequence[Mapping[str, Any]]) -> List[Address]:
 
 
 def is_pod_interface(name: str) -> bool:
-    """True for an interface that a container network made."""
+    """True for an interface that a container network created."""
     return name.startswith(POD_INTERFACES)
 
 
@@ -94,7 +94,7 @@ def is_cluster_interface(name: str) -> bool:
 
 
 def is_leftover_interface(name: str) -> bool:
-    """True for an interface that only a cluster's pod network makes (Docker and Podman have others)."""
+    """True for an interface that only the pod network of a cluster creates (Docker and Podman have others)."""
     return name.startswith(("cali", "vxlan.calico", "cni0", "flannel", "kube-", "lxc", "cilium", "weave")) and (
         # LXC's own bridge, which has nothing to do with Cilium's interfaces.
         name != "lxcbr0"

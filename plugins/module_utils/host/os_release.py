@@ -34,7 +34,7 @@ class OsRelease:
 
     @property
     def name(self) -> str:
-        """The system's name for a message; empty where it has none."""
+        """The system's name for a message; empty if it is not known."""
         return self.pretty_name or self.id
 
     @property
@@ -49,7 +49,7 @@ class OsRelease:
 
 
 def read(system: System) -> OsRelease:
-    """What the machine's file says; empty where there is none. Never raises."""
+    """The contents of the machine's file; empty without one. Never raises."""
     fields = parse(next((text for text in map(system.read, PATHS) if text), ""))
     return OsRelease(
         # Some systems write their names with capital letters, or with commas between them.
@@ -61,7 +61,7 @@ def read(system: System) -> OsRelease:
 
 
 def parse(text: str) -> Dict[str, str]:
-    """The assignments in an os-release file, without quotes and escapes; lines that are none are left out."""
+    """The assignments in an os-release file, without quotes and escapes. Other lines are left out."""
     fields: Dict[str, str] = {}
     for line in text.lstrip("\ufeff").splitlines():
         match = _LINE.match(line)

@@ -16,7 +16,7 @@ from ..core.system import System
 API_PORT = 6443
 KUBELET_PORT = 10250
 NODE_PORTS: Dict[int, str] = {KUBELET_PORT: "the kubelet", 10248: "the kubelet's health"}
-# Beside the API server's, which can be chosen.
+# In addition to the port of the API server, which can be set.
 CONTROL_PLANE_PORTS: Dict[int, str] = {10257: "the controller manager", 10259: "the scheduler"}
 ETCD_PORTS: Dict[int, str] = {2379: "etcd", 2380: "etcd's peers", 2381: "etcd's metrics"}
 
@@ -71,7 +71,7 @@ def observe(system: System, with_processes: bool = True) -> PortsState:
 
 
 def needed(control_plane: bool, api_port: int, own_etcd: bool = True) -> Dict[int, str]:
-    """The ports a node to be needs for itself, with what needs each."""
+    """The ports that a future node needs, each with the program that needs it."""
     wanted = dict(NODE_PORTS)
     if control_plane:
         wanted[api_port] = "the API server"
@@ -81,7 +81,7 @@ def needed(control_plane: bool, api_port: int, own_etcd: bool = True) -> Dict[in
 
 
 def parse_listening(text: str) -> Dict[int, str]:
-    """Port -> inode of the sockets that listen, out of ``/proc/net/tcp`` or ``tcp6``."""
+    """Port -> inode of the listening sockets in ``/proc/net/tcp`` or ``tcp6``."""
     return {port: inode for _address, port, inode in _sockets(text)}
 
 

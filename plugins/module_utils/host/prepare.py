@@ -81,7 +81,7 @@ class HostOptions:
                 )
 
     def wanted_sysctls(self) -> Dict[str, str]:
-        """The sysctls of a node, with the user's own over them."""
+        """The sysctls of a node. Those of the user override the others."""
         wanted = {"net.ipv4.ip_forward": "1"}
         if "br_netfilter" in self.kernel_modules:
             wanted.update({key: "1" for key in _BRIDGE})
@@ -121,7 +121,7 @@ class HostState:
 def observe(
     system: System, kernel_modules: Sequence[str] = ("overlay", "br_netfilter"), sysctls: Sequence[str] = ()
 ) -> HostState:
-    """Look at the system; files, and three commands at most. ``sysctls`` are further keys to read."""
+    """Observe the system, with files and at most three commands. ``sysctls`` are additional keys to read."""
     own = system.read(SYSCTL_FILE)
     keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", *_BRIDGE]
     keys += [canonical(key) for key in sysctls] + [line.key for line in parse_sysctls(SYSCTL_FILE, own or "")]
@@ -195,7 +195,7 @@ def _is_provided(system: System, name: str) -> bool:
 
 
 def problems(state: HostState, options: HostOptions) -> List[Problem]:
-    """What would make a run fail."""
+    """The problems that would make a run fail."""
     try:
         options.validate()
     except OptionError as err:
@@ -332,7 +332,7 @@ def _file_reason(text: Optional[str], wanted: Mapping[str, str]) -> str:
 
 
 def _overrides(state: HostState, options: HostOptions) -> List[SysctlLine]:
-    """The lines behind our file that set one of our keys to something else."""
+    """The lines that are read after the collection's file and set one of its keys to another value."""
     wanted = options.wanted_sysctls()
     return [
         line

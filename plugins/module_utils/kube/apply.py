@@ -106,7 +106,7 @@ class Manifests:
         self._secrets = secret_values(objects) + secret_values(self.objects)
 
     def observe(self) -> LiveObjects:
-        """What of the objects is live. Raises :class:`ClusterAbsent` when no cluster answers."""
+        """The live objects. Raises :class:`ClusterAbsent` if no cluster answers."""
         kinds = self._kinds()
         live = LiveObjects(self._resolved(kinds), served=versions_of(kinds))
         wanted = []
@@ -430,7 +430,7 @@ class Manifests:
         )
 
     def _cause(self, obj: Object) -> Tuple[str, str]:
-        """Why a workload does not get ready, from its pods and events, and what to do."""
+        """Why a workload does not become ready, from its pods and events, and the fix."""
         namespace = key(obj)[2] or "default"
         describe = "see kubectl -n {0} describe {1} {2}".format(namespace, str(obj["kind"]).lower(), key(obj)[3])
         selector = _selector(obj)

@@ -21,7 +21,7 @@ from .nodes import Node, read_nodes
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """What kubeadm wrote of the cluster into the ConfigMap kube-system/kubeadm-config. Empty: not set there."""
+    """The settings in the ConfigMap kube-system/kubeadm-config. A setting that is not in it is empty."""
 
     kubernetes_version: str = ""
     endpoint: str = ""
@@ -140,7 +140,7 @@ def yaml_scalars(text: str) -> Dict[str, str]:
         block, block_path = [], ""
         match = _YAML_ENTRY.match(line)
         if not match:
-            # A list's entry: what is below it belongs to no mapping that is asked for.
+            # An entry of a list. The lines below it do not belong to a requested mapping.
             skip_deeper_than = indent
             continue
         key, value = match.group(2), (match.group(3) or "").strip()
@@ -152,7 +152,7 @@ def yaml_scalars(text: str) -> Dict[str, str]:
         elif value[0] in "|>":
             skip_deeper_than, block_path = indent, path
         elif value[0] == "{":
-            # Only flat ones: the entries of inner mappings would have wrong paths.
+            # Only flat mappings: the entries of nested ones would have wrong paths.
             for found in _FLOW_ENTRY.finditer(value) if value.count("{") == 1 else ():
                 name = "{0}.{1}".format(path, found.group(1).strip('"'))
                 scalars[name] = _yaml_text(found.group(2))

@@ -140,7 +140,7 @@ def _credentials(text: str) -> str:
 
 
 def expected(endpoint: str, bind_port: int = 6443) -> Optional[KubeconfigSummary]:
-    """The kubeconfig of a cluster that is yet to be made at ``host[:port]``; None when that is not known."""
+    """The kubeconfig of a cluster that will be created at ``host[:port]``; None if this is not known."""
     return KubeconfigSummary(servers=["https://{0}".format(full_endpoint(endpoint, bind_port))]) if endpoint else None
 
 
@@ -157,7 +157,7 @@ def is_stale(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigS
 
 
 def observe(system: System, user: str = "") -> KubeconfigState:
-    """Look at the admin's kubeconfig and at a user's (by default the one who logged in). Never raises."""
+    """Observe the admin kubeconfig and that of a user (by default the login user). Never raises."""
     name = user or login_user(system)
     admin = system.read(ADMIN_KUBECONFIG)
     source = None if admin is None else summarize(admin)
@@ -192,7 +192,7 @@ def _place(path: str, uid: int, gid: int) -> HomePlace:
 
 
 def login_user(system: System) -> str:
-    """The user who logged in: sudo and doas say so; else the one who runs this."""
+    """The login user, from the variables of sudo or doas; otherwise the user of this process."""
     for variable in ("SUDO_USER", "DOAS_USER"):
         if os.environ.get(variable):
             return os.environ[variable]
@@ -326,7 +326,7 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
 
 
 def apply(step: Step, system: System) -> None:
-    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` when there is no admin.conf to take."""
+    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` without an admin.conf."""
     place = _place(step.target, int(step.data["uid"]), int(step.data["gid"]))
     if step.action == "protect_kubeconfig" and not step.data["replace"]:
         home_files.protect(system, place)

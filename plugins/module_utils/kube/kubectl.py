@@ -21,7 +21,7 @@ KUBEADM_CONFIG = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 
 
 class ApiUnreachable(KubesteadError):
-    """The API server does not answer, or not to this kubeconfig."""
+    """The API server does not answer, or does not accept this kubeconfig."""
 
 
 class Kubectl:
@@ -40,7 +40,7 @@ class Kubectl:
         self.server = server
         # kubeadm writes this file: one cluster, one user, and credentials in the file or in files that it names.
         self._plain = kubeconfig == ADMIN_KUBECONFIG and not context
-        # What kubectl learns of the API it would keep below the home folder, in a dry run too.
+        # kubectl would keep a cache of the API below the home folder, even in check mode.
         self._base: List[str] = ["kubectl", "--cache-dir=/dev/null"]
         if kubeconfig:
             self._base.append("--kubeconfig={0}".format(kubeconfig))
@@ -51,7 +51,7 @@ class Kubectl:
         self._base.append("--request-timeout={0}s".format(request_timeout))
 
     def run(self, arguments: Sequence[str], stdin: Optional[str] = None, timeout: float = 60.0) -> Result:
-        """Run kubectl; the caller reads the result's code."""
+        """Run kubectl. The caller must check the exit code."""
         return self.system.run(self._base + list(arguments), stdin=stdin, timeout=timeout)
 
     def live(self) -> bool:
@@ -135,7 +135,7 @@ class Kubectl:
         return self.parsed(wanted, result)
 
     def error(self, arguments: Sequence[str], result: Result) -> KubesteadError:
-        """The exception that says why a command failed."""
+        """The exception for a failed command, with its cause."""
         text = result.stderr
         unreachable = ("was refused", "no route to host", "i/o timeout", "Unable to connect", "TLS handshake timeout")
         where = self.kubeconfig or "the default kubeconfig"

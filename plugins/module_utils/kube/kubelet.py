@@ -32,7 +32,7 @@ def kubelet_kubeconfig(system: System) -> Optional[str]:
     return text if _CREDENTIALS.search(text or "") else None
 
 
-# The other ways in which a kubeconfig may say who one is.
+# The other credentials that a kubeconfig may contain.
 _CREDENTIALS = re.compile(r"(?m)^[ \t-]*(client-certificate-data|token|tokenFile|exec|auth-provider|username):")
 
 

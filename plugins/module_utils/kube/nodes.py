@@ -49,7 +49,7 @@ class Node:
 
     @property
     def internal_ip(self) -> str:
-        """The first of its addresses; empty where the kubelet has not reported one."""
+        """The first of its addresses; empty if the kubelet has not reported one."""
         return self.addresses[0] if self.addresses else ""
 
     @property
@@ -208,7 +208,7 @@ def wait(
             nodes = listed(kubectl)
             bad = [node for node in nodes if not (node.silent or node.name in failed or good(node))]
         except ApiUnreachable as err:
-            # Bringing the network up may restart the API server's pods: that is for the timeout to judge.
+            # The start of the pod network may restart the API server. Only the timeout ends the wait.
             unreachable = err
         if nodes and not bad:
             return nodes
@@ -224,10 +224,10 @@ def wait(
 
 
 def _watched(kubectl: Kubectl, names: Sequence[str], condition: str, seconds: float) -> bool:
-    """Wait until the nodes have the condition; False when they lack it after ``seconds``, or can't be watched."""
+    """Wait until the nodes have the condition. False if they lack it after ``seconds``, or can't be watched."""
     seconds = max(seconds, 1.0)
     argv = ["wait", "--for=condition={0}".format(condition), "--timeout={0:.0f}s".format(seconds)]
-    # An older kubectl gives each node that time, one after the other.
+    # An older kubectl applies this time limit to each node, one after the other.
     return kubectl.run(argv + ["node/{0}".format(name) for name in names], timeout=seconds + 2.0).ok
 
 
@@ -237,7 +237,7 @@ def wait_ready(kubectl: Kubectl, timeout: float, failed: Sequence[str] = ()) -> 
 
 
 def silent_warning(nodes: List[Node]) -> str:
-    """What to say of nodes whose kubelet is silent, or ""."""
+    """The warning about nodes whose kubelet does not report; empty without such nodes."""
     silent = [node.name for node in nodes if node.silent]
     if not silent:
         return ""

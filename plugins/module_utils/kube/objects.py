@@ -17,7 +17,7 @@ from ..core.redact import HIDDEN
 from ..core.untrusted import mapping
 
 _VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
-# Annotations that follow from something else.
+# Annotations that are derived from other fields.
 _DERIVED = (
     "kubectl.kubernetes.io/last-applied-configuration",
     "deprecated.daemonset.template.generation",
@@ -32,7 +32,7 @@ Key = Tuple[str, str, str, str]
 
 
 def key(obj: Object) -> Key:
-    """What identifies an object: API group, kind, namespace ("" where there is none) and name."""
+    """The identity of an object: API group, kind, namespace (empty without one) and name."""
     api_version = str(obj.get("apiVersion", ""))
     group = api_version.rpartition("/")[0]
     metadata = mapping(obj.get("metadata"))
@@ -178,7 +178,7 @@ def plain_secret(obj: Object) -> Object:
 
 
 def bare(obj: Object) -> Dict[str, Any]:
-    """An object without what the API server keeps for itself: the part whose difference is a change."""
+    """An object without the fields that the API server sets. A difference in the other fields is a change."""
     found = {name: value for name, value in obj.items() if name != "status"}
     metadata = {name: value for name, value in mapping(obj.get("metadata")).items() if name not in _VOLATILE}
     noted = mapping(metadata.get("annotations"))
@@ -298,7 +298,7 @@ def diff_side(changes: Sequence[Tuple[str, Optional[str]]], limit: int) -> str:
 
 
 def change_reason(changes: Sequence[Tuple[str, Optional[str], Optional[str]]]) -> str:
-    """The first changed field, and how many more there are."""
+    """The first changed field, and the number of other ones."""
     path, before, after = changes[0]
     text = "{0} {1} -> {2}".format(path, shortened(before), shortened(after))
     return text if len(changes) == 1 else "{0}, and {1} more".format(text, len(changes) - 1)

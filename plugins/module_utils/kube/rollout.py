@@ -176,8 +176,8 @@ def job_failure(events: Sequence[Object], name: str) -> str:
 
 
 def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
-    """The first trouble among pods as (what, fix), or None. The fix is "" when only a closer look helps."""
-    # Pods that are over (evicted, failed) have others in their place, which say more.
+    """The first problem of a pod as (problem, fix); None without one. The fix is empty if it is not known."""
+    # Pods that have ended (evicted, failed) are replaced by other pods, which show the problem.
     for pod in sorted(pods, key=lambda one: mapping(one.get("status")).get("phase") in ("Failed", "Succeeded")):
         _group, _kind, namespace, name = key(pod)
         status = mapping(pod.get("status"))

@@ -14,7 +14,7 @@ _HTTPS_PORTS = (443, 8443, 6443)
 
 
 def node_addresses(nodes: Sequence[Mapping[str, Any]]) -> List[str]:
-    """The addresses node ports answer at: of ready nodes, external ones before internal ones."""
+    """The addresses for node ports: those of ready nodes, external addresses before internal ones."""
     found: List[str] = []
     for kind in ("ExternalIP", "InternalIP"):
         for node in nodes:

@@ -52,7 +52,7 @@ from .sources import (
 
 
 def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, str]:
-    """Package -> version for what is to be installed; of a package that fits already the version stays.
+    """Package -> version of the packages that must be installed. A package that already fits keeps its version.
 
     A version is empty if the repository does not have it (see ``problems``).
     """
@@ -75,14 +75,14 @@ def targets(state: KubePackagesState, request: versions.Request) -> Dict[str, st
 
 
 def planned_packages(state: KubePackagesState, options: KubePackagesOptions) -> Dict[str, str]:
-    """Package -> version for what a run installs; nothing where :func:`problems` forbids the run."""
+    """Package -> version of the packages that a run installs; empty if :func:`problems` has errors."""
     if any(problem.level == "error" for problem in problems(state, options)):
         return {}
     return targets(state, options.request)
 
 
 def _target_version(state: KubePackagesState, request: versions.Request) -> Optional[versions.Version]:
-    """The version of an installed part when it fits (so that all parts are the same), else the newest there is."""
+    """The version of an installed package if it fits, so that all packages are the same; otherwise the newest one."""
     offers = state.repository.offers if state.repository else {}
     wanted = [name for name in lacking(state, request) if name in KUBE]
     per_name = [{versions.parse(text) for text in offers.get(name, [])} for name in wanted]
@@ -254,7 +254,7 @@ def _key_problems(state: KubePackagesState, options: KubePackagesOptions) -> Lis
 
 
 def _no_newer_one(state: KubePackagesState) -> str:
-    """Why a key that ends is not replaced by what the repository offers."""
+    """Why the repository's key does not replace a key that expires."""
     if not state.offered_key:
         return state.key_error or "no newer key was offered"
     if state.offered_key_ends:

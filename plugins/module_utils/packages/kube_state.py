@@ -35,7 +35,7 @@ DEFAULT_FINGERPRINT = "DE15B14486CD377B9E876E1A234654DA9A296436"
 
 @dataclass(frozen=True)
 class KubePackagesOptions:
-    """What the user sets. ``key`` is the repository's signing key (ASCII armour), fetched from it when empty.
+    """The user's options. ``key`` is the repository's signing key (ASCII armor); it is fetched if this is empty.
 
     ``key_fingerprint`` is the fingerprint that the key must have, empty for that of the default repository, and for any
     key of another one.
@@ -83,7 +83,7 @@ class KubePackagesOptions:
                 "set only one of them, or use the fingerprint of that key",
             )
         if not self.url.lower().startswith("https://") and not self.key and not self.key_fingerprint:
-            # Whoever is on the way could send packages and a key of their own.
+            # An attacker on the network could send other packages and another key.
             raise OptionError(
                 URL_OPTION,
                 "does not use https, so its signing key can't be trusted",
@@ -93,7 +93,7 @@ class KubePackagesOptions:
 
 @dataclass(frozen=True)
 class RepositoryState:
-    """What the repository answered. ``status`` is HTTP's code; ``minors`` exist there when the asked one does not."""
+    """The repository's answer. ``status`` is the HTTP code; ``minors`` exist there if the requested one does not."""
 
     url: str
     reachable: bool = True
@@ -130,7 +130,7 @@ class KubePackagesState:
 
     @property
     def needed(self) -> List[str]:
-        """The packages a node must have: cri-tools too where the installed kubeadm depends on it."""
+        """The packages that a node must have, including cri-tools if the installed kubeadm depends on it."""
         kubeadm = self.installed.get("kubeadm")
         return list(NAMES) + ([CRI_TOOLS] if kubeadm and depends_on(kubeadm.depends, CRI_TOOLS) else [])
 
@@ -159,7 +159,7 @@ def depends_on(depends: str, name: str) -> bool:
 
 
 def lacking(state: KubePackagesState, request: versions.Request) -> List[str]:
-    """The packages that are not installed as asked for."""
+    """The packages that are not installed as requested."""
     found = []
     for name in state.needed:
         present = state.installed.get(name)
@@ -173,7 +173,7 @@ def lacking(state: KubePackagesState, request: versions.Request) -> List[str]:
 
 
 def deviating_member(state: KubePackagesState, request: versions.Request) -> str:
-    """For a node of a cluster with another version than asked for: ``kubelet 1.35.2``; else empty."""
+    """``kubelet 1.35.2`` for a node of a cluster that has another version than requested; otherwise empty."""
     if not state.member:
         return ""
     for name in KUBE:

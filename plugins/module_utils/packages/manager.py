@@ -37,7 +37,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Package:
-    """A package the host knows. ``complete`` is False when its installation was interrupted."""
+    """A package on the host. ``complete`` is false if its installation was interrupted."""
 
     name: str
     version: str
@@ -49,7 +49,7 @@ class Package:
 
 @dataclass(frozen=True)
 class PackagesState:
-    """What a host says of the packages asked for.
+    """The state of the requested packages on a host.
 
     ``lists_empty``: the host can't install anything before an index update. ``interrupted``: dpkg was killed and
     must be finished first. ``offers``: the versions in apt's lists, the one apt would take first, of packages that are
@@ -75,7 +75,7 @@ def manager(system: System) -> str:
 
 
 def dnf_program(system: System) -> str:
-    """``dnf``, or ``yum`` where only that name exists."""
+    """``dnf``, or ``yum`` if only this program exists."""
     for name in ("dnf", "dnf5", "yum"):
         if system.is_executable("/usr/bin/" + name):
             return name
@@ -87,7 +87,7 @@ _RPM_FORMAT = "%{NAME}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{ARCH}\
 
 
 def installed(system: System, found_manager: str, names: Sequence[str]) -> Dict[str, Package]:
-    """The packages among ``names`` that are on the host, also half-installed ones. One command."""
+    """The packages among ``names`` that are on the host, including incompletely installed ones. One command."""
     if found_manager == "apt":
         return parse_dpkg(system.run(["dpkg-query", "-W", "-f", _DPKG_FORMAT, *names]).stdout)
     if found_manager == "dnf":
@@ -148,7 +148,7 @@ def versionlocks(text: str) -> List[str]:
 
 
 def lists_empty(system: System, ignoring: str = "") -> bool:
-    """True when apt has no index of any repository but those whose list file starts with ``ignoring``."""
+    """True if apt has no lists except those whose file names start with ``ignoring``."""
     for name in system.names(APT_LISTS):
         if re.search(r"_(Packages|InRelease|Release)(\.\w+)?\Z", name) and not (ignoring and name.startswith(ignoring)):
             return False
@@ -162,7 +162,7 @@ def interrupted(system: System) -> bool:
 
 def policy(system: System, names: Sequence[str]) -> Dict[str, List[str]]:
     """Package -> versions in apt's lists, the candidate first. Nothing is written."""
-    # apt would keep what it read in /var/cache/apt/*.bin.
+    # apt would write a cache to /var/cache/apt/*.bin.
     argv = ["apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "policy", *names]
     return parse_policy(system.run(argv).stdout)
 
@@ -191,7 +191,7 @@ def parse_policy(text: str) -> Dict[str, List[str]]:
 
 
 def observe(system: System, wanted: Sequence[Wanted]) -> PackagesState:
-    """What the host says of the packages: at most two commands, nothing written.
+    """Observe the packages, with at most two commands. Nothing is written.
 
     Raises :class:`KubesteadError` on a system with neither apt nor dnf.
     """
@@ -208,7 +208,7 @@ def observe(system: System, wanted: Sequence[Wanted]) -> PackagesState:
 
 
 def fulfilled(present: Mapping[str, Package], wanted: Wanted) -> bool:
-    """True when the package is installed, wholly and in a version that fits."""
+    """True if the package is completely installed, in a version that fits."""
     package = present.get(wanted.name)
     return package is not None and package.complete and fits(package.version, wanted.version)
 
@@ -236,7 +236,7 @@ def _part_key(text: str) -> Tuple[Any, ...]:
 
 
 def _number_key(digits: str) -> Tuple[int, str]:
-    """Digits sorted as the number they are; Python does not convert thousands of them."""
+    """A key that sorts digits by their numeric value. Python does not convert thousands of digits."""
     plain = digits.lstrip("0")
     return len(plain), plain
 
@@ -248,7 +248,7 @@ def _letter_weight(letter: str) -> int:
 
 
 def fits(version: str, wanted: str) -> bool:
-    """True when an installed ``version`` is the one ``wanted`` (empty: any; epoch and revision may be left out)."""
+    """True if the installed ``version`` is ``wanted`` (empty: any; epoch and revision may be left out)."""
     if not wanted:
         return True
     without_epoch = version.partition(":")[2] if re.match(r"^\d+:", version) else version
@@ -290,7 +290,7 @@ def plan(
 
 
 def _offer(state: PackagesState, package: Wanted) -> str:
-    """The version that would come: the first that fits; of a package that is there in part, its own."""
+    """The version that would be installed: the first that fits, or that of an incompletely installed package."""
     offers = state.offers.get(package.name, [])
     present = state.installed.get(package.name)
     if present is not None and fits(present.version, package.version):

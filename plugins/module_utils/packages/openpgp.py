@@ -30,7 +30,7 @@ _SUBPACKET_ISSUER_FINGERPRINT = 33
 _CERTIFICATIONS = (0x10, 0x11, 0x12, 0x13)
 _DIRECT = 0x1F
 _BINDING = 0x18
-# They take trust away, so it does no harm that they are not verified here.
+# Revocations remove trust, so they need not be verified here.
 _REVOCATIONS = (0x20, 0x28, 0x30)
 _RSA = (1, 3)
 # Bits of a modulus and of an exponent: larger ones would take long to verify.
@@ -185,7 +185,7 @@ def _key(group: List[_Packet]) -> Tuple[PublicKey, List[_Packet]]:
 
 
 def _hashed_key(body: bytes) -> bytes:
-    """A key as it is hashed: for its fingerprint and in signatures about it."""
+    """A key in the form that is hashed for its fingerprint and for signatures about it."""
     return b"\x99" + len(body).to_bytes(2, "big") + body
 
 
@@ -202,7 +202,7 @@ def _components(body: bytes) -> Tuple[Dict[int, bytes], Dict[int, bytes]]:
 
 
 def _verified(signature: bytes, subject: bytes, primary: bytes) -> Optional[bool]:
-    """Whether the primary key has signed the subject; None where that can't be computed here."""
+    """Whether the primary key has signed the subject; None if this can't be computed here."""
     if primary[5] not in _RSA:
         return None
     if signature[2] not in _RSA or signature[3] not in _HASHES:

@@ -35,7 +35,7 @@ from . import dnf_files
 if TYPE_CHECKING:
     import xml.etree.ElementTree
 
-# Seconds without a byte, and for one answer altogether.
+# The time limits in seconds: without a byte, and for a complete answer.
 TIMEOUT = 10.0
 DEADLINE = 60.0
 _LARGEST = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ _LARGEST_UNPACKED = 4 * _LARGEST
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: ``status`` is HTTP's, 0 when there was none; ``error`` says why in a few words."""
+    """An answer. ``status`` is the HTTP code, 0 without an answer; ``error`` is the reason in a few words."""
 
     status: int
     body: bytes = b""
@@ -52,7 +52,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """True when the response is there."""
+        """True if the page was fetched."""
         return self.status == 200
 
 
@@ -221,7 +221,7 @@ _RPM = "{http://linux.duke.edu/metadata/rpm}"
 
 
 def _unpacked_from(stream: Union[gzip.GzipFile, lzma.LZMAFile, bz2.BZ2File]) -> bytes:
-    """What a stream unpacks to. Raises OSError when it is larger than any index: few bytes may stand for terabytes."""
+    """The unpacked content of a stream. Raises OSError above a size limit: a few bytes can unpack to terabytes."""
     with stream:
         data = stream.read(_LARGEST_UNPACKED + 1)
     if len(data) > _LARGEST_UNPACKED:
@@ -249,7 +249,7 @@ def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str])
         raise Unreachable(base, response)
     href = primary_href(_xml(address, response.body))
     if not _BELOW.match(href):
-        # A mirror must have neither files of this host read nor other hosts asked.
+        # A mirror must not make this host read its own files or contact other hosts.
         raise KubesteadError(
             "repodata/repomd.xml names the metadata {0!r}, which is not below the repository; the repository is "
             "damaged".format(untrusted.text(href, 100))
@@ -269,7 +269,7 @@ def rpm_offers(base: str, fetch: Fetch, architecture: str, names: Sequence[str])
 
 
 def primary_href(repomd: xml.etree.ElementTree.Element) -> str:
-    """Where repomd.xml says the list of packages is. Raises KubesteadError when it doesn't say."""
+    """The path of the package list in repomd.xml. Raises KubesteadError without one."""
     for data in repomd.iter(_REPO + "data"):
         location = data.find(_REPO + "location")
         if data.get("type") == "primary" and location is not None:
@@ -296,7 +296,7 @@ def parse_primary(
 
 
 class Unreachable(KubesteadError):
-    """A repository that did not give its index. ``response`` is the answer."""
+    """A repository without a readable index. ``response`` is the answer."""
 
     def __init__(self, base: str, response: Response) -> None:
         super().__init__("{0}: {1}".format(base, response.error))

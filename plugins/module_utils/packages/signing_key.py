@@ -13,16 +13,16 @@ from typing import List
 
 from .openpgp import public_keys
 
-# A key that ends within these days is looked after: the repository may have it with a later end.
+# A key that expires within this number of days expires soon. The repository may have it with a later expiration date.
 KEY_DAYS = 14
 
 
 @dataclass(frozen=True)
 class KeyState:
-    """A signing key in a file: primary fingerprints, when the first of them ends (seconds since 1970, 0 for never).
+    """A signing key in a file: primary fingerprints, and the first expiration (seconds since 1970, 0 for never).
 
-    ``ends``: ``""``, ``"soon"`` or ``"over"`` by the host's clock. ``verified`` is true where the keys' own signatures
-    prove when they end.
+    ``ends`` is ``""``, ``"soon"`` or ``"over"`` by the host's clock. ``verified`` is true if the keys' own signatures
+    prove when they expire.
     """
 
     fingerprints: List[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class KeyState:
 
 
 def key_state(text: str, now: float) -> KeyState:
-    """What a file says of the keys in it; without fingerprints when there are none."""
+    """The state of the keys in a file; without fingerprints if the file does not have a key."""
     keys = public_keys(text)
     ends = [key.expires for key in keys if key.expires]
     first = min(ends) if ends else 0

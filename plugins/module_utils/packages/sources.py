@@ -60,12 +60,12 @@ def check_url(url: str) -> None:
 
 
 def repository_url(base: str, series: str, manager: str) -> str:
-    """The repository of a minor: ``https://pkgs.k8s.io/core:/stable:/v1.36/deb/``."""
+    """The URL of a minor version's repository: ``https://pkgs.k8s.io/core:/stable:/v1.36/deb/``."""
     return "{0}/v{1}/{2}/".format(base.rstrip("/"), series, "deb" if manager == "apt" else "rpm")
 
 
 def key_url(base: str, series: str, manager: str) -> str:
-    """Where the repository's signing key is."""
+    """The URL of the repository's signing key."""
     name = "Release.key" if manager == "apt" else "repodata/repomd.xml.key"
     return repository_url(base, series, manager) + name
 
@@ -139,7 +139,7 @@ def strip(path: str, text: str, base: str, url: str) -> Tuple[Optional[str], str
 
 
 def _conflict(line: str, base: str, url: str) -> str:
-    """Why a repository definition with this address can't stay, empty when it has nothing to do with ours."""
+    """Why a repository definition with this address must be removed; empty if it does not conflict with ours."""
     if "://" not in line:
         return ""
     if _OLD_HOSTS.search(line):

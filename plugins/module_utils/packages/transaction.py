@@ -16,7 +16,7 @@ from ..core.step import Step
 from ..core.system import Result, System
 from .manager import dnf_program, lists_empty
 
-# Seconds another package manager may keep its lock (unattended upgrades after a boot take minutes).
+# Seconds to wait for the lock of another package manager (unattended upgrades after a boot take minutes).
 LOCK_WAIT = 600
 _UPDATE_TIMEOUT = 900.0
 _INSTALL_TIMEOUT = 3600.0

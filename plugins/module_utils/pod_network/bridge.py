@@ -46,7 +46,7 @@ class BridgeOptions:
     pod_cidr: str
     nodes: List[Node]
     mtu: int = 0
-    # The node this machine is; "" is what its kubelet is called.
+    # The name of this machine's Node; empty for the name of its kubelet.
     node_name: str = ""
     # A machine that is not one of the nodes is not changed.
     members_only: bool = False
@@ -69,10 +69,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class BridgeState:
-    """What a machine has of the bridge network."""
+    """The state of the bridge network on a machine."""
 
     conflist: Optional[str] = None
-    # Other CNI configurations; the one first by name is what the runtime takes.
+    # Other CNI configurations. The runtime uses the first one by name.
     others: List[str] = field(default_factory=list)
     missing_plugins: List[str] = field(default_factory=list)
     unit: Optional[str] = None
@@ -80,7 +80,7 @@ class BridgeState:
     routes: List[Route] = field(default_factory=list)
     rules: List[Rule] = field(default_factory=list)
     addresses: List[Address] = field(default_factory=list)
-    # What the kubelet is, or would be called.
+    # The name that the kubelet has or would have.
     node_name: str = ""
 
 
@@ -88,10 +88,10 @@ class BridgeState:
 
 
 def observe(system: System) -> BridgeState:
-    """Look at the machine. Read-only; a machine without a bridge network is not asked for its rules."""
+    """Observe the machine. Changes nothing. The rules of a machine without a bridge network are not read."""
     names = [name for name in system.names(CNI_FOLDER) if name.endswith((".conf", ".conflist", ".json"))]
     unit = system.read(UNIT)
-    # Also where the unit is gone: they are of a cluster that was here before.
+    # Routes of an earlier cluster remain even if its unit was removed.
     routes = []
     for flag in ("-4", "-6"):
         answer = system.run(["ip", "-j", flag, "route", "show", "proto", ROUTE_PROTOCOL])
@@ -127,7 +127,7 @@ def parse_routes(text: str) -> List[Route]:
 
 
 def parse_rules(family: int, table: str, text: str) -> List[Rule]:
-    """Our rules in what ``iptables -S`` prints."""
+    """The collection's rules in the output of ``iptables -S``."""
     rules = []
     for line in text.splitlines():
         plain = line.replace('"', "")
@@ -141,7 +141,7 @@ def parse_rules(family: int, table: str, text: str) -> List[Rule]:
 
 
 def this_node(state: BridgeState, options: BridgeOptions) -> Optional[Node]:
-    """The node that this machine is, by the name of its kubelet: what other nodes say of addresses does not count."""
+    """This machine's node, by the name of its kubelet. Addresses that other nodes report do not count."""
     name = options.node_name or state.node_name
     return next((node for node in options.nodes if node.name == name), None)
 
@@ -205,7 +205,7 @@ def wanted_routes(state: BridgeState, options: BridgeOptions, node: Node) -> Lis
 
 
 def refusals(state: BridgeState, options: BridgeOptions) -> List[str]:
-    """What to say of the nodes that get no route: a line for each."""
+    """A line for each node that does not get a route, with the reason."""
     node = this_node(state, options)
     if node is None or node.expected or not node.pod_cidrs:
         return []
@@ -222,7 +222,7 @@ def _refused(state: BridgeState, options: BridgeOptions, node: Node) -> Dict[str
 
 
 def wanted_rules(options: BridgeOptions) -> List[Rule]:
-    """Forwarding for pods whatever the chain's policy, and the node's address for what leaves the pod network."""
+    """The rules that forward packets of pods despite the chain's policy, and masquerade those to other networks."""
     rules = []
     for network in parse_cidrs("cluster_pod_cidr", options.pod_cidr):
         mark = "-m comment --comment {0}".format(COMMENT)
@@ -282,7 +282,7 @@ def render_unit(routes: Sequence[Route], rules: Sequence[Rule]) -> str:
     ]
     lines += [_exec_line("/sbin/ip", _route_command(route)[1:]) for route in routes]
     for rule in rules:
-        # There must be one of each: the delete fails where there is none.
+        # Each rule must exist once. The deletion fails if it does not exist.
         for action in ("-D", "-I"):
             words = ["-w", "-t", rule.table, action, rule.chain] + rule.text.split()
             lines.append(_exec_line("/usr/sbin/" + rule.command, words))

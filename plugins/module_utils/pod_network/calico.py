@@ -22,7 +22,7 @@ NAMESPACE = "kube-system"
 POOL_RESOURCE = "ippools.crd.projectcalico.org"
 SETTINGS_ANNOTATION = "cluster.kubestead/settings"
 
-# What each encapsulation is called: (IPIP mode, VXLAN mode)
+# Encapsulation -> (IPIP mode, VXLAN mode)
 _MODES = {
     "VXLAN": ("Never", "Always"),
     "VXLANCrossSubnet": ("Never", "CrossSubnet"),
@@ -35,7 +35,7 @@ _OPTION = "cni_calico_manifest"
 
 @dataclass(frozen=True)
 class Pool:
-    """One IPPool as asked for."""
+    """A requested IPPool."""
 
     cidr: str
     ipip: str
@@ -108,7 +108,7 @@ def _shaped(objects: Sequence[Mapping[str, Any]], options: CniOptions, origin: s
                     _set_env(container, _node_env(options, pools))
                     if without_bird:
                         _drop_bird(container)
-            # The pods read the settings when they start: other settings have to make other pods.
+            # Pods read the settings only when they start, so changed settings must replace the pods.
             annotations = obj["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {})
             digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode("utf-8")).hexdigest()
             annotations[SETTINGS_ANNOTATION] = digest[:16]
@@ -152,7 +152,7 @@ def _node_env(options: CniOptions, pools: Sequence[Network]) -> Dict[str, str]:
             env["CALICO_IPV4POOL_CIDR"] = str(pool)
         else:
             env["CALICO_IPV6POOL_CIDR"] = str(pool)
-            # IPIP carries IPv4 alone.
+            # IPIP supports only IPv4.
             env["CALICO_IPV6POOL_VXLAN"] = vxlan
             env["CALICO_IPV6POOL_NAT_OUTGOING"] = "true"
             env["IP6"] = "autodetect"
@@ -191,7 +191,7 @@ def _drop_bird(container: Dict[str, Any]) -> None:
 
 
 def _network_config(text: str, pools: Sequence[Network], origin: str) -> str:
-    """The CNI configuration; only with IPv6 it has to say which families an address is wanted of."""
+    """The CNI configuration. Only with IPv6, it must name the families of the addresses."""
     if all(pool.version == 4 for pool in pools):
         return text
     marks = ("__CNI_MTU__",)
@@ -218,7 +218,7 @@ def _network_config(text: str, pools: Sequence[Network], origin: str) -> str:
 
 
 def expected_pools(options: CniOptions) -> List[Pool]:
-    """The pools Calico makes of the options at its first start."""
+    """The pools that Calico creates from the options at its first start."""
     ipip, vxlan = _MODES[options.encapsulation]
     return [
         Pool(str(pool), ipip if pool.version == 4 else "Never", vxlan, options.block_size if pool.version == 4 else 0)
@@ -273,7 +273,7 @@ def compare_pools(live: Sequence[Mapping[str, Any]], wanted: Sequence[Pool]) -> 
 
 
 def encapsulation_name(ipip: str, vxlan: str) -> str:
-    """What a pool's two modes are called in ``cni_encapsulation``."""
+    """The value of ``cni_encapsulation`` for the two modes of a pool."""
     for name, modes in _MODES.items():
         if modes == (ipip, vxlan):
             return name
@@ -286,7 +286,7 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def describe_pool(item: Mapping[str, Any]) -> Dict[str, Any]:
-    """A live IPPool in the words of the options."""
+    """A live IPPool, described with the values of the options."""
     spec = item.get("spec") or {}
     return {
         "name": _name(item),

@@ -57,7 +57,7 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     wanted = kubeconfig.renewed(source) if renewed else source
     options, state = host.options.kubeconfig, host.facts.kubeconfig
     own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
-    # A copy that site.yml made of another control plane is replaced only when kubeadm renews the certificates.
+    # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
     here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(request.kubeconfig_copy, wanted)
     here = here and (renewed or not of_another(request.kubeconfig_copy, host, request.hosts))
     targets = [state.path] * own + [copy_path(options.copy_to)] * here

@@ -36,7 +36,7 @@ _TAG = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?:-.*)?")
 
 @dataclass(frozen=True)
 class CalicoChange:
-    """The upgrade of Calico: the present and the new version without ``v``, and when it is applied."""
+    """The upgrade of Calico: the current and the new version without ``v``, and when the new one is applied."""
 
     runs: str
     wanted: str

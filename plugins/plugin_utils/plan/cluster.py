@@ -23,7 +23,7 @@ from ..rules import range_rules
 COMPONENT = "cluster"
 
 DEFAULT_POD_CIDR = "10.244.0.0/16"
-# When a host has an address in the first range, the next one that is free is taken.
+# If a host has an address in the first range, the next free range is used.
 POD_CIDR_CHOICES = (DEFAULT_POD_CIDR, "10.245.0.0/16", "10.246.0.0/16", "172.30.0.0/16", "100.72.0.0/16")
 
 
@@ -39,7 +39,7 @@ def decide(hosts: Sequence[Host], reference: Optional[Host]) -> Tuple[Cluster, L
 
 
 def existing(reference: Host) -> Cluster:
-    """The cluster as a live control plane knows it."""
+    """The cluster as a live control plane reports it."""
     api = reference.kubeadm.api
     config = api.config or ClusterConfig()
     return Cluster(
@@ -70,7 +70,7 @@ def _requested(hosts: Sequence[Host]) -> Tuple[Cluster, List[Finding]]:
             fix = "set cluster_pod_cidr to a range that no host uses"
             findings.append(Finding("all", COMPONENT, Problem("pod_cidr_default", text, fix)))
     name = str(mappings.get(options.config.get("ClusterConfiguration"), ["clusterName"]) or "")
-    # Always a name, also for one control plane: so it can become several without new certificates for the nodes.
+    # Always a name, even for one control plane, so that it can become several without new certificates for the nodes.
     derived = network.host_port(hosts_file.endpoint_name(name), options.bind_port)
     cluster = Cluster(
         version=options.kubernetes_version,

@@ -48,7 +48,7 @@ OPERATION = "converge"
 
 @dataclass(frozen=True)
 class Draft:
-    """What is decided before steps are planned: hosts as they will be, the cluster, who does what for it."""
+    """The decisions before steps are planned: the future hosts, the cluster, and its membership."""
 
     request: Request
     hosts: Sequence[Host]
@@ -59,7 +59,7 @@ class Draft:
 
 
 def converge(request: Request) -> Plan:
-    """The plan. Where a finding is an error, only the steps that hosts need for themselves are in it."""
+    """The plan. If a finding is an error, the plan has only the steps that hosts need for themselves."""
     draft, range_findings = _draft(request)
     findings = [*request.findings]
     if is_cluster(request.components):
@@ -92,7 +92,7 @@ def _draft(request: Request) -> Tuple[Draft, List[Finding]]:
 
 
 def _cluster_findings(draft: Draft) -> List[Finding]:
-    """What is wrong with the cluster, its members, and between hosts."""
+    """The findings about the cluster, its members, and conflicts between hosts."""
     request, cluster, planned = draft.request, draft.cluster, draft.membership
     found = membership_findings(request.inventory, draft.hosts, planned, cluster)
     found += endpoint.findings(request.inventory, draft.hosts, planned, cluster)
@@ -135,7 +135,7 @@ def _plan(draft: Draft, steps: Dict[str, List[Step]], findings: Sequence[Finding
 
 
 def _own_plan(draft: Draft, host: Host, steps: Sequence[Step]) -> HostPlan:
-    """What the host does for itself: its own components, and the kubeconfig of a control plane that exists."""
+    """The plan of the host alone: its own components, and the kubeconfig of an existing control plane."""
     more = []
     if "control_plane" in draft.request.components and host.control_plane and host.facts.kubeconfig.source:
         more = kubeconfig.plan(host.facts.kubeconfig, host.options.kubeconfig)
@@ -148,7 +148,7 @@ def _own_plan(draft: Draft, host: Host, steps: Sequence[Step]) -> HostPlan:
 
 
 def _member_plan(draft: Draft, host: Host, plan: HostPlan) -> HostPlan:
-    """What the host does to become a member of the cluster."""
+    """The steps of the host to become a member of the cluster."""
     components, planned = draft.request.components, draft.membership
     initializes = host.name == planned.init_host and "control_plane" in components
     joins = host.name in planned.joining and "join" in components
@@ -186,9 +186,9 @@ def admin_kubeconfig(host: Host, cluster: Cluster, becomes_control_plane: bool) 
 
 
 def _images(draft: Draft, host: Host) -> Sequence[str]:
-    """What a host that joins can pull while the cluster is made."""
+    """The images that a joining host can pull while the cluster is created."""
     network = draft.request.network_images
-    # A worker is ready when its pod network is; control planes pull before they join, one after the other.
+    # A worker is ready only with its pod network. Control planes pull images first, because they join one by one.
     if not draft.membership.init_host or not (network or host.control_plane):
         return ()
     options = host.options.control_plane
@@ -216,7 +216,7 @@ def _join_steps(host: Host, cluster: Cluster) -> List[Step]:
 
 
 def _leaving(draft: Draft, hosts: Dict[str, HostPlan]) -> List[str]:
-    """The names of Nodes that are deleted before their hosts join again: they come back with another range."""
+    """The names of Nodes that are deleted before their hosts join again, and then have another pod range."""
     return [
         host.node_name
         for host in draft.hosts
@@ -244,12 +244,12 @@ def _expected_nodes(draft: Draft, hosts: Dict[str, HostPlan]) -> List[Node]:
 
 
 def _cni_steps(host: Host, cluster: Cluster, nodes: List[Node]) -> List[Step]:
-    """What the host lacks of the pod network; routes to nodes that join are still to come."""
+    """The steps that complete the pod network of the host, with routes to nodes that join."""
     options = host.options.cni
     steps = cni.plan(host.facts.cni, options, nodes, host.node_name)
     member = cluster.node(host.kubeadm.node_name)
     waits = options.plugin == "bridge" and options.wait_rollout
-    # Applying Calico waits by itself; a kubelet that is silent is not waited for.
+    # The task that applies Calico waits for the nodes itself. No task waits for a kubelet that does not report.
     if not steps and waits and member and member.not_ready_reason and not member.silent:
         steps = [Step("cni", "wait_for", "the node", "not ready: {0}".format(member.not_ready_reason))]
     return steps

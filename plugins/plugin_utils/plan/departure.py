@@ -29,7 +29,7 @@ from .result import Leaving, Request
 COMPONENT = "cluster"
 TARGETS = "remove_hosts"
 GONE = "remove_gone"
-# Names of members come from etcd. Others do not become a part of a command that the user is to copy.
+# Names of members come from etcd. Only such names become part of a command that the user may copy.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 

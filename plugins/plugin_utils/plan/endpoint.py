@@ -28,9 +28,9 @@ _HERE = "127.0.0.1"
 
 
 def endpoint_of(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> Optional[Endpoint]:
-    """The endpoint for the host; without a name if nodes do not resolve the endpoint by their hosts files.
+    """The endpoint for the host; without a name if the hosts files of nodes do not have the endpoint.
 
-    None if no address of a control plane is known. The host then keeps its present endpoint.
+    None if no address of a control plane is known. The host then keeps its current endpoint.
     """
     known = addresses(hosts, planned, cluster)
     name, port = cluster.endpoint_place
@@ -84,7 +84,7 @@ def without(leaving: Sequence[str], hosts: Sequence[Host], cluster: Cluster) -> 
         own = host.member and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
         present = host.facts.api_endpoint.control_planes
         wanted = endpoint_of(host, hosts, Membership(), staying) if cluster.by_hosts and own else None
-        # Only a control plane that is gone is a reason to change the host, also if a run was killed before it was
+        # Only a control plane that has left is a reason to change the host, even if a run was killed before it was
         # forgotten everywhere. site.yml adds control planes.
         if wanted is not None and (_interrupted(host, wanted) or not set(present) <= there | {wanted.own}):
             found[host.name] = wanted

@@ -81,7 +81,7 @@ def target(hosts: Sequence[Host], reference: Host, cluster: Cluster) -> str:
     wishes = [host.options.control_plane.endpoint for host in hosts if host.options.control_plane.endpoint]
     if wishes:
         wish = full_endpoint(wishes[0], port)
-        # The text stays as it is if it means the same.
+        # An equivalent text is kept.
         present = _present(cluster)
         return cluster.endpoint if present and same_endpoint(present, wish) else wish
     place = cluster.endpoint_place[0]
@@ -115,7 +115,7 @@ def _wish_findings(host: Host, hosts: Sequence[Host]) -> List[Finding]:
 
 
 def _away(now: Cluster, wanted: str) -> List[Finding]:
-    """The name in hosts files stays: a run of site.yml between two parts would remove it from nodes that use it."""
+    """The finding if the name must stay: site.yml, between two parts, would remove it from nodes that use it."""
     if not now.by_hosts or now.endpoint == wanted:
         return []
     text = "the endpoint of the cluster is already the name {0}, which can't be replaced".format(now.endpoint)
@@ -123,7 +123,7 @@ def _away(now: Cluster, wanted: str) -> List[Finding]:
 
 
 def _member_findings(request: Request, cluster: Cluster) -> List[Finding]:
-    """Hosts whose state another playbook must settle first."""
+    """Findings about hosts that another playbook must repair first."""
     found = []
     for host in request.hosts:
         state = host.kubeadm
@@ -142,7 +142,7 @@ def _member_findings(request: Request, cluster: Cluster) -> List[Finding]:
 
 
 def _missing(request: Request, now: Cluster, cluster: Cluster) -> List[Finding]:
-    """Nodes that are not in this run: control planes must be, workers can follow later."""
+    """Findings about nodes that are not in this run: errors for control planes, warnings for workers."""
     controls = {host.kubeadm.node_name for host in request.hosts if host.control_plane and host.member}
     known = {host.kubeadm.node_name for host in request.hosts if host.member}
     found = []
@@ -219,7 +219,7 @@ def _nothing(request: Request) -> Dict[str, HostPlan]:
 def _planned(request: Request, plan: Plan, reference: Host, now: Cluster) -> Plan:
     hosts = dict(plan.hosts)
     order: Dict[str, List[str]] = {"hosts_files": [], "certificates": [], "cluster": [], "kubeconfigs": []}
-    # Control planes first: their kubeconfigs are those of people.
+    # Control planes come first, because people use their kubeconfigs.
     members = sorted((host for host in request.hosts if host.member), key=lambda host: not host.control_plane)
     for host in members:
         files, wanted = _hosts_files(host, request, plan.cluster)

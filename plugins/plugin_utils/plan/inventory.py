@@ -16,7 +16,7 @@ COMPONENT = "cluster"
 
 @dataclass(frozen=True)
 class Inventory:
-    """The inventory's groups, complete, whatever the play is limited to."""
+    """The complete groups of the inventory, even if the play is limited to some hosts."""
 
     control_plane: Sequence[str] = ()
     workers: Sequence[str] = ()

@@ -49,7 +49,7 @@ def packages(host: Host, components: Sequence[str]) -> Packages:
 
 
 def with_packages(host: Host, coming: Packages) -> Host:
-    """The host as it is once its packages are installed, which is before anything else of the cluster happens."""
+    """The host after its packages are installed. This is before any other change for the cluster."""
     version = str(versions.parse(coming.planned.get("kubeadm", "")) or "")
     repository = host.options.containerd.image_repository
     facts = replace(
@@ -65,9 +65,9 @@ def with_packages(host: Host, coming: Packages) -> Host:
 def own_steps(
     host: Host, coming: Packages, components: Sequence[str], skip: Sequence[str] = ()
 ) -> Tuple[List[Step], List[Finding]]:
-    """The steps of the components that concern the machine alone, and what is wrong with them.
+    """The steps and the findings of the components that concern only this machine.
 
-    ``skip`` are names of checks whose findings stop nothing. A component with an error has no steps.
+    ``skip`` are names of checks whose findings do not stop a run. A component with an error does not have steps.
     """
     steps: List[Step] = []
     findings: List[Finding] = []
@@ -82,7 +82,7 @@ def own_steps(
         except KubesteadError as err:
             found.append(Problem("component_plan", err.message, "remove the cause, then run again"))
         except Exception as err:
-            # A host may answer anything; that must not end the plan of the others.
+            # A host may answer anything. Its answer must not end the plan of the others.
             cause = BrokenFacts("{0} can't be planned from them ({1})".format(component.name, type(err).__name__))
             found.append(cause.finding(host.name).problem)
         findings += [Finding(host.name, component.name, problem) for problem in found]
@@ -103,7 +103,7 @@ def _problems(component: Component, host: Host) -> List[Problem]:
 
 
 def _replaced_runtime(host: Host) -> List[Problem]:
-    """Another runtime package under running pods: it is never exchanged on a node of a cluster."""
+    """The finding about another runtime package. site.yml never replaces it on a node, which may run pods."""
     state, options = host.facts.containerd, host.options.containerd
     if not containerd_plan.replaces_package(state, options):
         return []

@@ -41,7 +41,7 @@ class Membership:
 
 
 def reference_control_plane(hosts: Sequence[Host], others: Sequence[Host]) -> Optional[Host]:
-    """The control plane whose view of the cluster counts: of the play or else of ``others``; None without a cluster.
+    """The control plane that describes the cluster: one of the play, or else of ``others``; None without a cluster.
 
     One whose own API server is healthy comes first; without it, one that reaches another's.
     """
@@ -53,7 +53,7 @@ def reference_control_plane(hosts: Sequence[Host], others: Sequence[Host]) -> Op
 
 
 def membership(hosts: Sequence[Host], reference: Optional[Host]) -> Membership:
-    """Who initializes and who joins."""
+    """The host that initializes, and the hosts that join."""
     exists = reference is not None
     init_host = ""
     if not exists:
@@ -85,7 +85,7 @@ def _lacks_manifest(state: KubeadmState) -> bool:
 
 
 def is_joining(host: Host, cluster_exists: bool) -> bool:
-    """True for a host that is to join, or whose join only lacks its end."""
+    """True for a host that must join, or whose join must only be finished."""
     if is_down(host, cluster_exists):
         return False
     return host.kubeadm.phase != DONE or join.join_left_marker(host.kubeadm)

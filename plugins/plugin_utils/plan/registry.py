@@ -124,7 +124,7 @@ OPTIONS: Dict[str, Any] = {component.name: component.options for component in CO
 for _options_class in OPTIONS.values():
     # The types are computed once here, and not in each process that Ansible starts for a host.
     field_types(_options_class)
-#: The components that are roles of their own.
+#: The components that have their own role.
 NAMES = tuple(component.name for component in COMPONENTS if not component.role)
 
 
@@ -146,7 +146,7 @@ def secrets_in_use(options: Any) -> List[str]:
 
 
 def observation_arguments(options: Mapping[str, Mapping[str, Any]], peers: Sequence[str] = ()) -> Dict[str, Any]:
-    """What the observation of a node needs to know of the options, and the other hosts it must connect to."""
+    """The arguments of a node's observation: some of its options, and the other hosts that it must connect to."""
     packages = options.get("kube_packages") or {}
     return {
         "packages_url": str(packages.get("url") or ""),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a host's answer can be planned with: tried for the host alone, before it is planned with the others."""
+"""Whether a plan is possible from the answer of a host: tried for this host alone, before the plan of all hosts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .result import Request, as_result
 
 
 def broken(name: str, control_plane: bool, facts: Mapping[str, Any], components: Sequence[str]) -> str:
-    """Why nothing can be planned with what ``node_info`` returned for a host, in one line; empty where it can.
+    """Why a plan is not possible with the result of ``node_info`` for a host, in one line; empty if it is possible.
 
-    What is wrong with the host in other ways is for the plan of all hosts to say.
+    The plan of all hosts reports other problems of the host.
     """
     try:
         host = read_host(name, control_plane, facts)

@@ -239,7 +239,7 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
     pause = pause_length(draft.request.pause)
     for name in _paused(groups, plans):
         plans[name] = replace(plans[name], arguments={**plans[name].arguments, "pause": pause})
-    # The hosts stay in the order of their change.
+    # The hosts stay in the order in which they are changed.
     ordered = [*control_planes, *down, *others]
     lost = [node.name for node in rules.dead_outside(draft.request.hosts, draft.cluster)]
     broken = [name for name in control_planes if rules.is_interrupted(inside[name])]
@@ -291,7 +291,7 @@ def _lifted(draft: Draft, plans: Mapping[str, HostPlan]) -> List[str]:
 
 
 def _paused(groups: Sequence[Sequence[str]], plans: Mapping[str, HostPlan]) -> List[str]:
-    """The hosts after which the run pauses: those of each group but the last that is upgraded."""
+    """The hosts after which the run pauses: those of all groups except the last one that is upgraded."""
     upgraded = [group for group in groups if any(plans[name].arguments["upgrade"] for name in group)]
     return [name for group in upgraded[:-1] for name in group]
 

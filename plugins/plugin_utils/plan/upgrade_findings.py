@@ -77,8 +77,8 @@ def begun_findings(hosts: Sequence[Host], target: Version) -> List[Finding]:
 def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, first: str) -> List[Finding]:
     """Findings about interrupted control planes that would be upgraded before the ``first`` one.
 
-    Interrupted nodes are repaired first, but the configuration of the cluster must have the target before. ``first`` is
-    empty if it has.
+    Interrupted nodes are repaired first, but the configuration of the cluster must have the target version before that.
+    ``first`` is empty if it already has it.
     """
     found = []
     for host in hosts:
@@ -176,7 +176,7 @@ def control_plane_findings(hosts: Sequence[Host]) -> List[Finding]:
 
 
 def dead_outside(hosts: Sequence[Host], cluster: Cluster) -> List[Node]:
-    """The control planes that are not ready and not among the hosts of the play. No gate can wait for them."""
+    """The control planes that are not ready and not among the hosts of the play. No health check can wait for them."""
     names = {host.kubeadm.node_name for host in hosts}
     return [node for node in cluster.nodes if node.control_plane and not node.ready and node.name not in names]
 

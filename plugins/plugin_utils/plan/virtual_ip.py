@@ -37,7 +37,7 @@ OPTION = "cluster_endpoint_vip"
 
 
 def virtual_ip_of(host: Host, hosts: Sequence[Host], cluster: Cluster) -> Optional[VirtualIp]:
-    """The virtual address as the host sets it up; without an address where it has none.
+    """The virtual address that the host sets up; without an address if it must not have one.
 
     None if the host keeps what it has: the addresses of some control planes are not known, they are not in the run, or
     they do not send their packets to it yet.
@@ -116,7 +116,7 @@ def _router_id(host: Host, cluster: Cluster) -> int:
 
 
 def findings(hosts: Sequence[Host], cluster: Cluster) -> List[Finding]:
-    """What prevents the virtual address, and what is wrong with one that is there."""
+    """The findings about the virtual address: what prevents it, and the problems of an existing one."""
     planes = _control_planes(hosts)
     wanted = [host for host in planes if host.options.api_endpoint.address]
     if not wanted:
@@ -180,7 +180,7 @@ def _owned(address: str, hosts: Sequence[Host], cluster: Cluster) -> List[Findin
 
 
 def _twice(address: str, planes: Sequence[Host]) -> List[Finding]:
-    """The warning about several owners, which do not receive the packets of one another."""
+    """The warning about several owners, which do not receive each other's packets."""
     owners = [host.name for host in planes if _state(host).held and _state(host).address == address]
     if len(owners) < 2:
         return []
@@ -190,7 +190,7 @@ def _twice(address: str, planes: Sequence[Host]) -> List[Finding]:
 
 
 def _reserved(state: VirtualIpState, address: str) -> str:
-    """What an address of IPv4 is if no machine can have it: that of the subnet, or its broadcast address."""
+    """The kind of an IPv4 address that no machine can have: that of the subnet, or its broadcast address."""
     for network in state.networks:
         subnet = plain_network(network, strict=False)
         if subnet.version == 4 and subnet.prefixlen < 31 and plain_address(address) in subnet:
@@ -201,7 +201,7 @@ def _reserved(state: VirtualIpState, address: str) -> str:
 
 
 def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Cluster) -> List[Problem]:
-    """What is wrong with the address on one control plane. ``first`` is the one whose options decide."""
+    """The problems of the address on one control plane. The options of the host ``first`` take precedence."""
     options, state = host.options.api_endpoint, _state(host)
     address = first.options.api_endpoint.address
     if options != first.options.api_endpoint and options.address:
@@ -219,7 +219,7 @@ def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Clu
         return [_problem(text, "use another free address in this subnet")]
     found = []
     if _has(host, address) and router_id_in(state.config) not in (0, _router_id(host, cluster)):
-        # Until all have the new ID, the owners by the old one and by the new one do not know of one another.
+        # Until all have the new ID, the owner with the old ID and the one with the new ID do not know each other.
         text = "cluster_endpoint_vip_router_id is {0}, but the virtual IP address was set up with {1}".format(
             _router_id(host, cluster), router_id_in(state.config)
         )

@@ -17,7 +17,7 @@ OPTION = "preflight_skip_checks"
 ERROR, WARNING, SKIPPED = "error", "warning", "skipped"
 _BOTH = (ERROR, WARNING)
 
-#: What can be skipped: judgements about a machine or its network. Name -> the levels it comes in.
+#: The checks that can be skipped, because they assess a machine or its network. Name -> its possible levels.
 SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     # the machine
     "system": (WARNING,),
@@ -43,7 +43,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "feature_gate": (ERROR,),
     "skip_phase": (ERROR,),
     "etcd_image": _BOTH,
-    # who it is
+    # identity
     "hostname": (ERROR,),
     "node_name": _BOTH,
     "hostname_lookup": (WARNING,),
@@ -74,7 +74,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "firewall": (WARNING,),
     "network_manager": (WARNING,),
     "no_proxy": (WARNING,),
-    # what is there already
+    # existing files and services
     "leftovers": (WARNING,),
     "etcd_leftovers": (ERROR,),
     "cri": (WARNING,),
@@ -83,7 +83,7 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     "etcd_unhealthy": (WARNING,),
 }
 
-#: Checks that can't be skipped: without them no plan is possible, or the module would fail as well.
+#: Checks that can't be skipped: a plan is not possible without them, or the module would fail for the same reason.
 FIXED: Dict[str, Tuple[str, ...]] = {
     "options": (ERROR,),
     "groups": _BOTH,
@@ -114,7 +114,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "control_plane.api_down": (ERROR,),
     "control_plane.partial": (ERROR,),
     "control_plane.version": (ERROR,),
-    # Only the module kubeadm_init itself says this one.
+    # Only the module kubeadm_init reports this one.
     "control_plane.differs": (WARNING,),
     "join.foreign_node": (ERROR,),
     "join.foreign_ca": (ERROR,),

@@ -11,19 +11,19 @@ from typing import Dict, List, Sequence
 
 from ..hosts import Reading
 
-# Seconds. kubeadm dates certificates back by five minutes (CertificateBackdate in its constants): a host that is behind
-# by more finds that they are not valid yet.
+# Seconds. kubeadm backdates certificates by five minutes (CertificateBackdate in its constants). On a host whose clock
+# is further behind, they are not valid yet.
 # https://github.com/kubernetes/kubernetes/blob/master/cmd/kubeadm/app/constants/constants.go
 MAX_CLOCK_SKEW = 300.0
-# etcd complains from one second on; leases and tokens feel a few.
+# Seconds. etcd warns about one second; a few seconds affect leases and tokens.
 WARN_CLOCK_SKEW = 5.0
 
 
 def skews(readings: Sequence[Reading]) -> Dict[str, float]:
-    """How far each host surely is ahead (behind: negative) of the median of all, in seconds; 0.0 where it may agree.
+    """The least difference of each host's clock from the median (behind: negative), in seconds; 0.0 if it may agree.
 
-    The control machine's clock is one of all, and counts twice where the number would be even else: so one wrong
-    clock is outvoted wherever there are two hosts that agree.
+    The control machine's clock is one of the clocks. It counts twice if their number would otherwise be even, so that
+    two hosts that agree outvote one wrong clock.
     """
     known = [reading for reading in readings if reading.known]
     own: List[float] = [0.0] if len(known) % 2 == 0 else [0.0, 0.0]

@@ -30,11 +30,11 @@ _SHARED_MACS = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:00:00:00:00")
 
 @dataclass(frozen=True)
 class ClusterView:
-    """What the rules look at.
+    """The input of the rules.
 
-    ``hosts`` are those of the play, ``reference_control_planes`` control planes outside of it that were observed to
-    compare with. ``joining`` are the names of the hosts that will become nodes, ``init_host`` the one that initializes
-    (empty where a cluster exists), ``cluster`` the cluster as the plan has it.
+    ``hosts`` are those of the play, ``reference_control_planes`` are observed control planes outside the play.
+    ``joining`` are the names of the hosts that will become nodes. ``init_host`` is the one that initializes; empty if a
+    cluster exists. ``cluster`` is the cluster in the plan.
     """
 
     hosts: Sequence[Host]
@@ -46,7 +46,7 @@ class ClusterView:
 
     @property
     def joining_hosts(self) -> List[Host]:
-        """The hosts that are still to become nodes."""
+        """The hosts that are not nodes yet."""
         return [host for host in self.hosts if host.name in self.joining]
 
     @property
@@ -113,7 +113,7 @@ def _unproxied(host: Host, view: ClusterView) -> List[str]:
 
 
 def _names(view: ClusterView) -> List[Finding]:
-    """A second node of one name silently takes over the first: names must differ, also from those in the API."""
+    """Findings about names that are not unique: a second node silently takes over the Node of the first."""
     found = []
     seen: Dict[str, str] = {}
     for host in view.joining_hosts:
@@ -195,7 +195,7 @@ def _identities(view: ClusterView) -> List[Finding]:
 
 
 def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Finding]:
-    """The same against nodes that only the API knows, as in a run with ``--limit``."""
+    """The same findings about nodes that only the API knows, as in a run with ``--limit``."""
     found = []
     for host in view.joining_hosts:
         for node in view.unmatched_nodes:
@@ -216,7 +216,7 @@ def _same_as_members(view: ClusterView, machine_id: str, fix: str) -> List[Findi
 
 
 def _secondary(view: ClusterView) -> List[Finding]:
-    """A node's address that another host has too, though not as the address of its node."""
+    """Findings about node addresses that another host also has, but not as its node address."""
     found = []
     for host in view.joining_hosts:
         for other in view.all_hosts:
@@ -337,7 +337,7 @@ def _reachability(view: ClusterView) -> List[Finding]:
 
 
 def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
-    """A host that joins must reach a live API server, or (where there is none yet) the machine it will be on."""
+    """A host that joins must reach a live API server, or in a new cluster the machine of the future one."""
     fix = "open the port between the hosts (firewall, security group, route)"
     endpoint = view.cluster.endpoint
     # A host resolves the name by its hosts file only after the run has written it.
@@ -368,7 +368,7 @@ def _api_reachability(host: Host, view: ClusterView) -> List[Problem]:
 
 
 def _node_reachability(host: Host, view: ClusterView) -> List[Problem]:
-    """What else control planes reach: each other's etcd, and every kubelet."""
+    """Control planes must reach the etcd of each other, and every kubelet."""
     found = []
     for kinds, what, lenient in (
         (reachability.ETCD, "the etcd port", False),

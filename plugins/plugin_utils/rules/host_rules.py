@@ -32,11 +32,11 @@ from ..hosts import Host
 from . import reachability
 from .argument_rules import argument_problems
 
-# What Kubernetes' packages and images are made for, as the kernel names it.
+# The architectures of the Kubernetes packages and images, as the kernel names them.
 ARCHITECTURES = ("x86_64", "aarch64", "ppc64le", "s390x")
-# The oldest release of a system that the collection is meant for.
+# The oldest supported release of each system.
 _SYSTEMS: Dict[str, Tuple[int, ...]] = {"debian": (12,), "ubuntu": (22, 4), "rhel": (9,)}
-# The containerd that a system's own repository has where it is one of version 1.
+# The systems whose own repository has containerd 1, and its version.
 _CONTAINERD_1 = {
     ("debian", "12"): "1.6",
     ("debian", "13"): "1.7",
@@ -44,7 +44,7 @@ _CONTAINERD_1 = {
     ("ubuntu", "24.04"): "1.7",
 }
 
-# kubeadm's own limits for a control plane; a worker lives with less.
+# The limits that kubeadm has for a control plane. A worker needs less.
 CONTROL_PLANE_CPUS, CONTROL_PLANE_MB, WORKER_MB = 2, 1700, 900
 # The images of a control plane take 1 GB unpacked, those of Calico 0.5 GB.
 LEAST_DISK_MB = 2048
@@ -62,7 +62,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str]) -> List[Problem]:
-    """What is wrong with a host that is still to become a node."""
+    """The problems of a host that is not a node yet."""
     found = _system(host) + _resources(host) + _disk(host) + _versions(host, cluster) + _swap(host, components)
     found += _local_programs(host) + _kernel(host) + _forwarding(host, components) + argument_problems(host, cluster)
     found += _ports(host) + _network(host) + _dns(host) + _runtime(host, components) + _leftovers(host)
@@ -71,7 +71,7 @@ def joining_host_problems(host: Host, cluster: Cluster, components: Sequence[str
 
 
 def any_host_problems(host: Host) -> List[Problem]:
-    """What is wrong with a host also where it is a node already."""
+    """The problems of any host, including existing nodes."""
     found = []
     around = host.facts.environment
     if host.options.cni.plugin == "calico" and around.network_manager and not around.ignores_calico_interfaces:
@@ -257,7 +257,7 @@ def _swap(host: Host, components: Sequence[str]) -> List[Problem]:
 
 def _ports(host: Host) -> List[Problem]:
     if host.kubeadm.operation or host.kubeadm.phase != NONE:
-        # What kubeadm left running is named by the rules about half-done runs.
+        # The rules about interrupted runs report the programs that kubeadm has left running.
         return []
     api = host.options.control_plane.bind_port
     taken = []
@@ -390,7 +390,7 @@ def _forwarding(host: Host, components: Sequence[str]) -> List[Problem]:
 
 
 def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
-    """The container runtime, where this play does not bring it."""
+    """The problems of the container runtime, if this play does not install it."""
     if "containerd" in components or "containerd" not in host.options.control_plane.cri_socket:
         return []
     if not host.facts.containerd.version:
@@ -404,7 +404,7 @@ def _runtime(host: Host, components: Sequence[str]) -> List[Problem]:
 
 
 def _leftovers(host: Host) -> List[Problem]:
-    """What an earlier cluster left that no rule about kubeadm's own files names."""
+    """Leftovers of an earlier cluster that the rules about kubeadm's files do not report."""
     if host.kubeadm.operation or host.kubeadm.phase != NONE:
         return []
     found = []
@@ -475,7 +475,7 @@ def _registries(host: Host) -> List[Problem]:
 
 
 def proxy_problems(host: Host, wanted: Sequence[str]) -> List[Problem]:
-    """A proxy that the cluster's own addresses (ranges and node addresses) would be sent to."""
+    """The problem of a proxy that would get requests to addresses of the cluster (ranges and node addresses)."""
     if not host.facts.environment.proxied:
         return []
     missing = environment.uncovered(host.facts.environment.no_proxy, wanted)

@@ -43,7 +43,7 @@ def registries(
     try:
         mirrors = containerd.mirrors()
     except OptionError:
-        # The options' own rules report that.
+        # The rules about options report an invalid address.
         mirrors = {}
     found = {}
     for name in dict.fromkeys(names):
@@ -56,7 +56,7 @@ def registries(
 
 
 def peers(name: str, control_planes: Mapping[str, Tuple[str, int]], workers: Mapping[str, str]) -> List[str]:
-    """What the host ``name`` tries at others: the API servers; from a control plane also etcd and the kubelets.
+    """The targets of the host ``name`` on other hosts: the API servers; for a control plane also etcd and the kubelets.
 
     ``control_planes`` maps a host to its address and the API server's port, ``workers`` to its address.
     """
