@@ -22,8 +22,8 @@ description:
   - V(containerd) installs containerd and configures it, in the configuration version that the binary supports. Other
     settings are kept. containerd is restarted only if the meaning of its configuration has changed.
   - V(api_endpoint) lets the machine find the API by its name. It writes the addresses of control planes to a block of
-    C(/etc/hosts). On a worker with more than one control plane, it sets up a local proxy (haproxy) as a service of its
-    own.
+    C(/etc/hosts). On a worker of a cluster with more than one control plane, it sets up a local proxy (haproxy) as a
+    separate service.
   - V(images) pulls the images that the plan names while the cluster is created on another host.
   - V(control_plane) runs M(kubestead.cluster.kubeadm_init) on the host that the plan selects, and installs the admin
     kubeconfig as M(kubestead.cluster.kubeconfig) does.

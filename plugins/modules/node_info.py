@@ -60,8 +60,8 @@ options:
     default: false
   proxied:
     description:
-      - Whether the host will reach the API through a local proxy, as workers with more than one control plane do. If
-        haproxy is not installed, the host then looks for its package.
+      - Whether the host will reach the API through a local proxy, as workers of a cluster with more than one control
+        plane do. If haproxy is not installed, the host then looks for its package.
     type: bool
     default: false
   virtual_ip:
