@@ -79,9 +79,8 @@ def save(system: System, url: str, path: str, lines: Stream) -> int:
     except OSError as err:
         system.remove(path + ".part")
         raise KubesteadError(
-            "could not save a snapshot of etcd before the upgrade: {0}; nothing else was changed".format(
-                untrusted.line(str(err), 200)
-            )
+            "could not save a snapshot of etcd before the upgrade: {0}; nothing else was changed; check etcd and the "
+            "free space of {1} (df -h), and run again".format(untrusted.line(str(err), 200), FOLDER)
         ) from err
     return size
 

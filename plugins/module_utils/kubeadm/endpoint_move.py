@@ -314,7 +314,10 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
 
     left = poll(waits_for, _ROLLED_OUT, lambda text: not text, clock=clock, sleep=sleep)
     if left:
-        raise KubesteadError("kube-proxy was not restarted on all nodes: {0}".format(left))
+        raise KubesteadError(
+            "kube-proxy was not restarted on all nodes: {0}; see 'kubectl -n kube-system describe ds kube-proxy' and "
+            "run endpoint.yml again".format(left)
+        )
     _changed(
         client, "configmap", "kube-proxy", "kube-system", json.dumps({"metadata": {"annotations": {RESTART: None}}})
     )
@@ -384,9 +387,8 @@ def _restart_kubelet(system: System, node: str, clock: Optional[Clock] = None, s
 
     if not poll(reports, _REPORTS, clock=clock, sleep=sleep):
         said = kubelet_start.last_line(system, since)
-        raise KubesteadError(
-            untrusted.line("the kubelet did not report to the API after its restart{0}".format(said and ": " + said))
-        )
+        text = untrusted.line("the kubelet did not report to the API after its restart{0}".format(said and ": " + said))
+        raise KubesteadError("{0}; see 'journalctl -u kubelet' on this host".format(text))
     there = kubelet_start.own_node(system, node or kubelet.node_name(system, kubelet.kubelet_kubeconfig(system)))
     if there is not None:
         kubelet_start.wait(system, there.kubelet_version, clock, sleep)

@@ -169,7 +169,6 @@ def wait(
     now = poll(ask, timeout, lambda one: not problems(one, wanted), pause=1.0, clock=clock, sleep=sleep)
     left = problems(now, wanted)
     if left:
-        raise KubesteadError(
-            untrusted.line("the cluster is not healthy after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))
-        )
+        text = untrusted.line("the cluster is not healthy after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))
+        raise KubesteadError("{0}; remove the cause, then run the same command again".format(text))
     return now

@@ -234,7 +234,9 @@ def test_a_name_that_leads_nowhere_changes_nothing(machine: Machine) -> None:
 
 def test_a_kubelet_that_does_not_report_gets_its_server_back(machine: Machine) -> None:
     kubelet = Kubelet(machine, reports=False)
-    with pytest.raises(KubesteadError, match="did not report .*kubelet.go failed; its server is {0} again".format(OLD)):
+    with pytest.raises(
+        KubesteadError, match="did not report .*kubelet.go failed; see .*; its server is {0} again".format(OLD)
+    ):
         moved(machine)
     assert machine.read(KUBELET_KUBECONFIG) == KUBELET and kubelet.restarts == 2
     assert not machine.exists(KUBELET_PENDING)
