@@ -404,7 +404,7 @@ upgrade:
       type: list
       elements: str
     dead_at_end:
-      description: The names of those Nodes in C(dead_nodes) that are not in the play.
+      description: The names of those of them that are not in the play.
       returned: always
       type: list
       elements: str

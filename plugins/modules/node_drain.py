@@ -16,8 +16,8 @@ description:
   - Before the first change, the module checks for everything that would prevent the drain - a PodDisruptionBudget that
     does not allow a disruption, a pod without a controller, local data, and pods that do not fit on another node. If
     there is such a problem, the module changes nothing and fails with one line for each pod.
-  - The module also waits for pods that are already terminating. If a node can't be drained in time, it removes the
-    cordons of this collection from all nodes of O(name) and fails.
+  - Pods that are already terminating are waited for. If a node can't be drained in time, the module removes the cordons
+    of this collection from all nodes of O(name) and fails.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:

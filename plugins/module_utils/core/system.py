@@ -212,7 +212,7 @@ class System:
             return None
 
     def write(self, path: str, text: str, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
-        """Replace a file atomically. Its mode is set before it has content. Creates missing folders (0755)."""
+        """Replace a file at once, with its mode set before any content is in it. Makes missing folders (0755)."""
         # Loads a random number generator; most programs on a node write nothing.
         import tempfile
 

@@ -40,7 +40,7 @@ class Kubectl:
         self.server = server
         # kubeadm writes this file: one cluster, one user, and credentials in the file or in files that it names.
         self._plain = kubeconfig == ADMIN_KUBECONFIG and not context
-        # kubectl would keep a cache of the API below the home folder, even in check mode.
+        # What kubectl learns of the API it would keep below the home folder, in a dry run too.
         self._base: List[str] = ["kubectl", "--cache-dir=/dev/null"]
         if kubeconfig:
             self._base.append("--kubeconfig={0}".format(kubeconfig))

@@ -35,7 +35,7 @@ from . import dnf_files
 if TYPE_CHECKING:
     import xml.etree.ElementTree
 
-# The time limits in seconds: without a byte, and for a complete answer.
+# Seconds without a byte, and for one answer altogether.
 TIMEOUT = 10.0
 DEADLINE = 60.0
 _LARGEST = 64 * 1024 * 1024

@@ -176,7 +176,7 @@ def control_plane_findings(hosts: Sequence[Host]) -> List[Finding]:
 
 
 def dead_outside(hosts: Sequence[Host], cluster: Cluster) -> List[Node]:
-    """The control planes that are not ready and not among the hosts of the play. No health check can wait for them."""
+    """The control planes that are not ready and not among the hosts of the play. No gate can wait for them."""
     names = {host.kubeadm.node_name for host in hosts}
     return [node for node in cluster.nodes if node.control_plane and not node.ready and node.name not in names]
 

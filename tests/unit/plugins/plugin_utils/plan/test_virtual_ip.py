@@ -227,7 +227,7 @@ def test_an_address_of_a_node_outside_of_the_run_is_refused() -> None:
     away = replace(node("w9"), addresses=[VIP])
     there = cluster(node("cp1", "control-plane"), away)
     assert lines(plan([with_vip(host("cp1", there))])) == [
-        f"all: cluster_endpoint_vip is {VIP}, which is already an address of w9; use an address that no machine has"
+        f"all: cluster_endpoint_vip is {VIP}, which is an own address of w9; use an address that no machine has"
     ]
 
 
