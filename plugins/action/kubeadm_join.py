@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of kubeadm_join on the control machine: it takes what its host needs to join out of what is registered."""
+"""The part of kubeadm_join on the control machine: it selects what its host needs from the registered tokens."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ActionModule(NodeAction):
         token_host = str(arguments.pop("token_host", None) or "")
         join = self._own(join or {}, host)
         for name in PARTS:
-            # Whether the token is still good is asked of the cluster; the clock of the control machine may differ.
+            # The cluster decides whether the token is still valid, because the control machine's clock may differ.
             if join.get(name) and name != "expires":
                 arguments.setdefault(name, join[name])
         if not arguments.get("control_plane"):
@@ -56,7 +56,7 @@ class ActionModule(NodeAction):
             secrets += [secret.partition(".")[2] for secret in secrets]
             return self.run_on_node("kubeadm_join", arguments, task_vars, secrets)
         except AnsibleConnectionFailure as err:
-            # An unreachable host leaves the play at once, without the tasks that delete the remaining tokens.
+            # An unreachable host leaves the play immediately, without the tasks that delete the remaining tokens.
             problem = f"{host} became unreachable while it joined: {err.message}"
             raise AnsibleActionFail(f"{problem}; check the host and its network, and run again") from None
         finally:

@@ -13,11 +13,10 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.spent_tokens imp
 
 
 class ActionModule(NodeAction):
-    """Runs the module hidden, and shows the result where it is complete and there is no secret in it.
+    """Runs the module with hidden output, and shows the result only if it is complete and does not contain a secret.
 
-    So a token is never shown, not even at the highest verbosity, where the module's output is truncated, and to a user
-    who does not think of ``no_log``; while failures, dry runs and deletions stay readable. The registered variable is
-    complete.
+    A token is therefore never shown: not at the highest verbosity, not in truncated output, and not without ``no_log``.
+    Failures, deletions and results of check mode stay readable. The registered variable is complete.
     """
 
     RETURNS = frozenset(
@@ -36,7 +35,7 @@ class ActionModule(NodeAction):
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result, marked as hidden unless it is known to hold no secret."""
+        """Return the module's result, marked as hidden unless it certainly does not contain a secret."""
         spent, nodes = SpentTokens(self._host(task_vars)), self._nodes()
         if self._task.args.get("state") == "absent" and self._is_done(spent, nodes):
             # Check mode predicts a change here, because it can't know that the tokens will already be deleted.

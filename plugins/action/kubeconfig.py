@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of M(kubestead.cluster.kubeconfig) that works on the control machine: the copy there."""
+"""The part of kubeconfig that runs on the control machine: it keeps the copy there."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MAX_REASON = 300
 
 
 class ActionModule(NodeAction):
-    """Runs the module on the host, then compares the copy here by its digest and fetches it only when it differs."""
+    """Runs the module on the host, compares the copy on this machine by its digest, and fetches it if it differs."""
 
     RETURNS = frozenset(("user", "kubeconfig", "local_kubeconfig", "server", "source"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The task's result. It never holds the kubeconfig."""
+        """Return the module's result. It never contains the kubeconfig."""
         super(NodeAction, self).run(tmp, task_vars)
         result = self.run_on_node("kubeconfig", self._task.args, task_vars)
         source = result.pop("source", None)
@@ -69,7 +69,7 @@ class ActionModule(NodeAction):
             raise AnsibleActionFail(f"copy_to: {err.message}; use a path that you can write to") from None
 
     def _fetch(self, wanted: KubeconfigSummary | None) -> str:
-        """The admin's kubeconfig, made again. Connections print what a command returns at -vvv, unless censored.
+        """The admin kubeconfig, rebuilt. Connections print the output of a command at -vvv, unless it is censored.
 
         A module would need 0.25 s of CPU time on the host to read the file. The digest proves that it is the file.
         """

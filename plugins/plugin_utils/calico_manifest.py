@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.opti
 
 from . import manifest_files
 
-# Seconds without a byte, and for the file altogether.
+# The time limits in seconds: without a byte, and for the complete file.
 DOWNLOAD_TIMEOUT = 30.0
 DOWNLOAD_DEADLINE = 180.0
 _LIMIT = 16 * 1024 * 1024
@@ -41,7 +41,7 @@ def release(options: CniOptions) -> str:
 
 
 def is_url(text: str) -> bool:
-    """True for what is fetched rather than read from a file."""
+    """True for a URL, which must be fetched; false for a path."""
     return bool(re.match(r"^[a-z][a-z0-9+.-]*://", text, re.IGNORECASE)) and not text.lower().startswith("file://")
 
 
@@ -71,7 +71,7 @@ def checksum(options: CniOptions) -> str:
 
 
 def read(options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Optional[str] = None) -> str:
-    """The manifest's text, its checksum proven.
+    """The text of the manifest, after its checksum is verified.
 
     ``folders`` are where a relative path is looked for (the working folder by default); ``cache`` is where a downloaded
     manifest is kept under its checksum ("" keeps none). Raises :class:`OptionError` naming the variable.
@@ -116,7 +116,7 @@ def objects(
 def check(
     options: CniOptions, folders: Optional[Sequence[str]] = None, cache: Optional[str] = None
 ) -> Tuple[Optional[Problem], List[str]]:
-    """What is wrong with options and manifest, before anything is changed, and the images that every node will run."""
+    """The problem of the options or the manifest, before any change, and the images that every node will run."""
     found: List[Dict[str, Any]] = []
     try:
         options.validate()

@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 
 class BrokenFacts(KubesteadError):
-    """A host answered with something that it should not be; the message says where and what."""
+    """A host returned an unexpected value. The message has its place and the problem."""
 
     def finding(self, host: str) -> Finding:
-        """The finding about that host: nothing can be planned for it."""
+        """The finding about the host, which can't be planned."""
         text = f"the facts of this host are invalid: {self.message}"
         fix = "check that the host is the expected machine, or exclude it with --limit"
         return Finding(host, "cluster", Problem("broken_facts", text, fix))
@@ -154,7 +154,7 @@ def _check_sizes(facts: Facts) -> None:
 
 
 def _check_addresses(facts: Facts) -> None:
-    """Everything that rules compute with as an address must be one."""
+    """Check that all values that rules use as addresses are addresses."""
     node, bridge = facts.node, facts.cni.bridge
     for place, addresses in (
         ("node.addresses", node.addresses),

@@ -169,7 +169,7 @@ def files(option: str, path: str) -> List[str]:
             raise OptionError(
                 option, "is {0}, which can't be read ({1})".format(_path(path), err.strerror), "use another directory"
             ) from None
-        # A link to a file that does not exist is an error, as for kubectl, and not a manifest less.
+        # As for kubectl, a link to a file that does not exist is an error. It must not be ignored.
         found = [os.path.join(path, name) for name in names]
         found = [one for one in found if os.path.isfile(one) or not os.path.exists(one)]
         if not found:

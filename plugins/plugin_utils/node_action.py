@@ -76,7 +76,7 @@ MAX_DEPTH = 24
 
 
 class NodeAction(ActionBase):
-    """Runs modules on the host of the task and hands on only what they may say.
+    """Runs modules on the host of the task, and passes on only the results that they may return.
 
     A module's answer can name ``ansible_facts``, which Ansible makes variables that win over those of the inventory,
     and any other key that Ansible acts on. A machine that is not trusted must not decide such things, so only the keys
@@ -88,7 +88,7 @@ class NodeAction(ActionBase):
 
     _supports_check_mode = True
     _supports_diff = True
-    # Nothing is put on the host, so no temporary folder has to be made there, in a dry run least of all.
+    # No file is transferred to the host, so Ansible need not create a temporary folder there.
     TRANSFERS_FILES = False
 
     def __init_subclass__(cls, **more: Any) -> None:

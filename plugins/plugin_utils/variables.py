@@ -4,8 +4,8 @@
 
 """The variables of a host, as an action plugin sees them: those of the inventory and of roles, never facts.
 
-Ansible makes every fact of a host a variable that wins over the inventory and over role defaults, also facts from a
-cache. A host that is not trusted must not set options of this collection in that way.
+Ansible makes every fact of a host a variable that overrides the inventory and role defaults. This includes facts from a
+cache. A host that is not trusted must not set options of this collection in this way.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def _keep(folder: int, name: str) -> None:
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o600)
     except OSError as err:
-        # Nothing was there after all, or a link, which now has the other name.
+        # The file did not exist, or it was a link, which now has the other name.
         if err.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
             raise
 
@@ -203,7 +203,7 @@ def _folder(system: System, place: HomePlace, create: bool = False) -> Iterator[
 
 @contextmanager
 def _own_folder(system: System, place: HomePlace) -> Iterator[int]:
-    """The folder, which becomes the user's where root made it."""
+    """The folder. If root created it, it is given to the user."""
     with _folder(system, place, create=True) as folder:
         owner = os.fstat(folder).st_uid
         if owner != place.uid:

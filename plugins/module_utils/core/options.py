@@ -29,7 +29,7 @@ _CREDENTIALS = re.compile(r":/+[^\s@]*@")
 ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": "@"})
 PATH_OR_ADDRESS: Mapping[str, Any] = MappingProxyType({"credentials": ":.*@"})
 
-# Metadata of a field whose value never leaves the task it is given to.
+# Metadata of a field whose value must not leave the task that gets it.
 SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
 # The cache of field_types.
 _TYPES: Dict[Type[Any], Dict[str, Any]] = {}
@@ -128,7 +128,7 @@ def public_fields(value: Any) -> Dict[str, Any]:
 
 
 def checked(name: str, hint: Any, value: Any, secret: bool = False) -> Any:
-    """A value as the type of its field. Raises :class:`OptionError` without the value where it is ``secret``."""
+    """A value as the type of its field. Raises :class:`OptionError`, without the value if it is ``secret``."""
     origin = typing.get_origin(hint)
     if origin is typing.Union:
         inner = [item for item in typing.get_args(hint) if item is not _NONE_TYPE]
@@ -206,7 +206,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in place of the value: it may hold a password."""
+    """The kind of a value, for messages: the value itself may contain a password."""
     return "a {0}".format(untrusted.type_name(value))
 
 

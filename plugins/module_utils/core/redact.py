@@ -75,7 +75,7 @@ _ASSIGNMENT = re.compile(
     r"|certificate[-_]?key|secret[-_]?(?:access[-_]?)?key|api[-_]?key|authorization)"
     r"(?:\\?[\"'])?[ \t]*=[ \t]*)(" + _QUOTED + r"|[^\s,\"'\\{\[][^\s,\"'\\]*)"
 )
-# What the patterns before have made of a token: its id is public.
+# A token after the patterns above have replaced its secret part. Its ID is public.
 _KNOWN_ID = re.compile(r"[a-z0-9]{6}\." + HIDDEN)
 _BEGIN = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----")
 _END = re.compile(r"-----END [A-Z ]{0,40}PRIVATE KEY-----")
@@ -84,12 +84,12 @@ _AUTHORITY_END = re.compile(r"[/?#\"'`<>\\]")
 
 
 def redact(text: str, *secrets: str) -> str:
-    """``text`` without ``secrets`` and without all that looks like one.
+    """``text`` without ``secrets`` and without any other text that looks like a secret.
 
     Hidden are bootstrap tokens (the id stays), certificate keys, JSON web tokens, private keys in PEM form and base64
     of them, passwords in URLs, credentials of HTTP headers, and values of fields and flags named like a secret.
     """
-    # The longest first: one may be a part of another.
+    # The longest secret is replaced first, because it may contain another one.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = _without_private_keys(text)
@@ -131,7 +131,7 @@ def _field(name: object, value: Any, *secrets: str) -> Any:
 
 
 def _hidden(value: Any) -> Any:
-    """A value with all hidden but the names in it."""
+    """A value in which everything except names is hidden."""
     if isinstance(value, Mapping):
         return {name: _hidden(item) for name, item in value.items()}
     return HIDDEN if value else value
@@ -178,7 +178,7 @@ def _word(match: Match[str]) -> str:
 
 
 def _without_password(text: str) -> str:
-    """What stands behind ``://``, without password, or without user name where that is all there is (a token)."""
+    """The text after ``://`` without its password. A user name without a password may be a token and is removed too."""
     end = _AUTHORITY_END.search(text)
     authority = text[: end.start()] if end else text
     at = authority.rfind("@")

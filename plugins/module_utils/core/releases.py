@@ -23,7 +23,7 @@ _CALICO = "https://raw.githubusercontent.com/projectcalico/calico/{0}/manifests/
 
 @dataclass(frozen=True)
 class Since:
-    """A fact: ``value`` is true from Kubernetes 1.``minor`` on; ``source`` is where that is written."""
+    """A fact: ``value`` applies since Kubernetes 1.``minor``. ``source`` is the URL of a page that says so."""
 
     minor: int
     value: Any
@@ -31,7 +31,7 @@ class Since:
 
 
 def at(rows: Sequence[Since], minor: int) -> Any:
-    """The value for a minor: that of the newest row it has reached, of an older minor that of the first row."""
+    """The value for a minor version: that of the last row that applies, or of the first row for an older version."""
     reached = [row for row in rows if row.minor <= minor]
     return (reached or list(rows[:1]))[-1].value
 
@@ -48,7 +48,7 @@ OLDEST_SUPPORTED = 34
 # https://kubernetes.io/blog/2023/08/15/pkgs-k8s-io-introduction/
 SUGGESTED_MINORS = range(33, NEWEST_MINOR + 6)
 
-#: How many minors a kubelet may be older than the API server.
+#: The number of minor versions by which a kubelet may be older than the API server.
 KUBELET_SKEW = (
     Since(0, 2, "https://kubernetes.io/releases/version-skew-policy/"),
     Since(28, 3, "https://kubernetes.io/blog/2023/08/15/kubernetes-v1-28-release/"),
@@ -66,7 +66,7 @@ CGROUP_V1_REFUSED = (
 
 # -- kubeadm
 
-#: The configuration API that a kubeadm writes.
+#: The newest configuration API that a kubeadm supports.
 CONFIG_API = (
     Since(15, "v1beta2", "https://kubernetes.io/blog/2019/06/19/kubernetes-1-15-release-announcement/"),
     Since(22, "v1beta3", _KUBEADM_API.format("v1beta3")),
@@ -101,7 +101,7 @@ FIELDS: Dict[str, Tuple[Tuple[str, str], ...]] = {
     ),
 }
 
-#: The tag of the pause image that a kubeadm names.
+#: The tag of the pause image that a kubeadm uses.
 PAUSE = (
     Since(20, "3.2", _KUBEADM.format(20)),
     Since(21, "3.4.1", _KUBEADM.format(21)),
@@ -116,7 +116,7 @@ PAUSE = (
 # The newest minor whose pause image was looked up. For a newer one kubeadm itself is asked where it is installed.
 _PAUSE_NEWEST = 35
 
-#: The etcd that the first patch release of a kubeadm names (its image's tag has ``-0`` behind it); patches name newer.
+#: The etcd version of a kubeadm's first patch release (the image tag ends with ``-0``). Later patches use newer ones.
 ETCD = (
     Since(33, "3.5.21", _KUBEADM.format(33)),
     Since(34, "3.6.4", _KUBEADM.format(34)),
@@ -133,7 +133,7 @@ ETCD_STEPS = (
 
 # -- containerd
 
-#: The oldest containerd with which a kubelet works: from 1.26 on it needs CRI v1, from 1.38 on CRI's RuntimeConfig.
+#: The oldest containerd that a kubelet works with. It needs CRI v1 since 1.26, and CRI's RuntimeConfig since 1.38.
 CONTAINERD_NEEDED = (
     Since(0, (0, 0), "https://kubernetes.io/docs/setup/production-environment/container-runtimes/"),
     Since(26, (1, 6), "https://kubernetes.io/blog/2022/11/18/upcoming-changes-in-kubernetes-1-26/"),
@@ -188,10 +188,10 @@ def first_kubeadm(api: str) -> str:
 
 
 def knows_pause(version: Version) -> bool:
-    """Whether :func:`pause_tag` is sure of this version."""
+    """True if :func:`pause_tag` is known for this version."""
     return version.major == 1 and PAUSE[0].minor <= version.minor <= _PAUSE_NEWEST
 
 
 def pause_tag(version: Version) -> str:
-    """The tag of the pause image that a kubeadm of this version names; of a newer one the last that is known."""
+    """The tag of the pause image of this kubeadm version; the last known tag for a newer version."""
     return str(at(PAUSE, version.minor))

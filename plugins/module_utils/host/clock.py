@@ -4,8 +4,8 @@
 
 """The clock of a machine: its offset, as seen from the control machine, and whether it is synchronized.
 
-Hosts are observed at different moments. What is known of a host is when the control machine asked it and when it had
-the answer; in between the host read its clock. That bounds the host's difference from the control machine's clock.
+Hosts are observed at different moments. For each host, the control machine records when it sent the request and when it
+received the answer. The host read its clock in between, so these times limit its difference from the control machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Optional
 
 from ..core.system import System
 
-# What adjtimex returns if the clock is not synchronized (TIME_ERROR of <sys/timex.h>).
+# The result of adjtimex if the clock is not synchronized (TIME_ERROR of <sys/timex.h>).
 _UNSYNCHRONIZED = 5
 # Larger than struct timex anywhere; zeros mean "change nothing".
 _TIMEX_BYTES = 1024
