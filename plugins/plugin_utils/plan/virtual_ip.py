@@ -174,7 +174,7 @@ def _owned(address: str, hosts: Sequence[Host], cluster: Cluster) -> List[Findin
         return []
     worker = not machine.control_plane if machine else not (node and node.control_plane)
     level = "warning" if worker and any(_has(host, address) for host in _control_planes(hosts)) else "error"
-    text = "{0} is {1}, which is an own address of {2}".format(OPTION, address, owner)
+    text = "{0} is {1}, which is already an address of {2}".format(OPTION, address, owner)
     problem = _problem(text, "use an address that no machine has", level)
     return [Finding(owner if worker and machine else "all", COMPONENT, problem)]
 

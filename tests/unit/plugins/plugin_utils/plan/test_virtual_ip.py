@@ -186,8 +186,8 @@ def test_without_the_variable_the_address_is_removed_also_with_limit() -> None:
     [
         ("10.244.3.4", "all: cluster_endpoint_vip is 10.244.3.4, which is in the pod range 10.244.0.0/16"),
         ("10.96.0.1", "all: cluster_endpoint_vip is 10.96.0.1, which is in the Service range 10.96.0.0/12"),
-        (address("w1"), f"w1: cluster_endpoint_vip is {address('w1')}, which is an own address of w1"),
-        (address("cp1"), f"all: cluster_endpoint_vip is {address('cp1')}, which is an own address of cp1"),
+        (address("w1"), f"w1: cluster_endpoint_vip is {address('w1')}, which is already an address of w1"),
+        (address("cp1"), f"all: cluster_endpoint_vip is {address('cp1')}, which is already an address of cp1"),
         (
             "198.51.100.7",
             "cp1: no interface of this host has an address in the subnet of cluster_endpoint_vip 198.51.100.7",
@@ -227,7 +227,7 @@ def test_an_address_of_a_node_outside_of_the_run_is_refused() -> None:
     away = replace(node("w9"), addresses=[VIP])
     there = cluster(node("cp1", "control-plane"), away)
     assert lines(plan([with_vip(host("cp1", there))])) == [
-        f"all: cluster_endpoint_vip is {VIP}, which is an own address of w9; use an address that no machine has"
+        f"all: cluster_endpoint_vip is {VIP}, which is already an address of w9; use an address that no machine has"
     ]
 
 
@@ -316,5 +316,8 @@ def test_a_worker_that_claims_an_address_that_is_set_up_stops_no_run(inside: boo
     one = given(result, "cp1")
     assert not result.errors and one and one.address == VIP
     blamed = "w1" if inside else "all"
-    said = f"{blamed}: cluster_endpoint_vip is {VIP}, which is an own address of w1; use an address that no machine has"
+    said = (
+        f"{blamed}: cluster_endpoint_vip is {VIP}, which is already an address of w1; use an address that no machine "
+    )
+    said += "has"
     assert said in warnings(result)
