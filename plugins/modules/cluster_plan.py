@@ -356,6 +356,10 @@ uncordoned:
   returned: success
   type: list
   elements: str
+owner:
+  description: The owner of the cordons of a removal. Empty for other operations.
+  returned: success
+  type: str
 resets:
   description: The hosts to reset.
   returned: success

@@ -161,8 +161,8 @@ class Plan:
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
     the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``uncordoned`` are Nodes that
-    an interrupted removal cordoned and that stay. ``rollout`` is the order of an upgrade, ``move`` that of a change of
-    the endpoint.
+    an interrupted removal cordoned and that stay, ``owner`` is the owner of the cordons of this removal. ``rollout`` is
+    the order of an upgrade, ``move`` that of a change of the endpoint.
     """
 
     operation: str
@@ -178,6 +178,7 @@ class Plan:
     resets: Sequence[str] = ()
     redirected: Sequence[str] = ()
     uncordoned: Sequence[str] = ()
+    owner: str = ""
     rollout: Rollout = Rollout()
     move: Move = Move()
 
@@ -255,6 +256,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "members": [_plain({"name": one.name, "addresses": one.addresses}) for one in plan.leaving if one.etcd],
         "uncordoned": _plain(list(plan.uncordoned)),
+        "owner": _plain(plan.owner),
         "resets": list(plan.resets),
         "redirected": list(plan.redirected),
         "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),

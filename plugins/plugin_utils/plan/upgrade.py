@@ -20,6 +20,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CGROUP_V1_REFUSED, at
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain import is_own
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_reason import reason_to_upgrade
@@ -28,7 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import admin_copies, calico, endpoint, upgrade_target
+from . import admin_copies, calico, cordons, endpoint, upgrade_target
 from . import upgrade_findings as rules
 from .calico import CalicoChange
 from .cluster import decide
@@ -172,6 +174,8 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     found = about + rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
     found += rules.dead_findings(hosts, cluster, bool(draft.first))
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
+    own = [node for node in cluster.nodes if node.name in [host.kubeadm.node_name for host in hosts]]
+    found += cordons.staying(OPERATION, cordons.of_others(own, cordons.UPGRADE))
     # The control plane that drains nodes may be outside the play.
     outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
     # The claim of a worker is about itself alone.
@@ -286,7 +290,7 @@ def _lifted(draft: Draft, plans: Mapping[str, HostPlan]) -> List[str]:
     return [
         name
         for name, node in nodes.items()
-        if node and node.ready and node.cordoned_by and plans[name].arguments["drain"]
+        if node and node.ready and _own_cordon(node) and plans[name].arguments["drain"]
     ]
 
 
@@ -320,7 +324,7 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     target, node = draft.target, draft.cluster.node(host.kubeadm.node_name)
     reason, runtime = _reason(draft, host), draft.runtimes.get(host.name)
     changed = bool(reason or runtime)
-    cordoned = node.cordoned_by if node else ""
+    cordoned = _own_cordon(node)
     plan = _nothing(host)
     steps = []
     # If the kubelet does not run, its pods can't be evicted. They run again after the upgrade.
@@ -354,6 +358,11 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "due": bool(steps),
     }
     return replace(plan, steps=steps, arguments=arguments, kubeconfig=copied)
+
+
+def _own_cordon(node: Optional[Node]) -> str:
+    """The owner of the Node's cordon if an upgrade set it; a run of ``remove.yml`` may be removing the others."""
+    return node.cordoned_by if node and is_own(node.cordoned_by, cordons.UPGRADE) else ""
 
 
 def _cgroup_v1(draft: Draft) -> bool:
