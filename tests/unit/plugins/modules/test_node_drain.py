@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.action import node_drain as action
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.modules import cluster_health_info, node_drain
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_drain import Cluster, budget, pod
@@ -163,3 +163,16 @@ def test_the_health_of_a_cluster(machine: Machine, cluster: Cluster) -> None:
     result = cluster_health_info.work(FakeModule(cluster_health_info.argument_spec(), nodes=["w1", "w9"]), machine)
     assert result["ready_nodes"] == ["cp1", "w1", "w2"] and result["dead"] == [] and result["etcd"] == []
     assert result["problems"] == ["node w9 is no longer in the cluster"] and not result["changed"]
+
+
+def test_the_versions_of_static_pods_are_waited_for(machine: Machine, cluster: Cluster) -> None:
+    def health(pods: Any) -> dict[str, Any]:
+        module = FakeModule(cluster_health_info.argument_spec(), static_pods={"cp1": pods})
+        return cluster_health_info.work(module, machine)
+
+    assert health({"kube-scheduler": "1.36.2"})["problems"] == [
+        "the kube-scheduler of cp1 does not have a pod in the API"
+    ]
+    for wrong in ({"etcd": "3.6.6"}, "1.36.2", None):
+        with pytest.raises(OptionError, match="use a dictionary of kube-controller-manager and kube-scheduler"):
+            health(wrong)
