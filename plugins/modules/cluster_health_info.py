@@ -11,7 +11,8 @@ short_description: Report the health of a cluster, and optionally wait until it 
 version_added: 0.1.0
 description:
   - Runs on a control plane. Queries C(/readyz) of each API server at its own address, and the list of members, the
-    leader, alarms and learners of each etcd member.
+    leader, alarms and learners of each etcd member. Reads the static pods of the controller managers and schedulers
+    from the API; one without a manifest on its control plane does not have a pod and is not waited for.
   - With O(wait=true), waits until the cluster is as healthy as before the last node was changed. Use it between two
     nodes of a rolling change.
   - Changes nothing. In check mode, the module does not wait.
@@ -25,7 +26,9 @@ options:
     type: bool
     default: false
   timeout:
-    description: The time to wait, in seconds.
+    description:
+      - The time to wait, in seconds. For controller managers and schedulers it is at least 330, because the kubelet may
+        delay their containers by five minutes after their API server was down.
     type: int
     default: 300
   nodes:
@@ -36,16 +39,28 @@ options:
   dead:
     description:
       - The names of nodes whose API server or etcd member did not answer before, from RV(dead) of an earlier result.
-        The module does not wait for them.
+        The module does not wait for them, and not for the controller managers and schedulers of these nodes.
     type: list
     elements: str
     default: []
+  etcd:
+    description:
+      - Whether the members of etcd must be healthy. Use V(false) if a later step of the play completes or removes
+        members. API servers are ready only if etcd answers them.
+    type: bool
+    default: true
   workloads:
     description: The number of pods that must be ready in each workload, as M(kubestead.cluster.node_drain) returns it.
     type: dict
     default: {}
   versions:
     description: The versions that kubelets must report, without C(v), by node name.
+    type: dict
+    default: {}
+  static_pods:
+    description:
+      - The versions that controller managers and schedulers must run, without C(v). The keys are the names of nodes,
+        the values are dictionaries of C(kube-controller-manager) and C(kube-scheduler).
     type: dict
     default: {}
   stopping:
@@ -117,10 +132,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansi
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.mirror_pods import CONTROLLERS
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -132,6 +148,8 @@ def argument_spec() -> Dict[str, Any]:
         "dead": {"type": "list", "elements": "str", "default": []},
         "workloads": {"type": "dict", "default": {}},
         "versions": {"type": "dict", "default": {}},
+        "static_pods": {"type": "dict", "default": {}},
+        "etcd": {"type": "bool", "default": True},
         "stopping": {"type": "str", "default": ""},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
     }
@@ -145,7 +163,9 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         dead=given["dead"],
         workloads={str(title): untrusted.integer(count) for title, count in given["workloads"].items()},
         versions={str(name): str(version) for name, version in given["versions"].items()},
+        static_pods={str(name): _versions(pods) for name, pods in given["static_pods"].items()},
         stopping=given["stopping"],
+        etcd=given["etcd"],
     )
 
     def ask() -> gates.Health:
@@ -175,6 +195,13 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         dead=sorted({*health.failed_api_servers, *health.failed_members}),
         problems=gates.problems(health, wanted),
     )
+
+
+def _versions(pods: Any) -> Dict[str, str]:
+    if not isinstance(pods, dict) or not set(pods) <= set(CONTROLLERS):
+        fix = "use a dictionary of {0} for each node".format(" and ".join(CONTROLLERS))
+        raise OptionError("static_pods", "has the value {0!r}".format(pods), fix)
+    return {str(component): str(version) for component, version in pods.items()}
 
 
 def main() -> None:

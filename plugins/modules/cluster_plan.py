@@ -356,6 +356,17 @@ uncordoned:
   returned: success
   type: list
   elements: str
+owner:
+  description: The owner of the cordons of a removal. Empty for other operations.
+  returned: success
+  type: str
+dead_nodes:
+  description:
+    - The names of the control planes that no health check of C(site.yml) waits for, because their API server does not
+      answer, or because they join again. Empty for other operations.
+  returned: success
+  type: list
+  elements: str
 resets:
   description: The hosts to reset.
   returned: success
@@ -399,12 +410,13 @@ upgrade:
     dead_nodes:
       description:
         - The names of the control planes that the first health check does not wait for, because their upgrade was
-          interrupted, or because they are not ready and not in the play.
+          interrupted, because they are not ready and not in the play, or because their API server does not answer while
+          only workers are upgraded.
       returned: always
       type: list
       elements: str
     dead_at_end:
-      description: The names of those of them that are not in the play.
+      description: The names of those of them that the run does not change.
       returned: always
       type: list
       elements: str
@@ -465,6 +477,11 @@ endpoint:
       elements: str
     kubeconfigs:
       description: The hosts whose kubeconfigs are changed, in order.
+      returned: always
+      type: list
+      elements: str
+    dead_nodes:
+      description: The names of the control planes that no health check waits for, because they are not in the play.
       returned: always
       type: list
       elements: str

@@ -11,13 +11,13 @@ short_description: Drain and uncordon nodes of a cluster
 version_added: 0.1.0
 description:
   - Runs on a control plane whose API answers. Cordons a node and evicts its pods, or removes the cordon.
-  - This collection records the owner of a cordon in an annotation of the Node. If a run is killed, the next run that
-    finishes removes the cordon. A cordon without the annotation is never removed.
+  - This collection records the owner of a cordon in an annotation of the Node. If a run is killed, the next run with
+    the same owner removes the cordon. A cordon with another owner or without the annotation is never removed.
   - Before the first change, the module checks for everything that would prevent the drain - a PodDisruptionBudget that
     does not allow a disruption, a pod without a controller, local data, and pods that do not fit on another node. If
     there is such a problem, the module changes nothing and fails with one line for each pod.
   - Pods that are already terminating are waited for. If a node can't be drained in time, the module removes the cordons
-    of this collection from all nodes of O(name) and fails.
+    of O(owner) from all nodes of O(name) and fails.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 author:
@@ -34,13 +34,16 @@ options:
   state:
     description:
       - V(drained) cordons the nodes and evicts their pods. Pods of DaemonSets and static pods stay.
-      - V(schedulable) removes the cordons of this collection.
+      - V(schedulable) removes the cordons of O(owner).
       - V(checked) only reports what would prevent a drain.
     type: str
     choices: [drained, schedulable, checked]
     default: drained
   owner:
-    description: The owner of the cordons, for example the operation and the run. This is the value of the annotation.
+    description:
+      - The operation that the cordons belong to. Details may follow after a colon. This is the value of the annotation.
+      - A cordon is removed only by a task whose owner has the same text before the colon, so operations that run at the
+        same time do not remove each other's cordons.
     type: str
     default: kubestead.cluster
   timeout:
@@ -62,7 +65,7 @@ options:
   returning:
     description:
       - The names of Nodes that will be ready and schedulable before other Nodes are drained, because the run continues
-        their interrupted operation first. Cordons that were not set by this collection stay.
+        their interrupted operation first. Cordons with another O(owner) stay.
     type: list
     elements: str
     default: []
@@ -72,7 +75,7 @@ options:
     default: false
   lifted:
     description:
-      - In check mode, the names of Nodes whose cordon, set by this collection, an earlier task would have lifted.
+      - In check mode, the names of Nodes whose cordon of O(owner) an earlier task would have lifted.
     type: list
     elements: str
     default: []
@@ -88,7 +91,7 @@ EXAMPLES = r"""
 - name: Drain the node
   kubestead.cluster.node_drain:
     name: w1
-    owner: maintenance of rack 4
+    owner: "maintenance: rack 4"
   delegate_to: cp1
   register: drained
 
@@ -96,6 +99,7 @@ EXAMPLES = r"""
   kubestead.cluster.node_drain:
     name: w1
     state: schedulable
+    owner: maintenance
   delegate_to: cp1
 """
 
@@ -164,14 +168,14 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     permission = Permission(given["delete_bare_pods"], given["delete_local_data"], given["pods_may_wait"])
     state = drain.observe(kubectl)
     if call.check_mode:
-        state = drain.without_cordons(state, given["lifted"])
+        state = drain.without_cordons(state, given["lifted"], given["owner"])
     # Nodes that are only checked are planned too, because a missing Node is an error.
     before = call.check_mode and given["cordoned_before"]
-    steps = drain.plan_all(state, given["name"], given["state"], before)
+    steps = drain.plan_all(state, given["name"], given["state"], given["owner"], before)
     extra: Dict[str, Any] = {}
     if given["state"] != drain.SCHEDULABLE:
         together = given["state"] == drain.DRAINED
-        found = drain.forecast(state, given["name"], permission, given["returning"], together)
+        found = drain.forecast(state, given["name"], permission, given["owner"], given["returning"], together)
         passing = [one for one in found if one.passes]
         for one in passing[:_SHOWN]:
             call.warn(one.line)

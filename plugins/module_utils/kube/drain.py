@@ -4,9 +4,10 @@
 
 """Drains nodes and makes them schedulable again: cordons with an owner, a forecast, and a drain with a time limit.
 
-This collection sets an annotation on each Node that it cordons. The next run that completes lifts the cordon, even if
-the run that set it was killed. A cordon without the annotation was not set by this collection and is never lifted.
-Neither is one that another client set while an old annotation was still there (see :func:`nodes.cordon_owner`).
+This collection sets an annotation on each Node that it cordons. The next run of the same operation on this Node lifts
+the cordon, even if the run that set it was killed. Cordons of other operations stay, because such an operation may run
+at the same time. A cordon without the annotation was not set by this collection and is never lifted. Neither is one
+that another client set while an old annotation was still there (see :func:`nodes.cordon_owner`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..core.step import Step
 from ..core.untrusted import line
 from .drain_forecast import Blocker, Permission, blockers
 from .kubectl import NODES, Kubectl
-from .nodes import CORDONED_BY, Node, cordon_owner, read_nodes
+from .nodes import CORDON_MANAGER, CORDONED_BY, Node, cordon_operation, cordon_owner, read_nodes
 from .pods import PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, ready_pods
 
 COMPONENT = "drain"
@@ -36,15 +37,14 @@ _PASSING_TAINTS = tuple("node.kubernetes.io/{0}:".format(key) for key in ("unsch
 
 @dataclass(frozen=True)
 class Cordon:
-    """The cordon of a Node. ``owner`` is the run that set it; empty if this collection did not set it."""
+    """The cordon of a Node. ``owner`` is the value of its annotation; empty if this collection did not set it."""
 
     set: bool = False
     owner: str = ""
 
-    @property
-    def foreign(self) -> bool:
-        """True for a cordon that this collection did not set and must not lift."""
-        return self.set and not self.owner
+    def belongs_to(self, owner: str) -> bool:
+        """True if the operation in ``owner`` may lift the cordon, or remove the annotation that is left of it."""
+        return is_own(self.owner, owner)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class DrainState:
         """The number of ready pods, on all nodes, of each workload that has a pod on this node."""
         concerned = {pod.workload for pod in self.leaving(name)}
         return {title: count for title, count in ready_pods(self.pods).items() if title in concerned}
+
+
+def is_own(found: str, owner: str) -> bool:
+    """True if ``found``, the owner of a cordon, names the same operation as ``owner``."""
+    return bool(found) and cordon_operation(found) == cordon_operation(owner)
 
 
 def _leaving(pods: Sequence[Pod], name: str) -> List[Pod]:
@@ -105,10 +110,13 @@ def _cordon(node: Mapping[str, Any]) -> Cordon:
 # -- Planning
 
 
-def without_cordons(state: DrainState, names: Sequence[str]) -> DrainState:
-    """The state after the cordons that this collection set on these nodes are lifted."""
-    cordons = {name: Cordon() if name in names and cordon.owner else cordon for name, cordon in state.cordons.items()}
-    nodes = [_uncordoned(node) if node.name in names else node for node in state.nodes]
+def without_cordons(state: DrainState, names: Sequence[str], owner: str) -> DrainState:
+    """The state after the cordons that the operation in ``owner`` set on these nodes are lifted."""
+    cordons = {
+        name: Cordon() if name in names and cordon.belongs_to(owner) else cordon
+        for name, cordon in state.cordons.items()
+    }
+    nodes = [_uncordoned(node, owner) if node.name in names else node for node in state.nodes]
     return replace(state, cordons=cordons, nodes=nodes)
 
 
@@ -116,16 +124,18 @@ def forecast(
     state: DrainState,
     names: Sequence[str],
     permission: Permission,
+    owner: str,
     returning: Sequence[str] = (),
     together: bool = False,
 ) -> List[Blocker]:
     """What prevents these nodes from being drained.
 
     With ``together``, all of them are cordoned before the first one is drained. Otherwise each one is uncordoned before
-    the next one is cordoned. ``returning`` are nodes that become schedulable again before the others are drained.
+    the next one is cordoned. ``returning`` are nodes that become schedulable again before the others are drained; those
+    with a cordon of another operation than that in ``owner`` do not.
     """
     nodes = [
-        replace(_uncordoned(node, _PASSING_TAINTS), ready=True) if node.name in returning else node
+        replace(_uncordoned(node, owner, _PASSING_TAINTS), ready=True) if node.name in returning else node
         for node in state.nodes
     ]
     groups = [list(names)] if together else [[name] for name in names]
@@ -135,25 +145,27 @@ def forecast(
     return found
 
 
-def _uncordoned(node: Node, passing: Sequence[str] = _PASSING_TAINTS[:1]) -> Node:
-    """The Node without a cordon set by this collection and without ``passing`` taints. Any other cordon stays."""
-    if node.unschedulable and not node.cordoned_by:
+def _uncordoned(node: Node, owner: str, passing: Sequence[str] = _PASSING_TAINTS[:1]) -> Node:
+    """The Node without a cordon of the operation in ``owner`` and without ``passing`` taints. Other cordons stay."""
+    if node.unschedulable and not is_own(node.cordoned_by, owner):
         return node
     taints = [one for one in node.taints if not one.startswith(tuple(passing))]
     return replace(node, unschedulable=False, taints=taints)
 
 
-def plan_all(state: DrainState, names: Sequence[str], wanted: str, was_cordoned: bool = False) -> List[Step]:
+def plan_all(
+    state: DrainState, names: Sequence[str], wanted: str, owner: str, was_cordoned: bool = False
+) -> List[Step]:
     """The steps of :func:`plan` for several nodes. All are cordoned first, so that no pod moves to one of them."""
-    steps = [step for name in names for step in plan(state, name, wanted, was_cordoned)]
+    steps = [step for name in names for step in plan(state, name, wanted, owner, was_cordoned)]
     return sorted(steps, key=lambda step: step.action != "cordon")
 
 
-def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) -> List[Step]:
+def plan(state: DrainState, name: str, wanted: str, owner: str, was_cordoned: bool = False) -> List[Step]:
     """The steps that make the node ``drained`` or ``schedulable``.
 
-    ``was_cordoned`` is for dry runs: an earlier task would have cordoned the node. Raises :class:`KubesteadError` for a
-    node that does not exist.
+    Only a cordon of the operation in ``owner`` is lifted. ``was_cordoned`` is for dry runs: an earlier task would have
+    cordoned the node. Raises :class:`KubesteadError` for a node that does not exist.
     """
     if name not in state.cordons:
         known = ", ".join(sorted(state.cordons)) or "none"
@@ -168,8 +180,8 @@ def plan(state: DrainState, name: str, wanted: str, was_cordoned: bool = False) 
             steps.append(Step(COMPONENT, "drain", name, _pods(pods), disruptive=True))
         return steps
     if was_cordoned and not cordon.set:
-        cordon = Cordon(True, "this run")
-    if cordon.owner:
+        cordon = Cordon(True, owner)
+    if cordon.belongs_to(owner):
         reason = "cordoned by {0}".format(cordon.owner) if cordon.set else "it is no longer cordoned"
         return [Step(COMPONENT, "uncordon" if cordon.set else "forget", name, reason)]
     return []
@@ -199,10 +211,10 @@ def apply(
     """Apply a step. ``owner`` is recorded with a cordon. ``timeout`` limits the drain of a node, in seconds.
 
     Raises :class:`KubesteadError`. After a failed cordon or drain, the node and ``names``, which would have been
-    drained with it, are made schedulable again first. Cordons that were not set by this collection stay.
+    drained with it, are made schedulable again first. Cordons that the operation did not set stay.
     """
     if step.action not in ("cordon", "drain"):
-        lift_cordon(kubectl, step.target)
+        lift_cordon(kubectl, step.target, owner)
         return
     try:
         if step.action == "cordon":
@@ -210,7 +222,7 @@ def apply(
         else:
             drain(kubectl, step.target, permission, timeout, clock, sleep)
     except KubesteadError as err:
-        raise _undone(kubectl, list(dict.fromkeys([step.target, *names])), err) from err
+        raise _undone(kubectl, list(dict.fromkeys([step.target, *names])), owner, err) from err
 
 
 def set_cordon(kubectl: Kubectl, name: str, owner: str) -> None:
@@ -218,9 +230,12 @@ def set_cordon(kubectl: Kubectl, name: str, owner: str) -> None:
     _change(kubectl, name, lambda cordon: None if cordon.set else (True, owner))
 
 
-def lift_cordon(kubectl: Kubectl, name: str) -> bool:
-    """Lift a cordon of this collection and its annotation; False if there is none. Raises :class:`KubesteadError`."""
-    return _change(kubectl, name, lambda cordon: (False, None) if cordon.owner else None)
+def lift_cordon(kubectl: Kubectl, name: str, owner: str) -> bool:
+    """Lift a cordon of the operation in ``owner``, and its annotation; False if there is none.
+
+    Raises :class:`KubesteadError`.
+    """
+    return _change(kubectl, name, lambda cordon: (False, None) if cordon.belongs_to(owner) else None)
 
 
 def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tuple[bool, Optional[str]]]]) -> bool:
@@ -241,7 +256,7 @@ def _change(kubectl: Kubectl, name: str, decide: Callable[[Cordon], Optional[Tup
             "spec": {"unschedulable": wish[0] or None},
         }
         arguments = ["patch", "node", name, "--type=merge", "-p", json.dumps(patch, sort_keys=True)]
-        result = kubectl.run(arguments)
+        result = kubectl.run([*arguments, "--field-manager={0}".format(CORDON_MANAGER)])
         if result.ok:
             return True
         if "(Conflict)" not in result.stderr and "has been modified" not in result.stderr:
@@ -293,7 +308,7 @@ def _not_drained(
     return CommandError(line(text), details or {})
 
 
-def _undone(kubectl: Kubectl, names: Sequence[str], failed: KubesteadError) -> KubesteadError:
+def _undone(kubectl: Kubectl, names: Sequence[str], owner: str, failed: KubesteadError) -> KubesteadError:
     """Lift the cordons after a failure. Returns the failure with the outcome added to its message.
 
     The first of ``names`` is the node that failed.
@@ -301,13 +316,13 @@ def _undone(kubectl: Kubectl, names: Sequence[str], failed: KubesteadError) -> K
     lifted, failures = [], {}
     for name in names:
         try:
-            if lift_cordon(kubectl, name):
+            if lift_cordon(kubectl, name, owner):
                 lifted.append(name)
         except KubesteadError as err:
             failures[name] = err.message
     outcome = []
     if names[0] not in [*lifted, *failures]:
-        outcome.append("the cordon of {0} was not set by this collection and stays".format(names[0]))
+        outcome.append("the cordon of {0} was not set by this operation and stays".format(names[0]))
     if lifted:
         outcome.append("{0} accept{1} pods again".format(", ".join(lifted), "s" if len(lifted) == 1 else ""))
     for name, why in failures.items():

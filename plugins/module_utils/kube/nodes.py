@@ -26,8 +26,8 @@ class Node:
     reporting, so that the machine is gone or disconnected; ``heartbeat`` is when it last reported (RFC 3339, UTC, with
     seconds). ``roles`` are the parts behind
     ``node-role.kubernetes.io/`` of its labels, ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without
-    ``v``, ``runtime`` is like ``containerd://1.7.24``. ``cordoned_by`` is the run of this collection that cordoned the
-    Node; it is empty if this collection did not.
+    ``v``, ``runtime`` is like ``containerd://1.7.24``. ``cordoned_by`` is the owner of the cordon
+    that this collection set on the Node; it is empty if this collection did not.
     """
 
     name: str
@@ -117,8 +117,18 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 # the Nodes of all machines, so one that is too large would make the answer of the control plane too large.
 _RANGES, _ADDRESSES, _LABELS, _TAINTS = 2, 32, 500, 100
 _ROLE = "node-role.kubernetes.io/"
-#: Annotation on a Node that this collection cordoned: the run, such as ``upgrade 20261127T101500Z``.
+#: Annotation on a Node that this collection cordoned: the operation, and after a colon details, such as
+#: ``kubestead.cluster upgrade: to 1.36.2``.
 CORDONED_BY = "kubestead.cluster/cordoned-by"
+#: The client that the API server records for a cordon of this collection. kubectl has one name for all of its patches.
+CORDON_MANAGER = "kubestead.cluster"
+# The API server joins the oldest entries of an object under this name if it has more than ten of them.
+_JOINED = "ancient-changes"
+
+
+def cordon_operation(owner: str) -> str:
+    """The operation that a cordon belongs to, from the value of its annotation: the part before a colon."""
+    return owner.partition(":")[0]
 
 
 def _labels(found: Mapping[str, str]) -> Dict[str, str]:
@@ -128,25 +138,30 @@ def _labels(found: Mapping[str, str]) -> Dict[str, str]:
 
 
 def cordon_owner(item: Mapping[str, Any]) -> str:
-    """The run of this collection that cordoned a Node; empty if another client did.
+    """The owner of a Node's cordon, if this collection set it; empty if another client did.
 
     The annotation alone is not enough. It stays when another client uncordons the Node, and that client may cordon the
-    Node again later. This collection sets the annotation and the cordon in one request, so the API server records both
-    fields in the same entry of ``managedFields``. A field that is removed is removed from all entries.
+    Node again later. This collection sets the annotation and the cordon in one request and under its own name, so the
+    API server records both fields in the same entry of ``managedFields``. A field that is removed is removed from all
+    entries.
     """
     metadata = untrusted.mapping(item.get("metadata"))
     owner = untrusted.labels(metadata.get("annotations")).get(CORDONED_BY, "")
     if not owner or untrusted.mapping(item.get("spec")).get("unschedulable") is not True:
         return owner
-    fields = [untrusted.mapping(one.get("fieldsV1")) for one in untrusted.mappings(metadata.get("managedFields"))]
-    setters = [one for one in fields if "f:unschedulable" in untrusted.mapping(one.get("f:spec"))]
+    entries = untrusted.mappings(metadata.get("managedFields"))
+    setters = [one for one in entries if "f:unschedulable" in untrusted.mapping(_fields(one).get("f:spec"))]
     # Without a record of the cordon, only the annotation is left.
-    return owner if not setters or any(_has_annotation(one) for one in setters) else ""
+    return owner if not setters or any(_is_own(one) for one in setters) else ""
 
 
-def _has_annotation(fields: Mapping[str, Any]) -> bool:
-    notes = untrusted.mapping(untrusted.mapping(fields.get("f:metadata")).get("f:annotations"))
-    return "f:" + CORDONED_BY in notes
+def _fields(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return untrusted.mapping(entry.get("fieldsV1"))
+
+
+def _is_own(entry: Mapping[str, Any]) -> bool:
+    notes = untrusted.mapping(untrusted.mapping(_fields(entry).get("f:metadata")).get("f:annotations"))
+    return entry.get("manager") in (CORDON_MANAGER, _JOINED) and "f:" + CORDONED_BY in notes
 
 
 def _readiness(condition: Optional[Mapping[str, Any]]) -> Tuple[bool, str, bool]:

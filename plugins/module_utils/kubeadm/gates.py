@@ -5,7 +5,8 @@
 """The health checks between two nodes of a rolling change: is the cluster as healthy as before?
 
 Each API server and each etcd member is queried at its own address. A shared address, like that of a load balancer,
-would hide a server that is down.
+would hide a server that is down. The controller managers and schedulers are read from the API, because they listen only
+on their own machine. A control plane without a manifest of one of them is not waited for.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from ..etcd.client import Client, client
 from ..kube import api, pods
 from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, read_nodes
+from . import mirror_pods
+from .mirror_pods import CONTROLLERS, MirrorPod
 
-SYSTEM_PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3D{0}"
 # The annotation that kubeadm sets on each API server's pod: the advertised address and port.
 ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
+# Seconds for the kubelet to start a controller manager or scheduler. They exit when their API server is down for long,
+# and the kubelet delays a container that exited several times by up to five minutes.
+_DELAYED = 330.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Health:
     """The health of the cluster at one moment.
 
     ``api_servers`` maps each node to the reason why its API server is not ready, which is empty if it is ready.
-    ``views`` has one entry for each etcd member, and is empty if etcd does not run in static pods of kubeadm. ``ready``
+    ``views`` has one entry for each etcd member, and is empty if etcd does not run in static pods of kubeadm.
+    ``controllers`` are the static pods of the controller managers and schedulers on control planes. ``ready``
     maps workloads to the number of their ready pods, ``replicas`` to the desired number. ``error`` is the reason why
     the cluster could not be queried; empty if it could.
     """
@@ -41,6 +47,7 @@ class Health:
     nodes: Sequence[Node] = ()
     api_servers: Mapping[str, str] = field(default_factory=dict)
     views: Sequence[etcd.View] = ()
+    controllers: Sequence[MirrorPod] = ()
     ready: Mapping[str, int] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
@@ -65,16 +72,21 @@ class Health:
 class Wanted:
     """The conditions that must be met before the next node is changed.
 
-    ``nodes`` must be Ready. API servers and etcd members must be healthy, except those of ``dead`` nodes, which were
-    unhealthy before. ``workloads`` maps workloads to the number of pods that must be ready again, ``versions`` maps
-    nodes to the version that their kubelet must report. ``stopping`` is a node whose etcd member is about to stop.
+    ``nodes`` must be Ready. API servers, etcd members, controller managers and schedulers must be healthy, except those
+    of ``dead`` nodes, which were unhealthy before. Without ``etcd``, its members are not judged, because a later step
+    of the run completes or removes them. ``workloads`` maps workloads to the number of pods that must be ready again,
+    ``versions`` maps nodes to the version that their kubelet must report, ``static_pods`` maps nodes to the versions of
+    their controller manager and scheduler (component -> version). ``stopping`` is a node whose etcd member is about to
+    stop.
     """
 
     nodes: Sequence[str] = ()
     dead: Sequence[str] = ()
     workloads: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    static_pods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stopping: str = ""
+    etcd: bool = True
 
 
 # -- Observation
@@ -86,8 +98,9 @@ def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: 
         nodes = read_nodes(kubectl.read(NODES))
         # A kubelet can create pods with any label on its own Node, but it can't label its Node as a control plane.
         controls = [node.name for node in nodes if node.control_plane]
-        servers = _servers(kubectl.read(SYSTEM_PODS.format("kube-apiserver")))
-        etcds = etcd.urls(kubectl.read(SYSTEM_PODS.format("etcd")))
+        static = mirror_pods.by_component(kubectl.read(mirror_pods.PODS))
+        servers, etcds = _servers(static["kube-apiserver"]), etcd.urls(static["etcd"])
+        controllers = [pod for name in CONTROLLERS for pod in mirror_pods.read(name, static[name])]
         counts: Dict[str, int] = {}
         replicas: Dict[str, int] = {}
         if workloads:
@@ -100,6 +113,7 @@ def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: 
         nodes=nodes,
         api_servers={node: _reason(system, kubectl, url) for node, url in servers.items() if node in controls},
         views=etcd.observe({node: url for node, url in etcds.items() if node in controls}, request or client(system)),
+        controllers=[pod for pod in controllers if pod.node in controls],
         ready=counts,
         replicas=replicas,
     )
@@ -127,15 +141,38 @@ def _reason(system: System, kubectl: Kubectl, url: str) -> str:
 
 def problems(now: Health, wanted: Wanted) -> List[str]:
     """The conditions that are not met, one line each. If the list is empty, the next node may be changed."""
-    if now.error:
-        return [now.error]
+    return [now.error] if now.error else [*_others(now, wanted), *_controllers(now, wanted)]
+
+
+def _controllers(now: Health, wanted: Wanted) -> List[str]:
+    """The controller managers and schedulers that are not ready, or that run another version."""
+    found = []
+    for pod in now.controllers:
+        version = wanted.static_pods.get(pod.node, {}).get(pod.component, "")
+        if pod.node in wanted.dead:
+            continue
+        if pod.reason:
+            found.append("the {0} of {1} is not ready: {2}".format(pod.component, pod.node, pod.reason))
+        elif version and pod.version != version:
+            found.append("the {0} of {1} runs {2}, not {3}".format(pod.component, pod.node, pod.version, version))
+    known = [(pod.node, pod.component) for pod in now.controllers]
+    for node, versions in sorted(wanted.static_pods.items()):
+        missing = [component for component in versions if (node, component) not in known]
+        if node not in wanted.dead:
+            found += ["the {0} of {1} does not have a pod in the API".format(one, node) for one in missing]
+    return found
+
+
+def _others(now: Health, wanted: Wanted) -> List[str]:
+    """The other conditions that are not met."""
     found = []
     for name, reason in sorted(now.api_servers.items()):
         if reason and name not in wanted.dead:
             found.append("the API server of {0} is not ready: {1}".format(name, reason))
-    found += etcd.problems(now.views, wanted.dead)
-    lost = etcd.lost_without(now.views, wanted.stopping)
-    found += [lost] if lost else []
+    if wanted.etcd:
+        found += etcd.problems(now.views, wanted.dead)
+        lost = etcd.lost_without(now.views, wanted.stopping)
+        found += [lost] if lost else []
     by_name = {node.name: node for node in now.nodes}
     for name in wanted.nodes:
         node = by_name.get(name)
@@ -164,9 +201,17 @@ def wait(
 ) -> Health:
     """Wait until all conditions are met, and return the health of the cluster.
 
-    Raises :class:`KubesteadError` with the unmet conditions after ``timeout`` seconds.
+    Raises :class:`KubesteadError` with the unmet conditions after ``timeout`` seconds. If only controller managers and
+    schedulers are missing then, they have at least five and a half minutes.
     """
-    now = poll(ask, timeout, lambda one: not problems(one, wanted), pause=1.0, clock=clock, sleep=sleep)
+
+    def healthy(one: Health) -> bool:
+        return not problems(one, wanted)
+
+    now = poll(ask, timeout, healthy, pause=1.0, clock=clock, sleep=sleep)
+    if timeout < _DELAYED and not now.error and _controllers(now, wanted) and not _others(now, wanted):
+        now = poll(ask, _DELAYED - timeout, healthy, pause=1.0, clock=clock, sleep=sleep)
+        timeout = _DELAYED
     left = problems(now, wanted)
     if left:
         text = untrusted.line("the cluster is not healthy after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))

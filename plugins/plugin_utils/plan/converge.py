@@ -33,6 +33,7 @@ from .cluster import decide
 from .inventory import inventory_findings
 from .membership import (
     Membership,
+    dead_control_planes,
     is_down,
     join_command,
     membership,
@@ -131,6 +132,7 @@ def _plan(draft: Draft, steps: Dict[str, List[Step]], findings: Sequence[Finding
         init_host=draft.membership.init_host,
         api_host=draft.membership.api_host,
         joining_nodes=tuple(_joining_nodes(draft, hosts)),
+        dead_nodes=tuple(dead_control_planes(draft.hosts, draft.membership, draft.cluster)),
     )
 
 

@@ -34,7 +34,7 @@ from ..hosts import Host
 from ..rules.catalogue import apply_skips
 from . import endpoint
 from .cluster import decide
-from .membership import Membership, is_down, reference_control_plane
+from .membership import Membership, dead_outside, is_down, reference_control_plane
 from .registry import host_findings
 from .result import HostPlan, Move, Plan, Request
 
@@ -240,7 +240,8 @@ def _planned(request: Request, plan: Plan, reference: Host, now: Cluster) -> Pla
             "due": bool(steps),
         }
         hosts[host.name] = replace(hosts[host.name], steps=steps, endpoint=wanted, arguments=arguments)
-    return replace(plan, hosts=hosts, move=Move(**order))
+    dead = [node.name for node in dead_outside(request.hosts, plan.cluster)]
+    return replace(plan, hosts=hosts, move=Move(**order, dead_nodes=dead))
 
 
 def _is_control_plane(host: Host) -> bool:

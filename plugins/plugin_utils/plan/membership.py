@@ -15,6 +15,7 @@ from typing import List, Optional, Sequence
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import MANIFESTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import init, join, operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.join_command import JoinCommand
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, KubeadmState
@@ -82,6 +83,22 @@ def is_down(host: Host, cluster_exists: bool) -> bool:
 def _lacks_manifest(state: KubeadmState) -> bool:
     """True for a control plane that was complete once and has lost the static pod of its API server."""
     return API_SERVER not in state.manifests
+
+
+def dead_outside(hosts: Sequence[Host], cluster: Cluster) -> List[Node]:
+    """The control planes that are not ready and not among the hosts of the play. No gate can wait for them."""
+    names = {host.kubeadm.node_name for host in hosts}
+    return [node for node in cluster.nodes if node.control_plane and not node.ready and node.name not in names]
+
+
+def dead_control_planes(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> List[str]:
+    """The Nodes of control planes that no gate of ``site.yml`` waits for: dead ones, and those that join again."""
+    names = {node.name for node in dead_outside(hosts, cluster)}
+    for host in hosts:
+        failed = host.kubeadm.local_api.failed or is_down(host, True) or host.name in planned.joining
+        if host.control_plane and failed:
+            names.add(host.kubeadm.node_name)
+    return [node.name for node in cluster.nodes if node.name in names]
 
 
 def is_joining(host: Host, cluster_exists: bool) -> bool:

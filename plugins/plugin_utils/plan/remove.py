@@ -17,13 +17,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
 
 from ..hosts import Host
-from . import departure, endpoint
+from . import cordons, departure, endpoint
 from .departure import COMPONENT, GONE, TARGETS, Remainder
 from .result import HostPlan, Leaving, Plan, Request
 
 OPERATION = "remove"
-#: The owner of the cordons of remove.yml.
-OWNER = "kubestead.cluster remove"
 
 
 def remove(request: Request) -> Plan:
@@ -46,6 +44,11 @@ def remove(request: Request) -> Plan:
     hosts = [host for host in request.hosts if host.name in request.targets]
     findings += departure.unknown_markers(hosts, KINDS)
     findings += departure.unlisted_findings(hosts, request, left.cluster)
+    going = [one.name for one in leaving]
+    # A Node may be gone already, although the run that cordoned it together with others was killed.
+    lifted = cordons.continued(left.cluster.nodes, [*going, *request.targets])
+    others = [node for node in left.cluster.nodes if node.unschedulable and node.cordoned_by]
+    findings += cordons.staying(COMPONENT, [node for node in others if node.name not in [*going, *lifted]])
     # Workers first, then control planes whose member does not answer.
     leaving.sort(key=lambda one: (one.etcd, departure.member_answers(one, left)))
     resets = tuple(host.name for host in hosts)
@@ -66,16 +69,10 @@ def remove(request: Request) -> Plan:
         api_host=left.api_host,
         leaving=tuple(leaving),
         resets=resets,
-        uncordoned=tuple(_uncordoned(leaving, left)),
+        owner=cordons.removal([one.name for one in leaving]),
+        uncordoned=tuple(lifted),
         redirected=tuple(name for name, one in staying_plans.items() if one.steps),
     )
-
-
-def _uncordoned(leaving: List[Leaving], left: Remainder) -> List[str]:
-    """The Nodes that stay, although an interrupted run cordoned them to remove them."""
-    going = [one.name for one in leaving]
-    own = [node for node in left.cluster.nodes if node.unschedulable and node.cordoned_by == OWNER]
-    return [node.name for node in own if node.name not in going]
 
 
 def _endpoints(leaving: List[Leaving], staying: List[Host], left: Remainder) -> List[Tuple[Host, Endpoint]]:

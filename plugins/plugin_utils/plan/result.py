@@ -117,7 +117,7 @@ class Rollout:
     are drained, ``upgraded_nodes`` get another version, and ``returning_nodes`` accept pods again before other nodes
     are drained. ``lifted_nodes`` are those of them whose cordon is lifted before the first node is changed.
     ``dead_nodes`` are the control planes that gates do not wait for at the start, because an upgrade of them was
-    interrupted, or because they are not in the play; the latter are ``dead_at_end``. ``calico_before`` and
+    interrupted, or because the run does not change them; the latter are ``dead_at_end``. ``calico_before`` and
     ``calico_after`` have the host that upgrades Calico before or after the workers; at least one of them is empty.
     """
 
@@ -144,13 +144,15 @@ class Move:
 
     ``hosts_files`` resolve the name first. Then the API servers of ``certificates`` get the name, one after the other.
     ``cluster`` is the control plane that changes the ConfigMaps; empty if they are as they should be. ``kubeconfigs``
-    are changed last, one host after the other.
+    are changed last, one host after the other. ``dead_nodes`` are the control planes that gates do not wait for.
+    They are not in the play.
     """
 
     hosts_files: Sequence[str] = ()
     certificates: Sequence[str] = ()
     cluster: Sequence[str] = ()
     kubeconfigs: Sequence[str] = ()
+    dead_nodes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,9 @@ class Plan:
     cluster; ``joining_nodes`` are nodes that are not in the API yet, but will be at the end. ``dropped`` maps hosts
     that are left out to their errors. ``leaving`` are the machines to remove from the cluster, in order; ``resets`` are
     the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``uncordoned`` are Nodes that
-    an interrupted removal cordoned and that stay. ``rollout`` is the order of an upgrade, ``move`` that of a change of
-    the endpoint.
+    an interrupted removal cordoned and that stay, ``owner`` is the owner of the cordons of this removal. ``dead_nodes``
+    are the control planes that no gate of ``site.yml`` waits for. ``rollout`` is the order of an upgrade, ``move`` that
+    of a change of the endpoint.
     """
 
     operation: str
@@ -178,6 +181,8 @@ class Plan:
     resets: Sequence[str] = ()
     redirected: Sequence[str] = ()
     uncordoned: Sequence[str] = ()
+    owner: str = ""
+    dead_nodes: Sequence[str] = ()
     rollout: Rollout = Rollout()
     move: Move = Move()
 
@@ -255,6 +260,8 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],
         "members": [_plain({"name": one.name, "addresses": one.addresses}) for one in plan.leaving if one.etcd],
         "uncordoned": _plain(list(plan.uncordoned)),
+        "owner": _plain(plan.owner),
+        "dead_nodes": _plain(list(plan.dead_nodes)),
         "resets": list(plan.resets),
         "redirected": list(plan.redirected),
         "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),

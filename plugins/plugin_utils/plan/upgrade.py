@@ -13,14 +13,17 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases import CGROUP_V1_REFUSED, at
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain import is_own
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.mirror_pods import CONTROLLERS
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_reason import reason_to_upgrade
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import kube_plan
@@ -28,11 +31,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import admin_copies, calico, endpoint, upgrade_target
+from . import admin_copies, calico, cordons, endpoint, upgrade_target
 from . import upgrade_findings as rules
 from .calico import CalicoChange
 from .cluster import decide
-from .membership import reference_control_plane
+from .membership import dead_outside, is_down, reference_control_plane
 from .registry import PACKAGES, host_findings
 from .result import HostPlan, Plan, Request, Rollout
 from .runtime import Replacement, replacement, with_runtime
@@ -48,7 +51,8 @@ _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 class Draft:
     """The decisions before steps are planned. ``target`` is None if the version is not known.
 
-    ``runtimes`` are the new containerds of the hosts that get one. ``calico`` is None if Calico stays.
+    ``runtimes`` are the new containerds of the hosts that get one. ``calico`` is None if Calico stays. ``left_down``
+    are control planes that stay as they are, although their API server does not answer.
     """
 
     request: Request
@@ -58,6 +62,7 @@ class Draft:
     first: str = ""
     runtimes: Mapping[str, Replacement] = field(default_factory=dict)
     calico: Optional[CalicoChange] = None
+    left_down: Sequence[Host] = ()
 
 
 def upgrade(request: Request) -> Plan:
@@ -169,22 +174,24 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     wrong_way = wrong_way or rules.early_findings(hosts, cluster, target, draft.first)
     if wrong_way:
         return draft, wrong_way
-    found = about + rules.member_findings(draft.request, cluster, target) + rules.control_plane_findings(hosts)
+    runtimes, runtime_findings = _runtimes(draft, target)
+    draft = replace(draft, runtimes=runtimes)
+    draft = replace(draft, left_down=_left_down(draft))
+    found = about + rules.member_findings(draft.request, cluster, target, draft.left_down)
+    found += rules.control_plane_findings(hosts, draft.left_down)
     found += rules.dead_findings(hosts, cluster, bool(draft.first))
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)
+    own = [node for node in cluster.nodes if node.name in [host.kubeadm.node_name for host in hosts]]
+    found += cordons.staying(OPERATION, cordons.of_others(own, cordons.UPGRADE))
     # The control plane that drains nodes may be outside the play.
     outside = [host for host in draft.request.reference_control_planes if host.name == draft.api_host]
     # The claim of a worker is about itself alone.
     begun = any(host.kubeadm.unfinished_upgrade for host in hosts if host.control_plane)
     for host in [*hosts, *outside]:
         found += endpoint.lost(host, cluster, OPERATION, begun or host.kubeadm.unfinished_upgrade is not None)
-    runtimes = {}
     for host in hosts:
-        node = cluster.node(host.kubeadm.node_name)
-        coming, problems = replacement(host, target.minor, node.kubelet_version if node else "")
-        found += [Finding(host.name, "containerd", problem) for problem in problems]
-        if coming:
-            runtimes[host.name] = coming
+        coming = runtimes.get(host.name)
+        found += runtime_findings[host.name]
         exact = replace(host.options.kube_packages, version=str(target))
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]
         after = with_runtime(host, coming.package, coming.version) if coming else host
@@ -193,7 +200,44 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     ending = [host.kubeadm.node_name for host in hosts]
     network, problems = calico.change(api_host, draft.request.network_images, cluster, target, ending)
     found += [Finding("all", OPERATION, problem) for problem in problems]
-    return replace(draft, runtimes=runtimes, calico=network), found
+    return replace(draft, calico=network), found
+
+
+def _runtimes(draft: Draft, target: Version) -> Tuple[Dict[str, Replacement], Dict[str, List[Finding]]]:
+    """The new containerds of the hosts that get one, and the findings about each host."""
+    runtimes, found = {}, {}
+    for host in draft.request.hosts:
+        node = draft.cluster.node(host.kubeadm.node_name)
+        coming, problems = replacement(host, target.minor, node.kubelet_version if node else "")
+        found[host.name] = [Finding(host.name, "containerd", problem) for problem in problems]
+        if coming:
+            runtimes[host.name] = coming
+    return runtimes, found
+
+
+def _left_down(draft: Draft) -> List[Host]:
+    """The control planes without an API server that answers, if workers can be upgraded all the same.
+
+    No control plane may be changed, because kubeadm needs all of them, and etcd might lose its majority. Workers must
+    reach the API without them, so their Nodes must be ready. The control plane that answered must be healthy.
+    """
+    controls = [host for host in draft.request.hosts if host.control_plane]
+    workers = [host for host in draft.request.hosts if not host.control_plane]
+    if draft.first or any(_is_changed(draft, host) for host in controls):
+        return []
+    known = [*controls, *draft.request.reference_control_planes]
+    reference = next(host for host in known if host.name == draft.api_host)
+    if reference.kubeadm.local_api.failed or reference.kubeadm.etcd.failed:
+        return []
+    for host in workers:
+        node = draft.cluster.node(host.kubeadm.node_name)
+        if _is_changed(draft, host) and not (node and node.ready) and not rules.is_interrupted(host):
+            return []
+    return [host for host in controls if is_down(host, True) and host.kubeadm.local_api.failed]
+
+
+def _is_changed(draft: Draft, host: Host) -> bool:
+    return bool(_reason(draft, host)) or host.name in draft.runtimes
 
 
 def _first(draft: Draft, target: Version) -> str:
@@ -241,7 +285,8 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         plans[name] = replace(plans[name], arguments={**plans[name].arguments, "pause": pause})
     # The hosts stay in the order in which they are changed.
     ordered = [*control_planes, *down, *others]
-    lost = [node.name for node in rules.dead_outside(draft.request.hosts, draft.cluster)]
+    lost = [node.name for node in dead_outside(draft.request.hosts, draft.cluster)]
+    lost += [host.kubeadm.node_name for host in draft.left_down]
     broken = [name for name in control_planes if rules.is_interrupted(inside[name])]
     for name in ordered:
         later = [other for other in broken if ordered.index(other) > ordered.index(name)]
@@ -286,7 +331,7 @@ def _lifted(draft: Draft, plans: Mapping[str, HostPlan]) -> List[str]:
     return [
         name
         for name, node in nodes.items()
-        if node and node.ready and node.cordoned_by and plans[name].arguments["drain"]
+        if node and node.ready and _own_cordon(node) and plans[name].arguments["drain"]
     ]
 
 
@@ -310,6 +355,7 @@ _ARGUMENTS: Mapping[str, Any] = {
     "upgrade": False,
     "runtime": {},
     "uncordon": False,
+    "static_pods": {},
     "due": False,
     "pause": 0,
 }
@@ -320,7 +366,7 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
     target, node = draft.target, draft.cluster.node(host.kubeadm.node_name)
     reason, runtime = _reason(draft, host), draft.runtimes.get(host.name)
     changed = bool(reason or runtime)
-    cordoned = node.cordoned_by if node else ""
+    cordoned = _own_cordon(node)
     plan = _nothing(host)
     steps = []
     # If the kubelet does not run, its pods can't be evicted. They run again after the upgrade.
@@ -351,9 +397,21 @@ def _host_plan(draft: Draft, host: Host) -> HostPlan:
         "upgrade": changed,
         "runtime": runtime.arguments if runtime else {},
         "uncordon": bool(changed or cordoned),
+        "static_pods": _static_pods(host, str(target)) if changed else {},
         "due": bool(steps),
     }
     return replace(plan, steps=steps, arguments=arguments, kubeconfig=copied)
+
+
+def _static_pods(host: Host, target: str) -> Dict[str, Dict[str, str]]:
+    """The controller manager and the scheduler that the gate after a control plane waits for, by the Node's name."""
+    versions = {name: target for name in CONTROLLERS if name in host.kubeadm.static_pods}
+    return {host.kubeadm.node_name: versions} if versions else {}
+
+
+def _own_cordon(node: Optional[Node]) -> str:
+    """The owner of the Node's cordon if an upgrade set it; a run of ``remove.yml`` may be removing the others."""
+    return node.cordoned_by if node and is_own(node.cordoned_by, cordons.UPGRADE) else ""
 
 
 def _cgroup_v1(draft: Draft) -> bool:

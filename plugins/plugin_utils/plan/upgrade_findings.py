@@ -18,7 +18,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
     at,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 
 from ..cluster import Cluster
@@ -26,7 +25,7 @@ from ..hosts import Host
 from ..rules.host_rules import upgrade_problems
 from . import runtime
 from .departure import unlisted
-from .membership import is_down
+from .membership import dead_outside, is_down
 from .result import Request
 
 OPERATION = UPGRADE
@@ -94,15 +93,21 @@ def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, fir
     return found
 
 
-def member_findings(request: Request, cluster: Cluster, target: Version) -> List[Finding]:
-    """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade."""
+def member_findings(
+    request: Request, cluster: Cluster, target: Version, left_down: Sequence[Host] = ()
+) -> List[Finding]:
+    """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade.
+
+    ``left_down`` are complete nodes whose API server does not answer.
+    """
     found = []
     names = set()
     for host in request.hosts:
         state = host.kubeadm
         names.add(state.node_name)
         other = state.operation is not None and not state.unfinished_upgrade
-        if not host.member or other or (state.phase != "done" and not is_interrupted(host)):
+        partial = state.phase != "done" and host not in left_down
+        if not host.member or other or (partial and not is_interrupted(host)):
             text = "this host is not a complete node of the cluster: {0}".format(state.reason)
             fix = "run site.yml first, or leave the host out with --limit"
             found.append(Finding(host.name, OPERATION, Problem("upgrade.node", text, fix)))
@@ -163,22 +168,23 @@ def _older(host: Host, cluster: Cluster, target: Version) -> List[Finding]:
     return [Finding(host.name, OPERATION, Problem("version_skew", text, fix, "warning"))]
 
 
-def control_plane_findings(hosts: Sequence[Host]) -> List[Finding]:
-    """Findings about control planes that do not answer. kubeadm upgrades a cluster only if all of them are ready."""
+def control_plane_findings(hosts: Sequence[Host], left_down: Sequence[Host] = ()) -> List[Finding]:
+    """Findings about control planes that do not answer. kubeadm upgrades a cluster only if all of them are ready.
+
+    They are warnings for those of ``left_down``, which the run leaves as they are.
+    """
     found = []
     for host in hosts:
         if host.control_plane and is_down(host, True) and not is_interrupted(host):
             reason = host.kubeadm.local_api.reason or host.kubeadm.api.reason or host.kubeadm.reason
             text = "the API server of this control plane does not answer: {0}".format(reason)
             fix = "repair or remove it first; kubeadm upgrades a cluster only if all control planes are ready"
-            found.append(Finding(host.name, OPERATION, Problem("upgrade.control_plane", text, fix)))
+            level = "error"
+            if host in left_down:
+                text, level = "{0}; only workers are upgraded, and no gate waits for it".format(text), "warning"
+                fix = "repair it, or remove it with remove.yml"
+            found.append(Finding(host.name, OPERATION, Problem("upgrade.control_plane", text, fix, level)))
     return found
-
-
-def dead_outside(hosts: Sequence[Host], cluster: Cluster) -> List[Node]:
-    """The control planes that are not ready and not among the hosts of the play. No gate can wait for them."""
-    names = {host.kubeadm.node_name for host in hosts}
-    return [node for node in cluster.nodes if node.control_plane and not node.ready and node.name not in names]
 
 
 def dead_findings(hosts: Sequence[Host], cluster: Cluster, first: bool) -> List[Finding]:

@@ -99,6 +99,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "etcd_majority": (ERROR,),
     "unreachable": _BOTH,
     "unlisted_node": (WARNING,),
+    "cordon": (WARNING,),
     "foreign_node": (ERROR,),
     "node_removed": (ERROR,),
     "component_plan": (ERROR,),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.action import node_drain as action
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.modules import cluster_health_info, node_drain
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_drain import Cluster, budget, pod
@@ -41,7 +41,7 @@ def test_nodes_that_are_drained_in_one_task_are_not_room_for_one_another(machine
 
 def test_a_dry_run_sees_room_on_a_node_whose_cordon_would_have_been_lifted(machine: Machine, cluster: Cluster) -> None:
     cluster.pods = [pod("web-1")]
-    cluster.cordon("w2", "remove of yesterday")
+    cluster.cordon("w2", "kubestead.cluster: of yesterday")
     cluster.nodes["w2"]["spec"]["taints"] = [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]
     assert work(machine, check_mode=True, lifted=["w2"])["blockers"] == []
     with pytest.raises(KubesteadError, match="does not fit on another node"):
@@ -50,11 +50,12 @@ def test_a_dry_run_sees_room_on_a_node_whose_cordon_would_have_been_lifted(machi
 
 def test_a_drained_node_and_its_workloads(machine: Machine, cluster: Cluster) -> None:
     cluster.pods = [pod("web-1"), pod("web-2", on="w2")]
-    result = work(machine, owner="upgrade 1")
+    result = work(machine, owner="upgrade: 1")
     assert result["changed"] and result["workloads"] == {"ReplicaSet shop/web": 2} and result["blockers"] == []
-    assert cluster.owner("w1") == "upgrade 1"
+    assert cluster.owner("w1") == "upgrade: 1"
     assert not work(machine)["changed"]
-    assert work(machine, state="schedulable")["changed"] and not cluster.is_cordoned("w1")
+    assert not work(machine, state="schedulable", owner="remove: 1")["changed"] and cluster.is_cordoned("w1")
+    assert work(machine, state="schedulable", owner="upgrade: 2")["changed"] and not cluster.is_cordoned("w1")
 
 
 def test_a_dry_run_changes_nothing_and_says_what_a_run_changes(machine: Machine, cluster: Cluster) -> None:
@@ -66,7 +67,7 @@ def test_a_dry_run_changes_nothing_and_says_what_a_run_changes(machine: Machine,
 
 
 def test_a_dry_run_knows_that_a_cordon_would_have_been_lifted(machine: Machine, cluster: Cluster) -> None:
-    work(machine, owner="upgrade of yesterday")
+    work(machine, owner="kubestead.cluster: of yesterday")
     for lifted, steps in ((["w1"], ["cordon"]), (["w2"], []), ([], [])):
         result = work(machine, check_mode=True, lifted=lifted)
         assert [step["action"] for step in result["steps"]] == steps
@@ -136,7 +137,7 @@ def test_a_blocker_that_may_pass_is_a_warning(machine: Machine, cluster: Cluster
 @pytest.mark.parametrize("params", [{"state": "checked"}, {"check_mode": True}])
 def test_a_forecast_counts_on_nodes_that_return(machine: Machine, cluster: Cluster, params: dict[str, Any]) -> None:
     cluster.pods = [pod("web-1")]
-    cluster.cordon("w2", "upgrade of yesterday")
+    cluster.cordon("w2", "kubestead.cluster: of yesterday")
     assert work(machine, returning=["w2"], **params)["blockers"] == []
     with pytest.raises(KubesteadError, match="does not fit on another node"):
         work(machine, **params)
@@ -162,3 +163,16 @@ def test_the_health_of_a_cluster(machine: Machine, cluster: Cluster) -> None:
     result = cluster_health_info.work(FakeModule(cluster_health_info.argument_spec(), nodes=["w1", "w9"]), machine)
     assert result["ready_nodes"] == ["cp1", "w1", "w2"] and result["dead"] == [] and result["etcd"] == []
     assert result["problems"] == ["node w9 is no longer in the cluster"] and not result["changed"]
+
+
+def test_the_versions_of_static_pods_are_waited_for(machine: Machine, cluster: Cluster) -> None:
+    def health(pods: Any) -> dict[str, Any]:
+        module = FakeModule(cluster_health_info.argument_spec(), static_pods={"cp1": pods})
+        return cluster_health_info.work(module, machine)
+
+    assert health({"kube-scheduler": "1.36.2"})["problems"] == [
+        "the kube-scheduler of cp1 does not have a pod in the API"
+    ]
+    for wrong in ({"etcd": "3.6.6"}, "1.36.2", None):
+        with pytest.raises(OptionError, match="use a dictionary of kube-controller-manager and kube-scheduler"):
+            health(wrong)

@@ -22,7 +22,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import Pod, quantity
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
-OURS = "upgrade 20261127T101500Z"
+OURS = "kubestead.cluster upgrade: to 1.36.2"
+OTHER = "kubestead.cluster remove: w1"
 EVERYTHING = Permission(True, True, True)
 NOTHING = Permission()
 
@@ -87,13 +88,14 @@ class Cluster:
             items = {"/api/v1/nodes": list(self.nodes.values()), "/api/v1/pods": self.pods}.get(words[2], self.budgets)
             return Result(0, json.dumps({"items": items}))
         if words[0] == "patch":
-            return self.patch(words[2], json.loads(words[5]))
+            (manager,) = [one.partition("=")[2] for one in words if one.startswith("--field-manager=")]
+            return self.patch(words[2], json.loads(words[5]), manager)
         assert words[0] == "drain"
         if self.drain.ok:
             self.pods = [one for one in self.pods if one["spec"]["nodeName"] != words[1]]
         return self.drain
 
-    def patch(self, name: str, patch: Dict[str, Any]) -> Result:
+    def patch(self, name: str, patch: Dict[str, Any], manager: str) -> Result:
         assert patch["metadata"].pop("resourceVersion") == self.nodes[name]["metadata"]["resourceVersion"]
         if self.conflicts:
             self.conflicts -= 1
@@ -106,24 +108,27 @@ class Cluster:
         notes = {key: value for key, value in merged["metadata"]["annotations"].items() if value is not None}
         merged["metadata"]["annotations"] = notes
         self.nodes[name] = merged
-        self.record(name, "kubectl-patch", {"f:annotations": {f"f:{key}": {} for key in notes}})
+        self.record(name, manager, {"f:annotations": {f"f:{key}": {} for key in notes}})
         return Result(0)
 
     def record(self, name: str, manager: str, metadata: Dict[str, Any]) -> None:
         """Record who set the cordon, as the API server does. The other managers lose a field that was changed."""
         metadata_of = self.nodes[name]["metadata"]
-        entries = [one for one in metadata_of.get("managedFields", []) if one["manager"] != manager]
+        known = metadata_of.get("managedFields", [])
+        entries = [one for one in known if one["manager"] != manager]
         for entry in entries:
             entry["fieldsV1"].pop("f:spec", None)
-        fields: Dict[str, Any] = {"f:metadata": metadata}
+        # A client keeps the fields that it does not change.
+        before = next((one["fieldsV1"].get("f:metadata", {}) for one in known if one["manager"] == manager), {})
+        fields: Dict[str, Any] = {"f:metadata": metadata or before}
         if self.is_cordoned(name):
             fields["f:spec"] = {"f:unschedulable": {}}
         metadata_of["managedFields"] = [*entries, {"manager": manager, "operation": "Update", "fieldsV1": fields}]
 
-    def by_hand(self, name: str, cordoned: bool) -> None:
-        """``kubectl cordon`` or ``kubectl uncordon``."""
+    def by_hand(self, name: str, cordoned: bool, manager: str = "kubectl-cordon") -> None:
+        """``kubectl cordon`` or ``kubectl uncordon``, or ``kubectl patch``."""
         self.nodes[name]["spec"]["unschedulable"] = cordoned
-        self.record(name, "kubectl-cordon", {})
+        self.record(name, manager, {})
 
     def cordon(self, name: str, owner: str = "") -> None:
         self.nodes[name]["spec"]["unschedulable"] = True
@@ -150,7 +155,7 @@ def run_all(
     machine: Machine, wanted: str, names: Sequence[str], permission: Permission = NOTHING
 ) -> List[Tuple[str, str]]:
     kubectl, now = Kubectl(machine), [0.0]
-    steps = drain.plan_all(drain.observe(kubectl), names, wanted)
+    steps = drain.plan_all(drain.observe(kubectl), names, wanted, OURS)
     for step in steps:
         drain.apply(
             step, kubectl, OURS, permission, 60.0, names, lambda: now[0], lambda s: now.__setitem__(0, now[0] + s)
@@ -159,7 +164,7 @@ def run_all(
 
 
 def told(machine: Machine, permission: Permission = NOTHING, name: str = "w1") -> List[str]:
-    return [one.line for one in drain.forecast(drain.observe(Kubectl(machine)), [name], permission)]
+    return [one.line for one in drain.forecast(drain.observe(Kubectl(machine)), [name], permission, OURS)]
 
 
 # -- who owns a cordon
@@ -184,11 +189,25 @@ def test_a_cordon_of_another_is_never_lifted(machine: Machine, cluster: Cluster)
 
 
 def test_the_cordon_of_a_run_that_was_killed_is_continued_and_lifted(machine: Machine, cluster: Cluster) -> None:
-    cluster.cordon("w1", "upgrade of yesterday")
+    cluster.cordon("w1", "kubestead.cluster upgrade: of yesterday")
     cluster.pods = [pod("web-1")]
     assert run(machine, "drained") == ["drain"]
     assert run(machine, "schedulable") == ["uncordon"]
     assert not cluster.is_cordoned("w1")
+
+
+def test_the_cordon_of_another_operation_stays(machine: Machine, cluster: Cluster) -> None:
+    """remove.yml may run at the same time, on another control machine."""
+    cluster.cordon("w1", OTHER)
+    cluster.pods, cluster.drain = [pod("web-1")], Result(1, "", "refused")
+    with pytest.raises(KubesteadError, match="the cordon of w1 was not set by this operation and stays"):
+        run(machine, "drained")
+    assert run(machine, "schedulable") == [] and not drain.lift_cordon(Kubectl(machine), "w1", OURS)
+    assert cluster.is_cordoned("w1") and cluster.owner("w1") == OTHER
+    state = drain.without_cordons(drain.observe(Kubectl(machine)), ["w1"], OURS)
+    assert state.cordons["w1"].set and state.nodes[1].unschedulable
+    assert drain.plan(state, "w1", "schedulable", OURS, was_cordoned=True) == []
+    assert drain.lift_cordon(Kubectl(machine), "w1", OTHER) and not cluster.is_cordoned("w1")
 
 
 def test_an_annotation_without_a_cordon_is_removed(machine: Machine, cluster: Cluster) -> None:
@@ -205,7 +224,7 @@ def test_a_node_that_changed_meanwhile_is_looked_at_again(machine: Machine, clus
 
 
 def test_a_cordon_that_came_between_is_not_ours(machine: Machine, cluster: Cluster) -> None:
-    step = drain.plan(drain.observe(Kubectl(machine)), "w1", "drained")[0]
+    step = drain.plan(drain.observe(Kubectl(machine)), "w1", "drained", OURS)[0]
     cluster.cordon("w1")
     drain.apply(step, Kubectl(machine), OURS, Permission(), 60.0)
     assert cluster.is_cordoned("w1") and cluster.owner("w1") is None
@@ -213,10 +232,10 @@ def test_a_cordon_that_came_between_is_not_ours(machine: Machine, cluster: Clust
 
 def test_a_dry_run_foresees_that_the_cordon_is_lifted(machine: Machine, cluster: Cluster) -> None:
     state = drain.observe(Kubectl(machine))
-    assert [step.action for step in drain.plan(state, "w1", "schedulable", was_cordoned=True)] == ["uncordon"]
+    assert [step.action for step in drain.plan(state, "w1", "schedulable", OURS, was_cordoned=True)] == ["uncordon"]
     cluster.cordon("w1")
     state = drain.observe(Kubectl(machine))
-    assert drain.plan(state, "w1", "schedulable", was_cordoned=True) == []
+    assert drain.plan(state, "w1", "schedulable", OURS, was_cordoned=True) == []
 
 
 def test_a_node_that_does_not_exist_is_named(machine: Machine, cluster: Cluster) -> None:
@@ -224,17 +243,30 @@ def test_a_node_that_does_not_exist_is_named(machine: Machine, cluster: Cluster)
         run(machine, "drained", name="w9")
 
 
-def test_a_cordon_that_another_set_after_ours_was_lifted_by_hand_is_theirs(machine: Machine, cluster: Cluster) -> None:
+@pytest.mark.parametrize("client", ["kubectl-cordon", "kubectl-patch"])
+def test_a_cordon_that_another_set_after_ours_was_lifted_by_hand_is_theirs(
+    machine: Machine, cluster: Cluster, client: str
+) -> None:
     run(machine, "drained")
-    cluster.by_hand("w1", False)
+    cluster.by_hand("w1", False, client)
     assert cluster.owner("w1") == OURS
-    cluster.by_hand("w1", True)
+    cluster.by_hand("w1", True, client)
     state = drain.observe(Kubectl(machine))
-    assert state.cordons["w1"].foreign and not state.nodes[1].cordoned_by
-    assert run(machine, "schedulable") == [] and not drain.lift_cordon(Kubectl(machine), "w1")
+    assert state.cordons["w1"] == drain.Cordon(True) and not state.nodes[1].cordoned_by
+    assert run(machine, "schedulable") == [] and not drain.lift_cordon(Kubectl(machine), "w1", OURS)
     assert cluster.is_cordoned("w1")
-    cluster.by_hand("w1", False)
+    cluster.by_hand("w1", False, client)
     assert run(machine, "schedulable") == ["forget"]
+
+
+def test_a_cordon_is_ours_only_if_our_name_set_it(machine: Machine, cluster: Cluster) -> None:
+    """A copied annotation does not make a cordon ours. The API server joins old entries under one name."""
+    run(machine, "drained")
+    (entry,) = cluster.nodes["w1"]["metadata"]["managedFields"]
+    assert entry["manager"] == "kubestead.cluster"
+    for manager, owner in (("kubectl-patch", ""), ("ancient-changes", OURS), (["x"], ""), (None, "")):
+        entry["manager"] = manager
+        assert drain.observe(Kubectl(machine)).cordons["w1"].owner == owner
 
 
 def test_a_node_that_was_uncordoned_by_hand_is_cordoned_in_our_name_again(machine: Machine, cluster: Cluster) -> None:
@@ -293,14 +325,14 @@ def test_nodes_that_are_drained_together_do_not_take_the_pods_of_one_another(
 ) -> None:
     cluster.pods = [pod("web-1")]
     state = drain.observe(Kubectl(machine))
-    assert not drain.forecast(state, ["w1", "w2"], NOTHING)
-    (one,) = drain.forecast(state, ["w1", "w2"], NOTHING, together=True)
+    assert not drain.forecast(state, ["w1", "w2"], NOTHING, OURS)
+    (one,) = drain.forecast(state, ["w1", "w2"], NOTHING, OURS, together=True)
     assert one.node == "w1" and "no other node accepts it" in one.message
     # Their pods share the room on the nodes that stay.
     cluster.nodes["w3"] = node("w3", cpu="1")
     wish = [{"resources": {"requests": {"cpu": "800m"}}}]
     cluster.pods = [pod("web-1", spec_containers=wish), pod("web-2", on="w2", spec_containers=wish)]
-    (one,) = drain.forecast(drain.observe(Kubectl(machine)), ["w1", "w2"], NOTHING, together=True)
+    (one,) = drain.forecast(drain.observe(Kubectl(machine)), ["w1", "w2"], NOTHING, OURS, together=True)
     assert one.node == "w2" and "the other nodes do not have 0.8 CPUs left" in one.message
 
 
@@ -332,7 +364,7 @@ def test_a_drain_that_fails_is_undone_and_names_what_stayed(machine: Machine, cl
 def test_a_drain_that_fails_leaves_the_cordon_of_another(machine: Machine, cluster: Cluster) -> None:
     cluster.cordon("w1")
     cluster.pods, cluster.drain = [pod("web-1")], Result(1, "", LATE)
-    with pytest.raises(KubesteadError, match="was not set by this collection and stays"):
+    with pytest.raises(KubesteadError, match="was not set by this operation and stays"):
         run(machine, "drained")
     assert cluster.is_cordoned("w1")
 
@@ -377,9 +409,11 @@ def test_each_of_the_four_blockers_is_named(machine: Machine, cluster: Cluster) 
 
 def test_a_budget_that_only_waits_for_a_pod_passes(machine: Machine, cluster: Cluster) -> None:
     cluster.pods, cluster.budgets = [pod("web-1")], [budget(0, 1, 2)]
-    assert [one.passes for one in drain.forecast(drain.observe(Kubectl(machine)), ["w1"], Permission())] == [True]
+    assert [one.passes for one in drain.forecast(drain.observe(Kubectl(machine)), ["w1"], Permission(), OURS)] == [True]
     cluster.budgets = [budget(0, 2, 2)]
-    assert [one.passes for one in drain.forecast(drain.observe(Kubectl(machine)), ["w1"], Permission())] == [False]
+    assert [one.passes for one in drain.forecast(drain.observe(Kubectl(machine)), ["w1"], Permission(), OURS)] == [
+        False
+    ]
 
 
 def test_two_budgets_for_a_pod_can_not_both_be_kept(machine: Machine, cluster: Cluster) -> None:
@@ -426,21 +460,22 @@ def test_room_is_only_where_a_pod_may_run(machine: Machine, cluster: Cluster) ->
 
 def test_a_node_that_returns_has_room_unless_another_cordoned_it(machine: Machine, cluster: Cluster) -> None:
     cluster.pods = [pod("web-1")]
-    cluster.cordon("w2", "upgrade of yesterday")
+    cluster.cordon("w2", "kubestead.cluster upgrade: of yesterday")
     keys = ("unschedulable", "not-ready", "unreachable")
     passing = [{"key": f"node.kubernetes.io/{key}", "effect": "NoSchedule"} for key in keys]
     cluster.nodes["w2"]["spec"]["taints"] = passing
     cluster.nodes["w2"]["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
 
     def blocked(returning: Sequence[str]) -> bool:
-        return bool(drain.forecast(drain.observe(Kubectl(machine)), ["w1"], NOTHING, returning))
+        return bool(drain.forecast(drain.observe(Kubectl(machine)), ["w1"], NOTHING, OURS, returning))
 
     assert blocked([]) and blocked(["w1"]) and not blocked(["w2"])
     cluster.nodes["w2"]["spec"]["taints"] = [*passing, {"key": "gpu", "effect": "NoSchedule"}]
     assert blocked(["w2"])
     cluster.nodes["w2"]["spec"]["taints"] = []
-    cluster.cordon("w2")
-    assert blocked(["w2"])
+    for owner in ("", OTHER):
+        cluster.cordon("w2", owner)
+        assert blocked(["w2"])
 
 
 def test_pods_that_move_together_share_the_room(machine: Machine, cluster: Cluster) -> None:

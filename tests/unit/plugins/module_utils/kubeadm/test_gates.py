@@ -20,8 +20,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import clie
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import cluster as etcd
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates, mirror_pods
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.gates import Health, Wanted
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.mirror_pods import MirrorPod
 from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
 IDS = {"1": "cp1", "2": "cp2", "3": "cp3"}
@@ -136,6 +137,71 @@ def test_the_wait_ends_with_what_keeps_the_gates_shut() -> None:
         gates.wait(lambda: health(api_servers={"cp1": "starting"}), ALL, 5.0, **Clock().injected)
 
 
+# -- controller managers and schedulers
+
+MANAGER, SCHEDULER = mirror_pods.CONTROLLERS
+DELAYED = "CrashLoopBackOff: back-off 5m0s restarting failed container=kube-scheduler"
+
+
+def controllers(**changes: Any) -> List[MirrorPod]:
+    """Those of three control planes; ``cp2={…}`` changes the scheduler of one of them."""
+    found = [MirrorPod(name, part, "1.36.2") for name in IDS.values() for part in (MANAGER, SCHEDULER)]
+    return [replace(pod, **changes.get(pod.node, {})) if pod.component == SCHEDULER else pod for pod in found]
+
+
+NEW = {"cp2": {MANAGER: "1.36.2", SCHEDULER: "1.36.2"}}
+
+
+def test_controller_managers_and_schedulers_must_be_ready() -> None:
+    assert gates.problems(health(controllers=controllers()), replace(ALL, static_pods=NEW)) == []
+    now = health(controllers=controllers(cp2={"reason": DELAYED}))
+    assert gates.problems(now, ALL) == [f"the kube-scheduler of cp2 is not ready: {DELAYED}"]
+    assert gates.problems(now, replace(ALL, static_pods=NEW, dead=["cp2"])) == []
+
+
+def test_controller_managers_and_schedulers_must_run_the_version_of_the_upgrade() -> None:
+    """The kubelet has not read the new manifest yet, or has deleted the old pod and not created the new one."""
+    wanted = replace(ALL, static_pods=NEW)
+    old = health(controllers=controllers(cp1={"version": "1.35.0"}, cp2={"version": "1.35.0"}))
+    assert gates.problems(old, wanted) == ["the kube-scheduler of cp2 runs 1.35.0, not 1.36.2"]
+    gone = health(controllers=[pod for pod in controllers() if (pod.node, pod.component) != ("cp2", MANAGER)])
+    assert gates.problems(gone, wanted) == ["the kube-controller-manager of cp2 does not have a pod in the API"]
+    assert gates.problems(gone, replace(wanted, dead=["cp2"])) == []
+
+
+def test_a_control_plane_without_a_manifest_is_not_waited_for() -> None:
+    assert gates.problems(health(controllers=[]), ALL) == []
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(5.0, 330.0), (330.0, 330.0), (600.0, 600.0)])
+def test_a_component_that_the_kubelet_delays_is_waited_for(timeout: float, limit: float) -> None:
+    """The kubelet starts a container that exited several times after up to five minutes."""
+    late = health(controllers=controllers(cp2={"reason": DELAYED}))
+    clock = Clock()
+    with pytest.raises(
+        KubesteadError, match=f"not healthy after {limit:.0f} s: the kube-scheduler of cp2 is not ready"
+    ):
+        gates.wait(lambda: late, ALL, timeout, **clock.injected)
+    assert limit - 5 <= sum(clock.waits) <= limit + 5
+    clock = Clock()
+    well = gates.wait(lambda: late if sum(clock.waits) < 305 else health(), ALL, max(timeout, 330.0), **clock.injected)
+    assert well == health()
+
+
+def test_other_conditions_have_the_time_that_was_given() -> None:
+    clock = Clock()
+    both = health(controllers=controllers(cp2={"reason": DELAYED}), api_servers={"cp1": "starting"})
+    with pytest.raises(KubesteadError, match="after 5 s: the API server of cp1 is not ready: starting; the kube-sch"):
+        gates.wait(lambda: both, ALL, 5.0, **clock.injected)
+    assert sum(clock.waits) <= 10
+
+
+def test_members_that_a_later_step_completes_are_not_judged() -> None:
+    """site.yml joins the control plane of an interrupted join again after other members were changed."""
+    now = health(views=views(cp1={"learners": ["3"]}, cp2={"error": "refused"}))
+    assert gates.problems(now, ALL) and gates.problems(now, replace(ALL, etcd=False)) == []
+
+
 # -- observation, with what real control planes answered
 
 PODS = json.loads(fixture("etcd/pods.json"))
@@ -147,26 +213,88 @@ URL = {pod["spec"]["nodeName"]: pod["metadata"]["annotations"][client.CLIENT_URL
 
 def forged(annotation: str, value: str) -> Dict[str, Any]:
     """A pod that the kubelet of a worker made to look like one of a control plane."""
-    return {"metadata": {"annotations": {annotation: value}}, "spec": {"nodeName": "w1"}}
+    component = "etcd" if annotation == client.CLIENT_URLS else "kube-apiserver"
+    return {
+        "metadata": {"labels": {"component": component}, "annotations": {annotation: value}},
+        "spec": {"nodeName": "w1"},
+    }
+
+
+def static_pod(component: str, node: str, version: str, **changes: Any) -> Dict[str, Any]:
+    """A mirror pod as the API of 1.35 shows it."""
+    pod: Dict[str, Any] = {
+        "metadata": {
+            "name": f"{component}-{node}",
+            "labels": {"component": component, "tier": "control-plane"},
+            "annotations": {"kubernetes.io/config.mirror": "1", "kubernetes.io/config.source": "file"},
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": component, "image": f"registry.k8s.io/{component}:v{version}"}],
+        },
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": component, "ready": True, "state": {"running": {}}}],
+        },
+    }
+    for part, values in changes.items():
+        pod[part].update(values)
+    return pod
+
+
+BACK_OFF = {
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "False",
+            "reason": "ContainersNotReady",
+            "message": "containers with unready status: [kube-scheduler]",
+        }
+    ],
+    "containerStatuses": [
+        {
+            "name": "kube-scheduler",
+            "ready": False,
+            "state": {
+                "waiting": {
+                    "reason": "CrashLoopBackOff",
+                    "message": "back-off 5m0s restarting failed container=kube-scheduler pod=kube-scheduler-cp2",
+                }
+            },
+        }
+    ],
+}
+OBSERVED = [
+    static_pod(MANAGER, "cp1", "1.35.0"),
+    static_pod(SCHEDULER, "cp1", "1.35.0"),
+    static_pod(SCHEDULER, "cp2", "1.34.1", status=BACK_OFF),
+    # The pods of a worker's kubelet, and of a Deployment.
+    static_pod(SCHEDULER, "w1", "1.35.0", status=BACK_OFF),
+    static_pod(MANAGER, "cp2", "1.35.0", metadata={"annotations": {}}, status={"conditions": []}),
+]
 
 
 @pytest.fixture
 def control_plane(machine: Machine) -> Machine:
     machine.put(ADMIN_KUBECONFIG, "server: https://10.213.3.1:6443\n")
     servers = [
-        {"metadata": {"annotations": {gates.ENDPOINT: f"10.213.3.{at}:6443"}}, "spec": {"nodeName": f"cp{at}"}}
+        {
+            "metadata": {
+                "labels": {"component": "kube-apiserver"},
+                "annotations": {gates.ENDPOINT: f"10.213.3.{at}:6443"},
+            },
+            "spec": {"nodeName": f"cp{at}"},
+        }
         for at in (1, 2)
     ]
     servers.append(forged(gates.ENDPOINT, "10.0.0.9:6443"))
 
     def kubectl(argv: Sequence[str], stdin: Optional[str]) -> Result:
         path = argv[-1]
-        if path.endswith("kube-apiserver"):
-            return Result(0, json.dumps({"items": servers}))
-        if path.endswith("etcd"):
-            return Result(
-                0, json.dumps({"items": [*PODS["items"], forged(client.CLIENT_URLS, "https://10.0.0.9:2379")]})
-            )
+        if path == mirror_pods.PODS:
+            members = [*PODS["items"], forged(client.CLIENT_URLS, "https://10.0.0.9:2379")]
+            return Result(0, json.dumps({"items": [*servers, *members, *OBSERVED]}))
         nodes = json.loads(fixture("kubeadm/v1.35/nodes.json"))
         label = {"node-role.kubernetes.io/control-plane": ""}
         known = [node["metadata"]["name"] for node in nodes["items"]]
@@ -195,6 +323,40 @@ def test_every_server_is_asked_at_its_own_address(control_plane: Machine) -> Non
     assert {view.node: view.url for view in found.views} == URL
     assert [(view.version, view.alarms, bool(view.leader)) for view in found.views] == [("3.4.23", [], True)] * len(URL)
     assert found.ready_nodes == ["cp1", "w1"]
+    requests = [argv[-1] for argv in control_plane.ran if argv[0] == "kubectl"]
+    assert len(requests) == 2 and " " not in mirror_pods.PODS
+
+
+def test_static_pods_of_control_planes_are_read_from_the_api(control_plane: Machine) -> None:
+    found = gates.observe(control_plane, Kubectl(control_plane), request=ask).controllers
+    assert found == [
+        MirrorPod("cp1", MANAGER, "1.35.0"),
+        MirrorPod("cp1", SCHEDULER, "1.35.0"),
+        MirrorPod("cp2", SCHEDULER, "1.34.1", f"{DELAYED} pod=kube-scheduler-cp2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"metadata": {"deletionTimestamp": "2026-11-28T10:00:00Z"}}, "its pod is being replaced"),
+        ({"status": {"conditions": []}}, "its containers have not been reported as ready"),
+        (
+            {"status": {"conditions": [{"type": "Ready", "status": "False", "message": "a\x1b[2Jb\nc"}]}},
+            "a [2Jb c",
+        ),
+        ({"status": {"conditions": "x", "containerStatuses": [3, {"state": []}]}}, "its containers have not been"),
+    ],
+)
+def test_why_a_static_pod_is_not_ready(changes: Dict[str, Any], reason: str) -> None:
+    (pod,) = mirror_pods.read(SCHEDULER, {"items": [static_pod(SCHEDULER, "cp1", "1.35.0", **changes)]})
+    assert pod.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("junk", [None, 7, [], {"items": 3}, {"items": [3, {}, {"metadata": 1, "spec": []}]}])
+def test_pods_of_any_shape_are_read(junk: Any) -> None:
+    assert set(mirror_pods.by_component(junk)) == {"etcd", "kube-apiserver", MANAGER, SCHEDULER}
+    assert mirror_pods.read(SCHEDULER, junk) == []
 
 
 def test_an_api_that_does_not_answer_is_a_reason_and_not_an_exception(control_plane: Machine) -> None:

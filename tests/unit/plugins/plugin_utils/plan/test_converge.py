@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.state import ContainerdState
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import COMPONENTS
@@ -22,15 +24,17 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health i
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.init import ControlPlaneOptions
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, NONE, PARTIAL, KubeadmState
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts, Host, Options
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import HostPlan, Plan, Request, as_result
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings, waves_of
 
 # What one machine needs for itself is tested on facts of real nodes.
 ALL = ["control_plane", "join", "cni"]
+ROOT = Path(__file__).resolve().parents[5]
 HASH = "sha256:" + "a" * 64
 
 
@@ -367,6 +371,27 @@ def test_a_control_plane_that_is_dead_behind_the_endpoint_is_named_and_left_alon
         "see 'journalctl -u kubelet' and 'crictl ps -a' on it"
     )
     assert (result.api_host, result.joins, result.steps["cp1"]) == ("cp2", ["w1"], [])
+
+
+def test_no_gate_between_disrupted_members_waits_for_a_control_plane_that_is_dead() -> None:
+    hosts = [control("cp1", "cp1", "cp2", local=DEAD), control("cp2", "cp1", "cp2"), host("w1")]
+    assert list(plan(hosts).dead_nodes) == as_result(plan(hosts), CniOptions())["dead_nodes"] == ["cp1"]
+    assert not plan([control("cp1", "cp1", "cp2"), control("cp2", "cp1", "cp2")]).dead_nodes
+    alone = plan([control("cp1", "cp1", "cp2", "cp3")], inventory=Inventory(["cp1", "cp2", "cp3"], ["w1"]))
+    assert not alone.dead_nodes
+    # The API server of an interrupted join may have started, and its Node may be there. It joins again.
+    begun = Operation(operation.JOIN, began="2026-11-23T12:00:00Z", ca_cert_hashes=[HASH])
+    again = control("cp2", "cp1", "cp2", phase=PARTIAL, operation=begun, reached="control-plane")
+    result = plan([control("cp1", "cp1", "cp2"), again])
+    assert result.joins == ["cp2"] and list(result.dead_nodes) == ["cp2"]
+    assert not plan([host("cp1"), host("w1")]).dead_nodes
+
+
+def test_members_that_are_disrupted_follow_each_other_behind_the_gates() -> None:
+    plays = yaml.safe_load((ROOT / "playbooks/site.yml").read_text(encoding="utf-8"))
+    (play,) = [one for one in plays if "kubestead_disrupted" in str(one.get("hosts"))]
+    gate = play["tasks"][-1]["kubestead.cluster.cluster_health_info"]
+    assert play["serial"] == 1 and gate["wait"] is True and gate["dead"] == "{{ preflight_plan.dead_nodes }}"
 
 
 def test_the_cause_in_etcd_is_named_with_it() -> None:

@@ -22,15 +22,16 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.pro
     unit,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import CORDONED_BY, Node, read_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import MemberFacts
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import KubeadmState
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import cordons
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import OWNER, remove
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import remove
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.reset import reset
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request, as_result
 
@@ -393,20 +394,65 @@ def test_a_worker_has_no_member_whatever_address_it_reports() -> None:
 # -- cordons
 
 
+def with_cordons(workers: tuple[str, ...] = WORKERS, **owners: str) -> dict[str, Host]:
+    """The hosts, after runs of this collection cordoned nodes. ``workers`` are those in the API."""
+    known = [
+        replace(node, unschedulable=node.name in owners, cordoned_by=owners.get(node.name, ""))
+        for node in nodes(workers=workers)
+    ]
+    return {**cluster(), **{name: host(name, control(name, known)) for name in CONTROLS}}
+
+
 def test_nodes_that_stay_lose_the_cordon_of_an_interrupted_removal() -> None:
-    ours = {"unschedulable": True, "cordoned_by": OWNER}
-    changes = {"w1": ours, "w2": ours, "cp2": {"unschedulable": True, "cordoned_by": "upgrade of yesterday"}}
-    known = [replace(node, **changes.get(node.name, {})) for node in nodes()]  # type: ignore[arg-type]
-    hosts = cluster()
-    hosts.update({name: host(name, control(name, known)) for name in CONTROLS})
+    """The run that was killed cordoned both nodes together."""
+    both = cordons.removal(["w2", "w1"])
+    hosts = with_cordons(w1=both, w2=both, cp2="kubestead.cluster upgrade: yesterday")
     assert list(remove(request(hosts, ["w1"])).uncordoned) == ["w2"]
     assert not remove(request(hosts, ["w1", "w2"])).uncordoned
+    # It was killed before it cordoned the node that is removed now.
+    assert list(remove(request(with_cordons(w2=both), ["w1"])).uncordoned) == ["w2"]
+    # It was killed after the Node was deleted.
+    gone = {name: one for name, one in with_cordons(("w2",), w2=both).items() if name != "w1"}
+    assert list(remove(request(gone, ["w1"], gone=True)).uncordoned) == ["w2"]
+
+
+def test_two_removals_at_the_same_time_do_not_lift_the_cordons_of_one_another() -> None:
+    hosts = with_cordons(w2=cordons.removal(["w2"]))
+    plan = remove(request(hosts, ["w1"]))
+    assert plan.owner == cordons.removal(["w1"]) and not plan.uncordoned and not plan.errors
+    assert [one.line() for one in plan.findings] == [
+        "all: node w2 was cordoned by another run (kubestead.cluster remove: w2) and stays cordoned; if that run was "
+        "killed, repeat its command, or run 'kubectl uncordon w2'"
+    ]
+    again = remove(request(hosts, ["w2"]))
+    assert not again.findings and again.owner == cordons.removal(["w2"])
+
+
+def test_nodes_of_a_removal_with_a_long_list_of_names_are_known_by_the_same_text() -> None:
+    """Annotations are read up to a limit."""
+    (read,) = read_nodes(
+        {
+            "items": [
+                {
+                    "metadata": {
+                        "name": "w1",
+                        "annotations": {CORDONED_BY: cordons.removal([f"a{at:03}" for at in range(99)] + ["w1", "w2"])},
+                    },
+                    "spec": {"unschedulable": True},
+                }
+            ]
+        }
+    )
+    assert "w2" not in read.cordoned_by
+    hosts = with_cordons(w1=read.cordoned_by, w2=read.cordoned_by)
+    assert list(remove(request(hosts, ["w1"])).uncordoned) == ["w2"]
 
 
 def test_the_role_cordons_in_the_name_of_the_planner() -> None:
     tasks = yaml.safe_load((ROOT / "roles/remove/tasks/main.yml").read_text(encoding="utf-8"))
-    (drain,) = [task for task in tasks if task["name"] == "Drain Nodes"]
-    assert drain["kubestead.cluster.node_drain"]["owner"] == OWNER
+    drains = [task["kubestead.cluster.node_drain"] for task in tasks if "kubestead.cluster.node_drain" in task]
+    assert [one["owner"] for one in drains] == ["{{ remove_plan.owner }}"] * 2
+    assert as_result(remove(request(cluster(), ["w1"])), CniOptions())["owner"] == "kubestead.cluster remove: w1"
 
 
 @pytest.mark.parametrize("limit", [False, True])

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
@@ -26,6 +28,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.endpoint_move import move
@@ -34,6 +37,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 
 from .test_converge import bare, host, joined, lines, live
 
+ROOT = Path(__file__).resolve().parents[5]
 NAME = "api.kubernetes.internal"
 ENDPOINT = f"{NAME}:6443"
 NEW = f"https://{ENDPOINT}"
@@ -168,7 +172,7 @@ def test_a_finished_cluster_asks_for_nothing() -> None:
     result = plan(finished())
     assert not result.findings and not any(told(result).values())
     order = as_result(result, finished()[0].options.cni)["endpoint"]
-    assert order == {"hosts_files": [], "certificates": [], "cluster": [], "kubeconfigs": []}
+    assert order == {"hosts_files": [], "certificates": [], "cluster": [], "kubeconfigs": [], "dead_nodes": []}
 
 
 @pytest.mark.parametrize(
@@ -321,6 +325,23 @@ def test_a_control_plane_that_is_down_stops_it() -> None:
     assert [one for one in found if one.startswith("cp2: the API server of this control plane does not answer")]
     silent = with_state(control("cp1", known), api=replace(down.kubeadm.api, live=False))
     assert lines(plan([silent]))[0].startswith("all: no control plane answers; tried cp1")
+
+
+def test_no_gate_waits_for_a_control_plane_that_is_dead_and_not_in_the_play() -> None:
+    """The API servers have the name already. A node that was left out gets its kubeconfig now."""
+    known = [replace(one, ready=one.name != "cp2") for one in nodes("cp1", "cp2", "w1")]
+    result = plan([resolving(control("cp1", known, ENDPOINT, **DONE)), resolving(worker("w1"))])
+    assert not result.errors
+    assert result.move.dead_nodes == ["cp2"] and result.move.kubeconfigs == ["w1"]
+    assert as_result(result, CniOptions())["endpoint"]["dead_nodes"] == ["cp2"]
+    gates = [
+        task["kubestead.cluster.cluster_health_info"]
+        for name in ("plan", "part")
+        for task in yaml.safe_load((ROOT / f"roles/endpoint/tasks/{name}.yml").read_text(encoding="utf-8"))
+        if "kubestead.cluster.cluster_health_info" in task
+    ]
+    assert [one["dead"] for one in gates] == ["{{ endpoint_order.dead_nodes }}"] * 2
+    assert plan(trio()).move.dead_nodes == []
 
 
 def test_different_ports_have_no_common_endpoint() -> None:

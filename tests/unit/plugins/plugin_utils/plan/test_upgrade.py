@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import cordons, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import converge
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.upgrade import upgrade, wave_size
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import changed, recorded
 
+ROOT = Path(__file__).resolve().parents[5]
 Change = Mapping[str, Any]
+#: The owner of a cordon that an interrupted run set.
+YESTERDAY = f"{cordons.UPGRADE}: yesterday"
 RECORDINGS = {"c1": "control-plane", "c2": "worker"}
 MARKER = {
     "kind": "upgrade",
@@ -161,12 +166,31 @@ def test_an_upgrade_that_was_interrupted_is_continued() -> None:
 
 
 def test_a_cordon_of_ours_is_lifted_where_all_else_is_done_and_one_of_others_is_not() -> None:
-    ours = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": "upgrade of yesterday"}
+    ours = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": YESTERDAY}
     plan = plan_of(changes=with_c2(**ours))
     assert actions(plan) == {"c1": [], "c2": ["uncordon"]} and not plan.hosts["c2"].arguments["drain"]
     assert plan.hosts["c2"].arguments["returning"]
     plan = plan_of(changes=with_c2(**{"kubeadm.api.nodes.1.unschedulable": True}))
     assert actions(plan) == {"c1": [], "c2": []} and not plan.hosts["c2"].arguments["returning"]
+
+
+def test_a_node_that_a_removal_cordoned_is_upgraded_and_stays_cordoned() -> None:
+    """remove.yml may run at the same time."""
+    cordon = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": cordons.removal(["c2"])}
+    plan = plan_of(changes={"c1": cordon})
+    assert actions(plan)["c2"] == ["drain", "upgrade"] and not plan.hosts["c2"].arguments["returning"]
+    assert not errors(plan) and [one.line() for one in plan.findings] == [
+        "all: node c2 was cordoned by another run (kubestead.cluster remove: c2) and stays cordoned; if that run was "
+        "killed, repeat its command, or run 'kubectl uncordon c2'"
+    ]
+    assert actions(plan_of(changes=with_c2(**cordon))) == {"c1": [], "c2": []}
+
+
+def test_the_role_cordons_in_the_name_of_the_planner() -> None:
+    variables = yaml.safe_load((ROOT / "roles/upgrade/vars/main.yml").read_text(encoding="utf-8"))
+    assert variables["upgrade_owner"].startswith(cordons.UPGRADE + ": ")
+    tasks = "".join((ROOT / f"roles/upgrade/tasks/{name}.yml").read_text(encoding="utf-8") for name in ("plan", "node"))
+    assert tasks.count("kubestead.cluster.node_drain:") == tasks.count('owner: "{{ upgrade_owner }}"') == 4
 
 
 def test_a_node_that_others_cordoned_is_upgraded_and_stays_cordoned() -> None:
@@ -423,7 +447,7 @@ def test_site_yml_names_the_way_out_of_a_half_done_upgrade(version: str, changes
 
 # -- the order
 
-OURS = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": "upgrade of yesterday"}
+OURS = {"kubeadm.api.nodes.1.unschedulable": True, "kubeadm.api.nodes.1.cordoned_by": YESTERDAY}
 
 
 def test_the_order_of_an_upgrade() -> None:
@@ -501,7 +525,7 @@ def cluster_of(
     own, template = facts["kubeadm"]["api"]["nodes"]
     nodes = []
     for name in workers:
-        cordon = {"unschedulable": True, "cordoned_by": "upgrade of yesterday"} if name in ours else {}
+        cordon = {"unschedulable": True, "cordoned_by": YESTERDAY} if name in ours else {}
         version = {"kubelet_version": "1.36.2"} if name in current else {}
         nodes.append({**template, "name": name, "ready": name not in down, **cordon, **version})
     facts = changed(facts, {"kubeadm.api.nodes": [own, *nodes]})

@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
+import yaml
+from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
@@ -16,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.upgrade import upgrade
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.plan.test_upgrade import (
     MARKER,
+    ROOT,
     UPGRADED,
     WORKER_MARKER,
     Change,
@@ -134,6 +138,84 @@ def test_workers_are_upgraded_beside_a_dead_control_plane_that_is_left_out() -> 
         "for it; repair it, or remove it with remove.yml"
     ]
     assert plan.rollout.dead_nodes == ["c3"] and plan.hosts["w1"].arguments["dead_after"] == ["c3"]
+
+
+#: Its kubelet, its manifests and its packages have the version, and another API server answers for it.
+SILENT: Change = {
+    **DONE,
+    "kubeadm.local_api.healthy": False,
+    "kubeadm.local_api.reason": "connection refused",
+    "kubeadm.phase": "partial",
+}
+BESIDE = (
+    "c3: the API server of this control plane does not answer: connection refused; only workers are upgraded, and no "
+    "gate waits for it; repair it, or remove it with remove.yml"
+)
+
+
+def beside(config: str = NEW, **changes: Change) -> Plan:
+    """A run with all hosts, of which c3 has no API server. Its Node is ready, because the kubelet runs."""
+    at = dict.fromkeys(CONTROLS, NEW)
+    return plan_of(at=at, config=config, **{"c1": DONE, "c2": DONE, "c3": SILENT, **changes})
+
+
+def test_workers_are_upgraded_beside_a_control_plane_without_an_api_server() -> None:
+    plan = beside()
+    assert [one.line() for one in plan.findings] == [BESIDE] and not errors(plan)
+    assert actions(plan) == {"w1": ["drain", "upgrade", "uncordon"], "c1": [], "c2": [], "c3": []}
+    assert plan.rollout.dead_nodes == plan.rollout.dead_at_end == ["c3"]
+    assert plan.hosts["w1"].arguments["dead_before"] == plan.hosts["w1"].arguments["dead_after"] == ["c3"]
+    # Another one may be the first of the inventory that answers for the cluster.
+    assert beside(c1=SILENT, c3=DONE).api_host == "c2"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # A control plane is changed too: etcd may lose its majority, and kubeadm wants all API servers.
+        {"c2": {}},
+        {"c2": {**DONE, **RUNTIME}},
+        {"config": OLD},
+        # It lacks a manifest, so it is not upgraded itself.
+        {"c3": {**SILENT, "kubeadm.static_pods.kube-apiserver": ""}},
+        # The endpoint of the cluster fails for it, although its own API server is healthy.
+        {"c3": {**DONE, "kubeadm.api": DEAD["kubeadm.api"], "kubeadm.phase": "partial"}},
+        # The one that answers has trouble itself.
+        {"c1": {**DONE, "kubeadm.etcd.healthy": False}},
+        {"c1": SILENT, "c2": SILENT},
+    ],
+)
+def test_nothing_else_is_upgraded_beside_a_control_plane_without_an_api_server(changes: dict[str, Any]) -> None:
+    plan = beside(**changes)
+    assert any(line.startswith("c3: the API server of this control plane does not answer") for line in errors(plan))
+
+
+def test_workers_that_are_not_ready_may_need_the_api_server_that_is_down() -> None:
+    at = dict.fromkeys(CONTROLS, NEW)
+    plan = plan_of(at=at, config=NEW, down=["w1"], c1=DONE, c2=DONE, c3=SILENT)
+    assert any(line.startswith("c3: ") for line in errors(plan))
+
+
+def test_a_gate_waits_for_the_components_that_have_a_manifest() -> None:
+    both = ("kube-controller-manager", "kube-scheduler")
+    plan = plan_of()
+    assert plan.hosts["c2"].arguments["static_pods"] == {"c2": dict.fromkeys(both, NEW)}
+    assert plan.hosts["w1"].arguments["static_pods"] == {}
+    pods = recorded("control-plane")["kubeadm"]["static_pods"]
+    one = plan_of(c2={"kubeadm.static_pods": {name: pods[name] for name in pods if name != both[1]}})
+    assert one.hosts["c2"].arguments["static_pods"] == {"c2": {both[0]: NEW}}
+
+
+def test_the_role_waits_for_the_version_unless_the_old_containerd_was_put_back() -> None:
+    variables = yaml.safe_load((ROOT / "roles/upgrade/vars/main.yml").read_text(encoding="utf-8"))
+    template = NativeEnvironment().from_string(variables["upgrade_static_pods"])
+    host = {"static_pods": {"c1": {"kube-scheduler": NEW}}}
+    assert template.render(upgrade_host=host, upgrade_done={"rolled_back": "1.7.24"}) == {}
+    assert template.render(upgrade_host=host, upgrade_done={"changed": True}) == host["static_pods"]
+    (block,) = yaml.safe_load((ROOT / "roles/upgrade/tasks/node.yml").read_text(encoding="utf-8"))
+    done = [at for at, task in enumerate(block["block"]) if "kubestead.cluster.kubeadm_upgrade" in task]
+    gate = block["block"][done[0] + 1]["kubestead.cluster.cluster_health_info"]
+    assert gate["wait"] is True and gate["static_pods"] == "{{ upgrade_static_pods }}"
 
 
 def test_kubeadm_does_not_upgrade_a_cluster_beside_a_dead_control_plane() -> None:
