@@ -17,6 +17,8 @@ import yaml
 from ansible.module_utils._internal import _messages
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import read_nodes
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import answer_limits, node_action
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -320,3 +322,16 @@ def test_every_action_hands_on_what_its_module_documents(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py")))
 def test_every_module_that_runs_on_a_node_has_an_action_in_front_of_it(name: str) -> None:
     assert name in ACTIONS
+
+
+def test_a_node_with_too_many_labels_and_taints_does_not_make_the_answer_of_a_control_plane_too_large() -> None:
+    """A kubelet may label its own Node as it likes, and taints it when it registers."""
+    labels = {f"a{at}": "" for at in range(node_action.MAX_ITEMS + 1)}
+    taints = [{"key": f"a{at}", "effect": "NoSchedule"} for at in range(node_action.MAX_ITEMS + 1)]
+    role = {"node-role.kubernetes.io/control-plane": ""}
+    item = {"metadata": {"name": "w1", "labels": {**labels, **role}}, "spec": {"taints": taints}}
+    nodes = read_nodes({"items": [item, {"metadata": {"name": "w2"}}]})
+    answer = reduced(changed=False, nodes=to_dict(nodes))
+    assert "failed" not in answer and [one["name"] for one in answer["nodes"]] == ["w1", "w2"]
+    # What only an administrator can set is not pushed out.
+    assert nodes[0].control_plane

@@ -15,7 +15,6 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node, read_nodes, with_joining
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 
@@ -140,16 +139,3 @@ def test_a_node_has_no_more_ranges_and_addresses_than_it_can_use() -> None:
     item = {"metadata": {"name": "w1"}, "spec": spec, "status": {"addresses": addresses}}
     (node,) = read_nodes({"items": [item]})
     assert len(node.pod_cidrs) == 2 and len(node.addresses) <= 32
-
-
-def test_a_node_with_too_many_labels_and_taints_does_not_make_the_answer_of_a_control_plane_too_large() -> None:
-    """A kubelet may label its own Node as it likes, and taints it when it registers."""
-    labels = {f"a{at}": "" for at in range(node_action.MAX_ITEMS + 1)}
-    taints = [{"key": f"a{at}", "effect": "NoSchedule"} for at in range(node_action.MAX_ITEMS + 1)]
-    role = {"node-role.kubernetes.io/control-plane": ""}
-    item = {"metadata": {"name": "w1", "labels": {**labels, **role}}, "spec": {"taints": taints}}
-    nodes = read_nodes({"items": [item, OF_W1["items"][0]]})
-    answer = node_action.reduced({"changed": False, "kubeadm": to_dict(nodes)}, frozenset(("changed", "kubeadm")))
-    assert "failed" not in answer and [one["name"] for one in answer["kubeadm"]] == ["w1", "w1"]
-    # What only an administrator can set is not pushed out.
-    assert nodes[0].control_plane
