@@ -54,6 +54,8 @@ _CONFIG_MAP = ("get", "configmap", "kubelet-config", "--namespace=kube-system")
 _API_STARTS = 90.0
 # Seconds for it to start once the kubelet was restarted.
 _API_RESTARTS = 300.0
+# Seconds after which a kubelet may delay containers for minutes: the delays double from ten seconds on.
+_AGED = 240.0
 
 
 @dataclass(frozen=True)
@@ -465,5 +467,7 @@ def wait_for_api(system: System, clock: Optional[Clock] = None, sleep: Optional[
 
     if not url or ready(_API_STARTS):
         return bool(url)
-    kubelet_start.restart(system)
+    # A kubelet that started recently delays nothing for long. It may still wait for answers of the API server.
+    if kubeadm.kubelet_age(system) > _AGED:
+        kubelet_start.restart(system)
     return ready(_API_RESTARTS)

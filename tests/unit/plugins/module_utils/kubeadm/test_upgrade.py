@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
@@ -243,9 +244,9 @@ def node(machine: Machine) -> Machine:
     manifest = "    - --advertise-address=10.0.0.1\n    - --secure-port=6443\n    image: kube-apiserver:v1.34.1\n"
     machine.put(MANIFESTS + "/kube-apiserver.yaml", manifest)
     machine.serve("https://10.0.0.1:6443", "/readyz", "ok")
-    for time in ("2026-11-26-10-00-00", "2026-11-27-10-00-00"):
-        folder = "{0}/kubeadm-backup-manifests-{1}".format(upgrade.LEFTOVERS, time)
-        machine.put(folder + "/kube-scheduler.yaml", "scheduler of {0}\n".format(time))
+    for when in ("2026-11-26-10-00-00", "2026-11-27-10-00-00"):
+        folder = "{0}/kubeadm-backup-manifests-{1}".format(upgrade.LEFTOVERS, when)
+        machine.put(folder + "/kube-scheduler.yaml", "scheduler of {0}\n".format(when))
         machine.put(folder + "/kube-apiserver.yaml", manifest)
     machine.answer("systemctl")
     machine.answer("kubeadm upgrade")
@@ -289,9 +290,19 @@ def test_kubeadm_runs_once_the_api_server_is_ready(node: Machine, first: bool, w
     node.refuse("https://10.0.0.1:6443")
     with pytest.raises(KubesteadError, match="did not become ready; see 'crictl ps -a'"):
         run(node, "kubeadm", options=options)
-    # A kubelet that was interrupted several times would wait before it starts the components again.
-    assert node.ran[-1] == ["systemctl", "restart", "kubelet.service"]
     assert sum(argv[0] == "kubeadm" for argv in node.ran) == 1
+
+
+@pytest.mark.parametrize(("seconds", "restarted"), [(3600, True), (100, False)])
+def test_a_kubelet_that_may_delay_the_components_is_restarted(node: Machine, seconds: int, restarted: bool) -> None:
+    began = int((time.monotonic() - seconds) * 1e6)
+    node.answer("systemctl show kubelet", f"ActiveState=active\nActiveEnterTimestampMonotonic={began}\n")
+    clock = Clock()
+    assert upgrade.wait_for_api(node, clock, clock.sleep)
+    assert node.ran == []
+    node.refuse("https://10.0.0.1:6443")
+    assert not upgrade.wait_for_api(node, clock, clock.sleep)
+    assert (["systemctl", "restart", "kubelet.service"] in node.ran) is restarted
 
 
 def test_kubeadm_does_not_run_into_delays_that_an_interrupted_upgrade_left(node: Machine) -> None:
