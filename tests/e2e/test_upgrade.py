@@ -240,6 +240,8 @@ def test_dry_runs_are_true(trio: Lab) -> None:
     run = lab.site(*to)
     assert run.code == 0, run.output
     lab.ssh("w2", RESTARTED.shell, check=False)
+    # A machine whose kubelet still reports is not dead.
+    assert eventually(lambda: "NotReady" in lab.kubectl("get node w2 --no-headers"), 120.0)
     foretold(lab, "remove a dead worker", REMOVE, *to, "-e", "remove_hosts=w2", "-e", "remove_gone=true")
     dev("nodes", "create", "--set", lab.inventory.parent.name, "w2")
     # Its kubelet registers it again.
