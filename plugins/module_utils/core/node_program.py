@@ -37,7 +37,7 @@ def main(name: str, arguments: str) -> None:
 def run(name: str, given: Mapping[str, Any]) -> Dict[str, Any]:
     """The module's result without secrets. An unexpected exception becomes a failure with a traceback."""
     module = importlib.import_module(name)
-    # The start disabled it while it imported.
+    # bootstrap.start disabled it for the imports.
     gc.enable()
     spec: Dict[str, Dict[str, Any]] = module.argument_spec()
     params = {option: _param(one, given.get(option)) for option, one in spec.items()}

@@ -23,11 +23,10 @@ class Node:
 
     ``pod_cidrs`` and ``addresses`` (its InternalIPs, in canonical form) hold one entry, or one of each family.
     ``not_ready_reason`` is why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped
-    reporting, so that the machine is gone or disconnected; ``heartbeat`` is when it last reported (RFC 3339, UTC, with
-    seconds). ``roles`` are the parts behind
-    ``node-role.kubernetes.io/`` of its labels, ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without
-    ``v``, ``runtime`` is like ``containerd://1.7.24``. ``cordoned_by`` is the owner of the cordon
-    that this collection set on the Node; it is empty if this collection did not.
+    reporting, so that the machine is gone or disconnected; ``heartbeat`` is the time of its last report (RFC 3339 in
+    UTC). ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels, ``taints`` are
+    ``key[=value]:Effect``, ``kubelet_version`` is without ``v``, ``runtime`` is like ``containerd://1.7.24``.
+    ``cordoned_by`` is the owner of the Node's cordon if this collection set it, otherwise empty.
     """
 
     name: str

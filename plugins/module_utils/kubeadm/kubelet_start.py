@@ -50,8 +50,8 @@ def restart(system: System) -> None:
 def forget_delays(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
     """Restart the kubelet, so that it starts containers without delay, and wait a minute for its Node to be ready.
 
-    A container that ended several times is started again only after a delay of up to five minutes, also if each run
-    was ended by an upgrade that was interrupted. The kubelet keeps these delays in its memory.
+    The kubelet delays a container that ended several times by up to five minutes, even if interrupted upgrades ended
+    it. It keeps these delays only in memory.
     """
     # A restarted kubelet first reports that it is not ready.
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -457,8 +457,8 @@ def _kubelet(system: System) -> str:
 
 
 def wait_for_api(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> bool:
-    """Wait until this machine's own API server is ready. If it takes longer than containers need to start, the kubelet
-    is restarted, because it may delay them. False if the API server is not ready after six and a half minutes.
+    """Wait until this machine's own API server is ready. If it is not after the time that containers need to start, a
+    kubelet that may delay them is restarted. False if the API server is not ready after six and a half minutes.
     """
     url = kubeadm.local_api_url(system)
 
