@@ -15,6 +15,7 @@ import ipaddress
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -25,7 +26,7 @@ from .machine import MachineError, cache_dir, ensure, locked, state_dir
 from .mirror import MIRROR
 from .node_image import USER, ensure_image, key_path
 from .podman import FIRST_ADDRESS, NETWORK, PodmanError, containers, ensure_network, host_facts, podman
-from .say import step
+from .say import say, step
 from .systems import System, chosen, sources
 
 LABEL = "kubestead"
@@ -214,6 +215,21 @@ def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) ->
     return raised
 
 
+def disk_warning(free: float) -> str:
+    """A warning if nodes would come under disk pressure soon, otherwise empty. ``free`` is the free part of the disk.
+
+    The nodes share this machine's disk. A kubelet evicts the pods of its node when less than 15 % are free.
+    """
+    if free >= 0.2:
+        return ""
+    return f"warning: {free:.0%} of the disk are free; below 15 % the kubelets evict their pods. Free some space"
+
+
+def _free_part_of_disk() -> float:
+    usage = shutil.disk_usage(podman("info", "--format={{.Store.GraphRoot}}").stdout.strip())
+    return usage.free / usage.total
+
+
 def apt_source(options: Options, system: System) -> str:
     """The text of a node's sources.list."""
     if not options.machine_apt:
@@ -278,6 +294,9 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
         for node in todo:
             _forget_host_key(node)
         _in_parallel(_start, todo)
+    warning = disk_warning(_free_part_of_disk())
+    if warning:
+        say(warning)
     return listed(set_name)
 
 
