@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of kubeadm_upgrade on the control machine: it adds the variables for packages and containerd of the host."""
+"""The part of kubeadm_upgrade on the control machine: it adds the variables for packages and containerd of the host.
+
+It also returns the static pods that the next gate must wait for.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ class ActionModule(NodeAction):
         """Return the module's result."""
         super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
+        planned = dict(arguments.pop("static_pods", None) or {})
         if not arguments.get("packages"):
             arguments["packages"] = self._packages(task_vars or {})
         secrets: dict[str, Any] = {}
@@ -36,7 +40,9 @@ class ActionModule(NodeAction):
             arguments["runtime"] = {**arguments["runtime"], **options}
             arguments["secrets"] = json.dumps(secrets) if secrets else ""
         passwords = [str(one["password"]) for one in secrets.get("registry_credentials") or []]
-        return self.run_on_node("kubeadm_upgrade", arguments, task_vars, passwords if secrets else None)
+        result = self.run_on_node("kubeadm_upgrade", arguments, task_vars, passwords if secrets else None)
+        # With its old containerd or kubelet, the node keeps the old static pods.
+        return {**result, "static_pods": {} if "rolled_back" in result else planned}
 
     def _packages(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The options of the kube packages. Raises AnsibleActionFail that names the variable."""

@@ -154,6 +154,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants i
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import mappings
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
@@ -238,8 +239,9 @@ def _options(params: Mapping[str, Any]) -> CniOptions:
 
 
 def _live_pools(kubectl: Kubectl) -> List[Mapping[str, Any]]:
-    found = kubectl.find([calico.POOL_RESOURCE])
-    return list(found.get("items") or []) if found else []
+    # None: the cluster does not have Calico yet.
+    found = kubectl.objects(calico.POOLS)[0]
+    return mappings(found.get("items")) if found else []
 
 
 def _require_pools(pools: List[Mapping[str, Any]], wanted: List[calico.Pool], missing_is_wrong: bool) -> None:

@@ -275,6 +275,11 @@ joins:
   returned: success
   type: list
   elements: str
+worker_joins:
+  description: Those of RV(joins) that join as workers.
+  returned: success
+  type: list
+  elements: str
 control_plane_joins:
   description: Those of RV(joins) that join as control planes.
   returned: success

@@ -74,6 +74,12 @@ options:
       - If it is empty, the node keeps its containerd.
     type: dict
     default: {}
+  static_pods:
+    description:
+      - The controller managers and schedulers that the upgrade changes, as the option of the same name of
+        M(kubestead.cluster.cluster_health_info). RV(static_pods) returns them.
+    type: dict
+    default: {}
   secrets:
     description: The options of containerd that hold secrets, as JSON. Set by the action plugin.
     type: str
@@ -101,6 +107,11 @@ rolled_back:
   returned: if the new kubelet did not become ready, or not with the new containerd
   type: str
   sample: 1.35.4
+static_pods:
+  description: The value of O(static_pods), or an empty dictionary if RV(rolled_back) is returned.
+  returned: always
+  type: dict
+  sample: {cp1: {kube-controller-manager: 1.36.2, kube-scheduler: 1.36.2}}
 """
 
 from typing import Any, Dict, List
@@ -133,6 +144,7 @@ def argument_spec() -> Dict[str, Any]:
         "timeout": {"type": "int", "default": 1200},
         "cgroup_v1": {"type": "bool", "default": False},
         "runtime": {"type": "dict", "default": {}},
+        "static_pods": {"type": "dict", "default": {}},
         "secrets": {"type": "str", "default": "", "no_log": True},
     }
 

@@ -66,8 +66,8 @@ def _others(
         for server in other_servers(system):
             kubectl = Kubectl(system, server=server, request_timeout=5)
             try:
-                pods = _items(kubectl.read(PODS))
-                nodes = read_nodes(kubectl.read(NODES))
+                answers = kubectl.each(PODS, NODES)
+                pods, nodes = _items(next(answers)), read_nodes(next(answers))
             except (KubesteadError, OSError) as err:
                 failure = getattr(err, "message", "") or str(err)
                 continue

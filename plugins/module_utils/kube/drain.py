@@ -25,7 +25,7 @@ from ..core.untrusted import line
 from .drain_forecast import Blocker, Permission, blockers
 from .kubectl import NODES, Kubectl
 from .nodes import CORDON_MANAGER, CORDONED_BY, Node, cordon_operation, cordon_owner, read_nodes
-from .pods import PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, ready_pods
+from .pods import BUDGETS, OLD_BUDGETS, PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, ready_pods
 
 COMPONENT = "drain"
 DRAINED, SCHEDULABLE = "drained", "schedulable"
@@ -80,16 +80,13 @@ def _leaving(pods: Sequence[Pod], name: str) -> List[Pod]:
 
 
 def observe(kubectl: Kubectl) -> DrainState:
-    """Nodes, pods and budgets. Raises like :meth:`Kubectl.json`."""
-    nodes = kubectl.read(NODES)
-    pods = kubectl.read(PODS)
-    # By resource name, because the API version depends on the server.
-    budgets = kubectl.json(["get", "poddisruptionbudgets", "--all-namespaces", "-o", "json"])
+    """Nodes, pods and budgets. Raises like :meth:`Kubectl.parsed`."""
+    nodes, pods, budgets = kubectl.objects(NODES, PODS, BUDGETS)
     return DrainState(
         nodes=read_nodes(nodes),
         cordons=read_cordons(nodes),
         pods=read_pods(pods),
-        budgets=read_budgets(budgets),
+        budgets=read_budgets(kubectl.read(OLD_BUDGETS) if budgets is None else budgets),
         allocatable=read_allocatable(nodes),
     )
 

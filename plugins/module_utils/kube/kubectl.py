@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from ..core.constants import ADMIN_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError
@@ -59,26 +59,25 @@ class Kubectl:
         result = self.run(["get", "--raw", "/livez"], timeout=20.0)
         return result.ok and result.stdout.strip() == "ok"
 
-    def json(self, arguments: Sequence[str], stdin: Optional[str] = None, timeout: float = 60.0) -> Dict[str, Any]:
-        """The JSON a command prints.
-
-        Raises :class:`ApiUnreachable` when nothing answers, :class:`CommandError` when the API refuses.
-        """
-        return self.parsed(arguments, self.run(arguments, stdin=stdin, timeout=timeout))
-
     def raw(self, *paths: str) -> List[Result]:
         """What the API says at these paths, as results of ``kubectl get --raw``.
 
         With the admin kubeconfig, the paths are read over one connection, because a start of kubectl takes 60 ms of CPU
         time. kubectl reads what gets no answer there, and all paths with another kubeconfig: it may have several
-        clusters, or a program that provides the credentials.
+        clusters, or a program that provides the credentials. Only one kubectl is started to say why nothing answers.
         """
         answers = self._connected(paths)
 
         def ask(path: str) -> None:
             answers[path] = self.run(["get", "--raw", path], timeout=20.0)
 
-        threads = [threading.Thread(target=ask, args=(path,)) for path in paths if path not in answers]
+        left = [path for path in paths if path not in answers]
+        if self._plain and left:
+            ask(left[0])
+            if _is_unreachable(answers[left[0]]):
+                answers.update(dict.fromkeys(left, answers[left[0]]))
+            left = [path for path in left if path not in answers]
+        threads = [threading.Thread(target=ask, args=(path,)) for path in left]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -98,13 +97,22 @@ class Kubectl:
         return found
 
     def read(self, path: str) -> Dict[str, Any]:
-        """The object at a path of the API. Raises like :meth:`json`."""
-        return self.parsed(["get", "--raw", path], self.raw(path)[0])
+        """The object at a path of the API. Raises like :meth:`parsed`."""
+        return next(self.each(path))
+
+    def each(self, *paths: str) -> Iterator[Dict[str, Any]]:
+        """The objects at these paths, requested at the same time.
+
+        An answer is parsed when its turn comes: a parsed list of pods needs several times the memory of its text, so
+        the caller can reduce one before it takes the next. Raises like :meth:`parsed`, also for a missing object.
+        """
+        for path, answer in zip(paths, self.raw(*paths)):
+            yield self.parsed(["get", "--raw", path], answer)
 
     def objects(self, *paths: str) -> List[Optional[Dict[str, Any]]]:
         """The objects at these paths, requested at the same time; None for an object that does not exist.
 
-        Raises like :meth:`json`.
+        Raises like :meth:`parsed`.
         """
         answers = self.raw(*paths)
         return [
@@ -113,7 +121,10 @@ class Kubectl:
         ]
 
     def parsed(self, arguments: Sequence[str], result: Result) -> Dict[str, Any]:
-        """The JSON of a result; ``arguments`` are for the message. Raises like :meth:`json`."""
+        """The JSON of a result; ``arguments`` are for the message.
+
+        Raises :class:`ApiUnreachable` when nothing answers, :class:`CommandError` when the API refuses.
+        """
         if not result.ok:
             raise self.error(arguments, result)
         try:
@@ -126,23 +137,19 @@ class Kubectl:
             )
         return found
 
-    def find(self, arguments: Sequence[str]) -> Optional[Dict[str, Any]]:
-        """Like ``json(["get", …, "-o", "json"])``, but None for an object (or a kind) that does not exist."""
-        wanted = ["get"] + list(arguments) + ["-o", "json"]
-        result = self.run(wanted)
-        if not result.ok and ("(NotFound)" in result.stderr or "doesn't have a resource type" in result.stderr):
-            return None
-        return self.parsed(wanted, result)
-
     def error(self, arguments: Sequence[str], result: Result) -> KubesteadError:
         """The exception for a failed command, with its cause."""
-        text = result.stderr
-        unreachable = ("was refused", "no route to host", "i/o timeout", "Unable to connect", "TLS handshake timeout")
         where = self.kubeconfig or "the default kubeconfig"
-        if result.rc == 124 or any(sign in text for sign in unreachable):
+        if _is_unreachable(result):
             return ApiUnreachable(
                 "API server of {0} does not answer: {1}; check that a control plane runs".format(
                     where, result.last_line
                 )
             )
         return CommandError("kubectl {0} failed: {1}".format(" ".join(arguments[:3]), result.last_line))
+
+
+def _is_unreachable(result: Result) -> bool:
+    """True for a failure of kubectl that means that nothing answers."""
+    signs = ("was refused", "no route to host", "i/o timeout", "Unable to connect", "TLS handshake timeout")
+    return result.rc == 124 or any(sign in result.stderr for sign in signs)

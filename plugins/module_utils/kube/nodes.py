@@ -23,10 +23,10 @@ class Node:
 
     ``pod_cidrs`` and ``addresses`` (its InternalIPs, in canonical form) hold one entry, or one of each family.
     ``not_ready_reason`` is why it is not ready, in the kubelet's words; ``silent`` is true when the kubelet has stopped
-    reporting, so that the machine is gone or disconnected; ``heartbeat`` is the time of its last report (RFC 3339 in
-    UTC). ``roles`` are the parts behind ``node-role.kubernetes.io/`` of its labels, ``taints`` are
-    ``key[=value]:Effect``, ``kubelet_version`` is without ``v``, ``runtime`` is like ``containerd://1.7.24``.
-    ``cordoned_by`` is the owner of the Node's cordon if this collection set it, otherwise empty.
+    reporting, so that the machine is gone or disconnected. ``roles`` are the parts behind ``node-role.kubernetes.io/``
+    of its labels, ``taints`` are ``key[=value]:Effect``, ``kubelet_version`` is without ``v``, ``runtime`` is like
+    ``containerd://1.7.24``. ``cordoned_by`` is the owner of the Node's cordon if this collection set it, otherwise
+    empty.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Node:
     ready: bool = False
     not_ready_reason: str = ""
     silent: bool = False
-    heartbeat: str = ""
     expected: bool = False
     roles: List[str] = field(default_factory=list)
     labels: Dict[str, str] = field(default_factory=dict)
@@ -98,7 +97,6 @@ def _node(item: Mapping[str, Any]) -> Node:
         ready=ready,
         not_ready_reason=reason,
         silent=silent,
-        heartbeat=untrusted.text(untrusted.mapping(condition).get("lastHeartbeatTime"), 32),
         roles=sorted(name[len(_ROLE) :] for name in labels if name.startswith(_ROLE) and name != _ROLE),
         labels=labels,
         taints=[one for one in map(_taint, untrusted.mappings(spec.get("taints"))) if one][:_TAINTS],
@@ -193,7 +191,7 @@ _WATCH = 10.0
 
 
 def listed(kubectl: Kubectl) -> List[Node]:
-    """The nodes, by name. Raises like :meth:`Kubectl.json`."""
+    """The nodes, by name. Raises like :meth:`Kubectl.parsed`."""
     return read_nodes(kubectl.read(NODES))
 
 

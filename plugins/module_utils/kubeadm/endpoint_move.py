@@ -306,10 +306,9 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
         _changed(client, "daemonset", "kube-proxy", "kube-system", json.dumps(template))
 
     def waits_for() -> str:
-        (found,) = client.objects(_DAEMON_SET)
+        found, nodes = client.objects(_DAEMON_SET, NODES)
         # Pods of nodes that are down can't be replaced.
-        nodes = read_nodes(client.read(NODES))
-        dead = sum(1 for node in nodes if not node.ready)
+        dead = sum(1 for node in read_nodes(nodes) if not node.ready)
         return (rollout_problem(found, dead) or "") if found else ""
 
     left = poll(waits_for, _ROLLED_OUT, lambda text: not text, clock=clock, sleep=sleep)

@@ -94,19 +94,21 @@ class Wanted:
 
 def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[Client] = None) -> Health:
     """The health of the cluster, queried from a control plane. Never raises."""
+    paths = [NODES, mirror_pods.PODS, *([pods.PODS, pods.REPLICA_SETS, pods.STATEFUL_SETS] if workloads else [])]
     try:
-        nodes = read_nodes(kubectl.read(NODES))
+        answers = kubectl.each(*paths)
+        nodes = read_nodes(next(answers))
         # A kubelet can create pods with any label on its own Node, but it can't label its Node as a control plane.
         controls = [node.name for node in nodes if node.control_plane]
-        static = mirror_pods.by_component(kubectl.read(mirror_pods.PODS))
+        static = mirror_pods.by_component(next(answers))
         servers, etcds = _servers(static["kube-apiserver"]), etcd.urls(static["etcd"])
         controllers = [pod for name in CONTROLLERS for pod in mirror_pods.read(name, static[name])]
         counts: Dict[str, int] = {}
         replicas: Dict[str, int] = {}
         if workloads:
-            counts = pods.ready_pods(pods.read_pods(kubectl.read(pods.PODS)))
-            for path, kind in ((pods.REPLICA_SETS, "ReplicaSet"), (pods.STATEFUL_SETS, "StatefulSet")):
-                replicas.update(pods.read_replicas(kubectl.read(path), kind))
+            counts = pods.ready_pods(pods.read_pods(next(answers)))
+            for kind in pods.REPLICATED:
+                replicas.update(pods.read_replicas(next(answers), kind))
     except KubesteadError as err:
         return Health(error=err.message)
     return Health(

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from typing import Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..core import untrusted
 from ..core.constants import ADMIN_KUBECONFIG, KUBELET_KUBECONFIG
@@ -16,7 +16,7 @@ from ..core.poll import Clock, Sleep, poll
 from ..core.redact import redact
 from ..core.system import System
 from ..kube import kubelet
-from ..kube.kubectl import Kubectl
+from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, read_nodes
 from . import diagnosis
 from .culprits import Journals, last_words, shorter
@@ -32,13 +32,16 @@ _UNIT = "kubelet.service"
 
 def own_node(system: System, name: str) -> Optional[Node]:
     """The Node ``name`` of this machine in the API; None if it does not exist or the API does not answer."""
-    kubeconfig = ADMIN_KUBECONFIG if system.exists(ADMIN_KUBECONFIG) else KUBELET_KUBECONFIG
-    result = Kubectl(system, kubeconfig, request_timeout=5).run(["get", "node", name, "-o", "json"], timeout=20.0)
-    try:
-        found = read_nodes({"items": [untrusted.parse_json(result.stdout)]}) if result.ok else []
-    except ValueError:
-        found = []
+    found = read_nodes({"items": [_object(system, name)]})
     return found[0] if found else None
+
+
+def _object(system: System, name: str) -> Dict[str, Any]:
+    kubeconfig = ADMIN_KUBECONFIG if system.exists(ADMIN_KUBECONFIG) else KUBELET_KUBECONFIG
+    try:
+        return Kubectl(system, kubeconfig, request_timeout=5).read("{0}/{1}".format(NODES, name))
+    except KubesteadError:
+        return {}
 
 
 def restart(system: System) -> None:
@@ -58,12 +61,19 @@ def forget_delays(system: System, clock: Optional[Clock] = None, sleep: Optional
     restart(system)
     name = kubelet.node_name(system, kubelet.kubelet_kubeconfig(system))
     poll(
-        lambda: own_node(system, name),
+        lambda: _object(system, name),
         _AGAIN,
-        lambda node: node is not None and node.ready and node.heartbeat >= began,
+        lambda found: last_report(found) >= began and any(node.ready for node in read_nodes({"items": [found]})),
         clock=clock,
         sleep=sleep,
     )
+
+
+def last_report(node: Mapping[str, Any]) -> str:
+    """The time of the kubelet's last report in a Node object (RFC 3339 in UTC); empty if it has not reported."""
+    conditions = untrusted.mappings(untrusted.mapping(node.get("status")).get("conditions"))
+    ready = next((one for one in conditions if one.get("type") == "Ready"), {})
+    return untrusted.text(ready.get("lastHeartbeatTime"), 32)
 
 
 def wait(system: System, version: str, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:

@@ -49,7 +49,7 @@ LEFTOVERS = "/etc/kubernetes/tmp"
 _BACKUPS = "kubeadm-backup-manifests-"
 # The files in which users set flags of the packaged kubelet.
 EXTRA_ARGS = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
-_CONFIG_MAP = ("get", "configmap", "kubelet-config", "--namespace=kube-system")
+KUBELET_CONFIG = "/api/v1/namespaces/kube-system/configmaps/kubelet-config"
 # Seconds for a control plane with complete manifests to start; the kubelet may delay its containers for longer.
 _API_STARTS = 90.0
 # Seconds for it to start once the kubelet was restarted.
@@ -148,10 +148,9 @@ def observe(system: System, options: UpgradeOptions, fetch: Any = None) -> Upgra
 
 def read_kubelet_config(system: System) -> str:
     """The kubelet configuration in the cluster (YAML); empty if it can't be read."""
-    result = Kubectl(system).run([*_CONFIG_MAP, "-o", "json"])
     try:
-        found = untrusted.mapping(untrusted.parse_json(result.stdout)) if result.ok else {}
-    except ValueError:
+        found = Kubectl(system).read(KUBELET_CONFIG)
+    except KubesteadError:
         found = {}
     text = untrusted.mapping(found.get("data")).get("kubelet")
     return text if isinstance(text, str) else ""
@@ -336,7 +335,7 @@ def apply(step: Step, system: System, clock: Optional[Clock] = None, sleep: Opti
         rollback.restore_files(system)
     elif step.action == "configure":
         client, patch = Kubectl(system), json.dumps({"data": {"kubelet": data["text"]}})
-        arguments = ["patch", *_CONFIG_MAP[1:], "--type=merge", "-p", patch]
+        arguments = ["patch", "configmap", "kubelet-config", "--namespace=kube-system", "--type=merge", "-p", patch]
         result = client.run(arguments)
         if not result.ok:
             raise client.error(arguments, result)

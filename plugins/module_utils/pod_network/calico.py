@@ -20,6 +20,7 @@ __all__ = ["COMPONENT", "CniOptions", "Pool", "compare_pools", "expected_pools",
 
 NAMESPACE = "kube-system"
 POOL_RESOURCE = "ippools.crd.projectcalico.org"
+POOLS = "/apis/crd.projectcalico.org/v1/ippools"
 SETTINGS_ANNOTATION = "cluster.kubestead/settings"
 
 # Encapsulation -> (IPIP mode, VXLAN mode)

@@ -198,6 +198,11 @@ class Plan:
         return [name for name, host in self.hosts.items() if host.joins_as]
 
     @property
+    def worker_joins(self) -> List[str]:
+        """The hosts that join as workers."""
+        return [name for name, host in self.hosts.items() if host.joins_as == "worker"]
+
+    @property
     def control_plane_joins(self) -> List[str]:
         """The hosts that join as control planes."""
         return [name for name, host in self.hosts.items() if host.joins_as == "control_plane"]
@@ -254,6 +259,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "init_host": plan.init_host,
         "api_host": plan.api_host,
         "joins": plan.joins,
+        "worker_joins": plan.worker_joins,
         "control_plane_joins": plan.control_plane_joins,
         "joining_nodes": [_plain({"name": node.name, "addresses": node.addresses}) for node in plan.joining_nodes],
         "leaving": [_plain(to_dict(one)) for one in plan.leaving],

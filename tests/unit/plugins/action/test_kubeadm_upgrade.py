@@ -62,6 +62,22 @@ def test_passwords_pass_apart_and_are_never_shown() -> None:
     assert result["rolled_back"] == "1.7"
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"changed": True}, {"c1": {"kube-scheduler": "1.36.2"}}),
+        ({"changed": True, "static_pods": {"w1": {"kube-scheduler": "6.6.6"}}}, {"c1": {"kube-scheduler": "1.36.2"}}),
+        ({"failed": True, "msg": "no", "rolled_back": "1.7.24"}, {}),
+    ],
+)
+def test_the_gate_waits_for_new_static_pods_unless_an_old_program_was_put_back(
+    answer: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    action, result = run({"static_pods": {"c1": {"kube-scheduler": "1.36.2"}}}, answer)
+    ((_name, arguments),) = action.asked
+    assert result["static_pods"] == expected and "static_pods" not in arguments
+
+
 def test_an_option_of_containerd_that_is_wrong_is_named_before_the_node_is_changed() -> None:
     action = Action("kubeadm_upgrade", {"version": "1.36.2", "runtime": RUNTIME})
     with pytest.raises(AnsibleActionFail, match="containerd_cni_bin_dir is 'x', not an absolute path"):

@@ -77,7 +77,13 @@ def run(
             "kubeadm_version": "",
             "kubeconfig": {},
         }
-    plan = {"api_host": "cp1", "joins": list(hosts), "control_plane_joins": list(control_planes)}
+    workers = [name for name in hosts if name not in control_planes]
+    plan = {
+        "api_host": "cp1",
+        "joins": list(hosts),
+        "worker_joins": workers,
+        "control_plane_joins": list(control_planes),
+    }
     role = {"name": "kubestead.cluster.join", "tasks_from": "apply", "rolespec_validate": False}
     play = {
         "hosts": list(hosts),

@@ -42,7 +42,7 @@ class Cluster:
             return Result(0, json.dumps({"kind": "List", "items": objects}), self.warning)
         if "nodes" in words or "/api/v1/nodes" in words:
             return Result(0, json.dumps(self.nodes))
-        if "ippools.crd.projectcalico.org" in words:
+        if words[-1].endswith("/ippools"):
             return Result(0, json.dumps({"kind": "List", "items": self.pools}))
         wanted = [(obj["kind"], obj["metadata"]["name"]) for obj in json.loads(stdin or '{"items": []}')["items"]]
         found = [obj for obj in self.items if (obj["kind"], obj["metadata"]["name"]) in wanted]

@@ -13,19 +13,28 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import drain
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.drain_forecast import Permission, blockers
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import NODES, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import Pod, quantity
-from ansible_collections.kubestead.cluster.tests.unit.support import Machine
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import (
+    BUDGETS,
+    OLD_BUDGETS,
+    PODS,
+    Pod,
+    quantity,
+)
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
 
 OURS = "kubestead.cluster upgrade: to 1.36.2"
 OTHER = "kubestead.cluster remove: w1"
 EVERYTHING = Permission(True, True, True)
 NOTHING = Permission()
+ADMIN = fixture("kubeadm/v1.35/admin.conf")
 
 
 def node(name: str, taints: Sequence[Dict[str, str]] = (), cpu: str = "2", memory: str = "4Gi") -> Dict[str, Any]:
@@ -165,6 +174,25 @@ def run_all(
 
 def told(machine: Machine, permission: Permission = NOTHING, name: str = "w1") -> List[str]:
     return [one.line for one in drain.forecast(drain.observe(Kubectl(machine)), [name], permission, OURS)]
+
+
+def test_nodes_pods_and_budgets_are_read_over_one_connection(machine: Machine, cluster: Cluster) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    for path, items in ((NODES, cluster.nodes.values()), (PODS, [pod("web-1")]), (BUDGETS, [budget(0, 2, 2)])):
+        machine.serve(kubeconfig_server(ADMIN), path, json.dumps({"items": list(items)}))
+    found = drain.observe(Kubectl(machine))
+    assert sorted(found.cordons) == ["cp1", "w1", "w2"] and [one.name for one in found.leaving("w1")] == ["web-1"]
+    assert [one.name for one in found.budgets] == ["web"]
+    assert len(machine.credentials) == 1 and machine.ran == []
+
+
+def test_an_old_api_server_has_its_budgets_under_another_version(machine: Machine, cluster: Cluster) -> None:
+    """What kubectl prints for Kubernetes 1.20, which does not serve policy/v1."""
+    cluster.pods, cluster.budgets = [pod("web-1")], [budget(0, 2, 2)]
+    missing = Result(1, "", "Error from server (NotFound): the server could not find the requested resource")
+    machine.answer("kubectl", lambda argv, stdin: missing if argv[-1] == BUDGETS else cluster.kubectl(argv, stdin))
+    assert "the PodDisruptionBudget shop/web does not allow" in told(machine)[0]
+    assert machine.ran[-1][-1] == OLD_BUDGETS
 
 
 # -- who owns a cordon

@@ -37,7 +37,7 @@ REFUSES = [
 def error(machine: Machine, result: Result, kubeconfig: str = "/k") -> KubesteadError:
     machine.answer("kubectl", result)
     with pytest.raises(KubesteadError) as caught:
-        Kubectl(machine, kubeconfig).json(["get", "nodes", "-o", "json"])
+        Kubectl(machine, kubeconfig).read("/api/v1/nodes")
     return caught.value
 
 
@@ -55,7 +55,7 @@ def test_a_kubectl_that_does_not_end_in_time_means_the_same(machine: Machine) ->
 @pytest.mark.parametrize("text", REFUSES)
 def test_an_api_server_that_refuses(machine: Machine, text: str) -> None:
     found = error(machine, Result(1, "", f"{text}\n"))
-    assert isinstance(found, CommandError) and text in found.message and "get nodes" in found.message
+    assert isinstance(found, CommandError) and text in found.message and "get --raw /api/v1/nodes" in found.message
 
 
 @pytest.mark.parametrize("text", ["", "[]", '"text"', "{", "nonsense"])
@@ -67,13 +67,13 @@ def test_an_object_or_a_kind_that_is_not_there_is_none(machine: Machine) -> None
     kubectl = Kubectl(machine)
     for text in (
         'Error from server (NotFound): x "a" not found',
-        'error: the server doesn\'t have a resource type "x"',
+        "Error from server (NotFound): the server could not find the requested resource",
     ):
         machine.answer("kubectl", Result(1, "", text))
-        assert kubectl.find(["x", "a"]) is None
+        assert kubectl.objects("/x/a") == [None]
     machine.answer("kubectl", Result(1, "", REFUSED))
     with pytest.raises(ApiUnreachable):
-        kubectl.find(["x", "a"])
+        kubectl.objects("/x/a")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,35 @@ def test_the_admin_kubeconfig_reads_over_a_connection_without_a_process(machine:
     with pytest.raises(CommandError, match='kubectl get --raw /x failed: .*secrets "x" not found'):
         Kubectl(machine).read("/x")
     assert machine.ran == [] and len(machine.credentials) == 3
+
+
+def test_several_lists_take_one_connection_and_are_parsed_in_turn(machine: Machine) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.serve(SERVER, "/a", '{"kind": "A"}')
+    machine.serve(SERVER, "/x", json.dumps(MISSING), status=404)
+    machine.serve(SERVER, "/b", "nonsense")
+    answers = Kubectl(machine).each("/a", "/x", "/b")
+    assert next(answers) == {"kind": "A"}
+    with pytest.raises(CommandError, match="kubectl get --raw /x failed"):
+        next(answers)
+    with pytest.raises(CommandError, match="did not print a JSON object: nonsense"):
+        next(Kubectl(machine).each("/b", "/a"))
+    assert machine.ran == [] and len(machine.credentials) == 2
+
+
+def test_one_kubectl_tells_why_nothing_answers(machine: Machine) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.answer("kubectl", Result(1, "", REFUSED))
+    assert [one.stderr for one in Kubectl(machine).raw("/a", "/b", "/c")] == [REFUSED] * 3
+    assert [argv[-1] for argv in machine.ran] == ["/a"]
+
+
+def test_kubectl_reads_all_paths_if_only_the_connection_fails(machine: Machine) -> None:
+    machine.put(ADMIN_KUBECONFIG, ADMIN)
+    machine.answer("kubectl", lambda argv, _stdin: Result(0, json.dumps({"path": argv[-1]})))
+    paths = ["/a", "/b", "/c"]
+    assert Kubectl(machine).objects(*paths) == [{"path": path} for path in paths]
+    assert sorted(argv[-1] for argv in machine.ran) == paths
 
 
 def test_another_server_of_the_cluster_is_asked_with_the_same_credentials(machine: Machine) -> None:

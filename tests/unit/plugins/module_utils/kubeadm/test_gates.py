@@ -18,7 +18,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import client
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import cluster as etcd
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import pods
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import NODES, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates, mirror_pods
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.gates import Health, Wanted
@@ -325,6 +327,26 @@ def test_every_server_is_asked_at_its_own_address(control_plane: Machine) -> Non
     assert found.ready_nodes == ["cp1", "w1"]
     requests = [argv[-1] for argv in control_plane.ran if argv[0] == "kubectl"]
     assert len(requests) == 2 and " " not in mirror_pods.PODS
+
+
+def test_all_lists_are_read_over_one_connection(control_plane: Machine) -> None:
+    control_plane.put(ADMIN_KUBECONFIG, fixture("kubeadm/v1.35/admin.conf"))
+    server = kubeconfig_server(fixture("kubeadm/v1.35/admin.conf"))
+    web = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"replicas": 2}}
+    lists = {
+        NODES: json.loads(fixture("kubeadm/v1.35/nodes.json")),
+        mirror_pods.PODS: {"items": OBSERVED},
+        pods.PODS: {"items": []},
+        pods.REPLICA_SETS: {"items": [web]},
+        pods.STATEFUL_SETS: {"items": [web]},
+    }
+    for path, answer in lists.items():
+        control_plane.serve(server, path, json.dumps(answer))
+    found = gates.observe(control_plane, Kubectl(control_plane), workloads=True, request=ask)
+    assert found.ready_nodes == ["cp1", "w1"] and found.controllers
+    assert found.replicas == {"ReplicaSet shop/web": 2, "StatefulSet shop/web": 2}
+    assert control_plane.asked == [server + path for path in lists]
+    assert len(control_plane.credentials) == 1 and control_plane.ran == []
 
 
 def test_static_pods_of_control_planes_are_read_from_the_api(control_plane: Machine) -> None:

@@ -25,7 +25,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi, ClusterConfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import kubelet_flags, operation, upgrade
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import read_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import (
+    kubelet_flags,
+    kubelet_start,
+    operation,
+    upgrade,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import Operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE, KubeadmState
@@ -36,7 +42,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages.kube_st
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.manager import Package
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.signing_key import KeyState
-from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine
+from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
 
 OLD, NEW = "1.34.1", "1.35.0"
 FLAGS = 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --pod-infra-container-image=registry.k8s.io/pause:3.10.1"\n'
@@ -328,6 +334,15 @@ def test_kubeadm_does_not_run_into_delays_that_an_interrupted_upgrade_left(node:
         state = replace(control_plane(), kubeadm=replace(control_plane().kubeadm, operation=operations))
         (step,) = [one for one in planned(state) if one.action == "kubeadm"]
         assert step.data["resumed"] is resumed
+
+
+def test_only_the_wait_for_a_restarted_kubelet_reads_the_time_of_its_report() -> None:
+    """The Nodes of 200 machines are in the answer of each control plane, and all of them report all the time."""
+    (cp1, _w1) = json.loads(fixture("kubeadm/v1.35/nodes.json"))["items"]
+    assert kubelet_start.last_report(cp1) == "2026-11-24T00:18:04Z"
+    assert "2026-11-24T00:18:04Z" not in str(read_nodes({"items": [cp1]}))
+    for junk in ({}, {"status": 3}, {"status": {"conditions": [3, {"type": "Ready", "lastHeartbeatTime": []}]}}):
+        assert kubelet_start.last_report(junk) == ""
 
 
 def test_a_kubeadm_that_fails_is_told_with_its_cause(node: Machine) -> None:

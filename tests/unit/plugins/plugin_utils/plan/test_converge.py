@@ -232,7 +232,7 @@ def test_a_ca_of_the_users_own_is_no_half_done_init() -> None:
 def test_two_control_planes_join_one_after_the_other() -> None:
     fine = plan([host("cp1", endpoint="k8s:6443"), host("cp2", endpoint="k8s:6443"), host("w1", endpoint="k8s:6443")])
     assert not fine.errors
-    assert (fine.joins, fine.control_plane_joins) == (["cp2", "w1"], ["cp2"])
+    assert (fine.joins, fine.control_plane_joins, fine.worker_joins) == (["cp2", "w1"], ["cp2"], ["w1"])
 
 
 def test_a_cluster_without_an_endpoint_takes_no_second_control_plane() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
@@ -206,16 +205,14 @@ def test_a_gate_waits_for_the_components_that_have_a_manifest() -> None:
     assert one.hosts["c2"].arguments["static_pods"] == {"c2": {both[0]: NEW}}
 
 
-def test_the_role_waits_for_the_version_unless_the_old_containerd_was_put_back() -> None:
-    variables = yaml.safe_load((ROOT / "roles/upgrade/vars/main.yml").read_text(encoding="utf-8"))
-    template = NativeEnvironment().from_string(variables["upgrade_static_pods"])
-    host = {"static_pods": {"c1": {"kube-scheduler": NEW}}}
-    assert template.render(upgrade_host=host, upgrade_done={"rolled_back": "1.7.24"}) == {}
-    assert template.render(upgrade_host=host, upgrade_done={"changed": True}) == host["static_pods"]
+def test_the_gate_after_an_upgrade_gets_the_static_pods_from_the_upgrade() -> None:
     (block,) = yaml.safe_load((ROOT / "roles/upgrade/tasks/node.yml").read_text(encoding="utf-8"))
     done = [at for at, task in enumerate(block["block"]) if "kubestead.cluster.kubeadm_upgrade" in task]
     gate = block["block"][done[0] + 1]["kubestead.cluster.cluster_health_info"]
-    assert gate["wait"] is True and gate["static_pods"] == "{{ upgrade_static_pods }}"
+    assert gate["wait"] is True and gate["static_pods"] == "{{ upgrade_done.static_pods }}"
+    upgrade = block["block"][done[0]]
+    assert upgrade["kubestead.cluster.kubeadm_upgrade"]["static_pods"] == "{{ upgrade_host.static_pods }}"
+    assert upgrade["register"] == "upgrade_done" and upgrade["when"] == block["block"][done[0] + 1]["when"]
 
 
 def test_kubeadm_does_not_upgrade_a_cluster_beside_a_dead_control_plane() -> None:
