@@ -12,4 +12,4 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 class ActionModule(NodeAction):
     """Runs the module."""
 
-    RETURNS = frozenset(("ready_nodes", "api_servers", "etcd", "dead", "problems"))
+    RETURNS = frozenset(("ready_nodes", "api_servers", "etcd", "dead", "addons", "problems"))

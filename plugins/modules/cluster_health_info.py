@@ -63,6 +63,19 @@ options:
         the values are dictionaries of C(kube-controller-manager) and C(kube-scheduler).
     type: dict
     default: {}
+  addons:
+    description:
+      - The addons whose rollout must be complete, from RV(addons) of an earlier result. An addon that was deleted is
+        not waited for.
+    type: list
+    elements: str
+    default: []
+  settle:
+    description:
+      - Whether to wait for rollouts of addons that are in progress, for at most two minutes. After that, the module
+        shows a warning, and RV(addons) does not contain those that are not complete.
+    type: bool
+    default: false
   stopping:
     description: The name of a node that is about to stop. Without its member, etcd must keep its majority.
     type: str
@@ -87,6 +100,7 @@ EXAMPLES = r"""
     nodes: "{{ before.ready_nodes }}"
     dead: "{{ before.dead }}"
     workloads: "{{ drained.workloads }}"
+    addons: "{{ before.addons }}"
   delegate_to: cp1
 """
 
@@ -118,6 +132,13 @@ dead:
   type: list
   elements: str
   sample: []
+addons:
+  description:
+    - The addons whose rollout is complete. Addons are the DaemonSets of the namespace C(kube-system), and CoreDNS.
+  returned: success
+  type: list
+  elements: str
+  sample: [DaemonSet kube-system/kube-proxy, Deployment kube-system/coredns]
 problems:
   description: The conditions that are not met, one line each.
   returned: success
@@ -149,6 +170,8 @@ def argument_spec() -> Dict[str, Any]:
         "workloads": {"type": "dict", "default": {}},
         "versions": {"type": "dict", "default": {}},
         "static_pods": {"type": "dict", "default": {}},
+        "addons": {"type": "list", "elements": "str", "default": []},
+        "settle": {"type": "bool", "default": False},
         "etcd": {"type": "bool", "default": True},
         "stopping": {"type": "str", "default": ""},
         "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
@@ -164,6 +187,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         workloads={str(title): untrusted.integer(count) for title, count in given["workloads"].items()},
         versions={str(name): str(version) for name, version in given["versions"].items()},
         static_pods={str(name): _versions(pods) for name, pods in given["static_pods"].items()},
+        addons=given["addons"],
         stopping=given["stopping"],
         etcd=given["etcd"],
     )
@@ -173,6 +197,11 @@ def work(call: Call, system: System) -> Dict[str, Any]:
 
     if given["wait"] and not call.check_mode:
         health = gates.wait(ask, wanted, float(given["timeout"]))
+        if given["settle"]:
+            health = gates.settle(ask)
+            for title, reason in sorted(health.addons.items()):
+                if reason:
+                    call.warn("the rollout of {0} is not complete and is not waited for: {1}".format(title, reason))
     else:
         health = ask()
         if health.error and not call.check_mode:
@@ -193,6 +222,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
             for view in health.views
         ],
         dead=sorted({*health.failed_api_servers, *health.failed_members}),
+        addons=health.complete_addons,
         problems=gates.problems(health, wanted),
     )
 

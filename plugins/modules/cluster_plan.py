@@ -244,8 +244,7 @@ disrupted:
   sample: [w1, w2]
 waves:
   description:
-    - The hosts in groups that must be changed one after the other. Members of the cluster whose pods are disrupted come
-      last, one by one; the first group has all other hosts.
+    - The hosts in groups that must be changed one after the other. Those in RV(disrupted) come last, one by one.
   returned: success
   type: list
   elements: list
@@ -367,8 +366,7 @@ owner:
   type: str
 dead_nodes:
   description:
-    - The names of the control planes that no health check of C(site.yml) waits for, because their API server does not
-      answer, or because they join again. Empty for other operations.
+    - The control planes whose API server does not answer, or that join again. No health check waits for their Nodes.
   returned: success
   type: list
   elements: str

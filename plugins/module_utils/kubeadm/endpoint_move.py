@@ -30,7 +30,7 @@ from ..kube.kubeconfig import KubeconfigState
 from ..kube.kubectl import KUBEADM_CONFIG, NODES, Kubectl
 from ..kube.nodes import read_nodes
 from ..kube.rollout import rollout_problem
-from . import cluster_info, endpoint_facts, endpoint_text, kubelet_start, serving_certificate
+from . import addons, cluster_info, endpoint_facts, endpoint_text, kubelet_start, serving_certificate
 from . import state as kubeadm
 from .endpoint_facts import KUBE_PROXY, KUBELET_PENDING, RESTART, EndpointFacts, data_of, pending_restart
 from .operation import now
@@ -43,7 +43,6 @@ REPAIR, CERTIFICATE_PART, CLUSTER, NODE = "repair", "certificate", "cluster", "n
 PARTS = (REPAIR, CERTIFICATE_PART, CLUSTER, NODE)
 
 FOLDER = "/var/lib/kubestead/endpoint"
-_DAEMON_SET = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
 _LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{0}"
 # Seconds for a proxy that has just started to find the API servers, for a kubelet to report, and for all kube-proxies.
 _REACHED = 30.0
@@ -300,13 +299,13 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
     since = pending_restart(config_map)
     if not since:
         return
-    (daemon_set,) = client.objects(_DAEMON_SET)
+    (daemon_set,) = client.objects(addons.KUBE_PROXY)
     template = {"spec": {"template": {"metadata": {"annotations": {RESTART: since}}}}}
     if daemon_set is not None:
         _changed(client, "daemonset", "kube-proxy", "kube-system", json.dumps(template))
 
     def waits_for() -> str:
-        found, nodes = client.objects(_DAEMON_SET, NODES)
+        found, nodes = client.objects(addons.KUBE_PROXY, NODES)
         # Pods of nodes that are down can't be replaced.
         dead = sum(1 for node in read_nodes(nodes) if not node.ready)
         return (rollout_problem(found, dead) or "") if found else ""

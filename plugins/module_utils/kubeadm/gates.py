@@ -23,7 +23,7 @@ from ..etcd.client import Client, client
 from ..kube import api, pods
 from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, read_nodes
-from . import mirror_pods
+from . import addons, mirror_pods
 from .mirror_pods import CONTROLLERS, MirrorPod
 
 # The annotation that kubeadm sets on each API server's pod: the advertised address and port.
@@ -31,6 +31,8 @@ ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 # Seconds for the kubelet to start a controller manager or scheduler. They exit when their API server is down for long,
 # and the kubelet delays a container that exited several times by up to five minutes.
 _DELAYED = 330.0
+# Seconds for rollouts of addons that are in progress when a run begins, as after an interrupted upgrade.
+_SETTLES = 120.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ class Health:
     ``api_servers`` maps each node to the reason why its API server is not ready, which is empty if it is ready.
     ``views`` has one entry for each etcd member, and is empty if etcd does not run in static pods of kubeadm.
     ``controllers`` are the static pods of the controller managers and schedulers on control planes. ``ready``
-    maps workloads to the number of their ready pods, ``replicas`` to the desired number. ``error`` is the reason why
-    the cluster could not be queried; empty if it could.
+    maps workloads to the number of their ready pods, ``replicas`` to the desired number. ``addons`` maps the addons in
+    :mod:`addons` to what their rollout still waits for; empty if it is complete. ``error`` is the reason why the
+    cluster could not be queried; empty if it could.
     """
 
     nodes: Sequence[Node] = ()
@@ -50,6 +53,7 @@ class Health:
     controllers: Sequence[MirrorPod] = ()
     ready: Mapping[str, int] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)
+    addons: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
     @property
@@ -61,6 +65,11 @@ class Health:
     def failed_api_servers(self) -> List[str]:
         """The nodes whose API server does not report that it is ready."""
         return sorted(name for name, reason in self.api_servers.items() if reason)
+
+    @property
+    def complete_addons(self) -> List[str]:
+        """The addons whose rollout is complete."""
+        return sorted(title for title, reason in self.addons.items() if not reason)
 
     @property
     def failed_members(self) -> List[str]:
@@ -76,8 +85,8 @@ class Wanted:
     of ``dead`` nodes, which were unhealthy before. Without ``etcd``, its members are not judged, because a later step
     of the run completes or removes them. ``workloads`` maps workloads to the number of pods that must be ready again,
     ``versions`` maps nodes to the version that their kubelet must report, ``static_pods`` maps nodes to the versions of
-    their controller manager and scheduler (component -> version). ``stopping`` is a node whose etcd member is about to
-    stop.
+    their controller manager and scheduler (component -> version). The rollout of ``addons`` must be complete, except of
+    those that were deleted. ``stopping`` is a node whose etcd member is about to stop.
     """
 
     nodes: Sequence[str] = ()
@@ -85,6 +94,7 @@ class Wanted:
     workloads: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     static_pods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    addons: Sequence[str] = ()
     stopping: str = ""
     etcd: bool = True
 
@@ -94,7 +104,8 @@ class Wanted:
 
 def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: Optional[Client] = None) -> Health:
     """The health of the cluster, queried from a control plane. Never raises."""
-    paths = [NODES, mirror_pods.PODS, *([pods.PODS, pods.REPLICA_SETS, pods.STATEFUL_SETS] if workloads else [])]
+    paths = [NODES, mirror_pods.PODS, addons.DAEMON_SETS, addons.DNS]
+    paths += [pods.PODS, pods.REPLICA_SETS, pods.STATEFUL_SETS] if workloads else []
     try:
         answers = kubectl.each(*paths)
         nodes = read_nodes(next(answers))
@@ -103,6 +114,7 @@ def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: 
         static = mirror_pods.by_component(next(answers))
         servers, etcds = _servers(static["kube-apiserver"]), etcd.urls(static["etcd"])
         controllers = [pod for name in CONTROLLERS for pod in mirror_pods.read(name, static[name])]
+        rollouts = addons.rollouts(next(answers), next(answers), sum(not node.ready for node in nodes))
         counts: Dict[str, int] = {}
         replicas: Dict[str, int] = {}
         if workloads:
@@ -118,6 +130,7 @@ def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: 
         controllers=[pod for pod in controllers if pod.node in controls],
         ready=counts,
         replicas=replicas,
+        addons=rollouts,
     )
 
 
@@ -191,6 +204,9 @@ def _others(now: Health, wanted: Wanted) -> List[str]:
         needed = min(count, now.replicas.get(title, 0))
         if now.ready.get(title, 0) < needed:
             found.append("{0} has {1} of {2} pods ready".format(title, now.ready.get(title, 0), needed))
+    for title in wanted.addons:
+        if now.addons.get(title):
+            found.append("the rollout of {0} is not complete: {1}".format(title, now.addons[title]))
     return found
 
 
@@ -219,3 +235,12 @@ def wait(
         text = untrusted.line("the cluster is not healthy after {0:.0f} s: {1}".format(timeout, "; ".join(left[:5])))
         raise KubesteadError("{0}; remove the cause, then run the same command again".format(text))
     return now
+
+
+def settle(ask: Callable[[], Health], clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> Health:
+    """Wait until the rollouts of all addons are complete, for at most two minutes. Returns the health at the end.
+
+    An addon that can't be rolled out does not prevent a rolling change; only those that were complete at its beginning
+    are waited for later.
+    """
+    return poll(ask, _SETTLES, lambda now: not any(now.addons.values()), pause=1.0, clock=clock, sleep=sleep)

@@ -71,6 +71,7 @@ def honest(module: str, number: int, member: bool = False) -> Answer:
             "api_servers": {"c1": ""},
             "etcd": [{"node": "c1", "error": "", "version": "3.6.6", "leader": True}],
             "dead": [],
+            "addons": ["DaemonSet kube-system/kube-proxy"],
             "problems": [],
         },
         "cluster_member": {"members": ["c1"], "steps": []},

@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube import pods
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import NODES, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates, mirror_pods
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import addons, gates, mirror_pods
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.gates import Health, Wanted
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.mirror_pods import MirrorPod
 from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine, fixture
@@ -128,6 +128,58 @@ def test_workloads_must_have_as_many_pods_again_as_they_are_to_have_now() -> Non
         replicas={"ReplicaSet shop/web-1": 2, "StatefulSet shop/db": 1, "ReplicaSet shop/old": 0},
     )
     assert gates.problems(now, wanted) == ["ReplicaSet shop/web-1 has 1 of 2 pods ready"]
+
+
+PROXY = "DaemonSet kube-system/kube-proxy"
+DNS = {
+    "metadata": {"name": "coredns", "generation": 1},
+    "spec": {"replicas": 2},
+    "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
+}
+
+
+def daemon_set(wanted: int, available: int, **status: Any) -> Dict[str, Any]:
+    """kube-proxy in a list, which does not say its kind."""
+    counts = {"desiredNumberScheduled": wanted, "updatedNumberScheduled": wanted, "numberAvailable": available}
+    metadata = {"name": "kube-proxy", "generation": 2}
+    return {"metadata": metadata, "spec": {}, "status": {"observedGeneration": 2, **counts, **status}}
+
+
+@pytest.mark.parametrize(
+    ("found", "not_ready", "reason"),
+    [
+        (daemon_set(5, 5), 0, ""),
+        (daemon_set(5, 4), 0, "4 of 5 pods are available"),
+        (daemon_set(5, 4), 1, ""),
+        (daemon_set(5, 5, updatedNumberScheduled=3), 1, "3 of 4 pods are updated"),
+        (daemon_set(5, 5, observedGeneration=1), 0, "the controller has not processed the change yet"),
+    ],
+)
+def test_the_rollout_of_kube_proxy(found: Dict[str, Any], not_ready: int, reason: str) -> None:
+    assert addons.rollouts({"items": [found]}, {}, not_ready) == {PROXY: reason}
+
+
+@pytest.mark.parametrize("junk", [[], "x", {"items": "x"}, {"items": [1, {}, {"metadata": {"name": 3}}]}])
+def test_lists_of_any_shape_are_read(junk: Any) -> None:
+    assert addons.rollouts(junk if isinstance(junk, dict) else {"items": junk}, {}, 0) == {}
+
+
+def test_no_node_is_changed_while_an_addon_that_was_complete_rolls_out() -> None:
+    rolling = health(addons={PROXY: "3 of 5 pods are updated"})
+    assert gates.problems(rolling, replace(ALL, addons=[PROXY])) == [
+        "the rollout of DaemonSet kube-system/kube-proxy is not complete: 3 of 5 pods are updated"
+    ]
+    # It was not complete when the run began, or it was deleted.
+    assert gates.problems(rolling, ALL) == gates.problems(health(), replace(ALL, addons=[PROXY])) == []
+
+
+def test_a_rollout_in_progress_has_two_minutes_to_end() -> None:
+    clock = Clock()
+    rolling = health(addons={PROXY: "3 of 5 pods are updated"})
+    ends = gates.settle(lambda: health(addons={PROXY: ""}) if clock.now >= 50 else rolling, **clock.injected)
+    assert ends.complete_addons == [PROXY] and 50 <= clock.now < 60
+    clock = Clock()
+    assert gates.settle(lambda: rolling, **clock.injected) == rolling and 120 <= clock.now < 130
 
 
 def test_the_wait_ends_with_what_keeps_the_gates_shut() -> None:
@@ -294,6 +346,8 @@ def control_plane(machine: Machine) -> Machine:
 
     def kubectl(argv: Sequence[str], stdin: Optional[str]) -> Result:
         path = argv[-1]
+        if path in (addons.DAEMON_SETS, addons.DNS):
+            return Result(0, '{"items": []}')
         if path == mirror_pods.PODS:
             members = [*PODS["items"], forged(client.CLIENT_URLS, "https://10.0.0.9:2379")]
             return Result(0, json.dumps({"items": [*servers, *members, *OBSERVED]}))
@@ -326,7 +380,7 @@ def test_every_server_is_asked_at_its_own_address(control_plane: Machine) -> Non
     assert [(view.version, view.alarms, bool(view.leader)) for view in found.views] == [("3.4.23", [], True)] * len(URL)
     assert found.ready_nodes == ["cp1", "w1"]
     requests = [argv[-1] for argv in control_plane.ran if argv[0] == "kubectl"]
-    assert len(requests) == 2 and " " not in mirror_pods.PODS
+    assert len(requests) == 4 and " " not in mirror_pods.PODS
 
 
 def test_all_lists_are_read_over_one_connection(control_plane: Machine) -> None:
@@ -336,6 +390,8 @@ def test_all_lists_are_read_over_one_connection(control_plane: Machine) -> None:
     lists = {
         NODES: json.loads(fixture("kubeadm/v1.35/nodes.json")),
         mirror_pods.PODS: {"items": OBSERVED},
+        addons.DAEMON_SETS: {"items": [daemon_set(2, 1)]},
+        addons.DNS: {"items": [DNS]},
         pods.PODS: {"items": []},
         pods.REPLICA_SETS: {"items": [web]},
         pods.STATEFUL_SETS: {"items": [web]},
@@ -345,6 +401,8 @@ def test_all_lists_are_read_over_one_connection(control_plane: Machine) -> None:
     found = gates.observe(control_plane, Kubectl(control_plane), workloads=True, request=ask)
     assert found.ready_nodes == ["cp1", "w1"] and found.controllers
     assert found.replicas == {"ReplicaSet shop/web": 2, "StatefulSet shop/web": 2}
+    assert found.addons == {PROXY: "1 of 2 pods are available", "Deployment kube-system/coredns": ""}
+    assert found.complete_addons == ["Deployment kube-system/coredns"]
     assert control_plane.asked == [server + path for path in lists]
     assert len(control_plane.credentials) == 1 and control_plane.ran == []
 

@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The addons that applications on every node depend on: the DaemonSets of kube-system, and CoreDNS.
+
+``kubeadm upgrade`` updates kube-proxy and CoreDNS after the last control plane. While the kube-proxy of a node
+restarts, the node still sends connections to pods that were evicted from another node. So no node is drained before the
+rollout of the addons is complete.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+from ..core import untrusted
+from ..kube.rollout import rollout_problem
+
+DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
+KUBE_PROXY = DAEMON_SETS + "/kube-proxy"
+# kubeadm sets this label, also when the Deployment is replaced by another DNS server.
+DNS = "/apis/apps/v1/namespaces/kube-system/deployments?labelSelector=k8s-app%3Dkube-dns"
+
+
+def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not_ready: int) -> Dict[str, str]:
+    """What each addon still waits for, from their lists; an empty text if its rollout is complete.
+
+    The keys are like ``DaemonSet kube-system/kube-proxy``. ``not_ready`` is the number of nodes that are not ready: the
+    pods of DaemonSets on them are not waited for.
+    """
+    found = {}
+    for kind, answer in (("DaemonSet", daemon_sets), ("Deployment", deployments)):
+        # The objects of a list do not have their kind.
+        for item in untrusted.mappings(answer.get("items")):
+            name = untrusted.text(untrusted.mapping(item.get("metadata")).get("name"))
+            if name:
+                title = "{0} kube-system/{1}".format(kind, name)
+                found[title] = rollout_problem(dict(item, kind=kind), not_ready) or ""
+    return found
