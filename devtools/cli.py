@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_systems(create)
     create.add_argument("--fresh", action="store_true", help="replace existing nodes")
+    create.add_argument("--same-address", action="store_true", help="replaced nodes keep their addresses")
     create.add_argument(
         "--mirror-names-only", action="store_true", help="do not resolve the upstream names to the mirror"
     )
@@ -198,6 +199,7 @@ def command_nodes_create(options: argparse.Namespace) -> int:
         upstream_names=not options.mirror_names_only,
         machine_apt=options.no_mirror,
         fresh=options.fresh,
+        same_address=options.same_address,
         extra=tuple(options.podman),
         systems=options.systems,
     )
@@ -297,7 +299,9 @@ def command_lint(options: argparse.Namespace) -> int:
 
 
 # The tests that strike at every moment.
-FAULTS = ("tests/e2e/test_faults.py", "tests/e2e/test_upgrade.py", "tests/e2e/test_simultaneous.py")
+FAULTS = tuple(
+    f"tests/e2e/test_{name}.py" for name in ("faults", "upgrade", "replace", "drain_blockers", "simultaneous")
+)
 
 
 def tests(rest: Sequence[str], *places: str) -> List[str]:

@@ -68,13 +68,15 @@ class Options:
 
     ``upstream_names``: the upstream hosts' names resolve to the mirror; otherwise only the mirror's own name does.
     ``machine_apt``: apt in the nodes uses this machine's sources instead of the mirror's packages.
-    ``fresh``: existing nodes are replaced. ``extra``: further arguments for ``podman create``.
+    ``fresh``: existing nodes are replaced; with ``same_address`` by nodes with their addresses, as if a machine is
+    exchanged. ``extra``: further arguments for ``podman create``.
     ``systems``: the operating systems of the nodes, see :func:`lab.systems.chosen`.
     """
 
     upstream_names: bool = True
     machine_apt: bool = False
     fresh: bool = False
+    same_address: bool = False
     extra: Tuple[str, ...] = ()
     systems: Tuple[str, ...] = ()
 
@@ -271,6 +273,7 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
     systems = dict(zip(names, chosen(options.systems, len(names)), strict=True))
     images = {release: ensure_image(release) for release in sorted({system.release for system in systems.values()})}
     subnet = ensure_network()
+    replaced = {node.name: node.address for node in listed(set_name)} if options.same_address else {}
     if options.fresh:
         destroy(set_name, names)
     there = {node.name: node for node in listed(set_name)}
@@ -286,7 +289,8 @@ def create(set_name: str, names: Sequence[str], mirror: Mirror, options: Options
                 if name in there:
                     continue
                 system = systems[name]
-                node = Node(set_name, name, _take_address(subnet), "created", system.name)
+                address = replaced.get(name) or _take_address(subnet)
+                node = Node(set_name, name, address, "created", system.name)
                 podman(*create_arguments(node, images[system.release], mirror, options, volumes, cgroup_v2))
                 _give(node, "/etc/apt/sources.list", apt_source(options, system))
                 _give(node, "/etc/hosts", hosts_file(node, mirror, options))

@@ -256,11 +256,12 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     """The plan with the copy on this machine and with the arguments of the module kubeconfig on each control plane."""
     if "control_plane" not in plan.components:
         return plan
+    servers = {host.name: copy_server(plan.hosts[host.name].api_address, plan.cluster) for host in hosts}
     for host in hosts:
         own = plan.hosts[host.name]
-        server = copy_server(own.api_address, plan.cluster)
+        server = servers[host.name]
         copies = host.name == plan.api_host and not of_another(
-            kubeconfig_copy.existing_copy(System(), host.options.kubeconfig), host, hosts, server
+            kubeconfig_copy.existing_copy(System(), host.options.kubeconfig), host, hosts, servers
         )
         if copies:
             becomes = own.initializes or own.joins_as == "control_plane"

@@ -10,7 +10,7 @@ stays valid, but only until its own end, which an upgrade no longer moves. Pure.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
@@ -30,19 +30,28 @@ def copy_server(address: str, cluster: Cluster) -> str:
     return "https://{0}".format(host_port(address, cluster.endpoint_place[1])) if address else ""
 
 
-def of_another(copy: Optional[KubeconfigSummary], host: Host, hosts: Sequence[Host], server: str = "") -> bool:
+def of_another(
+    copy: Optional[KubeconfigSummary], host: Host, hosts: Sequence[Host], servers: Mapping[str, str]
+) -> bool:
     """True if a copy on the control machine is the admin kubeconfig of another control plane than ``host``.
 
-    The server of the copy must be that of ``host``, or ``server``.
+    ``servers`` has the result of :func:`copy_server` for each control plane. The copy must have the server of ``host``,
+    or that of the other control plane if its API server is healthy.
 
     Each control plane has a client certificate of its own, and all of them are valid. Which control plane answers first
     can differ between runs.
     """
-    own = with_server(host.facts.kubeconfig.source, server)
-    if copy is None or own is None or copy.servers != own.servers:
+    own = with_server(host.facts.kubeconfig.source, servers.get(host.name, ""))
+    if copy is None or own is None:
         return False
-    others = [one.facts.kubeconfig.source for one in hosts if one.control_plane and one.name != host.name]
-    return any(other and kubeconfig.contains(copy, other) for other in others)
+    for one in hosts:
+        other = with_server(one.facts.kubeconfig.source, servers.get(one.name, ""))
+        if one.name == host.name or not one.control_plane or other is None or not kubeconfig.contains(copy, other):
+            continue
+        healthy = one.kubeadm.api.live and not one.kubeadm.local_api.failed
+        if copy.servers == own.servers or (healthy and copy.servers == other.servers):
+            return True
+    return False
 
 
 def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> Tuple[List[Step], Dict[str, Any]]:
@@ -59,7 +68,13 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
     # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
     here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(request.kubeconfig_copy, wanted)
-    here = here and (renewed or not of_another(request.kubeconfig_copy, host, request.hosts))
+    addresses = {
+        one.name: endpoint.api_address(one, request.hosts, Membership(), cluster)
+        for one in request.hosts
+        if one.control_plane
+    }
+    servers = {name: copy_server(address, cluster) for name, address in addresses.items()}
+    here = here and (renewed or not of_another(request.kubeconfig_copy, host, request.hosts, servers))
     targets = [state.path] * own + [copy_path(options.copy_to)] * here
     if not targets:
         return [], {}
@@ -68,7 +83,7 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
         "install": own,
         "user": options.user,
         "copy_to": options.copy_to if here else "",
-        "copy_server": copy_server(endpoint.api_address(host, request.hosts, Membership(), cluster), cluster),
+        "copy_server": servers[host.name],
         "renewed": renewed,
     }
     return [Step(kubeconfig.COMPONENT, "write_kubeconfig", target, reason) for target in targets], arguments

@@ -105,6 +105,25 @@ def test_a_node_is_not_kept_with_another_system_than_asked_for(monkeypatch: pyte
         nodes.create("s", ["cp1", "w1"], MIRROR, Options(systems=("debian13",)))
 
 
+@pytest.mark.parametrize("same_address", [True, False])
+def test_a_replaced_node_keeps_its_address_if_asked_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, same_address: bool
+) -> None:
+    for name, value in (("ensure", None), ("raise_limits", []), ("ensure_image", "image"), ("ensure_network", SUBNET)):
+        monkeypatch.setattr(nodes, name, lambda *_, value=value: value)
+    monkeypatch.setenv("KUBESTEAD_CACHE", str(tmp_path))
+    there = {"cp1": Node("s", "cp1", "10.213.0.16", "exited", "debian12")}
+    monkeypatch.setattr(nodes, "listed", lambda *_: list(there.values()))
+    monkeypatch.setattr(nodes, "destroy", lambda *_: there.clear())
+    for name in ("_give", "_start", "podman", "_forget_host_key"):
+        monkeypatch.setattr(nodes, name, lambda *_: None)
+    created: list[str] = []
+    monkeypatch.setattr(nodes, "create_arguments", lambda node, *_: created.append(node.address) or [])
+    monkeypatch.setattr(nodes, "next_address", lambda *_: "10.213.0.99")
+    nodes.create("s", ["cp1"], MIRROR, Options(fresh=True, same_address=same_address))
+    assert created == ["10.213.0.16" if same_address else "10.213.0.99"]
+
+
 # -- the image
 
 

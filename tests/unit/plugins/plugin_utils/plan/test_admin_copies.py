@@ -117,19 +117,30 @@ def test_the_copy_on_the_control_machine_is_that_of_the_first_control_plane() ->
 
 
 def test_a_copy_of_another_control_plane_is_as_good() -> None:
-    def is_kept(copy: str, second: str, server: str = "") -> bool:
+    def is_kept(copy: str, second: str, servers: dict[str, str] | None = None, **facts: Any) -> bool:
+        given = {"c1": (ADMIN, {}), "c2": (second, facts)}
         hosts = [
             registry.read_host(
-                name, True, changed(recorded("control-plane"), {"kubeconfig.source": to_dict(summarize(source))})
+                name,
+                True,
+                changed(recorded("control-plane"), {"kubeconfig.source": to_dict(summarize(source)), **others}),
             )
-            for name, source in (("c1", ADMIN), ("c2", second))
+            for name, (source, others) in given.items()
         ]
-        return of_another(summarize(copy), hosts[0], hosts, server)
+        return of_another(summarize(copy), hosts[0], hosts, servers or {})
 
+    there = summarize(ADMIN).servers[0]
+    first, second, shared = (f"https://{name}.example.org:6443" for name in ("c1", "c2", "vip"))
     assert is_kept(RENEWED, RENEWED)
     assert not is_kept(RENEWED, ADMIN.replace("client-certificate-data: ", "client-certificate-data: b2xk"))
-    assert not is_kept(RENEWED, RENEWED, "https://other.example.org:6443")
     assert not is_kept(OTHER_CLUSTER, RENEWED)
+    # It stays with the address of the other control plane, as long as the API answers there.
+    assert is_kept(RENEWED.replace(there, second), RENEWED, {"c1": first, "c2": second})
+    down = {"kubeadm.local_api.healthy": False}
+    assert not is_kept(RENEWED.replace(there, second), RENEWED, {"c1": first, "c2": second}, **down)
+    assert is_kept(RENEWED, RENEWED, **down)
+    # The server of all copies has changed, for example to a virtual IP address.
+    assert not is_kept(RENEWED, RENEWED, {"c1": shared, "c2": shared})
 
 
 def test_the_copy_names_a_server_that_this_machine_can_resolve() -> None:
