@@ -44,6 +44,10 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import
 
 display = Display()
 
+#: The operations that apply the manifest of the pod network or pull its images. The others do not read it: a machine
+#: must be able to leave while the manifest is not available.
+_WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
+
 
 class ActionModule(ActionBase):
     """Reads the observations of all hosts, plans, shows findings and steps, and fails if a finding is an error."""
@@ -74,7 +78,7 @@ class ActionModule(ActionBase):
         if refused:
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
-        request = self._request(variables, components, skip)
+        request = self._request(operation, variables, components, skip)
         if operation == UPGRADE:
             request = replace(request, kubeconfig_copy=_copy(request))
         planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
@@ -124,7 +128,7 @@ class ActionModule(ActionBase):
 
     # -- the request
 
-    def _request(self, variables: dict[str, Any], components: list[str], skip: list[str]) -> Request:
+    def _request(self, operation: str, variables: dict[str, Any], components: list[str], skip: list[str]) -> Request:
         groups, hostvars = variables["groups"], variables["hostvars"]
         inventory = Inventory(list(groups.get("control_plane", [])), list(groups.get("workers", [])))
         observed = str(self._task.args.get("observed") or "preflight_observed")
@@ -138,7 +142,7 @@ class ActionModule(ActionBase):
             findings += found
         others = [host for name, facts in _answers(variables.get(outside)) for host in _read(name, True, facts, [])[0]]
         images: list[str] = []
-        if "cni" in components and hosts:
+        if operation in _WITH_MANIFEST and "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
         targets = self._targets(variables)
