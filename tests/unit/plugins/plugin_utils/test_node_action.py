@@ -292,12 +292,12 @@ def test_an_answer_does_not_fill_the_terminal() -> None:
     ("stderr", "shown"),
     [
         (
-            "pyenv: python3.13: command not found\n\nNote: See 'pyenv help global'\n",
+            "pyenv: python3.13: command not found\n\nNote: a tip\n",
             "pyenv: python3.13: command not found",
         ),
         (
-            'Traceback (most recent call last):\n  File "x"\nImportError: \x1b[2Jno ssl\n',
-            "ImportError: \ufffd[2Jno ssl",
+            'Traceback (most recent call last):\n  File "x"\nError: \x1b[2Jno ssl\n',
+            "Error: \ufffd[2Jno ssl",
         ),
         ("", "it printed nothing"),
     ],
