@@ -40,6 +40,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules.misspelled import misspelled_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
 display = Display()
@@ -134,10 +135,10 @@ class ActionModule(ActionBase):
         observed = str(self._task.args.get("observed") or "preflight_observed")
         outside = str(self._task.args.get("outside") or "preflight_outside")
         hosts: list[Host] = []
-        findings: list[Finding] = []
-        for name in variables["ansible_play_hosts"]:
-            facts = _registered(hostvars, name, observed)
-            host, found = _read(name, name in inventory.control_plane, facts, components)
+        given = {name: _variables(hostvars, name) for name in variables["ansible_play_hosts"]}
+        findings = misspelled_findings(given)
+        for name, own in given.items():
+            host, found = _read(name, name in inventory.control_plane, own.get(observed), components)
             hosts += host
             findings += found
         others = [host for name, facts in _answers(variables.get(outside)) for host in _read(name, True, facts, [])[0]]
@@ -195,14 +196,15 @@ class ActionModule(ActionBase):
         return options
 
 
-def _registered(hostvars: Any, name: str, variable: str) -> Any:
-    """What a task registered for a host.
+def _variables(hostvars: Any, name: str) -> Mapping[str, Any]:
+    """The variables of a host, among them what tasks registered.
 
     Through ``hostvars``, Ansible copies all of it to look for templates. A registered result has none, and that of
     ``node_info`` has a thousand values.
     """
     raw = getattr(hostvars, "raw_get", None)
-    return (hostvars[name] if raw is None else raw(name)).get(variable)
+    found: Mapping[str, Any] = hostvars[name] if raw is None else raw(name)
+    return found
 
 
 def _names(option: str, given: Any) -> list[str]:
