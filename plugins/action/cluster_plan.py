@@ -40,9 +40,14 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules.misspelled import misspelled_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
 display = Display()
+
+#: The operations that apply the manifest of the pod network or pull its images. The others do not read it: a machine
+#: must be able to leave while the manifest is not available.
+_WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
 
 
 class ActionModule(ActionBase):
@@ -74,7 +79,7 @@ class ActionModule(ActionBase):
         if refused:
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
-        request = self._request(variables, components, skip)
+        request = self._request(operation, variables, components, skip)
         if operation == UPGRADE:
             request = replace(request, kubeconfig_copy=_copy(request))
         planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
@@ -124,21 +129,21 @@ class ActionModule(ActionBase):
 
     # -- the request
 
-    def _request(self, variables: dict[str, Any], components: list[str], skip: list[str]) -> Request:
+    def _request(self, operation: str, variables: dict[str, Any], components: list[str], skip: list[str]) -> Request:
         groups, hostvars = variables["groups"], variables["hostvars"]
         inventory = Inventory(list(groups.get("control_plane", [])), list(groups.get("workers", [])))
         observed = str(self._task.args.get("observed") or "preflight_observed")
         outside = str(self._task.args.get("outside") or "preflight_outside")
         hosts: list[Host] = []
-        findings: list[Finding] = []
-        for name in variables["ansible_play_hosts"]:
-            facts = _registered(hostvars, name, observed)
-            host, found = _read(name, name in inventory.control_plane, facts, components)
+        given = {name: _variables(hostvars, name) for name in variables["ansible_play_hosts"]}
+        findings = misspelled_findings(given)
+        for name, own in given.items():
+            host, found = _read(name, name in inventory.control_plane, own.get(observed), components)
             hosts += host
             findings += found
         others = [host for name, facts in _answers(variables.get(outside)) for host in _read(name, True, facts, [])[0]]
         images: list[str] = []
-        if "cni" in components and hosts:
+        if operation in _WITH_MANIFEST and "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
         targets = self._targets(variables)
@@ -191,14 +196,15 @@ class ActionModule(ActionBase):
         return options
 
 
-def _registered(hostvars: Any, name: str, variable: str) -> Any:
-    """What a task registered for a host.
+def _variables(hostvars: Any, name: str) -> Mapping[str, Any]:
+    """The variables of a host, among them what tasks registered.
 
     Through ``hostvars``, Ansible copies all of it to look for templates. A registered result has none, and that of
     ``node_info`` has a thousand values.
     """
     raw = getattr(hostvars, "raw_get", None)
-    return (hostvars[name] if raw is None else raw(name)).get(variable)
+    found: Mapping[str, Any] = hostvars[name] if raw is None else raw(name)
+    return found
 
 
 def _names(option: str, given: Any) -> list[str]:

@@ -65,6 +65,8 @@ MAX_VALUES = 1_000_000
 MAX_KEY = 4096
 #: Characters that are shown of what is not a result at all.
 MAX_NOISE = 4000
+#: Characters of its line that the message shows.
+MAX_REASON = 300
 MAX_TEXT = 1024 * 1024
 #: The limits for steps and differences (a node may need a route to each other node), for warnings, and for the length
 #: of a line in characters.
@@ -295,10 +297,27 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
         # Whatever it is, it is not a result.
         if key in reported:
             reported[key] = str(reported[key])[:MAX_NOISE]
+    # Ansible's message is the better one only if the interpreter does not exist.
+    if _NOISE & set(reported) and reported.get("failed") and "interpreter" not in str(reported.get("msg")):
+        reported["msg"] = _without_result(reported)
     if "msg" in reported:
         # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
         reported["msg"] = line(reported["msg"])[:MAX_LINE]
     return {**own, **reported}
+
+
+def _without_result(answer: Mapping[str, Any]) -> str:
+    """The message about a program that ended without a result: what it printed first, or the error of a traceback."""
+    texts = [text for key in ("module_stderr", "module_stdout") for text in str(answer.get(key) or "").splitlines()]
+    texts = [line(text) for text in texts if line(text)]
+    shown = (
+        (texts[-1] if texts[0].startswith("Traceback") else texts[0])[:MAX_REASON] if texts else "it printed nothing"
+    )
+    code = f" with exit code {answer['rc']}" if "rc" in answer else ""
+    return (
+        f"the program on the host ended{code} without a result: {shown}; check that Python runs on this host, "
+        "or set ansible_python_interpreter"
+    )
 
 
 def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:

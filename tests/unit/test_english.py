@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACES: tuple[str, ...] = ("plugins", "roles", "playbooks", "README.md", "CONTRIBUTING.md")
 PLACES += (
     "docs/adopting.md",
+    "docs/automation.md",
+    "docs/upgrading.md",
+    "docs/virtual-ip.md",
     "docs/design.md",
     "docs/security.md",
     "docs/preflight.md",

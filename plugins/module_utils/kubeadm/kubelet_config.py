@@ -15,9 +15,8 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..core.addresses import parse_cidrs
 from ..core.errors import OptionError
-from ..core.untrusted import number
+from ..core.untrusted import is_address, number
 from .config_types import DURATION, Types, check_fields
-from .names import is_address
 
 #: Integer fields -> (minimum, maximum); None means no limit.
 _NUMBERS: Dict[str, Tuple[Optional[int], Optional[int]]] = {

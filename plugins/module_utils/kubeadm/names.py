@@ -19,15 +19,6 @@ _LONGEST_NAME = 253
 _LONGEST_NODE_NAME = 63
 
 
-def is_address(text: str) -> bool:
-    """True for an IP address without a scope."""
-    try:
-        network.plain_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def is_dns_name(name: str) -> bool:
     """True for a DNS name in lower case (a subdomain of RFC 1123)."""
     return len(name) <= _LONGEST_NAME and bool(_DNS_NAME.match(name))

@@ -26,7 +26,6 @@ DEFAULT_URL = "https://pkgs.k8s.io/core:/stable:"
 
 APT_SOURCE = "/etc/apt/sources.list.d/kubernetes.sources"
 APT_KEY = "/etc/apt/keyrings/kubernetes.asc"
-APT_SOURCES_FOLDER = "/etc/apt/sources.list.d"
 DNF_SOURCE = "/etc/yum.repos.d/kubernetes.repo"
 DNF_KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes"
 DNF_SOURCES_FOLDER = "/etc/yum.repos.d"

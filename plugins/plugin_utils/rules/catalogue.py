@@ -56,6 +56,8 @@ SKIPPABLE: Dict[str, Tuple[str, ...]] = {
     # time
     "clock_skew": _BOTH,
     "time_sync": (WARNING,),
+    # the inventory
+    "misspelled_variable": (WARNING,),
     # the network
     "pod_cidr_overlap": _BOTH,
     "service_cidr_overlap": _BOTH,

@@ -312,6 +312,18 @@ def test_a_calico_manifest_that_is_missing_is_found_before_anything_is_changed(s
     assert [(one["host"], one["check"]) for one in caught.value.result["findings"]] == [("all", "cni.manifest")]
 
 
+@pytest.mark.parametrize(("operation", "targets"), [("reset", ["c1", "c2"]), ("remove", ["c2"])])
+def test_hosts_can_leave_while_the_calico_manifest_is_not_available(
+    operation: str, targets: list[str], shown: Shown
+) -> None:
+    calico = {"options.cni.plugin": "calico", "options.cni.calico_manifest": "/nowhere/calico.yaml"}
+    there = facts_of({name: LIVE[name] for name in ("c1", "c2")}, c1=calico, c2=calico)
+    planned = run(variables(there), operation=operation, targets=targets)
+    assert planned["resets"] == targets
+    with pytest.raises(AnsibleActionFail, match="cni_calico_manifest"):
+        run(variables(there))
+
+
 def test_the_options_of_the_pod_network_are_those_of_the_control_plane(shown: Shown) -> None:
     facts = facts_of(LIVE, c1={"options.cni.mtu": 1400})
     assert run(variables(facts))["pod_network"]["mtu"] == 1400

@@ -288,6 +288,30 @@ def test_an_answer_does_not_fill_the_terminal() -> None:
     assert max(len(text) for text in [*answer["warnings"], answer["steps"][0]["reason"]]) <= node_action.MAX_LINE
 
 
+@pytest.mark.parametrize(
+    ("stderr", "shown"),
+    [
+        (
+            "pyenv: python3.13: command not found\n\nNote: a tip\n",
+            "pyenv: python3.13: command not found",
+        ),
+        (
+            'Traceback (most recent call last):\n  File "x"\nError: \x1b[2Jno ssl\n',
+            "Error: \ufffd[2Jno ssl",
+        ),
+        ("", "it printed nothing"),
+    ],
+)
+def test_a_program_that_ends_without_a_result_says_what_it_printed_and_the_fix(stderr: str, shown: str) -> None:
+    answer = reduced(
+        failed=True, msg="Module result deserialization failed.", module_stdout="", module_stderr=stderr, rc=127
+    )
+    assert answer["msg"] == (
+        f"the program on the host ended with exit code 127 without a result: {shown}; check that Python runs on this "
+        "host, or set ansible_python_interpreter"
+    )
+
+
 def test_details_pass_with_a_failure_alone() -> None:
     assert "stderr" not in reduced(changed=False, stderr="x")
     assert reduced(failed=True, msg="m", stderr="x")["stderr"] == "x"
