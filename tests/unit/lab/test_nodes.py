@@ -115,8 +115,10 @@ def test_a_replaced_node_keeps_its_address_if_asked_to(
     there = {"cp1": Node("s", "cp1", "10.213.0.16", "exited", "debian12")}
     monkeypatch.setattr(nodes, "listed", lambda *_: list(there.values()))
     monkeypatch.setattr(nodes, "destroy", lambda *_: there.clear())
-    for name in ("_give", "_start", "podman", "_forget_host_key"):
+    for name in ("_give", "_start", "_forget_host_key"):
         monkeypatch.setattr(nodes, name, lambda *_: None)
+    monkeypatch.setattr(nodes, "_free_part_of_disk", lambda: 1.0)
+    monkeypatch.setattr(nodes, "podman", lambda *_: None)
     created: list[str] = []
     monkeypatch.setattr(nodes, "create_arguments", lambda node, *_: created.append(node.address) or [])
     monkeypatch.setattr(nodes, "next_address", lambda *_: "10.213.0.99")
