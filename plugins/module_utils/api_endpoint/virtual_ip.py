@@ -204,6 +204,9 @@ def plan(state: VirtualIpState, wanted: VirtualIp) -> List[Step]:
         steps.append(_step("restart", UNIT_NAME, "its unit differs"))
     elif state.config != config or state.pending:
         steps.append(_step("reload", UNIT_NAME, "its configuration differs"))
+    if not check and state.check is not None:
+        # keepalived runs the script until it has read a configuration without it.
+        steps.append(_step("remove_check", CHECK, "a single control plane always has the address", state.check))
     return steps
 
 
@@ -247,6 +250,8 @@ def apply(step: Step, system: System) -> None:
     elif step.action == "write_check":
         # keepalived reads the script again for each check, so nothing is reloaded.
         system.write(CHECK, step.after, mode=0o755)
+    elif step.action == "remove_check":
+        system.remove(CHECK)
     elif step.action == "write_config":
         _write_config(system, step.after, step.data["tested"])
     elif step.action == "write_unit":

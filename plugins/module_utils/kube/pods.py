@@ -22,6 +22,7 @@ STATEFUL_SETS = "/apis/apps/v1/statefulsets"
 BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
 #: Up to Kubernetes 1.20.
 OLD_BUDGETS = "/apis/policy/v1beta1/poddisruptionbudgets"
+DAEMON_SETS = "/apis/apps/v1/daemonsets"
 #: Controllers that replace an evicted pod. A Job may already be complete, so its pod may not be replaced.
 REPLICATED = ("ReplicaSet", "StatefulSet")
 _MIRROR = "kubernetes.io/config.mirror"

@@ -281,6 +281,15 @@ def test_the_address_is_set_up_changed_and_removed(plane: Machine) -> None:
     assert actions(plane, THREE) == [] and plane.mode(CHECK) == 0o755
     two = replace(THREE, peers=["192.0.2.11"])
     assert actions(plane, two) == [f"write_check {CHECK}", f"write_config {CONFIG}", f"reload {UNIT_NAME}"]
+    # Three become one. A run that is killed after the reload leaves the check to the next one.
+    last = [f"write_config {CONFIG}", f"reload {UNIT_NAME}", f"remove_check {CHECK}"]
+    assert actions(plane, ONE) == last
+    for step in steps(plane, ONE)[:2]:
+        component.apply(step, plane)
+    assert actions(plane, ONE) == last[2:]
+    run(plane, ONE)
+    assert actions(plane, ONE) == [] and plane.names(FOLDER) == ["keepalived.conf"]
+    run(plane, THREE)
     # systemd removes the address of a keepalived that was killed, so its unit has the address.
     other = replace(THREE, address="192.0.2.101")
     assert actions(plane, other)[-1] == f"restart {UNIT_NAME}"
