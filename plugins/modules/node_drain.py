@@ -51,7 +51,7 @@ options:
     type: int
     default: 300
   delete_bare_pods:
-    description: Delete pods that do not belong to a controller. Nothing starts them again.
+    description: Delete pods without an existing controller. Nothing starts them again.
     type: bool
     default: false
   delete_local_data:

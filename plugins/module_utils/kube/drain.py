@@ -25,7 +25,18 @@ from ..core.untrusted import line
 from .drain_forecast import Blocker, Permission, blockers
 from .kubectl import NODES, Kubectl
 from .nodes import CORDON_MANAGER, CORDONED_BY, Node, cordon_operation, cordon_owner, read_nodes
-from .pods import BUDGETS, OLD_BUDGETS, PODS, Budget, Pod, read_allocatable, read_budgets, read_pods, ready_pods
+from .pods import (
+    BUDGETS,
+    DAEMON_SETS,
+    OLD_BUDGETS,
+    PODS,
+    Budget,
+    Pod,
+    read_allocatable,
+    read_budgets,
+    read_pods,
+    ready_pods,
+)
 
 COMPONENT = "drain"
 DRAINED, SCHEDULABLE = "drained", "schedulable"
@@ -81,14 +92,19 @@ def _leaving(pods: Sequence[Pod], name: str) -> List[Pod]:
 
 def observe(kubectl: Kubectl) -> DrainState:
     """Nodes, pods and budgets. Raises like :meth:`Kubectl.parsed`."""
-    nodes, pods, budgets = kubectl.objects(NODES, PODS, BUDGETS)
+    nodes, pods, daemon_sets, budgets = kubectl.objects(NODES, PODS, DAEMON_SETS, BUDGETS)
     return DrainState(
         nodes=read_nodes(nodes),
         cordons=read_cordons(nodes),
-        pods=read_pods(pods),
+        pods=read_pods(pods, daemon_sets),
         budgets=read_budgets(kubectl.read(OLD_BUDGETS) if budgets is None else budgets),
         allocatable=read_allocatable(nodes),
     )
+
+
+def _read_pods(kubectl: Kubectl) -> List[Pod]:
+    pods, daemon_sets = kubectl.objects(PODS, DAEMON_SETS)
+    return read_pods(pods, daemon_sets)
 
 
 def read_cordons(data: Any) -> Dict[str, Cordon]:
@@ -276,7 +292,7 @@ def drain(
     begin = clock()
 
     def is_over() -> bool:
-        return not any(pod.node == name and pod.ends for pod in read_pods(kubectl.read(PODS)))
+        return not any(pod.node == name and pod.ends for pod in _read_pods(kubectl))
 
     if not poll(is_over, timeout, pause=1.0, clock=clock, sleep=sleep):
         raise _not_drained(kubectl, name, timeout, "pods that are terminating do not end")
@@ -297,7 +313,7 @@ def _not_drained(
 ) -> CommandError:
     left: List[Pod] = []
     try:
-        left = _leaving(read_pods(kubectl.read(PODS)), name)
+        left = _leaving(_read_pods(kubectl), name)
     except KubesteadError:
         pass
     stayed = "; pods still on it: {0}".format(_pods(left)) if left else ""

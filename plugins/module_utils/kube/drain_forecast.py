@@ -69,6 +69,7 @@ def blockers(
             text = "pod {0} does not belong to a controller, so nothing would recreate it".format(pod.title)
             fix = "delete it, or set cluster_drain_delete_bare_pods: true to delete such pods"
             found.append(Blocker(name, BARE_POD, pod.title, text, fix))
+        found += _orphans(name, pod, permission)
         if pod.volumes and not permission.delete_local_data:
             text = "pod {0} has local data that would be lost (emptyDir {1})".format(pod.title, _first(pod.volumes))
             fix = "set cluster_drain_delete_local_data: true if that data is not needed"
@@ -76,6 +77,20 @@ def blockers(
     if not permission.pods_may_wait:
         found += _room(names, moving, nodes, on, allocatable)
     return found
+
+
+def _orphans(name: str, pod: Pod, permission: Permission) -> List[Blocker]:
+    """The blocker if the pod names a DaemonSet that does not exist. kubectl looks it up, and fails without it."""
+    controller = pod.controller[1]
+    # The API server accepts any text as the name. kubectl does not ask for one that would be another path.
+    invalid = controller in (".", "..") or "/" in controller or "%" in controller
+    if not pod.orphaned or (permission.delete_bare_pods and not invalid):
+        return []
+    text = "pod {0} names the DaemonSet {1} as its controller, which does not exist, so nothing would recreate it".format(
+        pod.title, controller
+    )
+    fix = "delete it" if invalid else "delete it, or set cluster_drain_delete_bare_pods: true to delete such pods"
+    return [Blocker(name, BARE_POD, pod.title, text, fix)]
 
 
 def _budgets(name: str, pod: Pod, budgets: Sequence[Budget]) -> List[Blocker]:
@@ -118,7 +133,7 @@ def _room(
             if not pod.over:
                 _take(free[node.name], pod)
     found = []
-    restarted = [pod for pod in moving if pod.controller[0]]
+    restarted = [pod for pod in moving if pod.controller[0] and not pod.orphaned]
     for pod in sorted(restarted, key=lambda one: (-one.requests.get("memory", 0.0), -one.requests.get("cpu", 0.0))):
         allowed = [node for node in targets if _may_run(pod, node)]
         fitting = next((node for node in allowed if _fits(pod, free[node.name])), None)

@@ -11,8 +11,8 @@ default.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core import untrusted
 
@@ -26,6 +26,7 @@ DAEMON_SETS = "/apis/apps/v1/daemonsets"
 #: Controllers that replace an evicted pod. A Job may already be complete, so its pod may not be replaced.
 REPLICATED = ("ReplicaSet", "StatefulSet")
 _MIRROR = "kubernetes.io/config.mirror"
+_DAEMON_SET = "DaemonSet"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Pod:
 
     ``volumes`` are the names of its emptyDir volumes, whose data is lost on eviction. ``requests`` maps
     resources to numbers (CPUs, bytes). ``over`` is true if the pod has finished, ``leaving`` if it is being deleted.
+    ``orphaned`` is true if its controller is a DaemonSet that does not exist, so that nothing would replace the pod.
     ``tolerations`` are (key, operator, value, effect).
     """
 
@@ -45,6 +47,7 @@ class Pod:
     static: bool = False
     over: bool = False
     leaving: bool = False
+    orphaned: bool = False
     ready: bool = False
     started: bool = False
     volumes: Tuple[str, ...] = ()
@@ -65,7 +68,7 @@ class Pod:
 
     @property
     def moves(self) -> bool:
-        """True for a pod that a drain evicts. Pods of DaemonSets and static pods stay."""
+        """True for a pod that a drain evicts, or would have to. Pods of DaemonSets and static pods stay."""
         return self._is_drained and not self.leaving
 
     @property
@@ -75,7 +78,7 @@ class Pod:
 
     @property
     def _is_drained(self) -> bool:
-        return not (self.static or self.over or self.controller[0] == "DaemonSet")
+        return not (self.static or self.over or (self.controller[0] == _DAEMON_SET and not self.orphaned))
 
     def tolerates(self, taint: str) -> bool:
         """True if the pod may run on a node with this taint (``key[=value]:Effect``)."""
@@ -154,10 +157,26 @@ def _matches(labels: Mapping[str, str], key: str, operator: str, values: Tuple[s
 # -- reading
 
 
-def read_pods(data: Any) -> List[Pod]:
-    """The pods of a PodList. Never raises."""
+def read_pods(data: Any, daemon_sets: Any = None) -> List[Pod]:
+    """The pods of a PodList. Never raises.
+
+    ``daemon_sets`` is the DaemonSetList of the cluster. Without it, no pod is recognized as orphaned.
+    """
     found = [_pod(item) for item in untrusted.mappings(untrusted.mapping(data).get("items"))]
-    return [pod for pod in found if pod.name]
+    found = [pod for pod in found if pod.name]
+    if daemon_sets is None:
+        return found
+    known = set()
+    for item in untrusted.mappings(untrusted.mapping(daemon_sets).get("items")):
+        metadata = untrusted.mapping(item.get("metadata"))
+        known.add((untrusted.text(metadata.get("namespace")), untrusted.text(metadata.get("name"))))
+    return [replace(pod, orphaned=_is_orphaned(pod, known)) for pod in found]
+
+
+def _is_orphaned(pod: Pod, known: Set[Tuple[str, str]]) -> bool:
+    """True if the pod names a DaemonSet that is not ``known``. Whoever creates a pod can name any."""
+    kind, name = pod.controller
+    return kind == _DAEMON_SET and (pod.namespace, name) not in known
 
 
 def _pod(item: Mapping[str, Any]) -> Pod:

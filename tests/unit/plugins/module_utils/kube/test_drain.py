@@ -23,6 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import (
     BUDGETS,
+    DAEMON_SETS,
     OLD_BUDGETS,
     PODS,
     Pod,
@@ -81,6 +82,7 @@ class Cluster:
         tainted = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
         self.nodes = {one["metadata"]["name"]: one for one in (node("cp1", tainted), node("w1"), node("w2"))}
         self.pods: List[Dict[str, Any]] = []
+        self.daemon_sets = [{"metadata": {"name": "proxy", "namespace": "shop"}}]
         self.budgets: List[Dict[str, Any]] = []
         self.conflicts = 0
         self.drain = Result(0)
@@ -94,8 +96,12 @@ class Cluster:
         if words[0] == "get" and words[2].startswith("/api/v1/nodes/"):
             return Result(0, json.dumps(self.nodes[words[2].rpartition("/")[2]]))
         if words[0] == "get":
-            items = {"/api/v1/nodes": list(self.nodes.values()), "/api/v1/pods": self.pods}.get(words[2], self.budgets)
-            return Result(0, json.dumps({"items": items}))
+            lists = {
+                "/api/v1/nodes": list(self.nodes.values()),
+                "/api/v1/pods": self.pods,
+                "/apis/apps/v1/daemonsets": self.daemon_sets,
+            }
+            return Result(0, json.dumps({"items": lists.get(words[2], self.budgets)}))
         if words[0] == "patch":
             (manager,) = [one.partition("=")[2] for one in words if one.startswith("--field-manager=")]
             return self.patch(words[2], json.loads(words[5]), manager)
@@ -178,7 +184,13 @@ def told(machine: Machine, permission: Permission = NOTHING, name: str = "w1") -
 
 def test_nodes_pods_and_budgets_are_read_over_one_connection(machine: Machine, cluster: Cluster) -> None:
     machine.put(ADMIN_KUBECONFIG, ADMIN)
-    for path, items in ((NODES, cluster.nodes.values()), (PODS, [pod("web-1")]), (BUDGETS, [budget(0, 2, 2)])):
+    lists: Dict[str, Any] = {
+        NODES: cluster.nodes.values(),
+        PODS: [pod("web-1")],
+        DAEMON_SETS: cluster.daemon_sets,
+        BUDGETS: [budget(0, 2, 2)],
+    }
+    for path, items in lists.items():
         machine.serve(kubeconfig_server(ADMIN), path, json.dumps({"items": list(items)}))
     found = drain.observe(Kubectl(machine))
     assert sorted(found.cordons) == ["cp1", "w1", "w2"] and [one.name for one in found.leaving("w1")] == ["web-1"]
@@ -473,6 +485,26 @@ def test_static_pods_daemons_and_pods_that_have_ended_stay(machine: Machine, clu
         pod("done", metadata_ownerReferences=[], status_phase="Succeeded"),
     ]
     assert told(machine) == [] and run(machine, "drained") == ["cordon"]
+
+
+@pytest.mark.parametrize(("controller", "deletable"), [("gone", True), ("proxy/x", False), ("..", False)])
+def test_a_pod_of_a_daemon_set_that_does_not_exist_is_named(
+    machine: Machine, cluster: Cluster, controller: str, deletable: bool
+) -> None:
+    """``kubectl drain`` fails with ``daemonsets.apps "gone" not found``, and deletes the pod only with ``--force``."""
+    owner = [{"apiVersion": "example.org/v1", "kind": "DaemonSet", "name": controller, "controller": True}]
+    cluster.pods = [pod("stray", metadata_ownerReferences=owner)]
+    (line,) = told(machine)
+    assert line.startswith(f"w1: pod shop/stray names the DaemonSet {controller} as its controller, which does not")
+    assert told(machine, EVERYTHING) == ([] if deletable else [line.partition(", or set")[0]])
+    assert ("cluster_drain_delete_bare_pods" in line) == deletable
+    # A DaemonSet of another namespace is not its controller.
+    cluster.daemon_sets = [{"metadata": {"name": controller, "namespace": "other"}}]
+    assert len(told(machine)) == 1
+    # It is evicted like a pod without a controller, and waited for like one.
+    cluster.budgets = [budget(0, 1, 1)]
+    assert "PodDisruptionBudget" in told(machine, EVERYTHING)[0]
+    assert run(machine, "drained", EVERYTHING) == ["cordon", "drain"]
 
 
 def test_room_is_only_where_a_pod_may_run(machine: Machine, cluster: Cluster) -> None:
