@@ -86,7 +86,7 @@ def _orphans(name: str, pod: Pod, permission: Permission) -> List[Blocker]:
     invalid = controller in (".", "..") or "/" in controller or "%" in controller
     if not pod.orphaned or (permission.delete_bare_pods and not invalid):
         return []
-    text = "pod {0} names the DaemonSet {1} as its controller, which does not exist, so nothing would recreate it".format(
+    text = "pod {0} has the controller DaemonSet {1}, which does not exist, so nothing would recreate it".format(
         pod.title, controller
     )
     fix = "delete it" if invalid else "delete it, or set cluster_drain_delete_bare_pods: true to delete such pods"

@@ -177,7 +177,7 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
     runtimes, runtime_findings = _runtimes(draft, target)
     draft = replace(draft, runtimes=runtimes)
     draft = replace(draft, left_down=_left_down(draft))
-    found = about + rules.member_findings(draft.request, cluster, target, draft.left_down)
+    found = about + rules.member_findings(draft.request, cluster, target, bool(draft.first), draft.left_down)
     found += rules.control_plane_findings(hosts, draft.left_down)
     found += rules.dead_findings(hosts, cluster, bool(draft.first))
     found += rules.etcd_findings(hosts, target) + rules.removed_api_findings(hosts, cluster, target)

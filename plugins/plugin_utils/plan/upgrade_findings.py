@@ -18,6 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
     at,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 
 from ..cluster import Cluster
@@ -29,6 +30,11 @@ from .membership import dead_outside, is_down
 from .result import Request
 
 OPERATION = UPGRADE
+# The versions that kubeadm can read, without the "v". It refuses to upgrade a cluster in which a Node reports another.
+_SEMANTIC = re.compile(
+    r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+)
 
 
 def is_interrupted(host: Host) -> bool:
@@ -94,11 +100,12 @@ def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, fir
 
 
 def member_findings(
-    request: Request, cluster: Cluster, target: Version, left_down: Sequence[Host] = ()
+    request: Request, cluster: Cluster, target: Version, first: bool, left_down: Sequence[Host] = ()
 ) -> List[Finding]:
-    """Findings about hosts that are not complete nodes, and about nodes that the play does not upgrade.
+    """Findings about hosts that are not complete nodes, about nodes that the play does not upgrade, and old kubelets.
 
-    ``left_down`` are complete nodes whose API server does not answer.
+    ``first`` is true if the run upgrades the configuration of the cluster. ``left_down`` are complete nodes whose API
+    server does not answer.
     """
     found = []
     names = set()
@@ -119,22 +126,24 @@ def member_findings(
             found.append(Finding(host.name, OPERATION, Problem("node_removed", text, fix)))
         else:
             # Otherwise a false name would drain or uncordon the Node of another host.
-            found += unlisted(host, request, node) + _newer(host, target) + _older(host, cluster, target)
+            found += unlisted(host, request, node) + _newer(host, target)
+            found += [Finding(host.name, OPERATION, one) for one in _older(node, host.name, cluster, target, first)]
     for node in cluster.nodes:
         version = parse(node.kubelet_version)
-        if node.name in names or version is None:
+        if node.name in names:
             continue
-        if node.control_plane and version != target:
+        too_old = [Finding("all", OPERATION, one) for one in _older(node, "", cluster, target, first)]
+        if version is None:
+            found += too_old
+        elif node.control_plane and version != target:
             text = "the control plane {0} runs {1} and is not among the hosts of this play".format(node.name, version)
             fix = "upgrade control planes before workers: run upgrade.yml without --limit, or with this host in it"
             if node.silent:
                 fix += "; if the machine no longer exists, use remove.yml with -e remove_hosts={0}".format(node.name)
                 fix += " -e remove_gone=true"
             found.append(Finding("all", OPERATION, Problem("upgrade.control_plane", text, fix)))
-        elif version.minor < target.minor - at(KUBELET_SKEW, target.minor):
-            text = "node {0} runs kubelet {1}, which is too old for Kubernetes {2}".format(node.name, version, target)
-            fix = "upgrade this node first; it is not among the hosts of this play"
-            found.append(Finding("all", OPERATION, Problem("version_skew", text, fix)))
+        elif too_old:
+            found += too_old
         elif version != target:
             text = "node {0} is not among the hosts of this play and stays at {1}".format(node.name, version)
             fix = "add it to the inventory, or run again without --limit"
@@ -152,20 +161,33 @@ def _newer(host: Host, target: Version) -> List[Finding]:
     return [Finding(host.name, OPERATION, Problem("upgrade.version", text, fix))]
 
 
-def _older(host: Host, cluster: Cluster, target: Version) -> List[Finding]:
-    """The finding about a worker that is too old for the API servers of the target."""
-    node = cluster.node(host.kubeadm.node_name)
-    version = parse(node.kubelet_version) if node else None
+def _older(node: Node, host: str, cluster: Cluster, target: Version, first: bool) -> List[Problem]:
+    """The problem of a node whose kubelet is too old for the API servers of the target, by its own report.
+
+    ``kubeadm upgrade apply`` refuses such a cluster, and one in which a kubelet does not report a version. The finding
+    is therefore an error while the ``first`` control plane is to be upgraded. Afterwards it concerns no other node.
+    ``host`` is that of the node; empty if it is not in the play.
+    """
+    version = parse(node.kubelet_version)
     oldest = target.minor - at(KUBELET_SKEW, target.minor)
-    if version is None or version.minor >= oldest:
+    if version is None and not first:
         return []
-    runs = parse(cluster.version)
-    text = "runs kubelet {0}, but Kubernetes {1} supports kubelets since 1.{2}".format(version, target.series, oldest)
-    if runs is not None and runs.minor < target.minor:
-        fix = "upgrade the workers to the version of the control planes first, or remove the host and add it again"
-        return [Finding(host.name, OPERATION, Problem("version_skew", text, fix))]
-    fix = "nothing to do: this run upgrades the node directly to {0}".format(target)
-    return [Finding(host.name, OPERATION, Problem("version_skew", text, fix, "warning"))]
+    readable = version is not None and (not first or _SEMANTIC.fullmatch(node.kubelet_version))
+    if readable and version is not None and version.minor >= oldest:
+        return []
+    text = "node {0} reports kubelet {1}, but Kubernetes {2} supports kubelets since 1.{3}".format(
+        node.name, repr(node.kubelet_version) if version is None else version, target.series, oldest
+    )
+    if first:
+        text += ", and kubeadm upgrades a cluster only if all kubelets report such a version"
+        remove = "remove.yml with -e remove_hosts={0}".format(host or node.name)
+        remove += " -e remove_gone=true" if node.silent else ""
+        fix = "upgrade it with cluster_kubernetes_version: {0} first, or remove it: {1}".format(cluster.version, remove)
+        return [Problem("version_skew", text, fix)]
+    fix = "run upgrade.yml for this node too"
+    if host:
+        fix = "nothing to do: this run upgrades the node directly to {0}".format(target)
+    return [Problem("version_skew", text, fix, "warning")]
 
 
 def control_plane_findings(hosts: Sequence[Host], left_down: Sequence[Host] = ()) -> List[Finding]:

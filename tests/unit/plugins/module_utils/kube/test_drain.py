@@ -495,7 +495,7 @@ def test_a_pod_of_a_daemon_set_that_does_not_exist_is_named(
     owner = [{"apiVersion": "example.org/v1", "kind": "DaemonSet", "name": controller, "controller": True}]
     cluster.pods = [pod("stray", metadata_ownerReferences=owner)]
     (line,) = told(machine)
-    assert line.startswith(f"w1: pod shop/stray names the DaemonSet {controller} as its controller, which does not")
+    assert line.startswith(f"w1: pod shop/stray has the controller DaemonSet {controller}, which does not exist")
     assert told(machine, EVERYTHING) == ([] if deletable else [line.partition(", or set")[0]])
     assert ("cluster_drain_delete_bare_pods" in line) == deletable
     # A DaemonSet of another namespace is not its controller.

@@ -360,6 +360,41 @@ def test_workers_skip_minor_versions_as_far_as_kubelets_may_be_older(runs: str, 
         assert plan.hosts["c2"].arguments["version"] == "1.36.2"
 
 
+@pytest.mark.parametrize("claim", ["1.12.0", "1.32.9", "1.36.2~x", "x", "", "1.036.0"])
+@pytest.mark.parametrize("limit", [(), ("c1",)])
+def test_what_kubeadm_refuses_about_another_node_is_named_with_the_ways_on(claim: str, limit: tuple[str, ...]) -> None:
+    """kubeadm upgrade apply refuses a cluster with such a Node. Without the plan, it would do so after the drain."""
+    plan = plan_of(changes={"c1": {"kubeadm.api.nodes.1.kubelet_version": claim}}, limit=limit)
+    (line,) = errors(plan)
+    assert line.startswith("{0}: node c2 reports kubelet ".format("all" if limit else "c2"))
+    assert line.endswith(
+        "; upgrade it with cluster_kubernetes_version: 1.35.0 first, or remove it: remove.yml with -e remove_hosts=c2"
+    )
+    assert not any(actions(plan).values())
+
+
+@pytest.mark.parametrize("claim", ["1.12.0", "1.36.2~x", "x", ""])
+def test_after_the_first_control_plane_a_claim_stops_no_other_node(claim: str) -> None:
+    """``kubeadm upgrade node`` does not ask. The worker c2 is outside the play, or is upgraded directly."""
+    above = {**UPGRADED["c1"], "kubeadm.static_pods.kube-scheduler": "1.36.1"}
+    changes = {"c1": {**above, "kubeadm.api.nodes.1.kubelet_version": claim}}
+    plan = plan_of(changes=changes, limit=("c1",))
+    assert not errors(plan) and actions(plan)["c1"] == ["drain", "upgrade", "uncordon"]
+    assert not plan.hosts["c1"].arguments["first"]
+    found = [one.line() for one in plan.findings if one.problem.check == "version_skew"]
+    assert ["run upgrade.yml for this node too" in line for line in found] == [True] * (claim == "1.12.0")
+    plan = plan_of(changes=changes)
+    assert not errors(plan) and actions(plan)["c2"] == ["drain", "upgrade", "uncordon"]
+
+
+def test_a_node_that_no_longer_exists_and_is_too_old_can_be_removed() -> None:
+    gone = {"name": "c9", "silent": True, "kubelet_version": "1.20.2"}
+    nodes = [*recorded(RECORDINGS["c1"])["kubeadm"]["api"]["nodes"], gone]
+    (line,) = errors(plan_of(changes={"c1": {"kubeadm.api.nodes": nodes}}))
+    assert line.startswith("all: node c9 reports kubelet 1.20.2, but Kubernetes 1.36 supports kubelets since 1.33, and")
+    assert line.endswith("remove.yml with -e remove_hosts=c9 -e remove_gone=true")
+
+
 def removed(minor: int) -> Change:
     api = {"group": "flowcontrol.apiserver.k8s.io", "version": "v1beta3", "resource": "flowschemas", "minor": minor}
     return {"upgrade": {"removed_apis": [api], "calico": ""}}
