@@ -27,7 +27,7 @@ from ..cluster import Cluster
 from ..hosts import Host
 from ..rules import cluster_rules
 from ..rules.catalogue import apply_skips
-from . import endpoint
+from . import cordons, endpoint
 from . import machine_steps as own
 from .cluster import decide
 from .inventory import inventory_findings
@@ -98,6 +98,7 @@ def _cluster_findings(draft: Draft) -> List[Finding]:
     found = membership_findings(request.inventory, draft.hosts, planned, cluster)
     found += endpoint.findings(request.inventory, draft.hosts, planned, cluster)
     found += [finding for host in draft.hosts for finding in endpoint.not_moved(host, cluster)]
+    found += cordons.staying(OPERATION, [node for node in cluster.nodes if node.unschedulable and node.cordoned_by])
     joining = [
         host.name
         for host in draft.hosts

@@ -127,6 +127,22 @@ def test_a_complete_cluster_asks_for_nothing() -> None:
     assert result.cluster.exists is True
 
 
+@pytest.mark.parametrize("owner", ["kubestead.cluster remove: w1", "kubestead.cluster upgrade: to 1.36.2", ""])
+def test_a_cordon_that_an_abandoned_run_left_is_named_with_the_command_that_lifts_it(owner: str) -> None:
+    """The Node may be outside the play. A cordon of the user has no owner, and nothing is said of it."""
+    state = live("cp1", "w1", "w2")
+    nodes = [replace(one, unschedulable=one.name == "w1", cordoned_by=owner) for one in state.api.nodes]
+    state = replace(state, api=replace(state.api, nodes=nodes))
+    inventory = Inventory(["cp1"], ["w1", "w2"])
+    result = plan([host("cp1", state), host("w2", joined("w2"))], inventory=inventory)
+    expected = (
+        f"all: node w1 was cordoned by another run ({owner}) and stays cordoned; "
+        "if that run was killed, repeat its command, or run 'kubectl uncordon w1'"
+    )
+    assert [one.line() for one in result.findings] == [expected] * bool(owner)
+    assert not result.errors
+
+
 def test_a_new_worker_joins_with_the_control_plane_outside_the_limit() -> None:
     inventory = Inventory(["cp1"], ["w1", "w2"])
     result = plan([host("w2")], outside=[("cp1", live("cp1", "w1"))], inventory=inventory)
