@@ -21,13 +21,24 @@ from ..core.system import System
 from . import proxy, services, units, virtual_ip
 from .hosts_file import HOSTS, block, with_block
 from .options import Endpoint, EndpointOptions
-from .proxy_config import CA, CONFIG, FOLDER, LOOPBACKS, PENDING, PROGRAM, RESTART_PENDING, UNIT, UNIT_NAME, unit
+from .proxy_config import (
+    CA,
+    CONFIG,
+    FOLDER,
+    INSTALLING,
+    LOOPBACKS,
+    PACKAGE_UNIT,
+    PENDING,
+    PROGRAM,
+    RESTART_PENDING,
+    UNIT,
+    UNIT_NAME,
+    unit,
+)
 from .virtual_ip import VirtualIpState
 
 COMPONENT = services.COMPONENT
 PACKAGE = "haproxy"
-# Debian's package starts its own proxy, which has no port.
-_PACKAGE_UNIT = "haproxy.service"
 
 # cloud-init writes the hosts file at each boot from the template that the file names.
 _TEMPLATE = re.compile(r"/etc/cloud/templates/hosts\.[a-z]{1,20}\.tmpl")
@@ -52,6 +63,7 @@ class EndpointState:
     block in them. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit``
     are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
     reloaded since its configuration changed, ``restart_pending`` if it has not been restarted since its unit changed.
+    ``installing`` is true if a run was killed after it began to install haproxy.
     ``absent`` is the reason why the package manager can't install haproxy, as far as it was asked; else empty.
     ``joined`` is true if the machine has the CA of a cluster, ``trusts`` if the proxy has the same one. ``virtual_ip``
     is the state of the virtual IP address.
@@ -66,6 +78,7 @@ class EndpointState:
     enabled: bool = False
     pending: bool = False
     restart_pending: bool = False
+    installing: bool = False
     joined: bool = False
     trusts: bool = False
     absent: str = ""
@@ -99,6 +112,7 @@ def observe(system: System, proxied: bool = False, address: str = "") -> Endpoin
         enabled=own_unit is not None and units.answers(system, "is-enabled", "enabled", UNIT_NAME),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
+        installing=system.exists(INSTALLING),
         joined=ca is not None,
         trusts=ca is not None and system.read(CA) == ca,
         virtual_ip=virtual_ip.observe(system, address),
@@ -168,6 +182,8 @@ def _proxy(state: EndpointState, endpoint: Endpoint) -> List[Step]:
     if not state.haproxy:
         reason = "the node has {0} control planes".format(len(endpoint.control_planes))
         steps.append(Step(COMPONENT, "install", PACKAGE, reason))
+    elif state.installing:
+        steps.append(Step(COMPONENT, "install", PACKAGE, "its installation was interrupted"))
     if state.joined and not state.trusts:
         steps.append(Step(COMPONENT, "write_ca", CA, "not the CA of the cluster"))
     config = endpoint.config(state.joined)
@@ -194,7 +210,9 @@ def _no_proxy(state: EndpointState) -> List[Step]:
     steps = []
     if state.unit is not None:
         steps.append(Step(COMPONENT, "remove_unit", UNIT_NAME, "the node needs no proxy"))
-    if state.config is not None or state.pending or state.restart_pending:
+    if state.installing:
+        steps.append(Step(COMPONENT, "disable_package", PACKAGE_UNIT, "an interrupted run installed its package"))
+    if state.config is not None or state.pending or state.restart_pending or state.installing:
         steps.append(Step(COMPONENT, "remove", FOLDER, "the node needs no proxy", state.config or ""))
     return steps
 
@@ -213,7 +231,9 @@ def apply(step: Step, system: System) -> None:
             if not _same(present, step.data["lines"]):
                 _write_copy(system, path, step.data["lines"])
     elif step.action == "install":
-        services.install(system, [PACKAGE], _PACKAGE_UNIT)
+        services.install(system, [PACKAGE], PACKAGE_UNIT, INSTALLING)
+    elif step.action == "disable_package":
+        services.disable(system, PACKAGE_UNIT, INSTALLING)
     elif step.action == "write_ca":
         proxy.write_ca(system)
     elif step.action == "write_config":

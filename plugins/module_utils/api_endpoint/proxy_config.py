@@ -16,11 +16,15 @@ CONFIG = FOLDER + "/haproxy.cfg"
 PENDING = FOLDER + "/pending"
 #: It exists between a change of the unit and the restart of the proxy.
 RESTART_PENDING = FOLDER + "/restart-pending"
+#: It exists between the start of haproxy's installation and the moment when the service of its package is disabled.
+INSTALLING = FOLDER + "/installing"
 #: The CA of the cluster, a copy that the user haproxy can read.
 CA = FOLDER + "/ca.crt"
 UNIT_NAME = "kubestead-api-endpoint.service"
 UNIT = "/etc/systemd/system/" + UNIT_NAME
 PROGRAM = "/usr/sbin/haproxy"
+#: The unit of the package. Debian's package starts it.
+PACKAGE_UNIT = "haproxy.service"
 #: The addresses at which a proxy listens.
 LOOPBACKS = ("127.0.0.1", "::1")
 

@@ -32,15 +32,31 @@ def absent(system: System, package: str) -> str:
     return "an apt pin forbids it" if offers else "the apt package lists do not have it"
 
 
-def install(system: System, packages: Sequence[str], service: str = "") -> None:
-    """Install packages, and disable the service that one of them starts. Raises :class:`KubesteadError`.
+def install(system: System, packages: Sequence[str], service: str = "", marker: str = "") -> None:
+    """Install packages, and disable the ``service`` that one of them starts. Raises :class:`KubesteadError`.
 
-    A package that was installed before is not changed, and neither is its service.
+    A package that was installed before is not changed, and neither is its service. The file ``marker`` exists from
+    before the installation until the service is disabled, so that the next run disables it if this one is killed.
     """
     from ..packages import transaction
 
     wanted = [manager.Wanted(name) for name in packages]
-    for step in manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT):
-        transaction.apply(step, system)
-    if service:
-        system.run(["systemctl", "disable", "--now", service])
+    steps = manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT)
+    if service and steps:
+        system.write(marker, "")
+    try:
+        for step in steps:
+            transaction.apply(step, system)
+    except KubesteadError:
+        # If the package is not there, the user may install it later for another purpose.
+        if service and not manager.observe(system, wanted).installed:
+            system.remove(marker)
+        raise
+    if service and system.exists(marker):
+        disable(system, service, marker)
+
+
+def disable(system: System, service: str, marker: str) -> None:
+    """Stop and disable the service of a package that this collection has installed, if it exists."""
+    system.run(["systemctl", "disable", "--now", service])
+    system.remove(marker)

@@ -26,6 +26,8 @@ from .virtual_ip_config import (
     CONFIG,
     CURL,
     FOLDER,
+    INSTALLING,
+    PACKAGE_UNIT,
     PENDING,
     PROGRAM,
     RESTART_PENDING,
@@ -39,7 +41,6 @@ from .virtual_ip_config import (
 #: Marks the steps of this part of the component.
 PART = "virtual_ip"
 PACKAGE = "keepalived"
-_PACKAGE_UNIT = "keepalived.service"
 _CERTIFICATE = PKI + "/apiserver.crt"
 # Seconds in which another machine of the subnet answers who has an address, and a port that nothing listens at.
 _NEIGHBOUR_WAIT = 0.3
@@ -52,11 +53,12 @@ class VirtualIpState:
 
     ``config``, ``check`` and ``unit`` are the texts of the files, None if they do not exist. ``address`` is the one in
     the configuration. ``pending`` and ``restart_pending`` are true if keepalived has not been reloaded or restarted
-    since they changed. ``folder`` is true if there are any files, also of an interrupted run. ``held`` is the interface
-    that has the address now; empty if none has it. ``networks`` maps the other addresses of the machine, with their
-    prefix lengths, to their interfaces. ``taken`` is true if another machine answers for an address that is not set up
-    here yet. ``absent`` has the packages that can't be installed, with the reasons, as far as it was asked.
-    ``certified`` is true if the certificate of the API server has the address, None without a certificate.
+    since they changed. ``installing`` is true if a run was killed after it began to install keepalived. ``folder`` is
+    true if there are any files, also of an interrupted run. ``held`` is the interface that has the address now; empty
+    if none has it. ``networks`` maps the other addresses of the machine, with their prefix lengths, to their
+    interfaces. ``taken`` is true if another machine answers for an address that is not set up here yet. ``absent`` has
+    the packages that can't be installed, with the reasons, as far as it was asked. ``certified`` is true if the
+    certificate of the API server has the address, None without a certificate.
     """
 
     address: str = ""
@@ -69,6 +71,7 @@ class VirtualIpState:
     enabled: bool = False
     pending: bool = False
     restart_pending: bool = False
+    installing: bool = False
     folder: bool = False
     held: str = ""
     networks: Dict[str, str] = field(default_factory=dict)
@@ -112,6 +115,7 @@ def observe(system: System, wanted: str = "") -> VirtualIpState:
         enabled=unit is not None and units.answers(system, "is-enabled", "enabled", UNIT_NAME),
         pending=system.exists(PENDING),
         restart_pending=system.exists(RESTART_PENDING),
+        installing=system.exists(INSTALLING),
         folder=folder,
         held=held,
         networks={
@@ -180,10 +184,11 @@ def plan(state: VirtualIpState, wanted: VirtualIp) -> List[Step]:
     if not interface:
         raise KubesteadError("no interface of this host has the address {0}; run again".format(wanted.own))
     steps = []
-    packages = [] if state.keepalived else [PACKAGE]
+    packages = [PACKAGE] if state.installing or not state.keepalived else []
     packages += ["curl"] if wanted.peers and not state.curl else []
     if packages:
-        steps.append(_step("install", " ".join(packages), "needed for the virtual IP address", packages=packages))
+        reason = "its installation was interrupted" if state.installing else "needed for the virtual IP address"
+        steps.append(_step("install", " ".join(packages), reason, packages=packages))
     check, config, unit = wanted.check(), wanted.config(interface), wanted.unit(interface)
     if check and state.check != check:
         reason = "missing" if state.check is None else "control planes {0}".format(", ".join(wanted.peers))
@@ -224,6 +229,8 @@ def _removal(state: VirtualIpState) -> List[Step]:
         steps.append(_step("remove_unit", UNIT_NAME, reason))
     if state.held and (state.unit is None or not state.active):
         steps.append(_step("remove_address", state.address, reason))
+    if state.installing:
+        steps.append(_step("disable_package", PACKAGE_UNIT, "an interrupted run installed its package"))
     if state.present:
         steps.append(_step("remove", FOLDER, reason, state.config))
     return steps
@@ -246,7 +253,10 @@ def _step(
 def apply(step: Step, system: System) -> None:
     """Apply one step. Raises :class:`KubesteadError` with one line."""
     if step.action == "install":
-        services.install(system, step.data["packages"], _PACKAGE_UNIT if PACKAGE in step.data["packages"] else "")
+        service = PACKAGE_UNIT if PACKAGE in step.data["packages"] else ""
+        services.install(system, step.data["packages"], service, INSTALLING)
+    elif step.action == "disable_package":
+        services.disable(system, PACKAGE_UNIT, INSTALLING)
     elif step.action == "write_check":
         # keepalived reads the script again for each check, so nothing is reloaded.
         system.write(CHECK, step.after, mode=0o755)

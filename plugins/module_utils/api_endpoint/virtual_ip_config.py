@@ -25,9 +25,13 @@ CHECK = FOLDER + "/check"
 PENDING = FOLDER + "/pending"
 #: It exists between a change of the unit and the restart of keepalived.
 RESTART_PENDING = FOLDER + "/restart-pending"
+#: It exists between the start of keepalived's installation and the moment when the service of its package is disabled.
+INSTALLING = FOLDER + "/installing"
 UNIT_NAME = "kubestead-api-vip.service"
 UNIT = "/etc/systemd/system/" + UNIT_NAME
 PROGRAM = "/usr/sbin/keepalived"
+#: The unit of the package. Debian's package starts it.
+PACKAGE_UNIT = "keepalived.service"
 CURL = "/usr/bin/curl"
 
 # Many examples of keepalived have this router ID, so other routers of the network may use it.

@@ -11,6 +11,7 @@ import time
 from typing import Callable, Dict, List, Sequence
 
 from ..api_endpoint.component import write_hosts
+from ..api_endpoint.services import disable
 from ..api_endpoint.virtual_ip import remove_address
 from ..core.errors import KubesteadError
 from ..core.poll import Sleep
@@ -22,7 +23,7 @@ from ..kubeadm.operation import RESET, Operation
 from ..kubeadm.reset import EMPTY_CERT_DIR
 from ..packages import transaction
 from . import netfilter, network, paths, prepared, runtime
-from .observe import UNITS, ResetOptions, ResetState, observe
+from .observe import PACKAGE_UNITS, UNITS, ResetOptions, ResetState, observe
 from .plan import plan
 
 #: The maximum number of times that the plan is applied.
@@ -113,6 +114,7 @@ def apply(step: Step, system: System) -> None:
         "stop_unit": _stop_unit,
         "remove_address": remove_address,
         "remove_unit": _remove_unit,
+        "disable_package": _disable_package,
         "remove_namespace": _remove_namespace,
         "remove_link": _remove_link,
         "clear_tunnel": _clear_tunnel,
@@ -161,6 +163,10 @@ def _remove_unit(system: System, name: str) -> None:
     system.run(["systemctl", "daemon-reload"], check=True)
     # systemd remembers a failed unit even after its file is removed.
     system.run(["systemctl", "reset-failed", name])
+
+
+def _disable_package(system: System, name: str) -> None:
+    disable(system, name, PACKAGE_UNITS[name])
 
 
 def _remove_namespace(system: System, name: str) -> None:

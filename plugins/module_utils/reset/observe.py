@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..api_endpoint import component as api_endpoint
-from ..api_endpoint import virtual_ip
+from ..api_endpoint import proxy_config, virtual_ip, virtual_ip_config
 from ..api_endpoint.hosts_file import BEGIN
 from ..api_endpoint.proxy_config import UNIT as ENDPOINT_UNIT
 from ..api_endpoint.proxy_config import UNIT_NAME as ENDPOINT_UNIT_NAME
@@ -36,6 +36,11 @@ UNITS: Dict[str, str] = {
     UNIT_NAME: UNIT,
     ENDPOINT_UNIT_NAME: ENDPOINT_UNIT,
     VIRTUAL_IP_UNIT_NAME: VIRTUAL_IP_UNIT,
+}
+#: The units of packages that this collection installs, and the files that exist during an installation.
+PACKAGE_UNITS: Dict[str, str] = {
+    proxy_config.PACKAGE_UNIT: proxy_config.INSTALLING,
+    virtual_ip_config.PACKAGE_UNIT: virtual_ip_config.INSTALLING,
 }
 DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 
@@ -67,7 +72,8 @@ class ResetState:
     """What a cluster left on a machine. The defaults describe a machine without anything to remove.
 
     ``files`` and ``network_files`` are (path, description). ``folders`` are empty, or will be after the reset.
-    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``virtual_ip`` is the virtual IP
+    ``mounts`` are the mount points below the kubelet's folder, innermost first. ``package_units`` are the
+    services of packages whose installation was interrupted before they were disabled. ``virtual_ip`` is the virtual IP
     address of the API if the machine has it, else empty. ``hosts_files`` contain addresses of the API. ``kept`` are
     files that were not created by this collection or kubeadm; the reset keeps them. ``ca_cert_hashes`` pin the CA of
     the machine's cluster.
@@ -87,6 +93,7 @@ class ResetState:
     sets: List[str] = field(default_factory=list)
     virtual_servers: List[List[str]] = field(default_factory=list)
     units: List[str] = field(default_factory=list)
+    package_units: List[str] = field(default_factory=list)
     virtual_ip: str = ""
     files: List[Tuple[str, str]] = field(default_factory=list)
     static_pods: bool = False
@@ -137,6 +144,7 @@ def observe(system: System, options: ResetOptions) -> ResetState:
         sets=network.sets(system),
         virtual_servers=network.virtual_servers(system),
         units=[name for name, path in UNITS.items() if system.exists(path)],
+        package_units=[name for name, marker in PACKAGE_UNITS.items() if system.exists(marker)],
         virtual_ip=shared.address if shared.held else "",
         files=files,
         static_pods=bool(paths.present(system, paths.EMPTIED)),

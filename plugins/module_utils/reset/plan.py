@@ -69,6 +69,8 @@ def _programs(state: ResetState, options: ResetOptions) -> List[Step]:
 
 def _network(state: ResetState) -> List[Step]:
     steps = [_step("stop_unit", name, _UNITS[name]) for name in state.units]
+    for name in state.package_units:
+        steps.append(_step("disable_package", name, "an interrupted run installed its package"))
     if state.virtual_ip:
         steps.append(_step("remove_address", state.virtual_ip, "virtual IP address of the API"))
     steps += [_step("remove_namespace", name, "network namespace of a pod") for name in state.namespaces]

@@ -239,6 +239,74 @@ def test_a_missing_haproxy_is_installed_first(machine: Machine) -> None:
     assert actions(machine, WORKER)[0] == "install haproxy"
 
 
+def with_apt(machine: Machine, package: str, program: str) -> None:
+    """A machine whose apt installs one package, and whose test decides how that ends."""
+    machine.put("/etc/os-release", DEBIAN)
+    machine.put(LISTS)
+    machine.answer("dpkg-query", rc=1)
+    machine.answer("apt-cache", OFFER.format("2.6.12-1+deb12u2").replace("haproxy", package))
+
+    def killed(argv: object, stdin: object) -> Result:
+        machine.put(program, mode=0o755)
+        machine.answer("dpkg-query", f"{package}\t2.6.12-1+deb12u2\tamd64\tinstalled\tinstall\t\n")
+        raise KeyboardInterrupt
+
+    machine.answer("apt-get", killed)
+
+
+@pytest.mark.parametrize("killed_by", ["apt-get", "systemctl disable --now haproxy.service"])
+def test_the_service_of_a_package_whose_installation_was_killed_is_disabled(machine: Machine, killed_by: str) -> None:
+    with_systemd(machine)
+    machine.remove(PROGRAM)
+    with_apt(machine, "haproxy", PROGRAM)
+    with pytest.raises(KeyboardInterrupt):
+        run(machine, WORKER)
+    if killed_by != "apt-get":
+
+        def killed(argv: object, stdin: object) -> Result:
+            raise KeyboardInterrupt
+
+        machine.answer(killed_by, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(machine, WORKER)
+        machine.answer(killed_by)
+    stop = ["systemctl", "disable", "--now", "haproxy.service"]
+    machine.ran.clear()
+    assert actions(machine, WORKER)[0] == "install haproxy"
+    # The control planes that are left may need no proxy.
+    assert actions(machine, ONE)[1:] == ["disable_package haproxy.service", "remove /etc/kubestead/api-endpoint"]
+    run(machine, WORKER)
+    assert stop in machine.ran and actions(machine, WORKER) == []
+    # Later, the service of the package is that of the user.
+    machine.ran.clear()
+    run(machine, ONE)
+    assert stop not in machine.ran
+
+
+def test_a_node_that_needs_no_proxy_any_more_disables_the_service_of_a_killed_installation(machine: Machine) -> None:
+    with_systemd(machine)
+    machine.remove(PROGRAM)
+    with_apt(machine, "haproxy", PROGRAM)
+    with pytest.raises(KeyboardInterrupt):
+        run(machine, WORKER)
+    run(machine, ONE)
+    assert ["systemctl", "disable", "--now", "haproxy.service"] in machine.ran
+    assert actions(machine, ONE) == [] and machine.names("/etc/kubestead") == []
+
+
+def test_a_package_that_apt_refuses_leaves_its_service_to_the_user(machine: Machine) -> None:
+    with_systemd(machine)
+    machine.remove(PROGRAM)
+    with_apt(machine, "haproxy", PROGRAM)
+    machine.answer("apt-get", rc=100, stderr="E: Package 'haproxy' has no installation candidate\n")
+    with pytest.raises(KubesteadError, match="no candidate"):
+        run(machine, WORKER)
+    machine.put(PROGRAM, mode=0o755)
+    assert "install haproxy" not in actions(machine, WORKER)
+    run(machine, WORKER)
+    assert ["systemctl", "disable", "--now", "haproxy.service"] not in machine.ran
+
+
 def test_a_proxy_that_was_not_reloaded_before_a_run_was_killed_is_reloaded(machine: Machine) -> None:
     with_systemd(machine)
     run(machine, WORKER)

@@ -22,6 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.vir
     CONFIG,
     CURL,
     FOLDER,
+    INSTALLING,
     PENDING,
     PROGRAM,
     UNIT,
@@ -35,6 +36,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.vir
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.api_endpoint.test_component import with_apt
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 VIP = "192.0.2.100"
@@ -308,6 +310,24 @@ def test_missing_programs_are_installed_first(plane: Machine) -> None:
     assert actions(plane, ONE)[0] == "install keepalived"
     plane.put(PROGRAM, mode=0o755)
     assert actions(plane, THREE)[0] == "install curl" and actions(plane, ONE)[0] == f"write_config {CONFIG}"
+
+
+def test_the_service_of_a_keepalived_whose_installation_was_killed_is_disabled(plane: Machine) -> None:
+    plane.remove(PROGRAM)
+    with_apt(plane, "keepalived", PROGRAM)
+    with pytest.raises(KeyboardInterrupt):
+        run(plane, ONE)
+    stop = ["systemctl", "disable", "--now", "keepalived.service"]
+    assert actions(plane, ONE)[0] == "install keepalived"
+    assert actions(plane, NONE) == ["disable_package keepalived.service", f"remove {FOLDER}"]
+    plane.ran.clear()
+    run(plane, ONE)
+    assert stop in plane.ran and actions(plane, ONE) == []
+    # The variable is removed before the next run.
+    plane.put(INSTALLING)
+    plane.ran.clear()
+    run(plane, NONE)
+    assert stop in plane.ran and actions(plane, NONE) == [] and not plane.exists(FOLDER)
 
 
 def test_a_package_that_is_not_available_is_named(plane: Machine) -> None:

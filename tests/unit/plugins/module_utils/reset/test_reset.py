@@ -188,6 +188,19 @@ def test_the_virtual_address_goes_with_its_service_also_where_a_killed_keepalive
     assert run_reset(node) == []
 
 
+@pytest.mark.parametrize("package", ["haproxy", "keepalived"])
+def test_the_service_of_a_package_whose_installation_was_killed_is_disabled(node: Node, package: str) -> None:
+    folder = {"haproxy": "/etc/kubestead/api-endpoint", "keepalived": "/etc/kubestead/api-vip"}[package]
+    assert f"disable_package {package}.service" not in run_reset(node)
+    node.put(folder + "/installing")
+    told = [f"{step.action} {step.target}" for step in plan(observe(node, ResetOptions()), ResetOptions())]
+    done = run_reset(node)
+    assert done == told
+    assert done.index(f"disable_package {package}.service") < done.index(f"remove {folder}")
+    assert ["systemctl", "disable", "--now", f"{package}.service"] in node.ran
+    assert folder not in remaining(node) and run_reset(node) == []
+
+
 def test_a_dry_run_tells_the_steps_of_the_run(node: Node) -> None:
     before = remaining(node)
     steps = plan(observe(node, ResetOptions()), ResetOptions())
