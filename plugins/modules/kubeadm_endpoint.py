@@ -45,6 +45,12 @@ options:
     type: list
     elements: str
     default: []
+  address:
+    description:
+      - With O(part=certificate) and O(part=cluster), the virtual IP address of the API, which the certificates must
+        have too. Empty without one.
+    type: str
+    default: ""
   install:
     description: With O(part=node), whether C(~/.kube/config) of O(user) is changed if it has the admin's server.
     type: bool
@@ -79,6 +85,7 @@ steps:
 from typing import Any, Dict, List
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -92,6 +99,7 @@ def argument_spec() -> Dict[str, Any]:
         "part": {"type": "str", "choices": list(endpoint_move.PARTS), "required": True},
         "endpoint": {"type": "str", "default": ""},
         "names": {"type": "list", "elements": "str", "default": []},
+        "address": {"type": "str", "default": ""},
         "install": {"type": "bool", "default": True},
         "user": {"type": "str", "default": ""},
         "timeout": {"type": "int", "default": 600},
@@ -102,7 +110,8 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply."""
     given = call.params
     part = given["part"]
-    options = endpoint_move.MoveOptions(given["endpoint"], given["names"], given["user"], given["install"])
+    address = normal_address(given["address"])
+    options = endpoint_move.MoveOptions(given["endpoint"], given["names"], given["user"], given["install"], address)
 
     def planned() -> List[Step]:
         if part == endpoint_move.REPAIR:

@@ -27,6 +27,7 @@ from .watching import Owning, Probe, double, owners, resume_recording, start_rec
 pytestmark = pytest.mark.thorough
 
 PLANES = ["cp1", "cp2", "cp3"]
+ENDPOINT = "playbooks/endpoint.yml"
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 FAST = 30.0
 
@@ -218,19 +219,6 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-# The commands of docs/virtual-ip.md.
-CERTIFICATE = r"""
-kubectl() { command kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system "$@"; }
-kubectl get configmap kubeadm-config -o jsonpath='{.data.ClusterConfiguration}' > /root/kubeadm.yaml
-sed -i 's/^apiServer: {}$/apiServer:\n  certSANs: [ADDRESS]/' /root/kubeadm.yaml
-grep -q certSANs /root/kubeadm.yaml
-kubectl create configmap kubeadm-config --from-file=ClusterConfiguration=/root/kubeadm.yaml --dry-run=client -o yaml \
-  | kubectl replace -f -
-mkdir /root/old-pki && mv /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/pki/apiserver.key /root/old-pki/
-kubeadm init phase certs apiserver --config /root/kubeadm.yaml
-"""
-
-
 def test_a_cluster_gets_an_address_and_its_certificates_are_named_until_they_have_it(grown: Lab, second: str) -> None:
     given = ["-e", f"cluster_endpoint_vip={second}", "-e", f"cluster_kubeconfig_path={grown.folder}/config"]
     start_recording(grown, ["cp1", "cp2"], second)
@@ -239,10 +227,14 @@ def test_a_cluster_gets_an_address_and_its_certificates_are_named_until_they_hav
     assert eventually(lambda: holders(grown, second, ["cp1"]) == ["cp1"], FAST) and not answers(grown, second)
     assert f"https://{second}" not in (grown.folder / "config").read_text()
     before = grown.ssh("cp1", "pgrep -x kube-apiserver")
-    grown.ssh("cp1", "set -e" + CERTIFICATE.replace("ADDRESS", second))
+    dry = grown.playbook(ENDPOINT, "--check", "--diff", "--limit", "cp1", *given)
+    moved = grown.playbook(ENDPOINT, "--limit", "cp1", *given)
+    assert moved.code == 0 and moved.changed() == dry.changed() != {}, moved.output
     # The API server reads its new certificate without a restart.
     assert eventually(lambda: answers(grown, second), 180.0)
     assert grown.ssh("cp1", "pgrep -x kube-apiserver") == before
+    moved = grown.playbook(ENDPOINT, "--limit", "cp1", *given)
+    assert (moved.code, moved.changed()) == (0, {}), moved.output
     again = grown.site("--limit", "cp1", *given)
     assert again.code == 0 and "does not have the virtual IP address" not in again.output and not again.changed()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from ..core import untrusted
+from ..core.addresses import normal_address
 from ..core.constants import ADMIN_KUBECONFIG, KUBELET_KUBECONFIG, PKI
 from ..core.https import Answer
 from ..core.system import System
@@ -43,7 +44,8 @@ class EndpointFacts:
     ``kubelet_pending`` is true if the kubelet was not restarted after a change of its kubeconfig. ``ca_key`` is true if
     the key of the CA is on the machine.
 
-    ``editable`` is true if the ClusterConfiguration can be changed line by line. ``cluster_info`` and ``kube_proxy``
+    ``editable`` is true if the ClusterConfiguration can be changed line by line. ``cert_sans`` are the names in it that
+    certificates of later control planes get, addresses in their usual spelling. ``cluster_info`` and ``kube_proxy``
     are the servers in these ConfigMaps; empty without one. ``kube_proxy_pending`` is true if the pods of kube-proxy
     were not restarted after a change.
     """
@@ -55,6 +57,7 @@ class EndpointFacts:
     kubelet_pending: bool = False
     ca_key: bool = False
     editable: bool = False
+    cert_sans: List[str] = field(default_factory=list)
     cluster_info: str = ""
     kube_proxy: str = ""
     kube_proxy_pending: bool = False
@@ -84,6 +87,7 @@ def observe(system: System, state: KubeadmState, peer: Any = peer_certificate) -
         kubelet_pending=own.kubelet_pending,
         ca_key=system.exists("{0}/ca.key".format(PKI)),
         editable=endpoint_text.with_endpoint(text, "example.org:6443", ["example.org"]) is not None,
+        cert_sans=[normal_address(name) for name in endpoint_text.cert_sans(text) or []],
         cluster_info=kubeconfig_server(data_of(public, "kubeconfig")),
         kube_proxy=kubeconfig_server(data_of(proxy, "kubeconfig.conf")),
         kube_proxy_pending=pending_restart(proxy) != "",

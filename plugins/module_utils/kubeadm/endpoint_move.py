@@ -55,13 +55,15 @@ class MoveOptions:
     """The endpoint as ``host:port``, and whose kubeconfig follows that of the admin on a control plane.
 
     ``names`` are names of the previous endpoint that certificates of later control planes must have too. ``user`` is
-    the user of ``~/.kube/config``; without ``install``, that file stays as it is.
+    the user of ``~/.kube/config``; without ``install``, that file stays as it is. ``address`` is the virtual IP address
+    in its usual spelling, which all certificates must have; empty without one.
     """
 
     endpoint: str
     names: Sequence[str] = ()
     user: str = ""
     install: bool = True
+    address: str = ""
 
     @property
     def server(self) -> str:
@@ -110,12 +112,12 @@ def plan(state: MoveState, options: MoveOptions, part: str) -> List[Step]:
 
 def _certificate(state: MoveState, options: MoveOptions) -> List[Step]:
     facts, steps = state.facts, []
-    if not serving_certificate.has_name(facts.names, options.endpoint):
-        name = parse_endpoint("endpoint", options.endpoint)[0]
+    missing = missing_names(facts, options)
+    if missing:
         before = "".join(one + "\n" for one in sorted(facts.names))
-        after = "".join(one + "\n" for one in sorted([*facts.names, name]))
+        after = "".join(one + "\n" for one in sorted([*facts.names, *missing]))
         text = data_of(state.config_maps.get(KUBEADM_CONFIG), "ClusterConfiguration")
-        reason = "it does not have the name {0}".format(name)
+        reason = "it does not have the name {0}".format(", ".join(missing))
         steps.append(Step(COMPONENT, "renew", CERTIFICATE, reason, before, after, {"text": text, "state": state}))
     else:
         if not facts.served:
@@ -127,19 +129,31 @@ def _certificate(state: MoveState, options: MoveOptions) -> List[Step]:
     return steps
 
 
+def missing_names(facts: EndpointFacts, options: MoveOptions) -> List[str]:
+    """The names that the certificate of the API server must get: that of the endpoint, and the virtual IP address."""
+    missing = []
+    if not serving_certificate.has_name(facts.names, options.endpoint):
+        missing.append(parse_endpoint("endpoint", options.endpoint)[0])
+    if options.address and options.address not in facts.names:
+        missing.append(options.address)
+    return missing
+
+
 def _cluster(state: MoveState, options: MoveOptions) -> List[Step]:
     steps = []
     stored, public, proxy = (state.config_maps.get(path) for path in (KUBEADM_CONFIG, cluster_info.PATH, KUBE_PROXY))
     text = data_of(stored, "ClusterConfiguration")
-    names = [*options.names]
+    names = [*options.names, *([options.address] if options.address else [])]
     wanted = endpoint_text.with_endpoint(text, options.endpoint, names)
     if wanted is None:
         raise KubesteadError(
             "the ConfigMap kube-system/kubeadm-config can't be changed line by line; run endpoint.yml again"
         )
     if wanted != text:
+        lacks_address = endpoint_text.with_endpoint(text, options.endpoint) == text
+        reason = "its certSANs do not have {0}".format(options.address) if options.address and lacks_address else ""
         steps.append(
-            _config_map("kubeadm-config", "kube-system", stored, "ClusterConfiguration", text, wanted, options)
+            _config_map("kubeadm-config", "kube-system", stored, "ClusterConfiguration", text, wanted, options, reason)
         )
     text = data_of(public, "kubeconfig")
     wanted = endpoint_text.with_server(text, options.server)
@@ -155,7 +169,9 @@ def _cluster(state: MoveState, options: MoveOptions) -> List[Step]:
     return steps
 
 
-def _config_map(name: str, namespace: str, found: Any, key: str, before: str, after: str, options: MoveOptions) -> Step:
+def _config_map(
+    name: str, namespace: str, found: Any, key: str, before: str, after: str, options: MoveOptions, reason: str = ""
+) -> Step:
     metadata: Dict[str, Any] = {
         "resourceVersion": untrusted.mapping(untrusted.mapping(found).get("metadata")).get("resourceVersion")
     }
@@ -164,7 +180,7 @@ def _config_map(name: str, namespace: str, found: Any, key: str, before: str, af
         COMPONENT,
         "patch",
         "ConfigMap {0}/{1}".format(namespace, name),
-        "it does not name the endpoint {0}".format(options.endpoint),
+        reason or "it does not name the endpoint {0}".format(options.endpoint),
         _only_changed(before, after),
         _only_changed(after, before),
         {"name": name, "namespace": namespace, "key": key, "text": after, "metadata": metadata, "restarts": restarts},
@@ -228,7 +244,13 @@ def apply(
     if step.action == "renew":
         there: KubeadmState = data["state"].kubeadm
         serving_certificate.renew(
-            system, str(data["text"]), options.endpoint, there.node_name, clock=clock, sleep=sleep
+            system,
+            str(data["text"]),
+            options.endpoint,
+            there.node_name,
+            more=[options.address] if options.address else [],
+            clock=clock,
+            sleep=sleep,
         )
         forget(system)
     elif step.action == "wait_for":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Gives the API server of a control plane a certificate with one more name. Clients keep their connections.
+"""Gives the API server of a control plane a certificate with more names. Clients keep their connections.
 
 kubeadm makes the pair in a folder next to the present pair, which stays until the new one is complete. The API server
 reads a changed pair again by itself. The previous pair is put back if the new one is not served.
@@ -113,16 +113,18 @@ def renew(
     endpoint: str,
     node_name: str,
     peer: Peer = peer_certificate,
+    more: Sequence[str] = (),
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> None:
     """Make and install a certificate with all present names and that of ``endpoint``, and wait until it is served.
 
-    ``configuration`` is the ClusterConfiguration of the cluster. Raises :class:`KubesteadError`.
+    ``more`` are further names, addresses in their usual spelling. ``configuration`` is the ClusterConfiguration of the
+    cluster. Raises :class:`KubesteadError`.
     """
     pod = static_pods.observe(system).get("kube-apiserver", static_pods.StaticPod())
     url = static_pods.api_server_url(pod)
-    names = certificate_names(system.read(CERTIFICATE) or "")
+    names = [*certificate_names(system.read(CERTIFICATE) or ""), *more]
     text = endpoint_text.with_endpoint(configuration, endpoint, names, system.path(STAGING))
     if text is None or not url:
         raise KubesteadError("the ClusterConfiguration or the manifest of the API server was changed; run again")

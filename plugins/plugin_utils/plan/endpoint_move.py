@@ -4,6 +4,8 @@
 
 """The planner of ``endpoint.yml``: gives a running cluster an endpoint that is a name.
 
+With a virtual IP address, the certificates of the API servers get this address too.
+
 Everything here is pure. Nothing uses the name until every API server has a certificate with it, and every node resolves
 it. The ConfigMap kubeadm-config names the endpoint only after that, so its endpoint shows how far an earlier run got.
 """
@@ -27,7 +29,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import e
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import operation
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint_facts import OWN_KUBECONFIGS
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.endpoint_move import MoveOptions, MoveState
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.serving_certificate import CERTIFICATE, has_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.serving_certificate import CERTIFICATE
 
 from ..cluster import Cluster
 from ..hosts import Host
@@ -42,7 +44,15 @@ OPERATION = "endpoint"
 COMPONENT = parts.COMPONENT
 PLANNED = (endpoint.COMPONENT, OPERATION)
 
-_ARGUMENTS: Dict[str, Any] = {"endpoint": "", "names": [], "user": "", "install": False, "node": False, "due": False}
+_ARGUMENTS: Dict[str, Any] = {
+    "endpoint": "",
+    "names": [],
+    "address": "",
+    "user": "",
+    "install": False,
+    "node": False,
+    "due": False,
+}
 
 
 def move(request: Request) -> Plan:
@@ -65,7 +75,7 @@ def move(request: Request) -> Plan:
         *_member_findings(request, now),
         *_missing(request, now, cluster),
         *_control_plane_findings(request, reference, now, cluster),
-        *endpoint.findings(request.inventory, request.hosts, Membership(), cluster),
+        *endpoint.findings(request.inventory, [_certified(host) for host in request.hosts], Membership(), cluster),
     ]
     findings += apply_skips(found, request.skip)
     plan = Plan(OPERATION, PLANNED, tuple(findings), _nothing(request), cluster, api_host=reference.name)
@@ -162,7 +172,7 @@ def _missing(request: Request, now: Cluster, cluster: Cluster) -> List[Finding]:
 
 
 def _control_plane_findings(request: Request, reference: Host, now: Cluster, cluster: Cluster) -> List[Finding]:
-    found = []
+    found, address = [], _virtual_address(request.hosts)
     config = reference.kubeadm.api.config
     facts = reference.facts.endpoint
     if config is None:
@@ -172,7 +182,7 @@ def _control_plane_findings(request: Request, reference: Host, now: Cluster, clu
         text = "the ClusterConfiguration in the ConfigMap kubeadm-config is not formatted as kubeadm writes it"
         found.append(_error("all", text, "edit it so that apiServer and certSANs have one entry per line"))
     inside = [host for host in request.hosts if _is_control_plane(host) and host.member]
-    if not any(host.name == reference.name for host in inside) and _cluster_steps(reference, now, cluster):
+    if not any(host.name == reference.name for host in inside) and _cluster_steps(reference, now, cluster, ""):
         text = "the cluster does not have the endpoint {0} yet".format(cluster.endpoint)
         found.append(_error("all", text, "run endpoint.yml without --limit first"))
     ports = {urlsplit(host.kubeadm.local_api.url).port or 6443 for host in inside}
@@ -185,10 +195,10 @@ def _control_plane_findings(request: Request, reference: Host, now: Cluster, clu
         )
     for host in inside:
         own = host.facts.endpoint
-        named = has_name(own.names, cluster.endpoint)
-        if not named and not own.ca_key:
+        missing = parts.missing_names(own, _options(host, now, cluster, address))
+        if missing and not own.ca_key:
             text = "/etc/kubernetes/pki/ca.key does not exist, so a certificate with the name {0} can't be created"
-            text = text.format(cluster.endpoint_place[0])
+            text = text.format(", ".join(missing))
             fix = "install an API server certificate with this name on each control plane, then run again"
             found.append(_error(host.name, text, fix))
         elif not own.served and not own.staged:
@@ -220,13 +230,14 @@ def _planned(request: Request, plan: Plan, reference: Host, now: Cluster) -> Pla
     hosts = dict(plan.hosts)
     order: Dict[str, List[str]] = {"hosts_files": [], "certificates": [], "cluster": [], "kubeconfigs": []}
     # Control planes come first, because people use their kubeconfigs.
+    address = _virtual_address(request.hosts)
     members = sorted((host for host in request.hosts if host.member), key=lambda host: not host.control_plane)
     for host in members:
         files, wanted = _hosts_files(host, request, plan.cluster)
-        options = _options(host, now, plan.cluster)
+        options = _options(host, now, plan.cluster, address)
         state = MoveState(host.kubeadm, host.facts.endpoint, host.facts.kubeconfig)
         certificate = parts.plan(state, options, parts.CERTIFICATE_PART) if _is_control_plane(host) else []
-        shared = _cluster_steps(host, now, plan.cluster) if host.name == reference.name else []
+        shared = _cluster_steps(host, now, plan.cluster, address) if host.name == reference.name else []
         own = parts.plan(state, options, parts.NODE)
         for name, steps in zip(order, (files, certificate, shared, own), strict=True):
             order[name] += [host.name] if steps else []
@@ -234,6 +245,7 @@ def _planned(request: Request, plan: Plan, reference: Host, now: Cluster) -> Pla
         arguments = {
             "endpoint": options.endpoint,
             "names": list(options.names),
+            "address": options.address,
             "user": options.user,
             "install": options.install,
             "node": bool(own),
@@ -248,13 +260,27 @@ def _is_control_plane(host: Host) -> bool:
     return host.control_plane and host.kubeadm.role == "control_plane"
 
 
-def _options(host: Host, now: Cluster, cluster: Cluster) -> MoveOptions:
+def _virtual_address(hosts: Sequence[Host]) -> str:
+    """The virtual IP address that the certificates must have; empty without one. All control planes have the same."""
+    return next((host.options.api_endpoint.address for host in hosts if host.control_plane), "")
+
+
+def _certified(host: Host) -> Host:
+    """The host after its certificate has got the virtual IP address in this run."""
+    state = host.facts.api_endpoint
+    if state.virtual_ip.certified is not False:
+        return host
+    state = replace(state, virtual_ip=replace(state.virtual_ip, certified=True))
+    return replace(host, facts=replace(host.facts, api_endpoint=state))
+
+
+def _options(host: Host, now: Cluster, cluster: Cluster, address: str) -> MoveOptions:
     options = host.options.kubeconfig
     old = now.endpoint_place[0]
     # A new certificate of a control plane has its own addresses in any case.
     own = {address for node in now.control_planes for address in [*node.addresses, node.name]}
     names = [old] if old and old not in own and old != cluster.endpoint_place[0] else []
-    return MoveOptions(cluster.endpoint, names, options.user, options.install)
+    return MoveOptions(cluster.endpoint, names, options.user, options.install, address)
 
 
 def _hosts_files(host: Host, request: Request, cluster: Cluster) -> Tuple[List[Step], Optional[Any]]:
@@ -267,13 +293,14 @@ def _hosts_files(host: Host, request: Request, cluster: Cluster) -> Tuple[List[S
     return api_endpoint.plan(host.facts.api_endpoint, host.options.api_endpoint, wanted), wanted
 
 
-def _cluster_steps(reference: Host, now: Cluster, cluster: Cluster) -> List[Step]:
+def _cluster_steps(reference: Host, now: Cluster, cluster: Cluster, address: str) -> List[Step]:
     """The ConfigMaps that do not name the endpoint. The module reads them again and shows the difference."""
     facts, server = reference.facts.endpoint, MoveOptions(cluster.endpoint).server
     reason = "it does not name the endpoint {0}".format(cluster.endpoint)
     steps = []
-    if now.endpoint != cluster.endpoint:
-        steps.append(Step(COMPONENT, "patch", "ConfigMap kube-system/kubeadm-config", reason))
+    if now.endpoint != cluster.endpoint or (address and address not in facts.cert_sans):
+        why = reason if now.endpoint != cluster.endpoint else "its certSANs do not have {0}".format(address)
+        steps.append(Step(COMPONENT, "patch", "ConfigMap kube-system/kubeadm-config", why))
     if facts.cluster_info not in ("", server):
         steps.append(Step(COMPONENT, "patch", "ConfigMap kube-public/cluster-info", reason))
     if facts.kube_proxy not in ("", server):

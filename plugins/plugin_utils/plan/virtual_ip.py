@@ -239,6 +239,6 @@ def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Clu
         found.append(_problem(text, fix))
     if state.certified is False:
         text = "the certificate of the API server does not have the virtual IP address {0}".format(address)
-        fix = "add it to the certificate (docs/virtual-ip.md); until then, clients can't verify the address"
+        fix = "run endpoint.yml, which adds it; until then, clients can't verify the address"
         found.append(_problem(text, fix, "warning"))
     return found

@@ -134,6 +134,24 @@ def test_the_cluster() -> None:
     assert told(MoveState(CONTROL, config_maps=without), CLUSTER) == []
 
 
+def test_the_virtual_address_is_a_name_of_all_certificates() -> None:
+    wish = replace(WISH, address="192.0.2.100")
+    text = CONFIG + "controlPlaneEndpoint: {0}:6443\n".format(NAME)
+    state = MoveState(CONTROL, EndpointFacts(names=["cp1", NAME], served=True), config_maps=config_maps(NEW, text))
+    (step,) = endpoint_move.plan(state, wish, CERTIFICATE_PART)
+    assert (step.action, step.reason) == ("renew", "it does not have the name 192.0.2.100")
+    assert step.after == "192.0.2.100\n{0}\ncp1\n".format(NAME)
+    (step,) = endpoint_move.plan(state, wish, CLUSTER)
+    assert (step.target, step.reason) == (
+        "ConfigMap kube-system/kubeadm-config",
+        "its certSANs do not have 192.0.2.100",
+    )
+    assert (step.before, step.after) == ("apiServer: {}\n", "apiServer:\ncertSANs:\n- 192.0.2.100\n")
+    done = EndpointFacts(names=["cp1", NAME, "192.0.2.100"], served=True)
+    state = MoveState(CONTROL, done, config_maps=config_maps(NEW, step.data["text"]))
+    assert told(state, CERTIFICATE_PART, wish) == told(state, CLUSTER, wish) == []
+
+
 def test_a_configuration_in_another_style_is_refused() -> None:
     with pytest.raises(KubesteadError, match="can't be changed line by line"):
         endpoint_move.plan(MoveState(CONTROL, config_maps=config_maps(text="{}")), WISH, CLUSTER)
@@ -323,8 +341,8 @@ class Certificates:
         return (self.machine.read(CERTIFICATE) or "") if self.serves else self.first
 
 
-def renew(machine: Machine, known: Certificates) -> None:
-    serving_certificate.renew(machine, CONFIG, WISH.endpoint, "cp1", known.peer, **Clock().injected)
+def renew(machine: Machine, known: Certificates, *more: str) -> None:
+    serving_certificate.renew(machine, CONFIG, WISH.endpoint, "cp1", known.peer, more, **Clock().injected)
 
 
 @pair
@@ -340,6 +358,18 @@ def test_a_certificate_keeps_its_names_and_gets_one_more(machine: Machine) -> No
         "  certSANs:\n  - cp1\n  - 10.213.0.58\n" in known.config
         and '"advertiseAddress": "10.213.0.58"' in known.config
     )
+
+
+@pair
+def test_a_certificate_gets_the_virtual_address_too(machine: Machine) -> None:
+    known = Certificates(machine)
+    with pytest.raises(KubesteadError, match="did not create the expected certificate"):
+        renew(machine, known, "192.0.2.100")
+    assert machine.read(CERTIFICATE) == known.first
+    known.names = [*known.names, "192.0.2.100"]
+    renew(machine, known, "192.0.2.100")
+    assert certificate_names(machine.read(CERTIFICATE) or "") == known.names
+    assert "  certSANs:\n  - cp1\n  - 10.213.0.58\n  - 192.0.2.100\n" in known.config
 
 
 @pair

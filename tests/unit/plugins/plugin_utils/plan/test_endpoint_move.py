@@ -15,6 +15,12 @@ import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.component import EndpointState
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import EndpointOptions
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import (
+    VirtualIp,
+    router_id,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import (
     ADMIN_KUBECONFIG,
     KUBELET_KUBECONFIG,
@@ -194,6 +200,60 @@ def test_an_interrupted_run_is_continued_where_it_stopped(
     result = told(plan([with_endpoint(one, **facts) if one.name == name else one for one in finished()]))
     assert result.pop(name)[: len(expected)] == expected
     assert not any(result.values())
+
+
+VIP = "192.0.2.250"
+
+
+def with_vip(one: Host, **facts: Any) -> Host:
+    """The host with the virtual address in its options, which its keepalived has; the certificate does not have it."""
+    one = with_endpoint(one, **facts)
+    networks = {f"{address(one.name)}/24": "eth0"}
+    wanted = VirtualIp(VIP, router_id("api.kubernetes.internal", VIP), 6443, address(one.name))
+    done = VirtualIpState(
+        VIP,
+        keepalived=True,
+        config=wanted.config("eth0"),
+        unit=wanted.unit("eth0"),
+        active=True,
+        enabled=True,
+        folder=True,
+        networks=networks,
+        certified=False,
+    )
+    return replace(
+        with_facts(one, api_endpoint=replace(one.facts.api_endpoint, virtual_ip=done)),
+        options=replace(one.options, api_endpoint=EndpointOptions(VIP)),
+    )
+
+
+def test_the_certificates_get_the_virtual_address() -> None:
+    first, *others = finished()
+    result = plan([with_vip(first), *others])
+    assert not result.findings
+    assert told(result) == {"cp1": [CERTIFICATE, CLUSTER[0]], "w1": [], "w2": []}
+    assert [step.reason for step in result.hosts["cp1"].steps] == [
+        f"it does not have the name {VIP}",
+        f"its certSANs do not have {VIP}",
+    ]
+    assert (result.move.certificates, result.move.cluster, result.move.kubeconfigs) == (["cp1"], ["cp1"], [])
+    assert result.hosts["cp1"].arguments["address"] == VIP
+    # An interrupted run.
+    named = with_vip(first, names=["cp1", NAME, VIP])
+    assert told(plan([named, *others]))["cp1"] == CLUSTER[:1]
+    assert not any(told(plan([with_endpoint(named, cert_sans=[VIP]), *others])).values())
+
+
+def test_a_virtual_address_needs_the_key_of_the_ca() -> None:
+    first, *others = finished()
+    (line,) = lines(plan([with_vip(first, ca_key=False), *others]))
+    assert f"so a certificate with the name {VIP} can't be created" in line
+
+
+def test_workers_alone_need_nothing_of_the_virtual_address() -> None:
+    first, *others = finished()
+    result = plan(others, [with_vip(first)])
+    assert not result.errors and not any(told(result).values())
 
 
 def test_control_planes_one_after_the_other_and_workers_behind_a_proxy() -> None:

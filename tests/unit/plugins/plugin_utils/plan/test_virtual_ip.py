@@ -96,8 +96,8 @@ def test_a_certificate_without_the_address_is_named() -> None:
     result = plan([with_vip(host("cp1", there), certified=False)])
     assert not result.errors and given(result, "cp1") is not None
     assert warnings(result) == [
-        f"cp1: the certificate of the API server does not have the virtual IP address {VIP}; add it to the certificate "
-        "(docs/virtual-ip.md); until then, clients can't verify the address"
+        f"cp1: the certificate of the API server does not have the virtual IP address {VIP}; run endpoint.yml, "
+        "which adds it; until then, clients can't verify the address"
     ]
 
 
