@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from contextlib import contextmanager
 from typing import Iterator
 
@@ -24,6 +22,10 @@ def private_file(system: System, text: str, name: str = "kubeadm.yaml") -> Itera
 
     What processes that were killed could not remove goes with it.
     """
+    # Every observation imports this file for remove_abandoned alone. With their own imports, these take 4 ms.
+    import shutil
+    import tempfile
+
     remove_abandoned(system)
     parent = system.path("/run")
     prefix = "kubestead.{0}.".format(os.getpid())

@@ -94,6 +94,19 @@ def test_only_comments_and_docstrings_are_left_out_of_what_is_imported(name: str
             assert statements(text) == statements(source)
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_python_makes_no_docstrings_for_dataclasses(name: str) -> None:
+    for one, text in node_payload.files_of(name).items():
+        place = one.removeprefix(node_payload.PACKAGE)
+        source = (ROOT / "plugins" / (place.replace(".", "/") + ".py")).read_text()
+        told = [node.name for node in classes(source) if ast.get_docstring(node)]
+        assert told == [node.name for node in classes(text) if ast.get_docstring(node)]
+
+
+def classes(source: str) -> list[ast.ClassDef]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+
+
 def test_what_a_worker_gets_while_a_cluster_is_made_is_small() -> None:
     sent = {
         name: len(node_payload.program(name)) for name in ("node_info", "node_components", "kubeadm_join", "bridge_cni")
