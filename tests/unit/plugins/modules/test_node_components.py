@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import preparation
+from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.plan import CONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.prepare import SYSCTL_FILE
 from ansible_collections.kubestead.cluster.plugins.modules import node_components
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.containerd.test_containerd import (
+    node as with_containerd,
+)
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.host.test_prepare import node
 from ansible_collections.kubestead.cluster.tests.unit.plugins.modules.fake_module import FakeModule
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
@@ -58,6 +62,22 @@ def test_the_endpoint_of_the_plan_is_applied_and_without_a_plan_nothing_is(bare:
     # A worker of another kind of cluster.
     node_components.work(module("api_endpoint", expected={"api_endpoint": {"name": ""}}), bare)
     assert bare.read("/etc/hosts") == "127.0.0.1 localhost\n"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_kubeadm_is_not_started_for_the_version_that_this_run_installed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """Only the version decides on the image of the sandbox."""
+    with_containerd(machine)
+    machine.answer("kubeadm version -o short", "v1.35.0\n")
+    packages = {"kubeadm": "1.35.0-1.1", "kubelet": "1.35.0-1.1"} if installed else {}
+    monkeypatch.setattr(preparation.kube_observe, "observe", lambda *_given: None)
+    for name, found in (("problems", []), ("plan", []), ("planned_packages", packages)):
+        monkeypatch.setattr(preparation.kube_plan, name, lambda *_given, found=found: found)
+    node_components.work(module("kube_packages", "containerd"), machine)
+    assert 'sandbox_image = "registry.k8s.io/pause:3.10.1"' in str(machine.read(CONFIG))
+    assert (["kubeadm", "version", "-o", "short"] in machine.ran) is not installed
 
 
 def test_a_second_run_has_nothing_to_do(bare: Machine) -> None:
