@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from ..core.constants import ADMIN_KUBECONFIG
+from ..core.constants import ADMIN_KUBECONFIG, KUBELET_KUBECONFIG
 from ..core.errors import CommandError, KubesteadError
 from ..core.system import Result, System
 from ..core.untrusted import parse_json
@@ -38,8 +38,8 @@ class Kubectl:
         self.system = system
         self.kubeconfig = kubeconfig
         self.server = server
-        # kubeadm writes this file: one cluster, one user, and credentials in the file or in files that it names.
-        self._plain = kubeconfig == ADMIN_KUBECONFIG and not context
+        # kubeadm writes these files: one cluster, one user, and credentials in the file or in files that it names.
+        self._plain = kubeconfig in (ADMIN_KUBECONFIG, KUBELET_KUBECONFIG) and not context
         # What kubectl learns of the API it would keep below the home folder, in a dry run too.
         self._base: List[str] = ["kubectl", "--cache-dir=/dev/null"]
         if kubeconfig:
@@ -62,8 +62,8 @@ class Kubectl:
     def raw(self, *paths: str) -> List[Result]:
         """What the API says at these paths, as results of ``kubectl get --raw``.
 
-        With the admin kubeconfig, the paths are read over one connection, because a start of kubectl takes 60 ms of CPU
-        time. kubectl reads what gets no answer there, and all paths with another kubeconfig: it may have several
+        With a kubeconfig of kubeadm, the paths are read over one connection, because a start of kubectl takes 60 ms of
+        CPU time. kubectl reads what gets no answer there, and all paths with another kubeconfig: it may have several
         clusters, or a program that provides the credentials. Only one kubectl is started to say why nothing answers.
         """
         answers = self._connected(paths)

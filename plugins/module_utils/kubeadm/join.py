@@ -22,7 +22,7 @@ from ..core.secret_files import private_file
 from ..core.step import Step
 from ..core.system import System
 from ..kube import kubelet
-from ..kube.kubectl import Kubectl
+from ..kube.kubectl import NODES, Kubectl
 from . import diagnosis
 from . import operation as operations
 from . import reset as cleanup
@@ -296,7 +296,7 @@ def _registered(system: System) -> bool:
     """True if the kubelet's Node is in the API, or if kubectl is not installed."""
     client = Kubectl(system, kubeconfig=KUBELET_KUBECONFIG, request_timeout=5)
     name = kubelet.node_name(system, system.read(KUBELET_KUBECONFIG))
-    return client.run(["get", "--raw", "/api/v1/nodes/{0}".format(name)], timeout=20.0).rc in (0, 127)
+    return client.raw("{0}/{1}".format(NODES, name))[0].rc in (0, 127)
 
 
 def _wait_for_node(system: System, began: float) -> None:

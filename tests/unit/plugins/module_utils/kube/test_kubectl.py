@@ -10,7 +10,10 @@ import json
 
 import pytest
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import (
+    ADMIN_KUBECONFIG,
+    KUBELET_KUBECONFIG,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import CommandError, KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.api import kubeconfig_server
@@ -115,6 +118,16 @@ def test_several_lists_take_one_connection_and_are_parsed_in_turn(machine: Machi
     with pytest.raises(CommandError, match="did not print a JSON object: nonsense"):
         next(Kubectl(machine).each("/b", "/a"))
     assert machine.ran == [] and len(machine.credentials) == 2
+
+
+def test_a_worker_reads_over_a_connection_with_the_files_that_its_kubeconfig_names(machine: Machine) -> None:
+    kubeconfig, certificate = fixture("kubeadm/v1.35/kubelet.conf"), fixture("kubeadm/v1.35/kubelet-client-current.pem")
+    machine.put(KUBELET_KUBECONFIG, kubeconfig)
+    machine.put("/var/lib/kubelet/pki/kubelet-client-current.pem", certificate)
+    machine.serve(kubeconfig_server(kubeconfig), "/api/v1/nodes/w1", '{"kind": "Node"}')
+    assert Kubectl(machine, KUBELET_KUBECONFIG).read("/api/v1/nodes/w1") == {"kind": "Node"}
+    (used,) = machine.credentials
+    assert used.certificate == used.key == certificate and not used.token and machine.ran == []
 
 
 def test_one_kubectl_tells_why_nothing_answers(machine: Machine) -> None:
