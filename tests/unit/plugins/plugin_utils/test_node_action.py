@@ -336,6 +336,7 @@ def test_every_action_hands_on_what_its_module_documents(name: str) -> None:
     added = {
         "node_info": {"asked", "answered", "options", "secrets", "problems"},
         "node_components": {"init", "kubeconfig"},
+        "kubeadm_upgrade": {"static_pods"},
         "kubeconfig": {"copied_to"},
     }
     internal = {"kubeconfig": {"source"}, "node_components": {"component"}}
