@@ -151,7 +151,11 @@ def daemon_set(wanted: int, available: int, **status: Any) -> Dict[str, Any]:
         (daemon_set(5, 5), 0, ""),
         (daemon_set(5, 4), 0, "4 of 5 pods are available"),
         (daemon_set(5, 4), 1, ""),
-        (daemon_set(5, 5, updatedNumberScheduled=3), 1, "3 of 4 pods are updated"),
+        (daemon_set(5, 5, updatedNumberScheduled=3), 0, "3 of 5 pods are updated"),
+        # With the pod of a node that is down, the controller replaces no other one.
+        (daemon_set(5, 4, updatedNumberScheduled=1), 1, ""),
+        (daemon_set(5, 3, updatedNumberScheduled=1), 1, "3 of 4 pods are available"),
+        (daemon_set(5, 4, observedGeneration=1), 1, "the controller has not processed the change yet"),
         (daemon_set(5, 5, observedGeneration=1), 0, "the controller has not processed the change yet"),
     ],
 )
