@@ -196,9 +196,9 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         return gates.observe(system, kubectl, bool(wanted.workloads))
 
     if given["wait"] and not call.check_mode:
-        health = gates.wait(ask, wanted, float(given["timeout"]))
+        wait = gates.settle if given["settle"] else gates.wait
+        health = wait(ask, wanted, float(given["timeout"]))
         if given["settle"]:
-            health = gates.settle(ask)
             for title, reason in sorted(health.addons.items()):
                 if reason:
                     call.warn("the rollout of {0} is not complete and is not waited for: {1}".format(title, reason))

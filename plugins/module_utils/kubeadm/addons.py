@@ -7,6 +7,10 @@
 ``kubeadm upgrade`` updates kube-proxy and CoreDNS after the last control plane. While the kube-proxy of a node
 restarts, the node still sends connections to pods that were evicted from another node. So no node is drained before the
 rollout of the addons is complete.
+
+The controller of DaemonSets counts the deleted pod on a node that is down as unavailable, so with the usual
+``maxUnavailable: 1`` it replaces no other pod: the rollout stops until that node is back or its Node is deleted. While
+a node is not ready, the pods of DaemonSets are therefore only waited for until all others are available.
 """
 
 from __future__ import annotations
@@ -20,13 +24,15 @@ DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 KUBE_PROXY = DAEMON_SETS + "/kube-proxy"
 # kubeadm sets this label, also when the Deployment is replaced by another DNS server.
 DNS = "/apis/apps/v1/namespaces/kube-system/deployments?labelSelector=k8s-app%3Dkube-dns"
+# With this strategy of a DaemonSet, its pods may be old.
+_ANY_VERSION = {"updateStrategy": {"type": "OnDelete"}}
 
 
 def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not_ready: int) -> Dict[str, str]:
     """What each addon still waits for, from their lists; an empty text if its rollout is complete.
 
     The keys are like ``DaemonSet kube-system/kube-proxy``. ``not_ready`` is the number of nodes that are not ready: the
-    pods of DaemonSets on them are not waited for.
+    pods of DaemonSets on them are not waited for, and old pods on the other nodes may stay.
     """
     found = {}
     for kind, answer in (("DaemonSet", daemon_sets), ("Deployment", deployments)):
@@ -35,5 +41,6 @@ def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not
             name = untrusted.text(untrusted.mapping(item.get("metadata")).get("name"))
             if name:
                 title = "{0} kube-system/{1}".format(kind, name)
-                found[title] = rollout_problem(dict(item, kind=kind), not_ready) or ""
+                spec = dict(untrusted.mapping(item.get("spec")), **(_ANY_VERSION if not_ready else {}))
+                found[title] = rollout_problem(dict(item, kind=kind, spec=spec), not_ready) or ""
     return found

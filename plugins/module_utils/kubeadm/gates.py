@@ -237,10 +237,25 @@ def wait(
     return now
 
 
-def settle(ask: Callable[[], Health], clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> Health:
-    """Wait until the rollouts of all addons are complete, for at most two minutes. Returns the health at the end.
+def settle(
+    ask: Callable[[], Health],
+    wanted: Wanted,
+    timeout: float,
+    clock: Optional[Clock] = None,
+    sleep: Optional[Sleep] = None,
+) -> Health:
+    """Like :func:`wait`. Waits also until the rollouts of all addons are complete, for at most two minutes.
 
     An addon that can't be rolled out does not prevent a rolling change; only those that were complete at its beginning
     are waited for later.
     """
-    return poll(ask, _SETTLES, lambda now: not any(now.addons.values()), pause=1.0, clock=clock, sleep=sleep)
+    now = wait(ask, wanted, timeout, clock, sleep)
+    if not any(now.addons.values()):
+        return now
+
+    def settled(one: Health) -> bool:
+        return not problems(one, wanted) and not any(one.addons.values())
+
+    now = poll(ask, _SETTLES, settled, pause=1.0, clock=clock, sleep=sleep)
+    # Later gates compare with this health, so it is never that of a moment in which the API did not answer.
+    return wait(ask, wanted, timeout, clock, sleep) if problems(now, wanted) else now

@@ -172,11 +172,11 @@ def _older(node: Node, host: str, cluster: Cluster, target: Version, first: bool
     oldest = target.minor - at(KUBELET_SKEW, target.minor)
     if version is None and not first:
         return []
-    readable = version is not None and (not first or _SEMANTIC.fullmatch(node.kubelet_version))
-    if readable and version is not None and version.minor >= oldest:
+    readable = _SEMANTIC.fullmatch(node.kubelet_version) is not None
+    if version is not None and (readable or not first) and version.minor >= oldest:
         return []
     text = "node {0} reports kubelet {1}, but Kubernetes {2} supports kubelets since 1.{3}".format(
-        node.name, repr(node.kubelet_version) if version is None else version, target.series, oldest
+        node.name, version if readable else repr(node.kubelet_version), target.series, oldest
     )
     if first:
         text += ", and kubeadm upgrades a cluster only if all kubelets report such a version"

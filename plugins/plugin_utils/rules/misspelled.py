@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import functools
 from pathlib import Path
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional
 
 import yaml
 
@@ -36,7 +36,7 @@ def known() -> FrozenSet[str]:
     return frozenset(found)
 
 
-def misspelled_findings(variables: Mapping[str, Iterable[str]]) -> List[Finding]:
+def misspelled_findings(variables: Mapping[str, Iterable[Any]]) -> List[Finding]:
     """A warning for each host and each of its variables that is probably misspelled.
 
     ``variables`` maps each host to the names of its variables.
@@ -45,7 +45,9 @@ def misspelled_findings(variables: Mapping[str, Iterable[str]]) -> List[Finding]
     meant: Dict[str, Optional[str]] = {}
     found = []
     for host, names in variables.items():
-        for name in sorted(one for one in names if one.startswith(beginnings) and one not in known()):
+        # Ansible also takes a number as the name of a variable.
+        texts = [one for one in names if isinstance(one, str)]
+        for name in sorted(one for one in texts if one.startswith(beginnings) and one not in known()):
             if name not in meant:
                 meant[name] = next(iter(difflib.get_close_matches(name, known(), 1, _SIMILAR)), None)
             if meant[name]:

@@ -151,7 +151,11 @@ def daemon_set(wanted: int, available: int, **status: Any) -> Dict[str, Any]:
         (daemon_set(5, 5), 0, ""),
         (daemon_set(5, 4), 0, "4 of 5 pods are available"),
         (daemon_set(5, 4), 1, ""),
-        (daemon_set(5, 5, updatedNumberScheduled=3), 1, "3 of 4 pods are updated"),
+        (daemon_set(5, 5, updatedNumberScheduled=3), 0, "3 of 5 pods are updated"),
+        # With the pod of a node that is down, the controller replaces no other one.
+        (daemon_set(5, 4, updatedNumberScheduled=1), 1, ""),
+        (daemon_set(5, 3, updatedNumberScheduled=1), 1, "3 of 4 pods are available"),
+        (daemon_set(5, 4, observedGeneration=1), 1, "the controller has not processed the change yet"),
         (daemon_set(5, 5, observedGeneration=1), 0, "the controller has not processed the change yet"),
     ],
 )
@@ -176,10 +180,33 @@ def test_no_node_is_changed_while_an_addon_that_was_complete_rolls_out() -> None
 def test_a_rollout_in_progress_has_two_minutes_to_end() -> None:
     clock = Clock()
     rolling = health(addons={PROXY: "3 of 5 pods are updated"})
-    ends = gates.settle(lambda: health(addons={PROXY: ""}) if clock.now >= 50 else rolling, **clock.injected)
+
+    def ask() -> Health:
+        return health(addons={PROXY: ""}) if clock.now >= 50 else rolling
+
+    ends = gates.settle(ask, ALL, 60.0, **clock.injected)
     assert ends.complete_addons == [PROXY] and 50 <= clock.now < 60
     clock = Clock()
-    assert gates.settle(lambda: rolling, **clock.injected) == rolling and 120 <= clock.now < 130
+    assert gates.settle(lambda: rolling, ALL, 60.0, **clock.injected) == rolling and 120 <= clock.now < 130
+
+
+def test_a_cluster_without_rollouts_is_queried_once() -> None:
+    answers = [health(addons={PROXY: ""})]
+    assert gates.settle(lambda: answers.pop(), ALL, 60.0, **Clock().injected).complete_addons == [PROXY]
+
+
+def test_later_gates_never_compare_with_a_moment_in_which_the_api_did_not_answer() -> None:
+    rolling, silent = health(addons={PROXY: "3 of 5 pods are updated"}), Health(error="does not answer")
+    answers = [rolling, silent, health(nodes=[Node("cp1")], addons={PROXY: ""}), health(addons={PROXY: ""})]
+    found = gates.settle(lambda: answers.pop(0), ALL, 60.0, **Clock().injected)
+    assert found.ready_nodes == ["cp1", "cp2", "cp3", "w1"] and found.complete_addons == [PROXY]
+    # Also at the end of the two minutes.
+    clock = Clock()
+    found = gates.settle(lambda: silent if 1 <= clock.now < 130 else rolling, ALL, 60.0, **clock.injected)
+    assert found == rolling
+    clock = Clock()
+    with pytest.raises(KubesteadError, match="not healthy after 60 s: does not answer"):
+        gates.settle(lambda: silent if clock.now >= 1 else rolling, ALL, 60.0, **clock.injected)
 
 
 def test_the_wait_ends_with_what_keeps_the_gates_shut() -> None:

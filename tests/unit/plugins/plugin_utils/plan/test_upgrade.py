@@ -366,7 +366,9 @@ def test_what_kubeadm_refuses_about_another_node_is_named_with_the_ways_on(claim
     """kubeadm upgrade apply refuses a cluster with such a Node. Without the plan, it would do so after the drain."""
     plan = plan_of(changes={"c1": {"kubeadm.api.nodes.1.kubelet_version": claim}}, limit=limit)
     (line,) = errors(plan)
-    assert line.startswith("{0}: node c2 reports kubelet ".format("all" if limit else "c2"))
+    # Of "1.36.2~x", the part that looks like a version would not show why kubeadm refuses it.
+    shown = claim if claim in ("1.12.0", "1.32.9") else repr(claim)
+    assert line.startswith("{0}: node c2 reports kubelet {1}, but ".format("all" if limit else "c2", shown))
     assert line.endswith(
         "; upgrade it with cluster_kubernetes_version: 1.35.0 first, or remove it: remove.yml with -e remove_hosts=c2"
     )

@@ -39,6 +39,14 @@ def test_a_variable_of_the_user_is_left_alone(name: str) -> None:
     assert misspelled_findings({"cp1": [name]}) == []
 
 
+def test_names_of_any_kind_are_read_and_shown_on_one_line() -> None:
+    """A file of variables can have a number as a key, which Ansible accepts."""
+    odd = "cluster_pod_cdir\x1b[2J\n"
+    found = misspelled_findings({"cp1": [1, None, True, "", "cluster_", odd[:-5], odd, "cluster_" + "x" * 100_000]})
+    assert [finding.problem.fix for finding in found] == ["use cluster_pod_cidr"]
+    assert all("\x1b" not in finding.line() and "\n" not in finding.line() for finding in found)
+
+
 def test_no_name_of_the_collection_itself_is_taken_for_a_mistake() -> None:
     """Roles and playbooks register results, and set variables for their tasks."""
     places = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/vars/*.yml"), *ROOT.glob("playbooks/*.yml")]
