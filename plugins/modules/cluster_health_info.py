@@ -135,6 +135,7 @@ dead:
 addons:
   description:
     - The addons whose rollout is complete. Addons are the DaemonSets of the namespace C(kube-system), and CoreDNS.
+    - While a node is not ready, the pods of a DaemonSet on the other nodes must be available, but may be old.
   returned: success
   type: list
   elements: str
