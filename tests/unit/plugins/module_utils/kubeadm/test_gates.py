@@ -192,7 +192,7 @@ def test_a_rollout_in_progress_has_two_minutes_to_end() -> None:
 
 def test_a_cluster_without_rollouts_is_queried_once() -> None:
     answers = [health(addons={PROXY: ""})]
-    assert gates.settle(lambda: answers.pop(), ALL, 60.0, **Clock().injected).complete_addons == [PROXY]
+    assert gates.settle(answers.pop, ALL, 60.0, **Clock().injected).complete_addons == [PROXY]
 
 
 def test_later_gates_never_compare_with_a_moment_in_which_the_api_did_not_answer() -> None:
