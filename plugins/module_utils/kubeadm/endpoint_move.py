@@ -328,9 +328,13 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
 
     def waits_for() -> str:
         found, nodes = client.objects(addons.KUBE_PROXY, NODES)
-        # Pods of nodes that are down can't be replaced.
-        dead = sum(1 for node in read_nodes(nodes) if not node.ready)
-        return (rollout_problem(found, dead) or "") if found else ""
+        # Pods of nodes that are down can't be replaced, and the controller counts each of them as unavailable.
+        dead = [node.name for node in read_nodes(nodes) if not node.ready]
+        text = (rollout_problem(found, len(dead)) or "") if found else ""
+        if not text or not dead:
+            return text
+        names = ", ".join(dead[:5]) + (" and others" if len(dead) > 5 else "")
+        return "{0}; a node that is not ready stops the rollout, so start or remove {1}".format(text, names)
 
     left = poll(waits_for, _ROLLED_OUT, lambda text: not text, clock=clock, sleep=sleep)
     if left:

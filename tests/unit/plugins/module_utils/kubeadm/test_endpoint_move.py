@@ -459,9 +459,9 @@ def test_no_names(text: str) -> None:
 class DaemonSet:
     """The ConfigMap and the DaemonSet of kube-proxy as kubectl reports them; a patch of the template rolls out."""
 
-    def __init__(self, machine: Machine, exists: bool = True, stuck: bool = False) -> None:
+    def __init__(self, machine: Machine, exists: bool = True, stuck: bool = False, down: Sequence[str] = ()) -> None:
         self.patches: List[Dict[str, Any]] = []
-        self.exists, self.stuck = exists, stuck
+        self.exists, self.stuck, self.down = exists, stuck, down
         machine.put(MANIFESTS + "/kube-apiserver.yaml", fixture("kubeadm/v1.35/kube-apiserver.yaml"))
         machine.answer("kubectl", self.kubectl)
 
@@ -479,7 +479,8 @@ class DaemonSet:
             found = {"kind": "DaemonSet", "metadata": {"generation": 2}}
             found["status"] = {**status, "updatedNumberScheduled": updated}
         else:
-            found = {"items": []}
+            status = {"conditions": [{"type": "Ready", "status": "Unknown"}]}
+            found = {"items": [{"metadata": {"name": name}, "status": status} for name in self.down]}
         return Result(0, json.dumps(found), "")
 
 
@@ -504,3 +505,12 @@ def test_pods_that_are_not_replaced_are_reported_and_not_forgotten(machine: Mach
     with pytest.raises(KubesteadError, match="kube-proxy was not restarted on all nodes: 0 of 2 pods are updated"):
         endpoint_move.restart_kube_proxy(machine, **Clock().injected)
     assert FORGOTTEN not in known.patches
+
+
+def test_nodes_that_are_down_and_stop_the_rollout_of_kube_proxy_are_named(machine: Machine) -> None:
+    """The controller of DaemonSets counts their deleted pods as unavailable, and replaces one pod at a time."""
+    DaemonSet(machine, stuck=True, down=["w2"])
+    with pytest.raises(KubesteadError, match="0 of 1 pods .* a node that is not ready .* start or remove w2;"):
+        endpoint_move.restart_kube_proxy(machine, **Clock().injected)
+    DaemonSet(machine, down=["w2"])
+    endpoint_move.restart_kube_proxy(machine, **Clock().injected)
