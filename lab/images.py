@@ -32,7 +32,8 @@ APPLETS = (
 # Before an upgrade, kubeadm runs the pause image with -v in a Job that must complete.
 _PAUSE = "[ \"$0\" != -v ] || exit 0; trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"
 PAUSE = ("/bin/busybox", "sh", "-c", _PAUSE)
-SERVE_WEB = "trap 'exit 0' TERM INT; /bin/busybox nc -ll -p 8080 -e /usr/local/bin/web & wait $!"
+# Not nc, which has a queue of two connections: on a busy machine, the kernel drops those that come then.
+SERVE_WEB = "trap 'exit 0' TERM INT; /bin/busybox httpd -f -p 8080 -h /srv/web & wait $!"
 
 
 class Builder:
@@ -175,7 +176,7 @@ class Builder:
             ),
             Image(
                 ("docker.io/kubestead/web:1",),
-                (busybox, self.files("web", {"usr/local/bin/web": (STAND_INS / "web", 0o755)})),
+                (busybox, self.files("web", {"srv/web/cgi-bin/index.cgi": (STAND_INS / "web", 0o755)})),
                 entrypoint=("/bin/busybox", "sh", "-c", SERVE_WEB),
                 ports=("8080/tcp",),
             ),
