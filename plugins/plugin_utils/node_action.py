@@ -37,6 +37,7 @@ DETAILS = frozenset(
         "causes",
         "diagnosis",
         "kubelet_log",
+        "containerd_log",
         "container_logs",
         "culprits",
         "module_stdout",
@@ -65,7 +66,7 @@ MAX_VALUES = 1_000_000
 MAX_KEY = 4096
 #: Characters that are shown of what is not a result at all.
 MAX_NOISE = 4000
-#: Characters of its line that the message shows.
+#: Characters of a line of this output in a message.
 MAX_REASON = 300
 MAX_TEXT = 1024 * 1024
 #: The limits for steps and differences (a node may need a route to each other node), for warnings, and for the length
@@ -297,7 +298,7 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
         # Whatever it is, it is not a result.
         if key in reported:
             reported[key] = str(reported[key])[:MAX_NOISE]
-    # Ansible's message is the better one only if the interpreter does not exist.
+    # Only if the interpreter does not exist, Ansible's own message is better.
     if _NOISE & set(reported) and reported.get("failed") and "interpreter" not in str(reported.get("msg")):
         reported["msg"] = _without_result(reported)
     if "msg" in reported:

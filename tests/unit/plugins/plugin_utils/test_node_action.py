@@ -18,8 +18,11 @@ from ansible.module_utils._internal import _messages
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import read_nodes
+from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import answer_limits, node_action
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 ROOT = Path(__file__).resolve().parents[4]
 ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("[a-z]*.py"))
@@ -315,6 +318,13 @@ def test_a_program_that_ends_without_a_result_says_what_it_printed_and_the_fix(s
 def test_details_pass_with_a_failure_alone() -> None:
     assert "stderr" not in reduced(changed=False, stderr="x")
     assert reduced(failed=True, msg="m", stderr="x")["stderr"] == "x"
+
+
+def test_the_details_of_a_failed_kubeadm_pass(tmp_path: Path) -> None:
+    result = Result(1, "", "error execution phase wait-control-plane: timed out\n")
+    details = diagnosis.failure("init", result, Machine(tmp_path), 600, 0.0).details
+    assert {"kubelet_log", "containerd_log", "container_logs", "culprits"} <= set(details)
+    assert set(details) <= set(reduced(failed=True, msg="m", **details))
 
 
 @pytest.mark.parametrize("name", ACTIONS)
