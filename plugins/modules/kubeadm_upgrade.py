@@ -76,7 +76,7 @@ options:
     default: {}
   static_pods:
     description:
-      - The controller managers and schedulers that the upgrade changes, as the option of the same name of
+      - The versions of the controller managers and schedulers after the upgrade, as in the option C(static_pods) of
         M(kubestead.cluster.cluster_health_info). RV(static_pods) returns them.
     type: dict
     default: {}

@@ -51,7 +51,7 @@ options:
     type: int
     default: 300
   delete_bare_pods:
-    description: Delete pods without an existing controller. Nothing starts them again.
+    description: Delete pods without a controller, and pods whose DaemonSet does not exist. Nothing starts them again.
     type: bool
     default: false
   delete_local_data:
