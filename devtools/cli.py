@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_systems(create)
     create.add_argument("--fresh", action="store_true", help="replace existing nodes")
-    create.add_argument("--same-address", action="store_true", help="replaced nodes keep their addresses")
+    create.add_argument("--same-address", action="store_true", help="new nodes get the addresses of those they replace")
     create.add_argument(
         "--mirror-names-only", action="store_true", help="do not resolve the upstream names to the mirror"
     )
@@ -298,7 +298,7 @@ def command_lint(options: argparse.Namespace) -> int:
     return run_all(["lint"])
 
 
-# The tests that strike at every moment.
+# The end-to-end tests of ./dev faults.
 FAULTS = tuple(
     f"tests/e2e/test_{name}.py" for name in ("faults", "upgrade", "replace", "drain_blockers", "simultaneous")
 )

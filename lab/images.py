@@ -32,7 +32,7 @@ APPLETS = (
 # Before an upgrade, kubeadm runs the pause image with -v in a Job that must complete.
 _PAUSE = "[ \"$0\" != -v ] || exit 0; trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"
 PAUSE = ("/bin/busybox", "sh", "-c", _PAUSE)
-# Not nc, which has a queue of two connections: on a busy machine, the kernel drops those that come then.
+# busybox nc has a queue of two connections. On a busy machine, the kernel drops further ones.
 SERVE_WEB = "trap 'exit 0' TERM INT; /bin/busybox httpd -f -p 8080 -h /srv/web & wait $!"
 
 

@@ -68,8 +68,8 @@ class Options:
 
     ``upstream_names``: the upstream hosts' names resolve to the mirror; otherwise only the mirror's own name does.
     ``machine_apt``: apt in the nodes uses this machine's sources instead of the mirror's packages.
-    ``fresh``: existing nodes are replaced; with ``same_address`` by nodes with their addresses, as if a machine is
-    exchanged. ``extra``: further arguments for ``podman create``.
+    ``fresh``: existing nodes are replaced. ``same_address``: the new nodes get the addresses of the nodes that they
+    replace. ``extra``: further arguments for ``podman create``.
     ``systems``: the operating systems of the nodes, see :func:`lab.systems.chosen`.
     """
 
@@ -218,13 +218,13 @@ def raise_limits(folder: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify")) ->
 
 
 def disk_warning(free: float) -> str:
-    """A warning if nodes would come under disk pressure soon, otherwise empty. ``free`` is the free part of the disk.
+    """A warning if the nodes will soon be under disk pressure; otherwise empty. ``free`` is between 0 and 1.
 
-    The nodes share this machine's disk. A kubelet evicts the pods of its node when less than 15 % are free.
+    The nodes share this machine's disk. A kubelet evicts pods when less than 15 % of it is free.
     """
     if free >= 0.2:
         return ""
-    return f"warning: {free:.0%} of the disk are free; below 15 % the kubelets evict their pods. Free some space"
+    return f"warning: {free:.0%} of the disk is free; below 15%, the kubelets evict pods; free some space"
 
 
 def _free_part_of_disk() -> float:

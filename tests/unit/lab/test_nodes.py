@@ -287,9 +287,9 @@ def test_only_limits_that_are_too_low_are_raised(tmp_path: Path) -> None:
     assert nodes.raise_limits(tmp_path / "missing") == []
 
 
-def test_a_disk_that_is_almost_full_is_named_before_kubelets_evict_pods() -> None:
+def test_an_almost_full_disk_is_reported_before_kubelets_evict_pods() -> None:
     assert nodes.disk_warning(0.2) == ""
-    assert nodes.disk_warning(0.163).startswith("warning: 16% of the disk are free; below 15 % ")
+    assert nodes.disk_warning(0.163).startswith("warning: 16% of the disk is free; below 15%, ")
 
 
 def test_ssh_finds_a_node_by_its_name() -> None:
