@@ -45,8 +45,8 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import
 
 display = Display()
 
-#: The operations that apply the manifest of the pod network or pull its images. The others do not read it: a machine
-#: must be able to leave while the manifest is not available.
+#: The operations that apply the manifest of the pod network or pull its images. The others do not read it, so that
+#: hosts can be reset and removed while the manifest is not available.
 _WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
 
 
@@ -197,7 +197,7 @@ class ActionModule(ActionBase):
 
 
 def _variables(hostvars: Any, name: str) -> Mapping[str, Any]:
-    """The variables of a host, among them what tasks registered.
+    """The variables of a host, including the results that tasks registered.
 
     Through ``hostvars``, Ansible copies all of it to look for templates. A registered result has none, and that of
     ``node_info`` has a thousand values.

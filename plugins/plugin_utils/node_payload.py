@@ -108,7 +108,7 @@ def files_of(name: str) -> dict[str, str]:
     while waiting:
         one = waiting.pop()
         if one not in sources:
-            # Comments become empty lines, and docstrings too but for a dot. A test compares the parsed code.
+            # Comments become empty lines, docstrings a dot and empty lines. A test compares the parsed code.
             sources[one] = _COMMENT.sub("", _DOCSTRING.sub(_emptied, _file(one).read_text(encoding="utf-8")))
             waiting += _imports(one, sources[one])
     own = f"modules.{name}"
@@ -118,7 +118,7 @@ def files_of(name: str) -> dict[str, str]:
 
 
 def _emptied(docstring: re.Match[str]) -> str:
-    # It is not quite empty: for a dataclass without a docstring, Python makes one from the signature, in 0.1 ms.
+    # A dot, because Python creates a missing docstring of a dataclass from its signature, which takes 0.1 ms.
     return docstring[1] + '"."' + "\n" * docstring[0].count("\n")
 
 

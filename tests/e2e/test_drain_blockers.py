@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pods that can't be moved: upgrade.yml and remove.yml name each of them with the fix, before anything is changed.
+"""Pods that can't be moved: upgrade.yml and remove.yml name each of them with the fix, before the first change.
 
 ``./dev faults tests/e2e/test_drain_blockers.py -s`` prints the seconds until a command has ended with its message.
 """
@@ -67,7 +67,7 @@ def deployment(name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def objects(lab: Lab, kind: str) -> list[dict[str, Any]]:
-    """What makes a pod that can't be moved."""
+    """The objects that create a pod of this kind, which can't be moved."""
     if kind == "budget":
         old = "policy/v1\n" not in lab.kubectl("api-versions")
         return [deployment("web", pod_spec()), {**BUDGET, "apiVersion": "policy/v1beta1"} if old else BUDGET]
@@ -115,7 +115,7 @@ def blocked(trio: Lab, request: pytest.FixtureRequest) -> Iterator[tuple[Lab, tu
 
 
 def watch(lab: Lab) -> subprocess.Popen[bytes]:
-    """Record each state of each Node, also one that lasts for a moment, until :func:`states` is called."""
+    """Record each state of each Node, even one that lasts only a moment, until :func:`states` is called."""
     lab.ssh("cp1", f"rm -f {WATCHED}")
     watching = lab.start("cp1", f"timeout 120 {KUBECTL} get nodes --watch -o json > {WATCHED}")
     assert eventually(lambda: lab.ssh("cp1", f"cat {WATCHED}", check=False).count('"kind": "Node"') == 3)
@@ -170,7 +170,7 @@ def test_what_prevents_a_drain_is_named_before_the_first_change(blocked: tuple[L
 
 
 @pytest.mark.parametrize("blocked", [ALL], indirect=True, ids=["all"])
-def test_what_the_messages_advise_lets_the_drain_go_on(blocked: tuple[Lab, tuple[str, ...]]) -> None:
+def test_a_node_is_drained_after_the_fixes_of_the_messages(blocked: tuple[Lab, tuple[str, ...]]) -> None:
     lab, _kinds = blocked
     lab.kubectl(f"-n {SPACE} scale deployment/web --replicas=2")
     allowed = f"-n {SPACE} get pdb web -o jsonpath='{{.status.disruptionsAllowed}}'"

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.thorough
 PLANES, WORKER = ["cp1", "cp2", "cp3"], "w1"
 REMOVE = "playbooks/remove.yml"
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
-# What a worker is known by, and where its kubelet looks for the API.
+# The identity of a worker, and the address at which its kubelet reaches the API.
 IDENTITY = "sha256sum /etc/kubernetes/kubelet.conf /var/lib/kubelet/pki/kubelet-client-current.pem"
 MEMBERS = (
     "curl -sS --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt "
@@ -76,7 +76,7 @@ def set_of(lab: Lab) -> str:
 
 
 def power_off(lab: Lab, host: str) -> None:
-    """End a machine, and wait until the cluster knows that its kubelet is silent."""
+    """Power a machine off, and wait until its Node is not ready."""
     podman("kill", "--signal=KILL", f"{set_of(lab)}-{host}")
     known = other_than(host)
     assert eventually(lambda: ready(lab, known, host) in ("Unknown", "False", ""), 180.0)
@@ -97,7 +97,7 @@ def removed(lab: Lab, host: str) -> None:
 
 
 def complete(lab: Lab, identity: str) -> None:
-    """Assert that all three control planes are members, that the worker did not notice, and that nothing is to do."""
+    """Assert that all three control planes are members, the worker is unchanged, and nothing is left to do."""
     whole(lab, [*PLANES, WORKER], control_planes=3)
     for host in PLANES:
         found = members(lab, host)
@@ -126,7 +126,7 @@ def replaced(lab: Lab, host: str, how: str, began: float, *options: str) -> None
 @pytest.mark.parametrize("how", ["dead", "running"])
 @pytest.mark.parametrize("host", PLANES)
 def test_a_control_plane_is_replaced(four: Lab, host: str, how: str) -> None:
-    """A dead machine by one with its address, a running one by one with another address."""
+    """The new machine has the address of a dead one, and another address than a running one."""
     lab = four
     identity = lab.ssh(WORKER, IDENTITY)
     address = lab.variable(host, "ansible_host")

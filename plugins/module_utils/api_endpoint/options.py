@@ -44,7 +44,7 @@ class EndpointOptions:
 
     @property
     def address(self) -> str:
-        """The virtual IP address in its usual spelling; empty without one."""
+        """The virtual IP address in its canonical form; empty without one."""
         return normal_address(self.virtual_ip)
 
 

@@ -78,7 +78,7 @@ def certificate_names(pem: str) -> List[str]:
 
 
 def certificate_addresses(pem: str) -> List[str]:
-    """The IP addresses among the names of the first certificate, in their usual spelling."""
+    """The IP addresses among the names of the first certificate, in their canonical form."""
     return [name for tag, name in _certificate_names(pem) if tag == _IP_ADDRESS]
 
 

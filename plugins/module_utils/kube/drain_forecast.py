@@ -80,9 +80,10 @@ def blockers(
 
 
 def _orphans(name: str, pod: Pod, permission: Permission) -> List[Blocker]:
-    """The blocker if the pod names a DaemonSet that does not exist. kubectl looks it up, and fails without it."""
+    """The blocker if the DaemonSet of the pod does not exist. ``kubectl drain`` requests it, and then fails."""
     controller = pod.controller[1]
-    # The API server accepts any text as the name. kubectl does not ask for one that would be another path.
+    # The API server accepts any text as the name. kubectl does not request a name that would change the path, so the
+    # drain fails with --force too.
     invalid = controller in (".", "..") or "/" in controller or "%" in controller
     if not pod.orphaned or (permission.delete_bare_pods and not invalid):
         return []

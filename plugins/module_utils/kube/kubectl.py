@@ -63,8 +63,8 @@ class Kubectl:
         """What the API says at these paths, as results of ``kubectl get --raw``.
 
         With a kubeconfig of kubeadm, the paths are read over one connection, because a start of kubectl takes 60 ms of
-        CPU time. kubectl reads what gets no answer there, and all paths with another kubeconfig: it may have several
-        clusters, or a program that provides the credentials. Only one kubectl is started to say why nothing answers.
+        CPU time. kubectl reads the paths without an answer, and all paths with another kubeconfig: it may have several
+        clusters, or a program that provides the credentials. If nothing answers, only one kubectl runs, for the reason.
         """
         answers = self._connected(paths)
 
@@ -103,8 +103,8 @@ class Kubectl:
     def each(self, *paths: str) -> Iterator[Dict[str, Any]]:
         """The objects at these paths, requested at the same time.
 
-        An answer is parsed when its turn comes: a parsed list of pods needs several times the memory of its text, so
-        the caller can reduce one before it takes the next. Raises like :meth:`parsed`, also for a missing object.
+        An answer is parsed when its turn comes, so that the caller can reduce it before it takes the next: a parsed
+        list of pods needs several times the memory of its text. Raises like :meth:`parsed`, also for a missing object.
         """
         for path, answer in zip(paths, self.raw(*paths)):
             yield self.parsed(["get", "--raw", path], answer)

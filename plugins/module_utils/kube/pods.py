@@ -20,7 +20,7 @@ PODS = "/api/v1/pods"
 REPLICA_SETS = "/apis/apps/v1/replicasets"
 STATEFUL_SETS = "/apis/apps/v1/statefulsets"
 BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
-#: Up to Kubernetes 1.20.
+#: The path in Kubernetes 1.20 and older.
 OLD_BUDGETS = "/apis/policy/v1beta1/poddisruptionbudgets"
 DAEMON_SETS = "/apis/apps/v1/daemonsets"
 #: Controllers that replace an evicted pod. A Job may already be complete, so its pod may not be replaced.
@@ -68,7 +68,7 @@ class Pod:
 
     @property
     def moves(self) -> bool:
-        """True for a pod that a drain evicts, or would have to. Pods of DaemonSets and static pods stay."""
+        """True for a pod that a drain must evict. Pods of existing DaemonSets and static pods stay."""
         return self._is_drained and not self.leaving
 
     @property
@@ -174,7 +174,7 @@ def read_pods(data: Any, daemon_sets: Any = None) -> List[Pod]:
 
 
 def _is_orphaned(pod: Pod, known: Set[Tuple[str, str]]) -> bool:
-    """True if the pod names a DaemonSet that is not ``known``. Whoever creates a pod can name any."""
+    """True if the controller of the pod is a DaemonSet that is not ``known``. A pod can name any controller."""
     kind, name = pod.controller
     return kind == _DAEMON_SET and (pod.namespace, name) not in known
 

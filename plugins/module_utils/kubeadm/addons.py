@@ -10,7 +10,8 @@ rollout of the addons is complete.
 
 The controller of DaemonSets counts the deleted pod on a node that is down as unavailable, so with the usual
 ``maxUnavailable: 1`` it replaces no other pod: the rollout stops until that node is back or its Node is deleted. While
-a node is not ready, the pods of DaemonSets are therefore only waited for until all others are available.
+a node is not ready, a rollout therefore counts as complete when the pods on the other nodes are available, even if
+they are old.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from ..kube.rollout import rollout_problem
 
 DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 KUBE_PROXY = DAEMON_SETS + "/kube-proxy"
-# kubeadm sets this label, also when the Deployment is replaced by another DNS server.
+# kubeadm gives the Deployment of CoreDNS this label.
 DNS = "/apis/apps/v1/namespaces/kube-system/deployments?labelSelector=k8s-app%3Dkube-dns"
 # With this strategy of a DaemonSet, its pods may be old.
 _ANY_VERSION = {"updateStrategy": {"type": "OnDelete"}}
 
 
 def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not_ready: int) -> Dict[str, str]:
-    """What each addon still waits for, from their lists; an empty text if its rollout is complete.
+    """What the rollout of each addon still waits for, from the lists of the API; empty if it is complete.
 
     The keys are like ``DaemonSet kube-system/kube-proxy``. ``not_ready`` is the number of nodes that are not ready: the
     pods of DaemonSets on them are not waited for, and old pods on the other nodes may stay.

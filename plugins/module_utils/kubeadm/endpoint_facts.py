@@ -45,7 +45,7 @@ class EndpointFacts:
     the key of the CA is on the machine.
 
     ``editable`` is true if the ClusterConfiguration can be changed line by line. ``cert_sans`` are the names in it that
-    certificates of later control planes get, addresses in their usual spelling. ``cluster_info`` and ``kube_proxy``
+    certificates of later control planes get, addresses in their canonical form. ``cluster_info`` and ``kube_proxy``
     are the servers in these ConfigMaps; empty without one. ``kube_proxy_pending`` is true if the pods of kube-proxy
     were not restarted after a change.
     """

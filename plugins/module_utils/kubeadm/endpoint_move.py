@@ -56,7 +56,7 @@ class MoveOptions:
 
     ``names`` are names of the previous endpoint that certificates of later control planes must have too. ``user`` is
     the user of ``~/.kube/config``; without ``install``, that file stays as it is. ``address`` is the virtual IP address
-    in its usual spelling, which all certificates must have; empty without one.
+    in its canonical form, which all certificates must have; empty without one.
     """
 
     endpoint: str
@@ -117,7 +117,7 @@ def _certificate(state: MoveState, options: MoveOptions) -> List[Step]:
         before = "".join(one + "\n" for one in sorted(facts.names))
         after = "".join(one + "\n" for one in sorted([*facts.names, *missing]))
         text = data_of(state.config_maps.get(KUBEADM_CONFIG), "ClusterConfiguration")
-        reason = "it does not have the name {0}".format(", ".join(missing))
+        reason = "it does not have the name {0}".format(" and ".join(missing))
         steps.append(Step(COMPONENT, "renew", CERTIFICATE, reason, before, after, {"text": text, "state": state}))
     else:
         if not facts.served:

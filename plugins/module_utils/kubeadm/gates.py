@@ -85,8 +85,8 @@ class Wanted:
     of ``dead`` nodes, which were unhealthy before. Without ``etcd``, its members are not judged, because a later step
     of the run completes or removes them. ``workloads`` maps workloads to the number of pods that must be ready again,
     ``versions`` maps nodes to the version that their kubelet must report, ``static_pods`` maps nodes to the versions of
-    their controller manager and scheduler (component -> version). The rollout of ``addons`` must be complete, except of
-    those that were deleted. ``stopping`` is a node whose etcd member is about to stop.
+    their controller manager and scheduler (component -> version). The rollouts of ``addons`` must be complete;
+    deleted addons are not waited for. ``stopping`` is a node whose etcd member is about to stop.
     """
 
     nodes: Sequence[str] = ()
@@ -244,10 +244,10 @@ def settle(
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> Health:
-    """Like :func:`wait`. Waits also until the rollouts of all addons are complete, for at most two minutes.
+    """Like :func:`wait`. Also waits until the rollouts of all addons are complete, for at most two minutes.
 
-    An addon that can't be rolled out does not prevent a rolling change; only those that were complete at its beginning
-    are waited for later.
+    An addon that can't be rolled out does not prevent a rolling change: later gates wait only for addons whose rollout
+    was complete at the beginning.
     """
     now = wait(ask, wanted, timeout, clock, sleep)
     if not any(now.addons.values()):

@@ -119,7 +119,7 @@ def renew(
 ) -> None:
     """Make and install a certificate with all present names and that of ``endpoint``, and wait until it is served.
 
-    ``more`` are further names, addresses in their usual spelling. ``configuration`` is the ClusterConfiguration of the
+    ``more`` are further names, addresses in their canonical form. ``configuration`` is the ClusterConfiguration of the
     cluster. Raises :class:`KubesteadError`.
     """
     pod = static_pods.observe(system).get("kube-apiserver", static_pods.StaticPod())

@@ -198,7 +198,7 @@ def _control_plane_findings(request: Request, reference: Host, now: Cluster, clu
         missing = parts.missing_names(own, _options(host, now, cluster, address))
         if missing and not own.ca_key:
             text = "/etc/kubernetes/pki/ca.key does not exist, so a certificate with the name {0} can't be created"
-            text = text.format(", ".join(missing))
+            text = text.format(" and ".join(missing))
             fix = "install an API server certificate with this name on each control plane, then run again"
             found.append(_error(host.name, text, fix))
         elif not own.served and not own.staged:

@@ -30,7 +30,8 @@ from .membership import dead_outside, is_down
 from .result import Request
 
 OPERATION = UPGRADE
-# The versions that kubeadm can read, without the "v". It refuses to upgrade a cluster in which a Node reports another.
+# The versions that kubeadm can read, without the "v". It refuses to upgrade a cluster in which a Node reports any
+# other version.
 _SEMANTIC = re.compile(
     r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
     r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
@@ -102,7 +103,7 @@ def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, fir
 def member_findings(
     request: Request, cluster: Cluster, target: Version, first: bool, left_down: Sequence[Host] = ()
 ) -> List[Finding]:
-    """Findings about hosts that are not complete nodes, about nodes that the play does not upgrade, and old kubelets.
+    """Findings about hosts that are not complete nodes, nodes that the play does not upgrade, and kubelets too old.
 
     ``first`` is true if the run upgrades the configuration of the cluster. ``left_down`` are complete nodes whose API
     server does not answer.
@@ -165,7 +166,7 @@ def _older(node: Node, host: str, cluster: Cluster, target: Version, first: bool
     """The problem of a node whose kubelet is too old for the API servers of the target, by its own report.
 
     ``kubeadm upgrade apply`` refuses such a cluster, and one in which a kubelet does not report a version. The finding
-    is therefore an error while the ``first`` control plane is to be upgraded. Afterwards it concerns no other node.
+    is therefore an error until the ``first`` control plane is upgraded. Afterwards it does not affect other nodes.
     ``host`` is that of the node; empty if it is not in the play.
     """
     version = parse(node.kubelet_version)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Variables in the inventory that are almost, but not exactly, variables of the collection.
+"""Finds misspelled variables: names that are similar, but not equal, to a variable of the collection.
 
-Ansible ignores a variable that nothing reads, so a misspelled one silently leaves the default in place.
+Ansible ignores a variable that nothing reads, so the default applies without a message.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem imp
 
 COMPONENT = "cluster"
 _ROLES = Path(__file__).resolve().parents[3] / "roles"
-#: How similar a name must be, from 0 to 1: one wrong, missing or swapped letter, or an ``s`` at the end. Names that
-#: users choose themselves, and those of results, are less similar.
+#: How similar a name must be, from 0 to 1: one wrong, missing or swapped letter, or an ``s`` at the end. The names
+#: of users' own variables and of registered results are less similar.
 _SIMILAR = 0.92
 
 

@@ -139,7 +139,7 @@ DNS = {
 
 
 def daemon_set(wanted: int, available: int, **status: Any) -> Dict[str, Any]:
-    """kube-proxy in a list, which does not say its kind."""
+    """kube-proxy in a list, whose objects do not have their kind."""
     counts = {"desiredNumberScheduled": wanted, "updatedNumberScheduled": wanted, "numberAvailable": available}
     metadata = {"name": "kube-proxy", "generation": 2}
     return {"metadata": metadata, "spec": {}, "status": {"observedGeneration": 2, **counts, **status}}

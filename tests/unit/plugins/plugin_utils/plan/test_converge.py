@@ -129,7 +129,7 @@ def test_a_complete_cluster_asks_for_nothing() -> None:
 
 @pytest.mark.parametrize("owner", ["kubestead.cluster remove: w1", "kubestead.cluster upgrade: to 1.36.2", ""])
 def test_a_cordon_that_an_abandoned_run_left_is_named_with_the_command_that_lifts_it(owner: str) -> None:
-    """The Node may be outside the play. A cordon of the user has no owner, and nothing is said of it."""
+    """The Node may be outside the play. A cordon of the user has no owner and is not reported."""
     state = live("cp1", "w1", "w2")
     nodes = [replace(one, unschedulable=one.name == "w1", cordoned_by=owner) for one in state.api.nodes]
     state = replace(state, api=replace(state.api, nodes=nodes))

@@ -362,7 +362,7 @@ def test_workers_skip_minor_versions_as_far_as_kubelets_may_be_older(runs: str, 
 
 @pytest.mark.parametrize("claim", ["1.12.0", "1.32.9", "1.36.2~x", "x", "", "1.036.0"])
 @pytest.mark.parametrize("limit", [(), ("c1",)])
-def test_what_kubeadm_refuses_about_another_node_is_named_with_the_ways_on(claim: str, limit: tuple[str, ...]) -> None:
+def test_a_node_because_of_which_kubeadm_refuses_is_named_with_the_fixes(claim: str, limit: tuple[str, ...]) -> None:
     """kubeadm upgrade apply refuses a cluster with such a Node. Without the plan, it would do so after the drain."""
     plan = plan_of(changes={"c1": {"kubeadm.api.nodes.1.kubelet_version": claim}}, limit=limit)
     (line,) = errors(plan)
@@ -377,7 +377,7 @@ def test_what_kubeadm_refuses_about_another_node_is_named_with_the_ways_on(claim
 
 @pytest.mark.parametrize("claim", ["1.12.0", "1.36.2~x", "x", ""])
 def test_after_the_first_control_plane_a_claim_stops_no_other_node(claim: str) -> None:
-    """``kubeadm upgrade node`` does not ask. The worker c2 is outside the play, or is upgraded directly."""
+    """``kubeadm upgrade node`` does not check other Nodes. The worker c2 is not in the play, or upgraded directly."""
     above = {**UPGRADED["c1"], "kubeadm.static_pods.kube-scheduler": "1.36.1"}
     changes = {"c1": {**above, "kubeadm.api.nodes.1.kubelet_version": claim}}
     plan = plan_of(changes=changes, limit=("c1",))

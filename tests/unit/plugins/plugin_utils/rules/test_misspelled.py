@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A variable that is almost one of the collection is a warning with the name that was meant; others are left alone."""
+"""A misspelled variable of the collection is a warning with the correct name. Other variables are ignored."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_variable_of_the_user_is_left_alone(name: str) -> None:
 
 
 def test_names_of_any_kind_are_read_and_shown_on_one_line() -> None:
-    """A file of variables can have a number as a key, which Ansible accepts."""
+    """Ansible accepts a number as the name of a variable."""
     odd = "cluster_pod_cdir\x1b[2J\n"
     found = misspelled_findings({"cp1": [1, None, True, "", "cluster_", odd[:-5], odd, "cluster_" + "x" * 100_000]})
     assert [finding.problem.fix for finding in found] == ["use cluster_pod_cidr"]
