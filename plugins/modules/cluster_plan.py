@@ -366,7 +366,7 @@ owner:
   type: str
 dead_nodes:
   description:
-    - The control planes whose API server does not answer, or that join again. No health check waits for their Nodes.
+    - The control planes that are down or join again. C(site.yml) does not wait for them. Empty for other operations.
   returned: success
   type: list
   elements: str

@@ -57,7 +57,7 @@ class VirtualIpState:
     true if there are any files, also of an interrupted run. ``held`` is the interface that has the address now; empty
     if none has it. ``networks`` maps the other addresses of the machine, with their prefix lengths, to their
     interfaces. ``taken`` is true if another machine answers for an address that is not set up here yet. ``absent`` has
-    the packages that can't be installed, with the reasons, as far as it was asked. ``certified`` is true if the
+    the packages that can't be installed, with the reasons, if it was asked. ``certified`` is true if the
     certificate of the API server has the address, None without a certificate.
     """
 

@@ -142,10 +142,10 @@ _GROUPS = ("control_planes", "calico_before", "workers", "calico_after")
 class Move:
     """The hosts that each part of a change of the endpoint concerns, in the order of the parts.
 
-    ``hosts_files`` resolve the name first. Then the API servers of ``certificates`` get the name, one after the other.
-    ``cluster`` is the control plane that changes the ConfigMaps; empty if they are as they should be. ``kubeconfigs``
-    are changed last, one host after the other. ``dead_nodes`` are the control planes that gates do not wait for.
-    They are not in the play.
+    ``hosts_files`` resolve the name first. Then the API servers of ``certificates`` get new certificates, one after the
+    other. ``cluster`` is the control plane that changes the ConfigMaps; empty if nothing is to change. ``kubeconfigs``
+    are changed last, one host after the other. ``dead_nodes`` are the control planes that gates do not wait for. They
+    are not in the play.
     """
 
     hosts_files: Sequence[str] = ()

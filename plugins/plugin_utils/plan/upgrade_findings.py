@@ -103,7 +103,7 @@ def early_findings(hosts: Sequence[Host], cluster: Cluster, target: Version, fir
 def member_findings(
     request: Request, cluster: Cluster, target: Version, first: bool, left_down: Sequence[Host] = ()
 ) -> List[Finding]:
-    """Findings about hosts that are not complete nodes, nodes that the play does not upgrade, and kubelets too old.
+    """Findings about hosts that are not complete nodes, nodes that the play does not upgrade, and old kubelets.
 
     ``first`` is true if the run upgrades the configuration of the cluster. ``left_down`` are complete nodes whose API
     server does not answer.
