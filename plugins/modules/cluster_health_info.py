@@ -72,7 +72,7 @@ options:
     default: []
   settle:
     description:
-      - Whether to wait for rollouts of addons that are in progress, for at most two minutes. After that, the module
+      - Whether to wait for rollouts of addons that are in progress. If none has moved on for 30 seconds, the module
         shows a warning, and RV(addons) does not contain those that are not complete.
     type: bool
     default: false

@@ -31,8 +31,8 @@ ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 # Seconds for the kubelet to start a controller manager or scheduler. They exit when their API server is down for long,
 # and the kubelet delays a container that exited several times by up to five minutes.
 _DELAYED = 330.0
-# Seconds for rollouts of addons that are in progress when a run begins, as after an interrupted upgrade.
-_SETTLES = 120.0
+# Seconds for the next pod of a rollout that is in progress when a run begins, as after an interrupted upgrade.
+_SETTLES = 30.0
 
 
 @dataclass(frozen=True)
@@ -244,18 +244,21 @@ def settle(
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> Health:
-    """Like :func:`wait`. Also waits until the rollouts of all addons are complete, for at most two minutes.
+    """Like :func:`wait`. Waits also for rollouts of addons, until all are complete or none has moved on for 30 s.
 
-    An addon that can't be rolled out does not prevent a rolling change: later gates wait only for addons whose rollout
-    was complete at the beginning.
+    An addon that can't be rolled out does not prevent a rolling change; only those that were complete at its beginning
+    are waited for later.
     """
     now = wait(ask, wanted, timeout, clock, sleep)
-    if not any(now.addons.values()):
-        return now
+    while any(now.addons.values()):
+        # The texts have the numbers of pods.
+        before = now.addons
 
-    def settled(one: Health) -> bool:
-        return not problems(one, wanted) and not any(one.addons.values())
+        def moved(one: Health, before: Mapping[str, str] = before) -> bool:
+            return not problems(one, wanted) and one.addons != before
 
-    now = poll(ask, _SETTLES, settled, pause=1.0, clock=clock, sleep=sleep)
+        now = poll(ask, _SETTLES, moved, pause=1.0, clock=clock, sleep=sleep)
+        if now.addons == before:
+            break
     # Later gates compare with this health, so it is never that of a moment in which the API did not answer.
     return wait(ask, wanted, timeout, clock, sleep) if problems(now, wanted) else now

@@ -177,17 +177,18 @@ def test_no_node_is_changed_while_an_addon_that_was_complete_rolls_out() -> None
     assert gates.problems(rolling, ALL) == gates.problems(health(), replace(ALL, addons=[PROXY])) == []
 
 
-def test_a_rollout_in_progress_has_two_minutes_to_end() -> None:
+def test_a_rollout_that_moves_on_is_waited_for() -> None:
     clock = Clock()
-    rolling = health(addons={PROXY: "3 of 5 pods are updated"})
 
     def ask() -> Health:
-        return health(addons={PROXY: ""}) if clock.now >= 50 else rolling
+        return health(addons={PROXY: f"{clock.now // 20:.0f} of 9 pods are updated" if clock.now < 180 else ""})
 
-    ends = gates.settle(ask, ALL, 60.0, **clock.injected)
-    assert ends.complete_addons == [PROXY] and 50 <= clock.now < 60
-    clock = Clock()
-    assert gates.settle(lambda: rolling, ALL, 60.0, **clock.injected) == rolling and 120 <= clock.now < 130
+    assert gates.settle(ask, ALL, 60.0, **clock.injected).complete_addons == [PROXY] and 180 <= clock.now < 190
+
+
+def test_a_rollout_that_does_not_move_on_does_not_prevent_a_change() -> None:
+    clock, rolling = Clock(), health(addons={PROXY: "3 of 5 pods are updated"})
+    assert gates.settle(lambda: rolling, ALL, 60.0, **clock.injected) == rolling and 30 <= clock.now < 40
 
 
 def test_a_cluster_without_rollouts_is_queried_once() -> None:
@@ -200,9 +201,9 @@ def test_later_gates_never_compare_with_a_moment_in_which_the_api_did_not_answer
     answers = [rolling, silent, health(nodes=[Node("cp1")], addons={PROXY: ""}), health(addons={PROXY: ""})]
     found = gates.settle(lambda: answers.pop(0), ALL, 60.0, **Clock().injected)
     assert found.ready_nodes == ["cp1", "cp2", "cp3", "w1"] and found.complete_addons == [PROXY]
-    # Also at the end of the two minutes.
+    # Also at the end of the wait.
     clock = Clock()
-    found = gates.settle(lambda: silent if 1 <= clock.now < 130 else rolling, ALL, 60.0, **clock.injected)
+    found = gates.settle(lambda: silent if 1 <= clock.now < 40 else rolling, ALL, 60.0, **clock.injected)
     assert found == rolling
     clock = Clock()
     with pytest.raises(KubesteadError, match="not healthy after 60 s: does not answer"):
