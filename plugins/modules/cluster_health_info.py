@@ -72,8 +72,8 @@ options:
     default: []
   settle:
     description:
-      - Whether to wait for rollouts of addons that are in progress. If none has moved on for 30 seconds, the module
-        shows a warning, and RV(addons) does not contain those that are not complete.
+      - Whether to wait for rollouts of addons that are in progress. If they make no progress for 30 seconds, the
+        module shows a warning, and RV(addons) does not contain those that are not complete.
     type: bool
     default: false
   stopping:

@@ -31,7 +31,7 @@ ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 # Seconds for the kubelet to start a controller manager or scheduler. They exit when their API server is down for long,
 # and the kubelet delays a container that exited several times by up to five minutes.
 _DELAYED = 330.0
-# Seconds for the next pod of a rollout that is in progress when a run begins, as after an interrupted upgrade.
+# Seconds without progress after which a rollout that was not complete when the run began is not waited for.
 _SETTLES = 30.0
 
 
@@ -244,20 +244,21 @@ def settle(
     clock: Optional[Clock] = None,
     sleep: Optional[Sleep] = None,
 ) -> Health:
-    """Like :func:`wait`. Waits also for rollouts of addons, until all are complete or none has moved on for 30 s.
+    """Like :func:`wait`, but also waits for the rollouts of addons while at least one of them makes progress.
 
     An addon that can't be rolled out does not prevent a rolling change; only those that were complete at its beginning
     are waited for later.
     """
     now = wait(ask, wanted, timeout, clock, sleep)
+    # This ends: the kubelet restarts a container that keeps failing after longer and longer delays.
     while any(now.addons.values()):
         # The texts have the numbers of pods.
         before = now.addons
 
-        def moved(one: Health, before: Mapping[str, str] = before) -> bool:
+        def progresses(one: Health, before: Mapping[str, str] = before) -> bool:
             return not problems(one, wanted) and one.addons != before
 
-        now = poll(ask, _SETTLES, moved, pause=1.0, clock=clock, sleep=sleep)
+        now = poll(ask, _SETTLES, progresses, pause=1.0, clock=clock, sleep=sleep)
         if now.addons == before:
             break
     # Later gates compare with this health, so it is never that of a moment in which the API did not answer.

@@ -177,7 +177,7 @@ def test_no_node_is_changed_while_an_addon_that_was_complete_rolls_out() -> None
     assert gates.problems(rolling, ALL) == gates.problems(health(), replace(ALL, addons=[PROXY])) == []
 
 
-def test_a_rollout_that_moves_on_is_waited_for() -> None:
+def test_a_rollout_that_makes_progress_is_waited_for() -> None:
     clock = Clock()
 
     def ask() -> Health:
@@ -186,7 +186,7 @@ def test_a_rollout_that_moves_on_is_waited_for() -> None:
     assert gates.settle(ask, ALL, 60.0, **clock.injected).complete_addons == [PROXY] and 180 <= clock.now < 190
 
 
-def test_a_rollout_that_does_not_move_on_does_not_prevent_a_change() -> None:
+def test_a_rollout_without_progress_does_not_prevent_a_change() -> None:
     clock, rolling = Clock(), health(addons={PROXY: "3 of 5 pods are updated"})
     assert gates.settle(lambda: rolling, ALL, 60.0, **clock.injected) == rolling and 30 <= clock.now < 40
 
