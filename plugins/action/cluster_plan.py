@@ -27,7 +27,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.opti
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry, remove
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server, of_another
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory, left_out_findings
@@ -48,6 +48,8 @@ display = Display()
 #: The operations that apply the manifest of the pod network or pull its images. The others do not read it, so that
 #: hosts can be reset and removed while the manifest is not available.
 _WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
+#: The operations whose planners decide about the copy of the admin kubeconfig on this machine.
+_WITH_COPIES = (UPGRADE, remove.OPERATION)
 
 
 class ActionModule(ActionBase):
@@ -80,8 +82,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = self._request(operation, variables, components, skip)
-        if operation == UPGRADE:
-            request = replace(request, kubeconfig_copy=_copy(request))
+        if operation in _WITH_COPIES:
+            request = replace(request, kubeconfig_copies=_copies(request))
         planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
         # Only a rolling play leaves out the hosts that are dropped.
         drops = rolling and boolean(self._task.args.get("drop_hosts", False))
@@ -290,10 +292,11 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     return plan
 
 
-def _copy(request: Request) -> KubeconfigSummary | None:
-    """The copy of the admin kubeconfig on this machine, which the variables of the first control plane name."""
-    first = next((host for host in request.hosts if host.name in request.inventory.control_plane[:1]), None)
-    return kubeconfig_copy.existing_copy(System(), first.options.kubeconfig) if first else None
+def _copies(request: Request) -> dict[str, KubeconfigSummary]:
+    """The copy of the admin kubeconfig on this machine that the variables of each control plane name."""
+    controls = [host for host in request.hosts if host.control_plane]
+    found = {host.name: kubeconfig_copy.existing_copy(System(), host.options.kubeconfig) for host in controls}
+    return {name: copy for name, copy in found.items() if copy is not None}
 
 
 # -- output

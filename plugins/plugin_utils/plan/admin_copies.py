@@ -2,17 +2,20 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The copies of the admin kubeconfig that an upgrade makes stale: those of users, and that on the control machine.
+"""The copies of the admin kubeconfig that an operation makes stale: those of users, and that on the control machine.
 
 kubeadm renews the certificate in the admin kubeconfig of each control plane that it upgrades. The certificate in a copy
-stays valid, but only until its own end, which an upgrade no longer moves. Pure.
+stays valid, but only until its own end, which an upgrade no longer moves. A removal takes away the server of the copies
+that name a control plane by its address. Pure.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import urlsplit
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port, normal_address
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
@@ -67,23 +70,81 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     options, state = host.options.kubeconfig, host.facts.kubeconfig
     own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
     # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
-    here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(request.kubeconfig_copy, wanted)
+    copy = request.kubeconfig_copies.get(host.name)
+    here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(copy, wanted)
     addresses = {
         one.name: endpoint.api_address(one, request.hosts, Membership(), cluster)
         for one in request.hosts
         if one.control_plane
     }
     servers = {name: copy_server(address, cluster) for name, address in addresses.items()}
-    here = here and (renewed or not of_another(request.kubeconfig_copy, host, request.hosts, servers))
-    targets = [state.path] * own + [copy_path(options.copy_to)] * here
+    here = here and (renewed or not of_another(copy, host, request.hosts, servers))
+    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
+    return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
+
+
+def _written(
+    host: Host, own: bool, here: bool, reason: str, more: Mapping[str, Any]
+) -> Tuple[List[Step], Dict[str, Any]]:
+    """The steps that write the file of the user (``own``) and the copy ``here``, and the arguments of the module."""
+    options = host.options.kubeconfig
+    targets = [host.facts.kubeconfig.path] * own + [copy_path(options.copy_to)] * here
     if not targets:
         return [], {}
-    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
-    arguments = {
-        "install": own,
-        "user": options.user,
-        "copy_to": options.copy_to if here else "",
-        "copy_server": servers[host.name],
-        "renewed": renewed,
-    }
+    arguments = {"install": own, "user": options.user, "copy_to": options.copy_to if here else "", **more}
     return [Step(kubeconfig.COMPONENT, "write_kubeconfig", target, reason) for target in targets], arguments
+
+
+def redirected(
+    host: Host, request: Request, hosts: Sequence[Host], cluster: Cluster, gone: AbstractSet[str], here: bool
+) -> Tuple[List[Step], Dict[str, Any], List[Problem]]:
+    """The steps for the copies whose server leaves, on a control plane that stays, and the arguments of the module.
+
+    ``hosts`` and ``cluster`` are without the machines that leave; ``gone`` are the addresses of the control planes
+    among these machines. With ``here``, the control plane also writes the copy on the control machine. The problems are
+    copies that keep such a server. Only the copies show what is done, so a run that is repeated decides the same.
+    """
+    source, state, options = host.facts.kubeconfig.source, host.facts.kubeconfig, host.options.kubeconfig
+    if not host.control_plane or source is None or host.kubeadm.ca_cert_hash != cluster.ca_cert_hash:
+        return [], {}, []
+    server = copy_server(endpoint.api_address(host, hosts, Membership(), cluster), cluster)
+    user = state.existing if options.install and not state.problem else None
+    local = request.kubeconfig_copies.get(host.name) if here else None
+    own, problems = _judged(state.path, user, source, gone)
+    place = "{0} on the control machine".format(copy_path(options.copy_to))
+    copied, more = _judged(place, local, with_server(source, server), gone)
+    steps, arguments = _written(
+        host,
+        own,
+        copied,
+        "its server is a control plane that leaves",
+        {"copy_server": server},
+    )
+    return steps, arguments, [*problems, *more]
+
+
+def _judged(
+    path: str, existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: AbstractSet[str]
+) -> Tuple[bool, List[Problem]]:
+    """True for a copy that is written because its server leaves; the problem of one that can't be written."""
+    server = _server_in(existing, wanted, gone) if existing and wanted else ""
+    if not server or kubeconfig.is_stale(existing, wanted):
+        return bool(server), []
+    text = "{0} has the server {1}, a control plane that leaves, and is not changed".format(path, server)
+    fix = "set the server in this file to that of a control plane that stays"
+    return False, [Problem("endpoint", text, fix, "warning")]
+
+
+def _server_in(existing: KubeconfigSummary, wanted: KubeconfigSummary, gone: AbstractSet[str]) -> str:
+    """The server in a copy for the same cluster that is one of these addresses; empty if the new one would be too."""
+    if not kubeconfig.of_this_cluster(existing, wanted) or any(_place(url) in gone for url in wanted.servers):
+        return ""
+    return next((url for url in existing.servers if _place(url) in gone), "")
+
+
+def _place(url: str) -> str:
+    """The host in the URL of a server, an address in its canonical form."""
+    try:
+        return normal_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return ""

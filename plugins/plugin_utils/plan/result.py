@@ -39,7 +39,8 @@ class Request:
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
     unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory, ``node_names``
     those with a ``cluster_node_name`` to this name.
-    ``kubeconfig_copy`` is the copy of the admin kubeconfig on the control machine; None if there is none.
+    ``kubeconfig_copies`` are the copies of the admin kubeconfig on the control machine, by the control planes whose
+    variables name them.
     """
 
     inventory: Inventory
@@ -55,7 +56,7 @@ class Request:
     gone: bool = False
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     node_names: Mapping[str, str] = field(default_factory=dict)
-    kubeconfig_copy: Optional[KubeconfigSummary] = None
+    kubeconfig_copies: Mapping[str, KubeconfigSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

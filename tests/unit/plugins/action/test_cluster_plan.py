@@ -173,6 +173,27 @@ def test_an_upgrade_refreshes_the_copy_on_this_machine(shown: Shown, tmp_path: P
     assert run(known, operation="upgrade")["hosts"]["c1"]["kubeconfig"] == {}
 
 
+def test_a_removal_rewrites_the_copy_on_this_machine_even_if_the_server_has_left_before(
+    shown: Shown, tmp_path: Path
+) -> None:
+    admin = fixture("kubeadm/v1.35/admin.conf")
+    copy = tmp_path / "kubeconfig"
+    there = {"options.kubeconfig.copy_to": str(copy), "kubeconfig.source": to_dict(summarize(admin))}
+    known = variables(facts_of({"c1": LIVE["c1"]}, c1=there))
+    known["groups"]["control_plane"] = ["a1", "c1"]
+    known["hostvars"]["a1"] = {"ansible_host": "203.0.113.9"}
+    own = {"operation": "remove", "targets": "a1", "gone": True}
+    stale = admin.replace("client-certificate-data: ", "client-certificate-data: bmV3")
+    for server, expected in (("203.0.113.9", str(copy)), ("203.0.113.8", "")):
+        copy.write_text(re.sub("server: .*", f"server: https://{server}:6443", stale))
+        result = run(known, **own)
+        assert result["hosts"]["c1"]["kubeconfig"].get("copy_to", "") == expected
+        line = f"c1: write kubeconfig {copy} (its server is a control plane that leaves)"
+        assert (line in result["summary"]) == bool(expected)
+    copy.unlink()
+    assert run(known, **own)["hosts"]["c1"]["kubeconfig"] == {}
+
+
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:
     there = facts_of({name: which for name, which in LIVE.items() if name != "c3"})
     node = there["c2"]["kubeadm"]["node_name"]

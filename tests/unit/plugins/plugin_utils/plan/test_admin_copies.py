@@ -55,7 +55,7 @@ def plan_of(
             facts = changed(facts, {**own, **changes})
         hosts.append(registry.read_host(name, name == "c1", facts))
     request = Request(Inventory(list(controls), ["c2"]), hosts, ["kube_packages"])
-    plan = upgrade(replace(request, kubeconfig_copy=None if copy is None else summarize(copy)))
+    plan = upgrade(replace(request, kubeconfig_copies={} if copy is None else {"c1": summarize(copy)}))
     assert not plan.errors
     return plan
 
@@ -151,7 +151,7 @@ def test_the_copy_names_a_server_that_this_machine_can_resolve() -> None:
         facts = changed(recorded(recording), {**offer("1.36.2"), **wish("1.36"), **block})
         own = {"kubeconfig.source": to_dict(summarize(ADMIN)), **named}
         hosts.append(registry.read_host(name, name == "c1", changed(facts, own if name == "c1" else {})))
-    request = Request(Inventory(["c1"], ["c2"]), hosts, ["kube_packages"], kubeconfig_copy=summarize(ADMIN))
+    request = Request(Inventory(["c1"], ["c2"]), hosts, ["kube_packages"], kubeconfig_copies={"c1": summarize(ADMIN)})
     plan = upgrade(request)
     assert not plan.errors and plan.hosts["c1"].kubeconfig["copy_server"] == "https://10.213.0.40:6443"
 
