@@ -63,7 +63,7 @@ class EndpointState:
     block in them. ``copies`` does the same for the copies of pods in the network of the host. ``config`` and ``unit``
     are the texts of the files of the proxy, None if they do not exist. ``pending`` is true if the proxy has not been
     reloaded since its configuration changed, ``restart_pending`` if it has not been restarted since its unit changed.
-    ``installing`` is true if a run was killed after it began to install haproxy.
+    ``installing`` is true if a run began to install haproxy and did not finish.
     ``absent`` is the reason why the package manager can't install haproxy, if it was asked; otherwise empty.
     ``joined`` is true if the machine has the CA of a cluster, ``trusts`` if the proxy has the same one. ``virtual_ip``
     is the state of the virtual IP address.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from ..core.errors import KubesteadError
+from ..core.errors import CommandError, KubesteadError
 from ..core.system import System
 from ..packages import dnf_files, manager
 
@@ -33,25 +33,29 @@ def absent(system: System, package: str) -> str:
 
 
 def install(system: System, packages: Sequence[str], service: str = "", marker: str = "") -> None:
-    """Install packages, and disable the ``service`` that one of them starts. Raises :class:`KubesteadError`.
+    """Install packages, and disable the ``service`` that the first of them starts. Raises :class:`KubesteadError`.
 
     A package that was installed before is not changed, and neither is its service. The file ``marker`` exists from
-    before the installation until the service is disabled, so that the next run disables it if this one is killed.
+    before the installation until the service is disabled, so that the next run disables it if this one is killed, or if
+    the package manager fails after it has unpacked the package.
     """
     from ..packages import transaction
 
     wanted = [manager.Wanted(name) for name in packages]
-    steps = manager.plan(manager.observe(system, wanted), wanted, component=COMPONENT)
-    if service and steps:
-        system.write(marker, "")
+    before = manager.observe(system, wanted)
     try:
+        steps = manager.plan(before, wanted, component=COMPONENT)
+        # A package whose installation the user has started is that of the user, as is its service.
+        if service and steps and packages[0] not in before.installed:
+            system.write(marker, "")
         for step in steps:
             transaction.apply(step, system)
-    except KubesteadError:
+    except KubesteadError as err:
         # If the package is not there, the user may install it later for another purpose.
-        if service and not manager.observe(system, wanted).installed:
+        if service and not manager.installed(system, before.manager, packages[:1]):
             system.remove(marker)
-        raise
+        text = "{0} can't be installed: {1}".format(" and ".join(packages), err.message)
+        raise CommandError(text, err.details) from err
     if service and system.exists(marker):
         disable(system, service, marker)
 

@@ -53,7 +53,7 @@ class VirtualIpState:
 
     ``config``, ``check`` and ``unit`` are the texts of the files, None if they do not exist. ``address`` is the one in
     the configuration. ``pending`` and ``restart_pending`` are true if keepalived has not been reloaded or restarted
-    since they changed. ``installing`` is true if a run was killed after it began to install keepalived. ``folder`` is
+    since they changed. ``installing`` is true if a run began to install keepalived and did not finish. ``folder`` is
     true if there are any files, also of an interrupted run. ``held`` is the interface that has the address now; empty
     if none has it. ``networks`` maps the other addresses of the machine, with their prefix lengths, to their
     interfaces. ``taken`` is true if another machine answers for an address that is not set up here yet. ``absent`` has

@@ -92,9 +92,14 @@ def without(leaving: Sequence[str], hosts: Sequence[Host], cluster: Cluster) -> 
 
 
 def _interrupted(host: Host, wanted: Endpoint) -> bool:
-    """True if a run was killed after it changed the hosts file: the proxy, or keepalived, is not as it must be."""
+    """True if a run was killed, or failed, so that the proxy, or keepalived, is not as it must be.
+
+    Also the service of a package whose installation was not finished may run.
+    """
     state, shared = host.facts.api_endpoint, host.facts.api_endpoint.virtual_ip
     if state.pending or state.restart_pending or (state.unit is not None and not wanted.proxied):
+        return True
+    if state.installing or (wanted.virtual_ip is not None and shared.installing):
         return True
     if wanted.virtual_ip is None or not wanted.virtual_ip.address:
         return False

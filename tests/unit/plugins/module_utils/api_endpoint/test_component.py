@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.opt
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.proxy_config import (
     CA,
     CONFIG,
+    INSTALLING,
     PENDING,
     PROGRAM,
     UNIT,
@@ -299,12 +300,83 @@ def test_a_package_that_apt_refuses_leaves_its_service_to_the_user(machine: Mach
     machine.remove(PROGRAM)
     with_apt(machine, "haproxy", PROGRAM)
     machine.answer("apt-get", rc=100, stderr="E: Package 'haproxy' has no installation candidate\n")
-    with pytest.raises(KubesteadError, match="no candidate"):
+    with pytest.raises(KubesteadError) as caught:
         run(machine, WORKER)
+    assert caught.value.message == (
+        "haproxy can't be installed: apt-get install failed: package haproxy has no candidate; a pin forbids it "
+        "(apt-cache policy haproxy), or no repository has it"
+    )
+    assert caught.value.details["rc"] == 100
     machine.put(PROGRAM, mode=0o755)
     assert "install haproxy" not in actions(machine, WORKER)
     run(machine, WORKER)
     assert ["systemctl", "disable", "--now", "haproxy.service"] not in machine.ran
+
+
+def failing(machine: Machine, status: str = "") -> None:
+    """apt fails, and leaves the package in this state of dpkg; empty for a package that is not there."""
+
+    def fail(argv: object, stdin: object) -> Result:
+        if status:
+            machine.put(PROGRAM, mode=0o755)
+            machine.answer("dpkg-query", f"haproxy\t2.6.12-1+deb12u2\tamd64\t{status}\tinstall\t\n")
+        text = "dpkg: error processing package haproxy (--configure):\n installed haproxy package post-installation "
+        return Result(100, "", text + "script subprocess returned error exit status 1\n")
+
+    machine.answer("apt-get", fail)
+
+
+STOP = ["systemctl", "disable", "--now", "haproxy.service"]
+
+
+@pytest.mark.parametrize("wanted", [WORKER, ONE])
+def test_the_service_of_a_package_that_apt_did_not_finish_is_disabled_by_the_next_run(
+    machine: Machine, wanted: Endpoint
+) -> None:
+    with_systemd(machine)
+    machine.remove(PROGRAM)
+    with_apt(machine, "haproxy", PROGRAM)
+    failing(machine, "half-configured")
+    for _run in range(2):
+        with pytest.raises(KubesteadError, match="^haproxy can't be installed: apt-get install failed: dpkg: error"):
+            run(machine, WORKER)
+        assert machine.exists(INSTALLING) and STOP not in machine.ran
+    machine.answer("apt-get")
+    machine.answer("dpkg-query", "haproxy\t2.6.12-1+deb12u2\tamd64\tinstalled\tinstall\t\n")
+    run(machine, wanted)
+    assert STOP in machine.ran and not machine.exists(INSTALLING) and actions(machine, wanted) == []
+
+
+@pytest.mark.parametrize("refused_by", ["apt-get", "the lists of apt"])
+def test_a_killed_installation_that_fails_before_the_package_is_there_is_forgotten(
+    machine: Machine, refused_by: str
+) -> None:
+    """The user may install haproxy afterwards, and its service is then that of the user."""
+    with_systemd(machine)
+    machine.remove(PROGRAM)
+    with_apt(machine, "haproxy", PROGRAM)
+    machine.put(INSTALLING)
+    failing(machine)
+    if refused_by != "apt-get":
+        machine.answer("apt-cache", "")
+    with pytest.raises(KubesteadError, match="^haproxy can't be installed: "):
+        run(machine, WORKER)
+    assert not machine.exists(INSTALLING)
+
+
+def test_a_package_whose_installation_the_user_has_started_keeps_its_service(machine: Machine) -> None:
+    with_systemd(machine)
+    machine.remove(PROGRAM)
+    with_apt(machine, "haproxy", PROGRAM)
+    machine.answer("dpkg-query", "haproxy\t2.6.12-1+deb12u2\tamd64\thalf-installed\tinstall\t\n")
+
+    def finish(argv: object, stdin: object) -> Result:
+        machine.put(PROGRAM, mode=0o755)
+        return Result(0, "", "")
+
+    machine.answer("apt-get", finish)
+    run(machine, WORKER)
+    assert STOP not in machine.ran and actions(machine, WORKER) == []
 
 
 def test_a_proxy_that_was_not_reloaded_before_a_run_was_killed_is_reloaded(machine: Machine) -> None:

@@ -36,7 +36,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.vir
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
-from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.api_endpoint.test_component import with_apt
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.api_endpoint.test_component import (
+    OFFER,
+    with_apt,
+)
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 VIP = "192.0.2.100"
@@ -328,6 +331,29 @@ def test_the_service_of_a_keepalived_whose_installation_was_killed_is_disabled(p
     plane.ran.clear()
     run(plane, NONE)
     assert stop in plane.ran and actions(plane, NONE) == [] and not plane.exists(FOLDER)
+
+
+def test_a_keepalived_that_is_not_there_leaves_its_service_to_the_user(plane: Machine) -> None:
+    """The other package of the same transaction may be there."""
+    plane.remove(PROGRAM)
+    plane.remove(CURL)
+    with_apt(plane, "keepalived", PROGRAM)
+    offers = [OFFER.format("1.0").replace("haproxy", name) for name in ("keepalived", "curl")]
+    plane.answer("apt-cache", "".join(offers))
+
+    def failed(argv: object, stdin: object) -> Result:
+        line = "curl\t7.88.1-10\tamd64\tinstalled\tinstall\t\n"
+        plane.answer("dpkg-query", lambda argv, stdin: Result(1, line if "curl" in argv else "", ""))
+        return Result(100, "", "E: Failed to fetch http://deb.example.org/keepalived.deb  Connection refused\n")
+
+    plane.answer("apt-get", failed)
+    with pytest.raises(KubesteadError) as caught:
+        run(plane, THREE)
+    assert caught.value.message == (
+        "keepalived and curl can't be installed: apt-get install failed: "
+        "Failed to fetch http://deb.example.org/keepalived.deb  Connection refused"
+    )
+    assert not plane.exists(INSTALLING)
 
 
 def test_a_package_that_is_not_available_is_named(plane: Machine) -> None:

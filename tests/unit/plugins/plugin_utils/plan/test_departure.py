@@ -21,6 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.pro
     UNIT_NAME,
     unit,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import CORDONED_BY, Node, read_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.health import Health
@@ -268,6 +269,25 @@ def test_a_change_of_the_endpoint_that_was_killed_after_the_hosts_file_is_finish
     hosts["cp2"] = host("cp2", bare("cp2"))
     again = redirected(remove(request(hosts, ["cp2"])))
     assert again == {"w1": [f"remove_unit {UNIT_NAME}", f"remove {FOLDER}"], "w2": [f"remove {FOLDER}"]}
+
+
+def test_an_installation_that_was_not_finished_is_finished_on_a_host_that_stays() -> None:
+    """The service of the package may run, although the host has no address of the control plane that leaves."""
+    hosts = named(cluster(("cp1",)))
+    for name in ("w1", "w2"):
+        state = replace(hosts[name].facts.api_endpoint, installing=name == "w1")
+        hosts[name] = replace(hosts[name], facts=replace(hosts[name].facts, api_endpoint=state))
+    hosts["cp2"] = host("cp2", bare("cp2"))
+    plan = remove(request(hosts, ["cp2"]))
+    assert redirected(plan) == {"w1": ["disable_package haproxy.service", f"remove {FOLDER}"]}
+    hosts = named(cluster())
+    left = replace(hosts["w1"].facts.api_endpoint, installing=True)
+    hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, api_endpoint=left))
+    held = replace(hosts["cp1"].facts.api_endpoint, virtual_ip=VirtualIpState(installing=True, folder=True))
+    hosts["cp1"] = replace(hosts["cp1"], facts=replace(hosts["cp1"].facts, api_endpoint=held))
+    steps = redirected(remove(request(hosts, ["w2"])))
+    assert steps["w1"] == ["install haproxy"] and steps["cp1"][0] == "disable_package keepalived.service"
+    assert set(steps) == {"w1", "cp1"}
 
 
 def test_only_nodes_of_the_cluster_that_find_the_api_by_its_name_are_redirected() -> None:
