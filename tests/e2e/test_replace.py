@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -90,8 +91,12 @@ def remove(lab: Lab, host: str, *arguments: str) -> Run:
 
 
 def removed(lab: Lab, host: str) -> None:
-    """Assert that nothing of a removed control plane is left in the cluster."""
+    """Assert that nothing of a removed control plane is left in the cluster, nor its address in the kubeconfig copy."""
     at = other_than(host)
+    copy = (lab.inventory.parent / "kubeconfig").read_text()
+    servers = re.findall(r"server: https://([^:\s]+):", copy)
+    staying = [lab.variable(one, "ansible_host") for one in PLANES if one != host]
+    assert len(servers) == 1 and servers[0] in staying, (servers, staying)
     assert sorted(one.get("name", "") for one in members(lab, at)) == [one for one in PLANES if one != host]
     assert node(lab, at, host) == {}
 
