@@ -52,6 +52,8 @@ options:
       - Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
       - The module does not wait for a Deployment that is paused in its manifest, for a suspended Job, or for a Job that
         was deleted because of its C(ttlSecondsAfterFinished).
+      - The pods of a DaemonSet on nodes whose kubelet does not report are not waited for. If such a node stops the
+        rollout for 30 seconds, and the pods on the other nodes are available, the module shows a warning and continues.
       - If a rollout can't finish, the module fails immediately.
     type: bool
     default: true
@@ -179,10 +181,13 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         call.warn(warning)
     if params["wait"] and not call.check_mode:
         try:
-            result["seconds"] = round(manifests.wait(params["timeout"], live), 1)
+            waited = manifests.wait(params["timeout"], live)
         except KubesteadError as err:
             err.details["changed"] = bool(applied)
             raise
+        result["seconds"] = round(waited.seconds, 1)
+        for warning in waited.warnings:
+            call.warn(warning)
     result["services"] = _services(kubectl, manifests, [obj for obj in live.objects if obj["kind"] == "Service"])
     result["summary"] = services.lines(result["services"])
     return result
