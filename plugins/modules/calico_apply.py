@@ -148,7 +148,6 @@ seconds:
   sample: {apply: 5.6, rollout: 31.0, nodes: 2.1}
 """
 
-import json
 import time
 from typing import Any, Dict, List, Mapping
 
@@ -162,6 +161,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted i
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import objects_of
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import calico
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import ENCAPSULATIONS, CniOptions
 
@@ -193,9 +193,7 @@ def argument_spec() -> Dict[str, Any]:
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, wait, compare."""
     params = call.params
-    if not params["objects"]:
-        raise KubesteadError("the module calico_apply has no objects; run it as a task, by its full name")
-    objects = json.loads(params["objects"])
+    objects = objects_of(params["objects"], "calico_apply")
     kubectl = Kubectl(system, params["kubeconfig"])
     manifests = Manifests(kubectl, objects, namespace=calico.NAMESPACE, component=calico.COMPONENT, lines=0)
     result: Dict[str, Any] = {"images": calico.images(objects), "pool": [], "nodes_ready": [], "seconds": {}}

@@ -125,7 +125,6 @@ seconds:
   type: float
 """
 
-import json
 from typing import Any, Dict, List, Mapping
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
@@ -136,7 +135,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import services
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import title
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import items_of, objects_of, title
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -157,11 +156,9 @@ def argument_spec() -> Dict[str, Any]:
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, wait, describe."""
     params = call.params
-    if not params["objects"]:
-        raise KubesteadError("the module manifests has no objects; run it as a task, by its full name")
-    entries = json.loads(params["objects"])
-    objects = [entry["object"] for entry in entries]
-    sources = {index: str(entry["source"]) for index, entry in enumerate(entries)}
+    entries = [one if isinstance(one, dict) else {} for one in objects_of(params["objects"], "manifests")]
+    objects: List[Any] = [entry.get("object") for entry in entries]
+    sources = {index: str(entry.get("source")) for index, entry in enumerate(entries)}
     kubectl = Kubectl(system, params["kubeconfig"], params["context"])
     manifests = Manifests(kubectl, objects, params["namespace"], "deploy", sources=sources)
     result: Dict[str, Any] = {"objects": [title(obj) for obj in objects], "services": [], "summary": []}
@@ -201,7 +198,7 @@ def _services(kubectl: Kubectl, manifests: Manifests, wanted: List[Mapping[str, 
     if any((item.get("spec") or {}).get("type") in ("NodePort", "LoadBalancer") for item in found):
         # A user who may not list nodes gets node ports without addresses.
         nodes = kubectl.run(["get", "nodes", "-o", "json"])
-        addresses = services.node_addresses(json.loads(nodes.stdout).get("items") or []) if nodes.ok else []
+        addresses = services.node_addresses(items_of(nodes.stdout)) if nodes.ok else []
     return services.describe(found, addresses)
 
 

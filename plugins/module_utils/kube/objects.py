@@ -45,6 +45,17 @@ def title(obj: Object) -> str:
     return "{0} {1}/{2}".format(kind, namespace, name) if namespace else "{0} {1}".format(kind, name)
 
 
+def objects_of(text: Optional[str], module: str) -> List[Any]:
+    """The list that the action plugin of a module passes as JSON. Raises :class:`KubesteadError`."""
+    try:
+        found = untrusted.parse_json(text or "")
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise KubesteadError("the module {0} has no objects; run it as a task, by its full name".format(module))
+    return found
+
+
 def items_of(text: str) -> List[Object]:
     """The objects that kubectl printed as JSON: those of a list, or one. Raises :class:`CommandError` for others."""
     if not text.strip():
