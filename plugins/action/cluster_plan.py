@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -20,11 +19,12 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses i
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address, type_name
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry, remove
@@ -84,9 +84,9 @@ class ActionModule(ActionBase):
         request = self._request(operation, variables, components, skip)
         if operation in _WITH_COPIES:
             request = replace(request, kubeconfig_copies=_copies(request))
-        planner, rolling = planners.PLANNERS[operation], boolean(self._task.args.get("rolling", False))
+        planner, rolling = planners.PLANNERS[operation], truth("rolling", self._task.args.get("rolling"))
         # Only a rolling play leaves out the hosts that are dropped.
-        drops = rolling and boolean(self._task.args.get("drop_hosts", False))
+        drops = rolling and truth("drop_hosts", self._task.args.get("drop_hosts"))
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
             # With serial, the facts of hosts in earlier batches are from before their change.
@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
         return operation
 
     def _components(self) -> list[str]:
-        components = _names("components", self._task.args.get("components")) or list(registry.NAMES)
+        components = names("components", self._task.args.get("components")) or list(registry.NAMES)
         unknown = sorted(set(components) - set(registry.NAMES))
         if unknown:
             known = ", ".join(registry.NAMES)
@@ -122,7 +122,7 @@ class ActionModule(ActionBase):
 
     def _skipped(self) -> list[str]:
         """The checks to skip. All of them exist and can be skipped."""
-        skip = _names("skip_checks", self._task.args.get("skip_checks"))
+        skip = names("skip_checks", self._task.args.get("skip_checks"))
         try:
             catalogue.validate(skip)
         except OptionError as err:
@@ -149,7 +149,7 @@ class ActionModule(ActionBase):
             unusable, images = self._manifest(hosts[0])
             findings += unusable
         targets = self._targets(variables)
-        gone = boolean(self._task.args.get("gone", False))
+        gone = truth("gone", self._task.args.get("gone"))
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
             play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
@@ -207,15 +207,6 @@ def _variables(hostvars: Any, name: str) -> Mapping[str, Any]:
     raw = getattr(hostvars, "raw_get", None)
     found: Mapping[str, Any] = hostvars[name] if raw is None else raw(name)
     return found
-
-
-def _names(option: str, given: Any) -> list[str]:
-    """The names in a list, or in a text with commas between them, as -e passes it."""
-    if isinstance(given, str):
-        return [name.strip() for name in given.split(",") if name.strip()]
-    if not isinstance(given, (list, tuple, type(None))):
-        raise AnsibleActionFail(f"{option} is a {type_name(given)}, not a list; use a list of names")
-    return [str(name) for name in given or []]
 
 
 def _read(name: str, control_plane: bool, facts: Any, components: list[str]) -> tuple[list[Host], list[Finding]]:

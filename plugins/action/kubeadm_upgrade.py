@@ -16,6 +16,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import dictionary
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.component_options import options_of
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
@@ -31,13 +32,14 @@ class ActionModule(NodeAction):
         """Return the module's result."""
         super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
-        planned = dict(arguments.pop("static_pods", None) or {})
+        planned = dictionary("static_pods", arguments.pop("static_pods", None))
         if not arguments.get("packages"):
             arguments["packages"] = self._packages(task_vars or {})
         secrets: dict[str, Any] = {}
-        if arguments.get("runtime"):
+        runtime = dictionary("runtime", arguments.get("runtime"))
+        if runtime:
             options, secrets = options_of(["containerd"], task_vars or {}, self._templar, {})
-            arguments["runtime"] = {**arguments["runtime"], **options}
+            arguments["runtime"] = {**runtime, **options}
             arguments["secrets"] = json.dumps(secrets) if secrets else ""
         passwords = [str(one["password"]) for one in secrets.get("registry_credentials") or []]
         result = self.run_on_node("kubeadm_upgrade", arguments, task_vars, passwords if secrets else None)

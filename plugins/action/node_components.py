@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubestead.cluster.plugins.module_utils import preparation
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import dictionary, names
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.component_options import options_of
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
@@ -39,7 +40,7 @@ class ActionModule(NodeAction):
         """Apply the components. The result contains the steps of all of them."""
         super(NodeAction, self).run(tmp, task_vars)
         variables = task_vars or {}
-        plan = self._task.args.get("plan") or {}
+        plan = _checked(dictionary("plan", self._task.args.get("plan")))
         components = selected(self._components(), variables.get("ansible_run_tags"), variables.get("ansible_skip_tags"))
         result: dict[str, Any] = {"changed": False, "steps": [], "diff": []}
         self._prepare(result, components, plan, variables)
@@ -53,13 +54,12 @@ class ActionModule(NodeAction):
         return result
 
     def _components(self) -> list[str]:
-        given = self._task.args.get("components")
-        names = [given] if isinstance(given, str) else list(given or [])
-        unknown = [str(name) for name in names if name not in CHOICES]
-        if unknown or not names:
+        found = names("components", self._task.args.get("components"))
+        unknown = [name for name in found if name not in CHOICES]
+        if unknown or not found:
             wrong = f"has {unknown[0]!r}" if unknown else "is empty"
             raise AnsibleActionFail(f"components {wrong}; use some of {', '.join(CHOICES)} (nothing was changed)")
-        return names
+        return found
 
     def _prepare(
         self, result: dict[str, Any], components: list[str], plan: Mapping[str, Any], variables: dict[str, Any]
@@ -135,6 +135,18 @@ class ActionModule(NodeAction):
             seconds = (answer.get("seconds") or {}).get(name)
             took = f" in {float(seconds):.1f} s" if isinstance(seconds, (int, float)) else ""
             display.display(f"  {host}  {name}: {count} step{'s' if count > 1 else ''}{took}", color="yellow")
+
+
+def _checked(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan of a host, if it has the parts that are used here. Raises AnsibleActionFail."""
+    parts = {name: plan.get(name) or {} for name in ("todo", "cluster", "kubeconfig")}
+    usable = all(isinstance(part, Mapping) for part in parts.values()) and (not plan or "todo" in plan)
+    if usable and (parts["cluster"] or plan.get("initializes")):
+        usable = {"pod_cidr", "service_cidr", "endpoint"} <= set(parts["cluster"])
+    if not usable or (plan.get("initializes") and "kubeadm_version" not in plan):
+        fix = "use the entry of the host in the hosts that cluster_plan returns"
+        raise AnsibleActionFail(f"plan is not the plan of a host; {fix} (nothing was changed)")
+    return plan
 
 
 def selected(components: list[str], run_tags: Any, skip_tags: Any) -> list[str]:

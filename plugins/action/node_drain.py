@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import MAX_WARNINGS, NodeAction, line
 
 #: The length limit of a line in characters: the node, the pod, the problem and the fix.
@@ -24,18 +25,19 @@ class ActionModule(NodeAction):
         """Return the module's result; the message of a refused drain has a line for each pod."""
         result = super().run(tmp, task_vars)
         given = self._task.args.get("name")
-        names = given.split(",") if isinstance(given, str) else list(given or [])
-        lines = reasons(result.get("blockers"), names) if result.get("failed") else []
+        # The module takes a single number as the name of a node.
+        nodes = names("name", given if isinstance(given, (list, tuple)) else str(given))
+        lines = reasons(result.get("blockers"), nodes) if result.get("failed") else []
         if len(lines) > 1:
             result["msg"] = "\n".join([f"{len(lines)} problems, nothing was changed:", *lines])
         return result
 
 
-def reasons(blockers: Any, names: Sequence[str]) -> list[str]:
+def reasons(blockers: Any, nodes: Sequence[str]) -> list[str]:
     """The problems that prevent the drain of these nodes, one line each. A line begins with the name of its node."""
     found = [one for one in blockers if isinstance(one, Mapping)] if isinstance(blockers, list) else []
     return [
         "  " + line(f"{one['node']}: {one.get('message')}; {one.get('fix')}")[:MAX_REASON]
         for one in found
-        if one.get("passes") is not True and one.get("node") in names
+        if one.get("passes") is not True and one.get("node") in nodes
     ][:MAX_WARNINGS]

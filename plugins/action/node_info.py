@@ -20,6 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
@@ -75,7 +76,7 @@ class ActionModule(NodeAction):
                 refuse_credentials(option, given.get(option), "@")
         except OptionError as err:
             raise AnsibleActionFail(err.message) from None
-        wanted = given.pop("components", None) or registry.NAMES
+        wanted = names("components", given.pop("components", None)) or registry.NAMES
         # A host that is observed on behalf of another one has the options of that one.
         witness = bool(self._task.delegate_to)
         if not witness and registry.option_findings(name, judged, wanted):

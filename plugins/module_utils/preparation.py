@@ -19,7 +19,7 @@ from .containerd import pull
 from .containerd.options import ContainerdOptions
 from .core import versions
 from .core.errors import KubesteadError
-from .core.options import from_dict
+from .core.options import checked
 from .core.step import Step
 from .core.system import System
 from .host import prepare as host
@@ -100,7 +100,7 @@ class Preparation:
             self.report.steps.append(step)
 
     def _host(self, given: Mapping[str, Any]) -> None:
-        options = from_dict(host.HostOptions, given)
+        options = checked("options.host", host.HostOptions, given)
         options.validate()
         state = host.observe(self.system, options.kernel_modules, list(options.sysctls))
         for problem in host.problems(state, options):
@@ -110,7 +110,7 @@ class Preparation:
         self._apply(host.plan(state, options), host.apply)
 
     def _kube_packages(self, given: Mapping[str, Any]) -> None:
-        options = from_dict(KubePackagesOptions, given)
+        options = checked("options.kube_packages", KubePackagesOptions, given)
         options.validate()
         state = kube_observe.observe(self.system, options.url, options.request)
         self.report.warnings += [
@@ -120,7 +120,7 @@ class Preparation:
         self._kubeadm = str(versions.parse(kube_plan.planned_packages(state, options).get("kubeadm", "")) or "")
 
     def _containerd(self, given: Mapping[str, Any]) -> None:
-        options = from_dict(ContainerdOptions, given)
+        options = checked("options.containerd", ContainerdOptions, given)
         options.validate()
         version = self.expected.kubeadm_version if self.check_mode else self._kubeadm
         state = containerd_observe.observe(self.system, options.image_repository, reveal=True, kubeadm_version=version)

@@ -81,13 +81,13 @@ import fcntl
 import os
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import plain_address, plain_network
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import checked
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as kube_nodes
@@ -133,7 +133,7 @@ def set_up(call: Call, system: System) -> Dict[str, Any]:
     params = call.params
     if not all(node.get("name") for node in params["nodes"]):
         raise OptionError("nodes", "has an element without a name", "pass the nodes as cluster_nodes_info returns them")
-    nodes = [_checked(from_dict(kube_nodes.Node, node)) for node in params["nodes"]]
+    nodes = [_plain(node) for node in checked("nodes", List[kube_nodes.Node], params["nodes"])]
     options = bridge.BridgeOptions(
         params["pod_cidr"], nodes, params["mtu"], params["node_name"], params["members_only"]
     )
@@ -153,7 +153,7 @@ def set_up(call: Call, system: System) -> Dict[str, Any]:
     return result
 
 
-def _checked(node: kube_nodes.Node) -> kube_nodes.Node:
+def _plain(node: kube_nodes.Node) -> kube_nodes.Node:
     """The node, whose ranges and addresses become commands: each must be one."""
     for parse, values in ((plain_network, node.pod_cidrs), (plain_address, node.addresses)):
         for value in values:

@@ -82,7 +82,11 @@ options:
     type: path
     default: /etc/kubernetes/admin.conf
   wait_rollout:
-    description: Wait until Calico runs on all nodes and every node is ready.
+    description:
+      - Wait until Calico runs on all nodes and every node is ready. Nodes whose kubelet does not report are not waited
+        for, and a warning names them.
+      - With such a node, Kubernetes may not replace the pods on the other nodes. If the rollout makes no progress for
+        30 seconds and Calico's pods on the other nodes are available, the module shows a warning and continues.
     type: bool
     default: true
   failed_nodes:
@@ -144,7 +148,6 @@ seconds:
   sample: {apply: 5.6, rollout: 31.0, nodes: 2.1}
 """
 
-import json
 import time
 from typing import Any, Dict, List, Mapping
 
@@ -158,6 +161,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted i
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import nodes as cluster_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import objects_of
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import calico
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import ENCAPSULATIONS, CniOptions
 
@@ -189,9 +193,7 @@ def argument_spec() -> Dict[str, Any]:
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, wait, compare."""
     params = call.params
-    if not params["objects"]:
-        raise KubesteadError("the module calico_apply has no objects; run it as a task, by its full name")
-    objects = json.loads(params["objects"])
+    objects = objects_of(params["objects"], "calico_apply")
     kubectl = Kubectl(system, params["kubeconfig"])
     manifests = Manifests(kubectl, objects, namespace=calico.NAMESPACE, component=calico.COMPONENT, lines=0)
     result: Dict[str, Any] = {"images": calico.images(objects), "pool": [], "nodes_ready": [], "seconds": {}}
@@ -214,8 +216,11 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         call.warn(warning)
     if params["wait_rollout"] and not call.check_mode:
         failed = params["failed_nodes"]
-        dead = len([node for node in cluster_nodes.listed(kubectl) if node.silent or node.name in failed])
-        result["seconds"]["rollout"] = round(manifests.wait(params["timeout"], live, dead_nodes=dead), 1)
+        # The controllers of Calico are recreated. The pod network of the nodes does not wait for them.
+        waited = manifests.wait(params["timeout"], live, failed, recreated=True)
+        result["seconds"]["rollout"] = round(waited.seconds, 1)
+        for warning in waited.stopped:
+            call.warn(warning)
         since = time.monotonic()
         left = max(10.0, params["timeout"] - (since - begin))
         nodes = cluster_nodes.wait_ready(kubectl, left, failed)
@@ -226,8 +231,8 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         nodes = cluster_nodes.listed(kubectl)
     result["nodes_ready"] = [node.name for node in nodes if node.ready]
     pools = _live_pools(kubectl)
-    waited = bool(params["wait_rollout"] and not call.check_mode and nodes)
-    _require_pools(pools, wanted, missing_is_wrong=waited)
+    started = bool(params["wait_rollout"] and not call.check_mode and nodes)
+    _require_pools(pools, wanted, missing_is_wrong=started)
     result["pool"] = [calico.describe_pool(item) for item in pools]
     return result
 

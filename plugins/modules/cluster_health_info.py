@@ -151,10 +151,10 @@ problems:
 from typing import Any, Dict
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
-from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import checked
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import gates
@@ -185,8 +185,11 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     wanted = gates.Wanted(
         nodes=given["nodes"],
         dead=given["dead"],
-        workloads={str(title): untrusted.integer(count) for title, count in given["workloads"].items()},
-        versions={str(name): str(version) for name, version in given["versions"].items()},
+        workloads={
+            str(title): checked("workloads[{0!r}]".format(title), int, count)
+            for title, count in given["workloads"].items()
+        },
+        versions=checked("versions", Dict[str, str], given["versions"]),
         static_pods={str(name): _versions(pods) for name, pods in given["static_pods"].items()},
         addons=given["addons"],
         stopping=given["stopping"],
@@ -232,7 +235,7 @@ def _versions(pods: Any) -> Dict[str, str]:
     if not isinstance(pods, dict) or not set(pods) <= set(CONTROLLERS):
         fix = "use a dictionary of {0} for each node".format(" and ".join(CONTROLLERS))
         raise OptionError("static_pods", "has the value {0!r}".format(pods), fix)
-    return {str(component): str(version) for component, version in pods.items()}
+    return dict(checked("static_pods", Dict[str, str], pods))
 
 
 def main() -> None:

@@ -114,6 +114,7 @@ static_pods:
   sample: {cp1: {kube-controller-manager: 1.36.2, kube-scheduler: 1.36.2}}
 """
 
+from dataclasses import replace
 from typing import Any, Dict, List
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import (
@@ -123,7 +124,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.optio
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import checked, to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import state as kubeadm
@@ -151,22 +152,24 @@ def argument_spec() -> Dict[str, Any]:
 
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply."""
-    given, runtime = call.params, dict(call.params["runtime"])
+    given = call.params
     secrets = secret_options(given["secrets"])
     # Ansible hides these in all output of the module.
     call.hide(*(str(one["password"]) for one in secrets.get("registry_credentials", [])))
-    if runtime:
-        runtime["containerd"] = from_dict(ContainerdOptions, {**(runtime.get("containerd") or {}), **secrets})
+    runtime = checked("runtime", RuntimeOptions, given["runtime"])
+    if secrets:
+        containerd = checked("secrets", ContainerdOptions, {**to_dict(runtime.containerd), **secrets})
+        runtime = replace(runtime, containerd=containerd)
     if given["state"] == "repaired":
         return _repair(call, system)
     options = upgrade.UpgradeOptions(
         version=given["version"],
         first=given["first"],
-        packages=from_dict(KubePackagesOptions, given["packages"]),
+        packages=checked("packages", KubePackagesOptions, given["packages"]),
         ignore_preflight_errors=given["ignore_preflight_errors"],
         timeout=given["timeout"],
         cgroup_v1=given["cgroup_v1"],
-        runtime=RuntimeOptions(**runtime),
+        runtime=runtime,
     )
     options.packages.validate()
     state = upgrade.observe(system, options)

@@ -52,6 +52,8 @@ options:
       - Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
       - The module does not wait for a Deployment that is paused in its manifest, for a suspended Job, or for a Job that
         was deleted because of its C(ttlSecondsAfterFinished).
+      - The pods of a DaemonSet on nodes whose kubelet does not report are not waited for. If such a node stops the
+        rollout for 30 seconds, and the pods on the other nodes are available, the module shows a warning and continues.
       - If a rollout can't finish, the module fails immediately.
     type: bool
     default: true
@@ -123,7 +125,6 @@ seconds:
   type: float
 """
 
-import json
 from typing import Any, Dict, List, Mapping
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
@@ -134,7 +135,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import services
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import ClusterAbsent, Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import title
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.objects import items_of, objects_of, title
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -155,11 +156,9 @@ def argument_spec() -> Dict[str, Any]:
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Observe, plan, apply, wait, describe."""
     params = call.params
-    if not params["objects"]:
-        raise KubesteadError("the module manifests has no objects; run it as a task, by its full name")
-    entries = json.loads(params["objects"])
-    objects = [entry["object"] for entry in entries]
-    sources = {index: str(entry["source"]) for index, entry in enumerate(entries)}
+    entries = [one if isinstance(one, dict) else {} for one in objects_of(params["objects"], "manifests")]
+    objects: List[Any] = [entry.get("object") for entry in entries]
+    sources = {index: str(entry.get("source")) for index, entry in enumerate(entries)}
     kubectl = Kubectl(system, params["kubeconfig"], params["context"])
     manifests = Manifests(kubectl, objects, params["namespace"], "deploy", sources=sources)
     result: Dict[str, Any] = {"objects": [title(obj) for obj in objects], "services": [], "summary": []}
@@ -179,10 +178,13 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         call.warn(warning)
     if params["wait"] and not call.check_mode:
         try:
-            result["seconds"] = round(manifests.wait(params["timeout"], live), 1)
+            waited = manifests.wait(params["timeout"], live)
         except KubesteadError as err:
             err.details["changed"] = bool(applied)
             raise
+        result["seconds"] = round(waited.seconds, 1)
+        for warning in waited.warnings:
+            call.warn(warning)
     result["services"] = _services(kubectl, manifests, [obj for obj in live.objects if obj["kind"] == "Service"])
     result["summary"] = services.lines(result["services"])
     return result
@@ -196,7 +198,7 @@ def _services(kubectl: Kubectl, manifests: Manifests, wanted: List[Mapping[str, 
     if any((item.get("spec") or {}).get("type") in ("NodePort", "LoadBalancer") for item in found):
         # A user who may not list nodes gets node ports without addresses.
         nodes = kubectl.run(["get", "nodes", "-o", "json"])
-        addresses = services.node_addresses(json.loads(nodes.stdout).get("items") or []) if nodes.ok else []
+        addresses = services.node_addresses(items_of(nodes.stdout)) if nodes.ok else []
     return services.describe(found, addresses)
 
 

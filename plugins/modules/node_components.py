@@ -116,7 +116,7 @@ from typing import Any, Dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.options import secret_options
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import ansible_module as _edge
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import Call
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import checked
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.preparation import COMPONENTS, Expected, Preparation
@@ -137,12 +137,15 @@ def argument_spec() -> Dict[str, Any]:
 def work(call: Call, system: System) -> Dict[str, Any]:
     """Apply the components."""
     params = call.params
-    options = {str(name): dict(given) for name, given in params["options"].items()}
+    options = {
+        str(name): dict(checked("options.{0}".format(name), Dict[str, Any], given))
+        for name, given in params["options"].items()
+    }
     secrets = secret_options(params["secrets"])
     # Ansible hides these in all output of the module.
     call.hide(*(str(one["password"]) for one in secrets.get("registry_credentials", [])))
     options.setdefault("containerd", {}).update(secrets)
-    preparation = Preparation(system, from_dict(Expected, params["expected"]), call.check_mode)
+    preparation = Preparation(system, checked("expected", Expected, params["expected"]), call.check_mode)
     report = preparation.run(params["components"], options)
     for text in report.warnings:
         call.warn(text)

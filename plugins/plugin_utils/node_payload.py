@@ -90,7 +90,12 @@ def checked(name: str, arguments: Mapping[str, Any]) -> Checked:
     """
     spec = spec_of(name)
     here = {option: {**one, "type": "str"} if one.get("type") == "path" else one for option, one in spec.items()}
-    result = ArgumentSpecValidator(here).validate(dict(arguments))
+    try:
+        result = ArgumentSpecValidator(here).validate(dict(arguments))
+    except TypeError:
+        # Ansible's message about an unknown key within an option can contain only texts.
+        problem = f"Unsupported parameters for ({PREFIX}{name}) module: an option has a key that is not text"
+        return Checked({}, {}, problem)
     parameters = dict(result.validated_parameters)
     secrets = secrets_of(spec, parameters) | secrets_of(spec, arguments)
     problem = ""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..core.errors import KubesteadError, OptionError
 from ..core.images import check_image
-from ..core.options import ADDRESS, SECRET, checked, refuse_credentials, var
+from ..core.options import ADDRESS, SECRET, checked, refuse_credentials, to_dict, var
 from ..core.untrusted import parse_json
 from . import toml
 from .schema import misfit, wrong_version
@@ -114,12 +114,13 @@ def secret_options(text: str) -> Dict[str, Any]:
     Raises :class:`KubesteadError`, without the text.
     """
     try:
-        options = parse_json(text or "{}")
-    except ValueError:
-        options = None
-    if not isinstance(options, dict) or set(options) - set(SECRET_OPTIONS):
+        given = parse_json(text or "{}")
+        found = checked("secrets", ContainerdOptions, given, secret=True)
+    except (OptionError, ValueError):
+        given = found = None
+    if found is None or set(given) - set(SECRET_OPTIONS):
         raise KubesteadError("secrets is not a value of the action plugin; run the module as a task, by its full name")
-    return options
+    return {name: to_dict(getattr(found, name)) for name in given}
 
 
 def parse_dropin(text: str) -> Dict[str, Any]:

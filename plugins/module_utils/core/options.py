@@ -186,11 +186,15 @@ def _text_of(value: Any, hint: Any) -> Any:
 
 
 def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
-    """A dataclass within an option. Missing keys have their defaults, unknown keys are refused."""
+    """A dataclass within an option. Missing keys have their defaults, unknown keys are refused.
+
+    The values of fields with the metadata :data:`SECRET` are not shown.
+    """
     if not isinstance(value, Mapping):
         raise OptionError(name, "is {0}, not a dictionary".format(_kind(value)), "use a YAML dictionary")
     hints = field_types(cls)
-    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    secrets = {field.name: bool(field.metadata.get("secret")) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = list(secrets)
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
         # A key may be a secret too.
@@ -198,7 +202,7 @@ def _checked_fields(name: str, cls: Type[T], value: Any, secret: bool) -> T:
         raise OptionError(name, text, "the keys are {0}".format(", ".join(fields)))
     return cls(
         **{
-            field: checked("{0}.{1}".format(name, field), hints[field], value[field], secret)
+            field: checked("{0}.{1}".format(name, field), hints[field], value[field], secret or secrets[field])
             for field in fields
             if value.get(field) is not None
         }

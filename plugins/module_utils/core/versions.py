@@ -2,13 +2,13 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes versions: the request of a user, the names of packages, and what belongs to which minor version."""
+"""Versions: the request of a user for Kubernetes, and what programs, packages and nodes report."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Optional, Tuple
 
 from .errors import OptionError
 
@@ -83,3 +83,12 @@ def parse(text: str) -> Optional[Version]:
     """A version in the form of a binary, package or node (``v1.36.2``, ``1.36.2-1.1``); None for other text."""
     match = _PARTS.match(text.strip())
     return Version(*(int(part) for part in match.groups())) if match else None
+
+
+def numbers(text: str, count: int = 2) -> Tuple[int, ...]:
+    """The first numbers of a version of any program or package, by default major and minor; fewer if it has fewer.
+
+    The epoch of a package (``1:``) is not one of them.
+    """
+    found = re.findall(r"[0-9]+", re.sub(r"^[0-9]+:", "", text))
+    return tuple(int(part) for part in found[:count])

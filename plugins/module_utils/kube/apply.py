@@ -11,19 +11,16 @@ not preferred takes one more call.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core.errors import CommandError, KubesteadError
-from ..core.poll import Clock, Sleep, poll
+from ..core.poll import Clock, Sleep
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import Result
-from ..core.untrusted import mappings, parse_json
 from .kinds import DEFINITION, defined_kinds, other_versions, preferred_kinds, served_kinds, versions_of
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import (
@@ -33,25 +30,14 @@ from .objects import (
     check,
     diff_side,
     differences,
+    items_of,
     key,
     plain_secret,
     render,
     secret_values,
-    shortened,
     title,
 )
-from .rollout import (
-    dead_end,
-    event_trouble,
-    is_held,
-    is_paused,
-    is_workload,
-    job_failure,
-    past_deadline,
-    pod_trouble,
-    removes_itself,
-    rollout_problem,
-)
+from .rollout_wait import RolloutWait, Waited
 
 FIELD_MANAGER = "kubestead"
 # These come first, and have to be there before the rest is applied.
@@ -172,82 +158,14 @@ class Manifests:
         self,
         timeout: float,
         live: Optional[LiveObjects] = None,
-        dead_nodes: int = 0,
-        pause: float = 2.0,
+        failed: Sequence[str] = (),
+        recreated: bool = False,
         clock: Optional[Clock] = None,
         sleep: Optional[Sleep] = None,
-    ) -> float:
-        """Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod of the set has rolled out.
-
-        ``dead_nodes`` is the number of nodes whose kubelet is silent: a DaemonSet's pods there are not waited for.
-        Returns the duration in seconds. Raises :class:`KubesteadError` with the workload, the pod and the reason after
-        ``timeout`` seconds, or at once for a workload that can no longer succeed. Workloads that their manifest holds
-        back (a paused Deployment, a suspended Job) and Jobs deleted by their TTL count as done.
-        """
-        objects = [obj for obj in (live.objects if live else self.objects) if is_workload(obj)]
-        wanted = {key(obj): obj for obj in objects}
-        pending = [(obj, "") for obj in objects]
-        # Deployments that have been within their progressDeadlineSeconds at least once.
-        in_time: Set[Key] = set()
-        read = clock or time.monotonic
-        begin = read()
-
-        def still_pending() -> List[Tuple[Object, str]]:
-            nonlocal pending
-            pending = self._pending(pending, wanted, dead_nodes)
-            for obj, state in pending:
-                if not past_deadline(obj):
-                    in_time.add(key(obj))
-                elif key(obj) in in_time:
-                    raise self._not_ready(
-                        [(obj, "{0}, and it exceeded its progressDeadlineSeconds".format(state))], read() - begin
-                    )
-            return pending
-
-        if poll(still_pending, timeout, lambda left: not left, pause=pause, clock=clock, sleep=sleep):
-            raise self._not_ready(pending, timeout)
-        return read() - begin
-
-    def _pending(
-        self, before: Sequence[Tuple[Object, str]], wanted: Mapping[Key, Object], dead_nodes: int
-    ) -> List[Tuple[Object, str]]:
-        """The workloads that have not rolled out, with what each waits for. Raises if one can never roll out."""
-        if not before:
-            return []
-        try:
-            found = {key(obj): obj for obj in self._get([obj for obj, _state in before])}
-        except ApiUnreachable:
-            # The API server may restart while a network plugin starts. Only the timeout ends the wait.
-            return [(obj, state or "the API server does not answer") for obj, state in before]
-        pending: List[Tuple[Object, str]] = []
-        for obj, _state in before:
-            present, manifest = found.get(key(obj)), wanted[key(obj)]
-            if present is None:
-                self._require_success(obj, removes_itself(obj) or removes_itself(manifest))
-                continue
-            state = rollout_problem(present, dead_nodes)
-            if state is None or (is_held(present) and is_paused(manifest)):
-                continue
-            fix = dead_end(present)
-            if fix:
-                raise KubesteadError("{0} is not ready: {1}; {2}".format(title(present), state, fix))
-            pending.append((present, state))
-        return pending
-
-    def _require_success(self, obj: Object, expected: bool) -> None:
-        """Raise :class:`KubesteadError` for a deleted workload. If ``expected``, raise only for a Job that failed."""
-        if not expected:
-            raise KubesteadError(
-                "{0} was deleted during its rollout; find out what deletes it, and run again".format(title(obj))
-            )
-        _group, _kind, namespace, name = key(obj)
-        events = self.kubectl.run(["-n", namespace or "default", "get", "events", "-o", "json"])
-        failure = job_failure(_items(events.stdout) if events.ok else [], name)
-        if failure:
-            raise KubesteadError(
-                "{0} is not ready: it failed and was deleted after its ttlSecondsAfterFinished: {1}; "
-                "increase ttlSecondsAfterFinished to keep its logs, and run again".format(title(obj), failure)
-            )
+    ) -> Waited:
+        """Wait until every workload of the set has rolled out; see :class:`RolloutWait`."""
+        waiting = RolloutWait(self.kubectl, self._get, failed, recreated, clock, sleep)
+        return waiting.wait(live.objects if live else self.objects, timeout)
 
     def fetch(self, objects: Sequence[Object]) -> List[Object]:
         """Some of the objects as they are live now."""
@@ -352,7 +270,7 @@ class Manifests:
         result = self.kubectl.run(arguments, stdin=_as_list([_stub(obj) for obj in objects]), timeout=120.0)
         if not result.ok:
             raise self.kubectl.error(arguments, result)
-        return _items(result.stdout)
+        return items_of(result.stdout)
 
     def _apply(self, objects: Sequence[Object], dry_run: bool = False) -> List[Object]:
         if not objects:
@@ -365,7 +283,7 @@ class Manifests:
             if text and text not in self.warnings:
                 self.warnings.append(text)
         if result.ok:
-            return _items(result.stdout)
+            return items_of(result.stdout)
         error = self.kubectl.error(["apply"], result)
         if isinstance(error, ApiUnreachable):
             raise error
@@ -415,44 +333,6 @@ class Manifests:
                 )
             )
 
-    def _not_ready(self, pending: Sequence[Tuple[Object, str]], seconds: float) -> KubesteadError:
-        obj, state = pending[0]
-        cause, fix = self._cause(obj)
-        more = ""
-        if len(pending) > 1:
-            more = " (also waiting for {0})".format(", ".join(title(other) for other, _state in pending[1:4]))
-        message = "{0} is not ready after {1:.0f} s: {2}".format(title(obj), seconds, state)
-        if cause:
-            message = "{0}; {1}".format(message, cause)
-        return KubesteadError(
-            "{0}{1}; {2}".format(message, more, fix),
-            {"not_ready": [{"object": title(other), "state": text} for other, text in pending]},
-        )
-
-    def _cause(self, obj: Object) -> Tuple[str, str]:
-        """Why a workload does not become ready, from its pods and events, and the fix."""
-        namespace = key(obj)[2] or "default"
-        describe = "see kubectl -n {0} describe {1} {2}".format(namespace, str(obj["kind"]).lower(), key(obj)[3])
-        selector = _selector(obj)
-        pods: List[Object] = []
-        if selector:
-            found = self.kubectl.run(["-n", namespace, "get", "pods", "-l", selector, "-o", "json"])
-            pods = _items(found.stdout) if found.ok else []
-        elif obj["kind"] == "Pod":
-            pods = [obj]
-        trouble = pod_trouble(pods)
-        if trouble:
-            return trouble[0], trouble[1] or describe
-        events = self.kubectl.run(["-n", namespace, "get", "events", "-o", "json"])
-        names = [key(obj)[3]] + [key(pod)[3] for pod in pods]
-        event = event_trouble(_items(events.stdout) if events.ok else [], names)
-        return event, describe
-
-
-def _selector(obj: Object) -> str:
-    labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-    return ",".join("{0}={1}".format(name, labels[name]) for name in sorted(labels))
-
 
 def _stub(obj: Object) -> Dict[str, Any]:
     metadata = {name: obj["metadata"][name] for name in ("name", "namespace") if obj["metadata"].get(name)}
@@ -461,17 +341,3 @@ def _stub(obj: Object) -> Dict[str, Any]:
 
 def _as_list(objects: Sequence[Object]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-
-
-def _items(text: str) -> List[Object]:
-    if not text.strip():
-        return []
-    try:
-        data = parse_json(text)
-    except ValueError:
-        data = None
-    if not isinstance(data, dict):
-        raise CommandError("kubectl did not print a JSON object: {0}".format(shortened(text, 100)))
-    if str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
-        return [copy.copy(item) for item in mappings(data["items"])]
-    return [data]

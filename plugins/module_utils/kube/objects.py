@@ -12,7 +12,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core import untrusted
-from ..core.errors import KubesteadError
+from ..core.errors import CommandError, KubesteadError
 from ..core.redact import HIDDEN
 from ..core.untrusted import mapping
 
@@ -43,6 +43,32 @@ def title(obj: Object) -> str:
     """An object as people write it: ``Deployment shop/web``, ``Namespace shop``."""
     _group, kind, namespace, name = key(obj)
     return "{0} {1}/{2}".format(kind, namespace, name) if namespace else "{0} {1}".format(kind, name)
+
+
+def objects_of(text: Optional[str], module: str) -> List[Any]:
+    """The list that the action plugin of a module passes as JSON. Raises :class:`KubesteadError`."""
+    try:
+        found = untrusted.parse_json(text or "")
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise KubesteadError("the module {0} has no objects; run it as a task, by its full name".format(module))
+    return found
+
+
+def items_of(text: str) -> List[Object]:
+    """The objects that kubectl printed as JSON: those of a list, or one. Raises :class:`CommandError` for others."""
+    if not text.strip():
+        return []
+    try:
+        data = untrusted.parse_json(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise CommandError("kubectl did not print a JSON object: {0}".format(shortened(text, 100)))
+    if str(data.get("kind", "")).endswith("List") and isinstance(data.get("items"), list):
+        return [dict(item) for item in untrusted.mappings(data["items"])]
+    return [data]
 
 
 def check(objects: Sequence[Any], sources: Optional[Mapping[int, str]] = None) -> None:

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from ..core.untrusted import integer, mapping, mappings
 from .objects import Object, key, shortened
+from .pods import Pod
 
 _WORKLOADS = (("apps", "Deployment"), ("apps", "DaemonSet"), ("apps", "StatefulSet"), ("batch", "Job"), ("", "Pod"))
+#: Seconds without progress after which a rollout that can't be completed now is no longer waited for.
+SETTLES = 30.0
 # The reasons of the events that the Job controller emits for a failed Job.
 _JOB_FAILURES = (
     "BackoffLimitExceeded",
@@ -44,10 +47,55 @@ def rollout_problem(obj: Object, dead_nodes: int = 0) -> Optional[str]:
     return "it is paused, and {0}".format(problem) if problem and is_held(obj) else problem
 
 
+def living_problem(daemon_set: Object, dead_nodes: int) -> Optional[str]:
+    """What the pods of a DaemonSet on living nodes still wait for; None if they are available.
+
+    The controller of DaemonSets counts the deleted pod on a node that is down as unavailable, so with the usual
+    ``maxUnavailable: 1`` it replaces no other pod: the rollout stops until that node is back or its Node is deleted. If
+    there are such nodes (``dead_nodes``), the pods on the others may therefore be old.
+    """
+    if not dead_nodes:
+        return rollout_problem(daemon_set)
+    spec = dict(mapping(daemon_set.get("spec")), updateStrategy={"type": "OnDelete"})
+    return rollout_problem(dict(daemon_set, spec=spec), dead_nodes)
+
+
+def lost_nodes(pods: Sequence[Pod], dead: Sequence[str]) -> List[str]:
+    """The names of the dead nodes on which a workload has pods, but none that is ready."""
+    ready = {pod.node for pod in pods if pod.ready}
+    return sorted({pod.node for pod in pods if not pod.over} & set(dead) - ready)
+
+
+def is_recreated(obj: Object) -> bool:
+    """True for a Deployment that starts no new pod while an old one exists, also on a node that is down."""
+    strategy = mapping(mapping(obj.get("spec")).get("strategy"))
+    return obj.get("kind") == "Deployment" and strategy.get("type") == "Recreate"
+
+
+def is_stopped(obj: Object, pods: Sequence[Pod], lost: Sequence[str]) -> bool:
+    """True if only the nodes ``lost`` (:func:`lost_nodes`) prevent a DaemonSet or :func:`is_recreated` Deployment from
+    rolling out: all its pods on other nodes are available, or it does not have pods there.
+    """
+    if obj.get("kind") == "DaemonSet":
+        return bool(lost) and living_problem(obj, len(lost)) is None
+    return bool(lost) and _is_processed(obj) and all(pod.node in lost for pod in pods if not pod.over)
+
+
+def stopped_by(names: Sequence[str]) -> str:
+    """The words about nodes that stop a rollout, with the fix."""
+    shown = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
+    return "a node that is not ready stops the rollout, so start or remove {0}".format(shown)
+
+
+def _is_processed(obj: Object) -> bool:
+    """True if the controller has observed the latest generation of a workload."""
+    generation = integer(mapping(obj.get("metadata")).get("generation"))
+    return integer(mapping(obj.get("status")).get("observedGeneration")) >= generation
+
+
 def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
     kind = obj.get("kind")
     spec, status = mapping(obj.get("spec")), mapping(obj.get("status"))
-    generation = integer(mapping(obj.get("metadata")).get("generation"))
     if kind == "Pod":
         if status.get("phase") == "Succeeded":
             return None
@@ -67,7 +115,7 @@ def _problem(obj: Object, dead_nodes: int) -> Optional[str]:
         if spec.get("suspend") or (spec.get("parallelism") is not None and not integer(spec["parallelism"])):
             return None
         return "{0} of {1} completions".format(status.get("succeeded") or 0, spec.get("completions") or 1)
-    if integer(status.get("observedGeneration")) < generation:
+    if not _is_processed(obj):
         return "the controller has not processed the change yet"
     if kind == "DaemonSet":
         wanted = max(0, integer(status.get("desiredNumberScheduled")) - dead_nodes)
@@ -127,8 +175,7 @@ def is_paused(obj: Object) -> bool:
 
 def is_held(obj: Object) -> bool:
     """True for a live, paused Deployment whose controller has observed its latest generation."""
-    generation = integer(mapping(obj.get("metadata")).get("generation"))
-    return is_paused(obj) and integer(mapping(obj.get("status")).get("observedGeneration")) >= generation
+    return is_paused(obj) and _is_processed(obj)
 
 
 def removes_itself(obj: Object) -> bool:

@@ -8,10 +8,8 @@
 restarts, the node still sends connections to pods that were evicted from another node. So no node is drained before the
 rollout of the addons is complete.
 
-The controller of DaemonSets counts the deleted pod on a node that is down as unavailable, so with the usual
-``maxUnavailable: 1`` it replaces no other pod: the rollout stops until that node is back or its Node is deleted. While
-a node is not ready, a rollout therefore counts as complete when the pods on the other nodes are available, even if
-they are old.
+While a node is not ready, the rollout of a DaemonSet counts as complete when the pods on the other nodes are available,
+even if they are old; see :func:`living_problem`.
 """
 
 from __future__ import annotations
@@ -19,14 +17,12 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping
 
 from ..core import untrusted
-from ..kube.rollout import rollout_problem
+from ..kube.rollout import living_problem, rollout_problem
 
 DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 KUBE_PROXY = DAEMON_SETS + "/kube-proxy"
 # kubeadm gives the Deployment of CoreDNS this label.
 DNS = "/apis/apps/v1/namespaces/kube-system/deployments?labelSelector=k8s-app%3Dkube-dns"
-# With this strategy of a DaemonSet, its pods may be old.
-_ANY_VERSION = {"updateStrategy": {"type": "OnDelete"}}
 
 
 def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not_ready: int) -> Dict[str, str]:
@@ -41,7 +37,7 @@ def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not
         for item in untrusted.mappings(answer.get("items")):
             name = untrusted.text(untrusted.mapping(item.get("metadata")).get("name"))
             if name:
-                title = "{0} kube-system/{1}".format(kind, name)
-                spec = dict(untrusted.mapping(item.get("spec")), **(_ANY_VERSION if not_ready else {}))
-                found[title] = rollout_problem(dict(item, kind=kind, spec=spec), not_ready) or ""
+                obj = dict(item, kind=kind)
+                reason = living_problem(obj, not_ready) if kind == "DaemonSet" else rollout_problem(obj)
+                found["{0} kube-system/{1}".format(kind, name)] = reason or ""
     return found

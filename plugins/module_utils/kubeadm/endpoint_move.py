@@ -29,7 +29,7 @@ from ..kube.api import Api, failure, is_ok, kubeconfig_server
 from ..kube.kubeconfig import KubeconfigState
 from ..kube.kubectl import KUBEADM_CONFIG, NODES, Kubectl
 from ..kube.nodes import read_nodes
-from ..kube.rollout import rollout_problem
+from ..kube.rollout import rollout_problem, stopped_by
 from . import addons, cluster_info, endpoint_facts, endpoint_text, kubelet_start, serving_certificate
 from . import state as kubeadm
 from .endpoint_facts import KUBE_PROXY, KUBELET_PENDING, RESTART, EndpointFacts, data_of, pending_restart
@@ -331,10 +331,7 @@ def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Opt
         # Pods of nodes that are down can't be replaced, and the controller counts each of them as unavailable.
         dead = [node.name for node in read_nodes(nodes) if not node.ready]
         text = (rollout_problem(found, len(dead)) or "") if found else ""
-        if not text or not dead:
-            return text
-        names = ", ".join(dead[:5]) + (" and others" if len(dead) > 5 else "")
-        return "{0}; a node that is not ready stops the rollout, so start or remove {1}".format(text, names)
+        return "{0}; {1}".format(text, stopped_by(dead)) if text and dead else text
 
     left = poll(waits_for, _ROLLED_OUT, lambda text: not text, clock=clock, sleep=sleep)
     if left:

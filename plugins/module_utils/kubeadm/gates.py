@@ -23,6 +23,7 @@ from ..etcd.client import Client, client
 from ..kube import api, pods
 from ..kube.kubectl import NODES, Kubectl
 from ..kube.nodes import Node, read_nodes
+from ..kube.rollout import SETTLES
 from . import addons, mirror_pods
 from .mirror_pods import CONTROLLERS, MirrorPod
 
@@ -31,8 +32,6 @@ ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 # Seconds for the kubelet to start a controller manager or scheduler. They exit when their API server is down for long,
 # and the kubelet delays a container that exited several times by up to five minutes.
 _DELAYED = 330.0
-# Seconds without progress after which a rollout that was not complete when the run began is not waited for.
-_SETTLES = 30.0
 
 
 @dataclass(frozen=True)
@@ -258,7 +257,7 @@ def settle(
         def progresses(one: Health, before: Mapping[str, str] = before) -> bool:
             return not problems(one, wanted) and one.addons != before
 
-        now = poll(ask, _SETTLES, progresses, pause=1.0, clock=clock, sleep=sleep)
+        now = poll(ask, SETTLES, progresses, pause=1.0, clock=clock, sleep=sleep)
         if now.addons == before:
             break
     # Later gates compare with this health, so it is never that of a moment in which the API did not answer.

@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
     DEFAULT_CALICO,
     at,
 )
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import Version, numbers, parse
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.upgrade_facts import UpgradeFacts
 
 from ..cluster import Cluster
@@ -63,13 +63,13 @@ def change(
         return None, []
     managed = facts.calico_by_manifest and host.options.cni.plugin == "calico"
     wanted = version_of(images) if managed else ""
-    if wanted and _numbers(wanted) < _numbers(facts.calico):
+    if wanted and numbers(wanted, 3) < numbers(facts.calico, 3):
         text = "the manifest in the variables is of Calico {0}, but the cluster runs {1}".format(wanted, facts.calico)
         fix = "set cni_calico_version to v{0}, or cni_calico_manifest to its manifest".format(facts.calico)
         return None, [Problem(CHECK, text, fix)]
     tested = at(CALICO_TESTED, target.minor)
     coming = wanted or facts.calico
-    problems = [] if _numbers(coming)[:2] >= tested else [_untested(coming, coming != facts.calico, target, tested)]
+    problems = [] if numbers(coming) >= tested else [_untested(coming, coming != facts.calico, target, tested)]
     if not wanted or (wanted == facts.calico and not facts.calico_rolling):
         return None, problems
     when = _when(wanted, cluster, upgraded)
@@ -91,7 +91,7 @@ def _when(wanted: str, cluster: Cluster, upgraded: Sequence[str]) -> str:
 
     Empty if a node that this run leaves out is too old for the release.
     """
-    oldest = at(CALICO_OLDEST, _numbers(wanted)[1])
+    oldest = at(CALICO_OLDEST, numbers(wanted)[1])
     old = [node.name for node in cluster.nodes if 0 <= _minor(node.kubelet_version) < oldest]
     if not old:
         return BEFORE
@@ -107,10 +107,6 @@ def _untested(version: str, coming: bool, target: Version, tested: Tuple[int, in
     text = "Calico {0} {1} in the cluster, but Kubernetes 1.{2} is tested with Calico {3}.{4} or newer".format(
         version, "will run" if coming else "runs", target.minor, *tested
     )
-    newer = DEFAULT_CALICO if _numbers(DEFAULT_CALICO)[:2] >= tested else "a release that is tested with it"
+    newer = DEFAULT_CALICO if numbers(DEFAULT_CALICO) >= tested else "a release that is tested with it"
     fix = "set cni_calico_version to {0}; if this collection did not install Calico, upgrade it first".format(newer)
     return Problem(CHECK, text, fix, "warning")
-
-
-def _numbers(version: str) -> Tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"[0-9]+", version)[:3])

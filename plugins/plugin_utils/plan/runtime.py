@@ -15,7 +15,7 @@ from typing import Dict, List, Optional, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.containerd.plan import package_name, replaces_package
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import numbers, parse
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages.manager import version_key
 
 from ..hosts import Host
@@ -87,7 +87,7 @@ def _exchanged(host: Host, package: str, offered: str, kubelet: str) -> Tuple[Op
         )
         fix = "add the repository that has it and run 'apt-get update', or set containerd_package to {0}".format(there)
         return None, [Problem("containerd_member", text, fix)]
-    if _numbers(offered) < _numbers(host.facts.containerd.version):
+    if numbers(offered) < numbers(host.facts.containerd.version):
         text = "containerd_package is {0}, but its version {1} is older than containerd {2} on this node".format(
             package, offered, host.facts.containerd.version
         )
@@ -101,7 +101,7 @@ def _exchanged(host: Host, package: str, offered: str, kubelet: str) -> Tuple[Op
 
 def _too_new(offered: str, kubelet: str) -> Optional[Problem]:
     runs = parse(kubelet)
-    if runs is None or runs.minor >= _CRI_V1 or _numbers(offered) < (2, 0):
+    if runs is None or runs.minor >= _CRI_V1 or numbers(offered) < (2, 0):
         return None
     text = "containerd {0} would be installed, but kubelet {1} of this node can't use it".format(offered, kubelet)
     fix = "first upgrade to Kubernetes 1.{0} with the current containerd".format(_CRI_V1)
@@ -113,8 +113,3 @@ def with_runtime(host: Host, package: str, version: str) -> Host:
     upstream = re.sub(r"^\d+:", "", version)
     state = replace(host.facts.containerd, packages={package: version}, version=upstream)
     return replace(host, facts=replace(host.facts, containerd=state))
-
-
-def _numbers(version: str) -> Tuple[int, ...]:
-    """Major and minor version of a package or of the program."""
-    return tuple(int(part) for part in re.findall(r"\d+", re.sub(r"^\d+:", "", version))[:2])

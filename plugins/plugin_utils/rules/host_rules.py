@@ -21,7 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.releases im
     Since,
     at,
 )
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import parse, parse_request
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.versions import numbers, parse, parse_request
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect, environment, ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.host.swap import fstab_swaps
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
@@ -123,7 +123,7 @@ def _system(host: Host) -> List[Problem]:
     # Oracle Linux names only Fedora.
     rhel = "rhel" in node.os_like or node.os_id == "ol"
     family = node.os_id if node.os_id in _SYSTEMS else ("rhel" if rhel else "")
-    version = tuple(int(part) for part in re.findall(r"\d+", node.os_version))
+    version = numbers(node.os_version)
     if family and version and version < _SYSTEMS[family]:
         least = ".".join(
             "{0:02d}".format(part) if part < 10 and at else str(part) for at, part in enumerate(_SYSTEMS[family])
@@ -210,7 +210,7 @@ def _containerd_version(host: Host, minor: int) -> List[Problem]:
     needed, tested = at(CONTAINERD_NEEDED, minor), at(CONTAINERD_TESTED, minor)
     package = package_name(state, host.options.containerd)
     stays = not state.packages or package in state.packages
-    there = _numbers(state.version)
+    there = numbers(state.version)
     if there and stays:
         has = "has containerd {0}".format(state.version)
         if there < needed:
@@ -218,7 +218,7 @@ def _containerd_version(host: Host, minor: int) -> List[Problem]:
             return [Problem("containerd_version", text, _containerd_fix(CONTAINERD_NEEDED, there, minor))]
     else:
         own = _CONTAINERD_1.get((host.node.os_id, host.node.os_version), "")
-        there = () if there or package != "containerd" else _numbers(own)
+        there = () if there or package != "containerd" else numbers(own)
         has = "would get containerd {0} from its distribution".format(own)
     if not there or there >= max(needed, tested):
         return []
@@ -226,11 +226,6 @@ def _containerd_version(host: Host, minor: int) -> List[Problem]:
     text = "{0}, but Kubernetes 1.{1} {2} {3}.{4} or newer".format(has, minor, verb, *max(needed, tested))
     fix = _containerd_fix(CONTAINERD_TESTED, there, minor)
     return [Problem("containerd_version", text, fix, "warning")]
-
-
-def _numbers(version: str) -> Tuple[int, ...]:
-    """Major and minor of a version; empty where there is none."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _containerd_fix(rows: Sequence[Since], there: Tuple[int, ...], minor: int) -> str:

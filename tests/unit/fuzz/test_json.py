@@ -22,10 +22,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.host import (
     interfaces,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
-    apply,
     cluster,
     nodes,
     objects,
+    pods,
     rollout,
     services,
 )
@@ -163,12 +163,13 @@ def _etcd(text: str, which: str) -> Any:
 
 
 def _workload(text: str) -> Any:
-    found = apply._items(text)
+    found = objects.items_of(text)
     trouble = [rollout.pod_trouble(found), rollout.event_trouble(found, ["x"])]
     for obj in found:
         trouble += [rollout.rollout_problem(obj), rollout.dead_end(obj)]
         trouble += [rollout.is_workload(obj), rollout.removes_itself(obj), rollout.past_deadline(obj)]
-        trouble += [rollout.job_failure([obj], "x")]
+        trouble += [rollout.job_failure([obj], "x"), rollout.living_problem(obj, 1), rollout.is_recreated(obj)]
+        trouble += [rollout.is_stopped(obj, pods.read_pods({"items": [obj]}), ["x"])]
         trouble += [objects.render(obj), objects.differences(obj, _WORKLOADS[0]), objects.title(obj)]
     return trouble
 
@@ -197,7 +198,9 @@ JSON: dict[str, tuple[Callable[[str], Any], Sequence[Any], bool]] = {
     "addresses beside etcd": (lambda text: _etcd(text, "address"), [_ADDRESSES], True),
     "workloads": (_workload, _WORKLOADS, True),
     "services": (
-        lambda text: services.lines(services.describe(apply._items(text), services.node_addresses(apply._items(text)))),
+        lambda text: services.lines(
+            services.describe(objects.items_of(text), services.node_addresses(objects.items_of(text)))
+        ),
         [_SERVICES, *_NODES],
         True,
     ),

@@ -15,11 +15,15 @@ from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fi
 
 
 class Cluster:
-    """Answers kubectl. ``items`` are the live objects, ``pools`` Calico's; ``applied`` lists what was applied."""
+    """Answers kubectl. ``items`` are the live objects, ``pools`` Calico's; ``applied`` lists what was applied.
+
+    ``pods`` are those of every workload.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.items: list[dict[str, Any]] = []
         self.pools: list[dict[str, Any]] = []
+        self.pods: list[dict[str, Any]] = []
         self.nodes: Any = json.loads(fixture("kubeadm/v1.35/nodes.json"))
         self.answers = True
         self.warning = ""
@@ -42,6 +46,8 @@ class Cluster:
             return Result(0, json.dumps({"kind": "List", "items": objects}), self.warning)
         if "nodes" in words or "/api/v1/nodes" in words:
             return Result(0, json.dumps(self.nodes))
+        if "pods" in words:
+            return Result(0, json.dumps({"kind": "List", "items": self.pods}))
         if words[-1].endswith("/ippools"):
             return Result(0, json.dumps({"kind": "List", "items": self.pools}))
         wanted = [(obj["kind"], obj["metadata"]["name"]) for obj in json.loads(stdin or '{"items": []}')["items"]]

@@ -111,26 +111,71 @@ def test_without_waiting_nodes_may_be_anything(machine: Machine, cluster: Cluste
     assert result["nodes_ready"] == [] and set(result["seconds"]) == {"apply"}
 
 
-def rolled_out(available: int) -> dict[str, Any]:
-    status = {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}
+def rolled_out(available: int, updated: int = 2) -> dict[str, Any]:
+    status = {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": updated}
     return {
         **DAEMON_SET,
         "metadata": {**DAEMON_SET["metadata"], "generation": 1},
+        "spec": {**DAEMON_SET["spec"], "selector": {"matchLabels": {"k8s-app": "calico-node"}}},
         "status": {**status, "numberAvailable": available, "numberReady": available},
     }
 
 
-def test_pods_on_failed_and_silent_nodes_are_not_waited_for(machine: Machine, cluster: Cluster) -> None:
-    cluster.items = [rolled_out(1)]
-    with pytest.raises(KubesteadError, match="calico-node"):
-        calico_apply.work(module([rolled_out(1)], timeout=0), machine)
-    assert not calico_apply.work(module([rolled_out(1)], timeout=0, failed_nodes=["w1"]), machine)["changed"]
+def pod(node: str, ready: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"calico-node-{node}", "namespace": "kube-system"},
+        "spec": {"nodeName": node},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def fall_silent(cluster: Cluster) -> None:
     for condition in cluster.nodes["items"][1]["status"]["conditions"]:
         if condition["type"] == "Ready":
             condition["status"] = "Unknown"
+
+
+def test_pods_on_failed_and_silent_nodes_are_not_waited_for(machine: Machine, cluster: Cluster) -> None:
+    cluster.items, cluster.pods = [rolled_out(1)], [pod("cp1", "True"), pod("w1", "False")]
+    with pytest.raises(KubesteadError, match="calico-node"):
+        calico_apply.work(module([rolled_out(1)], timeout=0), machine)
+    assert not calico_apply.work(module([rolled_out(1)], timeout=0, failed_nodes=["w1"]), machine)["changed"]
+    fall_silent(cluster)
     subject = module([rolled_out(1)], timeout=0)
     assert calico_apply.work(subject, machine)["nodes_ready"] == ["cp1"]
     assert ["w1" in text for text in subject.warnings] == [True]
+
+
+def test_a_rollout_that_a_silent_node_stops_is_a_warning(machine: Machine, cluster: Cluster) -> None:
+    cluster.items, cluster.pods = [rolled_out(1, updated=0)], [pod("cp1", "True"), pod("w1", "False")]
+    fall_silent(cluster)
+    subject = module(cluster.items, timeout=0)
+    assert calico_apply.work(subject, machine)["nodes_ready"] == ["cp1"]
+    assert subject.warnings == [
+        "the rollout of DaemonSet kube-system/calico-node is not complete and is not waited for: 0 of 1 pods are "
+        "updated; a node that is not ready stops the rollout, so start or remove w1",
+        "did not wait for nodes whose kubelet does not report: w1",
+    ]
+    # The pod of the other node does not start.
+    cluster.items, cluster.pods = [rolled_out(0)], [pod("cp1", "False"), pod("w1", "False")]
+    with pytest.raises(KubesteadError, match="calico-node is not ready after 0 s: 0 of 1 pods are available"):
+        calico_apply.work(module(cluster.items, timeout=0), machine)
+
+
+def test_controllers_that_a_silent_node_keeps_from_being_recreated_are_a_warning(
+    machine: Machine, cluster: Cluster
+) -> None:
+    found = rolled_out(0)
+    found.update(
+        kind="Deployment",
+        spec={**found["spec"], "strategy": {"type": "Recreate"}},
+        metadata={**found["metadata"], "name": "calico-kube-controllers"},
+    )
+    cluster.items, cluster.pods = [found], [pod("w1", "False")]
+    fall_silent(cluster)
+    subject = module(cluster.items, timeout=0)
+    calico_apply.work(subject, machine)
+    assert "Deployment kube-system/calico-kube-controllers is not complete" in subject.warnings[0]
 
 
 def test_without_the_action_plugin_there_is_nothing_to_apply(machine: Machine) -> None:

@@ -76,6 +76,22 @@ def test_a_rollout_that_does_not_finish_tells_that_something_was_applied(machine
     assert caught.value.details["changed"] is False and len(cluster.applied) == 1
 
 
+def test_a_node_that_is_down_and_not_waited_for_is_a_warning(machine: Machine, cluster: Cluster) -> None:
+    agent = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "agent", "namespace": "shop", "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": "agent"}}},
+        "status": {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 1},
+    }
+    agent["status"]["numberAvailable"] = 1
+    cluster.items, cluster.pods = [agent], [{"metadata": {"name": "agent-1"}, "spec": {"nodeName": "w1"}}]
+    cluster.nodes["items"][1]["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    subject = module([agent], wait=True, timeout=0)
+    assert "seconds" in manifests.work(subject, machine)
+    assert subject.warnings == ["did not wait for pods on nodes whose kubelet does not report: w1"]
+
+
 def test_the_api_servers_warnings_are_shown(machine: Machine, cluster: Cluster) -> None:
     cluster.warning = "Warning: apps/v1beta1 is deprecated\n"
     subject = module()

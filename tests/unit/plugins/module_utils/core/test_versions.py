@@ -32,6 +32,22 @@ def test_versions_as_programs_packages_and_nodes_tell_them() -> None:
     assert versions.parse("unknown") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("v3.32.1", (3, 32)),
+        ("1.7.24~ds1-6+deb13u1", (1, 7)),
+        ("1:2.0.5-1.el9", (2, 0)),
+        ("2", (2,)),
+        ("unknown", ()),
+        ("१.२", ()),
+    ],
+)
+def test_the_numbers_of_any_version(text: str, expected: tuple[int, ...]) -> None:
+    assert versions.numbers(text) == expected
+    assert versions.numbers("v3.32.1-0", 3) == (3, 32, 1)
+
+
 @pytest.mark.parametrize(("text", "meant"), [("1.3", "1.30"), ("1.4", "1.40"), ("v1.3", "1.30"), (1.3, "1.30")])
 def test_a_version_whose_zero_yaml_took(text: object, meant: str) -> None:
     with pytest.raises(OptionError, match=f'put the version in quotes, like "{meant}"'):

@@ -324,7 +324,7 @@ def test_waiting_ends_when_all_runs(machine: Machine) -> None:
         return Result(0, json.dumps(slow if clock.now < 4 else done))
 
     machine.answer((*KUBECTL, "get"), get)
-    assert subject.wait(60, clock=clock, sleep=clock.sleep) == 4.0
+    assert subject.wait(60, **clock.injected).seconds == 4.0
 
 
 def test_a_timeout_names_pod_and_reason(machine: Machine) -> None:
@@ -366,7 +366,7 @@ def test_an_api_server_that_restarts_is_waited_for(machine: Machine) -> None:
     done["metadata"].update(name="web", namespace="rec")
     refused = Result(1, "", "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host?")
     machine.answer((*KUBECTL, "get"), lambda argv, stdin: refused if clock.now < 6 else Result(0, json.dumps(done)))
-    assert subject.wait(60, clock=clock, sleep=clock.sleep) == 6.0
+    assert subject.wait(60, **clock.injected).seconds == 6.0
 
 
 def test_trouble_of_pods() -> None:

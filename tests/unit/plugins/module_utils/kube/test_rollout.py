@@ -47,7 +47,7 @@ class Live:
         return Result(0, "" if found is None else json.dumps(found))
 
     def wait(self) -> float:
-        return self.subject.wait(1000, clock=self.clock, sleep=self.clock.sleep)
+        return self.subject.wait(1000, **self.clock.injected).seconds
 
     def failure(self) -> str:
         with pytest.raises(KubesteadError) as caught:
