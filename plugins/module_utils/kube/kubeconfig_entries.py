@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Match, Optional, Sequence, Set, Tuple
 
 from ..core.untrusted import parse_json
 
@@ -168,7 +168,8 @@ def merged(existing: str, admin: str) -> Optional[str]:
     """``existing`` with the cluster, user and context of ``admin``; every other line is unchanged.
 
     The cluster with the same CA and the user with the same name are updated in place. A missing user or context is
-    appended to its list. Returns None if the entries can't be merged.
+    appended to its list. If that user or context belongs to another cluster, one with another name is used. Returns
+    None if the entries can't be merged.
     """
     mine, theirs = parse(existing), parse(admin)
     if mine is None or theirs is None or any(len(one) != 1 for one in theirs.lists.values()):
@@ -187,16 +188,47 @@ def merged(existing: str, admin: str) -> Optional[str]:
     if not _take(mine, chosen, theirs, cluster, ("server",), edits):
         return None
     added: Dict[str, List[str]] = {}
-    known = [entry for entry in mine.lists["users"] if entry.name == user.name]
+    own = [entry.name for entry in same_ca]
+    name = _user_name(mine, user.name, own, chosen.name)
+    known = [entry for entry in mine.lists["users"] if entry.name == name]
     if known and not _take(mine, known[0], theirs, user, ("client-certificate-data", "client-key-data"), edits):
         return None
     if not known:
-        added["users"] = theirs.lines[user.first : user.end]
-    if context.name not in [entry.name for entry in mine.lists["contexts"]]:
-        text = "".join(theirs.lines[context.first : context.end])
-        named = re.sub(r"(?m)^(\s*(?:- +)?(?:  )?cluster: ).*$", lambda one: one.group(1) + chosen.name, text, count=1)
-        added["contexts"] = named.splitlines(keepends=True)
+        added["users"] = _renamed(theirs, user, {"name": name})
+    contexts = {entry.name: _value(entry, "cluster") for entry in mine.lists["contexts"]}
+    title = context.name
+    if title in contexts and contexts[title] not in own:
+        title = "{0}@{1}".format(name, chosen.name)
+    if title not in contexts:
+        added["contexts"] = _renamed(theirs, context, {"cluster": chosen.name, "user": name, "name": title})
     return _assembled(mine, edits, added)
+
+
+def _value(entry: Entry, key: str) -> str:
+    return entry.values.get(key, (0, ""))[1]
+
+
+def _user_name(mine: Entries, name: str, own: Sequence[str], cluster: str) -> str:
+    """The name of the admin in a file: another one if only contexts of other clusters use the user of that name.
+
+    kubeadm gives the admin of each cluster the same name. ``own`` are the names of this cluster in the file.
+    """
+    users: Dict[bool, Set[str]] = {True: set(), False: set()}
+    for entry in mine.lists["contexts"]:
+        users[_value(entry, "cluster") in own].add(_value(entry, "user"))
+    return "{0}-{1}".format(name, cluster) if name in users[False] - users[True] else name
+
+
+def _renamed(theirs: Entries, entry: Entry, values: Mapping[str, str]) -> List[str]:
+    """The lines of an entry with other values of these keys."""
+    text = "".join(theirs.lines[entry.first : entry.end])
+    for key, value in values.items():
+        text = re.sub(r"(?m)^(\s*(?:- +)?" + key + r": ).*$", _putting(value), text, count=1)
+    return text.splitlines(keepends=True)
+
+
+def _putting(value: str) -> Callable[[Match[str]], str]:
+    return lambda found: found.group(1) + value
 
 
 def _take(

@@ -94,6 +94,53 @@ def test_a_user_alone_gets_the_admins_beside_it(node: Machine) -> None:
     assert plan(node) == []
 
 
+#: A file with two clusters. kubeadm gives their admins the same name, so the entries of one of them have other names.
+TWO_CLUSTERS = {
+    "clusters": [
+        {
+            "name": "kubernetes",
+            "cluster": {"certificate-authority-data": "b3RoZXI=", "server": "https://192.0.2.1:6443"},
+        },
+        {"name": "home", "cluster": yaml.safe_load(OLD)["clusters"][0]["cluster"]},
+    ],
+    "contexts": [
+        {"name": "kubernetes-admin@kubernetes", "context": {"cluster": "kubernetes", "user": "kubernetes-admin"}},
+        {"name": "home", "context": {"cluster": "home", "user": "home"}},
+    ],
+    "current-context": "home",
+    "users": [
+        {"name": "kubernetes-admin", "user": {"client-certificate-data": "b3RoZXI=", "client-key-data": "b3RoZXI="}},
+        {"name": "home", "user": yaml.safe_load(OLD)["users"][0]["user"]},
+    ],
+}
+
+
+def test_the_admin_of_another_cluster_in_the_file_keeps_its_credentials(node: Machine) -> None:
+    node.put(PATH, yaml.safe_dump(TWO_CLUSTERS, width=1 << 20), 0o600)
+    run(node)
+    found = yaml.safe_load(node.read(PATH) or "")
+    assert found["users"][:2] == TWO_CLUSTERS["users"] and found["contexts"][:2] == TWO_CLUSTERS["contexts"]
+    assert found["clusters"] == TWO_CLUSTERS["clusters"]
+    (user,), (context,) = found["users"][2:], found["contexts"][2:]
+    assert user == {"name": "kubernetes-admin-home", "user": yaml.safe_load(ADMIN)["users"][0]["user"]}
+    wanted = {"cluster": "home", "user": "kubernetes-admin-home"}
+    assert context == {"name": "kubernetes-admin-home@home", "context": wanted}
+    assert plan(node) == []
+    # The next certificate goes to the same user.
+    node.put(PATH, (node.read(PATH) or "").replace(user["user"]["client-certificate-data"], "b2xk"), 0o600)
+    run(node)
+    assert yaml.safe_load(node.read(PATH) or "") == found
+
+
+def test_a_user_that_also_has_a_context_of_this_cluster_is_the_admin(node: Machine) -> None:
+    context = "- context:\n    cluster: lab\n    user: kubernetes-admin\n  name: lab\n"
+    cluster = "- cluster:\n    certificate-authority-data: b3RoZXI=\n    server: https://192.0.2.1:6443\n  name: lab\n"
+    text = OLD.replace("contexts:\n", "contexts:\n" + context).replace("clusters:\n", "clusters:\n" + cluster)
+    node.put(PATH, text, 0o600)
+    run(node)
+    assert [one["name"] for one in yaml.safe_load(node.read(PATH) or "")["users"]] == ["kubernetes-admin"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
