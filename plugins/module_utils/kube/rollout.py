@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from ..core.untrusted import integer, mapping, mappings
+from ..core.untrusted import integer, labels, mapping, mappings
 from .objects import Object, key, shortened
 from .pods import Pod
 
@@ -24,6 +24,8 @@ _JOB_FAILURES = (
     "FailedIndexes",
     "MaxFailedIndexesExceeded",
 )
+# The version of a DaemonSet's template, in an annotation of the DaemonSet and a label of its pods.
+_TEMPLATE, _POD_TEMPLATE = "deprecated.daemonset.template.generation", "pod-template-generation"
 # The name of a container, as the API accepts it in a pod. It does not check the name in the status of a pod.
 _CONTAINER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
@@ -66,6 +68,18 @@ def lost_nodes(pods: Sequence[Pod], dead: Sequence[str]) -> List[str]:
     return sorted({pod.node for pod in pods if not pod.over} & set(dead) - ready)
 
 
+def without_updated(daemon_set: Object, pods: Sequence[Pod], lost: Sequence[str]) -> Object:
+    """A DaemonSet whose status does not count updated pods on the nodes ``lost`` (:func:`lost_nodes`).
+
+    Otherwise a pod that was updated before its node failed would stand for an old one on a living node.
+    """
+    generation = labels(mapping(daemon_set.get("metadata")).get("annotations")).get(_TEMPLATE, "")
+    old = {pod.node for pod in pods if not pod.over and pod.labels.get(_POD_TEMPLATE) != generation}
+    status = mapping(daemon_set.get("status"))
+    updated = integer(status.get("updatedNumberScheduled")) - len(set(lost) - old)
+    return dict(daemon_set, status=dict(status, updatedNumberScheduled=max(0, updated))) if generation else daemon_set
+
+
 def is_recreated(obj: Object) -> bool:
     """True for a Deployment that starts no new pod while an old one exists, also on a node that is down."""
     strategy = mapping(mapping(obj.get("spec")).get("strategy"))
@@ -76,9 +90,11 @@ def is_stopped(obj: Object, pods: Sequence[Pod], lost: Sequence[str]) -> bool:
     """True if only the nodes ``lost`` (:func:`lost_nodes`) prevent a DaemonSet or :func:`is_recreated` Deployment from
     rolling out: all its pods on other nodes are available, or it does not have pods there.
     """
+    living = [pod for pod in pods if not pod.over and pod.node not in lost]
     if obj.get("kind") == "DaemonSet":
-        return bool(lost) and living_problem(obj, len(lost)) is None
-    return bool(lost) and _is_processed(obj) and all(pod.node in lost for pod in pods if not pod.over)
+        # With maxSurge, the status counts the old pod of a node as available while the new one does not start.
+        return bool(lost) and living_problem(obj, len(lost)) is None and all(pod.ready for pod in living)
+    return bool(lost) and _is_processed(obj) and not living
 
 
 def stopped_by(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..core.errors import CommandError, KubesteadError
 from ..core.poll import Clock, Sleep, poll
+from ..core.untrusted import mapping, mappings, texts
 from . import nodes
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import Key, Object, items_of, key, title
@@ -36,10 +37,12 @@ from .rollout import (
     removes_itself,
     rollout_problem,
     stopped_by,
+    without_updated,
 )
 
 # Seconds after which the nodes are looked at again: one may have failed or come back.
 _LOOK = 10.0
+_OPERATORS = {"In": "{0} in ({1})", "NotIn": "{0} notin ({1})", "DoesNotExist": "!{0}"}
 
 
 @dataclass(frozen=True)
@@ -168,10 +171,16 @@ class RolloutWait:
 
     def _without_dead(self, obj: Object, state: str) -> Optional[_Pending]:
         """What a workload still waits for if pods on dead nodes are not counted; None if nothing is left."""
-        if obj.get("kind") != "DaemonSet" and not (self._recreated and is_recreated(obj)):
+        daemon_set = obj.get("kind") == "DaemonSet"
+        if not daemon_set and not (self._recreated and is_recreated(obj)):
             return _Pending(obj, state)
         pods = read_pods({"items": self._pods(obj)}) if self._dead_nodes() else []
+        if daemon_set:
+            # The pods of another workload may have its labels too.
+            pods = [pod for pod in pods if pod.controller in (("", ""), ("DaemonSet", key(obj)[3]))]
         lost = lost_nodes(pods, self._dead)
+        if daemon_set:
+            obj = without_updated(obj, pods, lost)
         left = rollout_problem(obj, len(lost))
         if left is None:
             self._skipped[key(obj)] = lost
@@ -245,5 +254,11 @@ class RolloutWait:
 
 
 def _selector(obj: Object) -> str:
-    labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-    return ",".join("{0}={1}".format(name, labels[name]) for name in sorted(labels))
+    """The selector of a workload in the form of kubectl; empty without one."""
+    selector = mapping(mapping(obj.get("spec")).get("selector"))
+    labels = mapping(selector.get("matchLabels"))
+    parts = ["{0}={1}".format(name, labels[name]) for name in sorted(labels)]
+    for one in mappings(selector.get("matchExpressions")):
+        form = _OPERATORS.get(str(one.get("operator")), "{0}")
+        parts.append(form.format(one.get("key"), ",".join(texts(one.get("values")))))
+    return ",".join(parts)

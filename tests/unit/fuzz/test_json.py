@@ -169,7 +169,8 @@ def _workload(text: str) -> Any:
         trouble += [rollout.rollout_problem(obj), rollout.dead_end(obj)]
         trouble += [rollout.is_workload(obj), rollout.removes_itself(obj), rollout.past_deadline(obj)]
         trouble += [rollout.job_failure([obj], "x"), rollout.living_problem(obj, 1), rollout.is_recreated(obj)]
-        trouble += [rollout.is_stopped(obj, pods.read_pods({"items": [obj]}), ["x"])]
+        seen = pods.read_pods({"items": [obj]})
+        trouble += [rollout.is_stopped(obj, seen, ["x"]), rollout.without_updated(obj, seen, ["x"])]
         trouble += [objects.render(obj), objects.differences(obj, _WORKLOADS[0]), objects.title(obj)]
     return trouble
 

@@ -199,6 +199,60 @@ def test_a_change_that_the_controller_has_not_processed_is_waited_for(machine: M
     assert "the controller has not processed the change yet" in live.failure()
 
 
+def versioned(pods: Sequence[dict[str, Any]], *updated: str) -> list[dict[str, Any]]:
+    """Pods as the controller labels them; those on these nodes are of the current template, 7."""
+    found = []
+    for one in pods:
+        generation = "7" if one["spec"]["nodeName"] in updated else "6"
+        found.append({**one, "metadata": {**one["metadata"], "labels": {"pod-template-generation": generation}}})
+    return found
+
+
+def test_a_pod_updated_before_its_node_failed_does_not_stand_for_an_old_one_elsewhere(machine: Machine) -> None:
+    def look(updated: int) -> dict[str, Any]:
+        found = daemon_set(3, updated, 2)
+        found["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "7"}
+        return found
+
+    waited = Live(machine, lambda _now: look(2), versioned(PODS, "cp1", "w2")).wait()
+    assert waited.seconds >= 30 and "1 of 2 pods are updated" in waited.stopped[0]
+    for updated in (["cp1", "w1"], ["cp1", "w1", "w2"]):
+        live = Live(machine, lambda _now, count=len(updated): look(count), versioned(PODS, *updated))
+        assert live.wait() == Waited(0.0, skipped=("w2",))
+
+
+def test_a_new_pod_beside_an_old_one_must_start(machine: Machine) -> None:
+    """With maxSurge, the old pod of w1 runs until the new one is ready."""
+    pods = [*PODS, pod("w1", False, containerStatuses=[CRASHES])]
+    failure = Live(machine, lambda _now: daemon_set(3, 0, 2), pods).failure()
+    assert "0 of 2 pods are updated; pod calico-node-w1 on w1, container calico-node: CrashLoopBackOff" in failure
+
+
+def test_pods_of_another_workload_with_the_same_labels_do_not_count(machine: Machine) -> None:
+    def owned(one: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+        owner = {"kind": kind, "name": name, "controller": True}
+        return {**one, "metadata": {**one["metadata"], "ownerReferences": [owner]}}
+
+    own = [owned(one, "DaemonSet", "calico-node") for one in (pod("cp1"), pod("w1", False))]
+    for other in (("ReplicaSet", "typha-1"), ("DaemonSet", "calico")):
+        live = Live(machine, lambda _now: daemon_set(2, 2, 1), [*own, owned(pod("w2", False), *other)])
+        assert "1 of 2 pods are available" in live.failure()
+
+
+def test_the_pods_of_a_daemon_set_are_found_by_expressions_too(machine: Machine) -> None:
+    found = daemon_set(3, 2, 2)
+    expressions = [
+        {"key": "app", "operator": "In", "values": ["a", "b"]},
+        {"key": "tier", "operator": "NotIn", "values": ["c"]},
+        {"key": "log", "operator": "Exists"},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
+    found["spec"]["selector"] = {"matchExpressions": expressions}
+    assert Live(machine, lambda _now: found).wait() == Waited(0.0, skipped=("w2",))
+    (selector,) = {argv[argv.index("-l") + 1] for argv in machine.ran if "-l" in argv}
+    assert selector == "app in (a,b),tier notin (c),log,!old"
+
+
 # -- Deployments whose old pods must end before new ones start
 
 
