@@ -10,6 +10,7 @@ import functools
 import ipaddress
 import re
 from typing import List, Sequence, Tuple, Union
+from urllib.parse import urlsplit
 
 from .errors import OptionError
 
@@ -70,6 +71,14 @@ def normal_address(text: str) -> str:
         return str(plain_address(text.strip()))
     except ValueError:
         return text
+
+
+def url_host(url: str) -> str:
+    """The host in a URL, an address in its canonical form; empty if there is none."""
+    try:
+        return normal_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return ""
 
 
 def same_endpoint(one: str, other: str, default_port: int = 6443) -> bool:

@@ -12,9 +12,8 @@ that name a control plane by its address. Pure.
 from __future__ import annotations
 
 from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Sequence, Tuple
-from urllib.parse import urlsplit
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port, normal_address
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port, url_host
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
@@ -137,14 +136,6 @@ def _judged(
 
 def _server_in(existing: KubeconfigSummary, wanted: KubeconfigSummary, gone: AbstractSet[str]) -> str:
     """The server in a copy for the same cluster that is one of these addresses; empty if the new one would be too."""
-    if not kubeconfig.of_this_cluster(existing, wanted) or any(_place(url) in gone for url in wanted.servers):
+    if not kubeconfig.of_this_cluster(existing, wanted) or any(url_host(url) in gone for url in wanted.servers):
         return ""
-    return next((url for url in existing.servers if _place(url) in gone), "")
-
-
-def _place(url: str) -> str:
-    """The host in the URL of a server, an address in its canonical form."""
-    try:
-        return normal_address(urlsplit(url).hostname or "")
-    except ValueError:
-        return ""
+    return next((url for url in existing.servers if url_host(url) in gone), "")

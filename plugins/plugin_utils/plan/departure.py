@@ -191,7 +191,16 @@ def _estimated(left: Remainder) -> Dict[str, bool]:
 
 
 def endpoint_findings(request: Request, left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
-    """The warning about hosts that the play can't change, and that keep the address of a control plane that leaves."""
+    """The warning about hosts that the play can't change, and that keep the address of a control plane that leaves.
+
+    It is an error if the endpoint of the cluster is such an address. If that machine is down, it may have moved.
+    """
+    place = left.cluster.endpoint_place[0]
+    holder = next((node for node in left.cluster.control_planes if place and place in node.addresses), None)
+    if holder and holder.ready and holder.name in leaving_nodes:
+        text = "the endpoint of the cluster is the address {0} of this control plane, so all nodes would lose the API"
+        fix = "run endpoint.yml first, which gives the cluster an endpoint that is a name"
+        return [Finding(holder.name, COMPONENT, Problem("endpoint", text.format(place), fix))]
     controls = [node.name for node in left.cluster.control_planes if node.name in leaving_nodes]
     changed = {*names(request.hosts), *left.targets}
     others = [name for name in (*request.inventory.control_plane, *request.inventory.workers) if name not in changed]

@@ -69,6 +69,7 @@ def remove(request: Request) -> Plan:
             here = host.name == left.api_host
             steps, arguments, problems = admin_copies.redirected(host, request, staying, cluster, gone, here)
             findings += [Finding(host.name, COMPONENT, problem) for problem in problems]
+            findings += endpoint.stranded(host, cluster, gone)
             own = staying_plans[host.name]
             staying_plans[host.name] = replace(own, steps=[*own.steps, *steps], kubeconfig=arguments)
     return Plan(

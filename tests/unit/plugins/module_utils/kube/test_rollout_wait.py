@@ -209,16 +209,14 @@ def versioned(pods: Sequence[dict[str, Any]], *updated: str) -> list[dict[str, A
 
 
 def test_a_pod_updated_before_its_node_failed_does_not_stand_for_an_old_one_elsewhere(machine: Machine) -> None:
-    def look(updated: int) -> dict[str, Any]:
-        found = daemon_set(3, updated, 2)
+    def waited(*updated: str) -> Waited:
+        found = daemon_set(3, len(updated), 2)
         found["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "7"}
-        return found
+        return Live(machine, lambda _now: found, versioned(PODS, *updated)).wait()
 
-    waited = Live(machine, lambda _now: look(2), versioned(PODS, "cp1", "w2")).wait()
-    assert waited.seconds >= 30 and "1 of 2 pods are updated" in waited.stopped[0]
-    for updated in (["cp1", "w1"], ["cp1", "w1", "w2"]):
-        live = Live(machine, lambda _now, count=len(updated): look(count), versioned(PODS, *updated))
-        assert live.wait() == Waited(0.0, skipped=("w2",))
+    stopped = waited("cp1", "w2")
+    assert stopped.seconds >= 30 and "1 of 2 pods are updated" in stopped.stopped[0]
+    assert waited("cp1", "w1") == waited("cp1", "w1", "w2") == Waited(0.0, skipped=("w2",))
 
 
 def test_a_new_pod_beside_an_old_one_must_start(machine: Machine) -> None:

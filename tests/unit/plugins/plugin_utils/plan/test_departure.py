@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +249,54 @@ def test_a_worker_that_leaves_changes_the_endpoint_of_nobody() -> None:
     # A worker that leaves as well needs no API.
     plan = remove(request(hosts, ["cp1", "w1"]))
     assert set(plan.redirected) == {"cp2", "cp3", "w2"} and not plan.findings
+
+
+def at_the_address_of_cp1(hosts: dict[str, Host]) -> dict[str, Host]:
+    """The cluster as kubeadm creates it with the address of its first control plane as the endpoint."""
+    found = dict(hosts)
+    for name in (name for name in hosts if name.startswith("cp")):
+        state = hosts[name].kubeadm
+        config = replace(state.api.config, endpoint=f"{address('cp1')}:6443")  # type: ignore[type-var]
+        facts = replace(hosts[name].facts, kubeadm=replace(state, api=replace(state.api, config=config)))
+        found[name] = replace(hosts[name], facts=facts)
+    return found
+
+
+@pytest.mark.parametrize("plan", [remove, reset])
+def test_the_control_plane_whose_address_is_the_endpoint_does_not_leave(plan: Callable[[Request], Plan]) -> None:
+    hosts = at_the_address_of_cp1(cluster())
+    limit = plan is reset
+    refused = plan(request(hosts, ["cp1"], limit=limit))
+    assert [one.line() for one in refused.errors] == [
+        f"cp1: the endpoint of the cluster is the address {address('cp1')} of this control plane, so all nodes would "
+        "lose the API; run endpoint.yml first, which gives the cluster an endpoint that is a name"
+    ]
+    assert not plan(request(hosts, ["cp2", "w1"], limit=limit)).errors
+    assert not plan(request(named(cluster()), ["cp1"], limit=limit)).errors
+    # The machine is down, and another one may have its address now.
+    hosts = at_the_address_of_cp1(cluster(dead="cp1"))
+    assert not plan(request(hosts, ["cp1"], gone=True, missing=("cp1",), limit=limit)).errors
+    # The cluster ends.
+    hosts = at_the_address_of_cp1(cluster())
+    assert not reset(request(hosts, list(hosts))).errors
+
+
+def test_a_kubelet_that_reaches_the_api_at_a_control_plane_that_leaves_is_named() -> None:
+    """endpoint.yml left this worker out."""
+    hosts = named(cluster())
+    server = f"https://{address('cp1')}:6443"
+    state = replace(joined("w1"), server=server)
+    hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, kubeadm=state))
+    plan = remove(request(hosts, ["cp1"]))
+    assert [one.line() for one in plan.findings] == [
+        f"w1: its kubelet reaches the API at {server}, a control plane that leaves; run endpoint.yml for this host"
+    ]
+    assert plan.findings[0].problem.level == "warning"
+    for targets in (["cp2"], ["w2"], ["cp1", "w1"]):
+        assert not remove(request(hosts, targets)).findings
+    foreign = replace(state, ca_cert_hash="sha256:" + "b" * 64)
+    hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, kubeadm=foreign))
+    assert not remove(request(hosts, ["cp1"])).findings
 
 
 def test_a_removal_that_was_killed_before_the_endpoint_was_changed_is_finished() -> None:

@@ -25,7 +25,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result impo
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 from .test_converge import bare, host
-from .test_departure import API, address, cluster, named, request, said
+from .test_departure import API, address, at_the_address_of_cp1, cluster, named, request, said
 
 ADMIN = fixture("kubeadm/v1.35/admin.conf")
 OTHER_CLUSTER = fixture("kubeadm/v1.20/admin.conf")
@@ -129,10 +129,11 @@ def test_an_address_that_stays_valid_is_not_that_of_the_machine(kept: str) -> No
     hosts = named(cluster())
     vip = address("cp1") if kept == "virtual address" else ""
     if kept == "endpoint":
+        hosts = at_the_address_of_cp1(hosts)
         for name in ("cp1", "cp2", "cp3"):
             state = hosts[name].kubeadm
-            config = replace(state.api.config, endpoint=f"{address('cp1')}:6443")  # type: ignore[type-var]
-            state = replace(state, api=replace(state.api, config=config))
+            known = [replace(one, addresses=["192.0.2.249"]) if one.name == "cp1" else one for one in state.api.nodes]
+            state = replace(state, api=replace(state.api, nodes=known))
             hosts[name] = replace(hosts[name], facts=replace(hosts[name].facts, kubeadm=state))
     assert written(plan_of(with_files(hosts, vip=vip), admin("cp1", address("cp1")), "cp1")) == {}
 
