@@ -99,6 +99,8 @@ class RolloutWait:
         self._dead: List[str] = []
         self._looked: Optional[float] = None
         self._skipped: Dict[Key, Sequence[str]] = {}
+        # Why the last look failed.
+        self._unreachable: Optional[ApiUnreachable] = None
 
     def wait(self, objects: Sequence[Object], timeout: float, pause: float = 2.0) -> Waited:
         """Wait until every Deployment, DaemonSet, StatefulSet, Job and Pod has rolled out.
@@ -149,8 +151,10 @@ class RolloutWait:
             return []
         try:
             found = {key(obj): obj for obj in self._get([one.obj for one in before])}
-        except ApiUnreachable:
+            self._unreachable = None
+        except ApiUnreachable as err:
             # The API server may restart while a network plugin starts. Only the timeout ends the wait.
+            self._unreachable = err
             return [_Pending(one.obj, one.state or "the API server does not answer") for one in before]
         pending: List[_Pending] = []
         for one in before:
@@ -231,6 +235,8 @@ class RolloutWait:
 
     def _cause(self, obj: Object) -> Tuple[str, str]:
         """Why a workload does not become ready, from its pods and events, and the fix."""
+        if self._unreachable is not None:
+            return "", self._unreachable.message
         describe = "see kubectl -n {0} describe {1} {2}".format(
             key(obj)[2] or "default", str(obj["kind"]).lower(), key(obj)[3]
         )

@@ -199,6 +199,17 @@ def test_a_change_that_the_controller_has_not_processed_is_waited_for(machine: M
     assert "the controller has not processed the change yet" in live.failure()
 
 
+def test_an_api_that_stopped_answering_is_the_cause(machine: Machine) -> None:
+    live = Live(machine, lambda _now: daemon_set(3, 0, 2))
+    answer = live._answer
+    down = Result(1, "", "The connection to the server 192.0.2.1:6443 was refused - did you specify the right host?")
+    machine.answer("kubectl", lambda argv, stdin: answer(argv, stdin) if live.clock.now < 20 else down)
+    assert live.failure() == (
+        "DaemonSet kube-system/calico-node is not ready after 300 s: 0 of 2 pods are updated; API server of /k does "
+        f"not answer: {down.stderr}; check that a control plane runs"
+    )
+
+
 def versioned(pods: Sequence[dict[str, Any]], *updated: str) -> list[dict[str, Any]]:
     """Pods as the controller labels them; those on these nodes are of the current template, 7."""
     found = []
