@@ -127,11 +127,20 @@ def _judged(
 ) -> Tuple[bool, List[Problem]]:
     """True for a copy that is written because its server leaves; the problem of one that can't be written."""
     server = _server_in(existing, wanted, gone) if existing and wanted else ""
-    if not server or kubeconfig.is_stale(existing, wanted):
+    if not server or (kubeconfig.is_stale(existing, wanted) and not _has_other(existing, wanted, gone)):
         return bool(server), []
     text = "{0} has the server {1}, a control plane that leaves, and is not changed".format(path, server)
     fix = "set the server in this file to that of a control plane that stays"
     return False, [Problem("endpoint", text, fix, "warning")]
+
+
+def _has_other(
+    existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: AbstractSet[str]
+) -> bool:
+    """True if a copy for this cluster alone also has another server, which would be replaced instead."""
+    if existing is None or wanted is None or set(existing.ca_cert_hashes) - set(wanted.ca_cert_hashes):
+        return False
+    return any(url_host(url) not in gone for url in existing.servers)
 
 
 def _server_in(existing: KubeconfigSummary, wanted: KubeconfigSummary, gone: AbstractSet[str]) -> str:

@@ -197,6 +197,31 @@ def test_a_copy_that_can_not_be_written_is_named() -> None:
     )
 
 
+def with_entry(text: str, name: str, entry: str) -> str:
+    """A kubeconfig with one more cluster and a context of it."""
+    context = f"- context:\n    cluster: {name}\n    user: kubernetes-admin\n  name: {name}\n"
+    return text.replace("clusters:\n", "clusters:\n" + entry).replace("contexts:\n", "contexts:\n" + context)
+
+
+def test_another_server_of_the_cluster_in_a_copy_is_not_replaced_instead() -> None:
+    def entry(text: str, name: str) -> str:
+        found = re.search(r"- cluster:\n(?:    .*\n)*  name: ", text)
+        assert found
+        return f"{found.group(0)}{name}\n"
+
+    direct = entry(admin("", address("cp1")), "direct")
+    plan = plan_of(with_files(named(cluster())), with_entry(admin("cp1", "lb.example.org"), "direct", direct), "cp1")
+    assert written(plan) == {} and said(plan) == [("endpoint", "warning")]
+    # Both leave, or the other server is that of another cluster.
+    other = entry(re.sub("server: .*", "server: https://lb.example.org:6443", OTHER_CLUSTER), "other")
+    for more in (direct, other):
+        name = "direct" if more is direct else "other"
+        assert (
+            written(plan_of(with_files(named(cluster())), with_entry(admin("cp1", address("cp1")), name, more), "cp1"))
+            == HERE
+        )
+
+
 def test_a_refused_removal_plans_no_copy() -> None:
     hosts = with_files(named(cluster(dead="cp3")))
     asked = request(hosts, ["cp1"])
