@@ -223,7 +223,7 @@ def _renamed(theirs: Entries, entry: Entry, values: Mapping[str, str]) -> List[s
     """The lines of an entry with other values of these keys."""
     text = "".join(theirs.lines[entry.first : entry.end])
     for key, value in values.items():
-        text = re.sub(r"(?m)^(\s*(?:- +)?" + key + r": ).*$", _putting(value), text, count=1)
+        text = re.sub(r"(?m)^(\s*(?:- +)?" + key + r": ).*", _putting(value), text, count=1)
     return text.splitlines(keepends=True)
 
 
