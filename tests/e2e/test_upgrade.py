@@ -294,17 +294,27 @@ BUDGET = {
     "metadata": {"name": "web"},
     "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
 }
-# 20 requests a second, each within 3 s, until the file /run/requests.stop exists; a line for each that failed.
+# 20 requests a second, each within 3 s, until the file /run/requests.stop exists; a line for each that failed: when it
+# began, whether it waited for the connection or for the answer, and by how many seconds this process itself was late in
+# that time. A machine that has no processor for it is not an application that fails.
 REQUESTS = r"""
 import concurrent.futures, http.client, os, sys, time
+late = []
 def ask(at):
+    phase = "connection"
     try:
-        connection = http.client.HTTPConnection(sys.argv[1], 80, timeout=3)
+        connection = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=3)
+        connection.connect()
+        phase = "answer"
         connection.request("GET", "/")
         answer = connection.getresponse()
-        return "" if answer.status == 200 and answer.read() else "status %d" % answer.status
+        if answer.status == 200 and answer.read():
+            return ""
+        reason = "status %d" % answer.status
     except Exception as err:
-        return "%s %r" % (time.strftime("%T", time.gmtime(at)), err)
+        reason = repr(err)
+    own = max([delay for due, delay in list(late) if at - 1 <= due <= at + 4] or [0])
+    return "%s %s: %s (late by %.1f s)" % (time.strftime("%T", time.gmtime(at)), phase, reason, own)
 done = []
 with concurrent.futures.ThreadPoolExecutor(64) as pool:
     due = time.time()
@@ -312,6 +322,7 @@ with concurrent.futures.ThreadPoolExecutor(64) as pool:
         done.append(pool.submit(ask, due))
         due += 0.05
         time.sleep(max(0, due - time.time()))
+        late.append((due, time.time() - due))
 failed = [one.result() for one in done if one.result()]
 print(len(done), *failed, sep="\n")
 """
@@ -329,7 +340,7 @@ def test_an_application_does_not_notice_an_upgrade(five: Lab, _number: int) -> N
     lab.kubectl("rollout status deployment/web --timeout=120s")
     address = json.loads(lab.kubectl("get service web -o json"))["spec"]["clusterIP"]
     lab.ssh("w1", "rm -f /run/requests.stop")
-    asking = lab.start("w1", f"python3 -c {shlex.quote(REQUESTS)} {address} > /root/requests")
+    asking = lab.start("w1", f"python3 -c {shlex.quote(REQUESTS)} {address} 80 > /root/requests")
     try:
         run = upgrade(lab)
     finally:
@@ -340,4 +351,5 @@ def test_an_application_does_not_notice_an_upgrade(five: Lab, _number: int) -> N
     total, *failed = lab.ssh("w1", "cat /root/requests").splitlines()
     figures.count("requests to an application during an upgrade", "sent", int(total))
     figures.count("requests to an application during an upgrade", "failed", len(failed))
-    assert int(total) > 1000 and failed == []
+    assert int(total) > 1000
+    assert not failed, "\n".join(failed)
