@@ -12,6 +12,7 @@ difference.
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ _FACTOR, _ALLOWED = 8, 24
 # Shorter measurements say nothing.
 _SECONDS = 0.004
 _LARGEST = 1 << 17
+# PyPy compiles what runs often, which can take longer than the reading that is measured.
+_WARM_UP = 30 if sys.implementation.name == "pypy" else 0
 
 
 def growth(read: Callable[[Any], object], make: Callable[[int], Any]) -> float:
@@ -27,6 +30,8 @@ def growth(read: Callable[[Any], object], make: Callable[[int], Any]) -> float:
 
     ``make`` returns the input for a number of repetitions.
     """
+    for _reading in range(_WARM_UP):
+        work(read, make(512))
     count = 32
     while count < _LARGEST and work(read, make(count)) < _SECONDS:
         count *= 2
@@ -34,7 +39,7 @@ def growth(read: Callable[[Any], object], make: Callable[[int], Any]) -> float:
         return 0.0
     small, large = make(count), make(count * _FACTOR)
     ratio = float("inf")
-    for _attempt in range(4):
+    for _attempt in range(8):
         ratio = min(ratio, work(read, large) / min(work(read, small) for _ in range(3)))
         if ratio < _ALLOWED:
             break
