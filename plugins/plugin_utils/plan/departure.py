@@ -193,7 +193,8 @@ def _estimated(left: Remainder) -> Dict[str, bool]:
 def endpoint_findings(request: Request, left: Remainder, leaving_nodes: Sequence[str]) -> List[Finding]:
     """The warning about hosts that the play can't change, and that keep the address of a control plane that leaves.
 
-    It is an error if the endpoint of the cluster is such an address. If that machine is down, it may have moved.
+    An error instead if the endpoint of the cluster is the address of such a control plane, and its Node is ready. If it
+    is not ready, the address may belong to another machine now.
     """
     place = left.cluster.endpoint_place[0]
     holder = next((node for node in left.cluster.control_planes if place and place in node.addresses), None)
