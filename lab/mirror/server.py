@@ -21,7 +21,7 @@ from .. import flavour as flavours
 from .. import repository, roots
 from ..cache import once
 from ..machine import MachineError, cache_dir, ensure, locked
-from ..podman import FIRST_ADDRESS, containers, podman
+from ..podman import FIRST_ADDRESS, PodmanError, containers, podman
 from ..registry import tree_layer
 from ..say import step
 from ..systems import System
@@ -106,18 +106,22 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
     volumes = {"site": site, "debian": distributions(), "conf": conf, "tls": certificates.folder}
     with locked("mirrors"):
         addresses = _addresses()
-        ip = addresses.get(name) or free_address(subnet, addresses.values())
-        arguments = [f"--network={network}", f"--ip={ip}", f"--label=kubestead.mirror={ip}"]
-        arguments += [f"--volume={path.resolve()}:/srv/{place}:ro" for place, path in volumes.items()]
-        parts = [image, *files.values(), certificates.server.read_text(encoding="utf-8"), *arguments]
-        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-        if _running_key(name) != key:
+        taken = set(addresses.values())
+        ip = addresses.get(name) or free_address(subnet, taken)
+        while True:
+            arguments = [f"--network={network}", f"--ip={ip}", f"--label=kubestead.mirror={ip}"]
+            arguments += [f"--volume={path.resolve()}:/srv/{place}:ro" for place, path in volumes.items()]
+            parts = [image, *files.values(), certificates.server.read_text(encoding="utf-8"), *arguments]
+            key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+            if _running_key(name) == key:
+                break
             with step(f"start the mirror of Kubernetes {chosen.version} ({chosen.name}) at {ip}"):
                 for file, text in files.items():
                     (conf / file).write_text(text, encoding="utf-8")
-                remove_mirror(name)
-                arguments += [f"--name={name}", f"--label=kubestead.key={key}"]
-                podman("run", "--detach", *arguments, image, "nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;")
+                if _start(name, image, [*arguments, f"--label=kubestead.key={key}"]):
+                    break
+            taken.add(ip)
+            ip = free_address(subnet, taken)
         _wait(name)
     signing_key = site / "packages" / f"v{chosen.minor}" / "deb" / "Release.key"
     return MirrorInfo(
@@ -130,6 +134,24 @@ def ensure_mirror(network: str, subnet: ipaddress.IPv4Network, systems: Sequence
         missing_images=tuple(_content(site).get("missing", [])),
         key_fingerprint=repository.signer().fingerprint(signing_key) if signing_key.exists() else "",
     )
+
+
+def _start(name: str, image: str, arguments: Sequence[str]) -> bool:
+    """Start a server, in place of an older one; False if podman has leased its address to a container that is gone.
+
+    Such a lease remains when a container was removed without the lab's configuration of podman, until this machine
+    restarts. Raises MachineError when the server does not start for another reason.
+    """
+    remove_mirror(name)
+    command = ["nginx", "-c", "/srv/conf/nginx.conf", "-g", "daemon off;"]
+    try:
+        podman("run", "--detach", f"--name={name}", *arguments, image, *command)
+    except PodmanError as err:
+        remove_mirror(name)
+        if "is already allocated" not in str(err):
+            raise
+        return False
+    return True
 
 
 def _addresses() -> Dict[str, str]:

@@ -16,6 +16,7 @@ from lab import mirror
 from lab.cache import once
 from lab.machine import MachineError
 from lab.mirror import certificates, nginx, server, site
+from lab.podman import PodmanError
 from lab.systems import SYSTEMS
 
 
@@ -51,6 +52,22 @@ def test_mirrors_have_the_addresses_before_the_nodes() -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KUBESTEAD_CACHE", str(tmp_path))
     return tmp_path
+
+
+def test_an_address_that_podman_has_leased_to_a_container_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
+    message = "requested ip address 10.213.0.2 is already allocated to container ID f7698afebd432c34"
+
+    def podman(*args: str, check: bool = True) -> None:
+        raise PodmanError(f"podman run --detach failed with code 126: Error: IPAM error: {message}")
+
+    monkeypatch.setattr(server, "podman", podman)
+    monkeypatch.setattr(server, "remove_mirror", removed.append)
+    assert server._start("one", "image", []) is False
+    assert removed == ["one", "one"], "the container that podman made and could not start is removed"
+    message = "no space left on device"
+    with pytest.raises(PodmanError, match="no space left"):
+        server._start("one", "image", [])
 
 
 def test_certificates(cache: Path) -> None:
