@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +49,10 @@ def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
             return True
         time.sleep(1)
     return what()
+
+
+# What Ansible warns of in a file of the collection, not what the collection warns of.
+OWN_WARNING = re.compile(r"WARNING\]: [^\n]*\nOrigin: \S*/(?:roles|playbooks)/")
 
 
 @dataclass
@@ -101,6 +106,7 @@ class Lab:
             # A group of its own, so that it can be killed with all its processes.
             start_new_session=True,
         )
+        assert not OWN_WARNING.search(done.stdout), done.stdout
         rows = json.loads(tasks.read_text()) if tasks.exists() else []
         return Run(done.returncode, done.stdout, rows)
 

@@ -75,6 +75,25 @@ def test_the_action_group_has_all_modules() -> None:
     assert runtime["action_groups"]["all"] == sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
 
 
+class NoKeyTwice(yaml.SafeLoader):
+    """Counts keys as Ansible does: those that a merge brings in first, which it warns of in every run."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        keys = [str(self.construct_object(key, deep=True)) for key, _value in node.value]
+        assert len(keys) == len(set(keys)), f"{node.start_mark}: a key is there twice in {keys}"
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for folder in ("playbooks", "roles") for path in (ROOT / folder).rglob("*.yml")),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_mapping_has_a_key_twice(path: Path) -> None:
+    yaml.load(path.read_text(), NoKeyTwice)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.name)
 def test_no_play_on_nodes_leaves_modules_with_their_arguments_in_files(path: Path) -> None:
     """Modules carry registry passwords, tokens, keys, and the Secrets of manifests."""
