@@ -146,3 +146,14 @@ def test_a_control_plane_that_lies(tmp_path: Path, lie: str, playbook: str, opti
     harmless(run)
     assert asked(run, "node_drain") <= {"0"} and asked(run, "cluster_member") <= {"0"}
     assert names_sent(run, "node_drain") <= {"c1", "w1"} and names_sent(run, "cluster_member") <= {"c1", "w1"}
+
+
+# -- control planes outside the play
+
+
+def test_a_control_plane_outside_the_play_that_is_unreachable_does_not_end_it(tmp_path: Path) -> None:
+    options = ("--limit", "w1,localhost", "-e", "reset_confirmed=true")
+    run = play(tmp_path, "reset", [], *options, member=True, other_control_plane="connection")
+    check(run)
+    assert run.code == 0 and "node_reset" in run.modules(1), run.output[-4000:]
+    assert run.modules(2) == ["node_info"] and "node_reset" not in run.modules(0)

@@ -65,13 +65,15 @@ def play(
     liars: list[str],
     *options: str,
     control_plane: str = "",
+    other_control_plane: str = "",
     member: bool = False,
     environment: dict[str, str] | None = None,
     **settings: Any,
 ) -> Run:
     """Run a playbook of the collection over an honest control plane and worker, and one host for each lie.
 
-    With ``member`` all of them are in a cluster. ``settings`` are set in the inventory in addition to :data:`SET`.
+    With ``member`` all of them are in a cluster. ``other_control_plane`` is the lie of another control plane, if there
+    is one. ``settings`` are set in the inventory in addition to :data:`SET`.
     ``environment`` has settings of Ansible.
     """
     record = folder / "record"
@@ -80,6 +82,8 @@ def play(
     workers = {"w1": {"hostile_lie": "", "hostile_number": 1}}
     workers |= {f"liar-{lie}": {"hostile_lie": lie, "hostile_number": at} for at, lie in enumerate(liars, 2)}
     controls = {"cp1": {"hostile_lie": control_plane, "hostile_number": 0}}
+    if other_control_plane:
+        controls["cp2"] = {"hostile_lie": other_control_plane, "hostile_number": len(workers) + 1}
     if member:
         for host in (*controls.values(), *workers.values()):
             number = host["hostile_number"]
