@@ -57,7 +57,8 @@ class KubeconfigSummary:
     ``credentials`` is the SHA-256 of server, CA, client certificate and key; empty unless there is one of each.
     ``clients`` are the digests of all client certificates with their keys. ``plain`` is the user of a file that has
     only the fields that kubeadm writes, else empty. ``mergeable`` is true if the admin's entries can be changed without
-    touching others. ``blank`` is true for a file without entries.
+    touching others. ``blank`` is true for a file without entries. ``servers_of`` maps the pin of each CA to the servers
+    of its clusters; it is empty unless the file is in block style.
     """
 
     digest: str = ""
@@ -68,6 +69,12 @@ class KubeconfigSummary:
     plain: str = ""
     mergeable: bool = False
     blank: bool = False
+    servers_of: Dict[str, List[str]] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """True for a file with contents in which no part of a kubeconfig is found."""
+        return not (self.blank or self.servers or self.ca_cert_hashes or self.clients)
 
 
 @dataclass(frozen=True)
@@ -97,26 +104,35 @@ _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cach
 def summarize(text: str) -> KubeconfigSummary:
     """The summary of a kubeconfig in block style or in JSON, which kubectl also reads."""
     block = kubeconfig_entries.as_block(text)
-    pins: List[str] = []
-    for data in re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", block, re.MULTILINE):
-        try:
-            pins.extend(ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace")))
-        except (binascii.Error, ValueError):
-            continue
+    entries = kubeconfig_entries.parse(text)
+    authorities = re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", block, re.MULTILINE)
+    servers_of: Dict[str, List[str]] = {}
+    for server, data in kubeconfig_entries.servers(entries) if entries else ():
+        for pin in _pins(data):
+            servers_of.setdefault(pin, []).append(redact(server))
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
         # An address may hold a password.
         servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)],
-        ca_cert_hashes=pins,
+        ca_cert_hashes=[pin for data in authorities for pin in _pins(data)],
         clients=[
             digest("\n".join(found))
             for found in zip(_values(block, "client-certificate-data"), _values(block, "client-key-data"))
         ],
         plain=redact(kubeconfig_entries.plain_name(text)),
-        mergeable=kubeconfig_entries.parse(text) is not None,
+        mergeable=entries is not None,
         blank=kubeconfig_entries.is_blank(text),
+        servers_of=servers_of,
     )
+
+
+def _pins(data: str) -> List[str]:
+    """The pins of the CAs in a value of base64; empty for any other value."""
+    try:
+        return ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace"))
+    except (binascii.Error, ValueError):
+        return []
 
 
 def _values(text: str, name: str) -> List[str]:

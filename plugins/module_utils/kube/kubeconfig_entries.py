@@ -118,6 +118,13 @@ def _scalar(text: str) -> str:
     return text.partition(" #")[0].rstrip()
 
 
+def servers(entries: Entries) -> List[Tuple[str, str]]:
+    """The server of each cluster, and the base64 of its CA; empty where the file does not have one."""
+    return [
+        (_value(entry, "server"), _value(entry, "certificate-authority-data")) for entry in entries.lists["clusters"]
+    ]
+
+
 def is_blank(text: str) -> bool:
     """True for a kubeconfig without entries: an empty file, or a file whose last entry kubectl deleted."""
     lines = [raw.partition("#")[0].strip(" \t\ufeff") for raw in text.splitlines()]

@@ -21,6 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfi
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig import (
     ADMIN,
     KEY,
+    OTHER,
     PATH,
     node,
     plan,
@@ -214,6 +215,17 @@ def test_the_copy_has_an_address_where_only_nodes_know_the_name(machine: Machine
     # One of an earlier cluster at this address is replaced.
     other = dataclasses.replace(wanted, digest="", credentials="", ca_cert_hashes=["sha256:new"], clients=["new"])
     assert kubeconfig_copy.plan_copy(machine, path, other).reason == f"for an earlier cluster at {server}"
+
+
+def test_the_servers_of_each_cluster_are_known_by_its_ca() -> None:
+    this, other = kubeconfig.summarize(OLD), kubeconfig.summarize(OTHER)
+    entry = re.search(r"- cluster:\n(?:    .*\n)*  name: ", OTHER)
+    assert entry
+    both = own(OLD).replace("clusters:\n", f"clusters:\n{entry.group(0)}other\n")
+    known = {this.ca_cert_hashes[0]: this.servers, other.ca_cert_hashes[0]: other.servers}
+    assert kubeconfig.summarize(both).servers_of == known and this.servers != other.servers
+    # Only the lines of block style have an order.
+    assert kubeconfig.summarize(json.dumps(yaml.safe_load(both))).servers_of == {}
 
 
 def test_the_summary_of_a_host_is_read_strictly() -> None:
