@@ -20,15 +20,18 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry, remove
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server, of_another
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
+    copy_server,
+    of_another,
+    unusable_here,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory, left_out_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
@@ -48,8 +51,6 @@ display = Display()
 #: The operations that apply the manifest of the pod network or pull its images. The others do not read it, so that
 #: hosts can be reset and removed while the manifest is not available.
 _WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
-#: The operations whose planners decide about the copy of the admin kubeconfig on this machine.
-_WITH_COPIES = (UPGRADE, remove.OPERATION)
 
 
 class ActionModule(ActionBase):
@@ -81,9 +82,7 @@ class ActionModule(ActionBase):
         if refused:
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
-        request = self._request(operation, variables, components, skip)
-        if operation in _WITH_COPIES:
-            request = replace(request, kubeconfig_copies=_copies(request))
+        request = _with_copies(self._request(operation, variables, components, skip))
         planner, rolling = planners.PLANNERS[operation], truth("rolling", self._task.args.get("rolling"))
         # Only a rolling play leaves out the hosts that are dropped.
         drops = rolling and truth("drop_hosts", self._task.args.get("drop_hosts"))
@@ -97,7 +96,7 @@ class ActionModule(ActionBase):
             _show(plan)
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})
         hosts = [host for host in request.hosts if host.name not in plan.dropped]
-        plan = _with_kubeconfigs(plan, hosts)
+        plan = _with_kubeconfigs(plan, hosts, request)
         result.update(as_result(plan, self._network(plan, hosts, variables["hostvars"])))
         result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
@@ -149,6 +148,7 @@ class ActionModule(ActionBase):
             unusable, images = self._manifest(hosts[0])
             findings += unusable
         targets = self._targets(variables)
+        placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
         gone = truth("gone", self._task.args.get("gone"))
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
@@ -168,6 +168,7 @@ class ActionModule(ActionBase):
             gone=gone,
             addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
             node_names={name: _node_name(hostvars[name]) for name in targets if name in hostvars},
+            places={name: _places(name, hostvars[name]) for name in placed},
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
@@ -244,6 +245,16 @@ def _node_name(variables: Mapping[str, Any]) -> str:
     return "" if "cluster_node_name" in claimed(variables) else str(variables.get("cluster_node_name") or "")
 
 
+def _places(name: str, variables: Mapping[str, Any]) -> list[str]:
+    """The names and addresses of a host by the inventory. None of them is resolved."""
+    facts = claimed(variables)
+    keys = ("ansible_host", "cluster_node_address", "cluster_node_name")
+    given = [name, *(str(variables.get(key) or "") for key in keys if key not in facts)]
+    # The address of a node may be one of each family.
+    parts = [part.strip() for text in given for part in text.split(",")]
+    return list(dict.fromkeys(normal_address(part) for part in parts if part))
+
+
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:
     """The observations of control planes outside the play, registered in a loop over their names."""
     results = outside.get("results") if isinstance(outside, Mapping) else None
@@ -251,17 +262,19 @@ def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:
     return [(str(one["item"]), one) for one in answers if isinstance(one, Mapping) and one.get("kubeadm")]
 
 
-def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
+def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Plan:
     """The plan with the copy on this machine and with the arguments of the module kubeconfig on each control plane."""
     if "control_plane" not in plan.components:
         return plan
     servers = {host.name: copy_server(plan.hosts[host.name].api_address, plan.cluster) for host in hosts}
+    writers = [host for host in hosts if host.name == plan.api_host]
+    found = [Finding(host.name, "control_plane", one) for host in writers for one in unusable_here(host, request)]
+    plan = replace(plan, findings=[*plan.findings, *found])
     for host in hosts:
         own = plan.hosts[host.name]
         server = servers[host.name]
-        copies = host.name == plan.api_host and not of_another(
-            kubeconfig_copy.existing_copy(System(), host.options.kubeconfig), host, hosts, servers
-        )
+        copies = host in writers and not found
+        copies = copies and not of_another(request.kubeconfig_copies.get(host.name), host, hosts, servers)
         if copies:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
@@ -283,11 +296,18 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     return plan
 
 
-def _copies(request: Request) -> dict[str, KubeconfigSummary]:
-    """The copy of the admin kubeconfig on this machine that the variables of each control plane name."""
-    controls = [host for host in request.hosts if host.control_plane]
-    found = {host.name: kubeconfig_copy.existing_copy(System(), host.options.kubeconfig) for host in controls}
-    return {name: copy for name, copy in found.items() if copy is not None}
+def _with_copies(request: Request) -> Request:
+    """The request with the copies of the admin kubeconfig on this machine that variables of control planes name."""
+    controls = [host for host in (*request.hosts, *request.reference_control_planes) if host.control_plane]
+    paths = {host.name: host.options.kubeconfig.copy_to for host in controls if host.options.kubeconfig.copy_to}
+    # Usually, all control planes name the same file.
+    found = {path: kubeconfig_copy.look(System(), kubeconfig_copy.copy_path(path)) for path in set(paths.values())}
+    copies = {name: found[path][0] for name, path in paths.items() if not found[path][1]}
+    return replace(
+        request,
+        kubeconfig_copies={name: copy for name, copy in copies.items() if copy is not None},
+        unusable_copies={name: found[path][1] for name, path in paths.items() if found[path][1]},
+    )
 
 
 # -- output

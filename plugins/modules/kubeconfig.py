@@ -43,7 +43,8 @@ options:
   copy_to:
     description:
       - The path of a copy on the control machine, readable only by its owner. C(~) is your home directory there.
-      - A kubeconfig of another cluster at this path is kept, with a warning.
+      - A kubeconfig of another cluster at this path, or a file that can't be read as a kubeconfig, is kept, with a
+        warning.
     type: str
     default: ""
   copy_server:

@@ -14,9 +14,10 @@ import base64
 import binascii
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import yaml
 
@@ -24,8 +25,10 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import untr
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.foreign_files import rewrite
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.home_files import MAX_FILE
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System, read_descriptor
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig_entries
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     COMPONENT,
     KEEP,
@@ -63,10 +66,45 @@ def copy_path(path: str) -> str:
     return os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
 
 
-def existing_copy(here: System, options: KubeconfigOptions) -> Optional[KubeconfigSummary]:
-    """The copy on the control machine (``here``); None if no copy is requested or it does not exist."""
-    text = here.read(copy_path(options.copy_to)) if options.copy_to else None
-    return None if text is None else summarize(text)
+def look(here: System, path: str) -> Tuple[Optional[KubeconfigSummary], str]:
+    """A file of the control machine (``here``), None if it does not exist, and why it can't be used as a kubeconfig.
+
+    The reason is empty for a kubeconfig, also for that of another cluster. It has nothing of the contents. Never
+    raises, and never waits.
+    """
+    try:
+        descriptor = os.open(here.path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError) as err:
+        return None, _why(err)
+    try:
+        kind, text = os.fstat(descriptor).st_mode, read_descriptor(descriptor, MAX_FILE)
+    except OSError as err:
+        return None, _why(err)
+    finally:
+        os.close(descriptor)
+    if text is not None:
+        summary = summarize(text)
+        return summary, _not_kubeconfig(text, summary)
+    if stat.S_ISDIR(kind):
+        return None, "it is a directory"
+    return None, f"it is larger than {MAX_FILE >> 20} MiB" if stat.S_ISREG(kind) else "it is not a regular file"
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _not_kubeconfig(text: str, summary: KubeconfigSummary) -> str:
+    if summary.blank or summary.mergeable:
+        return ""
+    try:
+        if kubeconfig_entries.as_block(text) == text:
+            _parsed(text)
+    except KubesteadError as err:
+        return f"it {err.message}"
+    return "it is not a kubeconfig in block style or JSON" if summary.empty else ""
 
 
 def copy_steps(
@@ -90,8 +128,10 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) ->
     Its action is ``write_kubeconfig``, ``protect_kubeconfig``, or with nothing to do ``keep`` or ``same``. The user
     named the path, but a kubeconfig of another cluster in its place is kept all the same.
     """
-    text, mode = system.read(path), system.mode(path)
-    existing = None if text is None else summarize(text)
+    mode = system.mode(path)
+    existing, problem = look(system, path)
+    if problem:
+        return Step(COMPONENT, KEEP, path, f"not usable ({problem})")
     verdict, reason = classify(existing, wanted)
     if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
         # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.

@@ -6,15 +6,15 @@
 
 kubeadm renews the certificate in the admin kubeconfig of each control plane that it upgrades. The certificate in a copy
 stays valid, but only until its own end, which an upgrade no longer moves. A removal takes away the server of the copies
-that name a control plane by its address. Pure.
+that name a control plane by its name or address. Pure.
 """
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port, url_host
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
@@ -23,6 +23,7 @@ from ..cluster import Cluster
 from ..hosts import Host
 from ..kubeconfig_copy import copy_path, with_server
 from . import endpoint
+from .departure import Gone
 from .membership import Membership
 from .result import Request
 
@@ -70,7 +71,7 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
     # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
     copy = request.kubeconfig_copies.get(host.name)
-    here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(copy, wanted)
+    here = _writes_here(host, request) and kubeconfig.is_stale(copy, wanted)
     addresses = {
         one.name: endpoint.api_address(one, request.hosts, Membership(), cluster)
         for one in request.hosts
@@ -80,6 +81,17 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     here = here and (renewed or not of_another(copy, host, request.hosts, servers))
     reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
     return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
+
+
+def _writes_here(host: Host, request: Request) -> bool:
+    """True for the control plane that writes the copy on the control machine in an upgrade."""
+    return host.name in request.inventory.control_plane[:1]
+
+
+def unusable_findings(host: Host, request: Request) -> List[Finding]:
+    """Warnings about the files of a control plane that an upgrade does not update, because they can't be read."""
+    problems = unusable(host, request, _writes_here(host, request))
+    return [Finding(host.name, kubeconfig.COMPONENT, problem) for problem in problems]
 
 
 def _written(
@@ -95,23 +107,23 @@ def _written(
 
 
 def redirected(
-    host: Host, request: Request, hosts: Sequence[Host], cluster: Cluster, gone: AbstractSet[str], here: bool
+    host: Host, request: Request, hosts: Sequence[Host], cluster: Cluster, gone: Gone, here: bool
 ) -> Tuple[List[Step], Dict[str, Any], List[Problem]]:
     """The steps for the copies whose server leaves, on a control plane that stays, and the arguments of the module.
 
-    ``hosts`` and ``cluster`` are without the machines that leave; ``gone`` are the addresses of the control planes
-    among these machines. With ``here``, the control plane also writes the copy on the control machine. The problems are
-    copies that keep such a server. Only the copies show what is done, so a run that is repeated decides the same.
+    ``hosts`` and ``cluster`` are without the machines that leave. With ``here``, the control plane also writes the copy
+    on the control machine. The problems are copies that keep such a server, or that can't be read. Only the copies show
+    what is done, so a run that is repeated decides the same.
     """
     source, state, options = host.facts.kubeconfig.source, host.facts.kubeconfig, host.options.kubeconfig
-    if not host.control_plane or source is None or host.kubeadm.ca_cert_hash != cluster.ca_cert_hash:
+    member = host.control_plane and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
+    if not gone.places or not member or source is None:
         return [], {}, []
     server = copy_server(endpoint.api_address(host, hosts, Membership(), cluster), cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
     own, problems = _judged(state.path, user, source, gone)
-    place = "{0} on the control machine".format(copy_path(options.copy_to))
-    copied, more = _judged(place, local, with_server(source, server), gone)
+    copied, more = _judged(_place_here(host), local, with_server(source, server), gone)
     steps, arguments = _written(
         host,
         own,
@@ -119,32 +131,62 @@ def redirected(
         "its server is a control plane that leaves",
         {"copy_server": server},
     )
-    return steps, arguments, [*problems, *more]
+    return steps, arguments, [*problems, *more, *unusable(host, request, here)]
+
+
+def unusable(host: Host, request: Request, here: bool) -> List[Problem]:
+    """Warnings about the files of a control plane that can't be read as a kubeconfig, so that they are not updated.
+
+    With ``here``, the control plane also writes the copy on the control machine.
+    """
+    state, options, found = host.facts.kubeconfig, host.options.kubeconfig, []
+    if not host.control_plane:
+        return []
+    if options.install and state.path and (state.problem or (state.existing and state.existing.empty)):
+        text = state.problem or "{0} is not a kubeconfig in block style or JSON".format(state.path)
+        fix = "replace it with a kubeconfig, or set control_plane_kubeconfig to false"
+        found.append(Problem("kubeconfig", "{0}; it is not updated".format(text), fix, "warning"))
+    return found + unusable_here(host, request) if here else found
+
+
+def unusable_here(host: Host, request: Request) -> List[Problem]:
+    """The warning about the file on the control machine if it can't be read as a kubeconfig."""
+    reason = request.unusable_copies.get(host.name)
+    if not reason:
+        return []
+    text = "{0} can't be used: {1}; it is not updated".format(_place_here(host), reason)
+    fix = "replace it with a kubeconfig that you can read, or set cluster_kubeconfig_path to another path"
+    return [Problem("kubeconfig", text, fix, "warning")]
+
+
+def _place_here(host: Host) -> str:
+    return "{0} on the control machine".format(copy_path(host.options.kubeconfig.copy_to))
 
 
 def _judged(
-    path: str, existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: AbstractSet[str]
+    path: str, existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: Gone
 ) -> Tuple[bool, List[Problem]]:
-    """True for a copy that is written because its server leaves; the problem of one that can't be written."""
-    server = _server_in(existing, wanted, gone) if existing and wanted else ""
-    if not server or (kubeconfig.is_stale(existing, wanted) and not _has_other(existing, wanted, gone)):
-        return bool(server), []
-    text = "{0} has the server {1}, a control plane that leaves, and is not changed".format(path, server)
+    """True for a copy that is written because its server leaves; the problem of one that is not written."""
+    if existing is None or wanted is None or any(map(gone.has, wanted.servers)):
+        return False, []
+    servers = _servers(existing, wanted)
+    certain = [url for url in servers if gone.has(url)]
+    # If only one of several servers leaves, another one could be replaced in its place.
+    if certain and len(certain) == len(servers) and kubeconfig.is_stale(existing, wanted):
+        return True, []
+    suspects = certain or [url for url in servers if gone.may_have(url)]
+    if not suspects:
+        return False, []
+    text = "{0} has the server {1}, {2}a control plane that leaves, and is not changed".format(
+        path, suspects[0], "" if certain else "which may be "
+    )
     fix = "set the server in this file to that of a control plane that stays"
     return False, [Problem("endpoint", text, fix, "warning")]
 
 
-def _has_other(
-    existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: AbstractSet[str]
-) -> bool:
-    """True if a copy for this cluster alone also has another server, which would be replaced instead."""
-    if existing is None or wanted is None or set(existing.ca_cert_hashes) - set(wanted.ca_cert_hashes):
-        return False
-    return any(url_host(url) not in gone for url in existing.servers)
-
-
-def _server_in(existing: KubeconfigSummary, wanted: KubeconfigSummary, gone: AbstractSet[str]) -> str:
-    """The server in a copy for the same cluster that is one of these addresses; empty if the new one would be too."""
-    if not kubeconfig.of_this_cluster(existing, wanted) or any(url_host(url) in gone for url in wanted.servers):
-        return ""
-    return next((url for url in existing.servers if url_host(url) in gone), "")
+def _servers(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> List[str]:
+    """The servers of the same cluster in a copy. If the clusters of its servers are not known, all of them."""
+    if not kubeconfig.of_this_cluster(existing, wanted):
+        return []
+    own = [url for pin in wanted.ca_cert_hashes for url in existing.servers_of.get(pin, ())]
+    return list(dict.fromkeys(own)) if existing.servers_of else existing.servers

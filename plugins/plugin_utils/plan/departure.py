@@ -11,10 +11,12 @@ module that removes a member counts again.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence
+from dataclasses import dataclass, replace
+from typing import AbstractSet, Dict, FrozenSet, Iterable, List, Optional, Sequence
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import url_host
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.quorum import first_loss
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
@@ -138,6 +140,72 @@ def member_answers(one: Leaving, left: Remainder) -> bool:
     """False for a machine whose etcd member does not answer. It is removed first, because it counts as a voter."""
     failed = any(host.name == one.host and host.kubeadm.etcd.failed for host in left.known)
     return not (one.gone or failed) and all(member.healthy for member in members_of(one.name, one.addresses, left))
+
+
+# -- where the API no longer answers
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The names and addresses at which no API server answers once control planes have left.
+
+    ``places`` are those that the inventory, the Node or (an address) the machine gives for them. ``labels`` are the
+    first parts of their names, and of the host names that the machines report. ``kept`` are names and addresses that
+    stay valid. Names are in lower case, addresses in canonical form.
+    """
+
+    places: FrozenSet[str] = frozenset()
+    labels: FrozenSet[str] = frozenset()
+    kept: FrozenSet[str] = frozenset()
+
+    def has(self, url: str) -> bool:
+        """True if a URL has one of these names or addresses."""
+        return _place(url_host(url)) in self.places
+
+    def may_have(self, url: str) -> bool:
+        """True if a URL has a name that may be another name of a control plane that leaves: with another domain."""
+        place = _place(url_host(url))
+        return not self.has(url) and place not in self.kept and bool(_labels([place]) & self.labels)
+
+
+def gone(request: Request, left: Remainder, leaving: Sequence[Leaving], going: AbstractSet[str]) -> Gone:
+    """Where the API no longer answers after the hosts ``going`` and the machines ``leaving`` have left.
+
+    A control plane in the inventory counts even if an earlier run has removed it. A name or address that the inventory
+    also gives to a control plane that stays does not count, for example that of a jump host, nor does the endpoint or
+    the virtual IP address.
+    """
+    controls = going & set(request.inventory.control_plane)
+    hosts = [host for host in request.hosts if host.name in controls]
+    found = [place for name in controls for place in (*request.addresses.get(name, ()), *request.places.get(name, ()))]
+    found += [host.address for host in hosts]
+    for one in leaving:
+        node = left.cluster.node(one.name)
+        if one.host in controls or one.etcd or (node is not None and node.control_plane):
+            found += [*one.addresses, one.name, *request.places.get(one.host, ())]
+    cluster = without(leaving, left.cluster)
+    kept = [place for node in cluster.control_planes for place in (*node.addresses, node.name)]
+    staying = [name for name in request.inventory.control_plane if name not in going]
+    kept += [place for name in staying for place in request.places.get(name, ())]
+    kept += [cluster.endpoint_place[0], *(host.options.api_endpoint.address for host in left.staying)]
+    valid = frozenset(map(_place, kept))
+    places = frozenset(map(_place, found)) - valid - {""}
+    labels = _labels([*places, *(_place(host.node.hostname) for host in hosts)]) - _labels(valid)
+    return Gone(places, labels, valid)
+
+
+def without(leaving: Sequence[Leaving], cluster: Cluster) -> Cluster:
+    """The cluster without the Nodes of these machines."""
+    going = [one.name for one in leaving]
+    return replace(cluster, nodes=[node for node in cluster.nodes if node.name not in going])
+
+
+def _place(text: str) -> str:
+    return text.lower().rstrip(".")
+
+
+def _labels(places: Iterable[str]) -> FrozenSet[str]:
+    return frozenset(place.partition(".")[0] for place in places if place and not is_address(place))
 
 
 # -- findings

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import AbstractSet, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.hosts_file import HOSTS
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.options import Endpoint
 from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip_config import peers_in
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port, url_host
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import NONE
 
@@ -192,11 +192,14 @@ def not_moved(host: Host, cluster: Cluster) -> List[Finding]:
     return [Finding(host.name, COMPONENT, Problem("endpoint", text, fix, "warning"))]
 
 
-def stranded(host: Host, cluster: Cluster, gone: AbstractSet[str]) -> List[Finding]:
-    """A warning about a node whose kubelet reaches the API at an address of a control plane that leaves (``gone``)."""
+def stranded(host: Host, cluster: Cluster, leaves: Callable[[str], bool]) -> List[Finding]:
+    """A warning about a node whose kubelet reaches the API at a control plane that leaves.
+
+    ``leaves`` is true for the URL of such a control plane.
+    """
     server = host.kubeadm.server
     own = host.member and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
-    if not own or url_host(server) not in gone:
+    if not own or not leaves(server):
         return []
     text = "its kubelet reaches the API at {0}, a control plane that leaves".format(server)
     return [Finding(host.name, COMPONENT, Problem("endpoint", text, "run endpoint.yml for this host", "warning"))]

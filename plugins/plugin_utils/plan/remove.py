@@ -16,7 +16,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes import Node
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
 
-from ..cluster import Cluster
 from ..hosts import Host
 from . import admin_copies, cordons, departure, endpoint
 from .departure import COMPONENT, GONE, TARGETS, Remainder
@@ -64,12 +63,13 @@ def remove(request: Request) -> Plan:
             staying_plans[host.name] = replace(staying_plans[host.name], steps=steps, endpoint=wanted)
     redirected = tuple(name for name, one in staying_plans.items() if one.steps)
     if not _refused(findings):
-        cluster, gone = _without(leaving, left.cluster), _gone(leaving, request, left)
+        cluster = departure.without(leaving, left.cluster)
+        gone = departure.gone(request, left, leaving, set(request.targets))
         for host in staying:
             here = host.name == left.api_host
             steps, arguments, problems = admin_copies.redirected(host, request, staying, cluster, gone, here)
             findings += [Finding(host.name, COMPONENT, problem) for problem in problems]
-            findings += endpoint.stranded(host, cluster, gone)
+            findings += endpoint.stranded(host, cluster, gone.has)
             own = staying_plans[host.name]
             staying_plans[host.name] = replace(own, steps=[*own.steps, *steps], kubeconfig=arguments)
     return Plan(
@@ -91,30 +91,6 @@ def _endpoints(leaving: List[Leaving], staying: List[Host], left: Remainder) -> 
     """The hosts that stay and must no longer look for the API at a machine that leaves, and their new endpoints."""
     found = endpoint.without([one.name for one in leaving], staying, left.cluster)
     return [(host, found[host.name]) for host in staying if host.name in found]
-
-
-def _without(leaving: List[Leaving], cluster: Cluster) -> Cluster:
-    going = [one.name for one in leaving]
-    return replace(cluster, nodes=[node for node in cluster.nodes if node.name not in going])
-
-
-def _gone(leaving: List[Leaving], request: Request, left: Remainder) -> Set[str]:
-    """The addresses at which no API server answers after the removal.
-
-    Those of a control plane in the inventory count even if an earlier run has removed it. An address that stays valid
-    does not count: that of a control plane that stays, the endpoint, or the virtual IP address.
-    """
-    controls = set(request.targets) & set(request.inventory.control_plane)
-    gone = {address for name in controls for address in request.addresses.get(name, ())}
-    gone |= {host.address for host in request.hosts if host.name in controls}
-    for one in leaving:
-        node = left.cluster.node(one.name)
-        if one.host in controls or one.etcd or (node is not None and node.control_plane):
-            gone |= set(one.addresses)
-    cluster = _without(leaving, left.cluster)
-    valid = {address for node in cluster.control_planes for address in node.addresses}
-    valid |= {host.options.api_endpoint.address for host in left.staying}
-    return gone - valid - {cluster.endpoint_place[0], ""}
 
 
 def _as_warning(host: Host, problem: Problem) -> Finding:

@@ -38,9 +38,10 @@ class Request:
 
     ``targets`` are the names of the hosts that an operation on single hosts changes, reachable or not. With ``gone``,
     unreachable targets no longer exist. ``addresses`` maps hosts to their addresses in the inventory, ``node_names``
-    those with a ``cluster_node_name`` to this name.
+    those with a ``cluster_node_name`` to this name. ``places`` maps the targets and all control planes of the inventory
+    to the names and addresses that the inventory gives for them.
     ``kubeconfig_copies`` are the copies of the admin kubeconfig on the control machine, by the control planes whose
-    variables name them.
+    variables name them. ``unusable_copies`` are the reasons why such a file can't be read as a kubeconfig.
     """
 
     inventory: Inventory
@@ -56,7 +57,9 @@ class Request:
     gone: bool = False
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     node_names: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kubeconfig_copies: Mapping[str, KubeconfigSummary] = field(default_factory=dict)
+    unusable_copies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

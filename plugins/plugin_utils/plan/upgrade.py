@@ -194,6 +194,7 @@ def _decided(draft: Draft) -> Tuple[Draft, List[Finding]]:
         found += runtime_findings[host.name]
         exact = replace(host.options.kube_packages, version=str(target))
         found += [Finding(host.name, PACKAGES, one) for one in kube_plan.problems(host.facts.kube_packages, exact)]
+        found += admin_copies.unusable_findings(host, draft.request)
         after = with_runtime(host, coming.package, coming.version) if coming else host
         found += rules.machine_findings(after, target)
     api_host = next((host for host in hosts if host.name == draft.api_host), None)

@@ -90,6 +90,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "options": (ERROR,),
     "groups": _BOTH,
     "endpoint": _BOTH,
+    "kubeconfig": (WARNING,),
     "first_control_plane": (ERROR,),
     "api_down": _BOTH,
     "pod_cidr_default": (ERROR,),

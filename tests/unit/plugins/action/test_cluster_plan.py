@@ -194,6 +194,35 @@ def test_a_removal_rewrites_the_copy_on_this_machine_even_if_the_server_has_left
     assert run(known, **own)["hosts"]["c1"]["kubeconfig"] == {}
 
 
+@pytest.mark.parametrize("operation", ["converge", "remove", "upgrade"])
+def test_a_copy_that_can_not_be_read_is_a_warning_and_stays(shown: Shown, tmp_path: Path, operation: str) -> None:
+    copy = tmp_path / "kubeconfig"
+    copy.write_text("password: [hidden-word\n")
+    there = {"options.kubeconfig.copy_to": str(copy)}
+    newer = {**offer("1.36.2"), **wish("1.36")} if operation == "upgrade" else {}
+    facts = facts_of({"c1": LIVE["c1"]}, c1={**newer, **there})
+    known = variables(facts)
+    arguments: dict[str, Any] = {"operation": operation}
+    if operation in ("remove", "reset"):
+        known["groups"]["control_plane"] = ["a1", "c1"]
+        known["hostvars"]["a1"] = {
+            "ansible_host": "203.0.113.9",
+            "preflight_observed": changed(recorded(BARE["a1"]), {}),
+        }
+        arguments.update({"targets": "a1"} if operation == "remove" else {})
+        known["ansible_play_hosts"] = ["c1", "a1"] if operation == "remove" else ["a1"]
+        known["ansible_play_hosts_all"] = known["ansible_play_hosts"]
+        known["preflight_outside"] = {"results": [{"item": "c1", **facts["c1"]}]} if operation == "reset" else None
+    result = run(known, **arguments)
+    about = [line for line in shown.warnings if str(copy) in line]
+    assert about == [
+        f"c1: {copy} on the control machine can't be used: it is not YAML; it is not updated; replace it with a "
+        "kubeconfig that you can read, or set cluster_kubeconfig_path to another path"
+    ]
+    assert "hidden-word" not in json.dumps(result)
+    assert not [line for line in result["summary"] if str(copy) in line]
+
+
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:
     there = facts_of({name: which for name, which in LIVE.items() if name != "c3"})
     node = there["c2"]["kubeadm"]["node_name"]

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import kubeconfig as action
@@ -329,6 +330,55 @@ def test_the_copy(machine: Machine) -> None:
     machine.put(path, EARLIER)
     kubeconfig_copy.apply_copy(kubeconfig_copy.plan_copy(machine, path, wanted), machine, ADMIN)
     assert machine.read(path + ".before-kubestead") == EARLIER and machine.read(path) == ADMIN
+
+
+UNUSABLE = {
+    "folder": "it is a directory",
+    "loop": "Too many levels of symbolic links",
+    "pipe": "it is not a regular file",
+    "large": "it is larger than 1 MiB",
+    "broken": "it is not YAML",
+    "other": "it is not a kubeconfig in block style or JSON",
+    "flow": "it is not a kubeconfig in block style or JSON",
+    "file/below": "Not a directory",
+    "nul\0": "ValueError",
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_file_that_can_not_be_read_as_a_kubeconfig_is_kept(machine: Machine, name: str) -> None:
+    path, secret = f"/home/me/{name}", "hidden-word"
+    os.makedirs(machine.path("/home/me/folder"))
+    os.symlink("loop", machine.path("/home/me/loop"))
+    os.mkfifo(machine.path("/home/me/pipe"))
+    machine.put("/home/me/large", "# x\n" * (1 << 19))
+    machine.put("/home/me/broken", f"token: [{secret}\n")
+    machine.put("/home/me/other", f"{secret}\n")
+    machine.put("/home/me/flow", f"{{apiVersion: v1, clusters: [{{name: {secret}}}]}}\n")
+    machine.put("/home/me/file", "")
+    assert kubeconfig_copy.look(machine, path)[1] == UNUSABLE[name]
+    step = kubeconfig_copy.plan_copy(machine, path, kubeconfig.summarize(ADMIN))
+    assert (step.action, step.reason) == ("keep", f"not usable ({UNUSABLE[name]})")
+
+
+def test_a_file_without_the_permission_to_read_it_is_kept(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.put("/home/me/config", ADMIN)
+
+    def refuse(*_arguments: Any, **_others: Any) -> int:
+        raise PermissionError(13, "Permission denied", "/home/me/config")
+
+    # Root may read everything.
+    monkeypatch.setattr(os, "open", refuse)
+    assert kubeconfig_copy.look(machine, "/home/me/config") == (None, "Permission denied")
+
+
+def test_a_file_of_another_cluster_or_in_json_is_a_kubeconfig(machine: Machine) -> None:
+    path = "/home/me/config"
+    assert kubeconfig_copy.look(machine, path) == (None, "")
+    # kubectl reads JSON that is indented with tabs, YAML does not have it.
+    for text in (ADMIN, OTHER, "", json.dumps(yaml.safe_load(ADMIN), indent="\t")):
+        machine.put(path, text)
+        assert kubeconfig_copy.look(machine, path) == (kubeconfig.summarize(text), "")
 
 
 class Task(action.ActionModule):

@@ -42,6 +42,7 @@ def plan_of(
     copy: str | None = None,
     done: bool = False,
     controls: tuple[str, ...] = ("c1",),
+    unusable: dict[str, str] | None = None,
     **changes: Any,
 ) -> Plan:
     hosts = []
@@ -55,7 +56,8 @@ def plan_of(
             facts = changed(facts, {**own, **changes})
         hosts.append(registry.read_host(name, name == "c1", facts))
     request = Request(Inventory(list(controls), ["c2"]), hosts, ["kube_packages"])
-    plan = upgrade(replace(request, kubeconfig_copies={} if copy is None else {"c1": summarize(copy)}))
+    known = {} if copy is None else {"c1": summarize(copy)}
+    plan = upgrade(replace(request, kubeconfig_copies=known, unusable_copies=unusable or {}))
     assert not plan.errors
     return plan
 
@@ -114,6 +116,21 @@ def test_copies_that_a_killed_run_left_stale_are_refreshed_without_a_drain() -> 
 
 def test_the_copy_on_the_control_machine_is_that_of_the_first_control_plane() -> None:
     assert copies(plan_of(existing=None, copy=ADMIN, controls=("c0", "c1"))) == []
+
+
+def test_a_file_that_can_not_be_read_is_named_and_the_upgrade_goes_on() -> None:
+    problem = f"{PATH} can't be used: it is not a regular file"
+    for first, files in (("c1", [problem, COPY]), ("c0", [problem])):
+        plan = plan_of(
+            existing=None,
+            controls=tuple(dict.fromkeys((first, "c1"))),
+            unusable={"c1": "it is a directory"},
+            **{"kubeconfig.problem": problem},
+        )
+        about = [one for one in plan.findings if one.problem.check == "kubeconfig"]
+        assert all(one.problem.message.startswith(file) for one, file in zip(about, files, strict=True))
+        assert {(one.host, one.problem.level) for one in about} == {("c1", "warning")} and copies(plan) == []
+        assert "upgrade" in [step.action for step in plan.hosts["c1"].steps]
 
 
 def test_a_copy_of_another_control_plane_is_as_good() -> None:

@@ -89,7 +89,8 @@ def request(
     inside = [one for name, one in there.items() if not limit or name in targets]
     outside = [one for name, one in there.items() if limit and name not in targets and one.control_plane]
     addresses = {name: [address(name)] for name in targets if name in hosts}
-    return Request(inventory, inside, [], outside, targets=targets, gone=gone, addresses=addresses)
+    places = {name: [name, address(name)] for name in hosts if name in targets or name in inventory.control_plane}
+    return Request(inventory, inside, [], outside, targets=targets, gone=gone, addresses=addresses, places=places)
 
 
 def said(plan: Plan) -> list[tuple[str, str]]:
@@ -281,10 +282,11 @@ def test_the_control_plane_whose_address_is_the_endpoint_does_not_leave(plan: Ca
     assert not reset(request(hosts, list(hosts))).errors
 
 
-def test_a_kubelet_that_reaches_the_api_at_a_control_plane_that_leaves_is_named() -> None:
+@pytest.mark.parametrize("place", [address("cp1"), "cp1"])
+def test_a_kubelet_that_reaches_the_api_at_a_control_plane_that_leaves_is_named(place: str) -> None:
     """endpoint.yml left this worker out."""
     hosts = named(cluster())
-    server = f"https://{address('cp1')}:6443"
+    server = f"https://{place}:6443"
     state = replace(joined("w1"), server=server)
     hosts["w1"] = replace(hosts["w1"], facts=replace(hosts["w1"].facts, kubeadm=state))
     plan = remove(request(hosts, ["cp1"]))

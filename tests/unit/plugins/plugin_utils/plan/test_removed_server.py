@@ -2,11 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The copies of the admin kubeconfig in the plan of a removal: those whose server leaves are written again."""
+"""The copies of the admin kubeconfig in the plan of a removal or reset: those whose server leaves are written again."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,11 +22,12 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import MemberFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import remove
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.reset import reset
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 from .test_converge import bare, host
-from .test_departure import API, address, at_the_address_of_cp1, cluster, named, request, said
+from .test_departure import API, actions, address, at_the_address_of_cp1, cluster, named, request, said
 
 ADMIN = fixture("kubeadm/v1.35/admin.conf")
 OTHER_CLUSTER = fixture("kubeadm/v1.20/admin.conf")
@@ -57,10 +59,19 @@ def with_files(hosts: dict[str, Host], user: dict[str, str] | None = None, vip: 
     return found
 
 
-def plan_of(hosts: dict[str, Host], copy: str | None, *targets: str, **more: Any) -> Plan:
-    asked = request(hosts, list(targets), **more)
-    copies = {one.name: summarize(copy) for one in asked.hosts if one.control_plane and copy is not None}
-    plan = remove(replace(asked, kubeconfig_copies=copies))
+def plan_of(
+    hosts: dict[str, Host],
+    copy: str | None,
+    *targets: str,
+    operation: Callable[[Request], Plan] = remove,
+    changes: dict[str, Any] | None = None,
+    **more: Any,
+) -> Plan:
+    """The plan with a copy on the control machine. A reset is limited to its targets, so the others are outside."""
+    asked = request(hosts, list(targets), limit=operation is reset, **more)
+    controls = [one.name for one in (*asked.hosts, *asked.reference_control_planes) if one.control_plane]
+    copies = {name: summarize(copy) for name in controls if copy is not None}
+    plan = operation(replace(asked, kubeconfig_copies=copies, **(changes or {})))
     assert not plan.errors
     return plan
 
@@ -79,6 +90,7 @@ def written(plan: Plan) -> dict[str, list[str]]:
 
 
 HERE = {"cp2": [COPY]}
+BOTH = pytest.mark.parametrize("operation", [remove])
 
 
 def test_the_copy_here_follows_a_control_plane_that_stays() -> None:
@@ -97,6 +109,7 @@ def test_the_copy_here_follows_a_control_plane_that_stays() -> None:
     assert plan_of(with_files(cluster()), admin("cp1", address("cp1")), "cp1").redirected == ()
 
 
+@BOTH
 @pytest.mark.parametrize(
     "copy",
     [
@@ -109,18 +122,28 @@ def test_the_copy_here_follows_a_control_plane_that_stays() -> None:
         admin("cp1", "[2001:db8::1"),
         admin("cp1", API),
         admin("cp1", VIP),
+        admin("cp1", "cp2"),
+        admin("cp1", "cp2.example.org"),
+        admin("cp1", "w1"),
         re.sub("server: .*", f"server: https://{address('cp1')}:6443", OTHER_CLUSTER),
+        re.sub("server: .*", "server: https://cp1:6443", OTHER_CLUSTER),
     ],
 )
-def test_a_copy_that_does_not_point_to_the_leaving_control_plane_stays(copy: str | None) -> None:
+def test_a_copy_that_does_not_point_to_the_leaving_control_plane_stays(
+    operation: Callable[[Request], Plan], copy: str | None
+) -> None:
     for vip in ("", VIP):
-        plan = plan_of(with_files(named(cluster()), vip=vip), copy, "cp1", "w1")
-        assert not plan.findings and written(plan) == {}
+        plan = plan_of(with_files(named(cluster()), vip=vip), copy, "cp1", "w1", operation=operation)
+        # The workers that stay have the address of cp1 in their hosts files.
+        assert [one.host for one in plan.findings] == (["all"] if operation is reset else []) and written(plan) == {}
 
 
-def test_the_removal_of_a_worker_writes_no_copy() -> None:
+@BOTH
+def test_the_removal_of_a_worker_writes_no_copy(operation: Callable[[Request], Plan]) -> None:
     """Its address may be that of a load balancer for the API."""
-    assert written(plan_of(with_files(named(cluster())), admin("cp1", address("w1")), "w1")) == {}
+    for place in (address("w1"), "w1"):
+        copy = admin("cp1", place)
+        assert written(plan_of(with_files(named(cluster())), copy, "w1", operation=operation)) == {}
 
 
 @pytest.mark.parametrize("kept", ["endpoint", "virtual address"])
@@ -147,7 +170,7 @@ def test_a_repeated_run_finds_the_copy_although_the_machine_has_left() -> None:
     copy = admin("cp1", address("cp1"))
     # It is bare, or it does not answer.
     there = {"cp1": host("cp1", bare("cp1")), **hosts}
-    assert written(plan_of(there, copy, "cp1")) == HERE
+    assert written(plan_of(there, copy, "cp1")) == written(plan_of(there, admin("cp1", "cp1"), "cp1")) == HERE
     plan = plan_of(there, copy, "cp1", gone=True, missing=("cp1",))
     assert not plan.leaving and said(plan) == [("unreachable", "warning")] and written(plan) == HERE
     # The first run has written it.
@@ -235,3 +258,94 @@ def test_a_member_of_another_cluster_writes_no_copy() -> None:
     foreign = replace(hosts["cp3"].kubeadm, ca_cert_hash="sha256:" + "b" * 64)
     hosts["cp3"] = replace(hosts["cp3"], facts=replace(hosts["cp3"].facts, kubeadm=foreign))
     assert written(plan_of(hosts, None, "cp1")) == {}
+
+
+# -- names
+
+
+def test_a_name_of_the_control_plane_that_leaves_is_known_from_the_inventory_and_from_its_node() -> None:
+    for server in ("cp1", "CP1", "cp1."):
+        plan = plan_of(with_files(named(cluster())), admin("cp1", server), "cp1")
+        assert not plan.findings and written(plan) == HERE
+    # As ansible_host, and as the name of the Node.
+    places = {"cp1": ["cp1", "Machine-1.example.org"], "cp2": ["cp2"], "cp3": ["cp3"]}
+    copy = admin("cp1", "machine-1.example.org")
+    assert written(plan_of(with_files(named(cluster())), copy, "cp1", changes={"places": places})) == HERE
+    places = {"first": ["first"], "cp2": ["cp2"], "cp3": ["cp3"]}
+    hosts = with_files(named(cluster(dead="cp1")))
+    hosts.pop("cp1")
+    plan = plan_of(hosts, admin("cp1", "cp1"), "first", gone=True, changes={"node_names": {"first": "cp1"}})
+    assert [one.name for one in plan.leaving] == ["cp1"] and written(plan) == HERE
+
+
+@pytest.mark.parametrize("shared", ["gateway.example.org", "127.0.0.1"])
+def test_a_name_or_address_that_a_staying_control_plane_has_too_is_not_that_of_the_machine(shared: str) -> None:
+    """Connections of Ansible go through one machine, or through ports of the control machine."""
+    places = {name: [name, shared] for name in ("cp1", "cp2", "cp3")}
+    changes: dict[str, Any] = {"places": places}
+    if shared == "127.0.0.1":
+        changes["addresses"] = {"cp1": [shared]}
+    plan = plan_of(with_files(named(cluster())), admin("cp1", shared), "cp1", changes=changes)
+    assert not plan.findings and written(plan) == {}
+
+
+def test_a_name_that_resembles_that_of_a_staying_control_plane_as_much_is_not_named() -> None:
+    places = {f"cp{at}": [f"cp{at}", f"node.rack{at}.example.org"] for at in (1, 2, 3)}
+    for server, expected in (("node.rack9.example.org", {}), ("node.rack1.example.org", HERE)):
+        plan = plan_of(with_files(named(cluster())), admin("cp1", server), "cp1", changes={"places": places})
+        assert not plan.findings and written(plan) == expected
+
+
+@pytest.mark.parametrize("server", ["cp1.example.org", "node-17", "node-17.rack.example.org"])
+def test_a_name_that_only_resembles_that_of_the_control_plane_is_named_and_stays(server: str) -> None:
+    """Only the machine itself gives its host name, and the domain of a name is not known."""
+    hosts = with_files(named(cluster()))
+    node = replace(hosts["cp1"].facts.node, hostname="node-17.example.org")
+    hosts["cp1"] = replace(hosts["cp1"], facts=replace(hosts["cp1"].facts, node=node))
+    plan = plan_of(hosts, admin("cp1", server), "cp1")
+    assert written(plan) == {}
+    assert [one.line() for one in plan.findings] == [
+        f"cp2: {COPY} on the control machine has the server https://{server}:6443, which may be a control plane that "
+        "leaves, and is not changed; set the server in this file to that of a control plane that stays"
+    ]
+
+
+def test_a_server_of_another_cluster_in_the_same_file_is_not_that_of_this_one() -> None:
+    """Short names are the same in several clusters."""
+
+    def file(own: str, other: str) -> str:
+        found = re.search(r"- cluster:\n(?:    .*\n)*  name: ", OTHER_CLUSTER)
+        assert found
+        entry = re.sub("server: .*", f"server: https://{other}:6443", found.group(0)) + "other\n"
+        return with_entry(admin("cp1", own), "other", entry)
+
+    hosts = with_files(named(cluster()))
+    plan = plan_of(hosts, file("lb.example.org", "cp1"), "cp1")
+    assert not plan.findings and written(plan) == {}
+    assert written(plan_of(hosts, file("cp1", "cp1"), "cp1")) == HERE
+
+
+# -- files that are not kubeconfigs
+
+
+@BOTH
+def test_a_file_that_can_not_be_read_is_named_and_does_not_stop_the_run(operation: Callable[[Request], Plan]) -> None:
+    changes = {"unusable_copies": {name: "it is a directory" for name in ("cp1", "cp2", "cp3")}}
+    hosts = with_files(cluster(), {"cp3": "hello\n"})
+    problem = f"{PATH} can't be used: it is not a regular file"
+    state = replace(hosts["cp2"].facts.kubeconfig, existing=None, problem=problem)
+    hosts["cp2"] = replace(hosts["cp2"], facts=replace(hosts["cp2"].facts, kubeconfig=state))
+    plan = plan_of(hosts, None, "cp1", operation=operation, changes=changes)
+    fix = "replace it with a kubeconfig, or set control_plane_kubeconfig to false"
+    assert [one.line() for one in plan.findings] == [
+        f"cp2: {problem}; it is not updated; {fix}",
+        f"cp2: {COPY} on the control machine can't be used: it is a directory; it is not updated; replace it with a "
+        "kubeconfig that you can read, or set cluster_kubeconfig_path to another path",
+        f"cp3: {PATH} is not a kubeconfig in block style or JSON; it is not updated; {fix}",
+    ]
+    assert written(plan) == {} and "reset" in actions(plan)["cp1"]
+    # No control plane leaves.
+    assert not plan_of(hosts, None, "w1", operation=operation, changes=changes).findings
+    refused = {name: replace(one.options, kubeconfig=KubeconfigOptions(install=False)) for name, one in hosts.items()}
+    hosts = {name: replace(one, options=refused[name]) for name, one in hosts.items()}
+    assert not plan_of(hosts, None, "cp1", operation=operation).findings
