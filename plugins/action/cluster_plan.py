@@ -142,7 +142,10 @@ class ActionModule(ActionBase):
             host, found = _read(name, name in inventory.control_plane, own.get(observed), components)
             hosts += host
             findings += found
-        others = [host for name, facts in _answers(variables.get(outside)) for host in _read(name, True, facts, [])[0]]
+        answers = dict(_answers(variables.get(outside)))
+        # Ansible loops over them in any order, but check mode and the run must choose the same one.
+        ordered = [name for name in inventory.control_plane if name in answers]
+        others = [host for name in ordered for host in _read(name, True, answers[name], [])[0]]
         images: list[str] = []
         if operation in _WITH_MANIFEST and "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])

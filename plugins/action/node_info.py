@@ -16,7 +16,11 @@ from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import public_fields, refuse_credentials
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import (
+    public_fields,
+    refuse_credentials,
+    variable_name,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
@@ -54,12 +58,17 @@ class ActionModule(NodeAction):
         if refused:
             raise AnsibleActionFail(refused)
         variables = Variables(task_vars or {}, self._templar)
+        # A host that is observed on behalf of another one has the options of that one, except for its own kubeconfig.
+        witness = bool(self._task.delegate_to)
+        kubeconfig = self._of_delegate("kubeconfig", task_vars or {}) if witness else variables
         options: dict[str, Any] = {}
         secrets: dict[str, list[str]] = {}
         problems: list[dict[str, str]] = []
         for component in registry.OPTIONS:
             try:
-                value = registry.options_from_variables(component, variables)
+                value = registry.options_from_variables(
+                    component, kubeconfig if component == "kubeconfig" else variables
+                )
                 if registry.secrets_in_use(value):
                     # Secrets stay on the control machine, so only this check finds errors in them before a change.
                     value.validate()
@@ -77,8 +86,6 @@ class ActionModule(NodeAction):
         except OptionError as err:
             raise AnsibleActionFail(err.message) from None
         wanted = names("components", given.pop("components", None)) or registry.NAMES
-        # A host that is observed on behalf of another one has the options of that one.
-        witness = bool(self._task.delegate_to)
         if not witness and registry.option_findings(name, judged, wanted):
             return dict(judged, changed=False)
         # It does not test connections either: they would be those of the other host.
@@ -101,6 +108,24 @@ class ActionModule(NodeAction):
             display.warning(line(f"{self._task.delegate_to}: {result.get('msg')}"))
             return {"changed": False}
         return result
+
+    def _of_delegate(self, component: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The variables of a component of the host that the task is delegated to.
+
+        They are its own, or else those of the play and of the roles. Variables of the task's host and facts are not
+        among them.
+        """
+        hostvars = variables["hostvars"]
+        own, other = hostvars[variables["inventory_hostname"]], self._task.delegate_to
+        theirs = hostvars[other] if other in hostvars else {}
+        found = {}
+        for field in dataclasses.fields(registry.OPTIONS[component]):
+            name = variable_name(component, field)
+            if name in theirs:
+                found[name] = _of_inventory(theirs, name)
+            elif name in variables and name not in own:
+                found[name] = self._templar.template(variables[name])
+        return found
 
 
 def _is_proxied(name: str, groups: Mapping[str, Any]) -> bool:

@@ -146,7 +146,7 @@ findings:
       returned: always
       type: str
 hosts:
-  description: The plan of each host. The keys are the names of the hosts of the play.
+  description: The plan of each host. The keys are the names of the hosts of the play, and of those in RV(copies).
   returned: success
   type: dict
   contains:
@@ -345,16 +345,7 @@ members:
   returned: success
   type: list
   elements: dict
-  contains:
-    name:
-      description: The name of the Node.
-      returned: always
-      type: str
-    addresses:
-      description: The addresses of the machine.
-      returned: always
-      type: list
-      elements: str
+  sample: [{name: cp2, addresses: [192.0.2.2]}]
 uncordoned:
   description: The names of Nodes that an interrupted removal cordoned, and that stay in the cluster.
   returned: success
@@ -380,6 +371,12 @@ redirected:
   returned: success
   type: list
   elements: str
+copies:
+  description: The hosts that write copies of the admin kubeconfig, with the options of M(kubestead.cluster.kubeconfig).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{host: cp2, install: false, user: "", copy_to: ~/.kube/lab, copy_server: "https://192.0.2.2:6443"}]
 upgrade:
   description: The order of an upgrade. Its lists are empty for other operations.
   returned: success

@@ -4,19 +4,20 @@
 
 """The planner of ``reset.yml``: resets hosts, and removes them from a cluster that continues to run.
 
-If all hosts of the inventory are reset, the cluster ends, and members and Nodes are not removed individually.
+If all hosts of the inventory are reset, the cluster ends. Then members and Nodes are not removed individually, and
+copies of the admin kubeconfig are not changed.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, Set
+from typing import Dict, List, Set, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
 
 from ..hosts import Host
-from . import departure
+from . import admin_copies, departure
 from .departure import COMPONENT, Remainder
 from .result import HostPlan, Leaving, Plan, Request
 
@@ -24,7 +25,11 @@ OPERATION = "reset"
 
 
 def reset(request: Request) -> Plan:
-    """The plan: a reset of each host, and the removal of its etcd member and Node if the cluster continues to run."""
+    """The plan: a reset of each host, and the removal of its etcd member and Node if the cluster continues to run.
+
+    Before that, the copies of the admin kubeconfig get the server of a control plane that stays. These control planes
+    are outside the play, and have a plan only if they write a copy.
+    """
     hosts = [host for host in request.hosts if host.name in request.targets]
     left = departure.remainder(request)
     every = {*request.inventory.control_plane, *request.inventory.workers}
@@ -44,11 +49,13 @@ def reset(request: Request) -> Plan:
     # Members that do not answer are removed first, because they raise the number of members for a majority.
     leaving.sort(key=lambda one: (not one.etcd, departure.member_answers(one, left)))
     steps = {host.name: _steps(host, leaving, complete and left.cluster.exists) for host in hosts}
+    writers, problems = _copies(request, left, leaving, hosts, findings)
+    findings += problems
     return Plan(
         OPERATION,
         (OPERATION,),
         tuple(findings),
-        {host.name: HostPlan(steps=steps[host.name], node_name=host.node_name) for host in hosts},
+        {**writers, **{host.name: HostPlan(steps=steps[host.name], node_name=host.node_name) for host in hosts}},
         left.cluster,
         api_host=left.api_host if leaving else "",
         leaving=tuple(leaving),
@@ -127,6 +134,29 @@ def _leaving(host: Host, request: Request, left: Remainder) -> Leaving:
     control = host.control_plane or node.control_plane
     etcd = departure.has_member(control, node.name, node.addresses, left)
     return Leaving(host.name, node.name, tuple(node.addresses), etcd=etcd, node=True)
+
+
+def _copies(
+    request: Request, left: Remainder, leaving: List[Leaving], hosts: List[Host], findings: List[Finding]
+) -> Tuple[Dict[str, HostPlan], List[Finding]]:
+    """The plans of the control planes that stay and write copies of the admin kubeconfig, and the copies that remain.
+
+    There are none after an error, or if no healthy control plane stays, as in a reset of all hosts.
+    """
+    plans: Dict[str, HostPlan] = {}
+    problems: List[Finding] = []
+    if not left.reference or any(one.problem.level == "error" for one in findings):
+        return plans, problems
+    cluster = departure.without(leaving, left.cluster)
+    # The other targets did not answer, so they keep running.
+    gone = departure.gone(request, left, leaving, {host.name for host in hosts})
+    for host in left.staying:
+        here = host.name == left.api_host
+        steps, arguments, found = admin_copies.redirected(host, request, left.staying, cluster, gone, here)
+        problems += [Finding(host.name, COMPONENT, problem) for problem in found]
+        if steps:
+            plans[host.name] = HostPlan(steps=steps, node_name=host.node_name, kubeconfig=arguments)
+    return plans, problems
 
 
 def _steps(host: Host, leaving: List[Leaving], ends: bool) -> List[Step]:

@@ -274,6 +274,9 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "dead_nodes": _plain(list(plan.dead_nodes)),
         "resets": list(plan.resets),
         "redirected": list(plan.redirected),
+        "copies": [
+            dict(_plain(dict(host.kubeconfig)), host=name) for name, host in plan.hosts.items() if host.kubeconfig
+        ],
         "upgrade": dict(_plain(to_dict(plan.rollout)), groups=_groups(plan.rollout)),
         "endpoint": _plain(to_dict(plan.move)),
         "pod_network": dict(to_dict(network), bridge=bridge),

@@ -121,6 +121,15 @@ def test_a_limit_asks_the_control_planes_outside(shown: Shown) -> None:
         run(variables(facts, ["c3"], {"results": [{"item": "c1", "unreachable": True}]}))
 
 
+def test_the_control_plane_outside_that_answers_is_the_first_one_of_the_inventory(shown: Shown) -> None:
+    facts = facts_of(LIVE)
+    for order in (("c1", "a1"), ("a1", "c1")):
+        known = variables(facts, ["c3"], {"results": [{"item": name, **facts["c1"]} for name in order]})
+        known["groups"]["control_plane"] = ["a1", "c1"]
+        known["hostvars"]["a1"] = {}
+        assert run(known)["api_host"] == "a1"
+
+
 @pytest.mark.parametrize(
     ("given", "told"), [(None, "remove_hosts is empty"), ("", "remove_hosts is empty"), (5, "'5', which is neither")]
 )
@@ -194,7 +203,40 @@ def test_a_removal_rewrites_the_copy_on_this_machine_even_if_the_server_has_left
     assert run(known, **own)["hosts"]["c1"]["kubeconfig"] == {}
 
 
-@pytest.mark.parametrize("operation", ["converge", "remove", "upgrade"])
+def test_a_reset_of_one_control_plane_rewrites_the_copy_from_one_outside_the_play(
+    shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = fixture("kubeadm/v1.35/admin.conf")
+    copy = tmp_path / "kubeconfig"
+    stale = admin.replace("client-certificate-data: ", "client-certificate-data: bmV3")
+    copy.write_text(re.sub("server: .*", "server: https://machine-9:6443", stale))
+    there = {"options.kubeconfig.copy_to": str(copy), "kubeconfig.source": to_dict(summarize(admin))}
+    facts = facts_of({"c1": LIVE["c1"]}, c1=there)
+    known = variables(facts, ["a1"], {"results": [{"item": "c1", **facts["c1"]}]})
+    known["groups"]["control_plane"] = ["a1", "c1"]
+    bare = changed(recorded(BARE["a1"]), {"options.kubeconfig.copy_to": str(copy)})
+    known["hostvars"]["a1"] = {"ansible_host": "machine-9", "preflight_observed": bare}
+    looks: list[str] = []
+
+    def look(here: Any, path: str) -> Any:
+        looks.append(path)
+        return found(here, path)
+
+    found = cluster_plan.kubeconfig_copy.look
+    monkeypatch.setattr(cluster_plan.kubeconfig_copy, "look", look)
+    result = run({**known, "ansible_play_hosts_all": ["a1"]}, operation="reset")
+    assert result["resets"] == ["a1"] and [(one["host"], one["copy_to"]) for one in result["copies"]] == [
+        ("c1", str(copy))
+    ]
+    # Both control planes name the file.
+    assert looks == [str(copy)]
+    assert any(line.startswith("  c1  control_plane: write kubeconfig") for line in shown.lines)
+    # The name belongs to another control plane as well.
+    known["hostvars"]["c1"]["ansible_host"] = "Machine-9."
+    assert run({**known, "ansible_play_hosts_all": ["a1"]}, operation="reset")["copies"] == []
+
+
+@pytest.mark.parametrize("operation", ["converge", "remove", "reset", "upgrade"])
 def test_a_copy_that_can_not_be_read_is_a_warning_and_stays(shown: Shown, tmp_path: Path, operation: str) -> None:
     copy = tmp_path / "kubeconfig"
     copy.write_text("password: [hidden-word\n")
@@ -219,7 +261,7 @@ def test_a_copy_that_can_not_be_read_is_a_warning_and_stays(shown: Shown, tmp_pa
         f"c1: {copy} on the control machine can't be used: it is not YAML; it is not updated; replace it with a "
         "kubeconfig that you can read, or set cluster_kubeconfig_path to another path"
     ]
-    assert "hidden-word" not in json.dumps(result)
+    assert str(copy) not in json.dumps(result["copies"]) and "hidden-word" not in json.dumps(result)
     assert not [line for line in result["summary"] if str(copy) in line]
 
 

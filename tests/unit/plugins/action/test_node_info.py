@@ -77,6 +77,29 @@ def test_a_host_that_is_asked_for_another_ones_sake_is_asked_whatever_its_option
     assert not [target for target in given["reach"] if target.startswith("192.0.2.")]
 
 
+def test_a_host_that_is_asked_for_another_ones_sake_has_its_own_user_and_copies() -> None:
+    def told(theirs: dict[str, Any], **own: Any) -> tuple[dict[str, Any], str]:
+        action = Action("node_info", {}, {"changed": False})
+        action._task.delegate_to = "cp1"
+        given = variables("cp2", cluster_kubeconfig_path="~/mine", control_plane_kubeconfig_user="everyone", **own)
+        given["hostvars"]["cp2"].update(own)
+        given["hostvars"]["cp1"].update(theirs)
+        result = action.run(task_vars=given)
+        return result["options"]["kubeconfig"], str(action.asked[0][1]["kubeconfig_user"])
+
+    # What the play or the role sets is for all hosts.
+    options, user = told({})
+    assert (options["copy_to"], options["user"], user) == ("~/mine", "everyone", "everyone")
+    options, user = told({}, control_plane_kubeconfig=False, control_plane_kubeconfig_overwrite=True)
+    assert options["install"] is True and options["overwrite"] is False
+    options, user = told({"control_plane_kubeconfig_user": "theirs", "control_plane_kubeconfig": False})
+    assert (options["install"], options["user"], user) == (False, "theirs", "theirs")
+    # A fact of the host is not an option.
+    fact = {"control_plane_kubeconfig_user": "root"}
+    options, user = told({**fact, "ansible_facts": fact})
+    assert (options["user"], user) == ("", "")
+
+
 def test_only_a_control_plane_is_asked_about_the_virtual_address() -> None:
     def asked(name: str) -> str:
         _result, action = observed(name, cluster_endpoint_vip="2001:DB8::64")

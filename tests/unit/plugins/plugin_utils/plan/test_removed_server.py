@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
@@ -20,14 +21,15 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     summarize,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import MemberFacts
+from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.remove import remove
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.reset import reset
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request, as_result
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 from .test_converge import bare, host
-from .test_departure import API, actions, address, at_the_address_of_cp1, cluster, named, request, said
+from .test_departure import API, ROOT, actions, address, at_the_address_of_cp1, cluster, named, request, said
 
 ADMIN = fixture("kubeadm/v1.35/admin.conf")
 OTHER_CLUSTER = fixture("kubeadm/v1.20/admin.conf")
@@ -90,7 +92,7 @@ def written(plan: Plan) -> dict[str, list[str]]:
 
 
 HERE = {"cp2": [COPY]}
-BOTH = pytest.mark.parametrize("operation", [remove])
+BOTH = pytest.mark.parametrize("operation", [remove, reset])
 
 
 def test_the_copy_here_follows_a_control_plane_that_stays() -> None:
@@ -323,6 +325,70 @@ def test_a_server_of_another_cluster_in_the_same_file_is_not_that_of_this_one() 
     plan = plan_of(hosts, file("lb.example.org", "cp1"), "cp1")
     assert not plan.findings and written(plan) == {}
     assert written(plan_of(hosts, file("cp1", "cp1"), "cp1")) == HERE
+
+
+# -- reset.yml
+
+
+def test_a_reset_of_one_control_plane_lets_those_that_stay_write_the_copies() -> None:
+    taken = admin("cp1", address("cp1"))
+    hosts = with_files(named(cluster()), {"cp3": taken})
+    plan = plan_of(hosts, taken, "cp1", operation=reset)
+    assert written(plan) == {"cp2": [COPY], "cp3": [PATH]} and list(plan.resets) == ["cp1"]
+    assert actions(plan)["cp1"] == ["remove_member", "reset", "delete_node"]
+    assert f"cp2: write kubeconfig {COPY} (its server is a control plane that leaves)" in plan.summary()
+    result = as_result(plan, CniOptions())
+    server = f"https://{address('cp2')}:6443"
+    assert result["copies"] == [
+        {"host": "cp2", "install": False, "user": "", "copy_to": COPY, "copy_server": server},
+        {"host": "cp3", "install": True, "user": "", "copy_to": "", "copy_server": f"https://{address('cp3')}:6443"},
+    ]
+    assert as_result(plan_of(hosts, None, "w1", operation=reset), CniOptions())["copies"] == []
+
+
+def test_the_role_reset_writes_the_copies_of_the_plan_before_any_host_is_reset() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/reset/tasks/main.yml").read_text(encoding="utf-8"))
+    (at,) = [at for at, task in enumerate(tasks) if "kubestead.cluster.kubeconfig" in task]
+    taken = admin("cp1", address("cp1"))
+    (copy,) = as_result(plan_of(with_files(named(cluster())), taken, "cp1", operation=reset), CniOptions())["copies"]
+    given = {name: f"{{{{ item.{name} }}}}" for name in copy if name != "host"}
+    assert tasks[at]["kubestead.cluster.kubeconfig"] == given and tasks[at]["delegate_to"] == "{{ item.host }}"
+    assert tasks[at]["loop"] == "{{ reset_plan.copies }}" and tasks[at]["run_once"] is True
+    assert [task.get("ansible.builtin.import_tasks") for task in tasks[at + 1 :]] == ["leave.yml"]
+
+
+def test_a_reset_that_is_repeated_finds_the_copies_although_the_machine_has_left() -> None:
+    hosts = with_files(named(cluster(("cp2", "cp3"))))
+    there = {"cp1": host("cp1", bare("cp1")), **hosts}
+    for place in (address("cp1"), "cp1"):
+        plan = plan_of(there, admin("cp1", place), "cp1", operation=reset)
+        assert not plan.leaving and written(plan) == HERE
+    assert written(plan_of(there, admin("cp2", address("cp2")), "cp1", operation=reset)) == {}
+
+
+def test_no_copy_is_written_if_the_complete_cluster_is_reset() -> None:
+    taken = admin("cp1", address("cp1"))
+    hosts = with_files(named(cluster()), {"cp3": taken})
+    changes = {"unusable_copies": {"cp2": "it is a directory"}}
+    for missing in ((), ("cp1",)):
+        plan = plan_of(hosts, taken, *hosts, operation=reset, missing=missing, changes=changes)
+        assert written(plan) == {} and said(plan) == [("unreachable", "warning")] * len(missing)
+
+
+def test_a_control_plane_that_did_not_answer_is_not_reset_and_stays_in_the_copies() -> None:
+    # Its Node may be missing.
+    for known in (("cp1", "cp2", "cp3"), ("cp2", "cp3")):
+        hosts = {"cp1": host("cp1"), **with_files(named(cluster(known)))}
+        plan = plan_of(hosts, admin("cp1", address("cp1")), "cp1", "w1", operation=reset, missing=("cp1",))
+        assert list(plan.resets) == ["w1"] and written(plan) == {}
+
+
+def test_a_refused_reset_plans_no_copy() -> None:
+    hosts = with_files(named(cluster(dead="cp3")))
+    asked = request(hosts, ["cp1"], limit=True)
+    copies = {"cp2": summarize(admin("cp1", address("cp1")))}
+    plan = reset(replace(asked, kubeconfig_copies=copies))
+    assert said(plan)[0] == ("etcd_majority", "error") and written(plan) == {}
 
 
 # -- files that are not kubeconfigs
