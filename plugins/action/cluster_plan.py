@@ -28,7 +28,11 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry, remove
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import copy_server, of_another
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
+    copy_server,
+    of_another,
+    other_cas,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory, left_out_findings
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
@@ -259,14 +263,16 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
     for host in hosts:
         own = plan.hosts[host.name]
         server = servers[host.name]
-        copies = host.name == plan.api_host and not of_another(
-            kubeconfig_copy.existing_copy(System(), host.options.kubeconfig), host, hosts, servers
-        )
+        copy = kubeconfig_copy.existing_copy(System(), host.options.kubeconfig)
+        copies = host.name == plan.api_host and not of_another(copy, host, hosts, servers)
         if copies:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
-            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server)
-            plan = plan.with_steps(host.name, steps)
+            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server, own.initializes)
+            problems = other_cas(host, copy, kubeconfig_copy.with_server(source, server), own.initializes)
+            copies = not problems
+            findings = [Finding(host.name, "control_plane", problem) for problem in problems]
+            plan = replace(plan.with_steps(host.name, steps), findings=[*plan.findings, *findings])
             own = plan.hosts[host.name]
         if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
             options = host.options.kubeconfig
@@ -278,6 +284,7 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host]) -> Plan:
                 "copy_server": server,
                 "endpoint": plan.cluster.endpoint or host.address,
                 "bind_port": host.options.control_plane.bind_port,
+                "new_cluster": own.initializes,
             }
             plan = replace(plan, hosts={**plan.hosts, host.name: replace(own, kubeconfig=arguments)})
     return plan

@@ -21,7 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 
 from ..cluster import Cluster
 from ..hosts import Host
-from ..kubeconfig_copy import copy_path, with_server
+from ..kubeconfig_copy import OTHER_CA, copy_path, judged, other_ca_problem, with_server
 from . import endpoint
 from .membership import Membership
 from .result import Request
@@ -56,6 +56,14 @@ def of_another(
     return False
 
 
+def other_cas(
+    host: Host, copy: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], new_cluster: bool
+) -> List[Problem]:
+    """The problem of a copy that site.yml does not write, because it has other CAs. See :func:`judged`."""
+    verdict, difference = judged(copy, wanted, new_cluster)
+    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)] * (verdict == OTHER_CA)
+
+
 def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> Tuple[List[Step], Dict[str, Any]]:
     """The steps for the stale copies of a control plane, and the arguments of the module kubeconfig for them.
 
@@ -66,20 +74,47 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     if not host.control_plane or source is None:
         return [], {}
     wanted = kubeconfig.renewed(source) if renewed else source
-    options, state = host.options.kubeconfig, host.facts.kubeconfig
-    own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
-    # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
-    copy = request.kubeconfig_copies.get(host.name)
-    here = host.name in request.inventory.control_plane[:1] and kubeconfig.is_stale(copy, wanted)
-    addresses = {
-        one.name: endpoint.api_address(one, request.hosts, Membership(), cluster)
+    state, servers = host.facts.kubeconfig, _servers(request, cluster)
+    own = host.options.kubeconfig.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
+    here = _stale_here(host, request, servers, renewed)[0] == kubeconfig.WRITE
+    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
+    return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
+
+
+def not_refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> List[Problem]:
+    """The problem of a stale copy that :func:`refreshed` leaves out, because it has other CAs."""
+    verdict, difference = _stale_here(host, request, _servers(request, cluster), renewed)
+    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)] * (verdict == OTHER_CA)
+
+
+def _servers(request: Request, cluster: Cluster) -> Dict[str, str]:
+    """The server in the copy of each control plane, see :func:`copy_server`."""
+    return {
+        one.name: copy_server(endpoint.api_address(one, request.hosts, Membership(), cluster), cluster)
         for one in request.hosts
         if one.control_plane
     }
-    servers = {name: copy_server(address, cluster) for name, address in addresses.items()}
-    here = here and (renewed or not of_another(copy, host, request.hosts, servers))
-    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
-    return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
+
+
+def _stale_here(host: Host, request: Request, servers: Mapping[str, str], renewed: bool) -> Tuple[str, str]:
+    """The result of :func:`_stale` for the copy on the control machine, if this host refreshes it."""
+    source, copy = host.facts.kubeconfig.source, request.kubeconfig_copies.get(host.name)
+    if source is None or not host.control_plane or host.name not in request.inventory.control_plane[:1]:
+        return "", ""
+    # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
+    if not renewed and of_another(copy, host, request.hosts, servers):
+        return "", ""
+    wanted = kubeconfig.renewed(source) if renewed else source
+    return _stale(copy, with_server(wanted, servers[host.name]))
+
+
+def _stale(copy: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> Tuple[str, str]:
+    """``write`` or ``other_ca`` for a copy on the control machine that would be written again, and the reason."""
+    if copy is None or wanted is None:
+        return "", ""
+    verdict, reason = judged(copy, wanted)
+    stale = verdict == OTHER_CA or (verdict == kubeconfig.WRITE and kubeconfig.of_this_cluster(copy, wanted))
+    return (verdict, reason) if stale else ("", "")
 
 
 def _written(
@@ -109,9 +144,13 @@ def redirected(
     server = copy_server(endpoint.api_address(host, hosts, Membership(), cluster), cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
-    own, problems = _judged(state.path, user, source, gone)
-    place = "{0} on the control machine".format(copy_path(options.copy_to))
-    copied, more = _judged(place, local, with_server(source, server), gone)
+    own, problems = _judged(state.path, user, source, gone, kubeconfig.is_stale(user, source))
+    place, wanted = copy_path(options.copy_to), with_server(source, server)
+    verdict, difference = _stale(local, wanted)
+    here_too = "{0} on the control machine".format(place)
+    copied, more = _judged(here_too, local, wanted, gone, verdict == kubeconfig.WRITE)
+    if more and verdict == OTHER_CA:
+        more.append(other_ca_problem(place, difference))
     steps, arguments = _written(
         host,
         own,
@@ -123,11 +162,15 @@ def redirected(
 
 
 def _judged(
-    path: str, existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: AbstractSet[str]
+    path: str,
+    existing: Optional[KubeconfigSummary],
+    wanted: Optional[KubeconfigSummary],
+    gone: AbstractSet[str],
+    writable: bool,
 ) -> Tuple[bool, List[Problem]]:
     """True for a copy that is written because its server leaves; the problem of one that can't be written."""
     server = _server_in(existing, wanted, gone) if existing and wanted else ""
-    if not server or (kubeconfig.is_stale(existing, wanted) and not _has_other(existing, wanted, gone)):
+    if not server or (writable and not _has_other(existing, wanted, gone)):
         return bool(server), []
     text = "{0} has the server {1}, a control plane that leaves, and is not changed".format(path, server)
     fix = "set the server in this file to that of a control plane that stays"
