@@ -30,6 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import drop
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
     copy_server,
     of_another,
+    other_cas,
     unusable_here,
 )
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
@@ -276,13 +277,16 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
     for host in hosts:
         own = plan.hosts[host.name]
         server = servers[host.name]
-        copies = host in writers and not found
-        copies = copies and not of_another(request.kubeconfig_copies.get(host.name), host, hosts, servers)
+        copy = request.kubeconfig_copies.get(host.name)
+        copies = host in writers and not found and not of_another(copy, host, hosts, servers)
         if copies:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
-            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server)
-            plan = plan.with_steps(host.name, steps)
+            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server, own.initializes)
+            problems = other_cas(host, copy, kubeconfig_copy.with_server(source, server), own.initializes)
+            copies = not problems
+            findings = [Finding(host.name, "control_plane", problem) for problem in problems]
+            plan = replace(plan.with_steps(host.name, steps), findings=[*plan.findings, *findings])
             own = plan.hosts[host.name]
         if own.joins_as == "control_plane" or any(step.component == "control_plane" for step in own.steps):
             options = host.options.kubeconfig
@@ -294,6 +298,7 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
                 "copy_server": server,
                 "endpoint": plan.cluster.endpoint or host.address,
                 "bind_port": host.options.control_plane.bind_port,
+                "new_cluster": own.initializes,
             }
             plan = replace(plan, hosts={**plan.hosts, host.name: replace(own, kubeconfig=arguments)})
     return plan

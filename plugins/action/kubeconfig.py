@@ -16,8 +16,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary, summarize
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 
 #: Characters that are shown of what the host says about a file that can't be read.
@@ -30,7 +31,10 @@ class ActionModule(NodeAction):
     RETURNS = frozenset(("user", "kubeconfig", "local_kubeconfig", "server", "source"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result. It never contains the kubeconfig."""
+        """Return the module's result. It never contains the kubeconfig.
+
+        What the host says of its file only predicts what happens. The file itself decides whether the copy is written.
+        """
         super(NodeAction, self).run(tmp, task_vars)
         result = self.run_on_node("kubeconfig", self._task.args, task_vars)
         source = result.pop("source", None)
@@ -42,26 +46,30 @@ class ActionModule(NodeAction):
         here = System()
         wanted = None if source is None else kubeconfig_copy.reported_summary(source)
         server = str(self._task.args.get("copy_server") or "")
-        step = kubeconfig_copy.plan_copy(here, path, kubeconfig_copy.with_server(wanted, server))
+        new = truth("new_cluster", self._task.args.get("new_cluster"))
+        step = kubeconfig_copy.plan_copy(here, path, kubeconfig_copy.with_server(wanted, server), new)
+        text = ""
+        if step.action == "write_kubeconfig" and not self._task.check_mode:
+            text = self._fetch(wanted)
+            step = kubeconfig_copy.plan_copy(here, path, summarize(text), new)
         if step.action == kubeconfig.SAME:
             return result
-        if step.action == kubeconfig.KEEP:
-            warning = f"{path} on the control machine is {step.reason} and was not changed; set copy_to to another path"
-            result.setdefault("warnings", []).append(warning)
+        if step.action in (kubeconfig.KEEP, kubeconfig_copy.OTHER_CA):
+            result.setdefault("warnings", []).append(_kept(step, (task_vars or {}).get("inventory_hostname")))
             return result
         if not self._task.check_mode:
-            self._apply(step, here, wanted)
+            self._apply(step, here, text)
         result["changed"] = True
         result.setdefault("steps", []).append(step.public())
         result.setdefault("diff", []).extend(diff([step]))
         return result
 
-    def _apply(self, step: Step, here: System, wanted: KubeconfigSummary | None) -> None:
+    def _apply(self, step: Step, here: System, text: str) -> None:
         try:
             if step.action == "protect_kubeconfig":
                 os.chmod(step.target, 0o600)
             else:
-                kubeconfig_copy.apply_copy(step, here, self._fetch(wanted))
+                kubeconfig_copy.apply_copy(step, here, text)
         except OSError as err:
             problem = f"copy_to {step.target} can't be written: {err.strerror}; use a path that you can write to"
             raise AnsibleActionFail(problem) from err
@@ -84,3 +92,11 @@ class ActionModule(NodeAction):
             return kubeconfig_copy.rebuilt(text, wanted, str(self._task.args.get("copy_server") or ""))
         except KubesteadError as err:
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} on this host {err.message} (nothing was written)") from None
+
+
+def _kept(step: Step, host: object) -> str:
+    """The warning about a copy that is not changed."""
+    if step.action == kubeconfig_copy.OTHER_CA:
+        problem = kubeconfig_copy.other_ca_problem(step.target, step.reason)
+        return f"{host}: {problem.line}" if host else problem.line
+    return f"{step.target} on the control machine is {step.reason} and was not changed; set copy_to to another path"

@@ -202,10 +202,9 @@ def work(call: Call, system: System) -> Dict[str, Any]:
     if given["wait"] and not call.check_mode:
         wait = gates.settle if given["settle"] else gates.wait
         health = wait(ask, wanted, float(given["timeout"]))
-        if given["settle"]:
-            for title, reason in sorted(health.addons.items()):
-                if reason:
-                    call.warn("the rollout of {0} is not complete and is not waited for: {1}".format(title, reason))
+        unsettled = {title: reason for title, reason in health.addons.items() if reason and given["settle"]}
+        for title, reason in sorted({**health.outdated, **unsettled}.items()):
+            call.warn("the rollout of {0} is not complete and is not waited for: {1}".format(title, reason))
     else:
         health = ask()
         if health.error and not call.check_mode:

@@ -27,7 +27,9 @@ options:
         C(/var/lib/kubestead/endpoint). If the API server does not present the new certificate, the previous pair is
         put back.
       - V(cluster) changes the ConfigMaps C(kubeadm-config), C(cluster-info) and C(kube-proxy), and restarts the pods of
-        kube-proxy one after the other. It runs on one control plane.
+        kube-proxy one after the other. It runs on one control plane. Nodes whose kubelet does not report are not waited
+        for, and a warning names them. With such a node, Kubernetes may not replace the pods on the other nodes, so the
+        module deletes them one at a time, and Kubernetes creates their successors.
       - V(node) changes the admin kubeconfigs of a control plane and the copy of its user, and the kubeconfig of the
         kubelet. The client certificates stay. The kubelet restarts. If it does not report to the API after that, its
         previous server is put back.
@@ -118,12 +120,16 @@ def work(call: Call, system: System) -> Dict[str, Any]:
             return endpoint_move.repair(system)
         return endpoint_move.plan(endpoint_move.observe(system, options, part), options, part)
 
+    def apply(step: Step) -> None:
+        for warning in endpoint_move.apply(step, system, options):
+            call.warn(warning)
+
     steps = planned()
     if not steps or call.check_mode:
         return _edge.apply_steps(call, steps, lambda step: None)
     with kubeadm_lock(system, float(given["timeout"])):
         # The state may have changed: another run has just finished.
-        return _edge.apply_steps(call, planned(), lambda step: endpoint_move.apply(step, system, options))
+        return _edge.apply_steps(call, planned(), apply)
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ description:
     and optionally to a file on the control machine.
   - A kubeconfig of another cluster is kept, with a warning. A kubeconfig of an earlier cluster at the same address is
     replaced. A backup with the suffix C(.before-kubestead) is kept.
+  - On the control machine, the CAs in an existing copy are never changed, because whoever has the key of a CA can
+    pretend to be the API. A copy with other CAs is kept, with a warning, unless O(new_cluster) is set.
   - Links in the user's home directory are not followed. A link in place of the file or its directory is kept, with a
     warning.
   - The file on the control machine is created only from the server, the CA, the client certificate and its key. A
@@ -53,6 +55,12 @@ options:
         admin kubeconfig. It must be in the certificate of the API server.
     type: str
     default: ""
+  new_cluster:
+    description:
+      - Replace a copy on the control machine that belongs to an earlier cluster at the same address. Set it only if the
+        cluster has just been created, so that it must have another CA.
+    type: bool
+    default: false
   endpoint:
     description:
       - The endpoint of a cluster that does not exist yet, as C(host[:port]). Check mode uses it to predict whether a
@@ -142,6 +150,7 @@ def argument_spec() -> Dict[str, Any]:
         "endpoint": {"type": "str", "default": ""},
         "bind_port": {"type": "int", "default": 6443},
         "renewed": {"type": "bool", "default": False},
+        "new_cluster": {"type": "bool", "default": False},
     }
 
 

@@ -6,6 +6,9 @@
 
 A kubeconfig may name programs to run, files to send and proxies to use. A control plane must not decide what kubectl
 does on the operator's machine, so the copy is made of the four values that a connection needs, and nothing else.
+
+Whoever has the key of a CA in the copy can pretend to be the API. A control plane that is taken over could add such a
+CA, or replace those of the cluster, so the CAs of an existing copy stay, unless the run has created the cluster.
 """
 
 from __future__ import annotations
@@ -22,12 +25,14 @@ from typing import Any, List, Optional, Tuple
 import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.foreign_files import rewrite
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.home_files import MAX_FILE
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System, read_descriptor
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import exact_certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig_entries
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     COMPONENT,
@@ -41,8 +46,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     digest,
     merged_text,
     merges,
+    of_this_cluster,
+    same_authority,
     summarize,
 )
+
+#: The action for a copy that has other CAs than the admin kubeconfig of its cluster.
+OTHER_CA = "other_ca"
 
 #: Bytes of the largest kubeconfig that is taken; kubeadm's has about 6 kB.
 MAX_SIZE = 64 * 1024
@@ -53,6 +63,9 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/-]{0,251}[A-Za-z0-9])?")
 _SERVER = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
+_PINS = re.compile(r"sha256:[0-9a-f]{64}(?: sha256:[0-9a-f]{64})*")
+# CAs that a message names. A cluster has one, or two while it is replaced.
+_MAX_PINS = 3
 _CERTIFICATES = re.compile(rb"(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
 _KEY = re.compile(
     rb"-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----\s[A-Za-z0-9+/=\s]+-----END \1-----\s*",
@@ -108,13 +121,17 @@ def _not_kubeconfig(text: str, summary: KubeconfigSummary) -> str:
 
 
 def copy_steps(
-    here: System, options: KubeconfigOptions, wanted: Optional[KubeconfigSummary], server: str = ""
+    here: System,
+    options: KubeconfigOptions,
+    wanted: Optional[KubeconfigSummary],
+    server: str = "",
+    new_cluster: bool = False,
 ) -> List[Step]:
     """The steps for the copy on the control machine (``here``), if a copy is requested. See :func:`with_server`."""
     if not options.copy_to:
         return []
-    step = plan_copy(here, copy_path(options.copy_to), with_server(wanted, server))
-    return [] if step.action in (SAME, KEEP) else [step]
+    step = plan_copy(here, copy_path(options.copy_to), with_server(wanted, server), new_cluster)
+    return [] if step.action in (SAME, KEEP, OTHER_CA) else [step]
 
 
 def with_server(wanted: Optional[KubeconfigSummary], server: str) -> Optional[KubeconfigSummary]:
@@ -122,20 +139,65 @@ def with_server(wanted: Optional[KubeconfigSummary], server: str) -> Optional[Ku
     return replace(wanted, servers=[server]) if wanted and server else wanted
 
 
-def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> Step:
+def judged(
+    existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], new_cluster: bool = False
+) -> Tuple[str, str]:
+    """The action for a copy on the control machine: ``write``, ``keep``, ``same`` or ``other_ca``, and the reason.
+
+    As :func:`classify`, but what is written never changes the CAs in the copy. With ``new_cluster``, the cluster is
+    created in this run, so that a copy of an earlier one at the same address is replaced.
+    """
+    if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
+        # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.
+        return SAME, "it is the admin kubeconfig"
+    verdict, reason = classify(existing, wanted)
+    if existing is None or wanted is None or existing.blank or verdict == SAME or same_authority(existing, wanted):
+        return verdict, reason
+    # The CA of a cluster that does not exist yet is not known.
+    created = new_cluster or not wanted.ca_cert_hashes
+    if not of_this_cluster(existing, wanted) and (created or verdict == KEEP):
+        return verdict, reason
+    return OTHER_CA, _ca_difference(existing, wanted)
+
+
+def _ca_difference(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> str:
+    """How the CAs differ from those of the most similar cluster in the copy. Both may contain any text."""
+    new = set(wanted.ca_cert_hashes)
+    old = max((set(pins.split()) for pins in existing.authorities), key=lambda pins: len(pins & new), default=set())
+    sides = (("only in the copy", old - new), ("only in admin.conf", new - old))
+    return "; ".join("{0}: {1}".format(place, _shown(pins)) for place, pins in sides)
+
+
+def _shown(pins: Any) -> str:
+    known = sorted(pin for pin in pins if _PIN.fullmatch(pin))
+    more = len(known) - _MAX_PINS
+    return ", ".join(known[:_MAX_PINS]) + (" and {0} more".format(more) if more > 0 else "") if known else "none"
+
+
+def other_ca_problem(path: str, difference: str) -> Problem:
+    """The warning about a copy with other CAs. ``difference`` is the reason of :func:`judged`."""
+    text = "{0} on the control machine has other CAs than {1} and was not changed (public keys {2})".format(
+        path, ADMIN_KUBECONFIG, difference
+    )
+    fix = (
+        "if the CA was replaced or the cluster was created again, move the copy away, or change its "
+        "certificate-authority-data, and run again; if not, find out who changed the CA on this host"
+    )
+    return Problem("kubeconfig_ca", text, fix, "warning")
+
+
+def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary], new_cluster: bool = False) -> Step:
     """The step that makes a file of the control machine (``system``) the admin's kubeconfig.
 
-    Its action is ``write_kubeconfig``, ``protect_kubeconfig``, or with nothing to do ``keep`` or ``same``. The user
-    named the path, but a kubeconfig of another cluster in its place is kept all the same.
+    Its action is ``write_kubeconfig``, ``protect_kubeconfig``, or with nothing to do ``keep``, ``same`` or
+    ``other_ca``. The user named the path, but a kubeconfig of another cluster in its place is kept all the same. See
+    :func:`judged`.
     """
     mode = system.mode(path)
     existing, problem = look(system, path)
     if problem:
         return Step(COMPONENT, KEEP, path, f"not usable ({problem})")
-    verdict, reason = classify(existing, wanted)
-    if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
-        # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.
-        verdict, reason = SAME, "it is the admin kubeconfig"
+    verdict, reason = judged(existing, wanted, new_cluster)
     if verdict == WRITE:
         data = {"backup": backed_up(existing, wanted), "merge": merges(existing, wanted)}
         backup = path + BACKUP_SUFFIX if data["backup"] else ""
@@ -179,6 +241,7 @@ def reported_summary(source: Any) -> KubeconfigSummary:
         credentials=digests["credentials"],
         servers=[text for text in untrusted.texts(reported.get("servers")) if _SERVER.fullmatch(text)],
         ca_cert_hashes=[text for text in untrusted.texts(reported.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
+        authorities=[text for text in untrusted.texts(reported.get("authorities"), MAX_SIZE) if _PINS.fullmatch(text)],
         clients=[text for text in untrusted.texts(reported.get("clients")) if _DIGEST.fullmatch(text)],
         plain=untrusted.text(reported.get("plain")) if _NAME.fullmatch(untrusted.text(reported.get("plain"))) else "",
         mergeable=reported.get("mergeable") is True,
@@ -202,9 +265,9 @@ def printed(output: str, wanted: Optional[KubeconfigSummary]) -> str:
 def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = "") -> str:
     """A kubeconfig with the server, CA, client certificate and key of the one that ``text`` is.
 
-    ``other_server`` is used instead of the server. ``wanted`` is the summary that the host reported before. Raises
-    :class:`KubesteadError`, without any value of the file, if the file has changed since, contains other connection
-    settings, or has values of another form.
+    ``other_server`` is used instead of the server. ``wanted`` is the summary that the host reported before; only its
+    digest is compared. Raises :class:`KubesteadError`, without any value of the file, if the file has changed since,
+    contains other connection settings, or has values of another form.
     """
     if wanted is None or digest(text) != wanted.digest:
         raise KubesteadError("differs from the file that the host reported; run again")
@@ -225,7 +288,7 @@ def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = 
             {
                 "name": names[0],
                 "cluster": {
-                    "certificate-authority-data": _pem(cluster, "certificate-authority-data", _CERTIFICATES),
+                    "certificate-authority-data": _authority(cluster),
                     "server": other_server or server,
                 },
             }
@@ -275,6 +338,15 @@ def _name(name: Any) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise KubesteadError("has a name with characters other than letters, digits and . _ : @ / -")
     return name
+
+
+def _authority(cluster: Mapping[str, Any]) -> str:
+    """The CAs of a cluster, written again, so that no program finds more of them than the comparison with the copy."""
+    value = _pem(cluster, "certificate-authority-data", _CERTIFICATES)
+    text = exact_certificates(base64.b64decode(value).decode("ascii"))
+    if not text:
+        raise KubesteadError("has no usable certificate-authority-data")
+    return base64.b64encode(text.encode("ascii")).decode("ascii")
 
 
 def _pem(entry: Mapping[str, Any], name: str, form: re.Pattern[bytes]) -> str:

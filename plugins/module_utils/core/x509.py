@@ -31,7 +31,13 @@ def ca_cert_hashes(pem: str) -> List[str]:
 
 
 def pinned_certificates(pem: str, pins: Sequence[str]) -> str:
-    """The certificates of a PEM text, written again from their DER; empty unless ``pins`` has the pin of each of them.
+    """The text of :func:`exact_certificates`; empty unless ``pins`` has the pin of each certificate."""
+    text = exact_certificates(pem)
+    return text if all(pin in pins for pin in ca_cert_hashes(text)) else ""
+
+
+def exact_certificates(pem: str) -> str:
+    """The certificates of a PEM text, written again from their DER; empty if anything else is in it.
 
     Whoever reads the text later may find other things in it than this parser, so nothing of it is handed on: no text
     around the certificates, no block of another kind, nothing behind the end of a certificate.
@@ -40,10 +46,7 @@ def pinned_certificates(pem: str, pins: Sequence[str]) -> str:
     if not found or len(found) != pem.count("-----BEGIN") or not pem.isascii():
         return ""
     for der in found:
-        fields = _tbs_fields(der)
-        if [field[0] for field in fields[:6]] != _TAGS or _content(der, 0)[1] != len(der):
-            return ""
-        if "sha256:{0}".format(hashlib.sha256(fields[5]).hexdigest()) not in pins:
+        if [field[0] for field in _tbs_fields(der)[:6]] != _TAGS or _content(der, 0)[1] != len(der):
             return ""
     return "".join(_pem(der) for der in found)
 

@@ -164,7 +164,7 @@ class Manifests:
         sleep: Optional[Sleep] = None,
     ) -> Waited:
         """Wait until every workload of the set has rolled out; see :class:`RolloutWait`."""
-        waiting = RolloutWait(self.kubectl, self._get, failed, recreated, clock, sleep)
+        waiting = RolloutWait(self.kubectl, self._get, failed, recreated, clock=clock, sleep=sleep)
         return waiting.wait(live.objects if live else self.objects, timeout)
 
     def fetch(self, objects: Sequence[Object]) -> List[Object]:

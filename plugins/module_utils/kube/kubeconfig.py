@@ -10,8 +10,6 @@ known by its digest, the servers in it and the pins of their CAs.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import os
 import re
@@ -28,7 +26,6 @@ from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
 from ..core.untrusted import number
-from ..core.x509 import ca_cert_hashes
 from . import kubeconfig_entries
 
 COMPONENT = "control_plane"
@@ -55,16 +52,18 @@ class KubeconfigSummary:
     """A kubeconfig without its secrets: the SHA-256 of the file, its servers, and the pins of their CAs.
 
     ``credentials`` is the SHA-256 of server, CA, client certificate and key; empty unless there is one of each.
+    ``authorities`` has the pins of each cluster with a CA in the file, sorted and separated by spaces.
     ``clients`` are the digests of all client certificates with their keys. ``plain`` is the user of a file that has
     only the fields that kubeadm writes, else empty. ``mergeable`` is true if the admin's entries can be changed without
-    touching others. ``blank`` is true for a file without entries. ``servers_of`` maps the pin of each CA to the servers
-    of its clusters; it is empty unless the file is in block style.
+    touching others. ``blank`` is true for a file without entries. ``servers_of`` maps each of ``authorities``,
+    or an empty text, to the servers of its clusters; it is empty unless the file is in block style.
     """
 
     digest: str = ""
     credentials: str = ""
     servers: List[str] = field(default_factory=list)
     ca_cert_hashes: List[str] = field(default_factory=list)
+    authorities: List[str] = field(default_factory=list)
     clients: List[str] = field(default_factory=list)
     plain: str = ""
     mergeable: bool = False
@@ -104,18 +103,19 @@ _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cach
 def summarize(text: str) -> KubeconfigSummary:
     """The summary of a kubeconfig in block style or in JSON, which kubectl also reads."""
     block = kubeconfig_entries.as_block(text)
+    found = re.findall(r"^[ \t]+certificate-authority-data:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)
+    authorities = [pins for pins in map(kubeconfig_entries.authority, found) if pins]
     entries = kubeconfig_entries.parse(text)
-    authorities = re.findall(r"^[ \t]+certificate-authority-data:[ \t]*(\S+)", block, re.MULTILINE)
     servers_of: Dict[str, List[str]] = {}
     for server, data in kubeconfig_entries.servers(entries) if entries else ():
-        for pin in _pins(data):
-            servers_of.setdefault(pin, []).append(redact(server))
+        servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(server))
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
         # An address may hold a password.
         servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)],
-        ca_cert_hashes=[pin for data in authorities for pin in _pins(data)],
+        ca_cert_hashes=[pin for pins in authorities for pin in pins.split()],
+        authorities=authorities,
         clients=[
             digest("\n".join(found))
             for found in zip(_values(block, "client-certificate-data"), _values(block, "client-key-data"))
@@ -125,14 +125,6 @@ def summarize(text: str) -> KubeconfigSummary:
         blank=kubeconfig_entries.is_blank(text),
         servers_of=servers_of,
     )
-
-
-def _pins(data: str) -> List[str]:
-    """The pins of the CAs in a value of base64; empty for any other value."""
-    try:
-        return ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace"))
-    except (binascii.Error, ValueError):
-        return []
 
 
 def _values(text: str, name: str) -> List[str]:
@@ -242,16 +234,18 @@ def classify(
         return SAME, "it is the admin kubeconfig"
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
-    known = of_this_cluster(existing, wanted)
+    known, same = of_this_cluster(existing, wanted), same_authority(existing, wanted)
     if contains(existing, wanted):
         return SAME, "it contains the admin's entries"
-    if known and existing.plain and existing.plain == wanted.plain:
+    if known and _is_admins(existing, wanted):
         return WRITE, "for this cluster, but it differs from admin.conf"
-    if known and existing.mergeable:
+    if same and existing.mergeable:
         return WRITE, "for this cluster, with other entries; only the admin's entries are changed"
+    if known and not same:
+        return KEEP, "for this cluster, with other CAs than admin.conf, and with other entries that would be lost"
     if known:
         return KEEP, "for this cluster, with other entries that would be lost"
-    if existing.servers == wanted.servers:
+    if wanted.servers and existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
 
@@ -279,15 +273,25 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
 
 
 def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
-    """True if the replaced file is backed up. A file with only the admin's entries for this cluster is not."""
+    """True if the replaced file is backed up. A file with only the admin's entries and CAs of this cluster is not."""
     if existing is None:
         return False
-    return wanted is None or not of_this_cluster(existing, wanted) or existing.plain != wanted.plain
+    return wanted is None or not same_authority(existing, wanted) or not _is_admins(existing, wanted)
+
+
+def _is_admins(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
+    """True if a file has only entries with the names of the admin's. A file with more has no plain name."""
+    return bool(existing.plain) and existing.plain == wanted.plain
 
 
 def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
-    """True if both kubeconfigs contain the same CA."""
+    """True if both kubeconfigs contain the same CA. Each may have more, as while the CA of a cluster is replaced."""
     return bool(set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes))
+
+
+def same_authority(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
+    """True if a cluster in one kubeconfig trusts exactly the CAs of a cluster in the other."""
+    return bool(set(wanted.authorities) & set(existing.authorities))
 
 
 def contains(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
@@ -299,7 +303,7 @@ def merges(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSum
     """True if the file has the user's own entries for this or other clusters, which must be preserved."""
     if existing is None or wanted is None:
         return False
-    return of_this_cluster(existing, wanted) and existing.plain != wanted.plain
+    return same_authority(existing, wanted) and not _is_admins(existing, wanted)
 
 
 def merged_text(existing: Optional[str], admin: str, path: str) -> str:

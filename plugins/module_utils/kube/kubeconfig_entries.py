@@ -10,15 +10,21 @@ changed. A kubeconfig in another style (JSON, flow style, anchors) is not change
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Match, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Match, Optional, Sequence, Tuple
 
 from ..core.untrusted import parse_json
+from ..core.x509 import ca_cert_hashes
 
 _SECTIONS = ("clusters", "contexts", "users")
 _TOP = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*\Z")
 _KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
+# A name that is a text in YAML without quotes; others may be a number, a boolean or a null.
+_TEXT = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z](?:[\w./@-]|:(?=\S))*\Z", re.ASCII)
 # A line of a kubeconfig without entries.
 _EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
 # The keys in a kubeconfig written by kubeadm.
@@ -156,6 +162,19 @@ def _write(value: Any, lines: List[str]) -> None:
             _write(item, lines)
 
 
+def authority(data: str) -> str:
+    """The CAs in a ``certificate-authority-data``: the pins of its certificates, sorted; empty without any.
+
+    Two values with the same CAs may differ in the form of the text, or have certificates that were renewed with the
+    same key.
+    """
+    try:
+        pins = ca_cert_hashes(base64.b64decode(data).decode("ascii", "replace"))
+    except (binascii.Error, ValueError):
+        return ""
+    return " ".join(sorted(set(pins)))
+
+
 def plain_name(text: str) -> str:
     """The user of a kubeconfig with one cluster, user and context and only kubeadm's fields; empty for any other."""
     found = parse(text)
@@ -174,25 +193,25 @@ def plain_name(text: str) -> str:
 def merged(existing: str, admin: str) -> Optional[str]:
     """``existing`` with the cluster, user and context of ``admin``; every other line is unchanged.
 
-    The cluster with the same CA and the user with the same name are updated in place. A missing user or context is
-    appended to its list. If that user or context belongs to another cluster, one with another name is used. Returns
-    None if the entries can't be merged.
+    The cluster with the same CAs and the user with the same name are updated in place. A missing user or context is
+    appended to its list. If that user or context belongs to another cluster, or to none, one with another name is used.
+    Returns None if the entries can't be merged.
     """
     mine, theirs = parse(existing), parse(admin)
     if mine is None or theirs is None or any(len(one) != 1 for one in theirs.lists.values()):
         return None
     cluster, user, context = (theirs.lists[name][0] for name in ("clusters", "users", "contexts"))
-    authority = cluster.values.get("certificate-authority-data", (0, ""))[1]
+    wanted = authority(_value(cluster, "certificate-authority-data"))
     same_ca = [
         entry
         for entry in mine.lists["clusters"]
-        if authority and entry.values.get("certificate-authority-data", (0, ""))[1] == authority
+        if wanted and authority(_value(entry, "certificate-authority-data")) == wanted
     ]
     if not same_ca:
         return None
     chosen = next((entry for entry in same_ca if entry.name == cluster.name), same_ca[0])
     edits: Dict[int, str] = {}
-    if not _take(mine, chosen, theirs, cluster, ("server",), edits):
+    if not _take(mine, chosen, theirs, cluster, ("server", "certificate-authority-data"), edits):
         return None
     added: Dict[str, List[str]] = {}
     own = [entry.name for entry in same_ca]
@@ -216,14 +235,18 @@ def _value(entry: Entry, key: str) -> str:
 
 
 def _user_name(mine: Entries, name: str, own: Sequence[str], cluster: str) -> str:
-    """The name of the admin in a file: another one if only contexts of other clusters use the user of that name.
+    """The name of the admin in a file: another one if no context of this cluster uses the user of that name.
 
-    kubeadm gives the admin of each cluster the same name. ``own`` are the names of this cluster in the file.
+    kubeadm gives the admin of each cluster the same name, and a host could choose the name of any user, whose
+    credentials would be replaced. ``own`` are the names of this cluster in the file.
     """
-    users: Dict[bool, Set[str]] = {True: set(), False: set()}
-    for entry in mine.lists["contexts"]:
-        users[_value(entry, "cluster") in own].add(_value(entry, "user"))
-    return "{0}-{1}".format(name, cluster) if name in users[False] - users[True] else name
+    used = {_value(entry, "user") for entry in mine.lists["contexts"] if _value(entry, "cluster") in own}
+    taken = {entry.name for entry in mine.lists["users"]} - used
+    found, number = name, 1
+    while found in taken:
+        found = "{0}-{1}{2}".format(name, cluster, "-{0}".format(number) if number > 1 else "")
+        number += 1
+    return found
 
 
 def _renamed(theirs: Entries, entry: Entry, values: Mapping[str, str]) -> List[str]:
@@ -235,7 +258,8 @@ def _renamed(theirs: Entries, entry: Entry, values: Mapping[str, str]) -> List[s
 
 
 def _putting(value: str) -> Callable[[Match[str]], str]:
-    return lambda found: found.group(1) + value
+    text = value if _TEXT.match(value) else json.dumps(value)
+    return lambda found: found.group(1) + text
 
 
 def _take(

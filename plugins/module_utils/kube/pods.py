@@ -31,7 +31,7 @@ _DAEMON_SET = "DaemonSet"
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod. ``controller`` is the (kind, name) of its controller; both are empty for a bare pod.
+    """A pod. ``controller`` is the (kind, name) of its controller, ``controller_uid`` its UID; empty for a bare pod.
 
     ``volumes`` are the names of its emptyDir volumes, whose data is lost on eviction. ``requests`` maps
     resources to numbers (CPUs, bytes). ``over`` is true if the pod has finished, ``leaving`` if it is being deleted.
@@ -43,6 +43,7 @@ class Pod:
     name: str
     node: str = ""
     controller: Tuple[str, str] = ("", "")
+    controller_uid: str = ""
     labels: Dict[str, str] = field(default_factory=dict)
     static: bool = False
     over: bool = False
@@ -194,6 +195,7 @@ def _pod(item: Mapping[str, Any]) -> Pod:
         name=untrusted.text(metadata.get("name")),
         node=untrusted.text(spec.get("nodeName")),
         controller=(untrusted.text(owner.get("kind"), 64), untrusted.text(owner.get("name"))),
+        controller_uid=untrusted.text(owner.get("uid"), 64),
         labels=untrusted.labels(metadata.get("labels")),
         static=_MIRROR in untrusted.mapping(metadata.get("annotations")),
         over=status.get("phase") in ("Succeeded", "Failed"),

@@ -73,11 +73,34 @@ def without_updated(daemon_set: Object, pods: Sequence[Pod], lost: Sequence[str]
 
     Otherwise a pod that was updated before its node failed would stand for an old one on a living node.
     """
-    generation = labels(mapping(daemon_set.get("metadata")).get("annotations")).get(_TEMPLATE, "")
+    generation = _template(daemon_set)
     old = {pod.node for pod in pods if not pod.over and pod.labels.get(_POD_TEMPLATE) != generation}
     status = mapping(daemon_set.get("status"))
     updated = integer(status.get("updatedNumberScheduled")) - len(set(lost) - old)
     return dict(daemon_set, status=dict(status, updatedNumberScheduled=max(0, updated))) if generation else daemon_set
+
+
+def _template(daemon_set: Object) -> str:
+    """The version of a DaemonSet's template; empty if it is not known."""
+    return labels(mapping(daemon_set.get("metadata")).get("annotations")).get(_TEMPLATE, "")
+
+
+def left_behind(daemon_set: Object, pods: Sequence[Pod], lost: Sequence[str]) -> Optional[Pod]:
+    """An old pod of a DaemonSet whose rollout the nodes ``lost`` stop (:func:`is_stopped`), to be deleted next.
+
+    The controller creates its successor. None while a pod on another living node is missing, starting or terminating,
+    and if there is no old pod. Pods count only if the DaemonSet is their controller, whatever their labels are.
+    """
+    generation, uid = _template(daemon_set), mapping(daemon_set.get("metadata")).get("uid")
+    if not generation or not uid:
+        return None
+    living = [pod for pod in pods if pod.node not in lost and pod.controller_uid == uid]
+    # The status may still count a pod that is gone.
+    wanted = integer(mapping(daemon_set.get("status")).get("desiredNumberScheduled")) - len(lost)
+    if any(pod.leaving or not pod.ready for pod in living) or len({pod.node for pod in living}) < wanted:
+        return None
+    old = [pod for pod in living if pod.labels.get(_POD_TEMPLATE) != generation]
+    return min(old, key=lambda pod: pod.node) if old else None
 
 
 def is_recreated(obj: Object) -> bool:
@@ -277,6 +300,14 @@ def pod_trouble(pods: Sequence[Object]) -> Optional[Tuple[str, str]]:
                 text = "pod {0}, container {1} runs but is not ready".format(key(pod)[3], container.get("name"))
                 return text, ""
     return None
+
+
+def ending_pod(pods: Sequence[Object]) -> str:
+    """The first pod that is terminating, in words; empty without one."""
+    for pod in pods:
+        if is_deleted(pod):
+            return "pod {0} on {1} is terminating".format(key(pod)[3], mapping(pod.get("spec")).get("nodeName"))
+    return ""
 
 
 def _option(container: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@
 """Waits until workloads have rolled out, and finds out why one does not.
 
 Nodes that are down do not prevent the end of the wait: pods of a DaemonSet on them are not waited for, and a rollout
-that only they stop ends the wait when it makes no progress.
+that only they stop ends the wait when it makes no progress. If the pods on the other nodes must be replaced, the wait
+replaces them in place of the controller.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from ..core.untrusted import mapping, mappings, texts
 from . import nodes
 from .kubectl import ApiUnreachable, Kubectl
 from .objects import Key, Object, items_of, key, title
-from .pods import read_pods
+from .pods import Pod, read_pods
 from .rollout import (
     SETTLES,
     dead_end,
+    ending_pod,
     event_trouble,
     is_held,
     is_paused,
@@ -31,6 +33,7 @@ from .rollout import (
     is_stopped,
     is_workload,
     job_failure,
+    left_behind,
     lost_nodes,
     past_deadline,
     pod_trouble,
@@ -80,6 +83,9 @@ class RolloutWait:
 
     ``get`` returns the live objects. Dead nodes are those whose kubelet is silent, and those in ``failed``. With
     ``recreated``, they also do not prevent the end of the wait if a Deployment has to recreate a pod on them.
+
+    With ``replaces``, all pods of DaemonSets on living nodes must be replaced. If dead nodes stop a rollout, the old
+    pods on the living nodes are deleted one at a time; the next one follows when the successor is ready.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class RolloutWait:
         get: Callable[[Sequence[Object]], Sequence[Object]],
         failed: Sequence[str] = (),
         recreated: bool = False,
+        replaces: bool = False,
         clock: Optional[Clock] = None,
         sleep: Optional[Sleep] = None,
     ) -> None:
@@ -95,6 +102,7 @@ class RolloutWait:
         self._get = get
         self._failed = failed
         self._recreated = recreated
+        self._replaces = replaces
         self._clock, self._sleep = clock or time.monotonic, sleep
         self._dead: List[str] = []
         self._looked: Optional[float] = None
@@ -108,7 +116,7 @@ class RolloutWait:
         Raises :class:`KubesteadError` with the workload, the pod and the reason after ``timeout`` seconds, or at once
         for a workload that can no longer succeed. Workloads that their manifest holds back (a paused Deployment, a
         suspended Job) and Jobs deleted by their TTL count as done. A rollout that only dead nodes stop is waited for
-        until it made no progress for :data:`SETTLES` seconds, or until the timeout.
+        until it made no progress for :data:`SETTLES` seconds, or until the timeout, unless this wait replaces the pods.
         """
         wanted = {key(obj): obj for obj in objects if is_workload(obj)}
         pending = [_Pending(obj) for obj in wanted.values()]
@@ -189,7 +197,22 @@ class RolloutWait:
         if left is None:
             self._skipped[key(obj)] = lost
             return None
-        return _Pending(obj, left, lost if is_stopped(obj, pods, lost) else ())
+        stopped = is_stopped(obj, pods, lost)
+        if daemon_set and self._replaces:
+            old = left_behind(obj, pods, lost) if stopped else None
+            if old is not None:
+                self._delete(old)
+            return _Pending(obj, left)
+        return _Pending(obj, left, lost if stopped else ())
+
+    def _delete(self, pod: Pod) -> None:
+        """Delete a pod and do not wait for its end. Raises :class:`CommandError` if the API refuses."""
+        arguments = ["delete", "pod/" + pod.name, "--namespace=" + pod.namespace, "--wait=false", "--ignore-not-found"]
+        result = self.kubectl.run(arguments)
+        error = None if result.ok else self.kubectl.error(arguments, result)
+        # The next look deletes it if nothing answers now.
+        if error is not None and not isinstance(error, ApiUnreachable):
+            raise error
 
     def _dead_nodes(self) -> List[str]:
         """The names of the dead nodes. They are known for :data:`_LOOK` seconds."""
@@ -247,7 +270,7 @@ class RolloutWait:
         if trouble:
             return trouble[0], trouble[1] or describe
         names = [key(obj)[3]] + [key(pod)[3] for pod in living]
-        return event_trouble(self._list(key(obj)[2], "events"), names), describe
+        return event_trouble(self._list(key(obj)[2], "events"), names) or ending_pod(living), describe
 
     def _pods(self, obj: Object) -> List[Object]:
         """The pods of a workload; empty if it has no selector or the user may not list pods."""

@@ -14,10 +14,10 @@ even if they are old; see :func:`living_problem`.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
 from ..core import untrusted
-from ..kube.rollout import living_problem, rollout_problem
+from ..kube.rollout import living_problem, rollout_problem, stopped_by
 
 DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 KUBE_PROXY = DAEMON_SETS + "/kube-proxy"
@@ -32,12 +32,29 @@ def rollouts(daemon_sets: Mapping[str, Any], deployments: Mapping[str, Any], not
     pods of DaemonSets on them are not waited for, and old pods on the other nodes may stay.
     """
     found = {}
-    for kind, answer in (("DaemonSet", daemon_sets), ("Deployment", deployments)):
-        # The objects of a list do not have their kind.
-        for item in untrusted.mappings(answer.get("items")):
-            name = untrusted.text(untrusted.mapping(item.get("metadata")).get("name"))
-            if name:
-                obj = dict(item, kind=kind)
-                reason = living_problem(obj, not_ready) if kind == "DaemonSet" else rollout_problem(obj)
-                found["{0} kube-system/{1}".format(kind, name)] = reason or ""
+    for title, obj in (*_listed("DaemonSet", daemon_sets), *_listed("Deployment", deployments)):
+        reason = living_problem(obj, not_ready) if obj["kind"] == "DaemonSet" else rollout_problem(obj)
+        found[title] = reason or ""
     return found
+
+
+def outdated(daemon_sets: Mapping[str, Any], not_ready: Sequence[str]) -> Dict[str, str]:
+    """The DaemonSets whose rollout counts as complete although pods on ready nodes are old, and why they stay old.
+
+    ``not_ready`` are the names of the nodes that are not ready. The old pods work; they are replaced when these nodes
+    are back or removed.
+    """
+    found = {}
+    for title, obj in _listed("DaemonSet", daemon_sets) if not_ready else ():
+        reason = rollout_problem(obj, len(not_ready))
+        if reason and living_problem(obj, len(not_ready)) is None:
+            found[title] = "{0}; {1}".format(reason, stopped_by(not_ready))
+    return found
+
+
+def _listed(kind: str, answer: Mapping[str, Any]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """The title and the object of each addon in a list of the API, whose objects do not have their kind."""
+    for item in untrusted.mappings(answer.get("items")):
+        name = untrusted.text(untrusted.mapping(item.get("metadata")).get("name"))
+        if name:
+            yield "{0} kube-system/{1}".format(kind, name), dict(item, kind=kind)

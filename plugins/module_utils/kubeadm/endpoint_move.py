@@ -27,9 +27,9 @@ from ..core.system import System
 from ..kube import kubeconfig, kubelet
 from ..kube.api import Api, failure, is_ok, kubeconfig_server
 from ..kube.kubeconfig import KubeconfigState
-from ..kube.kubectl import KUBEADM_CONFIG, NODES, Kubectl
-from ..kube.nodes import read_nodes
-from ..kube.rollout import rollout_problem, stopped_by
+from ..kube.kubectl import KUBEADM_CONFIG, Kubectl
+from ..kube.objects import Object
+from ..kube.rollout_wait import RolloutWait
 from . import addons, cluster_info, endpoint_facts, endpoint_text, kubelet_start, serving_certificate
 from . import state as kubeadm
 from .endpoint_facts import KUBE_PROXY, KUBELET_PENDING, RESTART, EndpointFacts, data_of, pending_restart
@@ -44,10 +44,12 @@ PARTS = (REPAIR, CERTIFICATE_PART, CLUSTER, NODE)
 
 FOLDER = "/var/lib/kubestead/endpoint"
 _LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{0}"
-# Seconds for a proxy that has just started to find the API servers, for a kubelet to report, and for all kube-proxies.
+# Seconds for a proxy that has just started to find the API servers, and for a kubelet to report.
 _REACHED = 30.0
 _REPORTS = 120.0
+# Seconds for all kube-proxies, and for each of them in a large cluster: they are replaced one after the other.
 _ROLLED_OUT = 600.0
+_REPLACED = 10.0
 
 
 @dataclass(frozen=True)
@@ -238,8 +240,8 @@ def _user_file(user: KubeconfigState, old: str, server: str) -> List[Step]:
 
 def apply(
     step: Step, system: System, options: MoveOptions, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
-) -> None:
-    """Apply one step. Raises :class:`KubesteadError` with the cause in one line."""
+) -> List[str]:
+    """Apply one step. Returns warnings. Raises :class:`KubesteadError` with the cause in one line."""
     data = step.data
     if step.action == "renew":
         there: KubeadmState = data["state"].kubeadm
@@ -263,7 +265,7 @@ def apply(
     elif step.action == "patch":
         _patch(system, data)
     elif step.action == "restart":
-        restart_kube_proxy(system, clock, sleep)
+        return restart_kube_proxy(system, clock, sleep)
     elif step.action == "write":
         _require_api(system, step.target, str(data["server"]), clock, sleep)
         _rewrite(system, step.target, str(data["server"]))
@@ -276,6 +278,7 @@ def apply(
         # An interrupted run wrote the previous server into this file.
         old = (system.read(KUBELET_PENDING) or "").strip()
         _restart_or_put_back(system, old, str(data["node"]), clock, sleep)
+    return []
 
 
 def repair(system: System) -> List[Step]:
@@ -311,37 +314,47 @@ def _changed(client: Kubectl, kind: str, name: str, namespace: str, patch: str) 
         raise client.error(arguments, result)
 
 
-def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> None:
+def restart_kube_proxy(system: System, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None) -> List[str]:
     """Let the DaemonSet replace its pods one after the other, and wait for it. Raises :class:`KubesteadError`.
 
-    The pod template gets the time of the change, so that a repetition does not replace the pods again.
+    The pod template gets the time of the change, so that a repetition does not replace the pods again. Pods on nodes
+    that are down are not waited for: Kubernetes replaces them when the nodes return. Returns the warning about them.
     """
     client = _own_api(system)
-    (config_map,) = client.objects(KUBE_PROXY)
+    config_map, daemon_set = client.objects(KUBE_PROXY, addons.KUBE_PROXY)
     since = pending_restart(config_map)
     if not since:
-        return
-    (daemon_set,) = client.objects(addons.KUBE_PROXY)
-    template = {"spec": {"template": {"metadata": {"annotations": {RESTART: since}}}}}
+        return []
+    skipped: Sequence[str] = ()
     if daemon_set is not None:
+        template = {"spec": {"template": {"metadata": {"annotations": {RESTART: since}}}}}
         _changed(client, "daemonset", "kube-proxy", "kube-system", json.dumps(template))
-
-    def waits_for() -> str:
-        found, nodes = client.objects(addons.KUBE_PROXY, NODES)
-        # Pods of nodes that are down can't be replaced, and the controller counts each of them as unavailable.
-        dead = [node.name for node in read_nodes(nodes) if not node.ready]
-        text = (rollout_problem(found, len(dead)) or "") if found else ""
-        return "{0}; {1}".format(text, stopped_by(dead)) if text and dead else text
-
-    left = poll(waits_for, _ROLLED_OUT, lambda text: not text, clock=clock, sleep=sleep)
-    if left:
-        raise KubesteadError(
-            "kube-proxy was not restarted on all nodes: {0}; see 'kubectl -n kube-system describe ds kube-proxy' and "
-            "run endpoint.yml again".format(left)
-        )
+        skipped = _wait_for_kube_proxy(client, daemon_set, clock, sleep)
     _changed(
         client, "configmap", "kube-proxy", "kube-system", json.dumps({"metadata": {"annotations": {RESTART: None}}})
     )
+    if not skipped:
+        return []
+    text = "did not wait for kube-proxy on nodes whose kubelet does not report: {0}; {1}"
+    return [text.format(", ".join(skipped), "Kubernetes replaces its pod when such a node returns")]
+
+
+def _wait_for_kube_proxy(
+    client: Kubectl, daemon_set: Object, clock: Optional[Clock] = None, sleep: Optional[Sleep] = None
+) -> Sequence[str]:
+    """Wait until the pods on living nodes are replaced. Returns the dead nodes. Raises :class:`KubesteadError`."""
+
+    def found(_objects: Sequence[Object]) -> List[Object]:
+        return [one for one in client.objects(addons.KUBE_PROXY) if one is not None]
+
+    pods = untrusted.integer(untrusted.mapping(daemon_set.get("status")).get("desiredNumberScheduled"))
+    # A dead node stops the rollout, but the pods on the others have the old address of the API.
+    waiting = RolloutWait(client, found, replaces=True, clock=clock, sleep=sleep)
+    try:
+        return waiting.wait([daemon_set], max(_ROLLED_OUT, _REPLACED * pods)).skipped
+    except KubesteadError as err:
+        text = "kube-proxy was not restarted on all nodes: {0}; then run endpoint.yml again"
+        raise KubesteadError(text.format(err.message)) from err
 
 
 def _require_api(

@@ -42,8 +42,9 @@ class Health:
     ``views`` has one entry for each etcd member, and is empty if etcd does not run in static pods of kubeadm.
     ``controllers`` are the static pods of the controller managers and schedulers on control planes. ``ready``
     maps workloads to the number of their ready pods, ``replicas`` to the desired number. ``addons`` maps the addons in
-    :mod:`addons` to what their rollout still waits for; empty if it is complete. ``error`` is the reason why the
-    cluster could not be queried; empty if it could.
+    :mod:`addons` to what their rollout still waits for; empty if it is complete. ``outdated`` maps those whose rollout
+    only nodes that are not ready stop to a line about it. ``error`` is the reason why the cluster could not be queried;
+    empty if it could.
     """
 
     nodes: Sequence[Node] = ()
@@ -53,6 +54,7 @@ class Health:
     ready: Mapping[str, int] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)
     addons: Mapping[str, str] = field(default_factory=dict)
+    outdated: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
     @property
@@ -113,7 +115,8 @@ def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: 
         static = mirror_pods.by_component(next(answers))
         servers, etcds = _servers(static["kube-apiserver"]), etcd.urls(static["etcd"])
         controllers = [pod for name in CONTROLLERS for pod in mirror_pods.read(name, static[name])]
-        rollouts = addons.rollouts(next(answers), next(answers), sum(not node.ready for node in nodes))
+        daemon_sets, not_ready = next(answers), [node.name for node in nodes if not node.ready]
+        rollouts = addons.rollouts(daemon_sets, next(answers), len(not_ready))
         counts: Dict[str, int] = {}
         replicas: Dict[str, int] = {}
         if workloads:
@@ -130,6 +133,7 @@ def observe(system: System, kubectl: Kubectl, workloads: bool = False, request: 
         ready=counts,
         replicas=replicas,
         addons=rollouts,
+        outdated=addons.outdated(daemon_sets, not_ready),
     )
 
 

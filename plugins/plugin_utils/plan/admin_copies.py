@@ -21,7 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
 
 from ..cluster import Cluster
 from ..hosts import Host
-from ..kubeconfig_copy import copy_path, with_server
+from ..kubeconfig_copy import OTHER_CA, copy_path, judged, other_ca_problem, with_server
 from . import endpoint
 from .departure import Gone
 from .membership import Membership
@@ -57,6 +57,14 @@ def of_another(
     return False
 
 
+def other_cas(
+    host: Host, copy: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], new_cluster: bool
+) -> List[Problem]:
+    """The problem of a copy that site.yml does not write, because it has other CAs. See :func:`judged`."""
+    verdict, difference = judged(copy, wanted, new_cluster)
+    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)] * (verdict == OTHER_CA)
+
+
 def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> Tuple[List[Step], Dict[str, Any]]:
     """The steps for the stale copies of a control plane, and the arguments of the module kubeconfig for them.
 
@@ -67,20 +75,47 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
     if not host.control_plane or source is None:
         return [], {}
     wanted = kubeconfig.renewed(source) if renewed else source
-    options, state = host.options.kubeconfig, host.facts.kubeconfig
-    own = options.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
-    # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
-    copy = request.kubeconfig_copies.get(host.name)
-    here = _writes_here(host, request) and kubeconfig.is_stale(copy, wanted)
-    addresses = {
-        one.name: endpoint.api_address(one, request.hosts, Membership(), cluster)
+    state, servers = host.facts.kubeconfig, _servers(request, cluster)
+    own = host.options.kubeconfig.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
+    here = _stale_here(host, request, servers, renewed)[0] == kubeconfig.WRITE
+    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
+    return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
+
+
+def not_refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> List[Problem]:
+    """The problem of a stale copy that :func:`refreshed` leaves out, because it has other CAs."""
+    verdict, difference = _stale_here(host, request, _servers(request, cluster), renewed)
+    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)] * (verdict == OTHER_CA)
+
+
+def _servers(request: Request, cluster: Cluster) -> Dict[str, str]:
+    """The server in the copy of each control plane, see :func:`copy_server`."""
+    return {
+        one.name: copy_server(endpoint.api_address(one, request.hosts, Membership(), cluster), cluster)
         for one in request.hosts
         if one.control_plane
     }
-    servers = {name: copy_server(address, cluster) for name, address in addresses.items()}
-    here = here and (renewed or not of_another(copy, host, request.hosts, servers))
-    reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
-    return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
+
+
+def _stale_here(host: Host, request: Request, servers: Mapping[str, str], renewed: bool) -> Tuple[str, str]:
+    """The result of :func:`_stale` for the copy on the control machine, if this host refreshes it."""
+    source, copy = host.facts.kubeconfig.source, request.kubeconfig_copies.get(host.name)
+    if source is None or not host.control_plane or not _writes_here(host, request):
+        return "", ""
+    # A copy that site.yml created from another control plane is replaced only when kubeadm renews the certificates.
+    if not renewed and of_another(copy, host, request.hosts, servers):
+        return "", ""
+    wanted = kubeconfig.renewed(source) if renewed else source
+    return _stale(copy, with_server(wanted, servers[host.name]))
+
+
+def _stale(copy: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> Tuple[str, str]:
+    """``write`` or ``other_ca`` for a copy on the control machine that would be written again, and the reason."""
+    if copy is None or wanted is None:
+        return "", ""
+    verdict, reason = judged(copy, wanted)
+    stale = verdict == OTHER_CA or (verdict == kubeconfig.WRITE and kubeconfig.of_this_cluster(copy, wanted))
+    return (verdict, reason) if stale else ("", "")
 
 
 def _writes_here(host: Host, request: Request) -> bool:
@@ -122,8 +157,12 @@ def redirected(
     server = copy_server(endpoint.api_address(host, hosts, Membership(), cluster), cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
-    own, problems = _judged(state.path, user, source, gone)
-    copied, more = _judged(_place_here(host), local, with_server(source, server), gone)
+    own, problems = _judged(state.path, user, source, gone, kubeconfig.is_stale(user, source))
+    wanted = with_server(source, server)
+    verdict, difference = _stale(local, wanted)
+    copied, more = _judged(_place_here(host), local, wanted, gone, verdict == kubeconfig.WRITE)
+    if more and verdict == OTHER_CA:
+        more.append(other_ca_problem(copy_path(options.copy_to), difference))
     steps, arguments = _written(
         host,
         own,
@@ -164,15 +203,19 @@ def _place_here(host: Host) -> str:
 
 
 def _judged(
-    path: str, existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], gone: Gone
+    path: str,
+    existing: Optional[KubeconfigSummary],
+    wanted: Optional[KubeconfigSummary],
+    gone: Gone,
+    writable: bool,
 ) -> Tuple[bool, List[Problem]]:
     """True for a copy that is written because its server leaves; the problem of one that is not written."""
     if existing is None or wanted is None or any(map(gone.has, wanted.servers)):
         return False, []
-    servers = _servers(existing, wanted)
+    servers = _same_cluster(existing, wanted)
     certain = [url for url in servers if gone.has(url)]
     # If only one of several servers leaves, another one could be replaced in its place.
-    if certain and len(certain) == len(servers) and kubeconfig.is_stale(existing, wanted):
+    if certain and len(certain) == len(servers) and writable:
         return True, []
     suspects = certain or [url for url in servers if gone.may_have(url)]
     if not suspects:
@@ -184,9 +227,10 @@ def _judged(
     return False, [Problem("endpoint", text, fix, "warning")]
 
 
-def _servers(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> List[str]:
+def _same_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> List[str]:
     """The servers of the same cluster in a copy. If the clusters of its servers are not known, all of them."""
     if not kubeconfig.of_this_cluster(existing, wanted):
         return []
-    own = [url for pin in wanted.ca_cert_hashes for url in existing.servers_of.get(pin, ())]
-    return list(dict.fromkeys(own)) if existing.servers_of else existing.servers
+    own, known = set(wanted.ca_cert_hashes), existing.servers_of
+    found = [url for pins, urls in known.items() if own & set(pins.split()) for url in urls]
+    return list(dict.fromkeys(found)) if known else existing.servers

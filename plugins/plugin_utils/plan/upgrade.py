@@ -314,7 +314,12 @@ def _rolled_out(draft: Draft, plan: Plan) -> Plan:
         calico_before=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.BEFORE),
         calico_after=[draft.api_host] * bool(draft.calico and draft.calico.when == calico.AFTER),
     )
-    plan = replace(plan, hosts=plans, rollout=rollout)
+    findings = [
+        Finding(host.name, OPERATION, problem)
+        for host in draft.request.hosts
+        for problem in admin_copies.not_refreshed(host, draft.request, draft.cluster, bool(_reason(draft, host)))
+    ]
+    plan = replace(plan, hosts=plans, rollout=rollout, findings=(*plan.findings, *findings))
     if draft.calico is None:
         return plan
     return plan.with_steps(draft.api_host, [Step("cni", "apply", "Calico", draft.calico.reason)])

@@ -103,6 +103,7 @@ FIXED: Dict[str, Tuple[str, ...]] = {
     "unreachable": _BOTH,
     "unlisted_node": (WARNING,),
     "cordon": (WARNING,),
+    "kubeconfig_ca": (WARNING,),
     "foreign_node": (ERROR,),
     "node_removed": (ERROR,),
     "component_plan": (ERROR,),

@@ -171,6 +171,7 @@ def _workload(text: str) -> Any:
         trouble += [rollout.job_failure([obj], "x"), rollout.living_problem(obj, 1), rollout.is_recreated(obj)]
         seen = pods.read_pods({"items": [obj]})
         trouble += [rollout.is_stopped(obj, seen, ["x"]), rollout.without_updated(obj, seen, ["x"])]
+        trouble += [rollout.left_behind(obj, seen, ["x"]), rollout.ending_pod([obj])]
         trouble += [objects.render(obj), objects.differences(obj, _WORKLOADS[0]), objects.title(obj)]
     return trouble
 

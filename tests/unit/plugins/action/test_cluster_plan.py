@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import summarize
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import planners, registry
+from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.plan.test_admin_copies import with_ca_of
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.plan.test_upgrade import offer, wish
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import (
     BARE,
@@ -180,6 +181,44 @@ def test_an_upgrade_refreshes_the_copy_on_this_machine(shown: Shown, tmp_path: P
     assert any(f"write kubeconfig {copy} (the certificate in" in line for line in result["summary"])
     copy.unlink()
     assert run(known, operation="upgrade")["hosts"]["c1"]["kubeconfig"] == {}
+
+
+def test_a_copy_on_this_machine_with_other_cas_is_a_warning_in_each_run(shown: Shown, tmp_path: Path) -> None:
+    copy, admin = tmp_path / "kubeconfig", fixture("kubeadm/v1.35/admin.conf")
+    copy.write_text(admin)
+    source = with_ca_of(admin, fixture("kubeadm/v1.20/admin.conf")).replace(
+        "client-key-data: ", "client-key-data: bmV3"
+    )
+    there = {"options.kubeconfig.copy_to": str(copy), "kubeconfig.source": to_dict(summarize(source))}
+    there["kubeconfig.existing"] = None
+    result = run(variables(facts_of({"c1": LIVE["c1"]}, c1=there)))
+    (warning,) = [line for line in shown.warnings if str(copy) in line]
+    assert warning.startswith(f"c1: {copy} on the control machine has other CAs than /etc/kubernetes/admin.conf and ")
+    assert [(one["check"], one["host"]) for one in result["findings"] if str(copy) in one["message"]] == [
+        ("kubeconfig_ca", "c1")
+    ]
+    # The task does not repeat it.
+    assert not [line for line in result["summary"] if str(copy) in line]
+    assert result["hosts"]["c1"]["kubeconfig"]["install"] and result["hosts"]["c1"]["kubeconfig"]["copy_to"] == ""
+
+
+def test_a_copy_of_an_earlier_cluster_is_replaced_if_the_run_creates_the_cluster(shown: Shown, tmp_path: Path) -> None:
+    copy = tmp_path / "kubeconfig"
+    wanted = {"options.kubeconfig.copy_to": str(copy)}
+    address = recorded(BARE["a1"])["node"]["default_address"]
+    copy.write_text(re.sub("server: .*", f"server: https://{address}:6443", fixture("kubeadm/v1.35/admin.conf")))
+    result = run(variables(facts_of(BARE, a1=wanted)))
+    line = (
+        f"a1: write kubeconfig {copy} (for an earlier cluster at https://{address}:6443; "
+        f"a copy is kept in {copy}.before-kubestead)"
+    )
+    assert line in result["summary"] and not shown.warnings
+    arguments = result["hosts"]["a1"]["kubeconfig"]
+    assert arguments["new_cluster"] is True and arguments["copy_to"] == str(copy)
+    there = facts_of({"c1": LIVE["c1"]}, c1={**wanted, "options.kubeconfig.user": "admin"})
+    copy.unlink()
+    arguments = run(variables(there))["hosts"]["c1"]["kubeconfig"]
+    assert arguments["new_cluster"] is False and arguments["copy_to"] == str(copy)
 
 
 def test_a_removal_rewrites_the_copy_on_this_machine_even_if_the_server_has_left_before(

@@ -328,7 +328,8 @@ def test_the_copy(machine: Machine) -> None:
     machine.put(path, OTHER)
     assert kubeconfig_copy.plan_copy(machine, path, wanted).action == "keep"
     machine.put(path, EARLIER)
-    kubeconfig_copy.apply_copy(kubeconfig_copy.plan_copy(machine, path, wanted), machine, ADMIN)
+    assert kubeconfig_copy.plan_copy(machine, path, wanted).action == "other_ca"
+    kubeconfig_copy.apply_copy(kubeconfig_copy.plan_copy(machine, path, wanted, True), machine, ADMIN)
     assert machine.read(path + ".before-kubestead") == EARLIER and machine.read(path) == ADMIN
 
 
@@ -467,8 +468,10 @@ def test_an_earlier_copy_that_may_not_be_replaced_is_named_in_one_line(
 
     monkeypatch.setattr(tempfile, "mkstemp", refused)
     monkeypatch.setattr(kubeconfig_copy, "backed_up", lambda *_summaries: False)
+    task = Task(tmp_path, answered())
+    task._task.args["new_cluster"] = True
     with pytest.raises(AnsibleActionFail) as failed:
-        Task(tmp_path, answered()).run()
+        task.run()
     assert str(failed.value) == (
         f"copy_to: {tmp_path}/k/config can't be written: Permission denied; use a path that you can write to"
     )
@@ -506,7 +509,15 @@ ATTACKS = {
     "auth-provider": ADMIN.replace(USER, USER + "    auth-provider: {name: gcp, config: {cmd-path: /tmp/evil}}\n"),
     "tokenFile": ADMIN.replace(USER, USER + "    tokenFile: /home/me/.ssh/id_ed25519\n"),
     "client-key": ADMIN.replace(USER, USER + "    client-key: /home/me/.ssh/id_rsa\n"),
+    "client-certificate": ADMIN.replace(USER, USER + "    client-certificate: /home/me/.ssh/id_rsa.pub\n"),
+    "token": ADMIN.replace(USER, USER + "    token: aaaaaa\n"),
+    "username": ADMIN.replace(USER, USER + "    username: me\n    password: aaaaaa\n"),
     "as": ADMIN.replace(USER, USER + "    as: someone\n"),
+    "as-groups": ADMIN.replace(USER, USER + "    as-groups: [admins]\n"),
+    "as-user-extra": ADMIN.replace(USER, USER + "    as-user-extra: {a: [b]}\n"),
+    "unknown": ADMIN.replace(USER, USER + "    unknown: true\n"),
+    "tls-server-name": ADMIN.replace("    server:", "    tls-server-name: evil.example.com\n    server:"),
+    "disable-compression": ADMIN.replace("    server:", "    disable-compression: true\n    server:"),
     "proxy-url": ADMIN.replace("    server:", "    proxy-url: http://evil.example.com\n    server:"),
     "certificate-authority": ADMIN.replace("    server:", "    certificate-authority: /etc/passwd\n    server:"),
     "insecure-skip-tls-verify": ADMIN.replace("    server:", "    insecure-skip-tls-verify: true\n    server:"),

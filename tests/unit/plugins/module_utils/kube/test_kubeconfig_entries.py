@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -190,6 +191,41 @@ def test_a_file_that_cant_be_changed_in_place_is_kept_and_told(node: Machine) ->
     assert node.read(PATH) == text
 
 
+def test_own_entries_stay_if_the_admins_file_has_more_than_kubeadm_writes(node: Machine) -> None:
+    node.put("/etc/kubernetes/admin.conf", "# of the cluster at home\n" + ADMIN, 0o600)
+    node.put(PATH, own(OLD), 0o600)
+    run(node)
+    assert node.read(PATH) == own(ADMIN) and node.read(PATH + ".before-kubestead") == own(OLD)
+
+
+def with_two_cas(text: str) -> str:
+    """A kubeconfig while the CA of the cluster is replaced: it also has the one of the cluster OTHER."""
+    old, other = (yaml.safe_load(one)["clusters"][0]["cluster"] for one in (text, OTHER))
+    both = b"".join(base64.b64decode(one["certificate-authority-data"]) for one in (old, other))
+    return text.replace(old["certificate-authority-data"], base64.b64encode(both).decode())
+
+
+@pytest.mark.parametrize(("old", "new"), [(OLD, with_two_cas(ADMIN)), (with_two_cas(OLD), ADMIN)])
+def test_while_the_ca_is_replaced_a_file_with_the_admins_entries_alone_is_written_and_kept_beside(
+    node: Machine, old: str, new: str
+) -> None:
+    node.put("/etc/kubernetes/admin.conf", new, 0o600)
+    node.put(PATH, old, 0o600)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == PATH + ".before-kubestead"
+    run(node)
+    assert node.read(PATH) == new and node.read(PATH + ".before-kubestead") == old
+
+
+@pytest.mark.parametrize(("old", "new"), [(OLD, with_two_cas(ADMIN)), (with_two_cas(OLD), ADMIN)])
+def test_while_the_ca_is_replaced_a_file_with_own_entries_is_kept_and_told(node: Machine, old: str, new: str) -> None:
+    node.put("/etc/kubernetes/admin.conf", new, 0o600)
+    node.put(PATH, own(old), 0o600)
+    assert plan(node) == []
+    (warning,) = kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
+    assert "is for this cluster, with other CAs than admin.conf, and with other entries that would be lost" in warning
+
+
 def test_the_copy_on_the_control_machine_keeps_its_users_entries_too(machine: Machine) -> None:
     path = "/home/anna/.kube/config"
     machine.put(path, own(OLD), 0o600)
@@ -212,9 +248,11 @@ def test_the_copy_has_an_address_where_only_nodes_know_the_name(machine: Machine
     found = kubeconfig.summarize(str(machine.read(path)))
     assert found.servers == [server] and found.clients == kubeconfig.summarize(ADMIN).clients
     assert kubeconfig_copy.plan_copy(machine, path, wanted).action == kubeconfig.SAME
-    # One of an earlier cluster at this address is replaced.
-    other = dataclasses.replace(wanted, digest="", credentials="", ca_cert_hashes=["sha256:new"], clients=["new"])
-    assert kubeconfig_copy.plan_copy(machine, path, other).reason == f"for an earlier cluster at {server}"
+    # One of an earlier cluster at this address is replaced by that of a new one.
+    other = dataclasses.replace(wanted, digest="", credentials="", clients=["new"])
+    other = dataclasses.replace(other, ca_cert_hashes=["sha256:new"], authorities=["sha256:new"])
+    assert kubeconfig_copy.plan_copy(machine, path, other, True).reason == f"for an earlier cluster at {server}"
+    assert kubeconfig_copy.plan_copy(machine, path, other).action == kubeconfig_copy.OTHER_CA
 
 
 def test_the_servers_of_each_cluster_are_known_by_its_ca() -> None:

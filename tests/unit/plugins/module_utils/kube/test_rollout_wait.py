@@ -16,7 +16,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.apply import Manifests
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.rollout_wait import Waited
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.pods import Pod, read_pods
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.rollout import left_behind
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.rollout_wait import RolloutWait, Waited
 from ansible_collections.kubestead.cluster.tests.unit.support import Clock, Machine
 
 CRASHES = {"name": "calico-node", "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
@@ -238,13 +240,13 @@ def test_a_new_pod_beside_an_old_one_must_start(machine: Machine) -> None:
 
 
 def test_pods_of_another_workload_with_the_same_labels_do_not_count(machine: Machine) -> None:
-    def owned(one: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    def of(one: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         owner = {"kind": kind, "name": name, "controller": True}
         return {**one, "metadata": {**one["metadata"], "ownerReferences": [owner]}}
 
-    own = [owned(one, "DaemonSet", "calico-node") for one in (pod("cp1"), pod("w1", False))]
+    own = [of(one, "DaemonSet", "calico-node") for one in (pod("cp1"), pod("w1", False))]
     for other in (("ReplicaSet", "typha-1"), ("DaemonSet", "calico")):
-        live = Live(machine, lambda _now: daemon_set(2, 2, 1), [*own, owned(pod("w2", False), *other)])
+        live = Live(machine, lambda _now: daemon_set(2, 2, 1), [*own, of(pod("w2", False), *other)])
         assert "1 of 2 pods are available" in live.failure()
 
 
@@ -260,6 +262,209 @@ def test_the_pods_of_a_daemon_set_are_found_by_expressions_too(machine: Machine)
     assert Live(machine, lambda _now: found).wait() == Waited(0.0, skipped=("w2",))
     (selector,) = {argv[argv.index("-l") + 1] for argv in machine.ran if "-l" in argv}
     assert selector == "app in (a,b),tier notin (c),log,!old"
+
+
+# -- DaemonSets whose pods on living nodes must be replaced
+
+
+class Replaced:
+    """A cluster in which a DaemonSet has got a new template, 7. A pod takes 3 s to end and its successor 4 s to start.
+
+    The controller behaves like that of Kubernetes: it creates missing pods and deletes old pods that are not ready, but
+    only one that is ready, and none while a pod is missing or not ready, also on a ``dead`` node.
+    """
+
+    def __init__(self, machine: Machine, names: Sequence[str], dead: Sequence[str], new: Sequence[str] = ()) -> None:
+        self.clock, self.dead, self.deleted, self.most = Clock(), list(dead), list[str](), 0
+        self.subject = RolloutWait(Kubectl(machine, "/k"), self._get, replaces=True, **self.clock.injected)
+        self.pods = {name: {"name": f"old-{name}", "generation": "7" if name in new else "6"} for name in names}
+        self.times: dict[str, float] = {}
+        self.foreign: list[dict[str, Any]] = []
+        self.kubelets, self.processed = True, 0.0
+        machine.answer("kubectl", self._answer)
+
+    def _ready(self, name: str) -> bool:
+        started = self.kubelets or self.pods[name]["generation"] == "6"
+        return name not in self.dead and started and self.clock.now >= self.times.get(f"start {name}", 0)
+
+    def _controller(self) -> None:
+        for name in self.pods:
+            if name not in self.dead and self.clock.now >= self.times.get(f"end {name}", float("inf")):
+                del self.times[f"end {name}"]
+                self.times[f"start {name}"] = self.clock.now + 4
+                self.pods[name] = {"name": f"new-{name}", "generation": "7"}
+        free = 1
+        for name, one in self.pods.items():
+            if one["generation"] == "6" and not self._ready(name):
+                self.times.setdefault(f"end {name}", self.clock.now + 3)
+            free -= f"end {name}" in self.times or not self._ready(name)
+        for name, one in self.pods.items():
+            if one["generation"] == "6" and free > 0 and f"end {name}" not in self.times:
+                self.times[f"end {name}"], free = self.clock.now + 3, free - 1
+        away = [name for name in self.pods if f"end {name}" in self.times or not self._ready(name)]
+        self.most = max(self.most, len(set(away) - set(self.dead)))
+
+    def _get(self, _objects: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        self._controller()
+        updated = sum(one["generation"] == "7" for one in self.pods.values())
+        found = daemon_set(len(self.pods), updated, sum(map(self._ready, self.pods)))
+        found["status"]["observedGeneration"] = 2 if self.clock.now >= self.processed else 1
+        found["metadata"].update(uid="own", annotations={"deprecated.daemonset.template.generation": "7"})
+        return [found]
+
+    def _answer(self, argv: Sequence[str], _stdin: str | None) -> Result:
+        if argv[-1] == "/api/v1/nodes":
+            items = [node(name, "Unknown" if name in self.dead else "True") for name in self.pods]
+            return Result(0, json.dumps({"items": items}))
+        if "events" in argv:
+            return Result(0, "")
+        if "delete" not in argv:
+            pods = [*map(self._pod, self.pods), *self.foreign]
+            return Result(0, json.dumps({"kind": "List", "items": pods}))
+        assert argv[-4:][1:] == ["--namespace=kube-system", "--wait=false", "--ignore-not-found"]
+        self.deleted.append(argv[-4])
+        self.times.setdefault(f"end {argv[-4].partition('-')[2]}", self.clock.now + 3)
+        self._controller()
+        return Result(0, "")
+
+    def _pod(self, name: str) -> dict[str, Any]:
+        one = pod(name, self._ready(name))
+        owner = {"kind": "DaemonSet", "name": "calico-node", "uid": "own", "controller": True}
+        labels = {"pod-template-generation": self.pods[name]["generation"]}
+        one["metadata"].update(name=self.pods[name]["name"], labels=labels, ownerReferences=[owner])
+        if f"end {name}" in self.times:
+            one["metadata"]["deletionTimestamp"] = "2026-11-28T08:00:00Z"
+        return one
+
+    @property
+    def old(self) -> list[str]:
+        return [name for name, one in self.pods.items() if one["generation"] == "6"]
+
+    def wait(self, timeout: float = 600) -> Waited:
+        return self.subject.wait(self._get(), timeout)
+
+
+def test_pods_on_living_nodes_are_replaced_one_at_a_time_although_a_dead_node_stops_the_rollout(
+    machine: Machine,
+) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2", "w3"], ["w2"])
+    waited = live.wait()
+    assert (waited.skipped, waited.stopped, live.old, live.most) == (("w2",), (), ["w2"], 1)
+    assert live.deleted == ["pod/old-cp1", "pod/old-w1", "pod/old-w3"]
+
+
+def test_a_repetition_replaces_only_the_pods_that_are_old(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2", "w3"], ["w2"], new=["cp1", "w1"])
+    assert live.wait().skipped == ("w2",) and live.deleted == ["pod/old-w3"]
+    again = Replaced(machine, ["cp1", "w1", "w2", "w3"], ["w2"], new=["cp1", "w1", "w3"])
+    assert again.wait() == Waited(0.0, skipped=("w2",)) and not again.deleted
+
+
+def test_a_run_killed_after_it_deleted_a_pod_waits_for_the_successor_first(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2"], ["w2"])
+    live.times["end w1"] = 3.0
+    assert live.wait().skipped == ("w2",) and live.deleted == ["pod/old-cp1"] and live.most == 1
+
+
+def test_pods_are_left_to_the_controller_while_all_nodes_live(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2"], [])
+    assert live.wait().warnings == [] and not live.old and not live.deleted
+    # A node that returns is not left behind: the rest is again up to the controller.
+    live = Replaced(machine, [f"w{number}" for number in range(10, 19)], ["w12"])
+    answer = live._answer
+
+    def returns(argv: Sequence[str], stdin: str | None) -> Result:
+        live.dead = live.dead if live.clock.now < 20 else []
+        return answer(argv, stdin)
+
+    machine.answer("kubectl", returns)
+    assert live.wait().warnings == [] and not live.old and live.most <= 2 and 1 <= len(live.deleted) <= 5
+
+
+def test_many_pods_are_replaced_in_eight_seconds_each(machine: Machine) -> None:
+    live = Replaced(machine, [f"w{number}" for number in range(10, 60)], ["w15", "w16"])
+    waited = live.wait()
+    assert waited.skipped == ("w15", "w16") and live.old == ["w15", "w16"] and live.most == 1
+    assert len(live.deleted) == 48 and waited.seconds <= 48 * 8
+
+
+def test_no_further_pod_is_deleted_while_a_successor_does_not_start(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2"], ["w2"])
+    live.kubelets = False
+    with pytest.raises(KubesteadError, match="not ready after 600 s: 1 of 2 pods are updated"):
+        live.wait()
+    assert live.deleted == ["pod/old-cp1"] and live.old == ["w1", "w2"]
+
+
+def test_a_pod_that_does_not_end_is_named(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2"], ["w2"])
+    live.times["end w1"] = 10_000.0
+    with pytest.raises(KubesteadError, match="0 of 2 pods are updated; pod old-w1 on w1 is terminating; see kubectl"):
+        live.wait()
+    assert not live.deleted
+
+
+def test_pods_of_others_with_the_same_labels_are_never_deleted(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w2"], ["w2"])
+    bare = pod("a1")
+    # The DaemonSet of this name in another API group, and one that was deleted and created again.
+    owner = {"kind": "DaemonSet", "name": "calico-node", "uid": "other", "controller": True}
+    other = {**pod("a2"), "metadata": {**pod("a2")["metadata"], "ownerReferences": [owner]}}
+    listed = {**pod("a3"), "metadata": {**pod("a3")["metadata"], "ownerReferences": [{**owner, "uid": "own"}]}}
+    listed["metadata"]["ownerReferences"][0]["controller"] = False
+    live.foreign = [bare, other, listed]
+    assert live.wait().skipped == ("w2",) and live.deleted == ["pod/old-cp1"]
+
+
+def owned(name: str, uid: str) -> list[Pod]:
+    """A pod of a DaemonSet that has this UID, as it is read."""
+    one = pod(name)
+    one["metadata"]["ownerReferences"] = [{"uid": uid, "controller": True}]
+    return read_pods({"items": [one]})
+
+
+def test_without_an_identity_of_the_daemon_set_or_its_template_nothing_is_deleted(machine: Machine) -> None:
+    (found,) = Replaced(machine, ["cp1", "w2"], ["w2"])._get()
+    assert left_behind(found, owned("cp1", "own"), ["w2"])
+    for unknown, uid in (({"annotations": {}}, "own"), ({"uid": ""}, ""), ({"uid": None}, "")):
+        other = {**found, "metadata": {**found["metadata"], **unknown}}
+        assert left_behind(other, owned("cp1", uid), ["w2"]) is None
+
+
+def test_a_pod_that_was_deleted_but_is_still_counted_is_waited_for(machine: Machine) -> None:
+    (found,) = Replaced(machine, ["cp1", "w1", "w2"], ["w2"])._get()
+    assert left_behind(found, owned("cp1", "own"), ["w2"]) is None
+    assert left_behind(found, [*owned("w1", "other"), *owned("cp1", "own")], ["w2"]) is None
+    assert left_behind(found, [*owned("w1", "own"), *owned("cp1", "own")], ["w2"]) == owned("cp1", "own")[0]
+
+
+def test_nothing_is_deleted_before_the_controller_has_the_new_template(machine: Machine) -> None:
+    live = Replaced(machine, ["cp1", "w1", "w2"], ["w2"])
+    live.processed = 20.0
+    with pytest.raises(KubesteadError, match="the controller has not processed the change yet"):
+        live.wait(timeout=10)
+    assert not live.deleted
+    assert live.wait().skipped == ("w2",) and live.old == ["w2"]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "failure"),
+    [
+        (
+            "Error from server (Forbidden): pods is forbidden",
+            "kubectl delete pod/old-cp1 --namespace=kube-system failed",
+        ),
+        # It is tried again until the time limit.
+        ("Unable to connect to the server: EOF", "not ready after 600 s: 0 of 1 pods are updated"),
+    ],
+)
+def test_a_deletion_that_fails(machine: Machine, stderr: str, failure: str) -> None:
+    live = Replaced(machine, ["cp1", "w2"], ["w2"])
+    answer = live._answer
+    live.times["end w2"] = 3.0
+    machine.answer("kubectl", lambda argv, stdin: Result(1, "", stderr) if "delete" in argv else answer(argv, stdin))
+    with pytest.raises(KubesteadError, match=failure):
+        live.wait()
 
 
 # -- Deployments whose old pods must end before new ones start

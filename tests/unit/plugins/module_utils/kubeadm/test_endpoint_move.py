@@ -22,6 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants i
     PKI,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import certificate_names
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.cluster import ClusterApi
@@ -457,60 +458,114 @@ def test_no_names(text: str) -> None:
 
 
 class DaemonSet:
-    """The ConfigMap and the DaemonSet of kube-proxy as kubectl reports them; a patch of the template rolls out."""
+    """The ConfigMap, the DaemonSet and the pods of kube-proxy as kubectl reports them.
+
+    A patch of the template rolls out at once, unless nodes are ``down``, which use up ``maxUnavailable``, or the
+    rollout is ``stuck``. The successor of a deleted pod is ready at once.
+    """
 
     def __init__(self, machine: Machine, exists: bool = True, stuck: bool = False, down: Sequence[str] = ()) -> None:
         self.patches: List[Dict[str, Any]] = []
+        self.deleted: List[str] = []
         self.exists, self.stuck, self.down = exists, stuck, down
+        self.old = ["cp1", "w1", "w2"]
         machine.put(MANIFESTS + "/kube-apiserver.yaml", fixture("kubeadm/v1.35/kube-apiserver.yaml"))
         machine.answer("kubectl", self.kubectl)
 
     def kubectl(self, argv: Sequence[str], _stdin: Optional[str]) -> Result:
+        found: Dict[str, Any]
         if "patch" in argv:
             self.patches.append({argv[argv.index("patch") + 1]: json.loads(argv[-1])})
+            self.old = [] if not self.stuck and not self.down else self.old
+            return Result(0, "", "")
+        if "delete" in argv:
+            self.deleted.append(argv[argv.index("delete") + 1])
+            self.old.remove(self.deleted[-1].rpartition("-")[2])
             return Result(0, "", "")
         if argv[-1] == KUBE_PROXY:
             found = config_map("kube-proxy", {}, annotations={RESTART: "2026-11-28T08:00:00Z"})
         elif not self.exists and argv[-1].endswith("daemonsets/kube-proxy"):
             return Result(1, "", "Error from server (NotFound): the server could not find the requested resource")
         elif argv[-1].endswith("daemonsets/kube-proxy"):
-            updated = 2 if self.patches and not self.stuck else 0
-            status = {"observedGeneration": 2, "desiredNumberScheduled": 2, "numberAvailable": 2}
-            found = {"kind": "DaemonSet", "metadata": {"generation": 2}}
-            found["status"] = {**status, "updatedNumberScheduled": updated}
+            counts = {"numberAvailable": 3 - len(self.down), "updatedNumberScheduled": 3 - len(self.old)}
+            found = {"apiVersion": "apps/v1", "kind": "DaemonSet"}
+            found["metadata"] = {"name": "kube-proxy", "namespace": "kube-system", "generation": 2, "uid": "own"}
+            found["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "2"}
+            found["spec"] = {"selector": {"matchLabels": {"k8s-app": "kube-proxy"}}}
+            found["status"] = {"observedGeneration": 2, "desiredNumberScheduled": 3, **counts}
+        elif "pods" in argv:
+            found = {"kind": "List", "items": [self.pod(name) for name in ("cp1", "w1", "w2")]}
+        elif "events" in argv:
+            found = {"kind": "List", "items": []}
         else:
-            status = {"conditions": [{"type": "Ready", "status": "Unknown"}]}
-            found = {"items": [{"metadata": {"name": name}, "status": status} for name in self.down]}
+            found = {"items": [self.node(name) for name in ("cp1", "w1", "w2")]}
         return Result(0, json.dumps(found), "")
 
+    def node(self, name: str) -> Dict[str, Any]:
+        conditions = [{"type": "Ready", "status": "Unknown" if name in self.down else "True"}]
+        return {"metadata": {"name": name}, "status": {"conditions": conditions}}
 
+    def pod(self, name: str) -> Dict[str, Any]:
+        owner = {"kind": "DaemonSet", "name": "kube-proxy", "uid": "own", "controller": True}
+        labels = {"pod-template-generation": "1" if name in self.old else "2"}
+        metadata = {"namespace": "kube-system", "labels": labels, "ownerReferences": [owner]}
+        conditions = [{"type": "Ready", "status": "False" if name in self.down else "True"}]
+        return {
+            "metadata": {"name": "kube-proxy-{0}".format(name), **metadata},
+            "spec": {"nodeName": name},
+            "status": {"phase": "Running", "conditions": conditions},
+        }
+
+
+TEMPLATE = {"daemonset": {"spec": {"template": {"metadata": {"annotations": {RESTART: "2026-11-28T08:00:00Z"}}}}}}
 FORGOTTEN = {"configmap": {"metadata": {"annotations": {RESTART: None}}}}
 
 
 def test_the_pods_of_kube_proxy_are_replaced_once_for_each_change(machine: Machine) -> None:
     known = DaemonSet(machine)
-    endpoint_move.restart_kube_proxy(machine, **Clock().injected)
-    template = {"spec": {"template": {"metadata": {"annotations": {RESTART: "2026-11-28T08:00:00Z"}}}}}
-    assert known.patches == [{"daemonset": template}, FORGOTTEN]
+    assert endpoint_move.restart_kube_proxy(machine, **Clock().injected) == []
+    assert known.patches == [TEMPLATE, FORGOTTEN] and not known.deleted
 
 
 def test_a_cluster_without_pods_of_kube_proxy(machine: Machine) -> None:
     known = DaemonSet(machine, exists=False)
-    endpoint_move.restart_kube_proxy(machine, **Clock().injected)
+    assert endpoint_move.restart_kube_proxy(machine, **Clock().injected) == []
     assert known.patches == [FORGOTTEN]
 
 
 def test_pods_that_are_not_replaced_are_reported_and_not_forgotten(machine: Machine) -> None:
     known = DaemonSet(machine, stuck=True)
-    with pytest.raises(KubesteadError, match="kube-proxy was not restarted on all nodes: 0 of 2 pods are updated"):
+    with pytest.raises(KubesteadError) as caught:
         endpoint_move.restart_kube_proxy(machine, **Clock().injected)
+    assert caught.value.message == (
+        "kube-proxy was not restarted on all nodes: DaemonSet kube-system/kube-proxy is not ready after 600 s: 0 of 3 "
+        "pods are updated; see kubectl -n kube-system describe daemonset kube-proxy; then run endpoint.yml again"
+    )
+    assert known.patches == [TEMPLATE] and not known.deleted
+
+
+def test_a_node_that_is_down_stops_kube_proxy_on_no_other_node(machine: Machine) -> None:
+    """The controller of DaemonSets counts its deleted pod as unavailable, and replaces one pod at a time."""
+    known, clock = DaemonSet(machine, down=["w2"]), Clock()
+    step = Step(endpoint_move.COMPONENT, "restart", "DaemonSet kube-system/kube-proxy", "")
+    assert endpoint_move.apply(step, machine, WISH, **clock.injected) == [
+        "did not wait for kube-proxy on nodes whose kubelet does not report: w2; Kubernetes replaces its pod when such "
+        "a node returns"
+    ]
+    assert known.deleted == ["pod/kube-proxy-cp1", "pod/kube-proxy-w1"] and known.old == ["w2"] and clock.now < 30
+    # A later run does not wait for the node either.
+    assert known.patches == [TEMPLATE, FORGOTTEN]
+
+
+def test_a_large_cluster_has_more_time_to_restart_kube_proxy(machine: Machine) -> None:
+    known, clock = DaemonSet(machine, stuck=True), Clock()
+    answer = known.kubectl
+
+    def large(argv: Sequence[str], stdin: Optional[str]) -> Result:
+        found = answer(argv, stdin)
+        return Result(0, found.stdout.replace('"desiredNumberScheduled": 3', '"desiredNumberScheduled": 300'), "")
+
+    machine.answer("kubectl", large)
+    with pytest.raises(KubesteadError, match="not ready after 3000 s: 0 of 300 pods are updated"):
+        endpoint_move.restart_kube_proxy(machine, **clock.injected)
     assert FORGOTTEN not in known.patches
-
-
-def test_nodes_that_are_down_and_stop_the_rollout_of_kube_proxy_are_named(machine: Machine) -> None:
-    """The controller of DaemonSets counts their deleted pods as unavailable, and replaces one pod at a time."""
-    DaemonSet(machine, stuck=True, down=["w2"])
-    with pytest.raises(KubesteadError, match="0 of 1 pods .* a node that is not ready .* start or remove w2;"):
-        endpoint_move.restart_kube_proxy(machine, **Clock().injected)
-    DaemonSet(machine, down=["w2"])
-    endpoint_move.restart_kube_proxy(machine, **Clock().injected)

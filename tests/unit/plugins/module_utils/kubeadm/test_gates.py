@@ -163,6 +163,19 @@ def test_the_rollout_of_kube_proxy(found: Dict[str, Any], not_ready: int, reason
     assert addons.rollouts({"items": [found]}, {}, not_ready) == {PROXY: reason}
 
 
+def test_old_pods_on_living_nodes_are_named_with_the_node_that_keeps_them_old() -> None:
+    def named(found: Dict[str, Any], *not_ready: str) -> Dict[str, str]:
+        assert addons.rollouts({"items": [found]}, {}, len(not_ready)) == {PROXY: ""}
+        return addons.outdated({"items": [found]}, not_ready)
+
+    assert named(daemon_set(5, 4, updatedNumberScheduled=1), "w2") == {
+        PROXY: "1 of 4 pods are updated; a node that is not ready stops the rollout, so start or remove w2"
+    }
+    assert named(daemon_set(5, 4, updatedNumberScheduled=4), "w2") == named(daemon_set(5, 5)) == {}
+    # Its pods on ready nodes are not available: the rollout does not count as complete, and is waited for.
+    assert addons.outdated({"items": [daemon_set(5, 3, updatedNumberScheduled=1)]}, ["w2"]) == {}
+
+
 @pytest.mark.parametrize("junk", [[], "x", {"items": "x"}, {"items": [1, {}, {"metadata": {"name": 3}}]}])
 def test_lists_of_any_shape_are_read(junk: Any) -> None:
     assert addons.rollouts(junk if isinstance(junk, dict) else {"items": junk}, {}, 0) == {}

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -99,6 +101,36 @@ def test_each_copy_is_refreshed_by_itself() -> None:
 )
 def test_what_is_not_a_copy_of_this_cluster_is_left_alone(changes: dict[str, Any]) -> None:
     assert copies(plan_of(**changes)) == []
+
+
+def test_a_copy_here_with_other_cas_is_not_refreshed_and_told_once() -> None:
+    def lines(plan: Plan) -> list[str]:
+        return [one.line() for one in plan.findings if one.problem.check == "kubeconfig_ca"]
+
+    for done in (False, True):
+        plan = plan_of(source=with_ca_of(RENEWED, OTHER_CLUSTER), copy=ADMIN, done=done)
+        # The file of a user on the host that has the admin kubeconfig is written.
+        assert [one.split(" (")[0] for one in copies(plan)] == [f"write kubeconfig {PATH}"]
+        assert plan.hosts["c1"].kubeconfig["copy_to"] == ""
+        (line,) = lines(plan)
+        assert line.startswith(f"c1: {COPY} on the control machine has other CAs than /etc/kubernetes/admin.conf and ")
+        assert summarize(OTHER_CLUSTER).ca_cert_hashes[0] in line
+    assert lines(plan_of(copy=ADMIN)) == lines(plan_of(copy=OTHER_CLUSTER)) == []
+    # What would not be written is no problem: another client certificate, or another control plane that writes it.
+    both = with_ca_of(ADMIN, OTHER_CLUSTER)
+    assert lines(plan_of(source=both, copy=ADMIN, done=True)) == []
+    assert lines(plan_of(source=both, copy=ADMIN, controls=("c0", "c1"))) == []
+    # Nor is an admin kubeconfig with only another CA an update of the copy.
+    server = summarize(ADMIN).servers[0]
+    other = OTHER_CLUSTER.replace(summarize(OTHER_CLUSTER).servers[0], server)
+    plan = plan_of(source=other, copy=ADMIN, done=True)
+    assert len(lines(plan)) == 1 and copies(plan) == []
+
+
+def with_ca_of(text: str, other: str) -> str:
+    """A kubeconfig whose CAs are also those of another one."""
+    old, more = (re.findall("certificate-authority-data: (.*)", one)[0] for one in (text, other))
+    return text.replace(old, base64.b64encode(base64.b64decode(old) + base64.b64decode(more)).decode())
 
 
 def test_an_upgraded_cluster_with_copies_of_now_has_nothing_to_do() -> None:

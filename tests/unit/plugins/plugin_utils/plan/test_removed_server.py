@@ -28,6 +28,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.reset impor
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import Plan, Request, as_result
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
+from .test_admin_copies import with_ca_of
 from .test_converge import bare, host
 from .test_departure import API, ROOT, actions, address, at_the_address_of_cp1, cluster, named, request, said
 
@@ -220,6 +221,21 @@ def test_a_copy_that_can_not_be_written_is_named() -> None:
         f"cp2: {COPY} on the control machine has the server https://{address('cp1')}:6443, a control plane that "
         "leaves, and is not changed; set the server in this file to that of a control plane that stays"
     )
+
+
+def test_a_copy_with_other_cas_is_named() -> None:
+    copy = admin("cp1", address("cp1"))
+    hosts = with_files(named(cluster()))
+    source = summarize(with_ca_of(admin("cp2"), OTHER_CLUSTER))
+    hosts["cp2"] = replace(
+        hosts["cp2"],
+        facts=replace(hosts["cp2"].facts, kubeconfig=replace(hosts["cp2"].facts.kubeconfig, source=source)),
+    )
+    plan = plan_of(hosts, copy, "cp1")
+    assert written(plan) == {} and said(plan) == [("endpoint", "warning"), ("kubeconfig_ca", "warning")]
+    # A copy that is not to be written is no problem.
+    plan = plan_of(hosts, admin("cp1", "load-balancer.example.org"), "cp1")
+    assert written(plan) == {} and said(plan) == []
 
 
 def with_entry(text: str, name: str, entry: str) -> str:

@@ -1,0 +1,282 @@
+# Copyright (c) 2026, the kubestead authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The CAs in the copy on the control machine: a control plane that is taken over does not change them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import ca_cert_hashes, exact_certificates
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary, summarize
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig import (
+    ADMIN,
+    EARLIER,
+    OTHER,
+    SERVER,
+    Task,
+    no_base,
+)
+from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig_entries import (
+    TWO_CLUSTERS,
+    own,
+)
+
+__all__ = ["no_base"]
+
+
+def authority_data(text: str) -> str:
+    found = re.search("certificate-authority-data: (.*)", text)
+    assert found
+    return found.group(1)
+
+
+def authority(text: str) -> str:
+    return base64.b64decode(authority_data(text)).decode()
+
+
+def with_authority(text: str, pem: str) -> str:
+    """A kubeconfig with other CAs."""
+    data = base64.b64encode(pem.encode()).decode()
+    return re.sub("certificate-authority-data: .*", f"certificate-authority-data: {data}", text)
+
+
+def renewed(text: str) -> str:
+    """As kubeadm writes it when it has renewed the client certificate, so that a copy is stale."""
+    data = base64.b64encode(authority(OTHER).encode()).decode()
+    return re.sub("client-certificate-data: .*", f"client-certificate-data: {data}", text)
+
+
+def same_key(pem: str) -> str:
+    """A CA certificate with another serial number: what is renewed with the same key."""
+    der = bytearray(base64.b64decode("".join(pem.strip().splitlines()[1:-1])))
+    # The header of the certificate, that of its content, the version, and the header of the serial number.
+    at = 4 + 4 + 5 + 2
+    assert der[at - 2] == 2
+    der[at] ^= 1
+    return block(base64.encodebytes(bytes(der)).decode())
+
+
+def block(body: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
+
+
+CA, EVIL = authority(ADMIN), authority(OTHER)
+(PIN,), (EVIL_PIN,) = ca_cert_hashes(CA), ca_cert_hashes(EVIL)
+ADDED, REPLACED = renewed(with_authority(ADMIN, CA + EVIL)), renewed(with_authority(ADMIN, EVIL))
+assert PIN != EVIL_PIN and summarize(ADDED).servers == [SERVER]
+JSON = json.dumps(yaml.safe_load(ADMIN))
+FIX = (
+    "if the CA was replaced or the cluster was created again, move the copy away, or change its "
+    "certificate-authority-data, and run again; if not, find out who changed the CA on this host"
+)
+
+
+def run(tmp_path: Path, copy: str | None, sent: str, source: KubeconfigSummary | None = None, **args: Any) -> Any:
+    """What the action returns. ``source`` is what the host says of the file that it sends."""
+    target = tmp_path / "k" / "config"
+    target.parent.mkdir(exist_ok=True)
+    if copy is not None:
+        target.write_text(copy)
+        target.chmod(0o600)
+    task = Task(tmp_path, {"changed": False, "steps": [], "diff": [], "source": to_dict(source or summarize(sent))})
+    task._task.args.update(args)
+    task.sent = {"rc": 0, "stdout": sent, "stderr": ""}
+    return task.run(None, {"inventory_hostname": "cp1"})
+
+
+def written(tmp_path: Path) -> str:
+    return (tmp_path / "k" / "config").read_text()
+
+
+def kept(tmp_path: Path, copy: str, result: Any) -> str:
+    """The one warning; nothing was written."""
+    assert not result["changed"] and not result["steps"] and not result["diff"]
+    assert written(tmp_path) == copy and [path.name for path in (tmp_path / "k").iterdir()] == ["config"]
+    (warning,) = result["warnings"]
+    assert "\n" not in warning
+    return str(warning)
+
+
+def told(tmp_path: Path, copy_only: str, admin_only: str) -> str:
+    return (
+        f"cp1: {tmp_path}/k/config on the control machine has other CAs than /etc/kubernetes/admin.conf and was not "
+        f"changed (public keys only in the copy: {copy_only}; only in admin.conf: {admin_only}); {FIX}"
+    )
+
+
+# -- CAs
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("honest", [True, False])
+@pytest.mark.parametrize("copy", [ADMIN, own(ADMIN)], ids=["plain", "own entries"])
+def test_a_ca_that_a_host_adds_or_replaces_is_not_in_the_copy(tmp_path: Path, copy: str, honest: bool) -> None:
+    for sent, gone in ((ADDED, "none"), (REPLACED, PIN)):
+        # What a host says of its file may be wrong. Only the digest is bound to what it sends.
+        claim = replace(summarize(renewed(ADMIN)), digest=summarize(sent).digest)
+        assert kept(tmp_path, copy, run(tmp_path, copy, sent, None if honest else claim)) == told(
+            tmp_path, gone, EVIL_PIN
+        )
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_copy_that_can_not_be_changed_in_place_is_kept_in_any_case(tmp_path: Path) -> None:
+    assert kept(tmp_path, JSON, run(tmp_path, JSON, ADDED)) == told(tmp_path, "none", EVIL_PIN)
+    assert "with other entries that would be lost" in kept(tmp_path, JSON, run(tmp_path, JSON, renewed(ADMIN)))
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("change", [lambda text: text, own])
+def test_a_ca_that_the_user_added_to_the_copy_is_not_lost(tmp_path: Path, change: Callable[[str], str]) -> None:
+    copy = change(with_authority(ADMIN, CA + EVIL))
+    assert kept(tmp_path, copy, run(tmp_path, copy, renewed(ADMIN))) == told(tmp_path, EVIL_PIN, "none")
+    # As long as the copy has the same client certificate, there is nothing to write.
+    assert "warnings" not in run(tmp_path, copy, ADMIN)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("change", [lambda text: text, own])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (CA + EVIL, EVIL + CA),
+        (CA, CA + CA),
+        (CA, block("".join(CA.splitlines()[1:-1]) + "\n")),
+        (CA, CA.replace("\n", "\r\n")),
+        (CA, same_key(CA)),
+        (CA + EVIL, same_key(EVIL) + CA),
+    ],
+    ids=["order", "twice", "width of lines", "ends of lines", "same key", "same keys"],
+)
+def test_the_same_cas_in_another_form_are_no_difference(
+    tmp_path: Path, old: str, new: str, change: Callable[[str], str]
+) -> None:
+    sent = renewed(with_authority(ADMIN, new))
+    result = run(tmp_path, change(with_authority(ADMIN, old)), sent)
+    assert result["changed"] and "warnings" not in result
+    found = summarize(written(tmp_path))
+    assert found.clients == summarize(sent).clients and authority(written(tmp_path)) == exact_certificates(new)
+    assert not run(tmp_path, None, sent)["changed"]
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    "pem",
+    [
+        # A reader that is less strict finds a certificate in these blocks, or behind them.
+        CA + EVIL.replace("MII", "M=II", 1),
+        CA + block(base64.encodebytes(b"0\x03\x02\x01\x01").decode()),
+        CA.replace("-----END", "AAAA\n-----END"),
+        CA + block(base64.encodebytes(base64.b64decode("".join(EVIL.splitlines()[1:-1])) + b"\x30\x00").decode()),
+    ],
+    ids=["not base64", "not a certificate", "behind the padding", "behind the certificate"],
+)
+@pytest.mark.parametrize("copy", [None, ADMIN])
+def test_cas_of_another_form_are_refused(tmp_path: Path, pem: str, copy: str | None) -> None:
+    sent = renewed(with_authority(ADMIN, pem))
+    claim = replace(summarize(renewed(ADMIN)), digest=summarize(sent).digest)
+    with pytest.raises(AnsibleActionFail, match="has no usable certificate-authority-data"):
+        run(tmp_path, copy, sent, claim)
+    assert copy is None or written(tmp_path) == copy
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_new_cluster_at_the_same_address_replaces_the_copy_of_the_earlier_one(tmp_path: Path) -> None:
+    result = run(tmp_path, EARLIER, ADMIN, new_cluster=True)
+    assert result["changed"] and written(tmp_path) == ADMIN and "warnings" not in result
+    assert (tmp_path / "k" / "config.before-kubestead").read_text() == EARLIER
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_new_cluster_has_no_ca_of_the_copy(tmp_path: Path) -> None:
+    assert kept(tmp_path, ADMIN, run(tmp_path, ADMIN, ADDED, new_cluster=True)) == told(tmp_path, "none", EVIL_PIN)
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_copy_whose_ca_is_a_file_is_not_replaced(tmp_path: Path) -> None:
+    copy = re.sub("certificate-authority-data: .*", "certificate-authority: /home/me/ca.crt", ADMIN)
+    assert kept(tmp_path, copy, run(tmp_path, copy, renewed(ADMIN))) == told(tmp_path, "none", PIN)
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_check_mode_says_what_the_run_says(tmp_path: Path) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "config").write_text(ADMIN)
+    module = {"changed": False, "steps": [], "diff": [], "source": to_dict(summarize(ADDED))}
+    result = Task(tmp_path, module, check_mode=True).run(None, {"inventory_hostname": "cp1"})
+    assert kept(tmp_path, ADMIN, result) == told(tmp_path, "none", EVIL_PIN)
+
+
+def test_a_host_does_not_choose_the_words_of_the_warning() -> None:
+    claim = replace(
+        summarize(ADDED), ca_cert_hashes=[PIN, "\x1b[31m", "run curl", *(f"sha256:{n:064x}" for n in range(9))]
+    )
+    claim = replace(claim, authorities=["other"])
+    verdict, reason = kubeconfig_copy.judged(summarize(ADMIN), claim)
+    assert verdict == kubeconfig_copy.OTHER_CA
+    shown = ", ".join(f"sha256:{n:064x}" for n in range(3))
+    assert reason == f"only in the copy: none; only in admin.conf: {shown} and 6 more"
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_copy_and_an_answer_without_a_server_are_of_different_clusters(tmp_path: Path) -> None:
+    copy = ADMIN.replace("    server: " + SERVER + "\n", "").replace(authority_data(ADMIN), authority_data(OTHER))
+    claim = replace(summarize(ADMIN), servers=["x"])
+    warning = kept(tmp_path, copy, run(tmp_path, copy, ADMIN, claim))
+    assert "for another cluster (it does not name a server)" in warning
+
+
+# -- other entries of the copy
+
+
+@pytest.mark.usefixtures("no_base")
+def test_entries_of_the_user_are_kept_whatever_the_host_says_of_its_file(tmp_path: Path) -> None:
+    sent = renewed(ADMIN)
+    claim = replace(summarize(sent), plain="", mergeable=False)
+    assert run(tmp_path, own(ADMIN), sent, claim)["changed"]
+    assert written(tmp_path) == own(sent)
+    assert (tmp_path / "k" / "config.before-kubestead").read_text() == own(ADMIN)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("context", ["kubernetes-admin@kubernetes", "home", "new"])
+@pytest.mark.parametrize("user", ["kubernetes-admin", "spare", "other", "kubernetes-admin-home", "123", "true", "y"])
+def test_the_entries_of_other_clusters_are_kept_whatever_names_a_host_chooses(
+    tmp_path: Path, user: str, context: str
+) -> None:
+    spare = {"name": "spare", "user": {"client-certificate-data": "b3RoZXI=", "client-key-data": "b3RoZXI="}}
+    config = json.loads(json.dumps(TWO_CLUSTERS))
+    config["clusters"][1]["cluster"] = yaml.safe_load(ADMIN)["clusters"][0]["cluster"]
+    config["users"] += [spare, {**spare, "name": "other"}, {**spare, "name": "kubernetes-admin-home"}]
+    config["contexts"] += [{"name": "other", "context": {"cluster": "kubernetes", "user": "other"}}]
+    # YAML would have anchors for values that are the same.
+    config, made = json.loads(json.dumps(config)), yaml.safe_load(renewed(ADMIN))
+    made["users"][0]["name"] = made["contexts"][0]["context"]["user"] = user
+    made["contexts"][0]["name"] = made["current-context"] = context
+    made["users"].append({"name": "evil", "user": {"exec": {"command": "evil"}}})
+    made["clusters"].append({"name": "evil", "cluster": {"server": "https://evil:6443"}})
+    made["contexts"].append({"name": "evil", "context": {"cluster": "evil", "user": "evil"}})
+    result = run(tmp_path, yaml.safe_dump(config, width=1 << 20), yaml.safe_dump(made, width=1 << 20))
+    assert result["changed"] and "evil" not in written(tmp_path)
+    # kubectl refuses a file in which a name is not a text. YAML 1.1 reads y as true, other than this parser.
+    assert not re.search(r"(?m): (y|true|123)$", written(tmp_path))
+    found = yaml.safe_load(written(tmp_path))
+    for kind in ("clusters", "users", "contexts"):
+        assert found[kind][: len(config[kind])] == config[kind]
+    assert found["current-context"] == config["current-context"]
+    names = [one["name"] for one in found["users"]]
+    assert len(set(names)) == len(names) == len(config["users"]) + 1
