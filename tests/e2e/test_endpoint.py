@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from lab.podman import podman
+
 from . import by_hand, figures
-from .conftest import FOOTPRINT, Lab, eventually, nodes
+from .conftest import FOOTPRINT, Lab, dev, eventually, nodes
 from .dry_runs import changes
 from .test_faults import running
 
@@ -153,3 +156,38 @@ def test_the_first_control_plane_leaves(typed_lab: Lab, certificates: dict[str, 
     # Longer than a kubelet may be silent.
     lab.ssh("cp2", "sleep 60")
     assert ready(lab, "cp2", left)
+
+
+def test_a_worker_that_is_down_keeps_no_other_node_from_the_endpoint(tmp_path: Path) -> None:
+    """The pods of kube-proxy on the other nodes are replaced although the controller would wait for the worker."""
+    for lab in nodes("endpoint-down", list(OLD), tmp_path):
+        by_hand.create(lab, "cp1", ["w1", "w2"])
+        run = lab.site(*KEPT)
+        assert run.code == 0, run.output
+        old = {host: proxies(lab, host) for host in OLD}
+        podman("kill", "--signal=KILL", f"{lab.inventory.parent.name}-w2")
+        assert eventually(lambda lab=lab: " NotReady " in lab.kubectl("get node w2 --no-headers"), 120.0)
+        limit = ("--limit", "all:!w2")
+        foretold = lab.playbook(ENDPOINT, "--check", "--diff", *limit)
+        run = lab.playbook(ENDPOINT, *limit)
+        assert (foretold.code, run.code) == (0, 0), foretold.output + run.output
+        assert changes(run) == changes(foretold)
+        assert "did not wait for kube-proxy on nodes whose kubelet does not report: w2" in run.output
+        for host in ("cp1", "w1"):
+            assert len(proxies(lab, host)) == 1 and not proxies(lab, host) & old[host], host
+        again = lab.playbook(ENDPOINT, *limit)
+        assert (again.code, again.changed()) == (0, {}), again.output
+        dev("nodes", "create", "--set", lab.inventory.parent.name, "w2")
+        assert eventually(lambda lab=lab: ready(lab, "cp1", OLD), 120.0)
+        run = lab.playbook(ENDPOINT)
+        assert run.code == 0 and set(run.changed()) == {"w2"}, run.output
+        assert eventually(lambda lab=lab, old=old: not proxies(lab, "w2") & old["w2"], 120.0)
+        site = lab.site(*KEPT)
+        assert (site.code, site.changed()) == (0, {}), site.output
+
+
+def proxies(lab: Lab, host: str) -> set[str]:
+    """The UIDs of the pods of kube-proxy on a node that are not being deleted."""
+    pods = json.loads(lab.kubectl(f"-n kube-system get pods -o json --field-selector spec.nodeName={host}"))["items"]
+    found = [one["metadata"] for one in pods if one["metadata"]["name"].startswith("kube-proxy-")]
+    return {one["uid"] for one in found if "deletionTimestamp" not in one}

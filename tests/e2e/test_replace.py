@@ -22,11 +22,12 @@ from lab.podman import podman
 from . import figures
 from .conftest import Lab, Run, dev, eventually, nodes
 from .faults import RESTARTED, arm, whole
+from .upgrades import foretold
 
 pytestmark = pytest.mark.thorough
 
 PLANES, WORKER = ["cp1", "cp2", "cp3"], "w1"
-REMOVE = "playbooks/remove.yml"
+REMOVE, RESET = "playbooks/remove.yml", "playbooks/reset.yml"
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 # The identity of a worker, and the address at which its kubelet reaches the API.
 IDENTITY = "sha256sum /etc/kubernetes/kubelet.conf /var/lib/kubelet/pki/kubelet-client-current.pem"
@@ -166,3 +167,21 @@ def test_a_member_that_never_started_is_removed_and_its_machine_replaced(four: L
     replaced(lab, host, "its member never started", began, "--same-address")
     complete(lab, identity)
     figures.count("replacement of a control plane whose etcd member never started", "converged")
+
+
+def test_a_control_plane_is_reset_and_joins_again(four: Lab) -> None:
+    """The copy of the admin kubeconfig names it, and the control planes that stay are not selected."""
+    lab, host = four, "cp1"
+    identity = lab.ssh(WORKER, IDENTITY)
+    copy = lab.inventory.parent / "kubeconfig"
+    server = f"server: https://{lab.variable(host, 'ansible_host')}:"
+    copy.write_text(re.sub(r"server: https://[^:\s]+:", server, copy.read_text()))
+    run = foretold(lab, "reset a control plane of three", RESET, "--limit", host)
+    assert server not in copy.read_text(), run.output
+    removed(lab, host)
+    assert lab.ssh(host, "ls /usr/bin/kubeadm /etc/kubernetes/admin.conf 2>/dev/null", check=False) == ""
+    again = lab.playbook(RESET, "--limit", host, "-e", "reset_confirmed=true")
+    assert (again.code, again.changed()) == (0, {}), again.output
+    run = lab.site()
+    assert run.code == 0, run.output
+    complete(lab, identity)
