@@ -55,7 +55,8 @@ class ActionModule(NodeAction):
         if step.action == kubeconfig.SAME:
             return result
         if step.action in (kubeconfig.KEEP, kubeconfig_copy.OTHER_CA):
-            result.setdefault("warnings", []).append(_kept(step, (task_vars or {}).get("inventory_hostname")))
+            host = self._task.delegate_to or (task_vars or {}).get("inventory_hostname")
+            result.setdefault("warnings", []).append(_kept(step, host))
             return result
         if not self._task.check_mode:
             self._apply(step, here, text)

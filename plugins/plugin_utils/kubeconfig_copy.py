@@ -151,7 +151,10 @@ def judged(
         # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.
         return SAME, "it is the admin kubeconfig"
     verdict, reason = classify(existing, wanted)
-    if existing is None or wanted is None or existing.blank or verdict == SAME or same_authority(existing, wanted):
+    if existing is None or wanted is None or existing.blank or same_authority(existing, wanted):
+        return verdict, reason
+    if verdict == SAME and not set(wanted.ca_cert_hashes) - set(existing.ca_cert_hashes):
+        # Nothing is written, so a CA that the user added to the copy is not lost.
         return verdict, reason
     # The CA of a cluster that does not exist yet is not known.
     created = new_cluster or not wanted.ca_cert_hashes

@@ -94,7 +94,7 @@ def left_behind(daemon_set: Object, pods: Sequence[Pod], lost: Sequence[str]) ->
     generation, uid = _template(daemon_set), mapping(daemon_set.get("metadata")).get("uid")
     if not generation or not uid:
         return None
-    living = [pod for pod in pods if pod.node not in lost and pod.controller_uid == uid]
+    living = [pod for pod in pods if pod.node not in lost and pod.controller_uid == uid and not pod.over]
     # The status may still count a pod that is gone.
     wanted = integer(mapping(daemon_set.get("status")).get("desiredNumberScheduled")) - len(lost)
     if any(pod.leaving or not pod.ready for pod in living) or len({pod.node for pod in living}) < wanted:

@@ -93,6 +93,7 @@ def run(tmp_path: Path, copy: str | None, sent: str, source: KubeconfigSummary |
         target.write_text(copy)
         target.chmod(0o600)
     task = Task(tmp_path, {"changed": False, "steps": [], "diff": [], "source": to_dict(source or summarize(sent))})
+    task._task.delegate_to = args.pop("delegate_to", None)
     task._task.args.update(args)
     task.sent = {"rc": 0, "stdout": sent, "stderr": ""}
     return task.run(None, {"inventory_hostname": "cp1"})
@@ -131,6 +132,18 @@ def test_a_ca_that_a_host_adds_or_replaces_is_not_in_the_copy(tmp_path: Path, co
         assert kept(tmp_path, copy, run(tmp_path, copy, sent, None if honest else claim)) == told(
             tmp_path, gone, EVIL_PIN
         )
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("copy", [ADMIN, own(ADMIN)], ids=["plain", "own entries"])
+def test_a_ca_that_a_host_adds_is_told_although_nothing_would_be_written(tmp_path: Path, copy: str) -> None:
+    sent = with_authority(ADMIN, CA + EVIL)
+    assert kept(tmp_path, copy, run(tmp_path, copy, sent)) == told(tmp_path, "none", EVIL_PIN)
+
+
+@pytest.mark.usefixtures("no_base")
+def test_the_warning_names_the_host_that_was_asked(tmp_path: Path) -> None:
+    assert run(tmp_path, ADMIN, ADDED, delegate_to="cp2")["warnings"][0].startswith("cp2: ")
 
 
 @pytest.mark.usefixtures("no_base")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -421,6 +422,12 @@ def owned(name: str, uid: str) -> list[Pod]:
     one = pod(name)
     one["metadata"]["ownerReferences"] = [{"uid": uid, "controller": True}]
     return read_pods({"items": [one]})
+
+
+def test_a_pod_that_has_finished_keeps_no_other_pod_old(machine: Machine) -> None:
+    (found,) = Replaced(machine, ["cp1", "w2"], ["w2"])._get()
+    evicted = [replace(one, name="evicted", over=True, ready=False) for one in owned("cp1", "own")]
+    assert left_behind(found, [*evicted, *owned("cp1", "own")], ["w2"]) == owned("cp1", "own")[0]
 
 
 def test_without_an_identity_of_the_daemon_set_or_its_template_nothing_is_deleted(machine: Machine) -> None:
