@@ -42,9 +42,9 @@ class Health:
     ``views`` has one entry for each etcd member, and is empty if etcd does not run in static pods of kubeadm.
     ``controllers`` are the static pods of the controller managers and schedulers on control planes. ``ready``
     maps workloads to the number of their ready pods, ``replicas`` to the desired number. ``addons`` maps the addons in
-    :mod:`addons` to what their rollout still waits for; empty if it is complete. ``outdated`` maps those whose rollout
-    only nodes that are not ready stop to a line about it. ``error`` is the reason why the cluster could not be queried;
-    empty if it could.
+    :mod:`addons` to what their rollout still waits for; empty if it is complete. ``outdated`` has a line for
+    each of them that has old pods only because of nodes that are not ready. ``error`` is the reason why the cluster
+    could not be queried; empty if it could.
     """
 
     nodes: Sequence[Node] = ()

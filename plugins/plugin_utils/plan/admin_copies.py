@@ -61,8 +61,7 @@ def other_cas(
     host: Host, copy: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], new_cluster: bool
 ) -> List[Problem]:
     """The problem of a copy that site.yml does not write, because it has other CAs. See :func:`judged`."""
-    verdict, difference = judged(copy, wanted, new_cluster)
-    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)] * (verdict == OTHER_CA)
+    return _other_cas(host, *judged(copy, wanted, new_cluster))
 
 
 def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> Tuple[List[Step], Dict[str, Any]]:
@@ -84,8 +83,13 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
 
 def not_refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> List[Problem]:
     """The problem of a stale copy that :func:`refreshed` leaves out, because it has other CAs."""
-    verdict, difference = _stale_here(host, request, _servers(request, cluster), renewed)
-    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)] * (verdict == OTHER_CA)
+    return _other_cas(host, *_stale_here(host, request, _servers(request, cluster), renewed))
+
+
+def _other_cas(host: Host, verdict: str, difference: str) -> List[Problem]:
+    if verdict != OTHER_CA:
+        return []
+    return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)]
 
 
 def _servers(request: Request, cluster: Cluster) -> Dict[str, str]:
