@@ -151,7 +151,7 @@ def _is_file(name: str) -> bool:
 
 def program(name: str) -> str:
     """The program for a module of the collection, with the placeholder for its arguments."""
-    packed = base64.b64encode(zlib.compress(json.dumps(files_of(name)).encode(), 9)).decode()
+    packed = base64.b64encode(zlib.compress(json.dumps(files_of(name)).encode())).decode()
     beginning = _file(bootstrap.__name__.removeprefix(PACKAGE)).read_text(encoding="utf-8")
     return f'#!/usr/bin/python\n{beginning}\n\nstart("{PACKAGE}modules.{name}", "{packed}", r"""{PLACEHOLDER}""")\n'
 
