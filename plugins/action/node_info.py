@@ -91,8 +91,10 @@ class ActionModule(NodeAction):
         # It does not test connections either: they would be those of the other host.
         peers = [] if witness else _peers(task_vars or {})
         proxied = not witness and _is_proxied(name, (task_vars or {})["groups"])
-        address = _virtual_ip(name, (task_vars or {})["groups"], options)
-        more = {"proxied": proxied, "virtual_ip": "" if witness else address}
+        # Nor does it get a virtual IP address in this run, so nothing is asked about one that it has not set up. The
+        # plan uses the address only where it is set up, and then the observation is the same.
+        address = "" if witness else _virtual_ip(name, (task_vars or {})["groups"], options)
+        more = {"proxied": proxied, "virtual_ip": address}
         arguments = {**registry.observation_arguments(options, peers), **more, **given}
         asked = time.time()
         result = self.run_on_node("node_info", arguments, task_vars)

@@ -92,10 +92,18 @@ def _other_cas(host: Host, verdict: str, difference: str) -> List[Problem]:
     return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)]
 
 
+def _server_now(host: Host, hosts: Sequence[Host], cluster: Cluster) -> str:
+    """The server in the copy of a control plane, see :func:`copy_server`, in a run that is not site.yml.
+
+    Such a run does not set up the virtual IP address. A copy must not name an address that no machine has.
+    """
+    return copy_server(endpoint.api_address(host, hosts, Membership(), cluster, only_present=True), cluster)
+
+
 def _servers(request: Request, cluster: Cluster) -> Dict[str, str]:
     """The server in the copy of each control plane, see :func:`copy_server`."""
     return {
-        one.name: copy_server(endpoint.api_address(one, request.hosts, Membership(), cluster), cluster)
+        one.name: _server_now(one, request.hosts, cluster)
         for one in request.hosts
         if one.control_plane
     }
@@ -158,7 +166,7 @@ def redirected(
     member = host.control_plane and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
     if not gone.places or not member or source is None:
         return [], {}, []
-    server = copy_server(endpoint.api_address(host, hosts, Membership(), cluster), cluster)
+    server = _server_now(host, hosts, cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
     own, problems = _judged(state.path, user, source, gone, kubeconfig.is_stale(user, source))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     KubeconfigOptions,
@@ -162,6 +163,25 @@ def test_an_address_that_stays_valid_is_not_that_of_the_machine(kept: str) -> No
             state = replace(state, api=replace(state.api, nodes=known))
             hosts[name] = replace(hosts[name], facts=replace(hosts[name].facts, kubeadm=state))
     assert written(plan_of(with_files(hosts, vip=vip), admin("cp1", address("cp1")), "cp1")) == {}
+
+
+@BOTH
+@pytest.mark.parametrize("present", ["", VIP, "192.0.2.251"])
+@pytest.mark.parametrize("certified", [True, False])
+def test_a_copy_gets_the_virtual_address_only_if_the_control_planes_have_it_already(
+    operation: Callable[[Request], Plan], present: str, certified: bool
+) -> None:
+    """A reset sets it up on no host. ``certified`` is about the address that the machine has, or else about VIP."""
+    hosts = with_files(named(cluster()), vip=VIP)
+    for name in ("cp1", "cp2", "cp3"):
+        unit = "[Unit]\n" if present else None
+        networks = {f"{address(name)}/24": "eth0"}
+        state = VirtualIpState(address=present, unit=unit, networks=networks, certified=certified)
+        there = replace(hosts[name].facts.api_endpoint, virtual_ip=state)
+        hosts[name] = replace(hosts[name], facts=replace(hosts[name].facts, api_endpoint=there))
+    plan = plan_of(hosts, admin("cp1", address("cp1")), "cp1", operation=operation)
+    place = VIP if present == VIP and certified else address("cp2")
+    assert plan.hosts["cp2"].kubeconfig["copy_server"] == f"https://{place}:6443" and written(plan) == HERE
 
 
 def test_a_repeated_run_finds_the_copy_although_the_machine_has_left() -> None:
