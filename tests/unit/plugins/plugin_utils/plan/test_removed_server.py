@@ -387,10 +387,22 @@ def test_the_role_reset_writes_the_copies_of_the_plan_before_any_host_is_reset()
     (at,) = [at for at, task in enumerate(tasks) if "kubestead.cluster.kubeconfig" in task]
     taken = admin("cp1", address("cp1"))
     (copy,) = as_result(plan_of(with_files(named(cluster())), taken, "cp1", operation=reset), CniOptions())["copies"]
-    given = {name: f"{{{{ item.{name} }}}}" for name in copy if name != "host"}
+    given = {name: f"{{{{ item.{name} }}}}" for name in copy if name != "host"} | {"server_leaves": True}
     assert tasks[at]["kubestead.cluster.kubeconfig"] == given and tasks[at]["delegate_to"] == "{{ item.host }}"
     assert tasks[at]["loop"] == "{{ reset_plan.copies }}" and tasks[at]["run_once"] is True
     assert [task.get("ansible.builtin.import_tasks") for task in tasks[at + 1 :]] == ["leave.yml"]
+
+
+def test_the_role_remove_writes_the_copies_of_the_plan_before_it_changes_anything() -> None:
+    """A copy that can't be written ends the run for all hosts, as in a reset."""
+    tasks = yaml.safe_load((ROOT / "roles/remove/tasks/main.yml").read_text(encoding="utf-8"))
+    (at,) = [at for at, task in enumerate(tasks) if "kubestead.cluster.kubeconfig" in task]
+    assert tasks[at]["any_errors_fatal"] is True
+    copy = plan_of(with_files(named(cluster())), admin("cp1", address("cp1")), "cp1").hosts["cp2"].kubeconfig
+    given = {name: f"{{{{ remove_plan.hosts[inventory_hostname].kubeconfig.{name} }}}}" for name in copy}
+    assert tasks[at]["kubestead.cluster.kubeconfig"] == given | {"server_leaves": True}
+    before = [name.split(".")[-1] for task in tasks[:at] for name in task if name.startswith("kubestead.")]
+    assert before == ["node_info", "node_info", "cluster_plan"]
 
 
 def test_a_reset_that_is_repeated_finds_the_copies_although_the_machine_has_left() -> None:
