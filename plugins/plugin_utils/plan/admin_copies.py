@@ -102,11 +102,7 @@ def _server_now(host: Host, hosts: Sequence[Host], cluster: Cluster) -> str:
 
 def _servers(request: Request, cluster: Cluster) -> Dict[str, str]:
     """The server in the copy of each control plane, see :func:`copy_server`."""
-    return {
-        one.name: _server_now(one, request.hosts, cluster)
-        for one in request.hosts
-        if one.control_plane
-    }
+    return {one.name: _server_now(one, request.hosts, cluster) for one in request.hosts if one.control_plane}
 
 
 def _stale_here(host: Host, request: Request, servers: Mapping[str, str], renewed: bool) -> Tuple[str, str]:
@@ -183,6 +179,21 @@ def redirected(
         {"copy_server": server},
     )
     return steps, arguments, [*problems, *more, *unusable(host, request, here)]
+
+
+def left_out(
+    host: Host, request: Request, hosts: Sequence[Host], cluster: Cluster, gone: Gone, here: bool
+) -> List[Problem]:
+    """The problems of the copies that :func:`redirected` would write on a host that is not in the play."""
+    steps, _arguments, problems = redirected(host, request, hosts, cluster, gone, here)
+    place = copy_path(host.options.kubeconfig.copy_to)
+    fix = "run again without --limit, or run site.yml for this host afterwards"
+    found = []
+    for step in steps:
+        target = _place_here(host) if here and step.target == place else step.target
+        text = "{0} keeps a control plane that leaves as its server, because this host is not in the play"
+        found.append(Problem("endpoint", text.format(target), fix, "warning"))
+    return [*found, *problems]
 
 
 def unusable(host: Host, request: Request, here: bool) -> List[Problem]:

@@ -439,6 +439,50 @@ def test_a_refused_reset_plans_no_copy() -> None:
     assert said(plan)[0] == ("etcd_majority", "error") and written(plan) == {}
 
 
+# -- control planes that were not observed
+
+
+def about(plan: Plan) -> list[str]:
+    """The findings about single hosts."""
+    return [one.line() for one in plan.findings if one.host != "all"]
+
+
+@BOTH
+def test_a_control_plane_that_was_not_observed_is_named_if_another_one_leaves(
+    operation: Callable[[Request], Plan],
+) -> None:
+    hosts = with_files(named(cluster()))
+    text = "~/.kube/config on it may keep a control plane that leaves as its server"
+    text += "; once it answers, run site.yml with --limit cp3, or set the server in this file"
+    plan = plan_of(hosts, admin("cp1", address("cp1")), "cp1", operation=operation, missing=("cp3",))
+    assert about(plan) == [f"cp3: does not answer; {text}"] and written(plan) == HERE
+    assert said(plan)[-1] == ("unreachable", "warning")
+    failed = {"failures": {"cp3": "Incorrect sudo password", "x9": "not a host of the inventory"}}
+    plan = plan_of(hosts, None, "cp1", operation=operation, missing=("cp3",), changes=failed)
+    assert about(plan) == [f"cp3: can't be observed: Incorrect sudo password; {text}"]
+    # The machine has left before.
+    there = {"cp1": host("cp1", bare("cp1")), **with_files(named(cluster(("cp2", "cp3"))))}
+    assert about(plan_of(there, None, "cp1", operation=operation, missing=("cp3",))) == [
+        f"cp3: does not answer; {text}"
+    ]
+    # If only a worker leaves, no server does. A host outside the play that failed is still named.
+    assert not plan_of(hosts, None, "w1", operation=operation, missing=("cp3",)).findings
+    plan = plan_of(hosts, None, "w1", operation=operation, missing=("cp3",), changes=failed)
+    assert about(plan) == ["cp3: can't be observed: Incorrect sudo password; check the login on this host"]
+
+
+def test_a_removal_names_the_copies_on_control_planes_outside_the_play() -> None:
+    taken = admin("cp1", address("cp1"))
+    asked = request(with_files(named(cluster()), {"cp3": taken}), ["cp1"], limit=True)
+    plan = remove(replace(asked, kubeconfig_copies={name: summarize(taken) for name in ("cp2", "cp3")}))
+    fix = "run again without --limit, or run site.yml for this host afterwards"
+    text = "keeps a control plane that leaves as its server, because this host is not in the play"
+    assert not plan.errors and about(plan) == [
+        f"cp2: {COPY} on the control machine {text}; {fix}",
+        f"cp3: {PATH} {text}; {fix}",
+    ]
+
+
 # -- files that are not kubeconfigs
 
 
