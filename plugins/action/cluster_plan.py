@@ -31,6 +31,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_ma
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import MAX_REASON, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
     copy_server,
@@ -148,7 +149,8 @@ class ActionModule(ActionBase):
             host, found = _read(name, name in inventory.control_plane, own.get(observed), components)
             hosts += host
             findings += found
-        answers = dict(_answers(variables.get(outside)))
+        results = _results(variables.get(outside))
+        answers = {name: one for name, one in results.items() if one.get("kubeadm")}
         # Ansible loops over them in any order, but check mode and the run must choose the same one.
         ordered = [name for name in inventory.control_plane if name in answers]
         others = [host for name in ordered for host in _read(name, True, answers[name], [])[0]]
@@ -156,6 +158,9 @@ class ActionModule(ActionBase):
         if operation in _WITH_MANIFEST and "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
+        # A host of the play that failed has no part in it any more.
+        controls = [name for name in inventory.control_plane if name in hostvars]
+        results = {**{name: _variables(hostvars, name).get(observed) for name in controls}, **results}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
         gone = truth("gone", self._task.args.get("gone"))
@@ -178,6 +183,7 @@ class ActionModule(ActionBase):
             addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
             node_names={name: _node_name(hostvars[name]) for name in targets if name in hostvars},
             places={name: _places(name, hostvars[name]) for name in placed},
+            failures=_failures(results),
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
@@ -264,11 +270,18 @@ def _places(name: str, variables: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(normal_address(part) for part in parts if part))
 
 
-def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    """The observations of control planes outside the play, registered in a loop over their names."""
+def _results(outside: Any) -> dict[str, Mapping[str, Any]]:
+    """The results of the observation of control planes outside the play, registered in a loop over their names."""
     results = outside.get("results") if isinstance(outside, Mapping) else None
     answers = results if isinstance(results, (list, tuple)) else []
-    return [(str(one["item"]), one) for one in answers if isinstance(one, Mapping) and one.get("kubeadm")]
+    return {str(one["item"]): one for one in answers if isinstance(one, Mapping) and "item" in one}
+
+
+def _failures(results: Mapping[str, Any]) -> dict[str, str]:
+    """Why hosts were not observed, except for those that are unreachable."""
+    silent = {name: one for name, one in results.items() if isinstance(one, Mapping) and not one.get("kubeadm")}
+    found = {name: one.get("msg") for name, one in silent.items() if not one.get("unreachable")}
+    return {name: line(reason)[:MAX_REASON] for name, reason in found.items() if reason}
 
 
 def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Plan:
@@ -327,14 +340,14 @@ def _with_copies(request: Request) -> Request:
 
 
 def _show(plan: Plan) -> None:
-    for line in _lines([finding for finding in plan.findings if finding.problem.level == catalogue.WARNING]):
-        display.warning(line)
-    for line in _lines([finding for finding in plan.findings if finding.problem.level == catalogue.SKIPPED]):
-        display.display(f"  skipped  {line}")
+    for text in _lines([finding for finding in plan.findings if finding.problem.level == catalogue.WARNING]):
+        display.warning(text)
+    for text in _lines([finding for finding in plan.findings if finding.problem.level == catalogue.SKIPPED]):
+        display.display(f"  skipped  {text}")
     if plan.errors:
         return
-    for line in _lines([finding for finding in plan.findings if finding.host in plan.dropped and _is_error(finding)]):
-        display.warning(f"{line} (left out of this run)")
+    for text in _lines([finding for finding in plan.findings if finding.host in plan.dropped and _is_error(finding)]):
+        display.warning(f"{text} (left out of this run)")
     width = max((len(name) for name in plan.hosts), default=0)
     for name, host in plan.hosts.items():
         if not host.steps:
@@ -361,4 +374,4 @@ def _failure(errors: list[Finding]) -> str:
     lines = _lines(errors)
     if len(lines) == 1:
         return f"{lines[0]} (nothing was changed)"
-    return f"{len(lines)} problems, nothing was changed:\n" + "\n".join(f"  {line}" for line in lines)
+    return f"{len(lines)} problems, nothing was changed:\n" + "\n".join(f"  {text}" for text in lines)

@@ -28,6 +28,11 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 
 #: Characters that are shown of what the host says about a file that can't be read.
 MAX_REASON = 300
+#: What follows from a copy that is not written, and the way out if its cause can't be corrected.
+_STOPPED = (
+    "the run ends before the control plane leaves that is the server in {0}; if you can't correct this, set the server "
+    "in this file to that of a control plane that stays, and run again"
+)
 
 
 class ActionModule(NodeAction):
@@ -48,6 +53,19 @@ class ActionModule(NodeAction):
             return result
         path = kubeconfig_copy.copy_path(str(destination))
         result["local_kubeconfig"] = path
+        try:
+            return self._copied(result, source, path, task_vars or {})
+        except AnsibleActionFail as err:
+            if not self._server_leaves:
+                raise
+            raise AnsibleActionFail(f"{err}; {_STOPPED.format(path)}") from None
+
+    @property
+    def _server_leaves(self) -> bool:
+        return truth("server_leaves", self._task.args.get("server_leaves"))
+
+    def _copied(self, result: dict[str, Any], source: Any, path: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The result of the module with what happened to the copy at ``path``."""
         here = System()
         wanted = None if source is None else kubeconfig_copy.reported_summary(source)
         server = str(self._task.args.get("copy_server") or "")
@@ -60,8 +78,12 @@ class ActionModule(NodeAction):
         if step.action == kubeconfig.SAME:
             return result
         if step.action in (kubeconfig.KEEP, kubeconfig_copy.OTHER_CA):
-            host = self._task.delegate_to or (task_vars or {}).get("inventory_hostname")
-            result.setdefault("warnings", []).append(_kept(step, host))
+            host = self._task.delegate_to or task_vars.get("inventory_hostname")
+            if self._server_leaves:
+                # In its plan, which the user has seen, the copy was written.
+                raise AnsibleActionFail(_refused(step, host))
+            fix = "" if step.action == kubeconfig_copy.OTHER_CA else "; set copy_to to another path"
+            result.setdefault("warnings", []).append(_refused(step, host) + fix)
             return result
         if not self._task.check_mode:
             self._apply(step, here, text)
@@ -100,9 +122,9 @@ class ActionModule(NodeAction):
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} on this host {err.message} (nothing was written)") from None
 
 
-def _kept(step: Step, host: object) -> str:
-    """The warning about a copy that is not changed."""
+def _refused(step: Step, host: object) -> str:
+    """Why a copy is not changed; for one with other CAs also what to do."""
     if step.action == kubeconfig_copy.OTHER_CA:
         problem = kubeconfig_copy.other_ca_problem(step.target, step.reason)
         return f"{host}: {problem.line}" if host else problem.line
-    return f"{step.target} on the control machine is {step.reason} and was not changed; set copy_to to another path"
+    return f"{step.target} on the control machine is {step.reason} and was not changed"

@@ -29,7 +29,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.options imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
@@ -96,11 +96,18 @@ class ActionModule(NodeAction):
         # It does not test connections either: they would be those of the other host.
         peers = [] if witness else _peers(task_vars or {})
         proxied = not witness and _is_proxied(name, (task_vars or {})["groups"])
-        address = _virtual_ip(name, (task_vars or {})["groups"], options)
-        more = {"proxied": proxied, "virtual_ip": "" if witness else address}
+        # Nor does it get a virtual IP address in this run, so nothing is asked about one that it has not set up. The
+        # plan uses the address only where it is set up, and then the observation is the same.
+        address = "" if witness else _virtual_ip(name, (task_vars or {})["groups"], options)
+        more = {"proxied": proxied, "virtual_ip": address}
         arguments = {**registry.observation_arguments(options, peers), **more, **given}
         asked = time.time()
-        result = self.run_on_node("node_info", arguments, task_vars)
+        try:
+            result = self.run_on_node("node_info", arguments, task_vars)
+        except AnsibleActionFail as err:
+            if not witness:
+                raise
+            result = {"failed": True, "msg": str(err)}
         if not result.get("failed"):
             result.update(judged, asked=asked, answered=time.time(), connects_to="")
             if not witness and not _has_joined(result):
@@ -110,8 +117,11 @@ class ActionModule(NodeAction):
             result = {"failed": True, "msg": line(broken)} if broken else result
         if witness and result.get("failed"):
             # It is asked for the sake of others, who must not fail with it.
-            display.warning(line(f"{self._task.delegate_to}: {result.get('msg')}"))
-            return {"changed": False}
+            reason = line(result.get("msg"))
+            if not truth("leaving", given.get("leaving")):
+                display.warning(f"{self._task.delegate_to}: {reason}")
+            # The plan of a removal or reset names it, together with what follows.
+            return {"changed": False, "msg": reason}
         return result
 
     def _of_delegate(self, component: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -61,6 +61,12 @@ options:
         cluster has just been created, so that it must have another CA.
     type: bool
     default: false
+  server_leaves:
+    description:
+      - The server in the existing copy on the control machine is a control plane that leaves the cluster. If the copy
+        must be kept, the task fails, instead of a warning.
+    type: bool
+    default: false
   endpoint:
     description:
       - The endpoint of a cluster that does not exist yet, as C(host[:port]). Check mode uses it to predict whether a
@@ -147,6 +153,7 @@ def argument_spec() -> Dict[str, Any]:
         "overwrite": {"type": "bool", "default": False},
         "copy_to": {"type": "str", "default": ""},
         "copy_server": {"type": "str", "default": ""},
+        "server_leaves": {"type": "bool", "default": False},
         "endpoint": {"type": "str", "default": ""},
         "bind_port": {"type": "int", "default": 6443},
         "renewed": {"type": "bool", "default": False},

@@ -92,13 +92,17 @@ def _other_cas(host: Host, verdict: str, difference: str) -> List[Problem]:
     return [other_ca_problem(copy_path(host.options.kubeconfig.copy_to), difference)]
 
 
+def _server_now(host: Host, hosts: Sequence[Host], cluster: Cluster) -> str:
+    """The server in the copy of a control plane, see :func:`copy_server`, in a run that is not site.yml.
+
+    Such a run does not set up the virtual IP address. A copy must not name an address that no machine has.
+    """
+    return copy_server(endpoint.api_address(host, hosts, Membership(), cluster, only_present=True), cluster)
+
+
 def _servers(request: Request, cluster: Cluster) -> Dict[str, str]:
     """The server in the copy of each control plane, see :func:`copy_server`."""
-    return {
-        one.name: copy_server(endpoint.api_address(one, request.hosts, Membership(), cluster), cluster)
-        for one in request.hosts
-        if one.control_plane
-    }
+    return {one.name: _server_now(one, request.hosts, cluster) for one in request.hosts if one.control_plane}
 
 
 def _stale_here(host: Host, request: Request, servers: Mapping[str, str], renewed: bool) -> Tuple[str, str]:
@@ -158,7 +162,7 @@ def redirected(
     member = host.control_plane and host.kubeadm.ca_cert_hash == cluster.ca_cert_hash
     if not gone.places or not member or source is None:
         return [], {}, []
-    server = copy_server(endpoint.api_address(host, hosts, Membership(), cluster), cluster)
+    server = _server_now(host, hosts, cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
     own, problems = _judged(state.path, user, source, gone, kubeconfig.is_stale(user, source))
@@ -175,6 +179,21 @@ def redirected(
         {"copy_server": server},
     )
     return steps, arguments, [*problems, *more, *unusable(host, request, here)]
+
+
+def left_out(
+    host: Host, request: Request, hosts: Sequence[Host], cluster: Cluster, gone: Gone, here: bool
+) -> List[Problem]:
+    """The problems of the copies that :func:`redirected` would write on a host that is not in the play."""
+    steps, _arguments, problems = redirected(host, request, hosts, cluster, gone, here)
+    place = copy_path(host.options.kubeconfig.copy_to)
+    fix = "run again without --limit, or run site.yml for this host afterwards"
+    found = []
+    for step in steps:
+        target = _place_here(host) if here and step.target == place else step.target
+        text = "{0} keeps a control plane that leaves as its server, because this host is not in the play"
+        found.append(Problem("endpoint", text.format(target), fix, "warning"))
+    return [*found, *problems]
 
 
 def unusable(host: Host, request: Request, here: bool) -> List[Problem]:

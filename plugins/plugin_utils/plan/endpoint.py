@@ -60,15 +60,20 @@ def addresses(hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> D
     return {name: address for name, address in found.items() if address}
 
 
-def api_address(host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster) -> str:
+def api_address(
+    host: Host, hosts: Sequence[Host], planned: Membership, cluster: Cluster, only_present: bool = False
+) -> str:
     """The address of the API for a machine that can't resolve the endpoint; empty if it can.
 
-    It is the virtual IP address, or else that of the host, which is a control plane.
+    It is the virtual IP address, or else that of the host, which is a control plane. With ``only_present``, the run
+    does not set up the virtual IP address, so it must be set up already.
     """
     wanted = endpoint_of(host, hosts, planned, cluster)
     if wanted is None or not wanted.own:
         return ""
     shared = virtual_ip.server(host, hosts, wanted.virtual_ip, cluster) if wanted.virtual_ip else ""
+    if only_present and not virtual_ip.is_set_up(host, shared):
+        shared = ""
     return shared or ("" if wanted.own == _HERE else wanted.own)
 
 

@@ -62,6 +62,7 @@ def remove(request: Request) -> Plan:
             steps = api_endpoint.plan(host.facts.api_endpoint, host.options.api_endpoint, wanted)
             staying_plans[host.name] = replace(staying_plans[host.name], steps=steps, endpoint=wanted)
     redirected = tuple(name for name, one in staying_plans.items() if one.steps)
+    gone = departure.Gone()
     if not _refused(findings):
         cluster = departure.without(leaving, left.cluster)
         gone = departure.gone(request, left, leaving, set(request.targets))
@@ -72,6 +73,11 @@ def remove(request: Request) -> Plan:
             findings += endpoint.stranded(host, cluster, gone.has)
             own = staying_plans[host.name]
             staying_plans[host.name] = replace(own, steps=[*own.steps, *steps], kubeconfig=arguments)
+        outside = [host for host in left.staying if host not in staying]
+        for host in outside:
+            problems = admin_copies.left_out(host, request, left.staying, cluster, gone, host.name == left.api_host)
+            findings += [Finding(host.name, COMPONENT, problem) for problem in problems]
+    findings += departure.unobserved_findings(request, left, gone)
     return Plan(
         OPERATION,
         (OPERATION, api_endpoint.COMPONENT),

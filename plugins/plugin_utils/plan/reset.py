@@ -141,15 +141,19 @@ def _copies(
 ) -> Tuple[Dict[str, HostPlan], List[Finding]]:
     """The plans of the control planes that stay and write copies of the admin kubeconfig, and the copies that remain.
 
-    There are none after an error, or if no healthy control plane stays, as in a reset of all hosts.
+    There are none after an error, or if no healthy control plane stays, as in a reset of all hosts. Control planes that
+    stay and were not observed are among the problems.
     """
     plans: Dict[str, HostPlan] = {}
     problems: List[Finding] = []
-    if not left.reference or any(one.problem.level == "error" for one in findings):
-        return plans, problems
+    if any(one.problem.level == "error" for one in findings):
+        return plans, departure.unobserved_findings(request, left, departure.Gone())
     cluster = departure.without(leaving, left.cluster)
     # The other targets did not answer, so they keep running.
     gone = departure.gone(request, left, leaving, {host.name for host in hosts})
+    problems += departure.unobserved_findings(request, left, gone)
+    if not left.reference:
+        return plans, problems
     for host in left.staying:
         here = host.name == left.api_host
         steps, arguments, found = admin_copies.redirected(host, request, left.staying, cluster, gone, here)

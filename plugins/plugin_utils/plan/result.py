@@ -42,6 +42,7 @@ class Request:
     to the names and addresses that the inventory gives for them.
     ``kubeconfig_copies`` are the copies of the admin kubeconfig on the control machine, by the control planes whose
     variables name them. ``unusable_copies`` are the reasons why such a file can't be read as a kubeconfig.
+    ``failures`` are the reasons why control planes were not observed, except for those that do not answer.
     """
 
     inventory: Inventory
@@ -60,6 +61,7 @@ class Request:
     places: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kubeconfig_copies: Mapping[str, KubeconfigSummary] = field(default_factory=dict)
     unusable_copies: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

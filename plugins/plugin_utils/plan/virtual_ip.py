@@ -95,14 +95,14 @@ def _silent(host: Host, planes: Sequence[Host], address: str) -> List[str]:
     This does not matter for a host that joins: it can't be an owner before its API server is ready, and then the run
     has configured the others.
     """
-    if not host.member or _has(host, address):
+    if not host.member or is_set_up(host, address):
         return []
     own = _source(host, address)
-    others = [plane for plane in planes if plane.name != host.name and _has(plane, address)]
+    others = [plane for plane in planes if plane.name != host.name and is_set_up(plane, address)]
     return [plane.name for plane in others if own not in peers_in(_state(plane).config)]
 
 
-def _has(host: Host, address: str) -> bool:
+def is_set_up(host: Host, address: str) -> bool:
     """True if the virtual address is set up on a host, whether the host is its owner or not."""
     return _state(host).unit is not None and _state(host).address == address
 
@@ -173,7 +173,7 @@ def _owned(address: str, hosts: Sequence[Host], cluster: Cluster) -> List[Findin
     if not owner:
         return []
     worker = not machine.control_plane if machine else not (node and node.control_plane)
-    level = "warning" if worker and any(_has(host, address) for host in _control_planes(hosts)) else "error"
+    level = "warning" if worker and any(is_set_up(host, address) for host in _control_planes(hosts)) else "error"
     text = "{0} is {1}, which is already an address of {2}".format(OPTION, address, owner)
     problem = _problem(text, "use an address that no machine has", level)
     return [Finding(owner if worker and machine else "all", COMPONENT, problem)]
@@ -218,7 +218,7 @@ def _host_problems(host: Host, first: Host, planes: Sequence[Host], cluster: Clu
         text = "{0} is {1}, which is the {2}".format(OPTION, address, reserved)
         return [_problem(text, "use another free address in this subnet")]
     found = []
-    if _has(host, address) and router_id_in(state.config) not in (0, _router_id(host, cluster)):
+    if is_set_up(host, address) and router_id_in(state.config) not in (0, _router_id(host, cluster)):
         # Until all have the new ID, the owner with the old ID and the one with the new ID do not know each other.
         text = "cluster_endpoint_vip_router_id is {0}, but the virtual IP address was set up with {1}".format(
             _router_id(host, cluster), router_id_in(state.config)

@@ -275,6 +275,31 @@ def test_a_reset_of_one_control_plane_rewrites_the_copy_from_one_outside_the_pla
     assert run({**known, "ansible_play_hosts_all": ["a1"]}, operation="reset")["copies"] == []
 
 
+@pytest.mark.parametrize("operation", ["remove", "reset"])
+def test_a_control_plane_that_was_not_observed_is_one_warning_with_the_reason(shown: Shown, operation: str) -> None:
+    facts = facts_of({"c1": LIVE["c1"]})
+    silent = {"unreachable": True, "msg": "Failed to connect to the host via ssh"}
+    failed = {"changed": False, "msg": "Incorrect sudo\npassword\x1b[2J" + "x" * 9999}
+    outside = {"results": [{"item": "b1", **silent}, {"item": "b2", **failed}, {"item": "c1", **facts["c1"]}]}
+    known = variables({**facts, "a1": recorded(BARE["a1"])}, ["a1"], outside)
+    known["groups"]["control_plane"] = ["a1", "b1", "b2", "c1"]
+    known["hostvars"]["b1"] = known["hostvars"]["b2"] = {}
+    arguments, expected, playing = {}, [], ["a1"]
+    if operation == "remove":
+        # It was in the play until it failed.
+        known["groups"]["control_plane"].append("b3")
+        known["hostvars"]["b3"] = {"preflight_observed": {"failed": True, "msg": "no Python"}}
+        arguments, expected, playing = {"targets": "a1"}, ["b3: can't be observed: no Python"], ["a1", "b3"]
+    run({**known, "ansible_play_hosts_all": playing}, operation=operation, **arguments)
+    lines = [text for text in shown.warnings if text.startswith("b")]
+    assert [text.partition("; ")[0][:60] for text in lines] == [
+        "b1: does not answer",
+        f"b2: can't be observed: Incorrect sudo password{chr(0xFFFD)}[2Jxxxxxxxxxx",
+        *expected,
+    ]
+    assert all("~/.kube/config" in text and len(text) < 600 for text in lines)
+
+
 @pytest.mark.parametrize("operation", ["converge", "remove", "reset", "upgrade"])
 def test_a_copy_that_can_not_be_read_is_a_warning_and_stays(shown: Shown, tmp_path: Path, operation: str) -> None:
     copy = tmp_path / "kubeconfig"

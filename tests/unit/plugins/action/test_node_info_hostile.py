@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.kubestead.cluster.plugins.action import node_info
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
@@ -68,8 +68,29 @@ def test_an_answer_that_can_not_be_used_fails_that_host_in_one_line(
     # Another host's sake: the others go on without it.
     said: list[str] = []
     monkeypatch.setattr(node_info, "display", SimpleNamespace(warning=said.append))
-    assert run(Action(answer, delegate_to="cp1")) == {"changed": False}
-    assert len(said) == 1 and said[0].startswith("cp1: ") and "\n" not in said[0]
+    outside = Action(answer, delegate_to="cp1")
+    reason = run(outside)["msg"]
+    assert reason == " ".join(result["msg"].split()) and said == [f"cp1: {reason}"]
+    # The plan of a removal or reset names it.
+    outside._task.args["leaving"] = True
+    assert run(outside) == {"changed": False, "msg": reason} and len(said) == 1
+
+
+def test_a_login_that_fails_is_not_the_failure_of_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Action):
+        def _execute_module(self, *_args: Any, **_kwargs: Any) -> Any:
+            raise self.answer
+
+    said: list[str] = []
+    monkeypatch.setattr(node_info, "display", SimpleNamespace(warning=said.append))
+    failure = AnsibleError("Incorrect sudo\npassword")
+    assert run(Refused(failure, delegate_to="cp1")) == {"changed": False, "msg": "Incorrect sudo password"}
+    assert said == ["cp1: Incorrect sudo password"]
+    with pytest.raises(AnsibleActionFail, match="Incorrect sudo password"):
+        run(Refused(failure))
+    # Ansible itself counts the hosts that it can't reach.
+    with pytest.raises(AnsibleConnectionFailure):
+        run(Refused(AnsibleConnectionFailure("timed out"), delegate_to="cp1"))
 
 
 def test_a_host_whose_facts_are_our_variables_is_refused_before_it_is_asked() -> None:

@@ -146,6 +146,44 @@ def test_the_warning_names_the_host_that_was_asked(tmp_path: Path) -> None:
     assert run(tmp_path, ADMIN, ADDED, delegate_to="cp2")["warnings"][0].startswith("cp2: ")
 
 
+def refused(tmp_path: Path, copy: str, sent: str, **more: Any) -> str:
+    """The failure of a task for a copy whose server leaves; nothing was written."""
+    with pytest.raises(AnsibleActionFail) as failed:
+        run(tmp_path, copy, sent, server_leaves=True, **more)
+    assert written(tmp_path) == copy and [path.name for path in (tmp_path / "k").iterdir()] == ["config"]
+    return str(failed.value)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_copy_whose_server_leaves_and_that_must_be_kept_ends_the_run(tmp_path: Path, honest: bool) -> None:
+    """Otherwise the operator is left with a kubeconfig for a machine that no longer exists."""
+    path = f"{tmp_path}/k/config"
+    end = (
+        f"; the run ends before the control plane leaves that is the server in {path}; if you can't correct this, set "
+        "the server in this file to that of a control plane that stays, and run again"
+    )
+    # The file has other CAs than the host reported, or has changed since the plan.
+    claim = replace(summarize(ADDED), authorities=[PIN], ca_cert_hashes=[PIN])
+    text = refused(tmp_path, ADMIN, ADDED, source=None if honest else claim, delegate_to="cp2")
+    assert text == told(tmp_path, "none", EVIL_PIN).replace("cp1: ", "cp2: ") + end
+    assert refused(tmp_path, JSON, renewed(ADMIN)) == (
+        f"{path} on the control machine is for this cluster, with other entries that would be lost and was not "
+        "changed" + end
+    )
+    earlier = replace(summarize(renewed(ADMIN)), digest="0" * 64)
+    assert refused(tmp_path, ADMIN, renewed(ADMIN), source=earlier) == (
+        "/etc/kubernetes/admin.conf on this host differs from the file that the host reported; run again (nothing was "
+        "written)" + end
+    )
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_copy_whose_server_leaves_is_written_as_any_other(tmp_path: Path) -> None:
+    assert run(tmp_path, ADMIN, renewed(ADMIN), server_leaves=True)["changed"]
+    assert "warnings" not in run(tmp_path, written(tmp_path), renewed(ADMIN), server_leaves=True)
+
+
 @pytest.mark.usefixtures("no_base")
 def test_a_copy_that_can_not_be_changed_in_place_is_kept_in_any_case(tmp_path: Path) -> None:
     assert kept(tmp_path, JSON, run(tmp_path, JSON, ADDED)) == told(tmp_path, "none", EVIL_PIN)

@@ -306,6 +306,14 @@ def test_the_address_is_set_up_changed_and_removed(plane: Machine) -> None:
     assert plane.names("/etc/kubestead") == []
 
 
+def test_an_address_that_is_set_up_is_observed_whether_it_is_asked_about_or_not(plane: Machine) -> None:
+    """A control plane outside the play is not asked about it."""
+    run(plane, THREE)
+    plane.answer("ip -j address", links(held=True))
+    assert observe(plane).virtual_ip == observe(plane, address=VIP).virtual_ip
+    assert observe(plane).virtual_ip.networks and observe(plane).virtual_ip.address == VIP
+
+
 def test_missing_programs_are_installed_first(plane: Machine) -> None:
     plane.remove(PROGRAM)
     plane.remove(CURL)

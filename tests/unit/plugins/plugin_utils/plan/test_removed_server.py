@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.api_endpoint.virtual_ip import VirtualIpState
 from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members import Member
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     KubeconfigOptions,
@@ -162,6 +163,25 @@ def test_an_address_that_stays_valid_is_not_that_of_the_machine(kept: str) -> No
             state = replace(state, api=replace(state.api, nodes=known))
             hosts[name] = replace(hosts[name], facts=replace(hosts[name].facts, kubeadm=state))
     assert written(plan_of(with_files(hosts, vip=vip), admin("cp1", address("cp1")), "cp1")) == {}
+
+
+@BOTH
+@pytest.mark.parametrize("present", ["", VIP, "192.0.2.251"])
+@pytest.mark.parametrize("certified", [True, False])
+def test_a_copy_gets_the_virtual_address_only_if_the_control_planes_have_it_already(
+    operation: Callable[[Request], Plan], present: str, certified: bool
+) -> None:
+    """A reset sets it up on no host. ``certified`` is about the address that the machine has, or else about VIP."""
+    hosts = with_files(named(cluster()), vip=VIP)
+    for name in ("cp1", "cp2", "cp3"):
+        unit = "[Unit]\n" if present else None
+        networks = {f"{address(name)}/24": "eth0"}
+        state = VirtualIpState(address=present, unit=unit, networks=networks, certified=certified)
+        there = replace(hosts[name].facts.api_endpoint, virtual_ip=state)
+        hosts[name] = replace(hosts[name], facts=replace(hosts[name].facts, api_endpoint=there))
+    plan = plan_of(hosts, admin("cp1", address("cp1")), "cp1", operation=operation)
+    place = VIP if present == VIP and certified else address("cp2")
+    assert plan.hosts["cp2"].kubeconfig["copy_server"] == f"https://{place}:6443" and written(plan) == HERE
 
 
 def test_a_repeated_run_finds_the_copy_although_the_machine_has_left() -> None:
@@ -367,10 +387,22 @@ def test_the_role_reset_writes_the_copies_of_the_plan_before_any_host_is_reset()
     (at,) = [at for at, task in enumerate(tasks) if "kubestead.cluster.kubeconfig" in task]
     taken = admin("cp1", address("cp1"))
     (copy,) = as_result(plan_of(with_files(named(cluster())), taken, "cp1", operation=reset), CniOptions())["copies"]
-    given = {name: f"{{{{ item.{name} }}}}" for name in copy if name != "host"}
+    given = {name: f"{{{{ item.{name} }}}}" for name in copy if name != "host"} | {"server_leaves": True}
     assert tasks[at]["kubestead.cluster.kubeconfig"] == given and tasks[at]["delegate_to"] == "{{ item.host }}"
     assert tasks[at]["loop"] == "{{ reset_plan.copies }}" and tasks[at]["run_once"] is True
     assert [task.get("ansible.builtin.import_tasks") for task in tasks[at + 1 :]] == ["leave.yml"]
+
+
+def test_the_role_remove_writes_the_copies_of_the_plan_before_it_changes_anything() -> None:
+    """A copy that can't be written ends the run for all hosts, as in a reset."""
+    tasks = yaml.safe_load((ROOT / "roles/remove/tasks/main.yml").read_text(encoding="utf-8"))
+    (at,) = [at for at, task in enumerate(tasks) if "kubestead.cluster.kubeconfig" in task]
+    assert tasks[at]["any_errors_fatal"] is True
+    copy = plan_of(with_files(named(cluster())), admin("cp1", address("cp1")), "cp1").hosts["cp2"].kubeconfig
+    given = {name: f"{{{{ remove_plan.hosts[inventory_hostname].kubeconfig.{name} }}}}" for name in copy}
+    assert tasks[at]["kubestead.cluster.kubeconfig"] == given | {"server_leaves": True}
+    before = [name.split(".")[-1] for task in tasks[:at] for name in task if name.startswith("kubestead.")]
+    assert before == ["node_info", "node_info", "cluster_plan"]
 
 
 def test_a_reset_that_is_repeated_finds_the_copies_although_the_machine_has_left() -> None:
@@ -405,6 +437,50 @@ def test_a_refused_reset_plans_no_copy() -> None:
     copies = {"cp2": summarize(admin("cp1", address("cp1")))}
     plan = reset(replace(asked, kubeconfig_copies=copies))
     assert said(plan)[0] == ("etcd_majority", "error") and written(plan) == {}
+
+
+# -- control planes that were not observed
+
+
+def about(plan: Plan) -> list[str]:
+    """The findings about single hosts."""
+    return [one.line() for one in plan.findings if one.host != "all"]
+
+
+@BOTH
+def test_a_control_plane_that_was_not_observed_is_named_if_another_one_leaves(
+    operation: Callable[[Request], Plan],
+) -> None:
+    hosts = with_files(named(cluster()))
+    text = "~/.kube/config on it may keep a control plane that leaves as its server"
+    text += "; once it answers, run site.yml with --limit cp3, or set the server in this file"
+    plan = plan_of(hosts, admin("cp1", address("cp1")), "cp1", operation=operation, missing=("cp3",))
+    assert about(plan) == [f"cp3: does not answer; {text}"] and written(plan) == HERE
+    assert said(plan)[-1] == ("unreachable", "warning")
+    failed = {"failures": {"cp3": "Incorrect sudo password", "x9": "not a host of the inventory"}}
+    plan = plan_of(hosts, None, "cp1", operation=operation, missing=("cp3",), changes=failed)
+    assert about(plan) == [f"cp3: can't be observed: Incorrect sudo password; {text}"]
+    # The machine has left before.
+    there = {"cp1": host("cp1", bare("cp1")), **with_files(named(cluster(("cp2", "cp3"))))}
+    assert about(plan_of(there, None, "cp1", operation=operation, missing=("cp3",))) == [
+        f"cp3: does not answer; {text}"
+    ]
+    # If only a worker leaves, no server does. A host outside the play that failed is still named.
+    assert not plan_of(hosts, None, "w1", operation=operation, missing=("cp3",)).findings
+    plan = plan_of(hosts, None, "w1", operation=operation, missing=("cp3",), changes=failed)
+    assert about(plan) == ["cp3: can't be observed: Incorrect sudo password; check the login on this host"]
+
+
+def test_a_removal_names_the_copies_on_control_planes_outside_the_play() -> None:
+    taken = admin("cp1", address("cp1"))
+    asked = request(with_files(named(cluster()), {"cp3": taken}), ["cp1"], limit=True)
+    plan = remove(replace(asked, kubeconfig_copies={name: summarize(taken) for name in ("cp2", "cp3")}))
+    fix = "run again without --limit, or run site.yml for this host afterwards"
+    text = "keeps a control plane that leaves as its server, because this host is not in the play"
+    assert not plan.errors and about(plan) == [
+        f"cp2: {COPY} on the control machine {text}; {fix}",
+        f"cp3: {PATH} {text}; {fix}",
+    ]
 
 
 # -- files that are not kubeconfigs
