@@ -144,13 +144,15 @@ def judged(
 ) -> Tuple[str, str]:
     """The action for a copy on the control machine: ``write``, ``keep``, ``same`` or ``other_ca``, and the reason.
 
-    As :func:`classify`, but what is written never changes the CAs in the copy. With ``new_cluster``, the cluster is
-    created in this run, so that a copy of an earlier one at the same address is replaced.
+    As :func:`classify`, but what is written never changes the CAs in the copy. On a control plane, root can change both
+    files, so the rule is only here. With ``new_cluster``, the cluster is created in this run, so that a copy of an
+    earlier one at the same address is replaced.
     """
     if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
         # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.
         return SAME, "it is the admin kubeconfig"
-    verdict, reason = classify(existing, wanted)
+    # The text that is written is made here, so it can be merged whatever the host's file looks like.
+    verdict, reason = classify(existing, wanted and replace(wanted, complete=True))
     if existing is None or wanted is None or existing.blank or same_authority(existing, wanted):
         return verdict, reason
     if verdict == SAME and not set(wanted.ca_cert_hashes) - set(existing.ca_cert_hashes):

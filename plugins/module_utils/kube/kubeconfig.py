@@ -55,8 +55,9 @@ class KubeconfigSummary:
     ``authorities`` has the pins of each cluster with a CA in the file, sorted and separated by spaces.
     ``clients`` are the digests of all client certificates with their keys. ``plain`` is the user of a file that has
     only the fields that kubeadm writes, else empty. ``mergeable`` is true if the admin's entries can be changed without
-    touching others. ``blank`` is true for a file without entries. ``servers_of`` maps each of ``authorities``,
-    or an empty text, to the servers of its clusters; it is empty unless the file is in block style.
+    touching others, and ``complete`` if they can be merged into another file. ``blank`` is true for a file without
+    entries. ``servers_of`` maps each of ``authorities``, or an empty text, to the servers of its clusters; it is empty
+    unless the file is in block style.
     """
 
     digest: str = ""
@@ -67,6 +68,7 @@ class KubeconfigSummary:
     clients: List[str] = field(default_factory=list)
     plain: str = ""
     mergeable: bool = False
+    complete: bool = False
     blank: bool = False
     servers_of: Dict[str, List[str]] = field(default_factory=dict)
 
@@ -105,23 +107,27 @@ def summarize(text: str) -> KubeconfigSummary:
     block = kubeconfig_entries.as_block(text)
     found = re.findall(r"^[ \t]+certificate-authority-data:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)
     authorities = [pins for pins in map(kubeconfig_entries.authority, found) if pins]
+    clients = list(zip(_values(block, "client-certificate-data"), _values(block, "client-key-data")))
+    pins = [pin for one in authorities for pin in one.split()]
     entries = kubeconfig_entries.parse(text)
     servers_of: Dict[str, List[str]] = {}
-    for server, data in kubeconfig_entries.servers(entries) if entries else ():
-        servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(server))
+    if entries is not None:
+        # What a merge finds, so that a plan and the file agree.
+        for server, data in kubeconfig_entries.servers(entries):
+            servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(server))
+        authorities = [one for one in servers_of if one]
+        clients = kubeconfig_entries.clients(entries)
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
         # An address may hold a password.
         servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)],
-        ca_cert_hashes=[pin for pins in authorities for pin in pins.split()],
+        ca_cert_hashes=list(dict.fromkeys([*pins, *(pin for one in authorities for pin in one.split())])),
         authorities=authorities,
-        clients=[
-            digest("\n".join(found))
-            for found in zip(_values(block, "client-certificate-data"), _values(block, "client-key-data"))
-        ],
+        clients=[digest("\n".join(one)) for one in clients],
         plain=redact(kubeconfig_entries.plain_name(text)),
         mergeable=entries is not None,
+        complete=kubeconfig_entries.admin_entries(text) is not None,
         blank=kubeconfig_entries.is_blank(text),
         servers_of=servers_of,
     )
@@ -239,7 +245,7 @@ def classify(
         return SAME, "it contains the admin's entries"
     if known and _is_admins(existing, wanted):
         return WRITE, "for this cluster, but it differs from admin.conf"
-    if same and existing.mergeable:
+    if same and existing.mergeable and wanted.complete:
         return WRITE, "for this cluster, with other entries; only the admin's entries are changed"
     if known and not same:
         return KEEP, "for this cluster, with other CAs than admin.conf, and with other entries that would be lost"
@@ -274,7 +280,7 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
 
 def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
     """True if the replaced file is backed up. A file with only the admin's entries and CAs of this cluster is not."""
-    if existing is None:
+    if existing is None or existing.digest == digest(""):
         return False
     return wanted is None or not same_authority(existing, wanted) or not _is_admins(existing, wanted)
 

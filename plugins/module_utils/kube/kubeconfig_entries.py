@@ -15,16 +15,19 @@ import binascii
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Match, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, List, Optional, Set, Tuple
 
 from ..core.untrusted import parse_json
 from ..core.x509 import ca_cert_hashes
 
-_SECTIONS = ("clusters", "contexts", "users")
+# The lists of a kubeconfig, and the key of each of their entries that has its values.
+_SECTIONS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _TOP = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*\Z")
 _KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
-# A name that is a text in YAML without quotes; others may be a number, a boolean or a null.
-_TEXT = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z](?:[\w./@-]|:(?=\S))*\Z", re.ASCII)
+# A value that is a text in YAML without quotes; others may be a number, a boolean or a null.
+_TEXT = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z](?:[\w./@+=\[\]-]|:(?=\S))*\Z", re.ASCII)
+# A quoted value without escapes, and a comment.
+_QUOTED = re.compile(r"""(?:"[^"\\]*"|'[^']*')(?=\s+#|\s*\Z)""")
 # A line of a kubeconfig without entries.
 _EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
 # The keys in a kubeconfig written by kubeadm.
@@ -34,16 +37,36 @@ _PLAIN = frozenset(
         "certificate-authority-data client-certificate-data client-key-data"
     ).split()
 )
+_CLUSTER_KEYS = ("server", "certificate-authority-data")
+_USER_KEYS = ("client-certificate-data", "client-key-data")
+# A user with one of these has credentials of its own.
+_OTHER_CREDENTIALS = frozenset(
+    "token tokenFile exec auth-provider username password client-certificate client-key".split()
+)
 
 
 @dataclass
 class Entry:
-    """A list item: its range of lines, its name, and its values (key -> line number and value)."""
+    """A list item: its range of lines, its name, and the values of its cluster, user or context.
+
+    ``values`` maps a key to its line number and text; a key with a mapping or a list is only in ``keys``. The other
+    fields are for the parser: the indentation of the item, of its own keys and of ``keys``, whether it is in ``keys``,
+    the indentation of the last key, whether it has a text, and whether a mapping or a list began below it.
+    """
 
     first: int
     end: int
+    indent: int = 0
+    depth: int = 0
     name: str = ""
+    keys: Set[str] = field(default_factory=set)
     values: Dict[str, Tuple[int, str]] = field(default_factory=dict)
+    own_keys: Set[str] = field(default_factory=set)
+    inner: int = 0
+    inside: bool = False
+    last_depth: int = 0
+    text: bool = False
+    nested: bool = False
 
 
 @dataclass
@@ -83,45 +106,69 @@ def parse(text: str) -> Optional[Entries]:
             if top.group(1) == "current-context":
                 found.current = _scalar(top.group(2))
             continue
-        if section and not _add(found.lists[section], number, line):
+        if section and not _add(found.lists[section], _SECTIONS[section], number, line):
             return None
     complete = all(name in found.lists and found.lists[name] for name in _SECTIONS)
     return found if complete and all(entry.name for one in found.lists.values() for entry in one) else None
 
 
-def _add(entries: List[Entry], number: int, line: str) -> bool:
-    """Add a line to the entries of a list; False if the line can't be parsed."""
+def _add(entries: List[Entry], kind: str, number: int, line: str) -> bool:
+    """Add a line to the entries of a list; False if the line can't be parsed. ``kind`` is the key of their values."""
     key = _KEY.match(line)
-    starts = line.lstrip(" ").startswith("- ")
-    indent = len(line) - len(line.lstrip(" "))
-    if starts and (not entries or indent == _indent_of(entries)):
-        entries.append(Entry(number, number + 1))
-        entries[-1].values["-"] = (number, " " * indent)
-    if not entries:
+    depth = len(line) - len(line.lstrip(" "))
+    listed = line.lstrip(" ").startswith("-")
+    if listed and (not entries or depth == entries[0].indent):
+        if key is None:
+            return False
+        entries.append(Entry(number, number + 1, depth, len(key.group(1))))
+        depth, listed = entries[-1].depth, False
+    elif not entries or depth <= entries[0].indent:
         return False
     entry = entries[-1]
     entry.end = number + 1
-    if key is None:
-        # A nested list item or text, such as the arguments of exec.
-        return True
-    depth = len(key.group(1))
-    value = _scalar(key.group(3) or "")
-    if key.group(2) == "name" and depth == _indent_of(entries) + 2:
-        entry.name = value
-    elif key.group(2) != "name":
-        entry.values.setdefault(key.group(2), (number, value))
-    return True
+    if key is not None and not listed and depth == entry.depth:
+        return _add_own(entry, kind, key.group(2), key.group(3) or "")
+    if entry.inside and entry.inner in (0, depth) and depth > entry.depth and not listed:
+        return key is not None and _add_value(entry, number, depth, key.group(2), key.group(3) or "")
+    # A mapping or a list, such as the arguments of exec. Another line is text that belongs to the line above.
+    below = depth > entry.last_depth or (listed and depth == entry.last_depth)
+    if not below or entry.text or (entry.inside and not entry.inner):
+        return False
+    entry.nested = entry.nested or listed or key is not None
+    return entry.nested
 
 
-def _indent_of(entries: List[Entry]) -> int:
-    return len(entries[0].values["-"][1])
+def _add_own(entry: Entry, kind: str, key: str, value: str) -> bool:
+    if key in entry.own_keys:
+        return False
+    entry.own_keys.add(key)
+    entry.inside = key == kind and not value
+    entry.last_depth, entry.text, entry.nested = entry.depth, bool(value), False
+    if key == "name":
+        entry.name = _scalar(value)
+    return _is_simple(value)
+
+
+def _add_value(entry: Entry, number: int, depth: int, key: str, value: str) -> bool:
+    if key in entry.keys:
+        return False
+    entry.keys.add(key)
+    entry.inner = entry.last_depth = depth
+    entry.text, entry.nested = bool(value), False
+    if value:
+        entry.values[key] = (number, _scalar(value))
+    return _is_simple(value)
+
+
+def _is_simple(value: str) -> bool:
+    """False for a quoted text with escapes or with more lines, which would have to be decoded."""
+    return value[:1] not in ("'", '"') or _QUOTED.match(value) is not None
 
 
 def _scalar(text: str) -> str:
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    return text.partition(" #")[0].rstrip()
+    quoted = _QUOTED.match(text)
+    return quoted.group()[1:-1] if quoted else text.partition(" #")[0].rstrip()
 
 
 def servers(entries: Entries) -> List[Tuple[str, str]]:
@@ -190,43 +237,78 @@ def plain_name(text: str) -> str:
     return found.lists["users"][0].name
 
 
+def clients(entries: Entries) -> List[Tuple[str, str]]:
+    """The client certificate and key, in base64, of each user that has both."""
+    found = [tuple(_value(entry, key) for key in _USER_KEYS) for entry in entries.lists["users"]]
+    return [(certificate, key) for certificate, key in found if certificate and key]
+
+
+def admin_entries(text: str) -> Optional[Entries]:
+    """The entries of a kubeconfig that can be merged into another one; None for any other.
+
+    It has one cluster, user and context, and the four values that a connection needs.
+    """
+    found = parse(text)
+    if found is None or any(len(one) != 1 for one in found.lists.values()):
+        return None
+    cluster, user, context = (found.lists[name][0] for name in ("clusters", "users", "contexts"))
+    if not authority(_value(cluster, "certificate-authority-data")):
+        return None
+    given = [_value(cluster, key) for key in _CLUSTER_KEYS] + [_value(user, key) for key in _USER_KEYS]
+    linked = (_value(context, "cluster"), _value(context, "user")) == (cluster.name, user.name)
+    return found if all(given) and linked else None
+
+
 def merged(existing: str, admin: str) -> Optional[str]:
     """``existing`` with the cluster, user and context of ``admin``; every other line is unchanged.
 
-    The cluster with the same CAs and the user with the same name are updated in place. A missing user or context is
-    appended to its list. If that user or context belongs to another cluster, or to none, one with another name is used.
-    Returns None if the entries can't be merged.
+    The cluster with the same CAs and its user with the same name are updated in place. Missing entries are appended to
+    their lists. A user that also belongs to another cluster, or to none, or that has other credentials, is not changed:
+    the admin gets another name. If the user belongs to both clusters, the contexts of this one get that name.
+
+    Returns None only if ``existing`` can't be parsed or has no cluster with the same CAs, or if ``admin`` is not as for
+    :func:`admin_entries`.
     """
-    mine, theirs = parse(existing), parse(admin)
-    if mine is None or theirs is None or any(len(one) != 1 for one in theirs.lists.values()):
+    mine, theirs = parse(existing), admin_entries(admin)
+    if mine is None or theirs is None:
         return None
     cluster, user, context = (theirs.lists[name][0] for name in ("clusters", "users", "contexts"))
     wanted = authority(_value(cluster, "certificate-authority-data"))
-    same_ca = [
-        entry
-        for entry in mine.lists["clusters"]
-        if wanted and authority(_value(entry, "certificate-authority-data")) == wanted
-    ]
+    clusters, contexts = mine.lists["clusters"], mine.lists["contexts"]
+    same_ca = [entry for entry in clusters if authority(_value(entry, "certificate-authority-data")) == wanted]
     if not same_ca:
         return None
-    chosen = next((entry for entry in same_ca if entry.name == cluster.name), same_ca[0])
+    own = {entry.name for entry in same_ca} - {entry.name for entry in clusters if entry not in same_ca}
     edits: Dict[int, str] = {}
-    if not _take(mine, chosen, theirs, cluster, ("server", "certificate-authority-data"), edits):
-        return None
     added: Dict[str, List[str]] = {}
-    own = [entry.name for entry in same_ca]
-    name = _user_name(mine, user.name, own, chosen.name)
+
+    usable = [entry for entry in same_ca if _only(clusters, entry.name) and _value(entry, "server")]
+    usable.sort(key=lambda entry: entry.name != cluster.name)
+    place = usable[0].name if usable else ""
+    if usable:
+        _take(mine, usable[0], cluster, _CLUSTER_KEYS, edits)
+    else:
+        taken = {entry.name for entry in clusters} | {_value(entry, "cluster") for entry in contexts}
+        place = _free(cluster.name, taken, "{0}-{{0}}".format(cluster.name))
+        own.add(place)
+        added["clusters"] = _entry("cluster", place, [(key, _value(cluster, key)) for key in _CLUSTER_KEYS])
+
+    name, left = _user_name(mine, user.name, own, place)
     known = [entry for entry in mine.lists["users"] if entry.name == name]
-    if known and not _take(mine, known[0], theirs, user, ("client-certificate-data", "client-key-data"), edits):
-        return None
-    if not known:
-        added["users"] = _renamed(theirs, user, {"name": name})
-    contexts = {entry.name: _value(entry, "cluster") for entry in mine.lists["contexts"]}
-    title = context.name
-    if title in contexts and contexts[title] not in own:
-        title = "{0}@{1}".format(name, chosen.name)
-    if title not in contexts:
-        added["contexts"] = _renamed(theirs, context, {"cluster": chosen.name, "user": name, "name": title})
+    if known:
+        _take(mine, known[0], user, _USER_KEYS, edits)
+    else:
+        added["users"] = _entry("user", name, [(key, _value(user, key)) for key in _USER_KEYS])
+    linked = False
+    for entry in contexts:
+        if _value(entry, "cluster") in own and _value(entry, "user") in left:
+            _put(mine, entry, "user", name, edits)
+            linked = linked or _value(entry, "cluster") == place
+        linked = linked or (_value(entry, "cluster"), _value(entry, "user")) == (place, name)
+    if not linked:
+        other = "{0}@{1}".format(name, place)
+        title = _free(context.name, {entry.name for entry in contexts}, other, other + "-{0}")
+        added["contexts"] = _entry("context", title, [("cluster", place), ("user", name)])
     return _assembled(mine, edits, added)
 
 
@@ -234,47 +316,69 @@ def _value(entry: Entry, key: str) -> str:
     return entry.values.get(key, (0, ""))[1]
 
 
-def _user_name(mine: Entries, name: str, own: Sequence[str], cluster: str) -> str:
-    """The name of the admin in a file: another one if no context of this cluster uses the user of that name.
+def _only(entries: List[Entry], name: str) -> bool:
+    return [entry.name for entry in entries].count(name) == 1
+
+
+def _free(name: str, taken: Collection[str], *others: str) -> str:
+    """The first of these names that is not taken. The last one is a form with a number from 2 on."""
+    for found in (name, *others[:-1]):
+        if found not in taken:
+            return found
+    number = 2
+    while others[-1].format(number) in taken:
+        number += 1
+    return others[-1].format(number)
+
+
+def _user_name(mine: Entries, name: str, own: Collection[str], cluster: str) -> Tuple[str, Set[str]]:
+    """The name of the admin in a file, and the names of users that contexts of this cluster must not use any more.
 
     kubeadm gives the admin of each cluster the same name, and a host could choose the name of any user, whose
     credentials would be replaced. ``own`` are the names of this cluster in the file.
     """
-    used = {_value(entry, "user") for entry in mine.lists["contexts"] if _value(entry, "cluster") in own}
-    taken = {entry.name for entry in mine.lists["users"]} - used
+    contexts, users = mine.lists["contexts"], mine.lists["users"]
+    ours = {_value(entry, "user") for entry in contexts if _value(entry, "cluster") in own}
+    others = {_value(entry, "user") for entry in contexts if _value(entry, "cluster") not in own}
+    left: Set[str] = set()
     found, number = name, 1
-    while found in taken:
+    while True:
+        known = [entry for entry in users if entry.name == found]
+        simple = all(_has_certificate(entry) for entry in known)
+        if found not in others and (not known or (len(known) == 1 and simple and found in ours)):
+            return found, left
+        if found in others and simple:
+            left.add(found)
         found = "{0}-{1}{2}".format(name, cluster, "-{0}".format(number) if number > 1 else "")
         number += 1
-    return found
 
 
-def _renamed(theirs: Entries, entry: Entry, values: Mapping[str, str]) -> List[str]:
-    """The lines of an entry with other values of these keys."""
-    text = "".join(theirs.lines[entry.first : entry.end])
-    for key, value in values.items():
-        text = re.sub(r"(?m)^(\s*(?:- +)?" + key + r": ).*", _putting(value), text, count=1)
-    return text.splitlines(keepends=True)
+def _has_certificate(user: Entry) -> bool:
+    """True for a user with a client certificate and key in the file, and no other credentials."""
+    return all(_value(user, key) for key in _USER_KEYS) and not _OTHER_CREDENTIALS & user.keys
 
 
-def _putting(value: str) -> Callable[[Match[str]], str]:
-    text = value if _TEXT.match(value) else json.dumps(value)
-    return lambda found: found.group(1) + text
+def _entry(kind: str, name: str, values: List[Tuple[str, str]]) -> List[str]:
+    """The lines of a new entry."""
+    lines = ["    {0}: {1}".format(key, _written(value)) for key, value in values]
+    return ["- {0}:".format(kind), *lines, "  name: {0}".format(_written(name))]
 
 
-def _take(
-    mine: Entries, entry: Entry, theirs: Entries, source: Entry, keys: Tuple[str, ...], edits: Dict[int, str]
-) -> bool:
+def _written(value: str) -> str:
+    return value if _TEXT.match(value) else json.dumps(value)
+
+
+def _take(mine: Entries, entry: Entry, source: Entry, keys: Tuple[str, ...], edits: Dict[int, str]) -> None:
     for key in keys:
-        if key not in entry.values or key not in source.values:
-            return False
-        number, value = entry.values[key]
-        wanted = source.values[key][1]
-        if value != wanted:
-            line = mine.lines[number]
-            end = line[len(line.rstrip("\r\n")) :]
-            edits[number] = "{0}{1}: {2}{3}".format(line[: line.index(key)], key, wanted, end)
-    return True
+        if _value(entry, key) != _value(source, key):
+            _put(mine, entry, key, _value(source, key), edits)
+
+
+def _put(mine: Entries, entry: Entry, key: str, value: str, edits: Dict[int, str]) -> None:
+    number = entry.values[key][0]
+    line = mine.lines[number]
+    end = line[len(line.rstrip("\r\n")) :]
+    edits[number] = "{0}{1}: {2}{3}".format(line[: line.index(key)], key, _written(value), end)
 
 
 def _assembled(mine: Entries, edits: Dict[int, str], added: Dict[str, List[str]]) -> str:
@@ -282,8 +386,8 @@ def _assembled(mine: Entries, edits: Dict[int, str], added: Dict[str, List[str]]
     ending = "\r\n" if mine.lines and mine.lines[0].endswith("\r\n") else "\n"
     for section, lines in added.items():
         entries = mine.lists[section]
-        shift = " " * _indent_of(entries)
-        after[entries[-1].end - 1] = [shift + line.rstrip("\r\n") + ending for line in lines]
+        shift = " " * entries[0].indent
+        after[entries[-1].end - 1] = [shift + line + ending for line in lines]
     out: List[str] = []
     for number, line in enumerate(mine.lines):
         text = edits.get(number, line)

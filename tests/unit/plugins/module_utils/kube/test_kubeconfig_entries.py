@@ -34,6 +34,7 @@ __all__ = ["node"]
 
 #: The admin's file before its certificate was renewed.
 OLD = ADMIN.replace("client-certificate-data: L", "client-certificate-data: M")
+OLD_CERTIFICATE = yaml.safe_load(OLD)["users"][0]["user"]["client-certificate-data"]
 OWN_CONTEXT = """- context:
     cluster: kubernetes
     namespace: shop
@@ -134,13 +135,61 @@ def test_the_admin_of_another_cluster_in_the_file_keeps_its_credentials(node: Ma
     assert yaml.safe_load(node.read(PATH) or "") == found
 
 
-def test_a_user_that_also_has_a_context_of_this_cluster_is_the_admin(node: Machine) -> None:
+def test_a_user_of_contexts_of_two_clusters_keeps_its_credentials(node: Machine) -> None:
     context = "- context:\n    cluster: lab\n    user: kubernetes-admin\n  name: lab\n"
     cluster = "- cluster:\n    certificate-authority-data: b3RoZXI=\n    server: https://192.0.2.1:6443\n  name: lab\n"
     text = OLD.replace("contexts:\n", "contexts:\n" + context).replace("clusters:\n", "clusters:\n" + cluster)
     node.put(PATH, text, 0o600)
+    assert [action for action, _reason in plan(node)] == ["write_kubeconfig"]
     run(node)
-    assert [one["name"] for one in yaml.safe_load(node.read(PATH) or "")["users"]] == ["kubernetes-admin"]
+    # Its own context uses the admin now.
+    after = text.replace(
+        "    cluster: kubernetes\n    user: kubernetes-admin\n",
+        "    cluster: kubernetes\n    user: kubernetes-admin-kubernetes\n",
+    )
+    user = yaml.safe_load(ADMIN)["users"][0]["user"]
+    after += "- user:\n" + "".join(f"    {key}: {value}\n" for key, value in user.items())
+    assert node.read(PATH) == after + "  name: kubernetes-admin-kubernetes\n"
+    assert plan(node) == []
+    # A file with the present certificate is not changed, whoever else uses it.
+    node.put(PATH, text.replace(OLD_CERTIFICATE, user["client-certificate-data"]), 0o600)
+    assert plan(node) == []
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        "    token: abc\n",
+        "    exec:\n      command: login\n      args:\n      - server: x\n",
+        "    client-certificate-data: b2xk\n    client-key-data: b2xk\n    token: abc\n",
+        "    client-certificate-data: b2xk\n",
+        "    client-certificate: admin.crt\n    client-key: admin.key\n",
+    ],
+)
+def test_a_user_with_other_credentials_is_not_the_admin_whatever_its_name(node: Machine, credentials: str) -> None:
+    text = "# mine\n" + OLD[: OLD.index("users:\n")] + "users:\n- name: kubernetes-admin\n  user:\n" + credentials
+    node.put(PATH, text, 0o600)
+    assert [action for action, _reason in plan(node)] == ["write_kubeconfig"]
+    run(node)
+    found, before = yaml.safe_load(node.read(PATH) or ""), yaml.safe_load(text)
+    for kind in ("users", "contexts"):
+        assert found[kind][0] == before[kind][0] and len(found[kind]) == 2
+    assert found["users"][1] == {**yaml.safe_load(ADMIN)["users"][0], "name": "kubernetes-admin-kubernetes"}
+    assert found["contexts"][1] == {
+        "name": "kubernetes-admin-kubernetes@kubernetes",
+        "context": {"cluster": "kubernetes", "user": "kubernetes-admin-kubernetes"},
+    }
+    assert plan(node) == []
+
+
+def test_a_cluster_without_a_server_gets_one_beside_it(node: Machine) -> None:
+    text = "# mine\n" + re.sub("    server: .*\n", "", OLD)
+    node.put(PATH, text, 0o600)
+    run(node)
+    found = yaml.safe_load(node.read(PATH) or "")
+    assert found["clusters"][0] == yaml.safe_load(text)["clusters"][0]
+    assert found["clusters"][1] == {**yaml.safe_load(ADMIN)["clusters"][0], "name": "kubernetes-2"}
+    assert found["contexts"][1]["context"]["cluster"] == "kubernetes-2" and plan(node) == []
 
 
 @pytest.mark.parametrize(
@@ -175,6 +224,15 @@ def test_every_other_line_stays(change: object) -> None:
         own(OLD).replace("contexts:\n", "contexts: []\ncontexts:\n"),
         own(OLD).replace("  user:\n    exec:", "  user: {token: x}\n  other:"),
         own(OLD).replace("users:\n", "users:\n\t"),
+        # Texts with more lines or with escapes, keys that another parser reads in another way.
+        own(OLD).replace("    server: ", "    server:\n      "),
+        own(OLD).replace("    namespace: shop", "    namespace: shop\n      front"),
+        own(OLD).replace("    user: anna", '    user: "ann\\x61"'),
+        own(OLD).replace("    user: anna", '    "user": anna'),
+        own(OLD).replace("    user: anna", "    user : anna"),
+        own(OLD).replace("    user: anna", "    user: anna\n    user: kubernetes-admin"),
+        own(OLD).replace("- name: anna", "-\n  name: anna"),
+        own(OLD).replace("- name: anna", "- anna"),
     ],
 )
 def test_what_is_written_otherwise_is_not_touched(text: str) -> None:
