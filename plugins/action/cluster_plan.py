@@ -35,6 +35,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
     copy_server,
+    creates,
     of_another,
     other_cas,
     unusable_here,
@@ -296,12 +297,13 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
         own = plan.hosts[host.name]
         server = servers[host.name]
         copy = request.kubeconfig_copies.get(host.name)
+        new = creates(host, own.initializes, copy)
         copies = host in writers and not found and not of_another(copy, host, hosts, servers)
         if copies:
             becomes = own.initializes or own.joins_as == "control_plane"
             source = admin_kubeconfig(host, plan.cluster, becomes)
-            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server, own.initializes)
-            problems = other_cas(host, copy, kubeconfig_copy.with_server(source, server), own.initializes)
+            steps = kubeconfig_copy.copy_steps(System(), host.options.kubeconfig, source, server, new)
+            problems = other_cas(host, copy, kubeconfig_copy.with_server(source, server), new)
             copies = not problems
             findings = [Finding(host.name, "control_plane", problem) for problem in problems]
             plan = replace(plan.with_steps(host.name, steps), findings=[*plan.findings, *findings])
@@ -316,7 +318,7 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
                 "copy_server": server,
                 "endpoint": plan.cluster.endpoint or host.address,
                 "bind_port": host.options.control_plane.bind_port,
-                "new_cluster": own.initializes,
+                "new_cluster": new,
             }
             plan = replace(plan, hosts={**plan.hosts, host.name: replace(own, kubeconfig=arguments)})
     return plan

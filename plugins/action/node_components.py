@@ -19,9 +19,13 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode 
 # isort: split
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import preparation
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import dictionary, names
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import dictionary, names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.component_options import options_of
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
@@ -49,12 +53,18 @@ class ActionModule(NodeAction):
         components = selected(self._components(), variables.get("ansible_run_tags"), variables.get("ansible_skip_tags"))
         result: dict[str, Any] = {"changed": False, "steps": [], "diff": []}
         self._prepare(result, components, plan, variables)
-        if result.get("failed") or CONTROL_PLANE not in components:
+        if _ended(result) or CONTROL_PLANE not in components:
             return result
         if plan.get("initializes"):
-            self._call(result, "init", "kubeadm_init", init_arguments(variables, self._templar, plan), variables)
+            arguments = init_arguments(variables, self._templar, plan)
+            aside = self._set_aside(result, plan["kubeconfig"])
+            if _ended(result):
+                return result
+            self._call(result, "init", "kubeadm_init", arguments, variables)
+            if aside and _ended(result):
+                result.setdefault("warnings", []).append(aside)
         # A control plane that joins gets its kubeconfig afterwards.
-        if plan.get("kubeconfig") and not plan.get("joins_as") and not result.get("failed"):
+        if plan.get("kubeconfig") and not plan.get("joins_as") and not _ended(result):
             self._call(result, "kubeconfig", "kubeconfig", dict(plan["kubeconfig"]), variables)
         return result
 
@@ -95,6 +105,29 @@ class ActionModule(NodeAction):
         self._add(result, answer)
         self._show_counts(variables, answer)
 
+    def _set_aside(self, result: dict[str, Any], given: Mapping[str, Any]) -> str:
+        """Empty a copy on this machine that is for an earlier cluster, and return where its contents are.
+
+        A run that is killed after kubeadm init would otherwise leave a copy that later runs do not replace, because
+        for them the cluster exists, and a control plane must not replace CAs.
+        """
+        if self._task.check_mode or not given.get("copy_to") or not truth("new_cluster", given.get("new_cluster")):
+            return ""
+        path = kubeconfig_copy.copy_path(str(given["copy_to"]))
+        wanted = kubeconfig.expected(str(given.get("endpoint") or ""), int(given.get("bind_port") or 6443))
+        wanted = kubeconfig_copy.with_server(wanted, str(given.get("copy_server") or ""))
+        try:
+            if not kubeconfig_copy.set_aside(System(), path, wanted):
+                return ""
+        except (OSError, KubesteadError) as err:
+            problem = getattr(err, "message", "") or f"{path}{BACKUP_SUFFIX} can't be written: {err.strerror}"
+            result.update(failed=True, msg=f"{problem} (the cluster was not initialized)")
+            return ""
+        text = f"{path} on the control machine was for an earlier cluster and is now empty; it is kept in "
+        text += f"{path}{BACKUP_SUFFIX}"
+        display.display(f"  {text}", color="yellow")
+        return text
+
     def _call(
         self, result: dict[str, Any], key: str, name: str, arguments: dict[str, Any], variables: dict[str, Any]
     ) -> None:
@@ -123,7 +156,7 @@ class ActionModule(NodeAction):
             if answer.get(key):
                 result.setdefault(key, []).extend(answer[key])
         result["changed"] = result["changed"] or bool(answer.get("changed"))
-        ended = answer.get("failed") or answer.get("unreachable")
+        ended = _ended(answer)
         for key, value in answer.items():
             if key not in ("steps", "diff", "warnings", "changed") and (ended or key in ("seconds", "invocation")):
                 result[key] = value
@@ -140,6 +173,10 @@ class ActionModule(NodeAction):
             seconds = (answer.get("seconds") or {}).get(name)
             took = f" in {float(seconds):.1f} s" if isinstance(seconds, (int, float)) else ""
             display.display(f"  {host}  {name}: {count} step{'s' if count > 1 else ''}{took}", color="yellow")
+
+
+def _ended(answer: Mapping[str, Any]) -> bool:
+    return bool(answer.get("failed") or answer.get("unreachable"))
 
 
 def _checked(plan: dict[str, Any]) -> dict[str, Any]:

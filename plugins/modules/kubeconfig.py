@@ -59,6 +59,8 @@ options:
     description:
       - Replace a copy on the control machine that belongs to an earlier cluster at the same address. Set it only if the
         cluster has just been created, so that it must have another CA.
+      - If a playbook is interrupted between C(kubeadm init) and this task, its next run keeps the old copy, with a
+        warning. The playbook C(site.yml) prevents this. It empties such a copy before C(kubeadm init).
     type: bool
     default: false
   server_leaves:

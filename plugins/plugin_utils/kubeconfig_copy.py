@@ -8,7 +8,9 @@ A kubeconfig may name programs to run, files to send and proxies to use. A contr
 does on the operator's machine, so the copy is made of the four values that a connection needs, and nothing else.
 
 Whoever has the key of a CA in the copy can pretend to be the API. A control plane that is taken over could add such a
-CA, or replace those of the cluster, so the CAs of an existing copy stay, unless the run has created the cluster.
+CA, or replace those of the cluster, so the CAs of an existing copy stay, unless the run has created the cluster. Such a
+run empties a copy of an earlier cluster before it creates the new one, because a run that is repeated sees only a
+cluster that exists.
 """
 
 from __future__ import annotations
@@ -206,10 +208,36 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary], ne
     if verdict == WRITE:
         data = {"backup": backed_up(existing, wanted), "merge": merges(existing, wanted)}
         backup = path + BACKUP_SUFFIX if data["backup"] else ""
+        if existing and existing.digest == digest(""):
+            aside = _earlier(look(system, path + BACKUP_SUFFIX)[0], wanted)
+            reason, backup = (aside, path + BACKUP_SUFFIX) if aside else (reason, backup)
         return Step(COMPONENT, "write_kubeconfig", path, reason, data=data, backup=backup)
     if verdict == SAME and mode is not None and mode & 0o077:
         return Step(COMPONENT, "protect_kubeconfig", path, "mode {0:04o} -> 0600".format(mode))
     return Step(COMPONENT, verdict, path, reason)
+
+
+def _earlier(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> str:
+    """Why a run that creates a cluster replaces a copy: it is for an earlier cluster. Empty for any other file."""
+    if existing is None or existing.blank or wanted is None or of_this_cluster(existing, wanted):
+        return ""
+    verdict, reason = judged(existing, wanted, True)
+    return reason if verdict == WRITE else ""
+
+
+def set_aside(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> bool:
+    """Move the contents of a copy of an earlier cluster to its backup, before a cluster is created at that address.
+
+    True if there was such a copy. It is then an empty file, which any run fills: :func:`plan_copy` gives the same step
+    for it as for the copy. A link to the file stays. Raises OSError and :class:`KubesteadError`.
+    """
+    existing, problem = look(system, path)
+    before = system.read(path)
+    if problem or before is None or not _earlier(existing, wanted):
+        return False
+    system.write(path + BACKUP_SUFFIX, before, mode=0o600)
+    rewrite(system, path, lambda _now: "", 0o600, backup=False)
+    return True
 
 
 def apply_copy(step: Step, system: System, text: str) -> None:

@@ -57,6 +57,11 @@ def of_another(
     return False
 
 
+def creates(host: Host, initializes: bool, copy: Optional[KubeconfigSummary]) -> bool:
+    """True if a run creates a cluster that the copy can't be for: CAs that are on the machine before may be in both."""
+    return initializes and not (copy and host.kubeadm.ca_cert_hash in copy.ca_cert_hashes)
+
+
 def other_cas(
     host: Host, copy: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary], new_cluster: bool
 ) -> List[Problem]:

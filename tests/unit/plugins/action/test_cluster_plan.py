@@ -215,6 +215,10 @@ def test_a_copy_of_an_earlier_cluster_is_replaced_if_the_run_creates_the_cluster
     assert line in result["summary"] and not shown.warnings
     arguments = result["hosts"]["a1"]["kubeconfig"]
     assert arguments["new_cluster"] is True and arguments["copy_to"] == str(copy)
+    # A CA that is on the machine before may be that of the copy, whose entries are then only brought up to date.
+    own = {**wanted, "kubeadm.ca_cert_hash": summarize(copy.read_text()).ca_cert_hashes[0]}
+    arguments = run(variables(facts_of(BARE, a1=own)))["hosts"]["a1"]["kubeconfig"]
+    assert arguments["new_cluster"] is False and arguments["copy_to"] == str(copy)
     there = facts_of({"c1": LIVE["c1"]}, c1={**wanted, "options.kubeconfig.user": "admin"})
     copy.unlink()
     arguments = run(variables(there))["hosts"]["c1"]["kubeconfig"]

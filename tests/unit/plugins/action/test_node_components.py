@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.action import node_components
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import summarize
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action
+from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
 STEP = {"component": "host", "action": "set", "target": "net.ipv4.ip_forward", "reason": "0 -> 1"}
 CLUSTER = {"pod_cidr": "10.244.0.0/16,fd00:1::/56", "service_cidr": "10.96.0.0/12", "endpoint": "api.example:6443"}
@@ -164,6 +167,53 @@ def test_the_first_control_plane_is_initialized_after_its_machine_is_prepared() 
     assert init["control_plane_endpoint"] == "api.example:6443" and "taints" not in init and "endpoint" not in init
     assert result["changed"] and [step["component"] for step in result["steps"]] == ["host", "control_plane"]
     assert result["init"]["phase"] == "done" and result["kubeconfig"] == {"changed": False}
+
+
+@pytest.mark.parametrize(
+    "outcome", [{"changed": True}, {"failed": True, "msg": "x"}, {"unreachable": True, "msg": "x"}]
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_copy_of_an_earlier_cluster_is_set_aside_before_the_cluster_is_created(
+    tmp_path: Path, outcome: dict[str, Any], check: bool
+) -> None:
+    copy, text = tmp_path / "copy", fixture("kubeadm/v1.35/admin.conf")
+    copy.write_text(text)
+    (server,) = summarize(text).servers
+    kubeconfig = {"copy_to": str(copy), "copy_server": server, "endpoint": "x", "new_cluster": True}
+    plan = {**PLAN, "initializes": True, "kubeconfig": kubeconfig}
+
+    class Init(Action):
+        def _other(self, name: str, task: Any, **others: Any) -> Any:
+            seen.append(copy.read_text())
+            return super()._other(name, task, **others)
+
+    seen: list[str] = []
+    action = Init({"components": ["control_plane"], "plan": plan}, dict(outcome), {"changed": True})
+    action._task.check_mode = check
+    result = run(action)
+    assert seen[0] == (text if check else "")
+    ended = "msg" in outcome
+    assert len(seen) == (1 if ended else 2)
+    if check:
+        assert list(tmp_path.iterdir()) == [copy] and "warnings" not in result
+        return
+    assert (tmp_path / "copy.before-kubestead").read_text() == text
+    told = f"{copy} on the control machine was for an earlier cluster and is now empty; it is kept in {copy}"
+    assert result.get("warnings", []) == [told + ".before-kubestead"] * ended
+
+
+def test_no_cluster_is_created_if_the_earlier_copy_can_not_be_set_aside(tmp_path: Path) -> None:
+    copy, text = tmp_path / "copy", fixture("kubeadm/v1.35/admin.conf")
+    copy.write_text(text)
+    (tmp_path / "copy.before-kubestead").mkdir()
+    (server,) = summarize(text).servers
+    kubeconfig = {"copy_to": str(copy), "copy_server": server, "endpoint": "x", "new_cluster": True}
+    action = Action({"components": ["control_plane"], "plan": {**PLAN, "initializes": True, "kubeconfig": kubeconfig}})
+    result = run(action)
+    assert result["failed"] and action.asked == [] and copy.read_text() == text
+    assert result["msg"] == (
+        f"{copy}.before-kubestead can't be written: Is a directory (the cluster was not initialized)"
+    )
 
 
 def test_a_control_plane_that_is_to_join_gets_no_kubeconfig_yet() -> None:

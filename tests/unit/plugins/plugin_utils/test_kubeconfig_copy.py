@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import ca_cert_hashes, exact_certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary, summarize
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
@@ -34,6 +36,7 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.
     TWO_CLUSTERS,
     own,
 )
+from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 __all__ = ["no_base"]
 
@@ -78,6 +81,8 @@ CA, EVIL = authority(ADMIN), authority(OTHER)
 (PIN,), (EVIL_PIN,) = ca_cert_hashes(CA), ca_cert_hashes(EVIL)
 ADDED, REPLACED = renewed(with_authority(ADMIN, CA + EVIL)), renewed(with_authority(ADMIN, EVIL))
 assert PIN != EVIL_PIN and summarize(ADDED).servers == [SERVER]
+#: One more cluster, before those of a file.
+MORE = "clusters:\n- cluster:\n    server: https://192.0.2.1:6443\n  name: more\n"
 JSON = json.dumps(yaml.safe_load(ADMIN))
 FIX = (
     "if the CA was replaced or the cluster was created again, move the copy away, or change its "
@@ -250,6 +255,56 @@ def test_a_new_cluster_at_the_same_address_replaces_the_copy_of_the_earlier_one(
     result = run(tmp_path, EARLIER, ADMIN, new_cluster=True)
     assert result["changed"] and written(tmp_path) == ADMIN and "warnings" not in result
     assert (tmp_path / "k" / "config.before-kubestead").read_text() == EARLIER
+
+
+def earlier(machine: Machine, path: str) -> tuple[Step, KubeconfigSummary]:
+    """The step of the plan, and what is known of the admin kubeconfig before the cluster is created."""
+    wanted = KubeconfigSummary(servers=[SERVER])
+    return kubeconfig_copy.plan_copy(machine, path, wanted, True), wanted
+
+
+@pytest.mark.parametrize("form", ["file", "link", "two names"])
+def test_a_run_that_is_killed_after_the_cluster_is_created_is_continued(machine: Machine, form: str) -> None:
+    real, path = "/home/me/real", "/home/me/copy"
+    machine.put(real if form != "file" else path, EARLIER, 0o600)
+    if form == "link":
+        os.symlink("real", machine.path(path))
+    elif form == "two names":
+        os.link(machine.path(real), machine.path(path))
+    planned, wanted = earlier(machine, path)
+    assert planned.reason == f"for an earlier cluster at {SERVER}" and planned.backup == path + ".before-kubestead"
+    assert kubeconfig_copy.set_aside(machine, path, wanted)
+    assert machine.read(path) == "" and machine.read(planned.backup) == EARLIER
+    assert machine.mode(planned.backup) == machine.mode(path) == 0o600
+    # The run that is not killed, one that is killed before the cluster is created, one that is killed after that.
+    for source, new in ((summarize(ADMIN), True), (wanted, True), (summarize(ADMIN), False)):
+        assert kubeconfig_copy.plan_copy(machine, path, source, new).public() == planned.public()
+        assert not kubeconfig_copy.set_aside(machine, path, wanted)
+    kubeconfig_copy.apply_copy(kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN)), machine, ADMIN)
+    assert machine.read(path) == ADMIN and machine.read(planned.backup) == EARLIER
+    assert os.path.islink(machine.path(path)) is (form == "link")
+    assert form == "file" or machine.read(real) == ADMIN
+
+
+def test_an_empty_file_beside_another_backup_is_filled_as_any_empty_file(machine: Machine) -> None:
+    path = "/home/me/copy"
+    machine.put(path, "")
+    for backup in (None, OTHER, ADMIN, ""):
+        if backup is not None:
+            machine.put(path + ".before-kubestead", backup)
+        step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN))
+        assert (step.reason, step.backup) == ("the kubeconfig has no entries", "")
+        kubeconfig_copy.apply_copy(step, machine, "")
+        assert machine.read(path + ".before-kubestead") == backup
+
+
+@pytest.mark.parametrize("copy", [None, "", OTHER, "# nothing\n", ADMIN.replace("clusters:\n", MORE), "broken: ["])
+def test_a_file_that_a_new_cluster_does_not_replace_is_not_set_aside(machine: Machine, copy: str | None) -> None:
+    path = "/home/me/copy"
+    if copy is not None:
+        machine.put(path, copy)
+    assert not kubeconfig_copy.set_aside(machine, path, KubeconfigSummary(servers=[SERVER]))
+    assert machine.read(path) == copy and not machine.exists(path + ".before-kubestead")
 
 
 @pytest.mark.usefixtures("no_base")
