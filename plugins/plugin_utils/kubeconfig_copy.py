@@ -181,10 +181,13 @@ def _shown(pins: Any) -> str:
     return ", ".join(known[:_MAX_PINS]) + (" and {0} more".format(more) if more > 0 else "") if known else "none"
 
 
-def other_ca_problem(path: str, difference: str) -> Problem:
-    """The warning about a copy with other CAs. ``difference`` is the reason of :func:`judged`."""
-    text = "{0} on the control machine has other CAs than {1} and was not changed (public keys {2})".format(
-        path, ADMIN_KUBECONFIG, difference
+def other_ca_problem(path: str, difference: str, more: str = "") -> Problem:
+    """The warning about a copy with other CAs. ``difference`` is the reason of :func:`judged`.
+
+    ``more`` is what else is wrong with the copy, as in "it has the server ...".
+    """
+    text = "{0} on the control machine has {1}other CAs than {2} and was not changed (public keys {3})".format(
+        path, more and more + ", and ", ADMIN_KUBECONFIG, difference
     )
     fix = (
         "if the CA was replaced or the cluster was created again, move the copy away, or change its "

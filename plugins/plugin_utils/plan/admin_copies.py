@@ -170,12 +170,15 @@ def redirected(
     server = _server_now(host, hosts, cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
-    own, problems = _judged(state.path, user, source, gone, kubeconfig.is_stale(user, source))
+    own, server_of = _judged(user, source, gone, kubeconfig.is_stale(user, source))
+    problems = [_server_problem(state.path, server_of)] if server_of else []
     wanted = with_server(source, server)
     verdict, difference = _stale(local, wanted)
-    copied, more = _judged(_place_here(host), local, wanted, gone, verdict == kubeconfig.WRITE)
-    if more and verdict == OTHER_CA:
-        more.append(other_ca_problem(copy_path(options.copy_to), difference))
+    copied, server_of = _judged(local, wanted, gone, verdict == kubeconfig.WRITE)
+    if server_of and verdict == OTHER_CA:
+        problems.append(other_ca_problem(copy_path(options.copy_to), difference, server_of))
+    elif server_of:
+        problems.append(_server_problem(_place_here(host), server_of))
     steps, arguments = _written(
         host,
         own,
@@ -183,7 +186,7 @@ def redirected(
         "its server is a control plane that leaves",
         {"copy_server": server},
     )
-    return steps, arguments, [*problems, *more, *unusable(host, request, here)]
+    return steps, arguments, [*problems, *unusable(host, request, here)]
 
 
 def left_out(
@@ -231,28 +234,30 @@ def _place_here(host: Host) -> str:
 
 
 def _judged(
-    path: str,
     existing: Optional[KubeconfigSummary],
     wanted: Optional[KubeconfigSummary],
     gone: Gone,
     writable: bool,
-) -> Tuple[bool, List[Problem]]:
-    """True for a copy that is written because its server leaves; the problem of one that is not written."""
+) -> Tuple[bool, str]:
+    """True for a copy that is written because its server leaves; what is wrong with one that is not written."""
     if existing is None or wanted is None or any(map(gone.has, wanted.servers)):
-        return False, []
+        return False, ""
     servers = _same_cluster(existing, wanted)
     certain = [url for url in servers if gone.has(url)]
     # If only one of several servers leaves, another one could be replaced in its place.
     if certain and len(certain) == len(servers) and writable:
-        return True, []
+        return True, ""
     suspects = certain or [url for url in servers if gone.may_have(url)]
     if not suspects:
-        return False, []
-    text = "{0} has the server {1}, {2}a control plane that leaves, and is not changed".format(
-        path, suspects[0], "" if certain else "which may be "
+        return False, ""
+    return False, "the server {0}, {1}a control plane that leaves".format(
+        suspects[0], "" if certain else "which may be "
     )
+
+
+def _server_problem(path: str, server: str) -> Problem:
     fix = "set the server in this file to that of a control plane that stays"
-    return False, [Problem("endpoint", text, fix, "warning")]
+    return Problem("endpoint", "{0} has {1}, and is not changed".format(path, server), fix, "warning")
 
 
 def _same_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> List[str]:

@@ -252,7 +252,12 @@ def test_a_copy_with_other_cas_is_named() -> None:
         facts=replace(hosts["cp2"].facts, kubeconfig=replace(hosts["cp2"].facts.kubeconfig, source=source)),
     )
     plan = plan_of(hosts, copy, "cp1")
-    assert written(plan) == {} and said(plan) == [("endpoint", "warning"), ("kubeconfig_ca", "warning")]
+    assert written(plan) == {} and said(plan) == [("kubeconfig_ca", "warning")]
+    (finding,) = plan.findings
+    assert finding.line().startswith(
+        f"cp2: {COPY} on the control machine has the server https://{address('cp1')}:6443, a control plane that "
+        "leaves, and other CAs than /etc/kubernetes/admin.conf and was not changed (public keys "
+    )
     # A copy that is not to be written is no problem.
     plan = plan_of(hosts, admin("cp1", "load-balancer.example.org"), "cp1")
     assert written(plan) == {} and said(plan) == []
