@@ -22,7 +22,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import (
+    calico_manifest,
+    connection_errors,
+    kubeconfig_copy,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
@@ -151,12 +155,13 @@ class ActionModule(ActionBase):
         if operation in _WITH_MANIFEST and "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
+        play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
+        silent = {name: _silence(_variables(hostvars, name).get(observed)) for name in play if name in hostvars}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
         gone = truth("gone", self._task.args.get("gone"))
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
-            play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
             findings += left_out_findings(inventory, targets, play)
         return Request(
             inventory,
@@ -173,6 +178,9 @@ class ActionModule(ActionBase):
             addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
             node_names={name: _node_name(hostvars[name]) for name in targets if name in hostvars},
             places={name: _places(name, hostvars[name]) for name in placed},
+            unobserved={name: reason for name, reason in silent.items() if reason},
+            unobserved_outside={name: reason for name, reason in _silences(variables.get(outside)) if reason},
+            limit=str(variables.get("ansible_limit") or ""),
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
@@ -257,6 +265,23 @@ def _places(name: str, variables: Mapping[str, Any]) -> list[str]:
     # The address of a node may be one of each family.
     parts = [part.strip() for text in given for part in text.split(",")]
     return list(dict.fromkeys(normal_address(part) for part in parts if part))
+
+
+def _silence(result: Any) -> str:
+    """Why a host could not be observed, from what its task registered; empty if it was observed, or not yet."""
+    if not isinstance(result, Mapping):
+        return ""
+    reason = connection_errors.plain(str(result.get("msg") or "no reason is known"))
+    if result.get("unreachable") is True:
+        return reason
+    return f"can't be observed: {reason}" if result.get("failed") is True else ""
+
+
+def _silences(outside: Any) -> list[tuple[str, str]]:
+    """Control planes outside the play that could not be observed, and the reasons."""
+    results = outside.get("results") if isinstance(outside, Mapping) else None
+    answers = results if isinstance(results, (list, tuple)) else []
+    return [(str(one["item"]), _silence(one)) for one in answers if isinstance(one, Mapping) and "item" in one]
 
 
 def _answers(outside: Any) -> list[tuple[str, Mapping[str, Any]]]:

@@ -17,7 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
 
 from ..hosts import Host
-from . import admin_copies, cordons, departure, endpoint
+from . import admin_copies, cordons, departure, endpoint, unobserved
 from .departure import COMPONENT, GONE, TARGETS, Remainder
 from .result import HostPlan, Leaving, Plan, Request
 
@@ -32,6 +32,10 @@ def remove(request: Request) -> Plan:
     """
     left = departure.remainder(request)
     findings = [*request.findings, *_target_findings(request, left)]
+    if left.reference is None:
+        silent = {**request.unobserved, **request.unobserved_outside}
+        controls = {name: silent[name] for name in request.inventory.control_plane if name in silent}
+        findings += unobserved.silent(controls, COMPONENT)
     leaving: List[Leaving] = []
     if not _refused(findings):
         for name in dict.fromkeys(request.targets):
@@ -136,8 +140,12 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
         )
         return None, [Finding("all", COMPONENT, Problem("options", text, fix))]
     if not request.gone:
-        text = "does not answer over SSH" if listed else "is not in the inventory, so the machine can't be reset"
-        fix = "make it reachable, or set {0}=true if the machine no longer exists".format(GONE)
+        text, fix = "does not answer over SSH", "make it reachable"
+        if name in request.unobserved:
+            text, fix = request.unobserved[name], "then run again"
+        elif not listed:
+            text = "is not in the inventory, so the machine can't be reset"
+        fix += ", or set {0}=true if the machine no longer exists".format(GONE)
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     if node is None and any(one.healthy for one in members):
         text = "its etcd member still answers, so the machine still exists"

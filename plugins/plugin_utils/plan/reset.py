@@ -83,7 +83,7 @@ def _silent(request: Request, every: Set[str]) -> List[Finding]:
             continue
         control = name in request.inventory.control_plane
         what = "etcd data, its API server and its certificates stay" if control else "kubelet and its pods stay"
-        text = "does not answer, so it is not reset: its {0}".format(what)
+        text = "is not reset, so its {0}: it {1}".format(what, request.unobserved.get(name, "does not answer"))
         fix = "run reset.yml with --limit {0} once it answers, or erase the machine".format(name)
         found.append(Finding(name, COMPONENT, Problem("unreachable", text, fix, "warning")))
     return found
