@@ -18,6 +18,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted i
 
 #: Characters that are shown of a text.
 MAX_DETAIL = 200
+#: Characters of a reason in the message of a plan.
+MAX_REASON = 500
 
 _PASSWORD = "check ansible_become_password, or use --ask-become-pass"
 _NETWORK = "check ansible_host, ansible_port and the SSH server of this host"
@@ -102,7 +104,7 @@ def fix_of(output: str) -> str:
 
 def plain(message: str) -> str:
     """A line as a task registered it, without what Ansible puts before it, for the message of a plan."""
-    return line(re.sub(r"\A(?:Task failed: |Action failed: )+", "", message), 1000)
+    return line(re.sub(r"\A(?:Task failed: |Action failed: )+", "", message), MAX_REASON)
 
 
 def _detail(message: str) -> str:
