@@ -26,7 +26,7 @@ class ActionModule(NodeAction):
         try:
             result = super().run(tmp, task_vars)
         except AnsibleConnectionFailure as err:
-            result = {"failed": True, "msg": f"unreachable: {err}"}
+            result = {"failed": True, "msg": str(err.message)}
         if not result.get("failed"):
             return result
         host = self._task.delegate_to or (task_vars or {}).get("inventory_hostname")

@@ -27,11 +27,14 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import calico_manifest, kubeconfig_copy
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import (
+    calico_manifest,
+    connection_errors,
+    kubeconfig_copy,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import MAX_REASON, line
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
     copy_server,
@@ -159,15 +162,14 @@ class ActionModule(ActionBase):
         if operation in _WITH_MANIFEST and "cni" in components and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
-        # A host of the play that failed has no part in it any more.
-        controls = [name for name in inventory.control_plane if name in hostvars]
-        results = {**{name: _variables(hostvars, name).get(observed) for name in controls}, **results}
+        play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
+        silent = {name: _silence(_variables(hostvars, name).get(observed)) for name in play if name in hostvars}
+        others_silent = {name: _silence(one) for name, one in results.items()}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
         gone = truth("gone", self._task.args.get("gone"))
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
-            play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
             findings += left_out_findings(inventory, targets, play)
         return Request(
             inventory,
@@ -184,7 +186,9 @@ class ActionModule(ActionBase):
             addresses={name: _addresses(name, hostvars[name], hosts) for name in targets if name in hostvars},
             node_names={name: _node_name(hostvars[name]) for name in targets if name in hostvars},
             places={name: _places(name, hostvars[name]) for name in placed},
-            failures=_failures(results),
+            unobserved={name: reason for name, reason in silent.items() if reason},
+            unobserved_outside={name: reason for name, reason in others_silent.items() if reason},
+            limit=str(variables.get("ansible_limit") or ""),
         )
 
     def _targets(self, variables: dict[str, Any]) -> list[str]:
@@ -271,18 +275,22 @@ def _places(name: str, variables: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(normal_address(part) for part in parts if part))
 
 
+def _silence(result: Any) -> str:
+    """Why a host could not be observed, from what its task registered; empty if it was observed, or not yet."""
+    if not isinstance(result, Mapping) or result.get("kubeadm"):
+        return ""
+    reason = connection_errors.plain(str(result.get("msg") or "no reason is known"))
+    if result.get("unreachable") is True:
+        return reason
+    # A control plane outside the play does not fail its task, and has only the reason.
+    return f"can't be observed: {reason}" if result.get("failed") is True or result.get("msg") else ""
+
+
 def _results(outside: Any) -> dict[str, Mapping[str, Any]]:
     """The results of the observation of control planes outside the play, registered in a loop over their names."""
     results = outside.get("results") if isinstance(outside, Mapping) else None
     answers = results if isinstance(results, (list, tuple)) else []
     return {str(one["item"]): one for one in answers if isinstance(one, Mapping) and "item" in one}
-
-
-def _failures(results: Mapping[str, Any]) -> dict[str, str]:
-    """Why hosts were not observed, except for those that are unreachable."""
-    silent = {name: one for name, one in results.items() if isinstance(one, Mapping) and not one.get("kubeadm")}
-    found = {name: one.get("msg") for name, one in silent.items() if not one.get("unreachable")}
-    return {name: line(reason)[:MAX_REASON] for name, reason in found.items() if reason}
 
 
 def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Plan:

@@ -58,7 +58,7 @@ class ActionModule(NodeAction):
         except AnsibleConnectionFailure as err:
             # An unreachable host leaves the play immediately, without the tasks that delete the remaining tokens.
             problem = f"{host} became unreachable while it joined: {err.message}"
-            raise AnsibleActionFail(f"{problem}; check the host and its network, and run again") from None
+            raise AnsibleActionFail(f"{problem}, and run again") from None
         finally:
             if token_host and not self._task.check_mode:
                 self._delete_token(host, token_host, task_vars or {})

@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 # Before all other imports of the collection, which it makes faster.
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode  # noqa: F401
@@ -21,6 +21,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import imag
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import objects as kube_objects
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import manifest_files as yaml_files
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.connection_errors import before_login
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
 
@@ -57,4 +58,10 @@ class ActionModule(NodeAction):
         arguments["objects"] = json.dumps(entries)
         # The module hides the values of Secrets. Interrupted output and the log of the connection would show them.
         secret = any(str(obj["kind"]).lower() == "secret" for obj in objects)
-        return self.run_on_node("manifests", arguments, task_vars, [] if secret else None)
+        try:
+            return self.run_on_node("manifests", arguments, task_vars, [] if secret else None)
+        except AnsibleConnectionFailure as err:
+            # The host in this message of Ansible may be localhost alone.
+            fix = f"{err.message}, or apply the manifests from this machine with deploy_kubeconfig"
+            unchanged = " (nothing was changed)" if before_login(err.message) else ""
+            raise AnsibleConnectionFailure(f"{self._task.delegate_to or 'the host'} {fix}{unchanged}") from None

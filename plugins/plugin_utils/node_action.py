@@ -23,7 +23,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import HIDDEN
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import printable, type_name
 
-from . import interpreter, node_payload, wakeups
+from . import connection_errors, interpreter, node_payload, wakeups
 from .answer_limits import limited
 from .variables import refusal
 
@@ -136,9 +136,10 @@ class NodeAction(ActionBase):
             with contextlib.nullcontext() if secrets is None else self.censored():
                 answer = self._execute_module(node_payload.PREFIX + module, dict(arguments), task_vars=task_vars)
         except AnsibleError as err:
-            lost = isinstance(err, AnsibleConnectionFailure)
-            text = line(without(str(err.message), secrets or ()))
-            raise (AnsibleConnectionFailure if lost else AnsibleActionFail)(text) from None
+            text = without(str(err.message), secrets or ())
+            if isinstance(err, AnsibleConnectionFailure):
+                raise AnsibleConnectionFailure(connection_errors.lost(text)) from None
+            raise AnsibleActionFail(line(connection_errors.refused(text))) from None
         self.complete = isinstance(answer, Mapping) and answer.get(COMPLETE) is True
         if secrets is not None and not self.complete and isinstance(answer, Mapping) and _NOISE & set(answer):
             return incomplete(module, answer)
@@ -303,9 +304,12 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
         # Whatever it is, it is not a result.
         if key in reported:
             reported[key] = str(reported[key])[:MAX_NOISE]
-    # Only if the interpreter does not exist, Ansible's own message is better.
-    if _NOISE & set(reported) and reported.get("failed") and "interpreter" not in str(reported.get("msg")):
-        reported["msg"] = _without_result(reported)
+    if _NOISE & set(reported) and reported.get("failed"):
+        # Only if the interpreter does not exist, Ansible's own message is better.
+        missing = "interpreter" in str(reported.get("msg"))
+        reported["msg"] = (
+            connection_errors.without_python(str(reported["msg"])) if missing else _without_result(reported)
+        )
     if "msg" in reported:
         # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
         reported["msg"] = line(reported["msg"])[:MAX_LINE]
@@ -320,10 +324,7 @@ def _without_result(answer: Mapping[str, Any]) -> str:
         (texts[-1] if texts[0].startswith("Traceback") else texts[0])[:MAX_REASON] if texts else "it printed nothing"
     )
     code = f" with exit code {answer['rc']}" if "rc" in answer else ""
-    return (
-        f"the program on the host ended{code} without a result: {shown}; check that Python runs on this host, "
-        "or set ansible_python_interpreter"
-    )
+    return f"the program on the host ended{code} without a result: {shown}; {connection_errors.fix_of(shown)}"
 
 
 def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:

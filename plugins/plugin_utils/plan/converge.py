@@ -27,7 +27,7 @@ from ..cluster import Cluster
 from ..hosts import Host
 from ..rules import cluster_rules
 from ..rules.catalogue import apply_skips
-from . import cordons, endpoint
+from . import cordons, endpoint, unobserved
 from . import machine_steps as own
 from .cluster import decide
 from .inventory import inventory_findings
@@ -62,7 +62,9 @@ class Draft:
 def converge(request: Request) -> Plan:
     """The plan. If a finding is an error, the plan has only the steps that hosts need for themselves."""
     draft, range_findings = _draft(request)
-    findings = [*request.findings]
+    findings = [*request.findings, *unobserved.left_out(request, draft.cluster)]
+    if draft.reference is None:
+        findings += unobserved.silent(request.unobserved_outside, unobserved.COMPONENT)
     if is_cluster(request.components):
         untainted = any(host.control_plane and host.options.control_plane.taints == [] for host in request.hosts)
         findings += inventory_findings(request.inventory, untainted)

@@ -283,20 +283,16 @@ def endpoint_findings(request: Request, left: Remainder, leaving_nodes: Sequence
 
 
 def unobserved_findings(request: Request, left: Remainder, where: Gone) -> List[Finding]:
-    """Warnings about control planes that stay and were not observed: copies on them may keep a server that leaves.
-
-    Without such a server, only those are named that failed, because a host outside the play does not fail the run.
-    """
+    """Warnings about control planes that stay and were not observed: copies on them may keep a server that leaves."""
     known, found = {*left.targets, *names(left.known)}, []
-    for name in request.inventory.control_plane:
-        reason = request.failures.get(name, "")
-        if name in known or not (reason or where.places):
+    reasons = {**request.unobserved, **request.unobserved_outside}
+    for name in request.inventory.control_plane if where.places else ():
+        if name in known:
             continue
-        text = "can't be observed: {0}".format(reason) if reason else "does not answer"
-        fix = "check the login on this host"
-        if where.places:
-            text += "; ~/.kube/config on it may keep a control plane that leaves as its server"
-            fix = "once it answers, run site.yml with --limit {0}, or set the server in this file".format(name)
+        text = "{0}; ~/.kube/config on it may keep a control plane that leaves as its server".format(
+            reasons.get(name, "does not answer")
+        )
+        fix = "once it answers, run site.yml with --limit {0}, or set the server in this file".format(name)
         found.append(Finding(name, COMPONENT, Problem("unreachable", text, fix, "warning")))
     return found
 

@@ -34,7 +34,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.serving_
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import endpoint
+from . import endpoint, unobserved
 from .cluster import decide
 from .membership import Membership, dead_outside, is_down, reference_control_plane
 from .registry import host_findings
@@ -57,14 +57,16 @@ _ARGUMENTS: Dict[str, Any] = {
 
 def move(request: Request) -> Plan:
     """The plan. If a finding is an error, the plan has no steps."""
-    findings = [*request.findings]
+    findings = [*request.findings, *unobserved.stops(request, COMPONENT)]
     for host in request.hosts:
         findings += [*host_findings(host, (endpoint.COMPONENT,)), *_wish_findings(host, request.hosts)]
     reference = reference_control_plane(request.hosts, request.reference_control_planes)
     if reference is None:
+        findings += unobserved.silent(request.unobserved_outside, COMPONENT)
         text = "no control plane answers; tried {0}".format(", ".join(request.inventory.control_plane) or "none")
         fix = "find out why the API server is down (journalctl -u kubelet), or run site.yml if there is no cluster"
-        findings.append(Finding("all", COMPONENT, Problem("api_down", text, fix)))
+        if not unobserved.explains(request, request.hosts):
+            findings.append(Finding("all", COMPONENT, Problem("api_down", text, fix)))
         return Plan(OPERATION, PLANNED, tuple(findings), _nothing(request), Cluster())
     if any(one.problem.level == "error" for one in findings):
         return Plan(OPERATION, PLANNED, tuple(findings), _nothing(request), Cluster(), api_host=reference.name)

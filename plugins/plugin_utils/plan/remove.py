@@ -17,7 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.nodes impor
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import KINDS
 
 from ..hosts import Host
-from . import admin_copies, cordons, departure, endpoint
+from . import admin_copies, cordons, departure, endpoint, unobserved
 from .departure import COMPONENT, GONE, TARGETS, Remainder
 from .result import HostPlan, Leaving, Plan, Request
 
@@ -32,6 +32,10 @@ def remove(request: Request) -> Plan:
     """
     left = departure.remainder(request)
     findings = [*request.findings, *_target_findings(request, left)]
+    if left.reference is None:
+        silent = {**request.unobserved, **request.unobserved_outside}
+        controls = {name: silent[name] for name in request.inventory.control_plane if name in silent}
+        findings += unobserved.silent(controls, COMPONENT)
     leaving: List[Leaving] = []
     if not _refused(findings):
         for name in dict.fromkeys(request.targets):
@@ -62,7 +66,6 @@ def remove(request: Request) -> Plan:
             steps = api_endpoint.plan(host.facts.api_endpoint, host.options.api_endpoint, wanted)
             staying_plans[host.name] = replace(staying_plans[host.name], steps=steps, endpoint=wanted)
     redirected = tuple(name for name, one in staying_plans.items() if one.steps)
-    gone = departure.Gone()
     if not _refused(findings):
         cluster = departure.without(leaving, left.cluster)
         gone = departure.gone(request, left, leaving, set(request.targets))
@@ -77,7 +80,7 @@ def remove(request: Request) -> Plan:
         for host in outside:
             problems = admin_copies.left_out(host, request, left.staying, cluster, gone, host.name == left.api_host)
             findings += [Finding(host.name, COMPONENT, problem) for problem in problems]
-    findings += departure.unobserved_findings(request, left, gone)
+        findings += departure.unobserved_findings(request, left, gone)
     return Plan(
         OPERATION,
         (OPERATION, api_endpoint.COMPONENT),
@@ -142,8 +145,12 @@ def _leaving(name: str, request: Request, left: Remainder) -> Tuple[Optional[Lea
         )
         return None, [Finding("all", COMPONENT, Problem("options", text, fix))]
     if not request.gone:
-        text = "does not answer over SSH" if listed else "is not in the inventory, so the machine can't be reset"
-        fix = "make it reachable, or set {0}=true if the machine no longer exists".format(GONE)
+        text, fix = "does not answer over SSH", "make it reachable"
+        if name in request.unobserved:
+            text, fix = request.unobserved[name], "then run again"
+        elif not listed:
+            text = "is not in the inventory, so the machine can't be reset"
+        fix += ", or set {0}=true if the machine no longer exists".format(GONE)
         return None, [Finding(name, COMPONENT, Problem("unreachable", text, fix))]
     if node is None and any(one.healthy for one in members):
         text = "its etcd member still answers, so the machine still exists"

@@ -83,7 +83,7 @@ def _silent(request: Request, every: Set[str]) -> List[Finding]:
             continue
         control = name in request.inventory.control_plane
         what = "etcd data, its API server and its certificates stay" if control else "kubelet and its pods stay"
-        text = "does not answer, so it is not reset: its {0}".format(what)
+        text = "is not reset, so its {0}: it {1}".format(what, request.unobserved.get(name, "does not answer"))
         fix = "run reset.yml with --limit {0} once it answers, or erase the machine".format(name)
         found.append(Finding(name, COMPONENT, Problem("unreachable", text, fix, "warning")))
     return found
@@ -147,7 +147,7 @@ def _copies(
     plans: Dict[str, HostPlan] = {}
     problems: List[Finding] = []
     if any(one.problem.level == "error" for one in findings):
-        return plans, departure.unobserved_findings(request, left, departure.Gone())
+        return plans, problems
     cluster = departure.without(leaving, left.cluster)
     # The other targets did not answer, so they keep running.
     gone = departure.gone(request, left, leaving, {host.name for host in hosts})

@@ -42,7 +42,9 @@ class Request:
     to the names and addresses that the inventory gives for them.
     ``kubeconfig_copies`` are the copies of the admin kubeconfig on the control machine, by the control planes whose
     variables name them. ``unusable_copies`` are the reasons why such a file can't be read as a kubeconfig.
-    ``failures`` are the reasons why control planes were not observed, except for those that do not answer.
+
+    ``unobserved`` maps hosts of the play that could not be observed to the reasons, ``unobserved_outside`` control
+    planes outside the play. ``limit`` is the pattern of ``--limit``; empty without one.
     """
 
     inventory: Inventory
@@ -61,7 +63,9 @@ class Request:
     places: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kubeconfig_copies: Mapping[str, KubeconfigSummary] = field(default_factory=dict)
     unusable_copies: Mapping[str, str] = field(default_factory=dict)
-    failures: Mapping[str, str] = field(default_factory=dict)
+    unobserved: Mapping[str, str] = field(default_factory=dict)
+    unobserved_outside: Mapping[str, str] = field(default_factory=dict)
+    limit: str = ""
 
 
 @dataclass(frozen=True)

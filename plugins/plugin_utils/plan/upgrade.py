@@ -31,7 +31,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages import 
 from ..cluster import Cluster
 from ..hosts import Host
 from ..rules.catalogue import apply_skips
-from . import admin_copies, calico, cordons, endpoint, upgrade_target
+from . import admin_copies, calico, cordons, endpoint, unobserved, upgrade_target
 from . import upgrade_findings as rules
 from .calico import CalicoChange
 from .cluster import decide
@@ -43,6 +43,7 @@ from .runtime import Replacement, replacement, with_runtime
 OPERATION = UPGRADE
 #: The components whose options an upgrade uses.
 PLANNED = (PACKAGES, "containerd", "cni")
+_DISPENSABLE = "once all control planes have the new version"
 _PAUSE = re.compile(r"[0-9]{1,6}\Z")
 _SERIAL = re.compile(r"([0-9]{1,6})(%?)\Z")
 
@@ -68,12 +69,13 @@ class Draft:
 def upgrade(request: Request) -> Plan:
     """The plan. If a finding is an error, the plan has no steps."""
     reference = reference_control_plane(request.hosts, request.reference_control_planes)
-    findings = [*request.findings]
+    findings = [*request.findings, *unobserved.stops(request, OPERATION, _DISPENSABLE)]
     for host in request.hosts:
         findings += host_findings(host, PLANNED)
         findings += [Finding(host.name, OPERATION, one) for one in operation.problems(host.kubeadm.operation)]
     findings += _option_findings(request)
     if reference is None:
+        findings += unobserved.silent(request.unobserved_outside, OPERATION)
         return _repairs(request, findings)
     cluster, _ranges = decide(request.hosts, reference)
     draft = Draft(request, cluster, reference.name)
@@ -140,7 +142,7 @@ def _repairs(request: Request, findings: List[Finding]) -> Plan:
     """The plan if no API server answers: control planes with an interrupted upgrade are repaired first."""
     controls = [host for host in request.hosts if host.control_plane]
     interrupted = [host for host in controls if rules.is_interrupted(host)]
-    if not interrupted:
+    if not interrupted and not unobserved.explains(request, request.hosts):
         findings.append(rules.no_control_plane(request))
     hosts = {host.name: replace(_nothing(host), arguments=_ARGUMENTS) for host in request.hosts}
     for host in interrupted:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from ansible_collections.kubestead.cluster.plugins.action import manifests
 from ansible_collections.kubestead.cluster.tests.unit.plugins.action.fake_action import FakeAction
@@ -49,6 +49,21 @@ def test_a_file_beside_the_playbook_is_read_here(folder: Path) -> None:
     assert given["manifests"] == ["app.yaml"] and given["timeout"] == 5
     assert [entry["object"]["metadata"]["name"] for entry in objects] == ["web"]
     assert "app.yaml" in objects[0]["source"]
+
+
+def test_a_control_plane_that_is_not_reached_is_named_with_the_other_way(folder: Path) -> None:
+    refused = "Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection refused"
+    broken = "Failed to connect to the host via ssh: client_loop: send disconnect: Broken pipe"
+    for text, unchanged in ((refused, True), (broken, False)):
+        action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
+        action._task.delegate_to = "cp1"
+        with pytest.raises(AnsibleConnectionFailure) as caught:
+            action.run(task_vars={})
+        line = caught.value.message
+        assert line.startswith(f"cp1 can't be reached: {text.partition('ssh: ')[2]}; check ansible_host"), line
+        assert "or apply the manifests from this machine with deploy_kubeconfig" in line
+        # A connection that breaks may break after the first objects.
+        assert line.endswith(" (nothing was changed)") == unchanged
 
 
 def test_images_are_replaced_before_anything_is_sent(folder: Path) -> None:
