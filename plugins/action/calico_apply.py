@@ -12,11 +12,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-# Before all other imports of the collection, which it makes faster.
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode  # noqa: F401
-
-# isort: split
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import from_variables
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import COMPONENT, CniOptions

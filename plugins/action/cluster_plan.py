@@ -15,11 +15,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-# Before all other imports of the collection, which it makes faster.
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode  # noqa: F401
-
-# isort: split
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding

@@ -11,11 +11,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-# Before all other imports of the collection, which it makes faster.
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode  # noqa: F401
-
-# isort: split
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step, diff

@@ -9,11 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Before all other imports of the collection, which it makes faster.
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode  # noqa: F401
-
-# isort: split
-
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import MAX_WARNINGS, NodeAction, line
 

@@ -15,11 +15,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-# Before all other imports of the collection, which it makes faster.
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode  # noqa: F401
-
-# isort: split
-
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import HIDDEN
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import printable, type_name
 
