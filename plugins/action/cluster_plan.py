@@ -159,7 +159,7 @@ class ActionModule(ActionBase):
             findings += unusable
         play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
         silent = {name: _silence(_variables(hostvars, name).get(observed)) for name in play if name in hostvars}
-        others_silent = {name: _silence(one) for name, one in results.items()}
+        silent_outside = {name: _silence(one) for name, one in results.items()}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
         gone = truth("gone", self._task.args.get("gone"))
@@ -182,7 +182,7 @@ class ActionModule(ActionBase):
             node_names={name: _node_name(hostvars[name]) for name in targets if name in hostvars},
             places={name: _places(name, hostvars[name]) for name in placed},
             unobserved={name: reason for name, reason in silent.items() if reason},
-            unobserved_outside={name: reason for name, reason in others_silent.items() if reason},
+            unobserved_outside={name: reason for name, reason in silent_outside.items() if reason},
             limit=str(variables.get("ansible_limit") or ""),
         )
 

@@ -25,8 +25,8 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 MAX_REASON = 300
 #: What follows from a copy that is not written, and the way out if its cause can't be corrected.
 _STOPPED = (
-    "the run ends before the control plane leaves that is the server in {0}; if you can't correct this, set the server "
-    "in this file to that of a control plane that stays, and run again"
+    "the run stops before the control plane leaves, because it is the server in {0}; if you can't correct the cause, set "
+    "the server in this file to that of a control plane that stays, and run again"
 )
 
 
@@ -75,7 +75,7 @@ class ActionModule(NodeAction):
         if step.action in (kubeconfig.KEEP, kubeconfig_copy.OTHER_CA):
             host = self._task.delegate_to or task_vars.get("inventory_hostname")
             if self._server_leaves:
-                # In its plan, which the user has seen, the copy was written.
+                # The user has seen a plan that writes the copy.
                 raise AnsibleActionFail(_refused(step, host))
             fix = "" if step.action == kubeconfig_copy.OTHER_CA else "; set copy_to to another path"
             result.setdefault("warnings", []).append(_refused(step, host) + fix)

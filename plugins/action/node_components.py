@@ -118,8 +118,8 @@ class ActionModule(NodeAction):
             problem = getattr(err, "message", "") or f"{path}{BACKUP_SUFFIX} can't be written: {err.strerror}"
             result.update(failed=True, msg=f"{problem} (the cluster was not initialized)")
             return ""
-        text = f"{path} on the control machine was for an earlier cluster and is now empty; it is kept in "
-        text += f"{path}{BACKUP_SUFFIX}"
+        text = f"{path} on the control machine was for an earlier cluster and is now empty; its contents are "
+        text += f"in {path}{BACKUP_SUFFIX}"
         display.display(f"  {text}", color="yellow")
         return text
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,15 +184,16 @@ def test_two_control_machines_at_the_same_time(faulty_lab: Lab, tmp_path: Path) 
     on_a_running_cluster(faulty_lab, tmp_path, 0)
 
 
+ADMIN = "cat /etc/kubernetes/admin.conf"
 # Of the control plane alone.
 ONLY_INIT = ("--limit", "cp1", "-e", json.dumps(IMPATIENT))
 
 
-def struck_in_init(lab: Lab, at: str, fault: Fault) -> Run:
-    """A run that is struck, and what a person does after it; the run."""
+def struck_in_init(lab: Lab, at: str, fault: Fault, *more: str) -> Run:
+    """A run that is struck, and what a person does after it; the run. ``more`` are arguments."""
     arm(lab, "cp1", "init", at, fault)
     figures.count("faults in kubeadm init", "tried")
-    run = lab.site(*ONLY_INIT)
+    run = lab.site(*ONLY_INIT, *more)
     recover(lab, "cp1", fault)
     assert "UNREACHABLE" in run.output if fault.restarts else struck(lab, "cp1"), run.output
     disarm(lab, "cp1")
@@ -200,21 +202,38 @@ def struck_in_init(lab: Lab, at: str, fault: Fault) -> Run:
     return run
 
 
-def initialized(lab: Lab, *before: Run) -> None:
-    """Assert that the next run ends well, and that another one changes nothing."""
-    run = lab.site(*ONLY_INIT)
+def authorities(kubeconfig: str) -> list[str]:
+    """The CAs in a kubeconfig, in base64."""
+    return re.findall(r"certificate-authority-data: (\S+)", kubeconfig)
+
+
+def initialized(lab: Lab, *before: Run, more: tuple[str, ...] = ()) -> None:
+    """Assert that the next run ends well, and that another one changes nothing. ``more`` are arguments."""
+    run = lab.site(*ONLY_INIT, *more)
     assert run.code == 0, "".join(one.output for one in before) + run.output
     whole(lab, ["cp1"])
-    again = lab.site(*ONLY_INIT)
+    again = lab.site(*ONLY_INIT, *more)
     assert (again.code, again.changed()) == (0, {}), again.output
     figures.count("faults in kubeadm init", "converged", len(before))
 
 
 def test_an_init_that_is_cut_off_again_and_again(faulty_lab: Lab) -> None:
-    """Each run takes up what the one before left, and gets as far as the next fault."""
+    """Each run takes up what the one before left, and gets as far as the next fault.
+
+    The copy on the control machine is of an earlier cluster at the same address. Whichever run creates the new one, the
+    last run replaces the copy, and the old contents stay in the backup.
+    """
+    lab, copy = faulty_lab, faulty_lab.folder / "of-an-earlier-cluster"
+    server = f"server: https://{lab.variable('cp1', 'ansible_host')}:"
+    earlier = re.sub(r"server: https://[^:\s]+:", server, lab.ssh("cp1", ADMIN))
+    copy.write_text(earlier)
     for host in ("cp1", "w1"):
-        bare_again(faulty_lab, host)
-    initialized(faulty_lab, *[struck_in_init(faulty_lab, at, fault) for at, fault in INIT_IN_TURN])
+        bare_again(lab, host)
+    more = ("-e", f"cluster_kubeconfig_path={copy}")
+    initialized(lab, *[struck_in_init(lab, at, fault, *more) for at, fault in INIT_IN_TURN], more=more)
+    assert copy.with_name(copy.name + ".before-kubestead").read_text() == earlier
+    assert authorities(copy.read_text()) == authorities(lab.ssh("cp1", ADMIN)) != authorities(earlier)
+    assert server in copy.read_text()
 
 
 @pytest.mark.thorough

@@ -198,7 +198,7 @@ def test_a_copy_of_an_earlier_cluster_is_set_aside_before_the_cluster_is_created
         assert list(tmp_path.iterdir()) == [copy] and "warnings" not in result
         return
     assert (tmp_path / "copy.before-kubestead").read_text() == text
-    told = f"{copy} on the control machine was for an earlier cluster and is now empty; it is kept in {copy}"
+    told = f"{copy} on the control machine was for an earlier cluster and is now empty; its contents are in {copy}"
     assert result.get("warnings", []) == [told + ".before-kubestead"] * ended
 
 
