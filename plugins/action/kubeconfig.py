@@ -25,8 +25,8 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action impo
 MAX_REASON = 300
 #: What follows from a copy that is not written, and the way out if its cause can't be corrected.
 _STOPPED = (
-    "the run stops before the control plane leaves, because it is the server in {0}; if you can't correct the cause, set "
-    "the server in this file to that of a control plane that stays, and run again"
+    "the run stops before the control plane leaves, because it is the server in {0}; if you can't correct the cause, "
+    "set the server in this file to that of a control plane that stays, and run again"
 )
 
 

@@ -165,8 +165,8 @@ def test_a_copy_whose_server_leaves_and_that_must_be_kept_ends_the_run(tmp_path:
     """Otherwise the operator is left with a kubeconfig for a machine that no longer exists."""
     path = f"{tmp_path}/k/config"
     end = (
-        f"; the run stops before the control plane leaves, because it is the server in {path}; if you can't correct the "
-        "cause, set the server in this file to that of a control plane that stays, and run again"
+        f"; the run stops before the control plane leaves, because it is the server in {path}; if you can't correct "
+        "the cause, set the server in this file to that of a control plane that stays, and run again"
     )
     # The file has other CAs than the host reported, or has changed since the plan.
     claim = replace(summarize(ADDED), authorities=[PIN], ca_cert_hashes=[PIN])
