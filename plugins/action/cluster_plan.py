@@ -15,42 +15,45 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
-from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
-from ansible_collections.kubestead.cluster.plugins.plugin_utils import (
-    calico_manifest,
-    connection_errors,
-    kubeconfig_copy,
-)
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
-    copy_server,
-    creates,
-    of_another,
-    other_cas,
-    unusable_here,
-)
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory, left_out_findings
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
-    Plan,
-    Request,
-    as_result,
-    findings_result,
-)
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules.misspelled import misspelled_findings
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode
+
+with bytecode.kept():
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
+    from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
+    from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils import (
+        calico_manifest,
+        connection_errors,
+        kubeconfig_copy,
+    )
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.admin_copies import (
+        copy_server,
+        creates,
+        of_another,
+        other_cas,
+        unusable_here,
+    )
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory, left_out_findings
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.result import (
+        Plan,
+        Request,
+        as_result,
+        findings_result,
+    )
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.waves import parallel_findings
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules.misspelled import misspelled_findings
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
 display = Display()
 

@@ -14,23 +14,27 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import (
-    public_fields,
-    refuse_credentials,
-    variable_name,
-)
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
-from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
-from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
+from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode
+
+# Most runs begin with this plugin, which imports all planners, so that the others find most of their imports loaded.
+with bytecode.kept():
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import (
+        public_fields,
+        refuse_credentials,
+        variable_name,
+    )
+    from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
+    from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+    from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
 
 display = Display()
 

@@ -37,6 +37,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import bootstrap
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.call import masked, secrets_of
 
+from . import bytecode
+
 PREFIX = "kubestead.cluster."
 PACKAGE = "ansible_collections.kubestead.cluster.plugins."
 #: Ansible replaces this text with the arguments as JSON. JSON never contains three quotes in a row, and its backslashes
@@ -73,7 +75,9 @@ def is_own(name: str) -> bool:
 @functools.cache
 def spec_of(name: str) -> dict[str, dict[str, Any]]:
     """The argument spec of a module of the collection."""
-    spec: dict[str, dict[str, Any]] = importlib.import_module(f"{PACKAGE}modules.{name}").argument_spec()
+    with bytecode.kept():
+        module = importlib.import_module(f"{PACKAGE}modules.{name}")
+    spec: dict[str, dict[str, Any]] = module.argument_spec()
     return spec
 
 
