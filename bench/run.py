@@ -14,7 +14,7 @@ import time
 from typing import List
 
 from lab.environment import ensure_venv
-from lab.machine import ROOT, MachineError, state_dir
+from lab.machine import ROOT, MachineError, ensure, state_dir
 from lab.mirror.server import ensure_mirror
 from lab.podman import NETWORK, ensure_network
 from lab.say import say
@@ -71,4 +71,5 @@ def _ansible(python: str) -> str:
 
 
 def _kubernetes() -> str:
+    ensure("nodes")
     return ensure_mirror(NETWORK, ensure_network()).version
