@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
@@ -25,7 +25,8 @@ class ActionModule(NodeAction):
             return super().run(tmp, task_vars)
         try:
             result = super().run(tmp, task_vars)
-        except AnsibleConnectionFailure as err:
+        except (AnsibleActionFail, AnsibleConnectionFailure) as err:
+            # Ansible can't run the module, for example without the sudo password, or can't connect.
             result = {"failed": True, "msg": str(err.message)}
         if not result.get("failed"):
             return result

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.kubestead.cluster.plugins.action import bridge_cni
 from ansible_collections.kubestead.cluster.tests.unit.plugins.action.fake_action import FakeAction
@@ -31,8 +31,10 @@ def outside(answer: Any) -> dict[str, Any]:
         {"failed": True, "msg": "no space left on device"},
         {"failed": True, "msg": "no space left on device\ncp1: nothing to do\x1b[2J"},
         AnsibleConnectionFailure("no space left on device"),
+        # Ansible's error without a sudo password, for example.
+        AnsibleError("no space left on device"),
     ],
-    ids=["failed", "forged", "unreachable"],
+    ids=["failed", "forged", "unreachable", "refused"],
 )
 def test_a_host_outside_of_the_run_that_fails_is_a_warning_that_names_it(answer: Any) -> None:
     result = outside(answer)
@@ -49,3 +51,6 @@ def test_one_that_succeeds_is_as_it_is() -> None:
 def test_a_host_of_the_run_fails() -> None:
     action = Action("bridge_cni", {"nodes": [], "pod_cidr": "10.244.0.0/16"}, {"failed": True, "msg": "x"})
     assert action.run(task_vars={"inventory_hostname": "w1"})["failed"] is True
+    action = Action("bridge_cni", {"nodes": [], "pod_cidr": "10.244.0.0/16"}, AnsibleError("Missing sudo password"))
+    with pytest.raises(AnsibleActionFail, match="Missing sudo password"):
+        action.run(task_vars={"inventory_hostname": "w1"})
