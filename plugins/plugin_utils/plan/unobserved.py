@@ -9,7 +9,11 @@ An upgrade and a change of the endpoint need all hosts of the play. ``site.yml``
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import List, Mapping, Sequence
+
+from ansible.inventory.manager import split_host_pattern
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 
@@ -19,6 +23,10 @@ from .result import Request
 
 COMPONENT = "cluster"
 CHECK = "unreachable"
+
+# Names of hosts that can be in a pattern with colons, and how other characters are written in a pattern.
+_PLAIN = re.compile(r"[\w.-]+")
+_LITERALLY = str.maketrans({"~": "[~]", "*": "[*]", "?": "[?]", "[": "[[]", ",": "?"})
 
 
 def stops(request: Request, component: str, dispensable: str = "") -> List[Finding]:
@@ -60,21 +68,26 @@ def _way(name: str, request: Request, dispensable: str) -> str:
     """How to continue: a worker can be left out, a control plane must usually return."""
     controls = request.inventory.control_plane
     if name not in controls:
-        return "to continue without it, run again with --limit '{0}'; if the machine no longer exists, use {1}".format(
+        return "to continue without it, run again with --limit {0}; if the machine no longer exists, use {1}".format(
             _limit(request, [one for one in request.unobserved if one not in controls]), _removal(name)
         )
     way = "correct this and run again, because every control plane takes part"
     if len(controls) == 1:
         return way
     if dispensable:
-        way += "; {0}, --limit '{1}' leaves it out".format(dispensable, _limit(request, list(request.unobserved)))
+        way += "; {0}, --limit {1} leaves it out".format(dispensable, _limit(request, list(request.unobserved)))
     return "{0}; if the machine no longer exists, use {1}".format(way, _removal(name))
 
 
 def _limit(request: Request, names: Sequence[str]) -> str:
-    """The hosts of this run without these, as a pattern."""
-    separator = "," if "," in request.limit else ":"
-    return separator.join([request.limit or "all", *("!{0}".format(name) for name in names)])
+    """The hosts of this run without these, as a pattern in the notation of a shell.
+
+    Ansible splits a pattern at commas, or else at colons, which IPv6 addresses and ranges have too.
+    """
+    given = split_host_pattern(request.limit) or ["all"]
+    left_out = ["!" + name.translate(_LITERALLY) for name in names]
+    colons = len(given) > 1 and "," not in request.limit and all(map(_PLAIN.fullmatch, names))
+    return shlex.quote((":" if colons else ",").join([*given, *left_out]))
 
 
 def _removal(name: str) -> str:

@@ -94,7 +94,7 @@ def run(tmp_path: Path, playbook: str, hosts: dict[str, dict[str, Any]], **answe
         (
             "upgrade.yml",
             ["c1 node_info", "c2 node_info"],
-            "once all control planes have the new version, --limit 'all:!c9:!w8:!w9' leaves it out; ",
+            "once all control planes have the new version, --limit 'all,!c9,!w8,!w9' leaves it out; ",
         ),
         # The repair of an interrupted run comes first, and does nothing otherwise.
         ("endpoint.yml", ["c1 kubeadm_endpoint", "c1 node_info", "c2 kubeadm_endpoint", "c2 node_info"], ""),
@@ -111,10 +111,10 @@ def test_an_operation_that_needs_all_hosts_names_each_missing_one_and_the_way_to
         "ansible_port and the SSH server of this host; correct this and run again, because every control plane takes "
         f"part; {more}if the machine no longer exists, use remove.yml with -e remove_hosts=c9 -e remove_gone=true",
         "w8: can't be observed: The module interpreter '/nonexistent/python3' was not found; install python3 on this "
-        "host, or correct ansible_python_interpreter; to continue without it, run again with --limit 'all:!w8:!w9'; if "
+        "host, or correct ansible_python_interpreter; to continue without it, run again with --limit 'all,!w8,!w9'; if "
         "the machine no longer exists, use remove.yml with -e remove_hosts=w8 -e remove_gone=true",
         "w9: can't be reached: ssh: connect to host 127.0.0.1 port 1: Connection refused; check ansible_host, "
-        "ansible_port and the SSH server of this host; to continue without it, run again with --limit 'all:!w8:!w9'; "
+        "ansible_port and the SSH server of this host; to continue without it, run again with --limit 'all,!w8,!w9'; "
         "if the machine no longer exists, use remove.yml with -e remove_hosts=w9 -e remove_gone=true",
     ):
         assert f"  {line}" in said.splitlines(), said

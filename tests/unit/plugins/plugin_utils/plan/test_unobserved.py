@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import Any
 
 import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.inventory import Inventory
@@ -21,6 +25,7 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
     recorded,
 )
 
+LOGIN = "can't be logged in to: root@192.0.2.9: Permission denied (publickey); check ansible_user"
 REFUSED = "can't be reached: Connection refused; check its SSH server"
 PYTHON = "can't be observed: Python was not found"
 GONE = "if the machine no longer exists, use remove.yml with -e remove_hosts={0} -e remove_gone=true"
@@ -43,7 +48,7 @@ def said(plan: Plan, level: str = "error") -> list[str]:
 @pytest.mark.parametrize("operation", STOPS)
 def test_a_worker_stops_the_operation_and_the_line_says_how_to_continue_without_it(operation: str) -> None:
     plan = plan_of(operation, unobserved={"w8": REFUSED, "w9": PYTHON})
-    way = "to continue without it, run again with --limit 'all:!w8:!w9'"
+    way = "to continue without it, run again with --limit 'all,!w8,!w9'"
     assert said(plan) == [
         f"w8: {REFUSED}; {way}; {GONE.format('w8')}",
         f"w9: {PYTHON}; {way}; {GONE.format('w9')}",
@@ -56,11 +61,33 @@ def test_a_worker_stops_the_operation_and_the_line_says_how_to_continue_without_
 
 @pytest.mark.parametrize(
     ("limit", "shown"),
-    [("workers", "workers:!w9"), ("c1,w9", "c1,w9,!w9"), ("all:!c2", "all:!c2:!w9"), ("", "all:!w9")],
+    [
+        ("workers", "workers,!w9"),
+        ("c1,w9", "c1,w9,!w9"),
+        ("all:!c2", "all:!c2:!w9"),
+        ("", "all,!w9"),
+        # Not lists, although they have colons.
+        ("w[8:9]", "w[8:9],!w9"),
+        ("2001:db8::1", "2001:db8::1,!w9"),
+    ],
 )
 def test_the_limit_of_this_run_stays(limit: str, shown: str) -> None:
     plan = plan_of("upgrade", unobserved={"w9": REFUSED}, limit=limit)
     assert f"--limit '{shown}'" in said(plan)[0]
+
+
+@pytest.mark.parametrize("limit", ["", "all", "all:!c2", "all,!c2"])
+@pytest.mark.parametrize("name", ["w9", "2001:db8::12", "w[9]", "~w.*", "w?", "w*", "bob's", "w 9", "!w9"])
+def test_the_limit_leaves_out_exactly_this_host(name: str, limit: str) -> None:
+    plan = plan_of("upgrade", inventory=Inventory(["c1"], ["c2", name]), unobserved={name: REFUSED}, limit=limit)
+    (shown,) = re.findall("--limit (.+?); if the machine", said(plan)[0])
+    (pattern,) = shlex.split(shown)
+    hosts = InventoryManager(DataLoader(), sources=None)
+    every = ["c1", "c2", "w8", "2001:db8::13", name]
+    for host in every:
+        hosts.add_host(host, "all")
+    hosts.subset(pattern)
+    assert [host.name for host in hosts.get_hosts()] == [one for one in every[:-1] if "!c2" not in limit or one != "c2"]
 
 
 @pytest.mark.parametrize("operation", STOPS)
@@ -69,9 +96,9 @@ def test_a_control_plane_can_only_return_or_be_removed(operation: str) -> None:
     control, worker = said(plan)
     way = "correct this and run again, because every control plane takes part"
     if operation == "upgrade":
-        way += "; once all control planes have the new version, --limit 'all:!c9:!w9' leaves it out"
+        way += "; once all control planes have the new version, --limit 'all,!c9,!w9' leaves it out"
     assert control == f"c9: {REFUSED}; {way}; {GONE.format('c9')}"
-    assert "--limit 'all:!w9'" in worker
+    assert "--limit 'all,!w9'" in worker
 
 
 @pytest.mark.parametrize("operation", STOPS)
@@ -115,8 +142,9 @@ def test_a_target_of_a_removal_has_the_reason() -> None:
 
 
 def test_a_reset_says_what_stays_and_why() -> None:
-    plan = plan_of("reset", targets=["c1", "c2", "w9"], unobserved={"w9": REFUSED})
-    assert (
-        f"w9: is not reset, so its kubelet and its pods stay: it {REFUSED}; run reset.yml with --limit w9 once it "
-        "answers, or erase the machine"
-    ) in said(plan, "warning")
+    for reason in (REFUSED, LOGIN):
+        plan = plan_of("reset", targets=["c1", "c2", "w9"], unobserved={"w9": reason})
+        assert (
+            f"w9: is not reset, so its kubelet and its pods stay: it {reason}; run reset.yml with --limit w9 once it "
+            "answers, or erase the machine"
+        ) in said(plan, "warning")
