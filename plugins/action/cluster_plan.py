@@ -277,9 +277,9 @@ def _silence(result: Any) -> str:
     """Why a host could not be observed, from what its task registered; empty if it was observed, or not yet."""
     if not isinstance(result, Mapping) or result.get("kubeadm"):
         return ""
-    reason = connection_errors.plain(str(result.get("msg") or "no reason is known"))
     if result.get("unreachable") is True:
-        return reason
+        return connection_errors.without_connection(str(result.get("msg") or ""))
+    reason = connection_errors.plain(str(result.get("msg") or "no reason is known"))
     # A control plane outside the play does not fail its task, and has only the reason.
     return f"can't be observed: {reason}" if result.get("failed") is True or result.get("msg") else ""
 

@@ -586,3 +586,22 @@ def test_a_host_is_found_by_what_its_name_is_resolved_to_here(monkeypatch: pytes
     # A fact of the host is not the inventory.
     claims = {**given, "ansible_facts": {"cluster_node_name": "c2"}, "cluster_node_name": "c2"}
     assert cluster_plan._addresses("a", claims, hosts) == ["192.0.2.7"]
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("can't be logged in to: Authentication failed", "can't be logged in to: Authentication failed"),
+        # Of a task without the action plugins of the collection.
+        ("Task failed: the ssl certificate expired", "can't be reached: the ssl certificate expired"),
+        ("", "can't be reached: no reason is known"),
+    ],
+)
+def test_the_reason_of_an_unreachable_host_continues_a_sentence(shown: Shown, message: str, reason: str) -> None:
+    facts = facts_of({"c1": LIVE["c1"]})
+    outside = {"results": [{"item": "b1", "unreachable": True, "msg": message}, {"item": "c1", **facts["c1"]}]}
+    known = variables({**facts, "a1": recorded(BARE["a1"])}, ["a1"], outside)
+    known["groups"]["control_plane"] = ["a1", "b1", "c1"]
+    known["hostvars"]["b1"] = {}
+    run({**known, "ansible_play_hosts_all": ["a1"]}, operation="reset")
+    assert [text for text in shown.warnings if text.startswith(f"b1: {reason}; ")]

@@ -54,16 +54,32 @@ def test_a_file_beside_the_playbook_is_read_here(folder: Path) -> None:
 def test_a_control_plane_that_is_not_reached_is_named_with_the_other_way(folder: Path) -> None:
     refused = "Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection refused"
     broken = "Failed to connect to the host via ssh: client_loop: send disconnect: Broken pipe"
-    for text, unchanged in ((refused, True), (broken, False)):
+    # The shell of the host prints something, and then the connection breaks.
+    shell = broken.replace("client_loop", "/etc/profile.d/x.sh: line 3: /var/log/x: Permission denied\nclient_loop")
+    for text, unchanged in ((refused, True), (broken, False), (shell, False)):
         action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
         action._task.delegate_to = "cp1"
         with pytest.raises(AnsibleConnectionFailure) as caught:
             action.run(task_vars={})
         line = caught.value.message
-        assert line.startswith(f"cp1 can't be reached: {text.partition('ssh: ')[2]}; check ansible_host"), line
+        assert line.startswith(f"cp1 can't be reached: {text.splitlines()[-1].rpartition('via ssh: ')[2]}; check "), (
+            line
+        )
         assert "or apply the manifests from this machine with deploy_kubeconfig" in line
         # A connection that breaks may break after the first objects.
         assert line.endswith(" (nothing was changed)") == unchanged
+
+
+def test_a_login_to_the_control_plane_that_fails_has_a_sentence(folder: Path) -> None:
+    text = "Failed to connect to the host via ssh: root@192.0.2.9: Permission denied (publickey)."
+    action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
+    action._task.delegate_to = "cp1"
+    with pytest.raises(AnsibleConnectionFailure) as caught:
+        action.run(task_vars={})
+    assert caught.value.message == (
+        "cp1 can't be logged in to: root@192.0.2.9: Permission denied (publickey); check ansible_user and its key or "
+        "password, or apply the manifests from this machine with deploy_kubeconfig (nothing was changed)"
+    )
 
 
 def test_images_are_replaced_before_anything_is_sent(folder: Path) -> None:

@@ -31,6 +31,12 @@ SUDO = (
     "ansible_become_password, or use --ask-become-pass"
 )
 NETWORK = "; check ansible_host, ansible_port and the SSH server of this host"
+CHANGED_KEY = (
+    "can't be reached: its SSH host key has changed; if the machine was reinstalled, remove its old key (ssh-keygen -R "
+    "{0}); otherwise find out which machine answers"
+)
+CREDENTIALS = "; check ansible_user and its key or password"
+BROKEN = "client_loop: send disconnect: Broken pipe"
 
 
 @pytest.mark.parametrize(
@@ -50,8 +56,7 @@ NETWORK = "; check ansible_host, ansible_port and the SSH server of this host"
         (SSH + "", "can't be reached: the connection failed without a message" + NETWORK),
         (
             SSH + CHANGED,
-            "can't be reached: its SSH host key has changed; if the machine was reinstalled, remove its old key with "
-            "'ssh-keygen -R' and its address; otherwise find out which machine answers",
+            CHANGED_KEY.format("192.0.2.9"),
         ),
         (
             SSH + "No ED25519 host key is known for w9 and you have requested strict checking.\r\n"
@@ -61,13 +66,17 @@ NETWORK = "; check ansible_host, ansible_port and the SSH server of this host"
         ),
         (
             SSH + "root@192.0.2.9: Permission denied (publickey,password).",
-            "the login failed: root@192.0.2.9: Permission denied (publickey,password); check ansible_user and its key "
-            "or password",
+            "can't be logged in to: root@192.0.2.9: Permission denied (publickey,password); check ansible_user and its "
+            "key or password",
         ),
-        ("Incorrect sudo password", "Incorrect sudo password; check ansible_become_password, or use --ask-become-pass"),
+        (
+            "Incorrect sudo password",
+            "can't be observed or changed: Incorrect sudo password; check ansible_become_password, or use "
+            "--ask-become-pass",
+        ),
         (
             "Timeout (12s) waiting for privilege escalation prompt: ",
-            SUDO,
+            "can't be observed or changed: " + SUDO,
         ),
         (
             TEMPORARY,
@@ -79,6 +88,226 @@ NETWORK = "; check ansible_host, ansible_port and the SSH server of this host"
 )
 def test_a_lost_host_has_one_line(message: str, shown: str) -> None:
     assert connection_errors.lost(message) == shown
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        # bash on the host, from a file in /etc/profile.d or .bashrc; then the connection breaks during the module.
+        "/etc/profile.d/x.sh: line 3: /var/log/x: Permission denied\n" + BROKEN,
+        # A key of ssh_config that this user can't read; the login worked with the next one.
+        'Load key "/etc/ssh/shared": Permission denied\r\n' + BROKEN,
+        # Programs that the host's shell starts.
+        "git@192.0.2.7: Permission denied (publickey).\r\n" + BROKEN,
+        "git@192.0.2.7: Permission denied (publickey).\r\nConnection to 192.0.2.9 closed by remote host.\r\n",
+        "Host key verification failed.\r\nShared connection to 192.0.2.9 closed.\r\n",
+        "ssh: connect to host 192.0.2.7 port 22: Connection refused\r\nConnection to 192.0.2.9 closed by remote host.",
+        "/etc/profile.d/x.sh: line 3: x: Permission denied (os error 13)",
+        # With StrictHostKeyChecking=no, this is a warning of each login with a key.
+        CHANGED.replace("Host key verification failed.", BROKEN),
+    ],
+)
+def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None:
+    shown = connection_errors.lost(SSH + stderr)
+    assert shown.startswith("can't be reached: ") and shown.endswith(NETWORK), shown
+    assert not connection_errors.before_login(shown), shown
+
+
+@pytest.mark.parametrize(
+    ("stderr", "shown"),
+    [
+        # Recorded with OpenSSH 9.2.
+        (
+            "ssh: connect to host 127.0.0.2 port 1: Connection refused\r\n"
+            "kex_exchange_identification: Connection closed by remote host\r\n"
+            "Connection closed by UNKNOWN port 65535\r\n",
+            "can't be reached: ssh: connect to host 127.0.0.2 port 1: Connection refused" + NETWORK,
+        ),
+        (
+            "Received disconnect from 127.0.0.1 port 22422:2: Too many authentication failures\r\n"
+            "Disconnected from 127.0.0.1 port 22422\r\n",
+            "can't be logged in to: Received disconnect from 127.0.0.1 port 22422:2: Too many authentication failures; "
+            "set ansible_ssh_private_key_file, and add '-o IdentitiesOnly=yes' to ansible_ssh_common_args, so that ssh "
+            "offers only this key",
+        ),
+        (
+            "sorry no proxy\nkex_exchange_identification: Connection closed by remote host\r\n"
+            "Connection closed by UNKNOWN port 65535\r\n",
+            "can't be reached: sorry no proxy" + NETWORK,
+        ),
+        (
+            "bob@bastion: Permission denied (publickey).\r\nConnection closed by UNKNOWN port 65535\r\n",
+            "can't be logged in to: bob@bastion: Permission denied (publickey)" + CREDENTIALS,
+        ),
+        (
+            "channel 0: open failed: connect failed: No route to host\r\nstdio forwarding failed\r\n"
+            "Connection closed by UNKNOWN port 65535\r\n",
+            "can't be reached: channel 0: open failed: connect failed: No route to host" + NETWORK,
+        ),
+        (
+            "Control socket connect(/root/.ansible/cp/a): Permission denied\r\n"
+            "ssh: connect to host 192.0.2.9 port 22: Connection timed out",
+            "can't be reached: ssh: connect to host 192.0.2.9 port 22: Connection timed out" + NETWORK,
+        ),
+        # The text before it is the reason, or a banner.
+        (
+            "System is booting up.\nConnection closed by 192.0.2.9 port 22",
+            "can't be reached: Connection closed by 192.0.2.9 port 22 (System is booting up.)" + NETWORK,
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by 192.0.2.9 port 22\r\n",
+            "can't be reached: kex_exchange_identification: read: Connection reset by peer" + NETWORK,
+        ),
+        (
+            "Connection closed by 192.0.2.9 port 22",
+            "can't be reached: Connection closed by 192.0.2.9 port 22" + NETWORK,
+        ),
+        (
+            "Connection timed out during banner exchange\r\nTransferred: sent 2772, received 2648 bytes, "
+            "in 0.1 seconds\r\nBytes per second: sent 24537.4, received 23439.8\r\ndebug1: Exit status -1",
+            "can't be reached: Connection timed out during banner exchange" + NETWORK,
+        ),
+        # The login to an old sshd, as an old ssh says it.
+        ("Permission denied (publickey).", "can't be logged in to: Permission denied (publickey)" + CREDENTIALS),
+    ],
+    ids=[
+        "jump host",
+        "keys",
+        "proxy",
+        "login at the jump host",
+        "behind the jump host",
+        "socket",
+        "text",
+        "reset",
+        "closed",
+        "verbose",
+        "old",
+    ],
+)
+def test_the_reason_is_not_always_in_the_last_line_of_ssh(stderr: str, shown: str) -> None:
+    assert connection_errors.lost(SSH + stderr) == shown
+
+
+@pytest.mark.parametrize(
+    ("stderr", "shown"),
+    [
+        (
+            CHANGED.replace("192.0.2.9", "[192.0.2.9]:2222") + "\r\nConnection closed by UNKNOWN port 65535",
+            CHANGED_KEY.format("'[192.0.2.9]:2222'"),
+        ),
+        (CHANGED.replace("192.0.2.9", "a;reboot"), CHANGED_KEY.format("ADDRESS")),
+        # With StrictHostKeyChecking=no, ssh disables passwords.
+        (
+            CHANGED.partition("Host key for")[0]
+            + "Password authentication is disabled to avoid man-in-the-middle attacks.\r\n"
+            "root@192.0.2.9: Permission denied (publickey,password).",
+            CHANGED_KEY.format("ADDRESS"),
+        ),
+        (
+            "Certificate invalid: expired\r\nNo ED25519 host key is known for w9 and you have requested strict "
+            "checking.\r\nHost key verification failed.",
+            "can't be reached: its SSH host certificate is invalid: expired; issue another certificate to its SSH "
+            "server, or correct the clock of this machine",
+        ),
+        (
+            "Host key ED25519 SHA256:abc revoked by file /etc/ssh/revoked\r\nHost key verification failed.",
+            "can't be reached: its SSH host key is revoked; find out which machine answers, or give it another "
+            "host key",
+        ),
+    ],
+    ids=["port", "name", "passwords", "certificate", "revoked"],
+)
+def test_a_host_key_that_is_not_accepted_has_its_own_reason(stderr: str, shown: str) -> None:
+    said = connection_errors.lost(SSH + stderr)
+    assert said == shown and connection_errors.before_login(said)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        # With sshpass. What follows is from ssh.
+        (
+            "Failed to authenticate: Invalid/incorrect password: root@192.0.2.9: Permission denied, please try again.",
+            "can't be logged in to: Invalid/incorrect password" + CREDENTIALS,
+        ),
+        (
+            "Invalid/incorrect username/password. Skipping remaining 3 retries to prevent account lockout: x",
+            "can't be logged in to: Invalid/incorrect username/password" + CREDENTIALS,
+        ),
+        (
+            "Failed to authenticate: Failed to add configured private key into ssh-agent: incorrect passphrase",
+            "can't be logged in to: Failed to add configured private key into ssh-agent: incorrect passphrase; check "
+            "ansible_private_key and ansible_private_key_passphrase",
+        ),
+        # The connection plugin paramiko_ssh.
+        (
+            "Failed to authenticate: Authentication failed.",
+            "can't be logged in to: Authentication failed" + CREDENTIALS,
+        ),
+        ("Failed to authenticate.", "can't be logged in to: Failed to authenticate" + CREDENTIALS),
+        (
+            "No authentication methods available",
+            "can't be logged in to: No authentication methods available" + CREDENTIALS,
+        ),
+        ("host key mismatch for w9", CHANGED_KEY.format("w9")),
+        (
+            "The authenticity of host 'w9' can't be established.\nThe ssh-ed25519 key fingerprint is abc.",
+            "can't be reached: its SSH host key is not known; log in once with ssh and verify the fingerprint, or add "
+            "the key to known_hosts",
+        ),
+    ],
+)
+def test_a_login_that_fails_without_ssh_saying_so(message: str, shown: str) -> None:
+    said = connection_errors.lost(message)
+    assert said == shown and connection_errors.before_login(said)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "reason", "fix"),
+    [
+        # Recorded with OpenSSH 9.2.
+        (
+            "/root/.ssh/config: line 1: Bad configuration option: foobar\r\n"
+            "/root/.ssh/config: terminating, 1 bad configuration options\r\n",
+            "/root/.ssh/config: line 1: Bad configuration option: foobar",
+            "correct the configuration of ssh on the control machine, or ansible_ssh_common_args",
+        ),
+        (
+            '/root/.ssh/config line 1: no argument after keyword "stricthostkeychecking"\r\n'
+            "/root/.ssh/config: terminating, 1 bad configuration options\r\n",
+            '/root/.ssh/config line 1: no argument after keyword "stricthostkeychecking"',
+            "correct the configuration of ssh on the control machine, or ansible_ssh_common_args",
+        ),
+        (
+            "command-line: line 0: Bad configuration option: foobar\r\n",
+            "command-line: line 0: Bad configuration option: foobar",
+            "correct the configuration of ssh on the control machine, or ansible_ssh_common_args",
+        ),
+        (
+            "Bad owner or permissions on /root/.ssh/config\r\n",
+            "Bad owner or permissions on /root/.ssh/config",
+            "correct the owner and the mode (600) of this file on the control machine",
+        ),
+        (
+            'unix_listener: path "/home/' + "a" * 100 + '/.ansible/cp/b" too long for Unix domain socket\r\n',
+            'unix_listener: path "/home/' + "a" * 100 + '/.ansible/cp/b" too long for Unix domain socket',
+            "set ansible_control_path_dir on the control machine to a shorter path",
+        ),
+        (
+            "ControlPath too long ('/home/" + "a" * 100 + "' >= 108 bytes)\r\n",
+            "ControlPath too long ('/home/" + "a" * 100 + "' >= 108 bytes)",
+            "set ansible_control_path_dir on the control machine to a shorter path",
+        ),
+    ],
+    ids=["option", "argument", "command line", "owner", "listener", "control path"],
+)
+def test_a_cause_on_the_control_machine_is_not_looked_for_on_the_host(stderr: str, reason: str, fix: str) -> None:
+    assert connection_errors.lost(SENT + stderr) == f"can't be reached: {reason}; {fix}"
+
+
+def test_a_full_disk_for_the_temporary_directory() -> None:
+    message = "mkdir: cannot create directory '/root/.ansible/tmp/a': No space left on device\n"
+    assert connection_errors.lost(message) == connection_errors.lost(TEMPORARY)
 
 
 def test_what_a_host_sends_is_short_and_has_no_controls_and_no_secrets() -> None:
@@ -93,6 +322,10 @@ def test_what_a_host_sends_is_short_and_has_no_controls_and_no_secrets() -> None
         ("Missing sudo password", "Missing sudo password; check ansible_become_password, or use --ask-become-pass"),
         ("Duplicate become password prompt encountered.\n>>> Standard Error\n[sudo] password:hunter2", SUDO),
         ("Premature end of stream waiting for become success.\n>>> Standard Error\nsudo: a password", SUDO),
+        (
+            "Premature end of stream waiting for become success.\n>>> Standard Error\n/bin/sh: 1: sudo: not found",
+            "sudo was not found; install sudo on this host, or set ansible_become_method",
+        ),
         ("a module\nwas not found", "a module was not found"),
     ],
 )
@@ -112,6 +345,25 @@ def test_a_program_without_a_result_has_its_own_fix() -> None:
     for output in ("sudo: a password is required", "Sorry, user me may not run it", "me is not in the sudoers file"):
         assert "ansible_become_password" in connection_errors.fix_of(output)
     assert "check that Python runs" in connection_errors.fix_of("Segmentation fault")
+
+
+@pytest.mark.parametrize(
+    ("output", "program"),
+    [
+        ("/bin/sh: 1: sudo: not found", "sudo"),
+        ("bash: line 1: sudo: command not found", "sudo"),
+        ("zsh:1: command not found: doas", "doas"),
+        ("fish: Unknown command: sudo", "sudo"),
+        ("/bin/sh: 1: /usr/bin/sudo: not found", "sudo"),
+        ("bash: /usr/bin/su: No such file or directory", "su"),
+    ],
+)
+def test_a_host_without_sudo_gets_it(output: str, program: str) -> None:
+    assert connection_errors.fix_of(output, 127) == f"install {program} on this host, or set ansible_become_method"
+
+
+def test_a_program_that_sudo_does_not_find_is_not_sudo() -> None:
+    assert "check that Python runs" in connection_errors.fix_of("sudo: python3.13: command not found")
 
 
 def test_the_line_of_a_registered_result() -> None:
