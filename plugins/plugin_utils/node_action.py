@@ -295,16 +295,16 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
             reported[key] = [shape(entry) for entry in entries if isinstance(entry, dict)]
     if "rc" in reported and not isinstance(reported["rc"], int):
         del reported["rc"]
-    for key in ("module_stdout", "module_stderr"):
-        # Whatever it is, it is not a result.
-        if key in reported:
-            reported[key] = str(reported[key])[:MAX_NOISE]
     if _NOISE & set(reported) and reported.get("failed"):
         # Only if the interpreter does not exist, Ansible's own message is better.
         missing = "interpreter" in str(reported.get("msg"))
         reported["msg"] = (
             connection_errors.without_python(str(reported["msg"])) if missing else _without_result(reported)
         )
+    for key in ("module_stdout", "module_stderr"):
+        # Whatever it is, it is not a result.
+        if key in reported:
+            reported[key] = str(reported[key])[:MAX_NOISE]
     if "msg" in reported:
         # Ansible prints the message of a failure as it is, so that a line end would begin a line of the output.
         reported["msg"] = line(reported["msg"])[:MAX_LINE]
@@ -312,14 +312,11 @@ def reduced(answer: Any, allowed: frozenset[str]) -> dict[str, Any]:
 
 
 def _without_result(answer: Mapping[str, Any]) -> str:
-    """The message about a program that ended without a result: what it printed first, or the error of a traceback."""
-    texts = [text for key in ("module_stderr", "module_stdout") for text in str(answer.get(key) or "").splitlines()]
-    texts = [line(text) for text in texts if line(text)]
-    shown = (
-        (texts[-1] if texts[0].startswith("Traceback") else texts[0])[:MAX_REASON] if texts else "it printed nothing"
-    )
+    """The message about a program that ended without a result: what it printed about the cause, and the fix."""
+    output = "\n".join(str(answer.get(key) or "") for key in ("module_stderr", "module_stdout"))
+    shown, fix = connection_errors.ended(output, answer.get("rc"))
     code = f" with exit code {answer['rc']}" if "rc" in answer else ""
-    return f"the program on the host ended{code} without a result: {shown}; {connection_errors.fix_of(shown)}"
+    return f"the program on the host ended{code} without a result: {line(shown)[:MAX_REASON]}; {fix}"
 
 
 def incomplete(module: str, answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -315,6 +315,60 @@ def test_a_program_that_ends_without_a_result_says_what_it_printed_and_the_fix(s
     )
 
 
+PYTHON = "; check that Python runs on this host, or set ansible_python_interpreter"
+PASSWORD = "; check ansible_become_password, or use --ask-become-pass"
+UNRESOLVED = "sudo: unable to resolve host w1: Name or service not known\n"
+TRACEBACK = 'Traceback (most recent call last):\n  File "x", line 3\n'
+
+
+@pytest.mark.parametrize(
+    ("stderr", "code", "said"),
+    [
+        (
+            "/bin/sh: 1: sudo: not found\n",
+            127,
+            "/bin/sh: 1: sudo: not found; install sudo on this host, or set ansible_become_method",
+        ),
+        # ssh prints this, and the banner of the server, before what the host prints.
+        (
+            "Warning: Permanently added '192.0.2.9' (ED25519) to the list of known hosts.\nWelcome!\n"
+            "sudo: a password is required\n",
+            1,
+            "sudo: a password is required" + PASSWORD,
+        ),
+        # A warning of sudo, on a machine whose name is not in /etc/hosts. sudo ran the program.
+        (
+            UNRESOLVED + TRACEBACK + "OSError: [Errno 28] No space left on device\n\nShared connection to w1 closed.",
+            1,
+            "OSError: [Errno 28] No space left on device; free some space on this host (df -h) and run again",
+        ),
+        (
+            UNRESOLVED + TRACEBACK + "KeyError: 1\n\nDuring handling of the above exception, another exception "
+            "occurred:\n\n" + TRACEBACK * 200 + "ImportError: no ssl\n",
+            1,
+            "ImportError: no ssl" + PYTHON,
+        ),
+        (
+            '  File "<stdin>", line 1\n    a b\n      ^\nSyntaxError: invalid syntax\n',
+            1,
+            "SyntaxError: invalid syntax" + PYTHON,
+        ),
+        (UNRESOLVED + "sudo: setrlimit(RLIMIT_CORE): Operation not permitted\nKilled\n", 137, "Killed" + PYTHON),
+        # German, with SendEnv LANG, as Debian configures it.
+        (
+            "bob ist nicht in der sudoers-Datei.\n",
+            1,
+            "bob ist nicht in der sudoers-Datei.; check the become password (ansible_become_password, "
+            "--ask-become-pass) and ansible_python_interpreter",
+        ),
+    ],
+    ids=["no sudo", "noise of ssh", "warning of sudo", "chain", "syntax", "warnings", "locale"],
+)
+def test_the_cause_among_what_a_program_without_a_result_printed(stderr: str, code: int, said: str) -> None:
+    answer = reduced(failed=True, msg="x", module_stdout="", module_stderr=stderr, rc=code)
+    assert answer["msg"] == f"the program on the host ended with exit code {code} without a result: {said}"
+
+
 def test_details_pass_with_a_failure_alone() -> None:
     assert "stderr" not in reduced(changed=False, stderr="x")
     assert reduced(failed=True, msg="m", stderr="x")["stderr"] == "x"
