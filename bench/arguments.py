@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="limit each node to N CPUs, such as 0.5 (default: no limit)",
     )
     parser.add_argument(
+        "--key-exchange",
+        default="",
+        metavar="NAME",
+        help="the key exchange of SSH connections, such as curve25519-sha256 (default: that of the machine's OpenSSH)",
+    )
+    parser.add_argument(
         "--other",
         action="append",
         default=[],

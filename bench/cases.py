@@ -27,10 +27,10 @@ from lab.say import duration, say
 from lab.sets import prepare_set
 
 from . import endpoints, instruments
+from .conditions import Conditions
 from .contestants import BY_HAND, IN_STEPS, PING, Contestant, Ping, Playbook, by_hand, variables
 from .endpoints import Endpoint
 from .instruments import Command, WatchedHost
-from .placement import Placement
 from .records import Run
 
 ADMIN = "/etc/kubernetes/admin.conf"
@@ -38,7 +38,7 @@ THREE = ("cp1", "w1", "w2")
 NEW_NODE = "n1"
 SET = "bench"
 # Inventories in addition to the lab's.
-PLACEMENT, ENDPOINTS = "placement.json", "endpoints.json"
+CONDITIONS, ENDPOINTS = "conditions.json", "endpoints.json"
 IGNORED = "cluster_ignore_preflight_errors"
 NO_NETWORK = ("-e", "cni_plugin=none")
 
@@ -53,8 +53,8 @@ class Testbed:
 
     @property
     def inventories(self) -> List[pathlib.Path]:
-        """The lab's inventory, and those of the placement and the endpoints where they are needed."""
-        more = [self.inventory.parent / name for name in (PLACEMENT, ENDPOINTS)]
+        """The lab's inventory, and those of the conditions and the endpoints where they are needed."""
+        more = [self.inventory.parent / name for name in (CONDITIONS, ENDPOINTS)]
         return [self.inventory, *(path for path in more if path.exists())]
 
     @property
@@ -84,13 +84,13 @@ class Testbed:
         """Let kubeadm accept nodes with a single CPU, which is less than it requires."""
         ignored = variables(venv, [self.inventory], THREE[0]).get(IGNORED, [])
         content = {"all": {"vars": {IGNORED: [*ignored, "NumCPU"]}}}
-        (self.inventory.parent / PLACEMENT).write_text(json.dumps(content), encoding="utf-8")
+        (self.inventory.parent / CONDITIONS).write_text(json.dumps(content), encoding="utf-8")
 
     def remove(self) -> None:
         """Remove the nodes and the files written about them."""
         nodes.destroy(self.set_name)
         endpoints.sweep()
-        for name in (PLACEMENT, ENDPOINTS, "timeline.json", "marks", "marks.log"):
+        for name in (CONDITIONS, ENDPOINTS, "timeline.json", "marks", "marks.log"):
             (self.inventory.parent / name).unlink(missing_ok=True)
         remove_inventory(self.set_name)
 
@@ -106,7 +106,7 @@ class Settings:
     playbooks: Sequence[Playbook]
     rounds: int = 3
     sizes: Tuple[int, ...] = ()
-    placement: Placement = Placement()
+    conditions: Conditions = Conditions()
     series: int = 0
     testbeds: List[Testbed] = field(default_factory=list)
 
@@ -118,9 +118,11 @@ def fresh_nodes(settings: Settings, set_name: str, names: Sequence[str]) -> Test
         testbed = Testbed(set_name, path_of(set_name))
         # Known before it exists, so that it is removed when a node does not start.
         settings.testbeds.append(testbed)
-    prepare_set(set_name, names, nodes.Options(fresh=True, extra=settings.placement.node_arguments()))
-    if settings.placement.one_cpu:
+    prepare_set(set_name, names, nodes.Options(fresh=True, extra=settings.conditions.node_arguments()))
+    if settings.conditions.one_cpu:
         testbed.allow_one_cpu(settings.venv)
+    with (nodes.set_dir(set_name) / "ssh_config").open("a", encoding="utf-8") as file:
+        file.write(settings.conditions.ssh_config())
     instruments.watch([f"{set_name}-{name}" for name in names])
     return testbed
 
@@ -274,7 +276,7 @@ def _without_network(settings: Settings) -> List[Playbook]:
 
 
 def _measure(settings: Settings, name: str, size: int, command: Command, testbed: Testbed, expected: int = 0) -> Run:
-    return instruments.measure(name, size, command, testbed.hosts, settings.placement, expected)
+    return instruments.measure(name, size, command, testbed.hosts, settings.conditions, expected)
 
 
 def _run(settings: Settings, testbed: Testbed, contestant: Contestant, size: int = 3, *arguments: str) -> Run:
@@ -317,7 +319,7 @@ def _add_endpoints(
     made = endpoints.create(hosts, names, joined)
     testbed.endpoints += made
     for carrier, count in Counter(one.carrier for one in testbed.endpoints).items():
-        settings.placement.share_quota(carrier, count + 1)
+        settings.conditions.share_quota(carrier, count + 1)
     return made
 
 

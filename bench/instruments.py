@@ -24,7 +24,7 @@ from lab.podman import podman
 from lab.say import say
 
 from . import cgroups, parsing
-from .placement import Placement
+from .conditions import Conditions
 from .records import Run, Span, Traffic
 
 TABLE = "kubestead_bench"
@@ -111,7 +111,7 @@ def measure(
     size: int,
     command: Command,
     hosts: Sequence[WatchedHost],
-    placement: Placement,
+    conditions: Conditions,
     expected: int = 0,
 ) -> Run:
     """Run a command and measure it.
@@ -131,9 +131,9 @@ def measure(
         command.spans.unlink(missing_ok=True)
         with open(output, "wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, str(METER), str(result), *placement.control_prefix(), *command.argv],
+                [sys.executable, str(METER), str(result), *conditions.control_prefix(), *command.argv],
                 cwd=command.folder,
-                env={**command.environment, "ANSIBLE_SSH_CONTROL_PATH_DIR": folder},
+                env={**command.environment, "ANSIBLE_SSH_CONTROL_PATH_DIR": folder, **conditions.environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

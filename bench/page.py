@@ -23,7 +23,7 @@ HEAD = (
     "| case | nodes | contestant | compared with | wall time | control machine: CPU time | nodes: CPU time"
     " | CPU s more per node |"
 )
-# A line with ratios; the case, without its placement.
+# A line with ratios; the case, without its conditions.
 ROW = re.compile(r"^[|-] `([a-z]+)")
 
 
@@ -91,7 +91,7 @@ def _range(values: Sequence[int]) -> str:
 
 
 def section(reports: Sequence[Report], folder: str) -> str:
-    """The section of a case; it has one report for each placement. ``folder`` has the pictures, seen from the page."""
+    """The section of a case, with a report for each condition. ``folder`` has the pictures, seen from the page."""
     lines = [f"## {report.TITLES[reports[0].case]}", ""]
     for one in reports:
         lines += [f"`{one.name}`: {report.machine_line(one)}", "", *table(one), ""]

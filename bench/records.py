@@ -12,7 +12,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from .placement import Placement
+from .conditions import Conditions
 
 Key = Tuple[str, int]
 # Series and round of a run.
@@ -90,17 +90,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """All runs of a case with one placement, in the order they were measured. ``machine`` describes the machine."""
+    """All runs of a case under the same conditions, in the order of their measurement. ``machine`` describes the machine."""
 
     case: str
     machine: Mapping[str, str]
     runs: Sequence[Run]
-    placement: Placement = Placement()
+    conditions: Conditions = Conditions()
 
     @property
     def name(self) -> str:
         """The report's name in file names."""
-        return "-".join(filter(None, (self.case, self.placement.name)))
+        return "-".join(filter(None, (self.case, self.conditions.name)))
 
     def keys(self) -> List[Key]:
         """Contestants and sizes, in the order they appear, small before large."""
@@ -123,7 +123,7 @@ class Report:
 
 def merged(old: Report, new: Report) -> Report:
     """The new runs, and those old ones that were not measured again on the same machine."""
-    if (old.machine, old.placement) != (new.machine, new.placement):
+    if (old.machine, old.conditions) != (new.machine, new.conditions):
         return new
     measured = {run.key for run in new.runs}
     return dataclasses.replace(new, runs=[*(run for run in old.runs if run.key not in measured), *new.runs])
@@ -145,7 +145,7 @@ def from_json(text: str) -> Report:
     """The report that :func:`to_json` wrote."""
     data = json.loads(text)
     runs = [_run(item) for item in data["runs"]]
-    return Report(data["case"], data["machine"], runs, Placement(**data["placement"]))
+    return Report(data["case"], data["machine"], runs, Conditions(**data["conditions"]))
 
 
 def _run(data: Mapping[str, Any]) -> Run:

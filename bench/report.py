@@ -110,14 +110,14 @@ def critical_lines(report: Report) -> List[str]:
 
 
 def machine_line(report: Report) -> str:
-    """Number of rounds, machine, placement and load of a report, as sentences."""
+    """Number of rounds, machine, conditions and load of a report, as sentences."""
     machine = ", ".join(
         value if name in ("processor", "memory") else f"{name} {value}" for name, value in report.machine.items()
     )
     rounds = max(len(report.of(key)) for key in report.keys())
     load = figures.three([run.load for run in report.runs])
     busy = f" Load average before a run: {load.text()}." if load.most else ""
-    return f"{rounds} round{'s' * (rounds > 1)}. Machine: {machine}. {report.placement.text}{busy}"
+    return f"{rounds} round{'s' * (rounds > 1)}. Machine: {machine}. {report.conditions.text}{busy}"
 
 
 def node_cpu(report: Report, key: Key) -> str:

@@ -19,7 +19,7 @@ from lab.mirror.server import ensure_mirror
 from lab.podman import NETWORK, ensure_network
 from lab.say import say
 
-from . import instruments, page, placement, report
+from . import conditions, instruments, page, report
 from .cases import CASES, Settings
 from .contestants import collection, other, variant
 from .records import Report, Run
@@ -42,18 +42,18 @@ def bench(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
         venv = ensure_venv()
         playbooks = [collection(), *map(variant, options.variant), *map(other, options.other)]
-        placed = placement.decide(options.pin, options.quota)
+        under = conditions.decide(options.pin, options.quota, options.key_exchange)
         machine = instruments.machine(_ansible(str(venv / "bin" / "python")), _kubernetes())
         series = int(time.time())
         for case in chosen:
             say(f"{report.TITLES[case]} ...")
-            settings = Settings(venv, playbooks, options.rounds, options.sizes, placed, series)
+            settings = Settings(venv, playbooks, options.rounds, options.sizes, under, series)
             runs: List[Run] = []
             try:
                 for run in CASES[case](settings):
                     runs.append(run)
                     # Earlier figures are kept when a later run fails.
-                    complete = report.save(Report(case, machine, runs, placed), folder)
+                    complete = report.save(Report(case, machine, runs, under), folder)
             finally:
                 for testbed in () if options.keep else settings.testbeds:
                     testbed.remove()

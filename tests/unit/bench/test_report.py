@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import comparison, page, records, report, svg
-from bench.placement import Placement
+from bench.conditions import Conditions
 from bench.records import Report, Run, Span, Traffic
 from lab.machine import MachineError
 
@@ -50,12 +50,12 @@ def runs(contestant: str, size: int, *walls: float, **more: float) -> list[Run]:
 
 FIRST = Report("first", MACHINE, runs("by hand", 3, 40.0, 44.0, 42.0))
 MANY = Report("many", MACHINE, [run("collection", size, wall) for size, wall in ((10, 6.0), (50, 26.0), (100, 51.0))])
-PINNED = Placement("0", "1", 0.5)
+PINNED = Conditions("0", "1", 0.5)
 
 
 def test_a_report_survives_json() -> None:
     assert records.from_json(records.to_json(FIRST)) == FIRST
-    pinned = dataclasses.replace(FIRST, placement=PINNED)
+    pinned = dataclasses.replace(FIRST, conditions=PINNED)
     assert records.from_json(records.to_json(pinned)) == pinned
 
 
@@ -75,7 +75,7 @@ def test_sizes_measured_earlier_stay_unless_the_machine_is_another() -> None:
     ]
     elsewhere = dataclasses.replace(new, machine={"processor": "1 x Slow One"})
     assert records.merged(MANY, elsewhere) == elsewhere
-    pinned = dataclasses.replace(new, placement=PINNED)
+    pinned = dataclasses.replace(new, conditions=PINNED)
     assert records.merged(MANY, pinned) == pinned
 
 
@@ -173,13 +173,13 @@ def test_the_terminal_shows_ratios_before_seconds() -> None:
     assert "control machine 11.0 (3.67), nodes 6.0 (2.00)" in shown[seconds]
 
 
-def test_the_report_names_machine_placement_and_load() -> None:
+def test_the_report_names_machine_conditions_and_load() -> None:
     line = report.machine_line(FIRST)
     assert line.startswith("3 rounds. Machine: 2 x Fast One, 8 GB, kernel 6.1, cgroup v2. The control machine and ")
     assert "load average" not in line
     busy = dataclasses.replace(FIRST, runs=[dataclasses.replace(one, load=2.5) for one in FIRST.runs])
     assert report.machine_line(busy).endswith("Load average before a run: 2.5 / 2.5 / 2.5.")
-    pinned = dataclasses.replace(FIRST, placement=PINNED)
+    pinned = dataclasses.replace(FIRST, conditions=PINNED)
     assert "The control machine runs on CPU 0, the nodes on CPU 1; each node may use 0.5 CPUs." in report.machine_line(
         pinned
     )
@@ -234,10 +234,10 @@ def test_the_page_gets_the_figures_between_its_markers(tmp_path: Path) -> None:
         page.put_section("no markers", "many", "")
 
 
-def test_the_page_has_each_placement_of_a_case(tmp_path: Path) -> None:
+def test_the_page_has_each_condition_of_a_case(tmp_path: Path) -> None:
     folder = tmp_path / "bench"
     report.save(MANY, folder)
-    report.save(dataclasses.replace(MANY, placement=PINNED), folder)
+    report.save(dataclasses.replace(MANY, conditions=PINNED), folder)
     assert sorted(path.name for path in folder.glob("*.json")) == ["many-pin-quota-0.5.json", "many.json"]
     (reports,) = page.load_reports(folder, ["first", "many"]).values()
     text = page.section(reports, "performance")

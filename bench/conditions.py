@@ -2,14 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which CPUs the control machine and the nodes run on, and how much of them a node may use."""
+"""What a measurement can vary: the CPUs of the control machine and the nodes, and the key exchange of SSH."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from lab.machine import MachineError
 from lab.podman import podman
@@ -18,31 +18,35 @@ SIBLINGS = "/sys/devices/system/cpu/cpu{0}/topology/thread_siblings_list"
 
 
 @dataclass(frozen=True)
-class Placement:
-    """How control machine and nodes share the CPUs of this machine.
+class Conditions:
+    """How control machine and nodes share the CPUs of this machine, and how SSH connections begin.
 
     ``control`` and ``nodes`` are lists of CPUs as Linux writes them (``0-2,4``); empty means all. ``quota`` is the
-    number of CPUs each node may use at most, 0 for no limit.
+    number of CPUs each node may use at most, 0 for no limit. ``key_exchange`` is an algorithm as in ssh_config(5),
+    KexAlgorithms; empty for the default of the machine's OpenSSH.
     """
 
     control: str = ""
     nodes: str = ""
     quota: float = 0.0
+    key_exchange: str = ""
 
     @property
     def name(self) -> str:
         """A short name for file names; empty for the default."""
         parts = [*(["pin"] if self.control else []), *([f"quota-{self.quota:g}"] if self.quota else [])]
-        return "-".join(parts)
+        return "-".join([*parts, *([self.key_exchange] if self.key_exchange else [])])
 
     @property
     def text(self) -> str:
-        """The placement as a sentence."""
+        """The conditions as sentences."""
         if self.control:
             shared = f"The control machine runs on CPU {self.control}, the nodes on CPU {self.nodes}"
         else:
             shared = "The control machine and the nodes share all CPUs"
-        return shared + (f"; each node may use {self.quota:g} CPUs." if self.quota else ".")
+        quota = f"; each node may use {self.quota:g} CPUs" if self.quota else ""
+        exchange = f" SSH connections use the key exchange {self.key_exchange}." if self.key_exchange else ""
+        return f"{shared}{quota}.{exchange}"
 
     @property
     def one_cpu(self) -> bool:
@@ -52,6 +56,14 @@ class Placement:
     def control_prefix(self) -> List[str]:
         """What precedes the control machine's command."""
         return ["taskset", "--cpu-list", self.control] if self.control else []
+
+    def environment(self) -> Dict[str, str]:
+        """Environment variables for Ansible."""
+        return {"ANSIBLE_SSH_EXTRA_ARGS": f"-o KexAlgorithms={self.key_exchange}"} if self.key_exchange else {}
+
+    def ssh_config(self) -> str:
+        """Lines for the ssh_config of a set, which the commands typed by hand use."""
+        return f"Host *\n    KexAlgorithms {self.key_exchange}\n" if self.key_exchange else ""
 
     def node_arguments(self) -> Tuple[str, ...]:
         """Arguments of ``podman create`` for a node."""
@@ -92,14 +104,14 @@ def split(available: Sequence[int], siblings: Sequence[int]) -> Tuple[List[int],
     return control, [number for number in available if number not in control]
 
 
-def decide(pin: bool, quota: float) -> Placement:
-    """The placement on this machine. Raises :class:`MachineError` for a quota or a pin that is not possible."""
+def decide(pin: bool, quota: float, key_exchange: str = "") -> Conditions:
+    """The conditions on this machine. Raises :class:`MachineError` for a quota or a pin that is not possible."""
     if quota < 0:
         raise MachineError(f"--quota {quota:g}: give a number of CPUs greater than 0, such as 0.5")
     if not pin:
-        return Placement(quota=quota)
+        return Conditions(quota=quota, key_exchange=key_exchange)
     available = sorted(os.sched_getaffinity(0))
     path = pathlib.Path(SIBLINGS.format(available[0]))
     siblings = cpu_numbers(path.read_text(encoding="utf-8")) if path.exists() else []
     control, nodes = split(available, siblings)
-    return Placement(cpu_list(control), cpu_list(nodes), quota)
+    return Conditions(cpu_list(control), cpu_list(nodes), quota, key_exchange)
