@@ -90,7 +90,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Report:
-    """All runs of a case under the same conditions, in the order of their measurement. ``machine`` describes the machine."""
+    """All runs of a case under the same conditions, in the order they were measured, on one ``machine``."""
 
     case: str
     machine: Mapping[str, str]
