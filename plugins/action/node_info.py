@@ -28,10 +28,12 @@ with bytecode.kept():
     from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
     from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
     from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
-    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
+    from ansible_collections.kubestead.cluster.plugins.module_utils.observation import LEAVING, UPGRADE
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry, trial
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.planners import DEFAULT
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
@@ -98,7 +100,14 @@ class ActionModule(NodeAction):
         # Nor does it get a virtual IP address in this run, so nothing is asked about one that it has not set up. The
         # plan uses the address only where it is set up, and then the observation is the same.
         address = "" if witness else _virtual_ip(name, (task_vars or {})["groups"], options)
-        more = {"proxied": proxied, "virtual_ip": address}
+        more: dict[str, Any] = {"proxied": proxied, "virtual_ip": address}
+        operation = str(given.get("operation") or DEFAULT)
+        if operation in LEAVING:
+            # These hosts need no packages, and connect to no other host.
+            more.update(packages_url="", reach=[])
+        if witness and operation == UPGRADE:
+            # It is not among the hosts that are upgraded.
+            given["operation"] = DEFAULT
         arguments = {**registry.observation_arguments(options, peers), **more, **given}
         asked = time.time()
         try:
@@ -117,7 +126,7 @@ class ActionModule(NodeAction):
         if witness and result.get("failed"):
             # It is asked for the sake of others, who must not fail with it.
             reason = line(result.get("msg"))
-            if not truth("leaving", given.get("leaving")):
+            if operation not in LEAVING:
                 display.warning(f"{self._task.delegate_to}: {reason}")
             # The plan of a removal or reset names it, together with what follows.
             return {"changed": False, "msg": reason}

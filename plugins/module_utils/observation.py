@@ -21,6 +21,9 @@ from .packages import kube_observe
 from .packages.kube_state import without_passwords
 from .pod_network import options as cni
 
+#: The operations of cluster_plan whose plan needs more than others. Those of LEAVING remove hosts from a cluster.
+UPGRADE, ENDPOINT, LEAVING = "upgrade", "endpoint", ("remove", "reset")
+
 
 def observe(
     system: System,
@@ -29,21 +32,20 @@ def observe(
     image_repository: str,
     kubeconfig_user: str,
     reach: Sequence[str] = (),
-    upgrading: bool = False,
     proxied: bool = False,
     virtual_ip: str = "",
-    moving: bool = False,
-    leaving: bool = False,
+    operation: str = "",
 ) -> Dict[str, Any]:
     """Observe everything that the collection uses. Changes nothing; takes about 0.5 s.
 
     Without ``packages_url``, or with an invalid version, the package repository is not read. ``reach`` are targets
-    (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. With
-    ``upgrading``, members of a cluster also read the repository, and an API server reports removed APIs in use. A host
+    (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. A host
     that will be ``proxied`` looks for the package of the local proxy. ``virtual_ip`` is the virtual IP address of the
-    API that a control plane will have. With ``moving``, what names the endpoint is read. With ``leaving``, a control
-    plane lists the members of etcd.
+    API that a control plane will have. The ``operation`` adds what only its plan needs: for :data:`UPGRADE`, members of
+    a cluster also read the repository, and an API server reports removed APIs in use; for :data:`ENDPOINT`, what names
+    the endpoint is read; for :data:`LEAVING`, a control plane lists the members of etcd.
     """
+    upgrading = operation == UPGRADE
     kubeadm_state = kubeadm.observe(system)
     more: Dict[str, Any] = {}
     # Few runs need these, and a node compiles what it imports.
@@ -51,11 +53,11 @@ def observe(
         from .kubeadm import upgrade_facts
 
         more["upgrade"] = upgrade_facts.observe(system, kubeadm_state)
-    if moving:
+    if operation == ENDPOINT:
         from .kubeadm import endpoint_facts
 
         more["endpoint"] = endpoint_facts.observe(system, kubeadm_state)
-    if leaving:
+    if operation in LEAVING:
         from .kubeadm import removal
 
         more["etcd"] = removal.observe_members(system, kubeadm_state.etcd.url)

@@ -29,6 +29,16 @@ options:
     type: list
     elements: str
     choices: [host, kube_packages, containerd, api_endpoint, control_plane, join, cni]
+  operation:
+    description:
+      - The operation to plan from the result, as in M(kubestead.cluster.cluster_plan). With V(upgrade), a cluster node
+        that runs another version also looks for packages of O(kubernetes_version), or for newer patch releases if it is
+        a minor version. With V(endpoint), the module reads everything that names the endpoint - certificates,
+        kubeconfigs, ConfigMaps. With V(remove) and V(reset), a control plane lists the members of etcd, and neither the
+        package repository nor O(reach) is checked.
+    type: str
+    choices: [converge, endpoint, remove, reset, upgrade]
+    default: converge
   packages_url:
     description: The base URL of the Kubernetes package repositories. It is read only if packages must be installed.
     type: str
@@ -52,12 +62,6 @@ options:
     type: list
     elements: str
     default: []
-  upgrading:
-    description:
-      - Whether a cluster node that runs another version also looks for packages of O(kubernetes_version), or for newer
-        patch releases if it is a minor version.
-    type: bool
-    default: false
   proxied:
     description:
       - Whether the host will reach the API through a local proxy, as workers of a cluster with more than one control
@@ -70,14 +74,6 @@ options:
         packages that are needed, and whether another machine has the address.
     type: str
     default: ""
-  moving:
-    description: Whether to read everything that names the endpoint - certificates, kubeconfigs, ConfigMaps.
-    type: bool
-    default: false
-  leaving:
-    description: Whether a control plane lists the members of etcd. Required if hosts are to leave the cluster.
-    type: bool
-    default: false
 author:
   - The kubestead authors (@kubestead)
 """
@@ -186,19 +182,21 @@ environment:
   type: dict
 upgrade:
   description:
-    - With O(upgrading=true), on a control plane, the removed APIs that clients have requested since its API server
+    - With O(operation=upgrade), on a control plane, the removed APIs that clients have requested since its API server
       started, and the version of Calico.
-  returned: with O(upgrading=true)
+  returned: with O(operation=upgrade)
   type: dict
 endpoint:
   description:
-    - With O(moving=true), the servers in kubeconfigs and, on a control plane, the names in the certificate of the API
-      server and the servers in ConfigMaps.
-  returned: with O(moving=true)
+    - With O(operation=endpoint), the servers in kubeconfigs and, on a control plane, the names in the certificate of
+      the API server and the servers in ConfigMaps.
+  returned: with O(operation=endpoint)
   type: dict
 etcd:
-  description: With O(leaving=true), on a control plane, the members of etcd and whether each one is healthy.
-  returned: with O(leaving=true)
+  description:
+    - With O(operation=remove) and O(operation=reset), on a control plane, the members of etcd and whether each one is
+      healthy.
+  returned: with O(operation=remove) and O(operation=reset)
   type: dict
 reach:
   description:
@@ -259,19 +257,18 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 def argument_spec() -> Dict[str, Any]:
     """The module's options."""
     text = {"type": "str", "default": ""}
+    operations = ["converge", "endpoint", "remove", "reset", "upgrade"]
     choices = ["host", "kube_packages", "containerd", "api_endpoint", "control_plane", "join", "cni"]
     return {
         "components": {"type": "list", "elements": "str", "choices": choices},
+        "operation": {"type": "str", "choices": operations, "default": "converge"},
         "packages_url": text,
         "kubernetes_version": text,
         "image_repository": text,
         "kubeconfig_user": text,
         "reach": {"type": "list", "elements": "str", "default": []},
-        "upgrading": {"type": "bool", "default": False},
         "proxied": {"type": "bool", "default": False},
         "virtual_ip": text,
-        "moving": {"type": "bool", "default": False},
-        "leaving": {"type": "bool", "default": False},
     }
 
 

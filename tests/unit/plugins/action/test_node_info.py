@@ -113,6 +113,23 @@ def test_what_the_task_says_wins() -> None:
     assert (action.asked[0][1]["packages_url"], action.asked[0][1]["reach"]) == ("https://mirror.example/", [])
 
 
+@pytest.mark.parametrize("operation", ["remove", "reset"])
+def test_a_host_that_leaves_looks_for_no_packages_and_connects_to_nobody(operation: str) -> None:
+    _result, action = observed(arguments={"operation": operation})
+    given = action.asked[0][1]
+    assert (given["packages_url"], given["reach"], given["operation"]) == ("", [], operation)
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked"), [("upgrade", "converge"), ("endpoint", "endpoint"), ("remove", "remove")]
+)
+def test_a_host_outside_an_upgrade_is_not_asked_about_its_own(operation: str, asked: str) -> None:
+    action = Action("node_info", {"operation": operation}, {"changed": False})
+    action._task.delegate_to = "cp1"
+    action.run(task_vars=variables("w1"))
+    assert action.asked[0][1]["operation"] == asked
+
+
 def test_the_host_cannot_overwrite_what_is_added_here() -> None:
     lie = {"options": {}, "problems": [{}], "secrets": {}, "asked": 1, "answered": 2, "ansible_facts": {"a": 1}}
     action = Action("node_info", {}, {"changed": False, **lie})

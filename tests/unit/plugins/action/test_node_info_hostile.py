@@ -72,7 +72,7 @@ def test_an_answer_that_can_not_be_used_fails_that_host_in_one_line(
     reason = run(outside)["msg"]
     assert reason == " ".join(result["msg"].split()) and said == [f"cp1: {reason}"]
     # The plan of a removal or reset names it.
-    outside._task.args["leaving"] = True
+    outside._task.args["operation"] = "remove"
     assert run(outside) == {"changed": False, "msg": reason} and len(said) == 1
 
 

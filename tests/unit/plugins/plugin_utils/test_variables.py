@@ -104,7 +104,7 @@ def test_a_delegated_task_takes_its_options_from_the_plan_or_the_control_plane(t
         "cluster_drain_",
         "upgrade_",
         "endpoint_",
-        "preflight_moving",
+        "preflight_operation",
         # Machines that leave, as the plan lists them; the variables of the role are no facts of a host.
         "item.",
         "remove_",

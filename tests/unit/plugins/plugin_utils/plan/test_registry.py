@@ -56,5 +56,12 @@ def test_a_component_observes_the_state_that_it_plans_from(component: Component)
 
 def test_the_observation_has_every_part_that_facts_have(machine: Machine) -> None:
     own = {field.name for field in dataclasses.fields(Facts)} - {"asked", "answered", "connects_to"}
-    assert set(observation.observe(machine, "", "", "", "root", upgrading=True, moving=True, leaving=True)) == own
-    assert set(observation.observe(machine, "", "", "", "root")) == own - {"upgrade", "endpoint", "etcd"}
+    for operation, more in {
+        "converge": set(),
+        "upgrade": {"upgrade"},
+        "endpoint": {"endpoint"},
+        "remove": {"etcd"},
+        "reset": {"etcd"},
+    }.items():
+        observed = observation.observe(machine, "", "", "", "root", operation=operation)
+        assert set(observed) == own - {"upgrade", "endpoint", "etcd"} | more
