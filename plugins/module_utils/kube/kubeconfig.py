@@ -262,6 +262,9 @@ def classify(
         return KEEP, "for this cluster, with other CAs than admin.conf, and with other entries that would be lost"
     if known:
         return KEEP, "for this cluster, with other entries that would be lost"
+    if has_unknown_ca(existing, wanted):
+        reason = "for a cluster at {0} whose CA is not known (no certificate-authority-data in one line)"
+        return WRITE if overwrite else KEEP, reason.format(wanted.servers[0])
     if wanted.servers and existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
@@ -304,6 +307,14 @@ def _is_admins(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
 def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
     """True if both kubeconfigs contain the same CA. Each may have more, as while the CA of a cluster is replaced."""
     return bool(set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes))
+
+
+def has_unknown_ca(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
+    """True for a kubeconfig with the same server that may be for this cluster or an earlier one: no CA is found in it.
+
+    Its CA may be a file, or a text with several lines.
+    """
+    return bool(wanted.servers) and existing.servers == wanted.servers and not existing.ca_cert_hashes
 
 
 def same_authority(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -202,17 +203,23 @@ def test_a_copy_of_an_earlier_cluster_is_set_aside_before_the_cluster_is_created
     assert result.get("warnings", []) == [told + ".before-kubestead"] * ended
 
 
-def test_no_cluster_is_created_if_the_earlier_copy_can_not_be_set_aside(tmp_path: Path) -> None:
+def test_no_cluster_is_created_if_the_earlier_copy_can_not_be_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy, text = tmp_path / "copy", fixture("kubeadm/v1.35/admin.conf")
     copy.write_text(text)
-    (tmp_path / "copy.before-kubestead").mkdir()
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     (server,) = summarize(text).servers
     kubeconfig = {"copy_to": str(copy), "copy_server": server, "endpoint": "x", "new_cluster": True}
     action = Action({"components": ["control_plane"], "plan": {**PLAN, "initializes": True, "kubeconfig": kubeconfig}})
     result = run(action)
     assert result["failed"] and action.asked == [] and copy.read_text() == text
     assert result["msg"] == (
-        f"{copy}.before-kubestead can't be written: Is a directory (the cluster was not initialized)"
+        f"{copy}.before-kubestead can't be written: No space left on device (the cluster was not initialized)"
     )
 
 

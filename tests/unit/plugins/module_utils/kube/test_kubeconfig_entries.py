@@ -295,6 +295,31 @@ def test_comments_after_keys_and_values_do_not_belong_to_them(node: Machine) -> 
     assert yaml.safe_load((node.read(PATH) or "").replace("\t#", " #")) == yaml.safe_load(own(ADMIN))
 
 
+FOLDED_CA = re.sub("certificate-authority-data: (.{64})", r"certificate-authority-data: >-\n      \1\n      ", OLD)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOLDED_CA,
+        FOLDED_CA.replace(">-\n      ", ""),
+        re.sub("certificate-authority-data: .*", "certificate-authority: /home/anna/ca.crt", OLD),
+    ],
+)
+def test_a_file_for_the_same_server_whose_ca_is_not_known_is_kept_and_told(node: Machine, text: str) -> None:
+    node.put(PATH, text, 0o600)
+    assert plan(node) == []
+    run(node)
+    assert node.read(PATH) == text
+    options = KubeconfigOptions()
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), options) == [
+        f"{PATH} is for a cluster at {SERVER} whose CA is not known (no certificate-authority-data in one line) "
+        "and was not changed; use /etc/kubernetes/admin.conf, or set control_plane_kubeconfig_overwrite"
+    ]
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), dataclasses.replace(options, overwrite=True))
+    assert step.backup == PATH + ".before-kubestead"
+
+
 def test_a_cluster_without_a_server_gets_one_beside_it(node: Machine) -> None:
     text = "# mine\n" + re.sub("    server: .*\n", "", OLD)
     node.put(PATH, text, 0o600)
@@ -438,9 +463,9 @@ def test_the_servers_of_each_cluster_are_known_by_its_ca() -> None:
 
 
 def test_the_summary_of_a_host_is_read_strictly() -> None:
-    said = {"clients": ["x", "0" * 64], "plain": "a\nb", "mergeable": "yes"}
+    said = {"clients": ["x", "0" * 64], "plain": "a\nb", "user": "a\nb", "mergeable": "yes"}
     found = kubeconfig_copy.reported_summary(said)
-    assert (found.clients, found.plain, found.mergeable) == (["0" * 64], "", False)
+    assert (found.clients, found.plain, found.user, found.mergeable) == (["0" * 64], "", "", False)
 
 
 @pytest.mark.parametrize(
