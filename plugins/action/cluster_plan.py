@@ -134,7 +134,7 @@ class ActionModule(ActionBase):
         try:
             catalogue.validate(skip)
         except OptionError as err:
-            raise AnsibleActionFail(err.message) from err
+            raise AnsibleActionFail(err.message) from None
         return skip
 
     # -- the request

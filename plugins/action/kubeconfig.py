@@ -53,7 +53,7 @@ class ActionModule(NodeAction):
         except AnsibleActionFail as err:
             if not self._server_leaves:
                 raise
-            raise AnsibleActionFail(f"{err}; {_STOPPED.format(path)}") from None
+            raise AnsibleActionFail(f"{err.message}; {_STOPPED.format(path)}") from None
 
     @property
     def _server_leaves(self) -> bool:
@@ -93,11 +93,14 @@ class ActionModule(NodeAction):
                 os.chmod(step.target, 0o600)
             else:
                 kubeconfig_copy.apply_copy(step, here, text)
+            return
         except OSError as err:
-            problem = f"copy_to {step.target} can't be written: {err.strerror}; use a path that you can write to"
-            raise AnsibleActionFail(problem) from err
+            problem = f"{step.target} can't be written: {err.strerror}"
         except KubesteadError as err:
-            raise AnsibleActionFail(f"copy_to: {err.message}; use a path that you can write to") from None
+            problem = err.message
+        # Some problems name their fix. A file whose server leaves has to be this one.
+        fix = "" if "; " in problem or self._server_leaves else "; use a path that you can write to"
+        raise AnsibleActionFail(f"copy_to: {problem}{fix}")
 
     def _fetch(self, wanted: KubeconfigSummary | None) -> str:
         """The admin kubeconfig, rebuilt. Connections print the output of a command at -vvv, unless it is censored.

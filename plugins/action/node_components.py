@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import preparation
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import BACKUP_SUFFIX
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError, OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
@@ -55,13 +55,17 @@ class ActionModule(NodeAction):
             aside = self._set_aside(result, plan["kubeconfig"])
             if _ended(result):
                 return result
-            self._call(result, "init", "kubeadm_init", arguments, variables)
-            if aside and _ended(result):
-                result.setdefault("warnings", []).append(aside)
-        # A control plane that joins gets its kubeconfig afterwards.
+            with _named_if_it_fails(result, aside):
+                self._call(result, "init", "kubeadm_init", arguments, variables)
+                self._write_kubeconfig(result, plan, variables)
+        else:
+            self._write_kubeconfig(result, plan, variables)
+        return result
+
+    def _write_kubeconfig(self, result: dict[str, Any], plan: Mapping[str, Any], variables: dict[str, Any]) -> None:
+        """Write the copies of the admin kubeconfig. A control plane that joins gets them afterwards."""
         if plan.get("kubeconfig") and not plan.get("joins_as") and not _ended(result):
             self._call(result, "kubeconfig", "kubeconfig", dict(plan["kubeconfig"]), variables)
-        return result
 
     def _components(self) -> list[str]:
         found = names("components", self._task.args.get("components"))
@@ -112,14 +116,14 @@ class ActionModule(NodeAction):
         wanted = kubeconfig.expected(str(given.get("endpoint") or ""), int(given.get("bind_port") or 6443))
         wanted = kubeconfig_copy.with_server(wanted, str(given.get("copy_server") or ""))
         try:
-            if not kubeconfig_copy.set_aside(System(), path, wanted):
-                return ""
-        except (OSError, KubesteadError) as err:
-            problem = getattr(err, "message", "") or f"{path}{BACKUP_SUFFIX} can't be written: {err.strerror}"
-            result.update(failed=True, msg=f"{problem} (the cluster was not initialized)")
+            backup = kubeconfig_copy.set_aside(System(), path, wanted)
+        except KubesteadError as err:
+            result.update(failed=True, msg=f"{err.message} (the cluster was not initialized)")
+            return ""
+        if not backup:
             return ""
         text = f"{path} on the control machine was for an earlier cluster and is now empty; its contents are "
-        text += f"in {path}{BACKUP_SUFFIX}"
+        text += f"in {backup}"
         display.display(f"  {text}", color="yellow")
         return text
 
@@ -168,6 +172,20 @@ class ActionModule(NodeAction):
             seconds = (answer.get("seconds") or {}).get(name)
             took = f" in {float(seconds):.1f} s" if isinstance(seconds, (int, float)) else ""
             display.display(f"  {host}  {name}: {count} step{'s' if count > 1 else ''}{took}", color="yellow")
+
+
+@contextlib.contextmanager
+def _named_if_it_fails(result: dict[str, Any], aside: str) -> Iterator[None]:
+    """Add the warning about a copy that was set aside, unless what is done succeeds and fills the copy."""
+    try:
+        yield
+    except BaseException:
+        # The host is lost, or the task took too long, which is not an Exception. There will be no result.
+        if aside:
+            display.warning(aside)
+        raise
+    if aside and _ended(result):
+        result.setdefault("warnings", []).append(aside)
 
 
 def _ended(answer: Mapping[str, Any]) -> bool:

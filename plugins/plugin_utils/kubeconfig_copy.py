@@ -29,11 +29,11 @@ import yaml
 from ansible_collections.kubestead.cluster.plugins.module_utils.core import untrusted
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.foreign_files import rewrite
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.foreign_files import keep, read_exact, rewrite
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.home_files import MAX_FILE
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
-from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System, read_descriptor
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System, decoded, read_descriptor
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import exact_certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig_entries
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
@@ -46,6 +46,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     backed_up,
     classify,
     digest,
+    has_unknown_ca,
     merged_text,
     merges,
     of_this_cluster,
@@ -153,8 +154,8 @@ def judged(
     if existing and wanted and wanted.credentials and existing.credentials == wanted.credentials:
         # The copy has the same credentials as the admin kubeconfig, but not the rest of that file.
         return SAME, "it is the admin kubeconfig"
-    # The text that is written is made here, so it can be merged whatever the host's file looks like.
-    verdict, reason = classify(existing, wanted and replace(wanted, complete=True))
+    wanted = wanted and _as_written(wanted)
+    verdict, reason = classify(existing, wanted)
     if existing is None or wanted is None or existing.blank or same_authority(existing, wanted):
         return verdict, reason
     if verdict == SAME and not set(wanted.ca_cert_hashes) - set(existing.ca_cert_hashes):
@@ -162,9 +163,15 @@ def judged(
         return verdict, reason
     # The CA of a cluster that does not exist yet is not known.
     created = new_cluster or not wanted.ca_cert_hashes
-    if not of_this_cluster(existing, wanted) and (created or verdict == KEEP):
+    of_another = verdict == KEEP and not has_unknown_ca(existing, wanted)
+    if not of_this_cluster(existing, wanted) and (created or of_another):
         return verdict, reason
     return OTHER_CA, _ca_difference(existing, wanted)
+
+
+def _as_written(wanted: KubeconfigSummary) -> KubeconfigSummary:
+    """The summary of the text that is made of a file: it has one user and only kubeadm's fields, and can be merged."""
+    return replace(wanted, plain=wanted.plain or wanted.user, complete=True)
 
 
 def _ca_difference(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> str:
@@ -209,11 +216,16 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary], ne
         return Step(COMPONENT, KEEP, path, f"not usable ({problem})")
     verdict, reason = judged(existing, wanted, new_cluster)
     if verdict == WRITE:
-        data = {"backup": backed_up(existing, wanted), "merge": merges(existing, wanted)}
-        backup = path + BACKUP_SUFFIX if data["backup"] else ""
-        if existing and existing.digest == digest(""):
-            aside = _earlier(look(system, path + BACKUP_SUFFIX)[0], wanted)
-            reason, backup = (aside, path + BACKUP_SUFFIX) if aside else (reason, backup)
+        source = wanted and _as_written(wanted)
+        merge, backup = merges(existing, source), ""
+        if backed_up(existing, source):
+            # If only entries are changed, the backup from before the first change is enough.
+            backup = path + BACKUP_SUFFIX if merge else _backup_of(system, path)
+        data = {"backup": bool(backup), "merge": merge, "digest": existing.digest if existing else ""}
+        if new_cluster and existing and existing.digest == digest(""):
+            newest = _backups(system, path)[0]
+            aside = _earlier(look(system, newest)[0], wanted) if newest else ""
+            reason, backup = (aside, newest) if aside else (reason, backup)
         return Step(COMPONENT, "write_kubeconfig", path, reason, data=data, backup=backup)
     if verdict == SAME and mode is not None and mode & 0o077:
         return Step(COMPONENT, "protect_kubeconfig", path, "mode {0:04o} -> 0600".format(mode))
@@ -228,40 +240,84 @@ def _earlier(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigS
     return reason if verdict == WRITE else ""
 
 
-def set_aside(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> bool:
-    """Move the contents of a copy of an earlier cluster to its backup, before a cluster is created at that address.
+def set_aside(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> str:
+    """Move the contents of a copy of an earlier cluster to a backup, before a cluster is created at that address.
 
-    True if there was such a copy. It is then an empty file, which any run fills: :func:`plan_copy` gives the same step
-    for it as for the copy. A link to the file stays. Raises OSError and :class:`KubesteadError`.
+    Returns the path of the backup; empty if there was no such copy. The copy is then an empty file, which any run
+    fills: with ``new_cluster``, :func:`plan_copy` gives the same step for it as for the copy. A link to the file stays.
+    Raises :class:`KubesteadError`.
     """
     existing, problem = look(system, path)
-    before = system.read(path)
-    if problem or before is None or not _earlier(existing, wanted):
-        return False
-    system.write(path + BACKUP_SUFFIX, before, mode=0o600)
-    rewrite(system, path, lambda _now: "", 0o600, backup=False)
-    return True
+    if problem or existing is None or not _earlier(existing, wanted):
+        return ""
+    backup, known = _save(system, path), existing.digest
+
+    def emptied(now: str) -> str:
+        _refuse_changed(now, path, known)
+        return ""
+
+    rewrite(system, path, emptied, 0o600, backup=False)
+    return backup
 
 
 def apply_copy(step: Step, system: System, text: str) -> None:
     """Write the copy. Raises OSError, and :class:`KubesteadError` if the file has changed since the plan."""
-    folder = os.path.dirname(step.target)
+    path, merge = step.target, bool(step.data.get("merge"))
+    folder = os.path.dirname(path)
     if not os.path.isdir(system.path(folder)):
         os.makedirs(system.path(folder), mode=0o700)
-    before = system.read(step.target)
-    merge = bool(step.data.get("merge"))
-    # If only entries are changed, the backup from before the first change is kept.
-    kept = merge and system.exists(step.target + BACKUP_SUFFIX)
-    if step.data.get("backup") and before is not None and not kept:
-        system.write(step.target + BACKUP_SUFFIX, before, mode=0o600)
-    if before is None:
-        system.write(step.target, text, mode=0o600)
+    if not system.exists(path):
+        system.write(path, text, mode=0o600)
         return
+    if step.data.get("backup") and merge:
+        keep(system, path, mode=0o600)
+    elif step.data.get("backup"):
+        _save(system, path)
 
     def change(now: str) -> str:
-        return merged_text(now, text, step.target) if merge else text
+        if merge:
+            return merged_text(now, text, path)
+        _refuse_changed(now, path, str(step.data.get("digest")))
+        return text
 
-    rewrite(system, step.target, change, 0o600, backup=False)
+    rewrite(system, path, change, 0o600, backup=False)
+
+
+def _refuse_changed(now: str, path: str, known: str) -> None:
+    """Raise :class:`KubesteadError` if the text of a file that is replaced is not the one with this digest."""
+    if digest(decoded(now.encode("utf-8", "surrogateescape"))) != known:
+        raise KubesteadError(f"{path} was changed during the run, and was not replaced; run again")
+
+
+def _backups(system: System, path: str) -> Tuple[str, str]:
+    """The newest backup of a file, empty without one, and the path of the next one.
+
+    A backup may have the only copy of the user's entries, so none is replaced. From the second one on, they have
+    numbers.
+    """
+    newest, following, number = "", path + BACKUP_SUFFIX, 0
+    while os.path.lexists(system.path(following)):
+        number += 1
+        newest, following = following, f"{path}{BACKUP_SUFFIX}.{number}"
+    return newest, following
+
+
+def _backup_of(system: System, path: str) -> str:
+    """The path of the backup with the contents of a file: the newest one if it has them, or else the next one."""
+    newest, following = _backups(system, path)
+    try:
+        same = bool(newest) and read_exact(system, newest) == read_exact(system, path)
+    except KubesteadError:
+        same = False
+    return newest if same else following
+
+
+def _save(system: System, path: str) -> str:
+    """Back up a file, and return the path of the backup. Raises :class:`KubesteadError`."""
+    backup = _backup_of(system, path)
+    if not os.path.lexists(system.path(backup)):
+        keep(system, path, backup[len(path) :], 0o600)
+    return backup
 
 
 # -- what a control plane sends
@@ -279,9 +335,15 @@ def reported_summary(source: Any) -> KubeconfigSummary:
         ca_cert_hashes=[text for text in untrusted.texts(reported.get("ca_cert_hashes")) if _PIN.fullmatch(text)],
         authorities=[text for text in untrusted.texts(reported.get("authorities"), MAX_SIZE) if _PINS.fullmatch(text)],
         clients=[text for text in untrusted.texts(reported.get("clients")) if _DIGEST.fullmatch(text)],
-        plain=untrusted.text(reported.get("plain")) if _NAME.fullmatch(untrusted.text(reported.get("plain"))) else "",
+        plain=_reported_name(reported.get("plain")),
         mergeable=reported.get("mergeable") is True,
+        user=_reported_name(reported.get("user")),
     )
+
+
+def _reported_name(value: Any) -> str:
+    name = untrusted.text(value)
+    return name if _NAME.fullmatch(name) else ""
 
 
 def printed(output: str, wanted: Optional[KubeconfigSummary]) -> str:

@@ -111,12 +111,12 @@ def read_descriptor(descriptor: int, limit: int = MAX_FILE, exact: bool = False)
     while len(data) <= limit:
         part = os.read(descriptor, _CHUNK)
         if not part:
-            return data.decode("utf-8", "surrogateescape") if exact else _text(data)
+            return data.decode("utf-8", "surrogateescape") if exact else decoded(data)
         data += part
     return None
 
 
-def _text(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """Bytes as text, with line ends as Python reads them from a file."""
     return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
 

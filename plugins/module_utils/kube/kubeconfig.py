@@ -57,7 +57,8 @@ class KubeconfigSummary:
     only the fields that kubeadm writes, else empty. ``mergeable`` is true if the admin's entries can be changed without
     touching others, and ``complete`` if they can be merged into another file. ``blank`` is true for a file without
     entries. ``servers_of`` maps each of ``authorities``, or an empty text, to the servers of its clusters; it is empty
-    unless the file is in block style.
+    unless the file is in block style. ``own_servers`` are those of clusters whose server a merge does not change.
+    ``user`` is the user of the current context, also in a file with more than kubeadm's fields.
     """
 
     digest: str = ""
@@ -71,6 +72,8 @@ class KubeconfigSummary:
     complete: bool = False
     blank: bool = False
     servers_of: Dict[str, List[str]] = field(default_factory=dict)
+    own_servers: List[str] = field(default_factory=list)
+    user: str = ""
 
     @property
     def empty(self) -> bool:
@@ -97,6 +100,8 @@ class KubeconfigState:
     problem: str = ""
 
 
+# A value after its key. A text that begins with "#" is a comment.
+_VALUE = r""":[ \t]*["']?([^\s"'#][^\s"']*)"""
 _PARTS = ("server", "certificate-authority-data", "client-certificate-data", "client-key-data")
 # The contents of a folder that only kubectl uses.
 _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cache")
@@ -105,23 +110,27 @@ _USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cach
 def summarize(text: str) -> KubeconfigSummary:
     """The summary of a kubeconfig in block style or in JSON, which kubectl also reads."""
     block = kubeconfig_entries.as_block(text)
-    found = re.findall(r"^[ \t]+certificate-authority-data:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)
+    found = re.findall(r"^[ \t]+certificate-authority-data" + _VALUE, block, re.MULTILINE)
     authorities = [pins for pins in map(kubeconfig_entries.authority, found) if pins]
     clients = list(zip(_values(block, "client-certificate-data"), _values(block, "client-key-data")))
     pins = [pin for one in authorities for pin in one.split()]
+    # An address may hold a password.
+    servers = [redact(url) for url in re.findall(r"^[ \t]+server" + _VALUE, block, re.MULTILINE)]
     entries = kubeconfig_entries.parse(text)
     servers_of: Dict[str, List[str]] = {}
+    own_servers: List[str] = []
     if entries is not None:
         # What a merge finds, so that a plan and the file agree.
         for server, data in kubeconfig_entries.servers(entries):
             servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(server))
+        servers = [redact(server) for server, _data in kubeconfig_entries.servers(entries) if server]
         authorities = [one for one in servers_of if one]
         clients = kubeconfig_entries.clients(entries)
+        own_servers = [redact(url) for url in kubeconfig_entries.own_servers(entries)]
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
-        # An address may hold a password.
-        servers=[redact(url) for url in re.findall(r"^[ \t]+server:[ \t]*[\"']?([^\s\"']+)", block, re.MULTILINE)],
+        servers=servers,
         ca_cert_hashes=list(dict.fromkeys([*pins, *(pin for one in authorities for pin in one.split())])),
         authorities=authorities,
         clients=[digest("\n".join(one)) for one in clients],
@@ -130,11 +139,13 @@ def summarize(text: str) -> KubeconfigSummary:
         complete=kubeconfig_entries.admin_entries(text) is not None,
         blank=kubeconfig_entries.is_blank(text),
         servers_of=servers_of,
+        own_servers=own_servers,
+        user=redact(kubeconfig_entries.current_user(text)),
     )
 
 
 def _values(text: str, name: str) -> List[str]:
-    return re.findall(r"^[ \t]+" + name + r":[ \t]*[\"']?([^\s\"']+)[\"']?[ \t]*$", text, re.MULTILINE)
+    return re.findall(r"^[ \t]+" + name + _VALUE + r"[\"']?[ \t]*$", text, re.MULTILINE)
 
 
 def digest(text: str) -> str:
@@ -251,6 +262,9 @@ def classify(
         return KEEP, "for this cluster, with other CAs than admin.conf, and with other entries that would be lost"
     if known:
         return KEEP, "for this cluster, with other entries that would be lost"
+    if has_unknown_ca(existing, wanted):
+        reason = "for a cluster at {0} whose CA is not known (no certificate-authority-data in one line)"
+        return WRITE if overwrite else KEEP, reason.format(wanted.servers[0])
     if wanted.servers and existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
@@ -293,6 +307,14 @@ def _is_admins(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
 def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
     """True if both kubeconfigs contain the same CA. Each may have more, as while the CA of a cluster is replaced."""
     return bool(set(wanted.ca_cert_hashes) & set(existing.ca_cert_hashes))
+
+
+def has_unknown_ca(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
+    """True for a kubeconfig with the same server that may be for this cluster or an earlier one: no CA is found in it.
+
+    Its CA may be a file, or a text with several lines.
+    """
+    return bool(wanted.servers) and existing.servers == wanted.servers and not existing.ca_cert_hashes
 
 
 def same_authority(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
@@ -371,7 +393,7 @@ def change(system: System, state: KubeconfigState, edit: Callable[[str], str]) -
     Raises :class:`KubesteadError`.
     """
     place = _place(state.path, state.uid, state.gid)
-    text = home_files.look(system, place).text
+    text = home_files.look(system, place, exact=True).text
     if text is not None:
         home_files.write(system, place, edit(text))
 

@@ -22,12 +22,14 @@ from ..core.x509 import ca_cert_hashes
 
 # The lists of a kubeconfig, and the key of each of their entries that has its values.
 _SECTIONS = {"clusters": "cluster", "contexts": "context", "users": "user"}
-_TOP = re.compile(r"([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*\Z")
+_TOP = re.compile(r"([A-Za-z][\w-]*):(?:[ \t]+(.*?))?[ \t]*\Z")
 _KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
 # A value that is a text in YAML without quotes; others may be a number, a boolean or a null.
 _TEXT = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z](?:[\w./@+=\[\]-]|:(?=\S))*\Z", re.ASCII)
 # A quoted value without escapes, and a comment.
 _QUOTED = re.compile(r"""(?:"[^"\\]*"|'[^']*')(?=\s+#|\s*\Z)""")
+_COMMENT = re.compile(r"(?:\A|[ \t])#")
+_NULL = ("null", "Null", "NULL", "~")
 # A line of a kubeconfig without entries.
 _EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
 # The keys in a kubeconfig written by kubeadm.
@@ -39,6 +41,8 @@ _PLAIN = frozenset(
 )
 _CLUSTER_KEYS = ("server", "certificate-authority-data")
 _USER_KEYS = ("client-certificate-data", "client-key-data")
+# A cluster with one of these is reached in the user's own way, such as a tunnel.
+_OWN_WAYS = ("tls-server-name", "proxy-url")
 # A user with one of these has credentials of its own.
 _OTHER_CREDENTIALS = frozenset(
     "token tokenFile exec auth-provider username password client-certificate client-key".split()
@@ -99,12 +103,12 @@ def parse(text: str) -> Optional[Entries]:
                     continue
                 return None
             section = top.group(1) if top.group(1) in _SECTIONS else ""
-            if section and (top.group(2) or section in found.lists):
+            if section and (_given(top.group(2)) or section in found.lists):
                 return None
             if section:
                 found.lists[section] = []
             if top.group(1) == "current-context":
-                found.current = _scalar(top.group(2))
+                found.current = _scalar(top.group(2) or "")
             continue
         if section and not _add(found.lists[section], _SECTIONS[section], number, line):
             return None
@@ -127,9 +131,9 @@ def _add(entries: List[Entry], kind: str, number: int, line: str) -> bool:
     entry = entries[-1]
     entry.end = number + 1
     if key is not None and not listed and depth == entry.depth:
-        return _add_own(entry, kind, key.group(2), key.group(3) or "")
+        return _add_own(entry, kind, key.group(2), _given(key.group(3)))
     if entry.inside and entry.inner in (0, depth) and depth > entry.depth and not listed:
-        return key is not None and _add_value(entry, number, depth, key.group(2), key.group(3) or "")
+        return key is not None and _add_value(entry, number, depth, key.group(2), _given(key.group(3)))
     # A mapping or a list, such as the arguments of exec. Another line is text that belongs to the line above.
     below = depth > entry.last_depth or (listed and depth == entry.last_depth)
     if not below or entry.text or (entry.inside and not entry.inner):
@@ -160,6 +164,11 @@ def _add_value(entry: Entry, number: int, depth: int, key: str, value: str) -> b
     return _is_simple(value)
 
 
+def _given(value: Optional[str]) -> str:
+    """The text after a key; empty if it is only a comment."""
+    return "" if not value or value.startswith("#") else value
+
+
 def _is_simple(value: str) -> bool:
     """False for a quoted text with escapes or with more lines, which would have to be decoded."""
     return value[:1] not in ("'", '"') or _QUOTED.match(value) is not None
@@ -168,7 +177,10 @@ def _is_simple(value: str) -> bool:
 def _scalar(text: str) -> str:
     text = text.strip()
     quoted = _QUOTED.match(text)
-    return quoted.group()[1:-1] if quoted else text.partition(" #")[0].rstrip()
+    if quoted:
+        return quoted.group()[1:-1]
+    plain = _COMMENT.split(text, 1)[0].rstrip()
+    return "" if plain in _NULL else plain
 
 
 def servers(entries: Entries) -> List[Tuple[str, str]]:
@@ -176,6 +188,19 @@ def servers(entries: Entries) -> List[Tuple[str, str]]:
     return [
         (_value(entry, "server"), _value(entry, "certificate-authority-data")) for entry in entries.lists["clusters"]
     ]
+
+
+def own_servers(entries: Entries) -> List[str]:
+    """The servers of clusters that are reached in the user's own way. A merge does not change them."""
+    return [_value(entry, "server") for entry in entries.lists["clusters"] if _has_own_way(entry)]
+
+
+def current_user(text: str) -> str:
+    """The user of the current context; empty if it is not known."""
+    found = parse(text)
+    contexts = found.lists["contexts"] if found else []
+    users = [_value(entry, "user") for entry in contexts if found and entry.name == found.current]
+    return users[0] if len(users) == 1 else ""
 
 
 def is_blank(text: str) -> bool:
@@ -262,9 +287,10 @@ def admin_entries(text: str) -> Optional[Entries]:
 def merged(existing: str, admin: str) -> Optional[str]:
     """``existing`` with the cluster, user and context of ``admin``; every other line is unchanged.
 
-    The cluster with the same CAs and its user with the same name are updated in place. Missing entries are appended to
-    their lists. A user that also belongs to another cluster, or to none, or that has other credentials, is not changed:
-    the admin gets another name. If the user belongs to both clusters, the contexts of this one get that name.
+    The cluster with the same CAs (see :func:`_to_change`) and its user with the same name are updated in place. Missing
+    entries are appended to their lists. A user that also belongs to another cluster, or to none, or that has other
+    credentials, is not changed: the admin gets another name. If the user belongs to both clusters and has only a client
+    certificate, the contexts of this one get that name.
 
     Returns None only if ``existing`` can't be parsed or has no cluster with the same CAs, or if ``admin`` is not as for
     :func:`admin_entries`.
@@ -283,10 +309,10 @@ def merged(existing: str, admin: str) -> Optional[str]:
     added: Dict[str, List[str]] = {}
 
     usable = [entry for entry in same_ca if _only(clusters, entry.name) and _value(entry, "server")]
-    usable.sort(key=lambda entry: entry.name != cluster.name)
-    place = usable[0].name if usable else ""
-    if usable:
-        _take(mine, usable[0], cluster, _CLUSTER_KEYS, edits)
+    changed = _to_change(usable, cluster.name, _value(cluster, "server"))
+    if changed is not None:
+        place = changed.name
+        _take(mine, changed, cluster, _CLUSTER_KEYS, edits)
     else:
         taken = {entry.name for entry in clusters} | {_value(entry, "cluster") for entry in contexts}
         place = _free(cluster.name, taken, "{0}-{{0}}".format(cluster.name))
@@ -310,6 +336,25 @@ def merged(existing: str, admin: str) -> Optional[str]:
         title = _free(context.name, {entry.name for entry in contexts}, other, other + "-{0}")
         added["contexts"] = _entry("context", title, [("cluster", place), ("user", name)])
     return _assembled(mine, edits, added)
+
+
+def _to_change(clusters: List[Entry], name: str, server: str) -> Optional[Entry]:
+    """The cluster, of those with the CAs of the admin's, that becomes the admin's; None to add one.
+
+    One with the same server, if there is any. Otherwise the server of the cluster may have changed: the one with the
+    admin's name, or one of those that have the same server. A cluster that is reached in the user's own way keeps its
+    server, and if several servers are possible, none is replaced.
+    """
+    found = [entry for entry in clusters if _value(entry, "server") == server]
+    found = found or [entry for entry in clusters if not _has_own_way(entry)]
+    named = [entry for entry in found if entry.name == name]
+    if named or len({_value(entry, "server") for entry in found}) == 1:
+        return (named or found)[0]
+    return None
+
+
+def _has_own_way(cluster: Entry) -> bool:
+    return any(_value(cluster, key) for key in _OWN_WAYS)
 
 
 def _value(entry: Entry, key: str) -> str:

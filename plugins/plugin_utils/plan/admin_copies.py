@@ -244,8 +244,8 @@ def _judged(
         return False, ""
     servers = _same_cluster(existing, wanted)
     certain = [url for url in servers if gone.has(url)]
-    # If only one of several servers leaves, another one could be replaced in its place.
-    if certain and len(certain) == len(servers) and writable:
+    # Of several servers, at most one is replaced. One that the user reaches in another way is not.
+    if certain and len(set(servers)) == 1 and not set(servers) & set(existing.own_servers) and writable:
         return True, ""
     suspects = certain or [url for url in servers if gone.may_have(url)]
     if not suspects:

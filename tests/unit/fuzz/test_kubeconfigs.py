@@ -45,6 +45,7 @@ clusters = st.fixed_dictionaries(
     },
     optional={
         "proxy-url": st.just("socks5://127.0.0.1:1080"),
+        "tls-server-name": st.just("kubernetes"),
         "extensions": st.just(MORE["extensions"]),
     },
 )
@@ -142,6 +143,39 @@ def unchanged_lines(before: str, after: str) -> None:
     assert all(EDITED.match(line) for line in gone), gone
 
 
+EDITED_KEYS = {
+    "clusters": {"server", "certificate-authority-data"},
+    "users": {"client-certificate-data", "client-key-data"},
+    "contexts": {"user"},
+}
+
+
+def unchanged_values(before: str, after: str) -> None:
+    """What kubectl reads is as before, except for the values of the admin's entries and new entries."""
+    try:
+        old = yaml.load(before, Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
+        return
+    new = yaml.load(after, Loader=yaml.BaseLoader)
+    assert {key: value for key, value in new.items() if key not in EDITED_KEYS} == {
+        key: value for key, value in old.items() if key not in EDITED_KEYS
+    }
+    for key, edited in EDITED_KEYS.items():
+        kept, added = new[key][: len(old[key])], new[key][len(old[key]) :]
+        assert [_without(one, key[:-1], edited) for one in kept] == [
+            _without(one, key[:-1], edited) for one in old[key]
+        ]
+        assert all(set(one) == {key[:-1], "name"} and all(one[key[:-1]].values()) for one in added) and len(added) < 2
+
+
+def _without(entry: Any, kind: str, edited: set[str]) -> Any:
+    """An entry with the names of the values that may be changed, but not these values."""
+    values = entry.get(kind)
+    if not isinstance(values, dict):
+        return entry
+    return {**entry, kind: {key: "" if key in edited else value for key, value in values.items()}}
+
+
 def own_cluster(item: Any) -> bool:
     return bool(item["cluster"].get("certificate-authority-data") == CA)
 
@@ -155,6 +189,7 @@ def test_the_entries_of_other_clusters_and_users_stay(data: Any, user: str) -> N
     if after is None:
         return
     unchanged_lines(before, after)
+    unchanged_values(before, after)
     old, new = (yaml.load(text, Loader=yaml.BaseLoader) for text in (before, after))
     for kind in ("clusters", "users", "contexts"):
         names = [one["name"] for one in new[kind]]
@@ -169,6 +204,11 @@ def test_the_entries_of_other_clusters_and_users_stay(data: Any, user: str) -> N
         *((one, "users") for one in old["users"] if one["name"] in theirs or credentials & set(one["user"] or ())),
     ]:
         assert one[0] in new[one[1]]
+    # If a cluster has the server already, no other one gets it. One behind a tunnel or a proxy keeps its own.
+    known = [one for one in old["clusters"] if own_cluster(one) and one["cluster"].get("server") == SERVER]
+    for one in old["clusters"]:
+        ours = own_cluster(one) and not {"tls-server-name", "proxy-url"} & set(one["cluster"])
+        assert one in new["clusters"] or (ours and not known)
     # kubectl gets the rights of the admin with one of the contexts.
     places = {one["name"]: one["cluster"] for one in new["clusters"]}
     holders = {one["name"]: one["user"] for one in new["users"]}
@@ -191,6 +231,7 @@ def test_what_is_planned_for_a_damaged_file_is_written(before: str, user: str) -
     after = written(before, admin(user))
     if after is not None:
         unchanged_lines(before, after)
+        unchanged_values(before, after)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.kubestead.cluster.plugins.action import node_components
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import summarize
@@ -35,7 +36,7 @@ PLAN = {
 class Action(node_components.ActionModule):
     """The action with answers instead of a host."""
 
-    def __init__(self, arguments: dict[str, Any], *answers: dict[str, Any]) -> None:
+    def __init__(self, arguments: dict[str, Any], *answers: Any) -> None:
         self._task = SimpleNamespace(
             args=arguments, action="kubestead.cluster.node_components", check_mode=False, no_log=False
         )
@@ -49,12 +50,18 @@ class Action(node_components.ActionModule):
 
     def _execute_module(self, module_name: str = "", module_args: Any = None, **_others: Any) -> dict[str, Any]:
         self.asked.append((module_name, module_args))
-        return self.answers.pop(0)
+        answer: Any = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def _other(self, name: str, task: Any, **_others: Any) -> Any:
         def run(task_vars: Any) -> dict[str, Any]:
             self.asked.append((name, task.args))
-            return self.answers.pop(0)
+            answer = self.answers.pop(0)
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
 
         return SimpleNamespace(run=run)
 
@@ -169,12 +176,29 @@ def test_the_first_control_plane_is_initialized_after_its_machine_is_prepared() 
     assert result["init"]["phase"] == "done" and result["kubeconfig"] == {"changed": False}
 
 
+class Timeout(BaseException):
+    """As Ansible ends a task that takes too long."""
+
+
+DONE: dict[str, Any] = {"changed": True}
+
+
 @pytest.mark.parametrize(
-    "outcome", [{"changed": True}, {"failed": True, "msg": "x"}, {"unreachable": True, "msg": "x"}]
+    ("outcomes", "told"),
+    [
+        ([DONE, DONE], 0),
+        ([{"failed": True, "msg": "x"}], 1),
+        ([AnsibleConnectionFailure("can't be reached: x")], 1),
+        ([AnsibleActionFail("x")], 1),
+        ([Timeout("x")], 1),
+        # The cluster exists, but the copy is still empty.
+        ([DONE, {"failed": True, "msg": "x"}], 1),
+        ([DONE, AnsibleActionFail("x")], 1),
+    ],
 )
 @pytest.mark.parametrize("check", [False, True])
 def test_a_copy_of_an_earlier_cluster_is_set_aside_before_the_cluster_is_created(
-    tmp_path: Path, outcome: dict[str, Any], check: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: list[Any], told: int, check: bool
 ) -> None:
     copy, text = tmp_path / "copy", fixture("kubeadm/v1.35/admin.conf")
     copy.write_text(text)
@@ -188,31 +212,58 @@ def test_a_copy_of_an_earlier_cluster_is_set_aside_before_the_cluster_is_created
             return super()._other(name, task, **others)
 
     seen: list[str] = []
-    action = Init({"components": ["control_plane"], "plan": plan}, dict(outcome), {"changed": True})
+    warnings: list[str] = []
+    shown = SimpleNamespace(display=lambda *_args, **_more: None, warning=warnings.append)
+    monkeypatch.setattr(node_components, "display", shown)
+    action = Init({"components": ["control_plane"], "plan": plan}, *map(copied, outcomes))
     action._task.check_mode = check
-    result = run(action)
-    assert seen[0] == (text if check else "")
-    ended = "msg" in outcome
-    assert len(seen) == (1 if ended else 2)
+    try:
+        warnings += run(action).get("warnings", [])
+    except (AnsibleError, Timeout) as err:
+        assert err is outcomes[-1]
+    assert seen[0] == (text if check else "") and len(seen) == len(outcomes)
     if check:
-        assert list(tmp_path.iterdir()) == [copy] and "warnings" not in result
+        assert list(tmp_path.iterdir()) == [copy] and warnings == []
         return
     assert (tmp_path / "copy.before-kubestead").read_text() == text
-    told = f"{copy} on the control machine was for an earlier cluster and is now empty; its contents are in {copy}"
-    assert result.get("warnings", []) == [told + ".before-kubestead"] * ended
+    said = f"{copy} on the control machine was for an earlier cluster and is now empty; its contents are in {copy}"
+    assert warnings == [said + ".before-kubestead"] * told
 
 
-def test_no_cluster_is_created_if_the_earlier_copy_can_not_be_set_aside(tmp_path: Path) -> None:
+def copied(outcome: Any) -> Any:
+    return dict(outcome) if isinstance(outcome, dict) else outcome
+
+
+def test_the_backup_that_is_named_is_the_one_that_was_made(tmp_path: Path) -> None:
     copy, text = tmp_path / "copy", fixture("kubeadm/v1.35/admin.conf")
     copy.write_text(text)
-    (tmp_path / "copy.before-kubestead").mkdir()
+    (tmp_path / "copy.before-kubestead").write_text("the user's own")
+    (server,) = summarize(text).servers
+    kubeconfig = {"copy_to": str(copy), "copy_server": server, "endpoint": "x", "new_cluster": True}
+    plan = {**PLAN, "initializes": True, "kubeconfig": kubeconfig}
+    action = Action({"components": ["control_plane"], "plan": plan}, {"failed": True, "msg": "x"})
+    (warning,) = run(action)["warnings"]
+    assert warning.endswith(f"its contents are in {copy}.before-kubestead.1")
+    assert (tmp_path / "copy.before-kubestead").read_text() == "the user's own"
+
+
+def test_no_cluster_is_created_if_the_earlier_copy_can_not_be_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, text = tmp_path / "copy", fixture("kubeadm/v1.35/admin.conf")
+    copy.write_text(text)
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     (server,) = summarize(text).servers
     kubeconfig = {"copy_to": str(copy), "copy_server": server, "endpoint": "x", "new_cluster": True}
     action = Action({"components": ["control_plane"], "plan": {**PLAN, "initializes": True, "kubeconfig": kubeconfig}})
     result = run(action)
     assert result["failed"] and action.asked == [] and copy.read_text() == text
     assert result["msg"] == (
-        f"{copy}.before-kubestead can't be written: Is a directory (the cluster was not initialized)"
+        f"{copy}.before-kubestead can't be written: No space left on device (the cluster was not initialized)"
     )
 
 
@@ -233,9 +284,9 @@ def test_nothing_is_initialized_on_a_machine_that_could_not_be_prepared() -> Non
 
 
 def test_a_host_that_is_lost_on_the_way_is_unreachable() -> None:
-    action = Action({"components": ["host"], "plan": PLAN}, {"unreachable": True, "msg": "no route to host"})
-    result = run(action)
-    assert result["unreachable"] is True and result["msg"] == "no route to host"
+    error = AnsibleConnectionFailure("Failed to connect to the host via ssh: no route to host")
+    with pytest.raises(AnsibleConnectionFailure, match="no route to host"):
+        run(Action({"components": ["host"], "plan": PLAN}, error))
 
 
 def test_a_node_is_told_of_the_endpoint_only_by_a_plan() -> None:

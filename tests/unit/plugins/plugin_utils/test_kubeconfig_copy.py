@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 
+from ansible_collections.kubestead.cluster.plugins.module_utils.core import foreign_files
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import ca_cert_hashes, exact_certificates
@@ -273,13 +276,16 @@ def test_a_run_that_is_killed_after_the_cluster_is_created_is_continued(machine:
         os.link(machine.path(real), machine.path(path))
     planned, wanted = earlier(machine, path)
     assert planned.reason == f"for an earlier cluster at {SERVER}" and planned.backup == path + ".before-kubestead"
-    assert kubeconfig_copy.set_aside(machine, path, wanted)
+    assert kubeconfig_copy.set_aside(machine, path, wanted) == planned.backup
     assert machine.read(path) == "" and machine.read(planned.backup) == EARLIER
     assert machine.mode(planned.backup) == machine.mode(path) == 0o600
-    # The run that is not killed, one that is killed before the cluster is created, one that is killed after that.
-    for source, new in ((summarize(ADMIN), True), (wanted, True), (summarize(ADMIN), False)):
-        assert kubeconfig_copy.plan_copy(machine, path, source, new).public() == planned.public()
+    # The run that is not killed, and the next one if the run is killed before the cluster is created.
+    for source in (summarize(ADMIN), wanted):
+        assert kubeconfig_copy.plan_copy(machine, path, source, True).public() == planned.public()
         assert not kubeconfig_copy.set_aside(machine, path, wanted)
+    # The next run if the run is killed after that: for it, the file is empty, whatever the backup is.
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN))
+    assert (step.reason, step.backup, step.data["backup"]) == ("the kubeconfig has no entries", "", False)
     kubeconfig_copy.apply_copy(kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN)), machine, ADMIN)
     assert machine.read(path) == ADMIN and machine.read(planned.backup) == EARLIER
     assert os.path.islink(machine.path(path)) is (form == "link")
@@ -289,7 +295,7 @@ def test_a_run_that_is_killed_after_the_cluster_is_created_is_continued(machine:
 def test_an_empty_file_beside_another_backup_is_filled_as_any_empty_file(machine: Machine) -> None:
     path = "/home/me/copy"
     machine.put(path, "")
-    for backup in (None, OTHER, ADMIN, ""):
+    for backup in (None, OTHER, ADMIN, "", EARLIER):
         if backup is not None:
             machine.put(path + ".before-kubestead", backup)
         step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN))
@@ -305,6 +311,104 @@ def test_a_file_that_a_new_cluster_does_not_replace_is_not_set_aside(machine: Ma
         machine.put(path, copy)
     assert not kubeconfig_copy.set_aside(machine, path, KubeconfigSummary(servers=[SERVER]))
     assert machine.read(path) == copy and not machine.exists(path + ".before-kubestead")
+
+
+NUMBERED = [".before-kubestead", ".before-kubestead.1", ".before-kubestead.2"]
+
+
+def test_a_backup_is_not_replaced_when_another_cluster_is_created(machine: Machine) -> None:
+    path = "/home/me/copy"
+    # The file of the user, then the copy of a cluster that was reset, then that of a second one, twice.
+    texts = [EARLIER + "- name: anna\n  user:\n    token: t\n", EARLIER, renewed(EARLIER), renewed(EARLIER)]
+    for text, suffix in zip(texts, [*NUMBERED, NUMBERED[-1]], strict=True):
+        machine.put(path, text)
+        planned, wanted = earlier(machine, path)
+        assert planned.backup == path + suffix
+        assert kubeconfig_copy.set_aside(machine, path, wanted) == planned.backup
+        for source in (summarize(ADMIN), wanted):
+            assert kubeconfig_copy.plan_copy(machine, path, source, True).public() == planned.public()
+    assert [machine.read(path + suffix) for suffix in NUMBERED] == texts[:3]
+    # The same for a copy that is replaced without being set aside before.
+    machine.put(path, texts[1])
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN), True)
+    kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert step.backup == path + ".before-kubestead.3" and machine.read(step.backup) == texts[1]
+    assert [machine.read(path + suffix) for suffix in NUMBERED] == texts[:3] and machine.read(path) == ADMIN
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "FIFO"])
+def test_what_else_has_the_name_of_the_backup_stays(machine: Machine, kind: str) -> None:
+    path = "/home/me/copy"
+    machine.put(path, EARLIER)
+    there = machine.path(path + ".before-kubestead")
+    {"folder": os.mkdir, "link": lambda name: os.symlink("nowhere", name), "FIFO": os.mkfifo}[kind](there)
+    before = os.lstat(there)
+    planned, wanted = earlier(machine, path)
+    assert kubeconfig_copy.set_aside(machine, path, wanted) == planned.backup == path + ".before-kubestead.1"
+    assert machine.read(planned.backup) == EARLIER and os.lstat(there).st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("aside", [True, False])
+def test_a_backup_has_the_same_bytes(machine: Machine, aside: bool) -> None:
+    path = "/home/me/copy"
+    before = ("# fa\u00e7ade\r\n" + EARLIER.replace("\n", "\r\n")).encode("latin-1")
+    machine.put(path, "")
+    Path(machine.path(path)).write_bytes(before)
+    planned, wanted = earlier(machine, path)
+    if aside:
+        kubeconfig_copy.set_aside(machine, path, wanted)
+    kubeconfig_copy.apply_copy(kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN), True), machine, ADMIN)
+    assert machine.read(path) == ADMIN and Path(machine.path(planned.backup)).read_bytes() == before
+
+
+@pytest.mark.parametrize("when", ["before the backup", "after the backup"])
+@pytest.mark.parametrize("aside", [True, False])
+def test_what_kubectl_writes_to_the_copy_in_the_meantime_is_not_lost(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, aside: bool, when: str
+) -> None:
+    path, now = "/home/me/copy", EARLIER + "- name: anna\n  user:\n    token: t\n"
+    machine.put(path, EARLIER)
+    _planned, wanted = earlier(machine, path)
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN), True)
+
+    def slow(*args: Any, **more: Any) -> None:
+        if when == "before the backup":
+            machine.put(path, now)
+        foreign_files.keep(*args, **more)
+        machine.put(path, now)
+
+    monkeypatch.setattr(kubeconfig_copy, "keep", slow)
+    with pytest.raises(KubesteadError) as refused:
+        if aside:
+            kubeconfig_copy.set_aside(machine, path, wanted)
+        else:
+            kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert refused.value.message == f"{path} was changed during the run, and was not replaced; run again"
+    assert machine.read(path) == now
+
+
+def test_a_copy_that_another_program_creates_in_the_meantime_is_not_replaced(machine: Machine) -> None:
+    path = "/home/me/copy"
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN))
+    machine.put(path, OTHER)
+    with pytest.raises(KubesteadError, match="was changed during the run"):
+        kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert machine.read(path) == OTHER
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_copy_whose_ca_is_not_in_one_line_is_not_taken_for_that_of_an_earlier_cluster(
+    machine: Machine, new: bool
+) -> None:
+    path = "/home/me/copy"
+    text = re.sub("certificate-authority-data: (.{64})", r"certificate-authority-data: >-\n      \1\n      ", ADMIN)
+    machine.put(path, text)
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(renewed(ADMIN)), new)
+    told = f"for a cluster at {SERVER} whose CA is not known (no certificate-authority-data in one line)"
+    wanted = ("keep", told) if new else ("other_ca", f"only in the copy: none; only in admin.conf: {PIN}")
+    assert (step.action, step.reason) == wanted
+    assert not kubeconfig_copy.set_aside(machine, path, KubeconfigSummary(servers=[SERVER]))
+    assert machine.read(path) == text
 
 
 @pytest.mark.usefixtures("no_base")
@@ -344,6 +448,69 @@ def test_a_copy_and_an_answer_without_a_server_are_of_different_clusters(tmp_pat
     claim = replace(summarize(ADMIN), servers=["x"])
     warning = kept(tmp_path, copy, run(tmp_path, copy, ADMIN, claim))
     assert "for another cluster (it does not name a server)" in warning
+
+
+@pytest.mark.parametrize("change", [lambda text: text, own], ids=["plain", "own entries"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: re.sub(r"(    user: kubernetes-admin\n)", r"\1    namespace: shop\n", text),
+        lambda text: "# mine\n" + text,
+        lambda text: text.replace("kind: Config\n", "kind: Config\npreferences:\n  colors: true\n"),
+    ],
+    ids=["namespace", "comment", "preferences"],
+)
+def test_check_mode_predicts_the_step_for_an_admin_kubeconfig_with_more_than_kubeadm_writes(
+    machine: Machine, edit: Callable[[str], str], change: Callable[[str], str]
+) -> None:
+    path, sent = "/home/me/copy", edit(renewed(ADMIN))
+    machine.put(path, change(ADMIN))
+    source = kubeconfig_copy.reported_summary(to_dict(summarize(sent)))
+    assert not source.plain
+    predicted = kubeconfig_copy.plan_copy(machine, path, source)
+    done = kubeconfig_copy.plan_copy(machine, path, summarize(kubeconfig_copy.rebuilt(sent, source)))
+    assert (predicted, predicted.data) == (done, done.data)
+    assert predicted.data["merge"] == (change is own) == bool(predicted.backup)
+
+
+# -- failures
+
+
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: str | None, **args: Any) -> str:
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(AnsibleActionFail) as failed:
+        run(tmp_path, copy, renewed(ADMIN), **args)
+    return failed.value.message
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("copy", [None, ADMIN])
+def test_a_copy_that_can_not_be_written_is_told_once_with_a_fix_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: str | None
+) -> None:
+    problem = f"copy_to: {tmp_path}/k/config can't be written: No space left on device"
+    assert failing(tmp_path, monkeypatch, copy) == f"{problem}; use a path that you can write to"
+    # The server in this very file has to change.
+    told = failing(tmp_path, monkeypatch, copy, server_leaves=True)
+    assert told.startswith(f"{problem}; the run stops before") and "use a path" not in told
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_problem_with_a_fix_of_its_own_gets_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_copy = kubeconfig_copy.apply_copy
+
+    def slow(step: Step, system: Any, text: str) -> None:
+        (tmp_path / "k" / "config").write_text(OTHER)
+        apply_copy(step, system, text)
+
+    monkeypatch.setattr(kubeconfig_copy, "apply_copy", slow)
+    with pytest.raises(AnsibleActionFail) as failed:
+        run(tmp_path, ADMIN, renewed(ADMIN))
+    told = f"copy_to: {tmp_path}/k/config was changed during the run, and was not replaced; run again"
+    assert failed.value.message == told and written(tmp_path) == OTHER
 
 
 # -- other entries of the copy

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import base64
+import copy
 import dataclasses
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,6 +80,14 @@ def test_own_entries_stay_and_the_admins_are_renewed(node: Machine, start: bytes
     assert path.read_bytes() == written(own(ADMIN))
     assert Path(node.path(PATH + ".before-kubestead")).read_bytes() == before
     assert plan(node) == []
+
+
+def test_another_server_is_set_without_a_change_to_other_bytes(node: Machine) -> None:
+    before = own(ADMIN).encode().replace(b"# my own", b"# f\xfcr mich").replace(b"\n", b"\r\n")
+    node.put(PATH, "", 0o600)
+    Path(node.path(PATH)).write_bytes(before)
+    kubeconfig.change(node, kubeconfig.observe(node), lambda text: text.replace(SERVER, MOVED))
+    assert Path(node.path(PATH)).read_bytes() == before.replace(SERVER.encode(), MOVED.encode())
 
 
 def test_a_file_with_the_admins_entries_and_more_is_left_alone(node: Machine) -> None:
@@ -180,6 +190,134 @@ def test_a_user_with_other_credentials_is_not_the_admin_whatever_its_name(node: 
         "context": {"cluster": "kubernetes", "user": "kubernetes-admin-kubernetes"},
     }
     assert plan(node) == []
+
+
+def test_a_context_of_this_cluster_keeps_a_user_with_other_credentials_that_another_cluster_shares() -> None:
+    config = copy.deepcopy(TWO_CLUSTERS)
+    config["users"][0]["user"] = {"token": "abc"}
+    config["contexts"][1]["context"]["user"] = "kubernetes-admin"
+    found = yaml.safe_load(str(kubeconfig_entries.merged(yaml.safe_dump(config, width=1 << 20), ADMIN)))
+    assert found["contexts"][:2] == config["contexts"] and found["users"][:2] == config["users"]
+    assert found["contexts"][2]["context"] == {"cluster": "home", "user": "kubernetes-admin-home"}
+
+
+def test_a_name_that_needs_quotes_gets_them_in_a_context_too() -> None:
+    config = copy.deepcopy(TWO_CLUSTERS)
+    config["clusters"][1]["name"] = config["contexts"][1]["context"]["cluster"] = "lab: home"
+    config["contexts"][1]["context"]["user"] = "kubernetes-admin"
+    text = yaml.safe_dump(config, width=1 << 20).replace("'lab: home'", '"lab: home"')
+    found = yaml.safe_load(str(kubeconfig_entries.merged(text, ADMIN)))
+    wanted = {"cluster": "lab: home", "user": "kubernetes-admin-lab: home"}
+    assert found["contexts"] == [config["contexts"][0], {"name": "home", "context": wanted}]
+    assert found["users"][2]["name"] == "kubernetes-admin-lab: home"
+
+
+SERVER, CA = (yaml.safe_load(ADMIN)["clusters"][0]["cluster"][key] for key in ("server", "certificate-authority-data"))
+TUNNEL, BALANCER, MOVED = "https://127.0.0.1:16443", "https://lb.example.org", "https://192.0.2.99:6443"
+
+
+def clusters_after(*clusters: tuple[str, str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The clusters in a file with these ones, all with the CA of the admin's, after the admin's entries are merged."""
+    entries = [
+        {"name": name, "cluster": {"server": server, "certificate-authority-data": CA, **more}}
+        for name, server, more in clusters
+    ]
+    config: dict[str, Any] = {"clusters": entries, "users": yaml.safe_load(OLD)["users"], "current-context": "first"}
+    config["contexts"] = [
+        {"name": f"use {name}", "context": {"cluster": name, "user": "kubernetes-admin"}} for name, *_more in clusters
+    ]
+    before = yaml.safe_dump(config, width=1 << 20)
+    after = str(kubeconfig_entries.merged(before, ADMIN))
+    assert kubeconfig_entries.merged(after, ADMIN) == after
+    found = yaml.safe_load(after)
+    # Contexts of all of them get the new certificate, and one has the server of the admin's.
+    assert found["contexts"][: len(clusters)] == config["contexts"]
+    assert found["users"] == yaml.safe_load(ADMIN)["users"]
+    places = {one["name"]: one["cluster"] for one in found["clusters"]}
+    assert any(places[one["context"]["cluster"]]["server"] == SERVER for one in found["contexts"])
+    assert [name for name, *_more in clusters] == list(places)[: len(clusters)]
+    return {name: {key: one[key] for key in one if key != "certificate-authority-data"} for name, one in places.items()}
+
+
+OWN_WAYS = [{"tls-server-name": "kubernetes"}, {"proxy-url": "socks5://localhost:1080"}]
+
+
+@pytest.mark.parametrize("more", [{}, *OWN_WAYS])
+@pytest.mark.parametrize("name", ["tunnel", "kubernetes"])
+def test_the_cluster_with_the_server_is_the_admins_whatever_the_others_are_called(
+    name: str, more: dict[str, str]
+) -> None:
+    found = clusters_after((name, TUNNEL, more), ("lab", SERVER, {}))
+    assert found == {name: {"server": TUNNEL, **more}, "lab": {"server": SERVER}}
+
+
+@pytest.mark.parametrize("more", OWN_WAYS)
+@pytest.mark.parametrize("name", ["tunnel", "kubernetes"])
+def test_after_an_endpoint_move_a_tunnel_or_proxy_keeps_its_server(name: str, more: dict[str, str]) -> None:
+    own = {"server": TUNNEL, **more}
+    assert clusters_after((name, TUNNEL, more), ("lab", MOVED, {})) == {name: own, "lab": {"server": SERVER}}
+    added = "kubernetes" if name == "tunnel" else "kubernetes-2"
+    assert clusters_after((name, TUNNEL, more)) == {name: own, added: {"server": SERVER}}
+
+
+def test_after_an_endpoint_move_the_cluster_with_the_admins_name_or_the_only_server_follows() -> None:
+    assert clusters_after(("lab", MOVED, {})) == {"lab": {"server": SERVER}}
+    same = clusters_after(("first", MOVED, {}), ("second", MOVED, {}))
+    assert same == {"first": {"server": SERVER}, "second": {"server": MOVED}}
+    named = clusters_after(("balancer", BALANCER, {}), ("kubernetes", MOVED, {}))
+    assert named == {"balancer": {"server": BALANCER}, "kubernetes": {"server": SERVER}}
+    # Either could be the user's own.
+    added = clusters_after(("balancer", BALANCER, {}), ("lab", MOVED, {}))
+    assert added == {"balancer": {"server": BALANCER}, "lab": {"server": MOVED}, "kubernetes": {"server": SERVER}}
+
+
+@pytest.mark.parametrize("empty", ["# later", "#later", "null", "~", "Null # later", ""])
+def test_a_value_that_is_empty_in_yaml_is_empty(node: Machine, empty: str) -> None:
+    text = "# mine\n" + re.sub("client-key-data: .*", f"client-key-data: {empty}", OLD)
+    assert yaml.safe_load(text)["users"][0]["user"]["client-key-data"] is None
+    entries = kubeconfig_entries.parse(text)
+    assert entries and kubeconfig_entries.clients(entries) == []
+    node.put(PATH, text, 0o600)
+    run(node)
+    # This user has no key, so it is not the admin.
+    found, before = yaml.safe_load(node.read(PATH) or ""), yaml.safe_load(text)
+    assert found["users"][0] == before["users"][0] and found["users"][1]["user"]["client-key-data"] == KEY
+    assert plan(node) == []
+    for key, part in (("server", "servers"), ("certificate-authority-data", "ca_cert_hashes")):
+        assert not getattr(kubeconfig.summarize(re.sub(f"{key}: .*", f"{key}: {empty}", OLD)), part)
+
+
+def test_comments_after_keys_and_values_do_not_belong_to_them(node: Machine) -> None:
+    text = own(OLD).replace("users:\n", "users: # of all\n").replace("  user:\n", "  user: # one\n")
+    text = text.replace("    user: kubernetes-admin\n", "    user: kubernetes-admin\t# me\n")
+    node.put(PATH, text, 0o600)
+    run(node)
+    assert yaml.safe_load((node.read(PATH) or "").replace("\t#", " #")) == yaml.safe_load(own(ADMIN))
+
+
+FOLDED_CA = re.sub("certificate-authority-data: (.{64})", r"certificate-authority-data: >-\n      \1\n      ", OLD)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOLDED_CA,
+        FOLDED_CA.replace(">-\n      ", ""),
+        re.sub("certificate-authority-data: .*", "certificate-authority: /home/anna/ca.crt", OLD),
+    ],
+)
+def test_a_file_for_the_same_server_whose_ca_is_not_known_is_kept_and_told(node: Machine, text: str) -> None:
+    node.put(PATH, text, 0o600)
+    assert plan(node) == []
+    run(node)
+    assert node.read(PATH) == text
+    options = KubeconfigOptions()
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), options) == [
+        f"{PATH} is for a cluster at {SERVER} whose CA is not known (no certificate-authority-data in one line) "
+        "and was not changed; use /etc/kubernetes/admin.conf, or set control_plane_kubeconfig_overwrite"
+    ]
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), dataclasses.replace(options, overwrite=True))
+    assert step.backup == PATH + ".before-kubestead"
 
 
 def test_a_cluster_without_a_server_gets_one_beside_it(node: Machine) -> None:
@@ -325,9 +463,9 @@ def test_the_servers_of_each_cluster_are_known_by_its_ca() -> None:
 
 
 def test_the_summary_of_a_host_is_read_strictly() -> None:
-    said = {"clients": ["x", "0" * 64], "plain": "a\nb", "mergeable": "yes"}
+    said = {"clients": ["x", "0" * 64], "plain": "a\nb", "user": "a\nb", "mergeable": "yes"}
     found = kubeconfig_copy.reported_summary(said)
-    assert (found.clients, found.plain, found.mergeable) == (["0" * 64], "", False)
+    assert (found.clients, found.plain, found.user, found.mergeable) == (["0" * 64], "", "", False)
 
 
 @pytest.mark.parametrize(

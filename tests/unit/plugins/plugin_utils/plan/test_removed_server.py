@@ -288,6 +288,21 @@ def test_another_server_of_the_cluster_in_a_copy_is_not_replaced_instead() -> No
         )
 
 
+@pytest.mark.parametrize("more", ["tls-server-name: kubernetes", "proxy-url: socks5://localhost:1080"])
+def test_a_server_behind_a_tunnel_or_proxy_is_not_replaced_but_named(more: str) -> None:
+    copy = admin("cp1", address("cp1")).replace("    server:", f"    {more}\n    server:")
+    plan = plan_of(with_files(named(cluster())), copy, "cp1")
+    assert written(plan) == {} and said(plan) == [("endpoint", "warning")]
+
+
+def test_of_two_servers_that_leave_none_is_replaced_alone() -> None:
+    entry = re.search(r"- cluster:\n(?:    .*\n)*  name: ", admin("", "cp1"))
+    assert entry
+    copy = with_entry(admin("cp1", address("cp1")), "direct", f"{entry.group(0)}direct\n")
+    plan = plan_of(with_files(named(cluster())), copy, "cp1")
+    assert written(plan) == {} and said(plan) == [("endpoint", "warning")]
+
+
 def test_a_refused_removal_plans_no_copy() -> None:
     hosts = with_files(named(cluster(dead="cp3")))
     asked = request(hosts, ["cp1"])
