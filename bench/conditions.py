@@ -11,7 +11,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Dict, List, Sequence, Tuple
 
-from lab.machine import MachineError
+from lab.machine import MachineError, run
 from lab.podman import podman
 
 SIBLINGS = "/sys/devices/system/cpu/cpu{0}/topology/thread_siblings_list"
@@ -105,9 +105,11 @@ def split(available: Sequence[int], siblings: Sequence[int]) -> Tuple[List[int],
 
 
 def decide(pin: bool, quota: float, key_exchange: str = "") -> Conditions:
-    """The conditions on this machine. Raises :class:`MachineError` for a quota or a pin that is not possible."""
+    """The conditions on this machine. Raises :class:`MachineError` for what is not possible on it."""
     if quota < 0:
         raise MachineError(f"--quota {quota:g}: give a number of CPUs greater than 0, such as 0.5")
+    if key_exchange and key_exchange not in run(["ssh", "-Q", "kex"]).stdout.split():
+        raise MachineError(f"--key-exchange {key_exchange}: ssh does not know it; ssh -Q kex lists what it knows")
     if not pin:
         return Conditions(quota=quota, key_exchange=key_exchange)
     available = sorted(os.sched_getaffinity(0))

@@ -45,9 +45,11 @@ def kept() -> Iterator[None]:
 
     It ends with the imports, because a plugin must not change how the rest of Ansible imports.
     """
-    # Before Ansible's finder, which takes all names of collections.
-    sys.meta_path.insert(0, Finder)
+    # Before Ansible's finder, which takes all names of collections. Another thread may be going through the list.
+    sys.meta_path = [Finder, *sys.meta_path]
     try:
         yield
     finally:
-        sys.meta_path.remove(Finder)
+        finders = list(sys.meta_path)
+        finders.remove(Finder)
+        sys.meta_path = finders

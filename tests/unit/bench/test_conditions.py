@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,7 +68,10 @@ def test_the_key_exchange_reaches_ansible_and_the_commands_typed_by_hand() -> No
     assert chosen.text.endswith(" share all CPUs. SSH connections use the key exchange curve25519-sha256.")
 
 
-def test_the_options_decide_the_conditions() -> None:
+def test_the_options_decide_the_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "run", lambda _argv: SimpleNamespace(stdout="curve25519-sha256\nsntrup761\n"))
+    with pytest.raises(MachineError, match="--key-exchange curve25519-sha265: ssh does not know it"):
+        conditions.decide(False, 0.0, "curve25519-sha265")
     assert conditions.decide(False, 0.0, "curve25519-sha256") == Conditions(key_exchange="curve25519-sha256")
     assert conditions.decide(False, 0.5) == Conditions(quota=0.5)
     with pytest.raises(MachineError, match="--quota -1"):

@@ -77,7 +77,9 @@ def test_nothing_is_written_where_python_shall_not(collections: Path) -> None:
 
 def test_imports_are_as_before_afterwards() -> None:
     before = list(sys.meta_path)
+    seen_by_a_thread = iter(sys.meta_path)
     with pytest.raises(ImportError), bytecode.kept():
         assert sys.meta_path[1:] == before
         raise ImportError
     assert sys.meta_path == before
+    assert list(seen_by_a_thread) == before
