@@ -24,7 +24,9 @@ NAME = "kubestead-first-python"
 
 # Without single quotes: each shell on the way to the host would multiply them.
 _ANSWER = r"{\"failed\": true, \"msg\": \"Python was not found; install python3, or set ansible_python_interpreter\"}"
-_SEARCH = 'for python in {}; do command -v "$python" >/dev/null 2>&1 && exec "$python" "$@"; done; '
+# A program needs only the standard library. Python starts a third faster without looking for more (-S), and ignores
+# the variables and folders of a user (-I).
+_SEARCH = 'for python in {}; do command -v "$python" >/dev/null 2>&1 && exec "$python" -I -S "$@"; done; '
 _END = f'echo "{_ANSWER}"; exit 1'
 
 

@@ -34,6 +34,15 @@ def test_the_first_that_exists_is_started() -> None:
     assert (done.stdout.strip(), done.stderr, done.returncode) == (sys.executable, "", 0)
 
 
+def test_it_uses_only_its_standard_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not the standard library')")
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit('code of the host')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    done = shell([sys.executable], text="import json, sys; print(json.dumps([sys.flags.isolated, sys.flags.no_site]))")
+    assert (done.stdout.strip(), done.stderr) == ("[1, 1]", "")
+
+
 def test_it_gets_the_arguments(tmp_path: Path) -> None:
     script = tmp_path / "module.py"
     script.write_text("import sys; print(sys.argv[1:]); sys.exit(3)")
