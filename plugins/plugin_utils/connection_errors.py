@@ -31,6 +31,7 @@ _PYTHON = "check that Python runs on this host, or set ansible_python_interprete
 _EITHER = "check the become password (ansible_become_password, --ask-become-pass) and ansible_python_interpreter"
 _SPACE = "free some space on this host (df -h) and run again"
 _NETWORK = "check ansible_host, ansible_port and the SSH server of this host"
+_JUMP = "check the jump host (ProxyJump or ProxyCommand) and the SSH server of this host"
 _CREDENTIALS = "check ansible_user and its key or password"
 _ONE_KEY = (
     "set ansible_ssh_private_key_file, and add '-o IdentitiesOnly=yes' to ansible_ssh_common_args, so that ssh offers "
@@ -71,6 +72,8 @@ _BECOME = re.compile(r"waiting for (?:privilege escalation prompt|become success
 _NOISE = re.compile(
     r"debug[1-3]:|@|Warning: Permanently added |mux_client_|Control ?[Ss]ocket |OpenSSH_\d|Authenticated to "
     r"|Transferred: sent |Bytes per second: |Killed by signal "
+    # Since OpenSSH 10.1, if the key exchange is not post-quantum.
+    r"|\*\* "
 )
 # What ssh prints when a session ends, so after a login.
 _SESSION = re.compile(r"(?:Shared connection|Connection) to \S{1,300} closed")
@@ -78,13 +81,18 @@ _SESSION = re.compile(r"(?:Shared connection|Connection) to \S{1,300} closed")
 _TERMINATING = r".{1,4200}: terminating, \d{1,9} bad configuration options"
 # What it prints after the reason. Without another line, this is the reason.
 _CLOSING = re.compile(
-    _SESSION.pattern + r"|Disconnected from |Connection (?:closed|reset) by |stdio forwarding failed"
+    _SESSION.pattern
+    + r"|Disconnected from |Connection (?:closed|reset) by |Connection to UNKNOWN port |stdio forwarding failed"
     r"|kex_exchange_identification: Connection closed|" + _TERMINATING
 )
 # Those of a connection on which the host itself has not sent anything, because a jump host or a proxy command failed.
 _NEVER_SENT = re.compile(
-    r"stdio forwarding failed|kex_exchange_identification: |Connection closed by UNKNOWN |" + _TERMINATING
+    r"stdio forwarding failed|kex_exchange_identification: |Connection (?:closed by|reset by|to) UNKNOWN |"
+    + _TERMINATING
 )
+# With a jump host or a proxy command, ssh does not know the address. The banner is the first line of the SSH server.
+_UNKNOWN_PEER = re.compile(r"(?:banner exchange: )?Connection (?:closed by|reset by|to) UNKNOWN port ")
+_NO_BANNER = re.compile(r"Connection timed out during banner exchange|banner exchange: |kex_exchange_identification: ")
 # The names of the methods distinguish this from what other programs say about a file.
 _DENIED = re.compile(r"(?:\S{1,300}: )?Permission denied \([a-z][a-z0-9@.,-]{1,150}\)\.?\Z")
 _TOO_MANY = re.compile(r"Received disconnect from .{1,300}: Too many authentication failures")
@@ -179,7 +187,7 @@ def ended(output: str, code: Optional[int] = None) -> Tuple[str, str]:
     # The host may print other texts first, for example those of its shell.
     told = [one for one in said if not (_NOISE.match(one) or _CLOSING.match(one) or _SUDO_RUNS.match(one))]
     known = [one for one in told if _ABSENT.search(one) or _SUDO.match(one)]
-    shown = next(iter([*known, *told, *said]), "")
+    shown = next(iter([*known, *told, *(one for one in said if not _NOISE.match(one))]), "")
     return shown or "it printed nothing", fix_of(shown, code)
 
 
@@ -221,7 +229,9 @@ def _by_ssh(said: str) -> str:
     if _TOO_MANY.match(reason):
         return "{0}{1}; {2}".format(_LOGIN, _shown(reason), _ONE_KEY)
     # ssh has several texts for what is wrong in its configuration, and the same one after them.
-    fix = next((fix for pattern, fix in _HERE for one in (reason, *lines[-1:]) if re.match(pattern, one)), _NETWORK)
+    fixes = (fix for pattern, fix in _HERE for one in (reason, *lines[-1:]) if re.match(pattern, one))
+    unnamed = any(_UNKNOWN_PEER.match(one) for one in lines) and (_CLOSING.match(reason) or _NO_BANNER.match(reason))
+    fix = next(fixes, _JUMP if unnamed else _NETWORK)
     return "{0}{1}; {2}".format(_REACHED, _shown(reason) or "the connection failed without a message", fix)
 
 

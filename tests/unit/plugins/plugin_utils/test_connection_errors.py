@@ -36,7 +36,25 @@ CHANGED_KEY = (
     "{0}); otherwise find out which machine answers"
 )
 CREDENTIALS = "; check ansible_user and its key or password"
+JUMP = "; check the jump host (ProxyJump or ProxyCommand) and the SSH server of this host"
+UNKNOWN_KEY = (
+    "can't be reached: its SSH host key is not known; log in once with ssh and verify the fingerprint, or add the key "
+    "to known_hosts"
+)
+NOT_KNOWN = "No ED25519 host key is known for w9 and you have requested strict checking.\r\n"
+UNVERIFIED = "Host key verification failed.\r\n"
 BROKEN = "client_loop: send disconnect: Broken pipe"
+# A jump host can send what ssh prints.
+BANNER = (
+    "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\n"
+    "Host key for cp1.example.org has changed and you have requested strict checking.\n"
+)
+# OpenSSH 10.1.
+QUANTUM = (
+    "** WARNING: connection is not using a post-quantum key exchange algorithm.\r\n"
+    '** This session may be vulnerable to "store now, decrypt later" attacks.\r\n'
+    "** The server may need to be upgraded. See https://openssh.com/pq.html\r\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +185,48 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
             "in 0.1 seconds\r\nBytes per second: sent 24537.4, received 23439.8\r\ndebug1: Exit status -1",
             "can't be reached: Connection timed out during banner exchange" + NETWORK,
         ),
+        # What an ssh without a post-quantum key exchange says of each connection is not the reason.
+        (
+            QUANTUM + "Connection closed by 192.0.2.9 port 22",
+            "can't be reached: Connection closed by 192.0.2.9 port 22" + NETWORK,
+        ),
+        (QUANTUM, "can't be reached: the connection failed without a message" + NETWORK),
+        # A jump host that accepts the connection and sends nothing. ssh does not know who it talks to.
+        (
+            "Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: Connection timed out during banner exchange" + JUMP,
+        ),
+        (
+            "Welcome to the bastion\nConnection timed out during banner exchange\r\n"
+            "Connection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: Connection timed out during banner exchange" + JUMP,
+        ),
+        (
+            "Connection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: Connection to UNKNOWN port 65535 timed out" + JUMP,
+        ),
+        (
+            "kex_exchange_identification: Connection closed by remote host\r\n"
+            "Connection closed by UNKNOWN port 65535\r\n",
+            "can't be reached: kex_exchange_identification: Connection closed by remote host" + JUMP,
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by UNKNOWN port 65535\r\n",
+            "can't be reached: kex_exchange_identification: read: Connection reset by peer" + JUMP,
+        ),
+        (
+            "banner exchange: Connection to UNKNOWN port 65535: invalid format\r\n",
+            "can't be reached: banner exchange: Connection to UNKNOWN port 65535: invalid format" + JUMP,
+        ),
+        (
+            "sorry no proxy\nConnection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: sorry no proxy" + NETWORK,
+        ),
+        # The connection to the host itself, which the line names.
+        (
+            "Connection timed out during banner exchange\r\nConnection to 192.0.2.9 port 22 timed out\r\n",
+            "can't be reached: Connection to 192.0.2.9 port 22 timed out" + NETWORK,
+        ),
         # The login to an old sshd, as an old ssh says it.
         ("Permission denied (publickey).", "can't be logged in to: Permission denied (publickey)" + CREDENTIALS),
     ],
@@ -181,6 +241,16 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
         "reset",
         "closed",
         "verbose",
+        "post-quantum",
+        "post-quantum alone",
+        "silent jump host",
+        "banner of a silent jump host",
+        "unnamed alone",
+        "unnamed closed",
+        "unnamed reset",
+        "unnamed banner",
+        "unnamed proxy",
+        "named",
         "old",
     ],
 )
@@ -364,6 +434,12 @@ def test_a_host_without_sudo_gets_it(output: str, program: str) -> None:
 
 def test_a_program_that_sudo_does_not_find_is_not_sudo() -> None:
     assert "check that Python runs" in connection_errors.fix_of("sudo: python3.13: command not found")
+
+
+def test_a_program_without_a_result_is_not_explained_by_what_ssh_prints_of_each_connection() -> None:
+    assert connection_errors.ended(QUANTUM + "Segmentation fault\n")[0] == "Segmentation fault"
+    assert connection_errors.ended(QUANTUM + "Connection to 192.0.2.9 closed.\n")[0].startswith("Connection to 192")
+    assert connection_errors.ended(QUANTUM, 1) == connection_errors.ended("", 1)
 
 
 def test_the_line_of_a_registered_result() -> None:
