@@ -97,6 +97,11 @@ _NO_BANNER = re.compile(r"Connection timed out during banner exchange|banner exc
 _DENIED = re.compile(r"(?:\S{1,300}: )?Permission denied \([a-z][a-z0-9@.,-]{1,150}\)\.?\Z")
 _TOO_MANY = re.compile(r"Received disconnect from .{1,300}: Too many authentication failures")
 _UNVERIFIED = re.compile(r"Host key verification failed")
+# What ssh prints directly before that.
+_STRICT = r" and you have requested strict checking"
+_HAS_CHANGED = re.compile(r"(?:Host|\S{1,40} host) key for (\S{1,300}) has changed" + _STRICT)
+_IS_REVOKED = re.compile(r"Host key .{1,4200} revoked by file |\S{1,40} host key for \S{1,300} was revoked" + _STRICT)
+_IS_UNKNOWN = re.compile(r"No \S{1,40} host key is known for \S{1,300}" + _STRICT)
 # What ssh says instead of a login.
 _REFUSAL = re.compile("|".join(["ssh: ", *(one.pattern for one in (_DENIED, _TOO_MANY, _UNVERIFIED))]))
 # Other reasons in the words of ssh.
@@ -221,7 +226,7 @@ def _by_ssh(said: str) -> str:
     lines = [one for one in lines if text(one) and not _NOISE.match(one)]
     reason = _reason(lines)
     if _UNVERIFIED.match(reason):
-        return _unverified(lines, said)
+        return _unverified(lines)
     if _DENIED.match(reason):
         # With StrictHostKeyChecking=no, ssh only disables passwords.
         changed = any("authentication is disabled to avoid man-in-the-middle attacks" in one for one in lines)
@@ -250,18 +255,22 @@ def _reason(lines: Sequence[str]) -> str:
     return "{0} ({1})".format(closings[0].rstrip("."), last)
 
 
-def _unverified(lines: Sequence[str], said: str) -> str:
+def _unverified(lines: Sequence[str]) -> str:
     """The line for a host whose key ssh does not accept."""
-    changed = re.search(r"(?m)^Host key for (\S{1,300}) has changed", said)
-    if changed or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return _changed_key(changed.group(1) if changed else "")
-    if re.search(r"(?m)^Host key .{1,4200} revoked by file |REVOKED HOST KEY DETECTED", said):
+    # The banner of a jump host can have the same texts, but it comes before all that ssh says about the host itself.
+    last = max(index for index, one in enumerate(lines) if _UNVERIFIED.match(one))
+    own = next(iter(lines[last - 1 : last]), "")
+    changed = _HAS_CHANGED.match(own)
+    if changed:
+        return _changed_key(changed.group(1))
+    if _IS_REVOKED.match(own):
         return _REACHED + "its SSH host key is revoked; find out which machine answers, or give it another host key"
-    certificate = next((one for one in lines if one.startswith("Certificate invalid: ")), "")
-    if certificate:
+    if _IS_UNKNOWN.match(own):
+        own = next(iter(lines[last - 2 : last - 1]), "")
+    if own.startswith("Certificate invalid: "):
         return "{0}its SSH host certificate is invalid: {1}; {2}".format(
             _REACHED,
-            _shown(certificate.partition(": ")[2]),
+            _shown(own.partition(": ")[2]),
             "issue another certificate to its SSH server, or correct the clock of this machine",
         )
     return _UNKNOWN_KEY
