@@ -24,7 +24,16 @@ MAX_REASON = 500
 
 # How the line of a host without a connection begins. The name of the host can be put before it.
 _REACHED, _LOGIN, _OBSERVED = "can't be reached: ", "can't be logged in to: ", "can't be observed or changed: "
-_BEFORE_LOGIN = re.compile(r"can't be reached: (?:ssh: |its SSH host (?:key|certificate) )|can't be logged in to: ")
+# Those that say that there was no login: of the host key, and of a login that failed according to Ansible.
+_BEFORE_LOGIN = re.compile(
+    r"can't be reached: its SSH host (?:key|certificate) "
+    r"|can't be logged in to: (?!(?:\S{1,300}: )?Permission denied \(|Received disconnect )"
+)
+# The same in the words of ssh, which a program on the host can print about another host. {0} is the host, {1} the user.
+_BEFORE_LOGIN_TO = (
+    r"can't be reached: ssh: (?:connect to host {0} port |Could not resolve hostname {0}[:;] )"
+    r"|can't be logged in to: (?:{1}@{0}: Permission denied \(|Received disconnect from {0} port )"
+)
 
 _PASSWORD = "check ansible_become_password, or use --ask-become-pass"
 _PYTHON = "check that Python runs on this host, or set ansible_python_interpreter"
@@ -158,9 +167,18 @@ def lost(message: str) -> str:
     return _UNKNOWN_KEY if own.startswith("The authenticity of host") else _by_ssh(own)
 
 
-def before_login(line_of_lost: str) -> bool:
-    """True if the line of :func:`lost` says that the host was never logged in to, so that nothing ran on it."""
-    return _BEFORE_LOGIN.match(line_of_lost) is not None
+def before_login(line_of_lost: str, host: str, user: str) -> bool:
+    """True if the line of :func:`lost` says that the host was never logged in to, so that nothing ran on it.
+
+    ``host`` and ``user`` are what Ansible connects to, ``user`` empty if ssh chooses it. A line about another machine
+    can be from a program that the shell of the host started before the connection broke.
+    """
+    if _BEFORE_LOGIN.match(line_of_lost):
+        return True
+    login = re.escape(user) or r"\S{1,300}"
+    # ssh prints the host in lower case.
+    own = re.compile(_BEFORE_LOGIN_TO.format(re.escape(host), login), re.IGNORECASE)
+    return bool(host) and own.match(line_of_lost) is not None
 
 
 def refused(message: str) -> str:

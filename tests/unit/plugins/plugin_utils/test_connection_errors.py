@@ -128,7 +128,7 @@ def test_a_lost_host_has_one_line(message: str, shown: str) -> None:
 def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None:
     shown = connection_errors.lost(SSH + stderr)
     assert shown.startswith("can't be reached: ") and shown.endswith(NETWORK), shown
-    assert not connection_errors.before_login(shown), shown
+    assert not connection_errors.before_login(shown, "192.0.2.9", "root"), shown
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,33 @@ def test_the_reason_is_not_always_in_the_last_line_of_ssh(stderr: str, shown: st
 )
 def test_a_host_key_that_is_not_accepted_has_its_own_reason(stderr: str, shown: str) -> None:
     said = connection_errors.lost(SSH + stderr)
-    assert said == shown and connection_errors.before_login(said)
+    assert said == shown and connection_errors.before_login(said, "192.0.2.9", "root")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "shown"),
+    [
+        (BANNER + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        (CHANGED.rpartition("\n")[0] + "\r\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        ("@ REVOKED HOST KEY DETECTED! @\nREVOKED HOST KEY DETECTED\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        ("Host key ED25519 x revoked by file y\nhello\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        ("Certificate invalid: expired\nhello\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        # ssh without a terminal asks nobody, and says nothing else.
+        (BANNER + "hello\n" + UNVERIFIED, UNKNOWN_KEY),
+        (BANNER + CHANGED, CHANGED_KEY.format("192.0.2.9")),
+        (BANNER + CHANGED + "\r\nConnection closed by UNKNOWN port 65535", CHANGED_KEY.format("192.0.2.9")),
+        # As an old ssh says it.
+        (BANNER + CHANGED.replace("Host key for", "ED25519 host key for"), CHANGED_KEY.format("192.0.2.9")),
+        (
+            BANNER + "@       WARNING: REVOKED HOST KEY DETECTED!               @\r\n"
+            "ED25519 host key for w9 was revoked and you have requested strict checking.\r\n" + UNVERIFIED,
+            "can't be reached: its SSH host key is revoked; find out which machine answers, or give it another "
+            "host key",
+        ),
+    ],
+)
+def test_the_banner_of_a_jump_host_says_nothing_about_the_host_key(stderr: str, shown: str) -> None:
+    assert connection_errors.lost(SSH + stderr) == shown
 
 
 @pytest.mark.parametrize(
@@ -329,7 +355,7 @@ def test_a_host_key_that_is_not_accepted_has_its_own_reason(stderr: str, shown: 
 )
 def test_a_login_that_fails_without_ssh_saying_so(message: str, shown: str) -> None:
     said = connection_errors.lost(message)
-    assert said == shown and connection_errors.before_login(said)
+    assert said == shown and connection_errors.before_login(said, "192.0.2.9", "root")
 
 
 @pytest.mark.parametrize(
@@ -403,12 +429,40 @@ def test_a_host_that_refuses_has_one_line(message: str, shown: str) -> None:
     assert connection_errors.refused(message) == shown
 
 
-def test_only_before_the_login_nothing_ran_on_the_host() -> None:
-    before = [SENT + "ssh: connect to host 127.0.0.1 port 1: Connection refused", SSH + CHANGED]
-    before.append(SSH + "root@192.0.2.9: Permission denied (publickey).")
-    assert all(connection_errors.before_login(connection_errors.lost(one)) for one in before)
-    after = [SSH + "client_loop: send disconnect: Broken pipe", TEMPORARY, "Incorrect sudo password", SSH]
-    assert not any(connection_errors.before_login(connection_errors.lost(one)) for one in after)
+@pytest.mark.parametrize(
+    ("host", "message", "before"),
+    [
+        ("127.0.0.1", SENT + "ssh: connect to host 127.0.0.1 port 1: Connection refused", True),
+        ("::1", SENT + "ssh: connect to host ::1 port 1: Connection refused", True),
+        ("W9.example.org", SSH + "ssh: Could not resolve hostname w9.example.org: Name or service not known", True),
+        ("w9", SSH + "ssh: Could not resolve hostname w9", True),
+        ("192.0.2.9", SSH + CHANGED, True),
+        ("192.0.2.9", SSH + "root@192.0.2.9: Permission denied (publickey).", True),
+        ("fe80::1%eth0", SSH + "root@fe80::1%eth0: Permission denied (publickey).", True),
+        ("192.0.2.9", SSH + "Received disconnect from 192.0.2.9 port 22:2: Too many authentication failures", True),
+        # The shell of the host starts such programs. Then a shared connection breaks without a message of its own.
+        ("192.0.2.9", SSH + "git@192.0.2.7: Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "git@192.0.2.9: Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "root@192.0.2.99: Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "ssh: connect to host 192.0.2.7 port 22: Connection refused", False),
+        ("192.0.2.9", SSH + "ssh: Could not resolve hostname git.example.org: Name or service not known", False),
+        ("192.0.2.9", SSH + "Received disconnect from 192.0.2.7 port 22:2: Too many authentication failures", False),
+        ("192.0.2.9", SSH + "client_loop: send disconnect: Broken pipe", False),
+        ("192.0.2.9", TEMPORARY, False),
+        ("192.0.2.9", "Incorrect sudo password", False),
+        ("192.0.2.9", SSH, False),
+        # Another connection plugin, which does not say where it connects to.
+        ("", SSH + "root@192.0.2.9: Permission denied (publickey).", False),
+    ],
+)
+def test_only_before_the_login_nothing_ran_on_the_host(host: str, message: str, before: bool) -> None:
+    assert connection_errors.before_login(connection_errors.lost(message), host, "root") == before
+
+
+def test_without_a_login_name_in_the_inventory_ssh_chooses_it() -> None:
+    said = connection_errors.lost(SSH + "bob@192.0.2.9: Permission denied (publickey).")
+    assert connection_errors.before_login(said, "192.0.2.9", "")
 
 
 def test_a_program_without_a_result_has_its_own_fix() -> None:
