@@ -58,5 +58,6 @@ class ActionModule(NodeAction):
         except AnsibleConnectionFailure as err:
             # The host in this message of Ansible may be localhost alone.
             fix = f"{err.message}, or apply the manifests from this machine with deploy_kubeconfig"
-            unchanged = " (nothing was changed)" if before_login(err.message) else ""
+            host, user = (str(getattr(self._connection, name, None) or "") for name in ("host", "user"))
+            unchanged = " (nothing was changed)" if before_login(err.message, host, user) else ""
             raise AnsibleConnectionFailure(f"{self._task.delegate_to or 'the host'} {fix}{unchanged}") from None

@@ -24,13 +24,23 @@ MAX_REASON = 500
 
 # How the line of a host without a connection begins. The name of the host can be put before it.
 _REACHED, _LOGIN, _OBSERVED = "can't be reached: ", "can't be logged in to: ", "can't be observed or changed: "
-_BEFORE_LOGIN = re.compile(r"can't be reached: (?:ssh: |its SSH host (?:key|certificate) )|can't be logged in to: ")
+# Those that say that there was no login: of the host key, and of a login that failed according to Ansible.
+_BEFORE_LOGIN = re.compile(
+    r"can't be reached: its SSH host (?:key|certificate) "
+    r"|can't be logged in to: (?!(?:\S{1,300}: )?Permission denied \(|Received disconnect )"
+)
+# The same in the words of ssh, which a program on the host can print about another host. {0} is the host, {1} the user.
+_BEFORE_LOGIN_TO = (
+    r"can't be reached: ssh: (?:connect to host {0} port |Could not resolve hostname {0}[:;] )"
+    r"|can't be logged in to: (?:{1}@{0}: Permission denied \(|Received disconnect from {0} port )"
+)
 
 _PASSWORD = "check ansible_become_password, or use --ask-become-pass"
 _PYTHON = "check that Python runs on this host, or set ansible_python_interpreter"
 _EITHER = "check the become password (ansible_become_password, --ask-become-pass) and ansible_python_interpreter"
 _SPACE = "free some space on this host (df -h) and run again"
 _NETWORK = "check ansible_host, ansible_port and the SSH server of this host"
+_JUMP = "check the jump host (ProxyJump or ProxyCommand) and the SSH server of this host"
 _CREDENTIALS = "check ansible_user and its key or password"
 _ONE_KEY = (
     "set ansible_ssh_private_key_file, and add '-o IdentitiesOnly=yes' to ansible_ssh_common_args, so that ssh offers "
@@ -71,6 +81,8 @@ _BECOME = re.compile(r"waiting for (?:privilege escalation prompt|become success
 _NOISE = re.compile(
     r"debug[1-3]:|@|Warning: Permanently added |mux_client_|Control ?[Ss]ocket |OpenSSH_\d|Authenticated to "
     r"|Transferred: sent |Bytes per second: |Killed by signal "
+    # Since OpenSSH 10.1, if the key exchange is not post-quantum.
+    r"|\*\* "
 )
 # What ssh prints when a session ends, so after a login.
 _SESSION = re.compile(r"(?:Shared connection|Connection) to \S{1,300} closed")
@@ -78,17 +90,27 @@ _SESSION = re.compile(r"(?:Shared connection|Connection) to \S{1,300} closed")
 _TERMINATING = r".{1,4200}: terminating, \d{1,9} bad configuration options"
 # What it prints after the reason. Without another line, this is the reason.
 _CLOSING = re.compile(
-    _SESSION.pattern + r"|Disconnected from |Connection (?:closed|reset) by |stdio forwarding failed"
+    _SESSION.pattern
+    + r"|Disconnected from |Connection (?:closed|reset) by |Connection to UNKNOWN port |stdio forwarding failed"
     r"|kex_exchange_identification: Connection closed|" + _TERMINATING
 )
 # Those of a connection on which the host itself has not sent anything, because a jump host or a proxy command failed.
 _NEVER_SENT = re.compile(
-    r"stdio forwarding failed|kex_exchange_identification: |Connection closed by UNKNOWN |" + _TERMINATING
+    r"stdio forwarding failed|kex_exchange_identification: |Connection (?:closed by|reset by|to) UNKNOWN |"
+    + _TERMINATING
 )
+# With a jump host or a proxy command, ssh does not know the address. The banner is the first line of the SSH server.
+_UNKNOWN_PEER = re.compile(r"(?:banner exchange: )?Connection (?:closed by|reset by|to) UNKNOWN port ")
+_NO_BANNER = re.compile(r"Connection timed out during banner exchange|banner exchange: |kex_exchange_identification: ")
 # The names of the methods distinguish this from what other programs say about a file.
 _DENIED = re.compile(r"(?:\S{1,300}: )?Permission denied \([a-z][a-z0-9@.,-]{1,150}\)\.?\Z")
 _TOO_MANY = re.compile(r"Received disconnect from .{1,300}: Too many authentication failures")
 _UNVERIFIED = re.compile(r"Host key verification failed")
+# What ssh prints directly before that.
+_STRICT = r" and you have requested strict checking"
+_HAS_CHANGED = re.compile(r"(?:Host|\S{1,40} host) key for (\S{1,300}) has changed" + _STRICT)
+_IS_REVOKED = re.compile(r"Host key .{1,4200} revoked by file |\S{1,40} host key for \S{1,300} was revoked" + _STRICT)
+_IS_UNKNOWN = re.compile(r"No \S{1,40} host key is known for \S{1,300}" + _STRICT)
 # What ssh says instead of a login.
 _REFUSAL = re.compile("|".join(["ssh: ", *(one.pattern for one in (_DENIED, _TOO_MANY, _UNVERIFIED))]))
 # Other reasons in the words of ssh.
@@ -145,9 +167,18 @@ def lost(message: str) -> str:
     return _UNKNOWN_KEY if own.startswith("The authenticity of host") else _by_ssh(own)
 
 
-def before_login(line_of_lost: str) -> bool:
-    """True if the line of :func:`lost` says that the host was never logged in to, so that nothing ran on it."""
-    return _BEFORE_LOGIN.match(line_of_lost) is not None
+def before_login(line_of_lost: str, host: str, user: str) -> bool:
+    """True if the line of :func:`lost` says that the host was never logged in to, so that nothing ran on it.
+
+    ``host`` and ``user`` are what Ansible connects to, ``user`` empty if ssh chooses it. A line about another machine
+    can be from a program that the shell of the host started before the connection broke.
+    """
+    if _BEFORE_LOGIN.match(line_of_lost):
+        return True
+    login = re.escape(user) or r"\S{1,300}"
+    # ssh prints the host in lower case.
+    own = re.compile(_BEFORE_LOGIN_TO.format(re.escape(host), login), re.IGNORECASE)
+    return bool(host) and own.match(line_of_lost) is not None
 
 
 def refused(message: str) -> str:
@@ -179,7 +210,7 @@ def ended(output: str, code: Optional[int] = None) -> Tuple[str, str]:
     # The host may print other texts first, for example those of its shell.
     told = [one for one in said if not (_NOISE.match(one) or _CLOSING.match(one) or _SUDO_RUNS.match(one))]
     known = [one for one in told if _ABSENT.search(one) or _SUDO.match(one)]
-    shown = next(iter([*known, *told, *said]), "")
+    shown = next(iter([*known, *told, *(one for one in said if not _NOISE.match(one))]), "")
     return shown or "it printed nothing", fix_of(shown, code)
 
 
@@ -213,7 +244,7 @@ def _by_ssh(said: str) -> str:
     lines = [one for one in lines if text(one) and not _NOISE.match(one)]
     reason = _reason(lines)
     if _UNVERIFIED.match(reason):
-        return _unverified(lines, said)
+        return _unverified(lines)
     if _DENIED.match(reason):
         # With StrictHostKeyChecking=no, ssh only disables passwords.
         changed = any("authentication is disabled to avoid man-in-the-middle attacks" in one for one in lines)
@@ -221,7 +252,9 @@ def _by_ssh(said: str) -> str:
     if _TOO_MANY.match(reason):
         return "{0}{1}; {2}".format(_LOGIN, _shown(reason), _ONE_KEY)
     # ssh has several texts for what is wrong in its configuration, and the same one after them.
-    fix = next((fix for pattern, fix in _HERE for one in (reason, *lines[-1:]) if re.match(pattern, one)), _NETWORK)
+    fixes = (fix for pattern, fix in _HERE for one in (reason, *lines[-1:]) if re.match(pattern, one))
+    unnamed = any(_UNKNOWN_PEER.match(one) for one in lines) and (_CLOSING.match(reason) or _NO_BANNER.match(reason))
+    fix = next(fixes, _JUMP if unnamed else _NETWORK)
     return "{0}{1}; {2}".format(_REACHED, _shown(reason) or "the connection failed without a message", fix)
 
 
@@ -240,18 +273,22 @@ def _reason(lines: Sequence[str]) -> str:
     return "{0} ({1})".format(closings[0].rstrip("."), last)
 
 
-def _unverified(lines: Sequence[str], said: str) -> str:
+def _unverified(lines: Sequence[str]) -> str:
     """The line for a host whose key ssh does not accept."""
-    changed = re.search(r"(?m)^Host key for (\S{1,300}) has changed", said)
-    if changed or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return _changed_key(changed.group(1) if changed else "")
-    if re.search(r"(?m)^Host key .{1,4200} revoked by file |REVOKED HOST KEY DETECTED", said):
+    # The banner of a jump host can have the same texts, but it comes before all that ssh says about the host itself.
+    last = max(index for index, one in enumerate(lines) if _UNVERIFIED.match(one))
+    own = next(iter(lines[last - 1 : last]), "")
+    changed = _HAS_CHANGED.match(own)
+    if changed:
+        return _changed_key(changed.group(1))
+    if _IS_REVOKED.match(own):
         return _REACHED + "its SSH host key is revoked; find out which machine answers, or give it another host key"
-    certificate = next((one for one in lines if one.startswith("Certificate invalid: ")), "")
-    if certificate:
+    if _IS_UNKNOWN.match(own):
+        own = next(iter(lines[last - 2 : last - 1]), "")
+    if own.startswith("Certificate invalid: "):
         return "{0}its SSH host certificate is invalid: {1}; {2}".format(
             _REACHED,
-            _shown(certificate.partition(": ")[2]),
+            _shown(own.partition(": ")[2]),
             "issue another certificate to its SSH server, or correct the clock of this machine",
         )
     return _UNKNOWN_KEY

@@ -59,6 +59,7 @@ def test_a_control_plane_that_is_not_reached_is_named_with_the_other_way(folder:
     for text, unchanged in ((refused, True), (broken, False), (shell, False)):
         action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
         action._task.delegate_to = "cp1"
+        action._connection.host = "192.0.2.1"
         with pytest.raises(AnsibleConnectionFailure) as caught:
             action.run(task_vars={})
         line = caught.value.message
@@ -74,12 +75,22 @@ def test_a_login_to_the_control_plane_that_fails_has_a_sentence(folder: Path) ->
     text = "Failed to connect to the host via ssh: root@192.0.2.9: Permission denied (publickey)."
     action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
     action._task.delegate_to = "cp1"
+    action._connection.host, action._connection.user = "192.0.2.9", None
     with pytest.raises(AnsibleConnectionFailure) as caught:
         action.run(task_vars={})
     assert caught.value.message == (
         "cp1 can't be logged in to: root@192.0.2.9: Permission denied (publickey); check ansible_user and its key or "
         "password, or apply the manifests from this machine with deploy_kubeconfig (nothing was changed)"
     )
+
+
+def test_a_login_that_a_program_on_the_control_plane_tried_may_come_after_a_change(folder: Path) -> None:
+    text = "Failed to connect to the host via ssh: git@192.0.2.7: Permission denied (publickey)."
+    for options in ({"host": "192.0.2.9", "user": "root"}, {}):
+        action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
+        vars(action._connection).update(options)
+        with pytest.raises(AnsibleConnectionFailure, match="deploy_kubeconfig$"):
+            action.run(task_vars={})
 
 
 def test_images_are_replaced_before_anything_is_sent(folder: Path) -> None:

@@ -36,7 +36,25 @@ CHANGED_KEY = (
     "{0}); otherwise find out which machine answers"
 )
 CREDENTIALS = "; check ansible_user and its key or password"
+JUMP = "; check the jump host (ProxyJump or ProxyCommand) and the SSH server of this host"
+UNKNOWN_KEY = (
+    "can't be reached: its SSH host key is not known; log in once with ssh and verify the fingerprint, or add the key "
+    "to known_hosts"
+)
+NOT_KNOWN = "No ED25519 host key is known for w9 and you have requested strict checking.\r\n"
+UNVERIFIED = "Host key verification failed.\r\n"
 BROKEN = "client_loop: send disconnect: Broken pipe"
+# A jump host can send what ssh prints.
+BANNER = (
+    "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\n"
+    "Host key for cp1.example.org has changed and you have requested strict checking.\n"
+)
+# OpenSSH 10.1.
+QUANTUM = (
+    "** WARNING: connection is not using a post-quantum key exchange algorithm.\r\n"
+    '** This session may be vulnerable to "store now, decrypt later" attacks.\r\n'
+    "** The server may need to be upgraded. See https://openssh.com/pq.html\r\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +128,7 @@ def test_a_lost_host_has_one_line(message: str, shown: str) -> None:
 def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None:
     shown = connection_errors.lost(SSH + stderr)
     assert shown.startswith("can't be reached: ") and shown.endswith(NETWORK), shown
-    assert not connection_errors.before_login(shown), shown
+    assert not connection_errors.before_login(shown, "192.0.2.9", "root"), shown
 
 
 @pytest.mark.parametrize(
@@ -167,6 +185,48 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
             "in 0.1 seconds\r\nBytes per second: sent 24537.4, received 23439.8\r\ndebug1: Exit status -1",
             "can't be reached: Connection timed out during banner exchange" + NETWORK,
         ),
+        # What an ssh without a post-quantum key exchange says of each connection is not the reason.
+        (
+            QUANTUM + "Connection closed by 192.0.2.9 port 22",
+            "can't be reached: Connection closed by 192.0.2.9 port 22" + NETWORK,
+        ),
+        (QUANTUM, "can't be reached: the connection failed without a message" + NETWORK),
+        # A jump host that accepts the connection and sends nothing. ssh does not know who it talks to.
+        (
+            "Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: Connection timed out during banner exchange" + JUMP,
+        ),
+        (
+            "Welcome to the bastion\nConnection timed out during banner exchange\r\n"
+            "Connection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: Connection timed out during banner exchange" + JUMP,
+        ),
+        (
+            "Connection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: Connection to UNKNOWN port 65535 timed out" + JUMP,
+        ),
+        (
+            "kex_exchange_identification: Connection closed by remote host\r\n"
+            "Connection closed by UNKNOWN port 65535\r\n",
+            "can't be reached: kex_exchange_identification: Connection closed by remote host" + JUMP,
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer\r\nConnection reset by UNKNOWN port 65535\r\n",
+            "can't be reached: kex_exchange_identification: read: Connection reset by peer" + JUMP,
+        ),
+        (
+            "banner exchange: Connection to UNKNOWN port 65535: invalid format\r\n",
+            "can't be reached: banner exchange: Connection to UNKNOWN port 65535: invalid format" + JUMP,
+        ),
+        (
+            "sorry no proxy\nConnection to UNKNOWN port 65535 timed out\r\n",
+            "can't be reached: sorry no proxy" + NETWORK,
+        ),
+        # The connection to the host itself, which the line names.
+        (
+            "Connection timed out during banner exchange\r\nConnection to 192.0.2.9 port 22 timed out\r\n",
+            "can't be reached: Connection to 192.0.2.9 port 22 timed out" + NETWORK,
+        ),
         # The login to an old sshd, as an old ssh says it.
         ("Permission denied (publickey).", "can't be logged in to: Permission denied (publickey)" + CREDENTIALS),
     ],
@@ -181,6 +241,16 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
         "reset",
         "closed",
         "verbose",
+        "post-quantum",
+        "post-quantum alone",
+        "silent jump host",
+        "banner of a silent jump host",
+        "unnamed alone",
+        "unnamed closed",
+        "unnamed reset",
+        "unnamed banner",
+        "unnamed proxy",
+        "named",
         "old",
     ],
 )
@@ -219,7 +289,33 @@ def test_the_reason_is_not_always_in_the_last_line_of_ssh(stderr: str, shown: st
 )
 def test_a_host_key_that_is_not_accepted_has_its_own_reason(stderr: str, shown: str) -> None:
     said = connection_errors.lost(SSH + stderr)
-    assert said == shown and connection_errors.before_login(said)
+    assert said == shown and connection_errors.before_login(said, "192.0.2.9", "root")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "shown"),
+    [
+        (BANNER + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        (CHANGED.rpartition("\n")[0] + "\r\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        ("@ REVOKED HOST KEY DETECTED! @\nREVOKED HOST KEY DETECTED\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        ("Host key ED25519 x revoked by file y\nhello\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        ("Certificate invalid: expired\nhello\n" + NOT_KNOWN + UNVERIFIED, UNKNOWN_KEY),
+        # ssh without a terminal asks nobody, and says nothing else.
+        (BANNER + "hello\n" + UNVERIFIED, UNKNOWN_KEY),
+        (BANNER + CHANGED, CHANGED_KEY.format("192.0.2.9")),
+        (BANNER + CHANGED + "\r\nConnection closed by UNKNOWN port 65535", CHANGED_KEY.format("192.0.2.9")),
+        # As an old ssh says it.
+        (BANNER + CHANGED.replace("Host key for", "ED25519 host key for"), CHANGED_KEY.format("192.0.2.9")),
+        (
+            BANNER + "@       WARNING: REVOKED HOST KEY DETECTED!               @\r\n"
+            "ED25519 host key for w9 was revoked and you have requested strict checking.\r\n" + UNVERIFIED,
+            "can't be reached: its SSH host key is revoked; find out which machine answers, or give it another "
+            "host key",
+        ),
+    ],
+)
+def test_the_banner_of_a_jump_host_says_nothing_about_the_host_key(stderr: str, shown: str) -> None:
+    assert connection_errors.lost(SSH + stderr) == shown
 
 
 @pytest.mark.parametrize(
@@ -259,7 +355,7 @@ def test_a_host_key_that_is_not_accepted_has_its_own_reason(stderr: str, shown: 
 )
 def test_a_login_that_fails_without_ssh_saying_so(message: str, shown: str) -> None:
     said = connection_errors.lost(message)
-    assert said == shown and connection_errors.before_login(said)
+    assert said == shown and connection_errors.before_login(said, "192.0.2.9", "root")
 
 
 @pytest.mark.parametrize(
@@ -333,12 +429,40 @@ def test_a_host_that_refuses_has_one_line(message: str, shown: str) -> None:
     assert connection_errors.refused(message) == shown
 
 
-def test_only_before_the_login_nothing_ran_on_the_host() -> None:
-    before = [SENT + "ssh: connect to host 127.0.0.1 port 1: Connection refused", SSH + CHANGED]
-    before.append(SSH + "root@192.0.2.9: Permission denied (publickey).")
-    assert all(connection_errors.before_login(connection_errors.lost(one)) for one in before)
-    after = [SSH + "client_loop: send disconnect: Broken pipe", TEMPORARY, "Incorrect sudo password", SSH]
-    assert not any(connection_errors.before_login(connection_errors.lost(one)) for one in after)
+@pytest.mark.parametrize(
+    ("host", "message", "before"),
+    [
+        ("127.0.0.1", SENT + "ssh: connect to host 127.0.0.1 port 1: Connection refused", True),
+        ("::1", SENT + "ssh: connect to host ::1 port 1: Connection refused", True),
+        ("W9.example.org", SSH + "ssh: Could not resolve hostname w9.example.org: Name or service not known", True),
+        ("w9", SSH + "ssh: Could not resolve hostname w9", True),
+        ("192.0.2.9", SSH + CHANGED, True),
+        ("192.0.2.9", SSH + "root@192.0.2.9: Permission denied (publickey).", True),
+        ("fe80::1%eth0", SSH + "root@fe80::1%eth0: Permission denied (publickey).", True),
+        ("192.0.2.9", SSH + "Received disconnect from 192.0.2.9 port 22:2: Too many authentication failures", True),
+        # The shell of the host starts such programs. Then a shared connection breaks without a message of its own.
+        ("192.0.2.9", SSH + "git@192.0.2.7: Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "git@192.0.2.9: Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "root@192.0.2.99: Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "Permission denied (publickey).", False),
+        ("192.0.2.9", SSH + "ssh: connect to host 192.0.2.7 port 22: Connection refused", False),
+        ("192.0.2.9", SSH + "ssh: Could not resolve hostname git.example.org: Name or service not known", False),
+        ("192.0.2.9", SSH + "Received disconnect from 192.0.2.7 port 22:2: Too many authentication failures", False),
+        ("192.0.2.9", SSH + "client_loop: send disconnect: Broken pipe", False),
+        ("192.0.2.9", TEMPORARY, False),
+        ("192.0.2.9", "Incorrect sudo password", False),
+        ("192.0.2.9", SSH, False),
+        # Another connection plugin, which does not say where it connects to.
+        ("", SSH + "root@192.0.2.9: Permission denied (publickey).", False),
+    ],
+)
+def test_only_before_the_login_nothing_ran_on_the_host(host: str, message: str, before: bool) -> None:
+    assert connection_errors.before_login(connection_errors.lost(message), host, "root") == before
+
+
+def test_without_a_login_name_in_the_inventory_ssh_chooses_it() -> None:
+    said = connection_errors.lost(SSH + "bob@192.0.2.9: Permission denied (publickey).")
+    assert connection_errors.before_login(said, "192.0.2.9", "")
 
 
 def test_a_program_without_a_result_has_its_own_fix() -> None:
@@ -364,6 +488,12 @@ def test_a_host_without_sudo_gets_it(output: str, program: str) -> None:
 
 def test_a_program_that_sudo_does_not_find_is_not_sudo() -> None:
     assert "check that Python runs" in connection_errors.fix_of("sudo: python3.13: command not found")
+
+
+def test_a_program_without_a_result_is_not_explained_by_what_ssh_prints_of_each_connection() -> None:
+    assert connection_errors.ended(QUANTUM + "Segmentation fault\n")[0] == "Segmentation fault"
+    assert connection_errors.ended(QUANTUM + "Connection to 192.0.2.9 closed.\n")[0].startswith("Connection to 192")
+    assert connection_errors.ended(QUANTUM, 1) == connection_errors.ended("", 1)
 
 
 def test_the_line_of_a_registered_result() -> None:
