@@ -191,8 +191,9 @@ def servers(entries: Entries) -> List[Tuple[str, str]]:
 
 
 def own_servers(entries: Entries) -> List[str]:
-    """The servers of clusters that are reached in the user's own way. A merge does not change them."""
-    return [_value(entry, "server") for entry in entries.lists["clusters"] if _has_own_way(entry)]
+    """The servers that a merge does not change: those reached in the user's own way, or with the name of another."""
+    found = entries.lists["clusters"]
+    return [_value(entry, "server") for entry in found if _has_own_way(entry) or not _only(found, entry.name)]
 
 
 def current_user(text: str) -> str:
