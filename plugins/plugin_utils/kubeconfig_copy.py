@@ -138,8 +138,12 @@ def copy_steps(
 
 
 def with_server(wanted: Optional[KubeconfigSummary], server: str) -> Optional[KubeconfigSummary]:
-    """The summary of a copy whose server is ``server``, because this machine can't resolve the name of the API."""
-    return replace(wanted, servers=[server]) if wanted and server else wanted
+    """The summary of the copy that is made of a file.
+
+    With ``server``, it is the server of the copy, because this machine can't resolve the name of the API.
+    """
+    made = wanted and _as_written(wanted)
+    return replace(made, servers=[server]) if made and server else made
 
 
 def judged(
@@ -170,8 +174,22 @@ def judged(
 
 
 def _as_written(wanted: KubeconfigSummary) -> KubeconfigSummary:
-    """The summary of the text that is made of a file: it has one user and only kubeadm's fields, and can be merged."""
-    return replace(wanted, plain=wanted.plain or wanted.user, complete=True)
+    """The summary of the text that is made of a file: it has only what the current context uses, and can be merged."""
+    known = wanted.authority in wanted.authorities
+    return replace(
+        wanted,
+        servers=_alone(wanted.server, wanted.servers),
+        ca_cert_hashes=wanted.authority.split() if known else wanted.ca_cert_hashes,
+        authorities=_alone(wanted.authority, wanted.authorities),
+        clients=_alone(wanted.client, wanted.clients),
+        plain=wanted.plain or wanted.user,
+        complete=True,
+    )
+
+
+def _alone(item: str, items: List[str]) -> List[str]:
+    """The item alone if it is one of the items. Otherwise, it is not known which one of them is used."""
+    return [item] if item in items else items
 
 
 def _ca_difference(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> str:
@@ -210,15 +228,14 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary], ne
     ``other_ca``. The user named the path, but a kubeconfig of another cluster in its place is kept all the same. See
     :func:`judged`.
     """
-    mode = system.mode(path)
+    mode, wanted = system.mode(path), wanted and _as_written(wanted)
     existing, problem = look(system, path)
     if problem:
         return Step(COMPONENT, KEEP, path, f"not usable ({problem})")
     verdict, reason = judged(existing, wanted, new_cluster)
     if verdict == WRITE:
-        source = wanted and _as_written(wanted)
-        merge, backup = merges(existing, source), ""
-        if backed_up(existing, source):
+        merge, backup = merges(existing, wanted), ""
+        if backed_up(existing, wanted):
             # If only entries are changed, the backup from before the first change is enough.
             backup = path + BACKUP_SUFFIX if merge else _backup_of(system, path)
         data = {"backup": bool(backup), "merge": merge, "digest": existing.digest if existing else ""}
@@ -326,7 +343,7 @@ def _save(system: System, path: str) -> str:
 def reported_summary(source: Any) -> KubeconfigSummary:
     """The summary of a kubeconfig that a host reported; values of another form are left out."""
     reported = untrusted.mapping(source)
-    digests = {name: untrusted.text(reported.get(name)) for name in ("digest", "credentials")}
+    digests = {name: untrusted.text(reported.get(name)) for name in ("digest", "credentials", "client")}
     digests = {name: text if _DIGEST.fullmatch(text) else "" for name, text in digests.items()}
     return KubeconfigSummary(
         digest=digests["digest"],
@@ -338,6 +355,10 @@ def reported_summary(source: Any) -> KubeconfigSummary:
         plain=_reported_name(reported.get("plain")),
         mergeable=reported.get("mergeable") is True,
         user=_reported_name(reported.get("user")),
+        # One of the items above, or ignored.
+        server=untrusted.text(reported.get("server")),
+        authority=untrusted.text(reported.get("authority"), MAX_SIZE),
+        client=digests["client"],
     )
 
 
