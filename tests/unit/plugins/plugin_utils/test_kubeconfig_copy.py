@@ -337,6 +337,71 @@ def test_a_backup_is_not_replaced_when_another_cluster_is_created(machine: Machi
     assert [machine.read(path + suffix) for suffix in NUMBERED] == texts[:3] and machine.read(path) == ADMIN
 
 
+@pytest.mark.parametrize("left", [[1], [2], [0, 3], [1, 9], [98]])
+def test_the_newest_backup_is_that_with_the_highest_number(machine: Machine, left: list[int]) -> None:
+    """A user may have deleted earlier ones."""
+    path = "/home/me/copy"
+
+    def backup(number: int) -> str:
+        return path + ".before-kubestead" + (f".{number}" if number else "")
+
+    machine.put(path, EARLIER)
+    for number in left:
+        machine.put(backup(number), renewed(EARLIER))
+    planned, wanted = earlier(machine, path)
+    assert planned.backup == backup(left[-1] + 1)
+    assert kubeconfig_copy.set_aside(machine, path, wanted) == planned.backup
+    for source in (summarize(ADMIN), wanted):
+        assert kubeconfig_copy.plan_copy(machine, path, source, True).public() == planned.public()
+    assert machine.read(planned.backup) == EARLIER
+    assert [machine.read(backup(number)) for number in left] == [renewed(EARLIER)] * len(left)
+
+
+def test_no_backup_is_replaced_if_there_is_no_further_number(machine: Machine) -> None:
+    path = "/home/me/copy"
+    last = path + ".before-kubestead.99"
+    machine.put(path, EARLIER)
+    machine.put(last, renewed(EARLIER))
+    step, wanted = earlier(machine, path)
+    told = f"{last} exists; remove the backups that you don't need, and run again"
+    with pytest.raises(KubesteadError) as refused:
+        kubeconfig_copy.set_aside(machine, path, wanted)
+    assert refused.value.message == told
+    with pytest.raises(KubesteadError) as refused:
+        kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert refused.value.message == told
+    assert machine.read(path) == EARLIER and machine.read(last) == renewed(EARLIER)
+    # It has the contents of the file already.
+    machine.put(last, EARLIER)
+    assert kubeconfig_copy.set_aside(machine, path, wanted) == last
+
+
+@pytest.mark.parametrize("there", [None, EARLIER, OTHER, "", "broken: [", own(ADMIN), own(renewed(ADMIN))])
+def test_the_first_change_of_a_cluster_is_backed_up_and_no_other_backup_is_named(
+    machine: Machine, there: str | None
+) -> None:
+    """The backup that exists may be that of an earlier cluster."""
+    path = "/home/me/copy"
+    first, second = NUMBERED[:2]
+    if there is not None:
+        machine.put(path + first, there)
+    machine.put(path, own(ADMIN))
+    of_this = there is not None and PIN in summarize(there).ca_cert_hashes
+    suffix = "" if of_this else first if there is None else second
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(renewed(ADMIN)))
+    assert step.data["merge"] and step.backup == (suffix and path + suffix)
+    kubeconfig_copy.apply_copy(step, machine, renewed(ADMIN))
+    assert machine.read(path) == own(renewed(ADMIN))
+    assert of_this or machine.read(step.backup) == own(ADMIN)
+    assert there is None or machine.read(path + first) == there
+    # The next change of the same cluster.
+    before = sorted(os.listdir(machine.path("/home/me")))
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN))
+    assert step.data["merge"] and not step.backup
+    kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert machine.read(path) == own(ADMIN) and sorted(os.listdir(machine.path("/home/me"))) == before
+
+
 @pytest.mark.parametrize("kind", ["folder", "link", "FIFO"])
 def test_what_else_has_the_name_of_the_backup_stays(machine: Machine, kind: str) -> None:
     path = "/home/me/copy"
