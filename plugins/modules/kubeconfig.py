@@ -186,7 +186,7 @@ def work(call: Call, system: System) -> Dict[str, Any]:
         user=state.user,
         kubeconfig=state.path,
         local_kubeconfig="",
-        server=source.servers[0] if source and source.servers else "",
+        server=(source.server or source.servers[0]) if source and source.servers else "",
         source=to_dict(state.source),
     )
     return result

@@ -59,6 +59,8 @@ OTHER_CA = "other_ca"
 
 #: Bytes of the largest kubeconfig that is taken; kubeadm's has about 6 kB.
 MAX_SIZE = 64 * 1024
+# Backups of a copy. Each one is of another cluster.
+_MOST_BACKUPS = 100
 # Lines that other programs may print before the kubeconfig.
 _MAX_FOREIGN_LINES = 20
 
@@ -138,8 +140,12 @@ def copy_steps(
 
 
 def with_server(wanted: Optional[KubeconfigSummary], server: str) -> Optional[KubeconfigSummary]:
-    """The summary of a copy whose server is ``server``, because this machine can't resolve the name of the API."""
-    return replace(wanted, servers=[server]) if wanted and server else wanted
+    """The summary of the copy that is made of a file.
+
+    With ``server``, it is the server of the copy, because this machine can't resolve the name of the API.
+    """
+    made = wanted and _as_written(wanted)
+    return replace(made, servers=[server]) if made and server else made
 
 
 def judged(
@@ -170,8 +176,22 @@ def judged(
 
 
 def _as_written(wanted: KubeconfigSummary) -> KubeconfigSummary:
-    """The summary of the text that is made of a file: it has one user and only kubeadm's fields, and can be merged."""
-    return replace(wanted, plain=wanted.plain or wanted.user, complete=True)
+    """The summary of the text that is made of a file: it has only what the current context uses, and can be merged."""
+    known = wanted.authority in wanted.authorities
+    return replace(
+        wanted,
+        servers=_alone(wanted.server, wanted.servers),
+        ca_cert_hashes=wanted.authority.split() if known else wanted.ca_cert_hashes,
+        authorities=_alone(wanted.authority, wanted.authorities),
+        clients=_alone(wanted.client, wanted.clients),
+        plain=wanted.plain or wanted.user,
+        complete=True,
+    )
+
+
+def _alone(item: str, items: List[str]) -> List[str]:
+    """The item alone if it is one of the items. Otherwise, it is not known which one of them is used."""
+    return [item] if item in items else items
 
 
 def _ca_difference(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> str:
@@ -210,17 +230,15 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary], ne
     ``other_ca``. The user named the path, but a kubeconfig of another cluster in its place is kept all the same. See
     :func:`judged`.
     """
-    mode = system.mode(path)
+    mode, wanted = system.mode(path), wanted and _as_written(wanted)
     existing, problem = look(system, path)
     if problem:
         return Step(COMPONENT, KEEP, path, f"not usable ({problem})")
     verdict, reason = judged(existing, wanted, new_cluster)
     if verdict == WRITE:
-        source = wanted and _as_written(wanted)
-        merge, backup = merges(existing, source), ""
-        if backed_up(existing, source):
-            # If only entries are changed, the backup from before the first change is enough.
-            backup = path + BACKUP_SUFFIX if merge else _backup_of(system, path)
+        merge, backup = merges(existing, wanted), ""
+        if backed_up(existing, wanted) and not (merge and _has_first(system, path, wanted)):
+            backup = _backup_of(system, path)
         data = {"backup": bool(backup), "merge": merge, "digest": existing.digest if existing else ""}
         if new_cluster and existing and existing.digest == digest(""):
             newest = _backups(system, path)[0]
@@ -269,9 +287,7 @@ def apply_copy(step: Step, system: System, text: str) -> None:
     if not system.exists(path):
         system.write(path, text, mode=0o600)
         return
-    if step.data.get("backup") and merge:
-        keep(system, path, mode=0o600)
-    elif step.data.get("backup"):
+    if step.data.get("backup"):
         _save(system, path)
 
     def change(now: str) -> str:
@@ -293,23 +309,31 @@ def _backups(system: System, path: str) -> Tuple[str, str]:
     """The newest backup of a file, empty without one, and the path of the next one.
 
     A backup may have the only copy of the user's entries, so none is replaced. From the second one on, they have
-    numbers.
+    numbers. The user may have removed some. If there is no further number, the next one is the newest.
     """
-    newest, following, number = "", path + BACKUP_SUFFIX, 0
-    while os.path.lexists(system.path(following)):
-        number += 1
-        newest, following = following, f"{path}{BACKUP_SUFFIX}.{number}"
-    return newest, following
+    names = [path + BACKUP_SUFFIX, *(f"{path}{BACKUP_SUFFIX}.{number}" for number in range(1, _MOST_BACKUPS))]
+    last = max((at for at, name in enumerate(names) if os.path.lexists(system.path(name))), default=-1)
+    return names[last] if last >= 0 else "", names[min(last + 1, _MOST_BACKUPS - 1)]
+
+
+def _has_first(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> bool:
+    """True if the newest backup has entries of this cluster: it is from before their first change, which is enough."""
+    newest = _backups(system, path)[0]
+    found = look(system, newest)[0] if newest else None
+    return found is not None and wanted is not None and of_this_cluster(found, wanted)
 
 
 def _backup_of(system: System, path: str) -> str:
     """The path of the backup with the contents of a file: the newest one if it has them, or else the next one."""
     newest, following = _backups(system, path)
+    return newest if newest and _same_bytes(system, newest, path) else following
+
+
+def _same_bytes(system: System, backup: str, path: str) -> bool:
     try:
-        same = bool(newest) and read_exact(system, newest) == read_exact(system, path)
+        return read_exact(system, backup) == read_exact(system, path)
     except KubesteadError:
-        same = False
-    return newest if same else following
+        return False
 
 
 def _save(system: System, path: str) -> str:
@@ -317,6 +341,8 @@ def _save(system: System, path: str) -> str:
     backup = _backup_of(system, path)
     if not os.path.lexists(system.path(backup)):
         keep(system, path, backup[len(path) :], 0o600)
+    elif not _same_bytes(system, backup, path):
+        raise KubesteadError(f"{backup} exists; remove the backups that you don't need, and run again")
     return backup
 
 
@@ -326,7 +352,7 @@ def _save(system: System, path: str) -> str:
 def reported_summary(source: Any) -> KubeconfigSummary:
     """The summary of a kubeconfig that a host reported; values of another form are left out."""
     reported = untrusted.mapping(source)
-    digests = {name: untrusted.text(reported.get(name)) for name in ("digest", "credentials")}
+    digests = {name: untrusted.text(reported.get(name)) for name in ("digest", "credentials", "client")}
     digests = {name: text if _DIGEST.fullmatch(text) else "" for name, text in digests.items()}
     return KubeconfigSummary(
         digest=digests["digest"],
@@ -338,6 +364,10 @@ def reported_summary(source: Any) -> KubeconfigSummary:
         plain=_reported_name(reported.get("plain")),
         mergeable=reported.get("mergeable") is True,
         user=_reported_name(reported.get("user")),
+        # One of the items above, or ignored.
+        server=untrusted.text(reported.get("server")),
+        authority=untrusted.text(reported.get("authority"), MAX_SIZE),
+        client=digests["client"],
     )
 
 

@@ -58,7 +58,8 @@ class KubeconfigSummary:
     touching others, and ``complete`` if they can be merged into another file. ``blank`` is true for a file without
     entries. ``servers_of`` maps each of ``authorities``, or an empty text, to the servers of its clusters; it is empty
     unless the file is in block style. ``own_servers`` are those of clusters whose server a merge does not change.
-    ``user`` is the user of the current context, also in a file with more than kubeadm's fields.
+    ``user`` is the user of the current context, also in a file with more than kubeadm's fields. ``server``,
+    ``authority`` and ``client`` are the items of ``servers``, ``authorities`` and ``clients`` that this context uses.
     """
 
     digest: str = ""
@@ -74,6 +75,9 @@ class KubeconfigSummary:
     servers_of: Dict[str, List[str]] = field(default_factory=dict)
     own_servers: List[str] = field(default_factory=list)
     user: str = ""
+    server: str = ""
+    authority: str = ""
+    client: str = ""
 
     @property
     def empty(self) -> bool:
@@ -119,14 +123,17 @@ def summarize(text: str) -> KubeconfigSummary:
     entries = kubeconfig_entries.parse(text)
     servers_of: Dict[str, List[str]] = {}
     own_servers: List[str] = []
+    user = server = authority = client = ""
     if entries is not None:
         # What a merge finds, so that a plan and the file agree.
-        for server, data in kubeconfig_entries.servers(entries):
-            servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(server))
-        servers = [redact(server) for server, _data in kubeconfig_entries.servers(entries) if server]
+        for url, data in kubeconfig_entries.servers(entries):
+            servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(url))
+        servers = [redact(url) for url, _data in kubeconfig_entries.servers(entries) if url]
         authorities = [one for one in servers_of if one]
         clients = kubeconfig_entries.clients(entries)
         own_servers = [redact(url) for url in kubeconfig_entries.own_servers(entries)]
+        user, server, authority, pair = kubeconfig_entries.current(entries)
+        client = digest("\n".join(pair)) if all(pair) else ""
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
@@ -140,7 +147,10 @@ def summarize(text: str) -> KubeconfigSummary:
         blank=kubeconfig_entries.is_blank(text),
         servers_of=servers_of,
         own_servers=own_servers,
-        user=redact(kubeconfig_entries.current_user(text)),
+        user=redact(user),
+        server=redact(server),
+        authority=kubeconfig_entries.authority(authority),
+        client=client,
     )
 
 

@@ -191,16 +191,28 @@ def servers(entries: Entries) -> List[Tuple[str, str]]:
 
 
 def own_servers(entries: Entries) -> List[str]:
-    """The servers of clusters that are reached in the user's own way. A merge does not change them."""
-    return [_value(entry, "server") for entry in entries.lists["clusters"] if _has_own_way(entry)]
+    """The servers that a merge does not change: those reached in the user's own way, or with the name of another."""
+    found = entries.lists["clusters"]
+    return [_value(entry, "server") for entry in found if _has_own_way(entry) or not _only(found, entry.name)]
 
 
-def current_user(text: str) -> str:
-    """The user of the current context; empty if it is not known."""
-    found = parse(text)
-    contexts = found.lists["contexts"] if found else []
-    users = [_value(entry, "user") for entry in contexts if found and entry.name == found.current]
-    return users[0] if len(users) == 1 else ""
+def current(entries: Entries) -> Tuple[str, str, str, Tuple[str, str]]:
+    """What the current context uses: the name of its user, the server, the base64 of its CA, and the client.
+
+    Each of them is empty if it is not known.
+    """
+    contexts, clusters, users = (entries.lists[name] for name in ("contexts", "clusters", "users"))
+    context = _named(contexts, entries.current)
+    name = _value(context, "user") if context else ""
+    cluster = _named(clusters, _value(context, "cluster")) if context else None
+    user = _named(users, name)
+    place = [_value(cluster, key) if cluster else "" for key in _CLUSTER_KEYS]
+    return name, place[0], place[1], _client(user) if user else ("", "")
+
+
+def _named(entries: List[Entry], name: str) -> Optional[Entry]:
+    found = [entry for entry in entries if entry.name == name]
+    return found[0] if len(found) == 1 else None
 
 
 def is_blank(text: str) -> bool:
@@ -264,8 +276,11 @@ def plain_name(text: str) -> str:
 
 def clients(entries: Entries) -> List[Tuple[str, str]]:
     """The client certificate and key, in base64, of each user that has both."""
-    found = [tuple(_value(entry, key) for key in _USER_KEYS) for entry in entries.lists["users"]]
-    return [(certificate, key) for certificate, key in found if certificate and key]
+    return [one for one in map(_client, entries.lists["users"]) if all(one)]
+
+
+def _client(user: Entry) -> Tuple[str, str]:
+    return _value(user, _USER_KEYS[0]), _value(user, _USER_KEYS[1])
 
 
 def admin_entries(text: str) -> Optional[Entries]:

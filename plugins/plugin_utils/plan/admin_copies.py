@@ -244,8 +244,8 @@ def _judged(
         return False, ""
     servers = _same_cluster(existing, wanted)
     certain = [url for url in servers if gone.has(url)]
-    # Of several servers, at most one is replaced. One that the user reaches in another way is not.
-    if certain and len(set(servers)) == 1 and not set(servers) & set(existing.own_servers) and writable:
+    # Of several entries, at most one is changed, also if they have the same server.
+    if certain and len(servers) == 1 and not set(servers) & set(existing.own_servers) and writable:
         return True, ""
     suspects = certain or [url for url in servers if gone.may_have(url)]
     if not suspects:
@@ -261,9 +261,9 @@ def _server_problem(path: str, server: str) -> Problem:
 
 
 def _same_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> List[str]:
-    """The servers of the same cluster in a copy. If the clusters of its servers are not known, all of them."""
+    """The server of each entry of the same cluster in a copy. If the clusters are not known, all servers."""
     if not kubeconfig.of_this_cluster(existing, wanted):
         return []
     own, known = set(wanted.ca_cert_hashes), existing.servers_of
     found = [url for pins, urls in known.items() if own & set(pins.split()) for url in urls]
-    return list(dict.fromkeys(found)) if known else existing.servers
+    return found if known else existing.servers

@@ -58,6 +58,14 @@ def test_the_result_has_a_digest_and_no_key(node: Machine) -> None:
     assert "cmVkYWN0ZWQ" in ADMIN and "cmVkYWN0ZWQ" not in json.dumps(result)
 
 
+def test_the_server_is_that_of_the_current_context(node: Machine) -> None:
+    """kubectl sorts the clusters by name."""
+    more = "clusters:\n- cluster:\n    server: https://192.0.2.1:6443\n  name: aws\n"
+    node.put("/etc/kubernetes/admin.conf", ADMIN.replace("clusters:\n", more), 0o600)
+    result = kubeconfig.work(module(), node)
+    assert result["server"] in ADMIN and result["source"]["servers"] == ["https://192.0.2.1:6443", result["server"]]
+
+
 def test_a_dry_run_before_the_init_expects_the_kubeconfig_of_the_endpoint(node: Machine) -> None:
     result = kubeconfig.work(module(check_mode=True, endpoint="api.example.org", bind_port=6444), node)
     assert result["changed"] and [step["action"] for step in result["steps"]] == ["write_kubeconfig"]

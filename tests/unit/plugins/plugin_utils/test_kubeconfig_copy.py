@@ -100,7 +100,8 @@ def run(tmp_path: Path, copy: str | None, sent: str, source: KubeconfigSummary |
     if copy is not None:
         target.write_text(copy)
         target.chmod(0o600)
-    task = Task(tmp_path, {"changed": False, "steps": [], "diff": [], "source": to_dict(source or summarize(sent))})
+    module = {"changed": False, "steps": [], "diff": [], "source": to_dict(source or summarize(sent))}
+    task = Task(tmp_path, module, args.pop("check_mode", False))
     task._task.delegate_to = args.pop("delegate_to", None)
     task._task.args.update(args)
     task.sent = {"rc": 0, "stdout": sent, "stderr": ""}
@@ -336,6 +337,71 @@ def test_a_backup_is_not_replaced_when_another_cluster_is_created(machine: Machi
     assert [machine.read(path + suffix) for suffix in NUMBERED] == texts[:3] and machine.read(path) == ADMIN
 
 
+@pytest.mark.parametrize("left", [[1], [2], [0, 3], [1, 9], [98]])
+def test_the_newest_backup_is_that_with_the_highest_number(machine: Machine, left: list[int]) -> None:
+    """A user may have deleted earlier ones."""
+    path = "/home/me/copy"
+
+    def backup(number: int) -> str:
+        return path + ".before-kubestead" + (f".{number}" if number else "")
+
+    machine.put(path, EARLIER)
+    for number in left:
+        machine.put(backup(number), renewed(EARLIER))
+    planned, wanted = earlier(machine, path)
+    assert planned.backup == backup(left[-1] + 1)
+    assert kubeconfig_copy.set_aside(machine, path, wanted) == planned.backup
+    for source in (summarize(ADMIN), wanted):
+        assert kubeconfig_copy.plan_copy(machine, path, source, True).public() == planned.public()
+    assert machine.read(planned.backup) == EARLIER
+    assert [machine.read(backup(number)) for number in left] == [renewed(EARLIER)] * len(left)
+
+
+def test_no_backup_is_replaced_if_there_is_no_further_number(machine: Machine) -> None:
+    path = "/home/me/copy"
+    last = path + ".before-kubestead.99"
+    machine.put(path, EARLIER)
+    machine.put(last, renewed(EARLIER))
+    step, wanted = earlier(machine, path)
+    told = f"{last} exists; remove the backups that you don't need, and run again"
+    with pytest.raises(KubesteadError) as refused:
+        kubeconfig_copy.set_aside(machine, path, wanted)
+    assert refused.value.message == told
+    with pytest.raises(KubesteadError) as refused:
+        kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert refused.value.message == told
+    assert machine.read(path) == EARLIER and machine.read(last) == renewed(EARLIER)
+    # It has the contents of the file already.
+    machine.put(last, EARLIER)
+    assert kubeconfig_copy.set_aside(machine, path, wanted) == last
+
+
+@pytest.mark.parametrize("there", [None, EARLIER, OTHER, "", "broken: [", own(ADMIN), own(renewed(ADMIN))])
+def test_the_first_change_of_a_cluster_is_backed_up_and_no_other_backup_is_named(
+    machine: Machine, there: str | None
+) -> None:
+    """The backup that exists may be that of an earlier cluster."""
+    path = "/home/me/copy"
+    first, second = NUMBERED[:2]
+    if there is not None:
+        machine.put(path + first, there)
+    machine.put(path, own(ADMIN))
+    of_this = there is not None and PIN in summarize(there).ca_cert_hashes
+    suffix = "" if of_this else first if there is None else second
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(renewed(ADMIN)))
+    assert step.data["merge"] and step.backup == (suffix and path + suffix)
+    kubeconfig_copy.apply_copy(step, machine, renewed(ADMIN))
+    assert machine.read(path) == own(renewed(ADMIN))
+    assert of_this or machine.read(step.backup) == own(ADMIN)
+    assert there is None or machine.read(path + first) == there
+    # The next change of the same cluster.
+    before = sorted(os.listdir(machine.path("/home/me")))
+    step = kubeconfig_copy.plan_copy(machine, path, summarize(ADMIN))
+    assert step.data["merge"] and not step.backup
+    kubeconfig_copy.apply_copy(step, machine, ADMIN)
+    assert machine.read(path) == own(ADMIN) and sorted(os.listdir(machine.path("/home/me"))) == before
+
+
 @pytest.mark.parametrize("kind", ["folder", "link", "FIFO"])
 def test_what_else_has_the_name_of_the_backup_stays(machine: Machine, kind: str) -> None:
     path = "/home/me/copy"
@@ -471,6 +537,88 @@ def test_check_mode_predicts_the_step_for_an_admin_kubeconfig_with_more_than_kub
     done = kubeconfig_copy.plan_copy(machine, path, summarize(kubeconfig_copy.rebuilt(sent, source)))
     assert (predicted, predicted.data) == (done, done.data)
     assert predicted.data["merge"] == (change is own) == bool(predicted.backup)
+
+
+def listed(text: str, kind: str, name: str, values: str) -> str:
+    """A kubeconfig with one more entry, after those that it has, or before the admin's with a name before it."""
+    values = "".join(f"    {line}\n" for line in values.splitlines())
+    found = re.search(rf"(?m)^{kind}s:\n((?:[- ] .*\n)+)", text)
+    assert found
+    entry, end = f"- {kind}:\n{values}  name: {name}\n", found.end() if name > "kubernetes" else found.start(1)
+    return text[:end] + entry + text[end:]
+
+
+def values_of(text: str, *keys: str) -> str:
+    return "".join(re.findall(rf"(?m)^    ((?:{'|'.join(keys)}): .*\n)", text))
+
+
+CLUSTER, CLIENT = ("server", "certificate-authority-data"), ("client-certificate-data", "client-key-data")
+SECOND = values_of(ADMIN, *CLIENT).replace("data: L", "data: M")
+FORMS: dict[str, Callable[[str], str]] = {
+    "kubeadm": lambda text: text,
+    "user": lambda text: listed(text, "user", "shop", SECOND),
+    "user before": lambda text: listed(text, "user", "anna", SECOND),
+    "token": lambda text: listed(text, "user", "shop", "token: t"),
+    "context": lambda text: listed(text, "context", "shop", "cluster: kubernetes\nuser: kubernetes-admin"),
+    "other CA": lambda text: listed(text, "cluster", "shop", values_of(OTHER, *CLUSTER)),
+    "other CA before": lambda text: listed(text, "cluster", "aws", values_of(OTHER, *CLUSTER)),
+    "no CA": lambda text: listed(text, "cluster", "shop", "server: https://192.0.2.1:6443"),
+    "other server": lambda text: listed(
+        text, "cluster", "shop", values_of(ADMIN, *CLUSTER).replace(SERVER, "https://192.0.2.1:6443")
+    ),
+    "other server before": lambda text: listed(
+        text, "cluster", "aws", values_of(ADMIN, *CLUSTER).replace(SERVER, "https://192.0.2.1:6443")
+    ),
+}
+FORMS["all"] = lambda text: FORMS["user"](FORMS["other CA before"](FORMS["other server"](FORMS["context"](text))))
+COPIES: dict[str, str | None] = {
+    "none": None,
+    "empty": "",
+    "plain": ADMIN,
+    "own": own(ADMIN),
+    "stale": renewed(ADMIN),
+    "own, stale": own(renewed(ADMIN)),
+    "other": OTHER,
+    "earlier": EARLIER,
+    "both CAs": with_authority(renewed(ADMIN), CA + EVIL),
+    "more": renewed(ADMIN).replace("clusters:\n", MORE),
+}
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(("server", "new"), [("", False), ("", True), ("https://192.0.2.62:6443", False)])
+@pytest.mark.parametrize("copy", COPIES)
+@pytest.mark.parametrize("form", FORMS)
+def test_check_mode_and_the_run_agree_whatever_else_is_in_the_admin_kubeconfig(
+    tmp_path: Path, form: str, copy: str, server: str, new: bool
+) -> None:
+    sent, text, more = FORMS[form](ADMIN), COPIES[copy], {"new_cluster": new, "copy_server": server}
+    assert yaml.safe_load(sent)["current-context"] == "kubernetes-admin@kubernetes"
+
+    def both(text: str | None) -> Any:
+        predicted = run(tmp_path, text, sent, check_mode=True, **more)
+        done = run(tmp_path, None, sent, **more)
+        for key in ("changed", "steps", "warnings"):
+            assert predicted.get(key) == done.get(key)
+        return done
+
+    both(text)
+    # What was written is what the next run wants, and the admin's own values alone.
+    if copy in ("none", "empty", "stale"):
+        found = summarize(written(tmp_path))
+        assert (found.servers, found.clients) == ([server or SERVER], [summarize(ADMIN).client])
+    assert not both(None)["changed"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_plan_takes_a_copy_for_that_of_the_control_plane_whatever_else_is_in_its_file(form: str) -> None:
+    source = summarize(FORMS[form](ADMIN))
+    for server in (SERVER, "https://192.0.2.62:6443"):
+        wanted = kubeconfig_copy.with_server(source, server)
+        assert wanted is not None and (wanted.servers, wanted.clients) == ([server], summarize(ADMIN).clients)
+        assert wanted.ca_cert_hashes == [PIN] and wanted.authorities == [PIN]
+    wanted = kubeconfig_copy.with_server(source, "")
+    assert wanted is not None and wanted.servers == [SERVER]
 
 
 # -- failures

@@ -278,14 +278,10 @@ def test_another_server_of_the_cluster_in_a_copy_is_not_replaced_instead() -> No
     direct = entry(admin("", address("cp1")), "direct")
     plan = plan_of(with_files(named(cluster())), with_entry(admin("cp1", "lb.example.org"), "direct", direct), "cp1")
     assert written(plan) == {} and said(plan) == [("endpoint", "warning")]
-    # Both leave, or the other server is that of another cluster.
+    # The other server is that of another cluster.
     other = entry(re.sub("server: .*", "server: https://lb.example.org:6443", OTHER_CLUSTER), "other")
-    for more in (direct, other):
-        name = "direct" if more is direct else "other"
-        assert (
-            written(plan_of(with_files(named(cluster())), with_entry(admin("cp1", address("cp1")), name, more), "cp1"))
-            == HERE
-        )
+    copy = with_entry(admin("cp1", address("cp1")), "other", other)
+    assert written(plan_of(with_files(named(cluster())), copy, "cp1")) == HERE
 
 
 @pytest.mark.parametrize("more", ["tls-server-name: kubernetes", "proxy-url: socks5://localhost:1080"])
@@ -295,10 +291,32 @@ def test_a_server_behind_a_tunnel_or_proxy_is_not_replaced_but_named(more: str) 
     assert written(plan) == {} and said(plan) == [("endpoint", "warning")]
 
 
-def test_of_two_servers_that_leave_none_is_replaced_alone() -> None:
-    entry = re.search(r"- cluster:\n(?:    .*\n)*  name: ", admin("", "cp1"))
+@BOTH
+@pytest.mark.parametrize("used", ["kubernetes-admin@kubernetes", "direct"])
+@pytest.mark.parametrize("other", ["cp1", address("cp1")], ids=["name", "same address"])
+@pytest.mark.parametrize("file", ["here", "of a user"])
+def test_of_two_entries_whose_server_leaves_none_is_replaced_alone(
+    file: str, other: str, used: str, operation: Callable[[Request], Plan]
+) -> None:
+    """Only one entry would get another server, also if both have the same one."""
+    entry = re.search(r"- cluster:\n(?:    .*\n)*  name: ", admin("", other))
     assert entry
     copy = with_entry(admin("cp1", address("cp1")), "direct", f"{entry.group(0)}direct\n")
+    copy = re.sub("current-context: .*", f"current-context: {used}", copy)
+    hosts = with_files(named(cluster()), {"cp2": copy} if file == "of a user" else None)
+    plan = plan_of(hosts, copy if file == "here" else None, "cp1", operation=operation)
+    assert written(plan) == {}
+    (warning,) = [one for one in plan.findings if one.host != "all"]
+    assert (warning.host, warning.problem.check, warning.problem.level) == ("cp2", "endpoint", "warning")
+    place = f"{COPY} on the control machine" if file == "here" else PATH
+    assert warning.problem.message.startswith(f"{place} has the server https://")
+
+
+def test_an_entry_that_a_merge_does_not_change_is_named() -> None:
+    """A merge adds a cluster if the name is that of two clusters, so that the server would stay."""
+    entry = re.search(r"- cluster:\n(?:    .*\n)*  name: ", OTHER_CLUSTER)
+    assert entry
+    copy = with_entry(admin("cp1", address("cp1")), "kubernetes", f"{entry.group(0)}kubernetes\n")
     plan = plan_of(with_files(named(cluster())), copy, "cp1")
     assert written(plan) == {} and said(plan) == [("endpoint", "warning")]
 
