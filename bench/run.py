@@ -40,6 +40,7 @@ def bench(options: argparse.Namespace) -> int:
     if chosen:
         # The nodes are removed as well when this is ended from outside.
         signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+        ensure("nodes")
         venv = ensure_venv()
         playbooks = [collection(), *map(variant, options.variant), *map(other, options.other)]
         under = conditions.decide(options.pin, options.quota, options.key_exchange)
@@ -71,5 +72,4 @@ def _ansible(python: str) -> str:
 
 
 def _kubernetes() -> str:
-    ensure("nodes")
     return ensure_mirror(NETWORK, ensure_network()).version

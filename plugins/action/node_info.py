@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode
 
-# Most runs begin with this plugin, which imports all planners, so that the others find most of their imports loaded.
+# Most runs begin with this plugin. It imports all planners, so the other plugins find most of their imports loaded.
 with bytecode.kept():
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
@@ -27,8 +27,9 @@ with bytecode.kept():
     )
     from ansible_collections.kubestead.cluster.plugins.module_utils.host import connect as reach
     from ansible_collections.kubestead.cluster.plugins.module_utils.host import ports
+    from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
     from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.state import DONE
-    from ansible_collections.kubestead.cluster.plugins.module_utils.observation import LEAVING, UPGRADE
+    from ansible_collections.kubestead.cluster.plugins.module_utils.observation import LEAVING
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Facts
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line

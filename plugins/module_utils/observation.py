@@ -17,12 +17,13 @@ from .core.versions import Request, parse_request
 from .host import clock, connect, environment, facts, ports, prepare
 from .kube import kubeconfig
 from .kubeadm import state as kubeadm
+from .kubeadm.operation import UPGRADE
 from .packages import kube_observe
 from .packages.kube_state import without_passwords
 from .pod_network import options as cni
 
-#: The operations of cluster_plan whose plan needs more than others. Those of LEAVING remove hosts from a cluster.
-UPGRADE, ENDPOINT, LEAVING = "upgrade", "endpoint", ("remove", "reset")
+#: With UPGRADE, the operations whose plans need more facts than others. Those of LEAVING take hosts out of a cluster.
+ENDPOINT, LEAVING = "endpoint", ("remove", "reset")
 
 
 def observe(
@@ -41,7 +42,7 @@ def observe(
     Without ``packages_url``, or with an invalid version, the package repository is not read. ``reach`` are targets
     (``host:port``) that a host which has not joined connects to; a target that does not answer takes seconds. A host
     that will be ``proxied`` looks for the package of the local proxy. ``virtual_ip`` is the virtual IP address of the
-    API that a control plane will have. The ``operation`` adds what only its plan needs: for :data:`UPGRADE`, members of
+    API that a control plane will have. The ``operation`` adds what only its plan needs: for an upgrade, members of
     a cluster also read the repository, and an API server reports removed APIs in use; for :data:`ENDPOINT`, what names
     the endpoint is read; for :data:`LEAVING`, a control plane lists the members of etcd.
     """

@@ -59,7 +59,7 @@ OTHER_CA = "other_ca"
 
 #: Bytes of the largest kubeconfig that is taken; kubeadm's has about 6 kB.
 MAX_SIZE = 64 * 1024
-# Backups of a copy. Each one is of another cluster.
+# The most backups of a copy, each from another cluster.
 _MOST_BACKUPS = 100
 # Lines that other programs may print before the kubeconfig.
 _MAX_FOREIGN_LINES = 20
