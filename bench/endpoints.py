@@ -168,6 +168,8 @@ def node_objects(endpoints: Sequence[Endpoint], version: str) -> str:
 
 
 def _node(endpoint: Endpoint, version: str) -> Dict[str, Any]:
+    # Without room, the scheduler would try kube-proxy's pod of each endpoint again whenever a node changes.
+    resources = {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "20Gi", "pods": "110"}
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
     return {
         "apiVersion": "v1",
@@ -183,6 +185,8 @@ def _node(endpoint: Endpoint, version: str) -> Dict[str, Any]:
                 {"type": "InternalIP", "address": endpoint.address},
                 {"type": "Hostname", "address": endpoint.name},
             ],
+            "capacity": resources,
+            "allocatable": resources,
             "conditions": [ready],
             "nodeInfo": {
                 "machineID": endpoint.machine_id,
