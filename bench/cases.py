@@ -118,11 +118,13 @@ def fresh_nodes(settings: Settings, set_name: str, names: Sequence[str]) -> Test
         testbed = Testbed(set_name, path_of(set_name))
         # Known before it exists, so that it is removed when a node does not start.
         settings.testbeds.append(testbed)
-    prepare_set(set_name, names, nodes.Options(fresh=True, extra=settings.conditions.node_arguments()))
-    if settings.conditions.one_cpu:
+    conditions = settings.conditions
+    options = nodes.Options(fresh=True, extra=conditions.node_arguments(), prefix=conditions.node_prefix())
+    prepare_set(set_name, names, options)
+    if conditions.one_cpu:
         testbed.allow_one_cpu(settings.venv)
     with (nodes.set_dir(set_name) / "ssh_config").open("a", encoding="utf-8") as file:
-        file.write(settings.conditions.ssh_config())
+        file.write(conditions.ssh_config())
     instruments.watch([f"{set_name}-{name}" for name in names])
     return testbed
 
@@ -316,7 +318,7 @@ def _add_endpoints(
     if not names:
         return []
     hosts = [node for node in nodes.listed(testbed.set_name) if node.name in carriers]
-    made = endpoints.create(hosts, names, joined)
+    made = endpoints.create(hosts, names, joined, settings.conditions.node_prefix())
     testbed.endpoints += made
     for carrier, count in Counter(one.carrier for one in testbed.endpoints).items():
         settings.conditions.share_quota(carrier, count + 1)

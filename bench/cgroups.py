@@ -27,7 +27,7 @@ SETTLED_RATE = 0.02
 WINDOW_SECONDS = 10.0
 MOST_WINDOWS = 9
 # Endpoints must not leave the limits of their container. On v2 a group with subgroups holds no processes itself.
-V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset")
+V1_CONTROLLERS = ("cpu", "cpuacct")
 ENDPOINTS = "kubestead-endpoints"
 
 

@@ -67,8 +67,14 @@ class Conditions:
 
     def node_arguments(self) -> Tuple[str, ...]:
         """Arguments of ``podman create`` for a node."""
-        pinned = (f"--cpuset-cpus={self.nodes}",) if self.nodes else ()
-        return (*pinned, f"--cpus={self.quota:g}") if self.quota else pinned
+        return (f"--cpus={self.quota:g}",) if self.quota else ()
+
+    def node_prefix(self) -> Tuple[str, ...]:
+        """What precedes the first process of a node or an endpoint: all others inherit its CPUs.
+
+        With cgroup v1, the kubelet does not start in a container with a cpuset, because it asks for all CPUs.
+        """
+        return ("taskset", "--cpu-list", self.nodes) if self.nodes else ()
 
     def share_quota(self, container: str, hosts: int) -> None:
         """Let a container use the quotas of all ``hosts`` in it: itself and its endpoints."""

@@ -96,8 +96,13 @@ def _network() -> Dict[str, Any]:
     return found
 
 
-def create(carriers: Sequence[nodes.Node], names: Sequence[str], joined: bool) -> List[Endpoint]:
-    """Start endpoints, spread over the carriers. ``joined`` makes them look like nodes that kubeadm joined."""
+def create(
+    carriers: Sequence[nodes.Node], names: Sequence[str], joined: bool, prefix: Sequence[str] = ()
+) -> List[Endpoint]:
+    """Start endpoints, spread over the carriers. ``joined`` makes them look like nodes that kubeadm joined.
+
+    ``prefix`` is a command that starts each endpoint's first process.
+    """
     sweep()
     subnet = network_subnet()
     if subnet is None:
@@ -113,7 +118,8 @@ def create(carriers: Sequence[nodes.Node], names: Sequence[str], joined: bool) -
         groups = {node.container: cgroups.endpoint_groups(node.container) for node in carriers}
         for endpoint in made:
             carrier = endpoint.carrier
-            _start(endpoint, processes[carrier], groups[carrier], bridge, str(subnet[1]), subnet.prefixlen)
+            enter = [*prefix, "sh", "-c", ENTER, "sh", " ".join(map(str, groups[carrier]))]
+            _start(endpoint, processes[carrier], enter, bridge, str(subnet[1]), subnet.prefixlen)
     return made
 
 
@@ -121,9 +127,7 @@ def _process(container: str) -> str:
     return podman("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
 
 
-def _start(
-    endpoint: Endpoint, process: str, groups: Sequence[pathlib.Path], bridge: str, gateway: str, length: int
-) -> None:
+def _start(endpoint: Endpoint, process: str, enter: Sequence[str], bridge: str, gateway: str, length: int) -> None:
     place = namespace(endpoint.address)
     link = place
     _ip([f"netns add {place}"])
@@ -138,8 +142,7 @@ def _start(
         "-n",
         place,
     )
-    argv = ["sh", "-c", ENTER, "sh", " ".join(map(str, groups))]
-    argv += ["nsenter", f"--net={NAMESPACES / place}", "nsenter", "--target", process]
+    argv = [*enter, "nsenter", f"--net={NAMESPACES / place}", "nsenter", "--target", process]
     argv += ["--mount", "--uts", "--ipc", "--pid", "--cgroup", "unshare", "--mount", "--uts", "bash", "-s"]
     argv += [endpoint.name, endpoint.address, endpoint.machine_id, "yes" if endpoint.joined else "no"]
     done = subprocess.run(argv, input=SCRIPT, capture_output=True, encoding="utf-8", timeout=30)

@@ -69,7 +69,7 @@ class Options:
     ``upstream_names``: the upstream hosts' names resolve to the mirror; otherwise only the mirror's own name does.
     ``machine_apt``: apt in the nodes uses this machine's sources instead of the mirror's packages.
     ``fresh``: existing nodes are replaced. ``same_address``: the new nodes get the addresses of the nodes that they
-    replace. ``extra``: further arguments for ``podman create``.
+    replace. ``extra``: further arguments for ``podman create``. ``prefix``: a command that starts the first process.
     ``systems``: the operating systems of the nodes, see :func:`lab.systems.chosen`.
     """
 
@@ -78,6 +78,7 @@ class Options:
     fresh: bool = False
     same_address: bool = False
     extra: Tuple[str, ...] = ()
+    prefix: Tuple[str, ...] = ()
     systems: Tuple[str, ...] = ()
 
 
@@ -187,6 +188,7 @@ def create_arguments(
         *trust,
         *options.extra,
         image,
+        *options.prefix,
         *first_process(cgroup_v2),
     ]
 

@@ -14,6 +14,7 @@
 #   IN_STEPS        if not empty, all nodes are prepared before the control plane initializes
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+trap '[ $? = 0 ] || tail -n 15 "$MARKS.log"' EXIT
 
 # on HOST PART [NAME=value...]: run a part of node.sh on the host as root.
 on() {

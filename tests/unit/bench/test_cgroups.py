@@ -122,7 +122,7 @@ def test_endpoints_enter_the_groups_that_count_and_limit_their_container(
 ) -> None:
     machine(monkeypatch, tmp_path, v2=False)
     found = [str(path.relative_to(tmp_path)) for path in cgroups.endpoint_groups("w1")]
-    assert found == [f"{name}/libpod_parent/libpod-{ID}" for name in ("cpu", "cpuacct", "cpuset")]
+    assert found == [f"{name}/libpod_parent/libpod-{ID}" for name in ("cpu", "cpuacct")]
     machine(monkeypatch, tmp_path, v2=True)
     inner = tmp_path / "machine.slice" / f"libpod-{ID}.scope" / "container"
     inner.mkdir(parents=True)

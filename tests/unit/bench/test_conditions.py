@@ -37,10 +37,11 @@ def test_the_control_machine_gets_a_core_with_all_its_threads() -> None:
 
 def test_the_placement_reaches_command_and_containers() -> None:
     default = Conditions()
-    assert (default.control_prefix(), default.node_arguments(), default.name) == ([], (), "")
+    assert (default.control_prefix(), default.node_arguments(), default.node_prefix(), default.name) == ([], (), (), "")
     both = Conditions("0", "1-3", 0.5)
     assert both.control_prefix() == ["taskset", "--cpu-list", "0"]
-    assert both.node_arguments() == ("--cpuset-cpus=1-3", "--cpus=0.5")
+    assert both.node_arguments() == ("--cpus=0.5",)
+    assert both.node_prefix() == ("taskset", "--cpu-list", "1-3")
     assert both.name == "pin-quota-0.5"
     assert Conditions(quota=2.0).node_arguments() == ("--cpus=2",)
     assert Conditions("0", "1").name == "pin"
