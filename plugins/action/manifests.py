@@ -56,8 +56,9 @@ class ActionModule(NodeAction):
         try:
             return self.run_on_node("manifests", arguments, task_vars, [] if secret else None)
         except AnsibleConnectionFailure as err:
-            # The host in this message of Ansible may be localhost alone.
             fix = f"{err.message}, or apply the manifests from this machine with deploy_kubeconfig"
             host, user = (str(getattr(self._connection, name, None) or "") for name in ("host", "user"))
             unchanged = " (nothing was changed)" if before_login(err.message, host, user) else ""
-            raise AnsibleConnectionFailure(f"{self._task.delegate_to or 'the host'} {fix}{unchanged}") from None
+            # Ansible may name only localhost.
+            named = f"{self._task.delegate_to}: " if self._task.delegate_to else ""
+            raise AnsibleConnectionFailure(f"{named}{fix}{unchanged}") from None

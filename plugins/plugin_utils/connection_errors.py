@@ -26,12 +26,12 @@ _OBSERVED = "can't be observed or changed: "
 # Lines that say that there was no login: of the host key, and of a login that failed according to Ansible.
 _BEFORE_LOGIN = re.compile(
     r"can't be reached: its SSH host (?:key|certificate) "
-    r"|can't be logged in to: (?!(?:\S{1,300}: )?Permission denied \(|Received disconnect )"
+    r"|login failed: (?!(?:\S{1,300}: )?Permission denied \(|Received disconnect )"
 )
 # The same in the words of ssh, which a program on the host can print about another host. {0} is the host, {1} the user.
 _BEFORE_LOGIN_TO = (
     r"can't be reached: ssh: (?:connect to host {0} port |Could not resolve hostname {0}[:;] )"
-    r"|can't be logged in to: (?:{1}@{0}: Permission denied \(|Received disconnect from {0} port )"
+    r"|login failed: (?:{1}@{0}: Permission denied \(|Received disconnect from {0} port )"
 )
 
 _PASSWORD = "check ansible_become_password, or use --ask-become-pass"
@@ -160,9 +160,9 @@ def plain(message: str) -> str:
 
 
 def without_connection(message: str) -> str:
-    """The reason of a host that a task found unreachable. It continues a sentence whose subject is the host."""
+    """The reason of a host that a task found unreachable. The name of the host can be put before it."""
     reason = plain(message or "no reason is known")
-    return reason if reason.startswith("can't be ") else REACHED + reason
+    return reason if reason.startswith(("can't be ", LOGIN)) else REACHED + reason
 
 
 def _unauthenticated(message: str) -> str:

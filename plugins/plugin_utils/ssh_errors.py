@@ -22,7 +22,7 @@ MAX_DETAIL, MAX_READ = 200, 8000
 
 #: How the line of a host without a connection, and of one that refused the login, begins. The name of the host can be
 #: put before it.
-REACHED, LOGIN = "can't be reached: ", "can't be logged in to: "
+REACHED, LOGIN = "can't be reached: ", "login failed: "
 #: The fix for a refused login.
 CREDENTIALS = "check ansible_user and its key or password"
 #: The line for a host whose key is not in known_hosts.

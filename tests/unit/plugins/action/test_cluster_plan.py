@@ -591,13 +591,13 @@ def test_a_host_is_found_by_what_its_name_is_resolved_to_here(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        ("can't be logged in to: Authentication failed", "can't be logged in to: Authentication failed"),
+        ("login failed: Authentication failed", "login failed: Authentication failed"),
         # Of a task without the action plugins of the collection.
         ("Task failed: the ssl certificate expired", "can't be reached: the ssl certificate expired"),
         ("", "can't be reached: no reason is known"),
     ],
 )
-def test_the_reason_of_an_unreachable_host_continues_a_sentence(shown: Shown, message: str, reason: str) -> None:
+def test_the_reason_of_an_unreachable_host_says_what_failed(shown: Shown, message: str, reason: str) -> None:
     facts = facts_of({"c1": LIVE["c1"]})
     outside = {"results": [{"item": "b1", "unreachable": True, "msg": message}, {"item": "c1", **facts["c1"]}]}
     known = variables({**facts, "a1": recorded(BARE["a1"])}, ["a1"], outside)
