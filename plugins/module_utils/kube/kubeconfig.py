@@ -90,6 +90,7 @@ class KubeconfigState:
     """A login user's kubeconfig compared with the admin's. Ids are -1 and modes None if it does not exist.
 
     ``problem`` says why there can't be a kubeconfig (no such user, no home, a link there); it is empty otherwise.
+    ``backup`` is the path that a backup of the existing file gets.
     """
 
     user: str = ""
@@ -102,6 +103,7 @@ class KubeconfigState:
     mode: Optional[int] = None
     folder_owner: int = -1
     problem: str = ""
+    backup: str = ""
 
 
 # A value after its key. A text that begins with "#" is a comment.
@@ -217,6 +219,7 @@ def observe(system: System, user: str = "") -> KubeconfigState:
         mode=found.mode,
         folder_owner=found.folder_owner,
         problem=found.problem,
+        backup=found.backup,
     )
 
 
@@ -362,7 +365,8 @@ def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False
         "backup": backup,
         "merge": merges(state.existing, state.source),
     }
-    return Step(COMPONENT, action, state.path, reason, data=data, backup=state.path + BACKUP_SUFFIX if backup else "")
+    kept = state.backup or state.path + BACKUP_SUFFIX
+    return Step(COMPONENT, action, state.path, reason, data=data, backup=kept if backup else "")
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
@@ -383,18 +387,21 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
 # -- Application
 
 
-def apply(step: Step, system: System) -> None:
-    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` without an admin.conf."""
+def apply(step: Step, system: System) -> Step:
+    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` without an admin.conf.
+
+    Returns the step with the path of the backup. The user may have changed the folder after the plan.
+    """
     place = _place(step.target, int(step.data["uid"]), int(step.data["gid"]))
     if step.action == "protect_kubeconfig" and not step.data["replace"]:
         home_files.protect(system, place)
-        return
+        return step
     text = system.read(ADMIN_KUBECONFIG)
     if text is None:
         raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     if step.action == "write_kubeconfig" and step.data["merge"]:
         text = merged_text(home_files.look(system, place, exact=True).text, text, place.path)
-    home_files.write(system, place, text, backup=bool(step.data["backup"]))
+    return replace(step, backup=home_files.write(system, place, text, backup=bool(step.data["backup"])))
 
 
 def change(system: System, state: KubeconfigState, edit: Callable[[str], str]) -> None:

@@ -504,6 +504,8 @@ def test_the_users_first_file_is_never_replaced_by_a_later_one(node: Machine) ->
     run(node)
     again = own(OLD).replace("# my own", "# still my own")
     node.put(PATH, again, 0o600)
-    run(node)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == PATH + ".before-kubestead.1"
+    assert kubeconfig.apply(step, node) == step
     assert node.read(PATH + ".before-kubestead") == own(OLD)
     assert node.read(PATH + ".before-kubestead.1") == again
