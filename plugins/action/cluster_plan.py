@@ -94,7 +94,7 @@ class ActionModule(ActionBase):
         request = _with_copies(self._request(operation, variables, components, skip))
         planner, rolling = planners.PLANNERS[operation], truth("rolling", self._task.args.get("rolling"))
         # Only a rolling play leaves out the hosts that are dropped.
-        drops = rolling and truth("drop_hosts", self._task.args.get("drop_hosts"))
+        drops = rolling and truth("preflight_drop_hosts", self._task.args.get("drop_hosts"))
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
             # With serial, the facts of hosts in earlier batches are from before their change.
@@ -130,7 +130,7 @@ class ActionModule(ActionBase):
 
     def _skipped(self) -> list[str]:
         """The checks to skip. All of them exist and can be skipped."""
-        skip = names("skip_checks", self._task.args.get("skip_checks"))
+        skip = names(catalogue.OPTION, self._task.args.get("skip_checks"))
         try:
             catalogue.validate(skip)
         except OptionError as err:
@@ -165,7 +165,7 @@ class ActionModule(ActionBase):
         silent_outside = {name: _silence(one) for name, one in results.items()}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
-        gone = truth("gone", self._task.args.get("gone"))
+        gone = truth("remove_gone", self._task.args.get("gone"))
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
             findings += left_out_findings(inventory, targets, play)

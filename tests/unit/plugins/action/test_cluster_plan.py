@@ -422,7 +422,7 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
         ),
         ({"components": "flannel"}, "components has 'flannel', which is not a component; use some of host"),
         ({"components": 5}, "components is a int, not a list; use a list of names"),
-        ({"skip_checks": {"cpus": True}}, "skip_checks is a dict, not a list; use a list of names"),
+        ({"skip_checks": {"cpus": True}}, "preflight_skip_checks is a dict, not a list; use a list of names"),
         ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
         ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
     ],

@@ -93,6 +93,18 @@ def test_a_login_that_a_program_on_the_control_plane_tried_may_come_after_a_chan
             action.run(task_vars={})
 
 
+def test_a_mistake_is_told_with_the_name_that_the_user_has_set(folder: Path) -> None:
+    # deploy.yml passes its variable on; a task of a user's own play does not have it.
+    for variables, name in (({}, "manifests"), ({"deploy_manifests": "{{ folder }}/web"}, "deploy_manifests")):
+        action = Action("manifests", {"manifests": f"{folder}/web"}, folder=folder)
+        with pytest.raises(AnsibleActionFail) as caught:
+            action.run(task_vars=variables)
+        assert caught.value.message.startswith(f"{name} is '{folder}/web', which does not exist; ")
+        objects = Action("manifests", {"manifests": [{"kind": "List", "items": 5}]}, folder=folder)
+        with pytest.raises(AnsibleActionFail, match=f"^{name}\\[0\\] has a List whose items are not a list"):
+            objects.run(task_vars=variables)
+
+
 def test_images_are_replaced_before_anything_is_sent(folder: Path) -> None:
     _given, objects = sent(folder, manifests=["app.yaml"], images={"web:1": "registry.example/web:2"})
     assert objects[0]["object"]["spec"]["containers"][0]["image"] == "registry.example/web:2"
