@@ -39,6 +39,7 @@ with bytecode.kept():
         creates,
         of_another,
         other_cas,
+        unreadable_source,
         unusable_here,
     )
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
@@ -298,7 +299,8 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
     servers = {host.name: copy_server(plan.hosts[host.name].api_address, plan.cluster) for host in hosts}
     writers = [host for host in hosts if host.name == plan.api_host]
     found = [Finding(host.name, "control_plane", one) for host in writers for one in unusable_here(host, request)]
-    plan = replace(plan, findings=[*plan.findings, *found])
+    more = [Finding(host.name, "control_plane", one) for host in hosts for one in unreadable_source(host)]
+    plan = replace(plan, findings=[*plan.findings, *found, *more])
     for host in hosts:
         own = plan.hosts[host.name]
         server = servers[host.name]

@@ -77,8 +77,8 @@ class ActionModule(NodeAction):
             if self._server_leaves:
                 # The user has seen a plan that writes the copy.
                 raise AnsibleActionFail(_refused(step, host))
-            option = self._option(task_vars)
-            fix = "" if step.action == kubeconfig_copy.OTHER_CA else f"; set {option} to another path"
+            fix = kubeconfig.fix_of(step.reason, f"set {self._option(task_vars)} to another path")
+            fix = "" if step.action == kubeconfig_copy.OTHER_CA else f"; {fix}"
             result.setdefault("warnings", []).append(_refused(step, host) + fix)
             return result
         if not self._task.check_mode:

@@ -106,6 +106,10 @@ class KubeconfigState:
     backup: str = ""
 
 
+# A kubeconfig and an admin.conf whose contents are not known; what to do about the latter.
+_NOT_COMPARABLE = "not comparable with admin.conf, which is neither in block style nor JSON,"
+REWRITE = "replace admin.conf with what 'kubectl --kubeconfig {0} config view --raw' prints".format(ADMIN_KUBECONFIG)
+
 # A value after its key. A text that begins with "#" is a comment.
 _VALUE = r""":[ \t]*["']?([^\s"'#][^\s"']*)"""
 _PARTS = ("server", "certificate-authority-data", "client-certificate-data", "client-key-data")
@@ -125,8 +129,10 @@ def summarize(text: str) -> KubeconfigSummary:
     entries = kubeconfig_entries.parse(text)
     servers_of: Dict[str, List[str]] = {}
     own_servers: List[str] = []
-    user = server = authority = client = ""
-    if entries is not None:
+    if entries is None:
+        current = kubeconfig_entries.current_in_json(text)
+    else:
+        current = kubeconfig_entries.current(entries)
         # What a merge finds, so that a plan and the file agree.
         for url, data in kubeconfig_entries.servers(entries):
             servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(url))
@@ -134,8 +140,7 @@ def summarize(text: str) -> KubeconfigSummary:
         authorities = [one for one in servers_of if one]
         clients = kubeconfig_entries.clients(entries)
         own_servers = [redact(url) for url in kubeconfig_entries.own_servers(entries)]
-        user, server, authority, pair = kubeconfig_entries.current(entries)
-        client = digest("\n".join(pair)) if all(pair) else ""
+    user, server, authority, pair = current
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
@@ -152,7 +157,7 @@ def summarize(text: str) -> KubeconfigSummary:
         user=redact(user),
         server=redact(server),
         authority=kubeconfig_entries.authority(authority),
-        client=client,
+        client=digest("\n".join(pair)) if all(pair) else "",
     )
 
 
@@ -262,6 +267,8 @@ def classify(
         return WRITE, "the kubeconfig has no entries"
     if wanted is not None and existing.digest == wanted.digest:
         return SAME, "it is the admin kubeconfig"
+    if wanted is not None and wanted.empty:
+        return WRITE if overwrite else KEEP, _NOT_COMPARABLE
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
     known, same = of_this_cluster(existing, wanted), same_authority(existing, wanted)
@@ -281,6 +288,11 @@ def classify(
     if wanted.servers and existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
+
+
+def fix_of(reason: str, usual: str) -> str:
+    """The fix for a kubeconfig that is kept for a reason of :func:`classify`."""
+    return REWRITE if reason == _NOT_COMPARABLE else usual
 
 
 def _other_cluster(existing: KubeconfigSummary) -> str:
@@ -380,7 +392,7 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
     verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict != KEEP:
         return []
-    fix = "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
+    fix = fix_of(reason, "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG))
     return ["{0} is {1} and was not changed; {2}".format(state.path, reason, fix)]
 
 

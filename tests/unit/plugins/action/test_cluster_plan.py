@@ -356,6 +356,22 @@ def test_a_copy_that_can_not_be_read_is_a_warning_and_stays(shown: Shown, tmp_pa
     assert not [line for line in result["summary"] if str(copy) in line]
 
 
+@pytest.mark.parametrize("operation", ["converge", "remove", "upgrade"])
+def test_an_admin_kubeconfig_that_can_not_be_compared_is_a_warning(
+    shown: Shown, tmp_path: Path, operation: str
+) -> None:
+    copy = tmp_path / "kubeconfig"
+    copy.write_text(fixture("kubeadm/v1.35/admin.conf"))
+    source = to_dict(summarize("{apiVersion: v1, kind: Config}\n"))
+    there = {"options.kubeconfig.copy_to": str(copy), "kubeconfig.source": source}
+    newer = {**offer("1.36.2"), **wish("1.36")} if operation == "upgrade" else {}
+    known = variables(facts_of({"c1": LIVE["c1"], "c2": LIVE["c2"]}, c1={**newer, **there}, c2=newer))
+    run(known, operation=operation, rolling=True, **({"targets": "c2"} if operation == "remove" else {}))
+    about = [line for line in shown.warnings if "block style" in line]
+    assert len(about) == (operation != "remove")
+    assert all(line.startswith("c1: /etc/kubernetes/admin.conf is neither in block style nor JSON, ") for line in about)
+
+
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:
     there = facts_of({name: which for name, which in LIVE.items() if name != "c3"})
     node = there["c2"]["kubeadm"]["node_name"]
