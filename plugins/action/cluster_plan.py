@@ -39,6 +39,7 @@ with bytecode.kept():
         creates,
         of_another,
         other_cas,
+        unreadable_source,
         unusable_here,
     )
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.converge import admin_kubeconfig
@@ -94,7 +95,7 @@ class ActionModule(ActionBase):
         request = _with_copies(self._request(operation, variables, components, skip))
         planner, rolling = planners.PLANNERS[operation], truth("rolling", self._task.args.get("rolling"))
         # Only a rolling play leaves out the hosts that are dropped.
-        drops = rolling and truth("drop_hosts", self._task.args.get("drop_hosts"))
+        drops = rolling and truth("preflight_drop_hosts", self._task.args.get("drop_hosts"))
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
             # With serial, the facts of hosts in earlier batches are from before their change.
@@ -130,7 +131,7 @@ class ActionModule(ActionBase):
 
     def _skipped(self) -> list[str]:
         """The checks to skip. All of them exist and can be skipped."""
-        skip = names("skip_checks", self._task.args.get("skip_checks"))
+        skip = names(catalogue.OPTION, self._task.args.get("skip_checks"))
         try:
             catalogue.validate(skip)
         except OptionError as err:
@@ -165,7 +166,7 @@ class ActionModule(ActionBase):
         silent_outside = {name: _silence(one) for name, one in results.items()}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
-        gone = truth("gone", self._task.args.get("gone"))
+        gone = truth("remove_gone", self._task.args.get("gone"))
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
             findings += left_out_findings(inventory, targets, play)
@@ -298,7 +299,8 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
     servers = {host.name: copy_server(plan.hosts[host.name].api_address, plan.cluster) for host in hosts}
     writers = [host for host in hosts if host.name == plan.api_host]
     found = [Finding(host.name, "control_plane", one) for host in writers for one in unusable_here(host, request)]
-    plan = replace(plan, findings=[*plan.findings, *found])
+    more = [Finding(host.name, "control_plane", one) for host in hosts for one in unreadable_source(host)]
+    plan = replace(plan, findings=[*plan.findings, *found, *more])
     for host in hosts:
         own = plan.hosts[host.name]
         server = servers[host.name]

@@ -18,7 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.system impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary, summarize
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
-from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import truth
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import known_as, truth
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction, line
 
 #: Characters that are shown of what the host says about a file that can't be read.
@@ -77,17 +77,21 @@ class ActionModule(NodeAction):
             if self._server_leaves:
                 # The user has seen a plan that writes the copy.
                 raise AnsibleActionFail(_refused(step, host))
-            fix = "" if step.action == kubeconfig_copy.OTHER_CA else "; set copy_to to another path"
+            fix = kubeconfig.fix_of(step.reason, f"set {self._option(task_vars)} to another path")
+            fix = "" if step.action == kubeconfig_copy.OTHER_CA else f"; {fix}"
             result.setdefault("warnings", []).append(_refused(step, host) + fix)
             return result
         if not self._task.check_mode:
-            self._apply(step, here, text)
+            self._apply(step, here, text, self._option(task_vars))
         result["changed"] = True
         result.setdefault("steps", []).append(step.public())
         result.setdefault("diff", []).extend(diff([step]))
         return result
 
-    def _apply(self, step: Step, here: System, text: str) -> None:
+    def _option(self, task_vars: dict[str, Any]) -> str:
+        return known_as("copy_to", "cluster_kubeconfig_path", task_vars, self._task.delegate_to)
+
+    def _apply(self, step: Step, here: System, text: str, option: str) -> None:
         try:
             if step.action == "protect_kubeconfig":
                 os.chmod(step.target, 0o600)
@@ -100,7 +104,7 @@ class ActionModule(NodeAction):
             problem = err.message
         # Some problems name their fix. A file whose server leaves has to be this one.
         fix = "" if "; " in problem or self._server_leaves else "; use a path that you can write to"
-        raise AnsibleActionFail(f"copy_to: {problem}{fix}")
+        raise AnsibleActionFail(f"{option}: {problem}{fix}")
 
     def _fetch(self, wanted: KubeconfigSummary | None) -> str:
         """The admin kubeconfig, rebuilt. Connections print the output of a command at -vvv, unless it is censored.

@@ -16,6 +16,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import imag
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import objects as kube_objects
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import manifest_files as yaml_files
+from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import known_as
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.connection_errors import before_login
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.node_action import NodeAction
 
@@ -30,11 +31,12 @@ class ActionModule(NodeAction):
         super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         wanted = arguments.get("manifests")
+        option = known_as("manifests", "deploy_manifests", task_vars or {})
         try:
             base = self._loader.get_basedir()
             folders = [os.getcwd(), base, os.path.join(base, "files")]
             decrypt = getattr(self._loader, "get_text_file_contents", None)
-            found = kube_objects.without_repeats(yaml_files.gather("manifests", wanted, folders, decrypt))
+            found = kube_objects.without_repeats(yaml_files.gather(option, wanted, folders, decrypt))
             sources = {index: source for index, (source, _obj) in enumerate(found)}
             kube_objects.check([obj for _source, obj in found], sources)
             objects = images.replace([obj for _source, obj in found], arguments.get("images") or {})
@@ -56,8 +58,9 @@ class ActionModule(NodeAction):
         try:
             return self.run_on_node("manifests", arguments, task_vars, [] if secret else None)
         except AnsibleConnectionFailure as err:
-            # The host in this message of Ansible may be localhost alone.
             fix = f"{err.message}, or apply the manifests from this machine with deploy_kubeconfig"
             host, user = (str(getattr(self._connection, name, None) or "") for name in ("host", "user"))
             unchanged = " (nothing was changed)" if before_login(err.message, host, user) else ""
-            raise AnsibleConnectionFailure(f"{self._task.delegate_to or 'the host'} {fix}{unchanged}") from None
+            # Ansible may name only localhost.
+            named = f"{self._task.delegate_to}: " if self._task.delegate_to else ""
+            raise AnsibleConnectionFailure(f"{named}{fix}{unchanged}") from None

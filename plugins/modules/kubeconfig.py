@@ -13,7 +13,8 @@ description:
   - Copies C(/etc/kubernetes/admin.conf) of a control plane to C(~/.kube/config) of a user, readable only by that user,
     and optionally to a file on the control machine.
   - A kubeconfig of another cluster is kept, with a warning. A kubeconfig of an earlier cluster at the same address is
-    replaced. A backup with the suffix C(.before-kubestead) is kept.
+    replaced. A backup with the suffix C(.before-kubestead) is kept. If there is one already, it stays, and the new one
+    gets a number, such as C(.before-kubestead.1). The step names it.
   - On the control machine, the CAs in an existing copy are never changed, because whoever has the key of a CA can
     pretend to be the API. A copy with other CAs is kept, with a warning, unless O(new_cluster) is set.
   - Links in the user's home directory are not followed. A link in place of the file or its directory is kept, with a

@@ -15,6 +15,16 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import type_name
 
 
+def known_as(option: str, variable: str, variables: Mapping[str, Any], delegate: str | None = None) -> str:
+    """The name by which a user has set an option of a module, for messages.
+
+    It is the ``variable`` that the collection's roles and playbooks pass on, or the option in a task of the user's own.
+    ``delegate`` is the host to which the task is delegated, because a role may pass on a variable of that host.
+    """
+    others = (variables.get("hostvars") or {}).get(delegate) if delegate else None
+    return variable if variable in variables or variable in (others or {}) else option
+
+
 def names(option: str, given: Any) -> list[str]:
     """The names in a list, or in a text with commas between them, as -e passes it. Raises AnsibleActionFail."""
     if isinstance(given, str):

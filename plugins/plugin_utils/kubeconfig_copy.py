@@ -35,7 +35,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System, decoded, read_descriptor
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import exact_certificates
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig_entries
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     COMPONENT,
     KEEP,
@@ -118,8 +117,7 @@ def _not_kubeconfig(text: str, summary: KubeconfigSummary) -> str:
     if summary.blank or summary.mergeable:
         return ""
     try:
-        if kubeconfig_entries.as_block(text) == text:
-            _parsed(text)
+        _parsed(text)
     except KubesteadError as err:
         return f"it {err.message}"
     return "it is not a kubeconfig in block style or JSON" if summary.empty else ""
@@ -437,6 +435,12 @@ def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = 
 
 
 def _parsed(text: str) -> Any:
+    try:
+        # JSON may be indented with tabs.
+        if text.lstrip().startswith("{"):
+            return untrusted.parse_json(text)
+    except ValueError:
+        pass
     try:
         # Its values are texts alone: no numbers and dates to convert, no mappings to merge.
         return yaml.load(text, Loader=yaml.BaseLoader)

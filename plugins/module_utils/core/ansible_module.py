@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from .call import Call
 from .errors import KubesteadError
@@ -17,14 +17,14 @@ from .system import System
 Work = Callable[[Call, System], Dict[str, Any]]
 
 
-def apply_steps(call: Call, steps: List[Step], apply: Callable[[Step], None]) -> Dict[str, Any]:
+def apply_steps(call: Call, steps: List[Step], apply: Callable[[Step], Optional[Step]]) -> Dict[str, Any]:
     """Apply the steps, except in check mode. Returns the result that all modules of the collection have.
 
+    ``apply`` may return the step as it was taken, if only then all of it is known.
     This is the one place that knows check mode: ``changed``, ``steps`` and ``diff`` all come from the plan.
     """
     if not call.check_mode:
-        for step in steps:
-            apply(step)
+        steps = [apply(step) or step for step in steps]
     return report(steps)
 
 

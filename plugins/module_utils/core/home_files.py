@@ -56,13 +56,17 @@ class HomePlace:
 
 @dataclass(frozen=True)
 class HomeFile:
-    """The file. Without a file, ids are -1, and mode and text are None; ``problem`` says why it can't be used."""
+    """The file. Without a file, ids are -1, and mode and text are None; ``problem`` says why it can't be used.
+
+    ``backup`` is the path that a backup of the file gets; empty without a file.
+    """
 
     text: Optional[str] = None
     owner: int = -1
     mode: Optional[int] = None
     folder_owner: int = -1
     problem: str = ""
+    backup: str = ""
 
 
 def look(system: System, place: HomePlace, exact: bool = False) -> HomeFile:
@@ -74,6 +78,7 @@ def look(system: System, place: HomePlace, exact: bool = False) -> HomeFile:
             with _file(folder, place.name) as descriptor:
                 found = os.fstat(descriptor)
                 text = read_descriptor(descriptor, MAX_FILE, exact) if stat.S_ISREG(found.st_mode) else None
+            backup = _beside(place, _next_backup(folder, place.name))
     except FileNotFoundError:
         return HomeFile(folder_owner=owner)
     except (OSError, ValueError) as err:
@@ -87,14 +92,15 @@ def look(system: System, place: HomePlace, exact: bool = False) -> HomeFile:
         problem = "it is larger than {0} MiB".format(MAX_FILE >> 20)
     if problem:
         return HomeFile(folder_owner=owner, problem=_UNUSABLE.format(place.path, problem))
-    return HomeFile(text, found.st_uid, stat.S_IMODE(found.st_mode), owner)
+    return HomeFile(text, found.st_uid, stat.S_IMODE(found.st_mode), owner, backup=backup)
 
 
-def write(system: System, place: HomePlace, text: str, backup: bool = False) -> None:
-    """Replace the file atomically by one that only the user can read (0600); ``backup`` keeps a copy of the old file.
+def write(system: System, place: HomePlace, text: str, backup: bool = False) -> str:
+    """Replace the file atomically by one that only the user can read (0600); ``backup`` keeps the old file.
 
-    Raises :class:`KubesteadError`.
+    Returns the path of the backup; empty if there is none. Raises :class:`KubesteadError`.
     """
+    kept = ""
     try:
         with _own_folder(system, place) as folder:
             temporary = ".kubestead.{0}".format(secrets.token_hex(8))
@@ -107,13 +113,14 @@ def write(system: System, place: HomePlace, text: str, backup: bool = False) -> 
                     stream.flush()
                     os.fsync(descriptor)
                 if backup:
-                    _keep(folder, place.name)
+                    kept = _keep(folder, place.name)
                 os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 os.unlink(temporary, dir_fd=folder)
                 raise
     except OSError as err:
         raise KubesteadError("{0} can't be written: {1}".format(place.path, _why(err))) from err
+    return _beside(place, kept) if kept else ""
 
 
 def protect(system: System, place: HomePlace) -> None:
@@ -159,16 +166,26 @@ def _is_there(folder: int, name: str) -> bool:
     return True
 
 
-def _keep(folder: int, name: str) -> None:
-    """Rename the existing file. A copy could disclose the target of a link to the user.
+def _beside(place: HomePlace, name: str) -> str:
+    return "{0}/{1}".format(os.path.dirname(place.path), name)
 
-    An existing backup is the user's own file and is not replaced: the new backup gets a number.
-    """
+
+def _next_backup(folder: int, name: str) -> str:
+    """The name of the next backup. An existing one is the user's own file and stays: the new one gets a number."""
     kept = name + BACKUP_SUFFIX
     number = 0
     while _is_there(folder, kept) and number < _MOST_KEPT:
         number += 1
         kept = "{0}{1}.{2}".format(name, BACKUP_SUFFIX, number)
+    return kept
+
+
+def _keep(folder: int, name: str) -> str:
+    """Rename the existing file, and return its new name; empty if it does not exist.
+
+    A copy could disclose the target of a link to the user.
+    """
+    kept = _next_backup(folder, name)
     try:
         os.rename(name, kept, src_dir_fd=folder, dst_dir_fd=folder)
         with _file(folder, kept) as descriptor:
@@ -176,9 +193,12 @@ def _keep(folder: int, name: str) -> None:
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o600)
     except OSError as err:
-        # The file did not exist, or it was a link, which now has the other name.
-        if err.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+        if err.errno == errno.ENOENT:
+            return ""
+        # It was a link, which now has the other name.
+        if err.errno not in (errno.ELOOP, errno.ENXIO):
             raise
+    return kept
 
 
 @contextmanager

@@ -90,6 +90,7 @@ class KubeconfigState:
     """A login user's kubeconfig compared with the admin's. Ids are -1 and modes None if it does not exist.
 
     ``problem`` says why there can't be a kubeconfig (no such user, no home, a link there); it is empty otherwise.
+    ``backup`` is the path that a backup of the existing file gets.
     """
 
     user: str = ""
@@ -102,7 +103,12 @@ class KubeconfigState:
     mode: Optional[int] = None
     folder_owner: int = -1
     problem: str = ""
+    backup: str = ""
 
+
+# A kubeconfig and an admin.conf whose contents are not known; what to do about the latter.
+_NOT_COMPARABLE = "not comparable with admin.conf, which is neither in block style nor JSON,"
+REWRITE = "replace admin.conf with what 'kubectl --kubeconfig {0} config view --raw' prints".format(ADMIN_KUBECONFIG)
 
 # A value after its key. A text that begins with "#" is a comment.
 _VALUE = r""":[ \t]*["']?([^\s"'#][^\s"']*)"""
@@ -123,8 +129,10 @@ def summarize(text: str) -> KubeconfigSummary:
     entries = kubeconfig_entries.parse(text)
     servers_of: Dict[str, List[str]] = {}
     own_servers: List[str] = []
-    user = server = authority = client = ""
-    if entries is not None:
+    if entries is None:
+        current = kubeconfig_entries.current_in_json(text)
+    else:
+        current = kubeconfig_entries.current(entries)
         # What a merge finds, so that a plan and the file agree.
         for url, data in kubeconfig_entries.servers(entries):
             servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(url))
@@ -132,8 +140,7 @@ def summarize(text: str) -> KubeconfigSummary:
         authorities = [one for one in servers_of if one]
         clients = kubeconfig_entries.clients(entries)
         own_servers = [redact(url) for url in kubeconfig_entries.own_servers(entries)]
-        user, server, authority, pair = kubeconfig_entries.current(entries)
-        client = digest("\n".join(pair)) if all(pair) else ""
+    user, server, authority, pair = current
     return KubeconfigSummary(
         digest=digest(text),
         credentials=_credentials(block),
@@ -150,7 +157,7 @@ def summarize(text: str) -> KubeconfigSummary:
         user=redact(user),
         server=redact(server),
         authority=kubeconfig_entries.authority(authority),
-        client=client,
+        client=digest("\n".join(pair)) if all(pair) else "",
     )
 
 
@@ -217,6 +224,7 @@ def observe(system: System, user: str = "") -> KubeconfigState:
         mode=found.mode,
         folder_owner=found.folder_owner,
         problem=found.problem,
+        backup=found.backup,
     )
 
 
@@ -259,6 +267,8 @@ def classify(
         return WRITE, "the kubeconfig has no entries"
     if wanted is not None and existing.digest == wanted.digest:
         return SAME, "it is the admin kubeconfig"
+    if wanted is not None and wanted.empty:
+        return WRITE if overwrite else KEEP, _NOT_COMPARABLE
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
     known, same = of_this_cluster(existing, wanted), same_authority(existing, wanted)
@@ -278,6 +288,11 @@ def classify(
     if wanted.servers and existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
+
+
+def fix_of(reason: str, usual: str) -> str:
+    """The fix for a kubeconfig that is kept for a reason of :func:`classify`."""
+    return REWRITE if reason == _NOT_COMPARABLE else usual
 
 
 def _other_cluster(existing: KubeconfigSummary) -> str:
@@ -362,7 +377,8 @@ def _step(state: KubeconfigState, action: str, reason: str, backup: bool = False
         "backup": backup,
         "merge": merges(state.existing, state.source),
     }
-    return Step(COMPONENT, action, state.path, reason, data=data, backup=state.path + BACKUP_SUFFIX if backup else "")
+    kept = state.backup or state.path + BACKUP_SUFFIX
+    return Step(COMPONENT, action, state.path, reason, data=data, backup=kept if backup else "")
 
 
 def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]:
@@ -376,25 +392,28 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
     verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict != KEEP:
         return []
-    fix = "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
+    fix = fix_of(reason, "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG))
     return ["{0} is {1} and was not changed; {2}".format(state.path, reason, fix)]
 
 
 # -- Application
 
 
-def apply(step: Step, system: System) -> None:
-    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` without an admin.conf."""
+def apply(step: Step, system: System) -> Step:
+    """Write or protect a user's kubeconfig. Raises :class:`KubesteadError` without an admin.conf.
+
+    Returns the step with the path of the backup. The user may have changed the folder after the plan.
+    """
     place = _place(step.target, int(step.data["uid"]), int(step.data["gid"]))
     if step.action == "protect_kubeconfig" and not step.data["replace"]:
         home_files.protect(system, place)
-        return
+        return step
     text = system.read(ADMIN_KUBECONFIG)
     if text is None:
         raise KubesteadError("{0} does not exist; initialize or join this control plane first".format(ADMIN_KUBECONFIG))
     if step.action == "write_kubeconfig" and step.data["merge"]:
         text = merged_text(home_files.look(system, place, exact=True).text, text, place.path)
-    home_files.write(system, place, text, backup=bool(step.data["backup"]))
+    return replace(step, backup=home_files.write(system, place, text, backup=bool(step.data["backup"])))
 
 
 def change(system: System, state: KubeconfigState, edit: Callable[[str], str]) -> None:

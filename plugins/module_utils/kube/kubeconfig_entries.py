@@ -15,9 +15,9 @@ import binascii
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, List, Optional, Set, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
 
-from ..core.untrusted import parse_json
+from ..core.untrusted import mapping, mappings, parse_json
 from ..core.x509 import ca_cert_hashes
 
 # The lists of a kubeconfig, and the key of each of their entries that has its values.
@@ -32,6 +32,12 @@ _COMMENT = re.compile(r"(?:\A|[ \t])#")
 _NULL = ("null", "Null", "NULL", "~")
 # A line of a kubeconfig without entries.
 _EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
+# An entry, or a list of entries, in flow style. Values deeper in an entry (args: [get-token]) do not matter.
+_FLOW = re.compile(
+    r"^(?:---[ \t]+)?(?:[{\[]| {0,4}- +\{|[ \t]*(?:- +)?(?:clusters|contexts|users|cluster|context|user):[ \t]+[{\[]"
+    r"(?![ \t]*[}\]]))",
+    re.MULTILINE,
+)
 # The keys in a kubeconfig written by kubeadm.
 _PLAIN = frozenset(
     (
@@ -210,6 +216,31 @@ def current(entries: Entries) -> Tuple[str, str, str, Tuple[str, str]]:
     return name, place[0], place[1], _client(user) if user else ("", "")
 
 
+def current_in_json(text: str) -> Tuple[str, str, str, Tuple[str, str]]:
+    """The same as :func:`current` for a kubeconfig in JSON; empty for any other text."""
+    try:
+        config = mapping(parse_json(text)) if text.lstrip().startswith("{") else {}
+    except ValueError:
+        config = {}
+    context = _item(config, "contexts", config.get("current-context"))
+    cluster, user = (_item(config, kind + "s", context.get(kind)) for kind in ("cluster", "user"))
+    place, client = (
+        [_word(one.get(key)) for key in keys] for one, keys in ((cluster, _CLUSTER_KEYS), (user, _USER_KEYS))
+    )
+    return _word(context.get("user")), place[0], place[1], (client[0], client[1])
+
+
+def _item(config: Mapping[str, Any], section: str, name: Any) -> Mapping[str, Any]:
+    """The values of the entry with this name; empty unless there is exactly one."""
+    found = [item for item in mappings(config.get(section)) if isinstance(name, str) and item.get("name") == name]
+    return mapping(found[0].get(_SECTIONS[section])) if len(found) == 1 else {}
+
+
+def _word(value: Any) -> str:
+    """A text as :func:`as_block` writes it."""
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
 def _named(entries: List[Entry], name: str) -> Optional[Entry]:
     found = [entry for entry in entries if entry.name == name]
     return found[0] if len(found) == 1 else None
@@ -222,13 +253,16 @@ def is_blank(text: str) -> bool:
 
 
 def as_block(text: str) -> str:
-    """The values of a kubeconfig in JSON, one per line as in block style. Other text is returned unchanged."""
-    if not text.lstrip().startswith("{"):
-        return text
+    """The values of a kubeconfig in JSON, one per line as in block style. Other text is returned unchanged.
+
+    It is empty for a file in flow style: only the values that begin a line could be found there.
+    """
     try:
-        data = parse_json(text)
+        data = parse_json(text) if text.lstrip().startswith("{") else None
     except ValueError:
-        return text
+        data = None
+    if data is None:
+        return "" if _FLOW.search(text) else text
     lines: List[str] = []
     _write(data, lines)
     return "".join(lines)

@@ -26,6 +26,7 @@ from ..kube.kubectl import NODES, Kubectl
 from . import diagnosis
 from . import operation as operations
 from . import reset as cleanup
+from .bootstrap_token import parse_duration
 from .config import document, merge_pass_through, render_documents
 from .culprits import Journals
 from .join_command import JoinCommand, well_formed
@@ -42,11 +43,13 @@ ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 class JoinOptions(NodeOptions):
     """How a node joins, apart from the cluster's own data (a :class:`~.join_command.JoinCommand`).
 
-    ``timeout`` is in seconds and covers kubeadm's complete run.
+    ``timeout`` is in seconds and covers kubeadm's complete run. ``token_ttl`` is the lifetime of the token, which a
+    control plane creates.
     """
 
     skip_phases: List[str] = field(default_factory=list)
     timeout: int = 600
+    token_ttl: str = "15m"
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
@@ -55,6 +58,7 @@ class JoinOptions(NodeOptions):
             raise OptionError(
                 "join_timeout", "is {0}, but must be at least 1 second".format(self.timeout), "use seconds, like 600"
             )
+        parse_duration(self.token_ttl, "join_token_ttl")
 
 
 def checked_command(command: JoinCommand, state: KubeadmState, required: bool = True) -> JoinCommand:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import host_port
+from ansible_collections.kubestead.cluster.plugins.module_utils.core.constants import ADMIN_KUBECONFIG
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig
@@ -205,7 +206,7 @@ def left_out(
 
 
 def unusable(host: Host, request: Request, here: bool) -> List[Problem]:
-    """Warnings about the files of a control plane that can't be read as a kubeconfig, so that they are not updated.
+    """Warnings about files of a control plane that can't be read as a kubeconfig, so that copies are not updated.
 
     With ``here``, the control plane also writes the copy on the control machine.
     """
@@ -216,7 +217,17 @@ def unusable(host: Host, request: Request, here: bool) -> List[Problem]:
         text = state.problem or "{0} is not a kubeconfig in block style or JSON".format(state.path)
         fix = "replace it with a kubeconfig, or set control_plane_kubeconfig to false"
         found.append(Problem("kubeconfig", "{0}; it is not updated".format(text), fix, "warning"))
+    found += unreadable_source(host)
     return found + unusable_here(host, request) if here else found
+
+
+def unreadable_source(host: Host) -> List[Problem]:
+    """The warning about an admin kubeconfig in a style in which it can't be compared with its copies."""
+    source, options = host.facts.kubeconfig.source, host.options.kubeconfig
+    if source is None or not source.empty or not (options.install or options.copy_to):
+        return []
+    text = "{0} is neither in block style nor JSON, so its copies are not updated".format(ADMIN_KUBECONFIG)
+    return [Problem("kubeconfig", text, kubeconfig.REWRITE, "warning")]
 
 
 def unusable_here(host: Host, request: Request) -> List[Problem]:

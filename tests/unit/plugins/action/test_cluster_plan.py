@@ -356,6 +356,22 @@ def test_a_copy_that_can_not_be_read_is_a_warning_and_stays(shown: Shown, tmp_pa
     assert not [line for line in result["summary"] if str(copy) in line]
 
 
+@pytest.mark.parametrize("operation", ["converge", "remove", "upgrade"])
+def test_an_admin_kubeconfig_that_can_not_be_compared_is_a_warning(
+    shown: Shown, tmp_path: Path, operation: str
+) -> None:
+    copy = tmp_path / "kubeconfig"
+    copy.write_text(fixture("kubeadm/v1.35/admin.conf"))
+    source = to_dict(summarize("{apiVersion: v1, kind: Config}\n"))
+    there = {"options.kubeconfig.copy_to": str(copy), "kubeconfig.source": source}
+    newer = {**offer("1.36.2"), **wish("1.36")} if operation == "upgrade" else {}
+    known = variables(facts_of({"c1": LIVE["c1"], "c2": LIVE["c2"]}, c1={**newer, **there}, c2=newer))
+    run(known, operation=operation, rolling=True, **({"targets": "c2"} if operation == "remove" else {}))
+    about = [line for line in shown.warnings if "block style" in line]
+    assert len(about) == (operation != "remove")
+    assert all(line.startswith("c1: /etc/kubernetes/admin.conf is neither in block style nor JSON, ") for line in about)
+
+
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:
     there = facts_of({name: which for name, which in LIVE.items() if name != "c3"})
     node = there["c2"]["kubeadm"]["node_name"]
@@ -422,7 +438,7 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
         ),
         ({"components": "flannel"}, "components has 'flannel', which is not a component; use some of host"),
         ({"components": 5}, "components is a int, not a list; use a list of names"),
-        ({"skip_checks": {"cpus": True}}, "skip_checks is a dict, not a list; use a list of names"),
+        ({"skip_checks": {"cpus": True}}, "preflight_skip_checks is a dict, not a list; use a list of names"),
         ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
         ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
     ],
@@ -591,13 +607,13 @@ def test_a_host_is_found_by_what_its_name_is_resolved_to_here(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        ("can't be logged in to: Authentication failed", "can't be logged in to: Authentication failed"),
+        ("login failed: Authentication failed", "login failed: Authentication failed"),
         # Of a task without the action plugins of the collection.
         ("Task failed: the ssl certificate expired", "can't be reached: the ssl certificate expired"),
         ("", "can't be reached: no reason is known"),
     ],
 )
-def test_the_reason_of_an_unreachable_host_continues_a_sentence(shown: Shown, message: str, reason: str) -> None:
+def test_the_reason_of_an_unreachable_host_says_what_failed(shown: Shown, message: str, reason: str) -> None:
     facts = facts_of({"c1": LIVE["c1"]})
     outside = {"results": [{"item": "b1", "unreachable": True, "msg": message}, {"item": "c1", **facts["c1"]}]}
     known = variables({**facts, "a1": recorded(BARE["a1"])}, ["a1"], outside)

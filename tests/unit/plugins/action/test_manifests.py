@@ -63,7 +63,7 @@ def test_a_control_plane_that_is_not_reached_is_named_with_the_other_way(folder:
         with pytest.raises(AnsibleConnectionFailure) as caught:
             action.run(task_vars={})
         line = caught.value.message
-        assert line.startswith(f"cp1 can't be reached: {text.splitlines()[-1].rpartition('via ssh: ')[2]}; check "), (
+        assert line.startswith(f"cp1: can't be reached: {text.splitlines()[-1].rpartition('via ssh: ')[2]}; check "), (
             line
         )
         assert "or apply the manifests from this machine with deploy_kubeconfig" in line
@@ -71,7 +71,7 @@ def test_a_control_plane_that_is_not_reached_is_named_with_the_other_way(folder:
         assert line.endswith(" (nothing was changed)") == unchanged
 
 
-def test_a_login_to_the_control_plane_that_fails_has_a_sentence(folder: Path) -> None:
+def test_a_login_to_the_control_plane_that_fails_is_told_in_a_line(folder: Path) -> None:
     text = "Failed to connect to the host via ssh: root@192.0.2.9: Permission denied (publickey)."
     action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
     action._task.delegate_to = "cp1"
@@ -79,7 +79,7 @@ def test_a_login_to_the_control_plane_that_fails_has_a_sentence(folder: Path) ->
     with pytest.raises(AnsibleConnectionFailure) as caught:
         action.run(task_vars={})
     assert caught.value.message == (
-        "cp1 can't be logged in to: root@192.0.2.9: Permission denied (publickey); check ansible_user and its key or "
+        "cp1: login failed: root@192.0.2.9: Permission denied (publickey); check ansible_user and its key or "
         "password, or apply the manifests from this machine with deploy_kubeconfig (nothing was changed)"
     )
 
@@ -91,6 +91,18 @@ def test_a_login_that_a_program_on_the_control_plane_tried_may_come_after_a_chan
         vars(action._connection).update(options)
         with pytest.raises(AnsibleConnectionFailure, match="deploy_kubeconfig$"):
             action.run(task_vars={})
+
+
+def test_a_mistake_is_told_with_the_name_that_the_user_has_set(folder: Path) -> None:
+    # deploy.yml passes its variable on; a task of a user's own play does not have it.
+    for variables, name in (({}, "manifests"), ({"deploy_manifests": "{{ folder }}/web"}, "deploy_manifests")):
+        action = Action("manifests", {"manifests": f"{folder}/web"}, folder=folder)
+        with pytest.raises(AnsibleActionFail) as caught:
+            action.run(task_vars=variables)
+        assert caught.value.message.startswith(f"{name} is '{folder}/web', which does not exist; ")
+        objects = Action("manifests", {"manifests": [{"kind": "List", "items": 5}]}, folder=folder)
+        with pytest.raises(AnsibleActionFail, match=f"^{name}\\[0\\] has a List whose items are not a list"):
+            objects.run(task_vars=variables)
 
 
 def test_images_are_replaced_before_anything_is_sent(folder: Path) -> None:

@@ -107,10 +107,12 @@ def test_the_message_names_the_option_and_the_fix(name: str, arguments: dict[str
     assert caught.value.message == message
 
 
-@pytest.mark.parametrize("option", ["rolling", "gone"])
-def test_a_boolean_of_the_plan_is_one(option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "variable"), [("rolling", "rolling"), ("gone", "remove_gone"), ("drop_hosts", "preflight_drop_hosts")]
+)
+def test_a_boolean_of_the_plan_is_one(option: str, variable: str) -> None:
     action = cluster_plan.ActionModule.__new__(cluster_plan.ActionModule)
-    action._task = SimpleNamespace(args={option: "maybe"})
+    action._task = SimpleNamespace(args={"rolling": True, option: "maybe"})
     action._loader = SimpleNamespace(get_basedir=lambda: "/nowhere")
-    with pytest.raises(AnsibleError, match=f"{option} is not a boolean; use true or false"):
+    with pytest.raises(AnsibleError, match=f"^{variable} is not a boolean; use true or false"):
         action.run(task_vars=variables(facts_of({"a1": "bare-control-plane"})))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import kubeconfig as planning
 from ansible_collections.kubestead.cluster.plugins.modules import kubeconfig
 from ansible_collections.kubestead.cluster.tests.unit.plugins.modules.fake_module import FakeModule
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine, fixture
@@ -95,6 +96,33 @@ def test_one_of_another_cluster_stays_with_a_warning_unless_it_may_be_replaced(n
     subject = module(overwrite=True)
     assert kubeconfig.work(subject, node)["changed"] and subject.warnings == []
     assert node.read(PATH) == ADMIN and node.read(PATH + ".before-kubestead") == OTHER
+
+
+def test_the_result_names_the_backup_as_check_mode_predicts_it(node: Machine) -> None:
+    node.put("/etc/kubernetes/admin.conf", ADMIN, 0o600)
+    node.put(PATH, OTHER, 0o600)
+    node.put(PATH + ".before-kubestead", "the user's own")
+    foreseen = kubeconfig.work(module(overwrite=True, check_mode=True), node)
+    assert node.read(PATH) == OTHER
+    done = kubeconfig.work(module(overwrite=True), node)
+    assert done["steps"] == foreseen["steps"] and done["diff"] == foreseen["diff"]
+    assert done["steps"][0]["reason"].endswith(f"; a copy is kept in {PATH}.before-kubestead.1")
+    assert node.read(PATH + ".before-kubestead.1") == OTHER
+
+
+def test_the_result_names_the_backup_that_was_made(node: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.put("/etc/kubernetes/admin.conf", ADMIN, 0o600)
+    node.put(PATH, OTHER, 0o600)
+    plan = planning.plan
+
+    def late(*arguments: Any) -> Any:
+        steps = plan(*arguments)
+        node.put(PATH + ".before-kubestead", "the user's own")
+        return steps
+
+    monkeypatch.setattr(planning, "plan", late)
+    (step,) = kubeconfig.work(module(overwrite=True), node)["steps"]
+    assert step["reason"].endswith(f"; a copy is kept in {PATH}.before-kubestead.1")
 
 
 def test_a_user_that_is_not_there_is_a_warning(node: Machine) -> None:

@@ -84,7 +84,7 @@ QUANTUM = (
         ),
         (
             SSH + "root@192.0.2.9: Permission denied (publickey,password).",
-            "can't be logged in to: root@192.0.2.9: Permission denied (publickey,password); check ansible_user and its "
+            "login failed: root@192.0.2.9: Permission denied (publickey,password); check ansible_user and its "
             "key or password",
         ),
         (
@@ -144,7 +144,7 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
         (
             "Received disconnect from 127.0.0.1 port 22422:2: Too many authentication failures\r\n"
             "Disconnected from 127.0.0.1 port 22422\r\n",
-            "can't be logged in to: Received disconnect from 127.0.0.1 port 22422:2: Too many authentication failures; "
+            "login failed: Received disconnect from 127.0.0.1 port 22422:2: Too many authentication failures; "
             "set ansible_ssh_private_key_file, and add '-o IdentitiesOnly=yes' to ansible_ssh_common_args, so that ssh "
             "offers only this key",
         ),
@@ -155,7 +155,7 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
         ),
         (
             "bob@bastion: Permission denied (publickey).\r\nConnection closed by UNKNOWN port 65535\r\n",
-            "can't be logged in to: bob@bastion: Permission denied (publickey)" + CREDENTIALS,
+            "login failed: bob@bastion: Permission denied (publickey)" + CREDENTIALS,
         ),
         (
             "channel 0: open failed: connect failed: No route to host\r\nstdio forwarding failed\r\n"
@@ -228,7 +228,7 @@ def test_what_programs_on_the_host_print_is_no_failed_login(stderr: str) -> None
             "can't be reached: Connection to 192.0.2.9 port 22 timed out" + NETWORK,
         ),
         # The login to an old sshd, as an old ssh says it.
-        ("Permission denied (publickey).", "can't be logged in to: Permission denied (publickey)" + CREDENTIALS),
+        ("Permission denied (publickey).", "login failed: Permission denied (publickey)" + CREDENTIALS),
     ],
     ids=[
         "jump host",
@@ -324,26 +324,26 @@ def test_the_banner_of_a_jump_host_says_nothing_about_the_host_key(stderr: str, 
         # With sshpass. What follows is from ssh.
         (
             "Failed to authenticate: Invalid/incorrect password: root@192.0.2.9: Permission denied, please try again.",
-            "can't be logged in to: Invalid/incorrect password" + CREDENTIALS,
+            "login failed: Invalid/incorrect password" + CREDENTIALS,
         ),
         (
             "Invalid/incorrect username/password. Skipping remaining 3 retries to prevent account lockout: x",
-            "can't be logged in to: Invalid/incorrect username/password" + CREDENTIALS,
+            "login failed: Invalid/incorrect username/password" + CREDENTIALS,
         ),
         (
             "Failed to authenticate: Failed to add configured private key into ssh-agent: incorrect passphrase",
-            "can't be logged in to: Failed to add configured private key into ssh-agent: incorrect passphrase; check "
+            "login failed: Failed to add configured private key into ssh-agent: incorrect passphrase; check "
             "ansible_private_key and ansible_private_key_passphrase",
         ),
         # The connection plugin paramiko_ssh.
         (
             "Failed to authenticate: Authentication failed.",
-            "can't be logged in to: Authentication failed" + CREDENTIALS,
+            "login failed: Authentication failed" + CREDENTIALS,
         ),
-        ("Failed to authenticate.", "can't be logged in to: Failed to authenticate" + CREDENTIALS),
+        ("Failed to authenticate.", "login failed: Failed to authenticate" + CREDENTIALS),
         (
             "No authentication methods available",
-            "can't be logged in to: No authentication methods available" + CREDENTIALS,
+            "login failed: No authentication methods available" + CREDENTIALS,
         ),
         ("host key mismatch for w9", CHANGED_KEY.format("w9")),
         (

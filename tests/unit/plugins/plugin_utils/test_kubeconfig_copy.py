@@ -37,6 +37,7 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.
 )
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig_entries import (
     TWO_CLUSTERS,
+    in_flow_style,
     own,
 )
 from ansible_collections.kubestead.cluster.tests.unit.support import Machine
@@ -103,9 +104,10 @@ def run(tmp_path: Path, copy: str | None, sent: str, source: KubeconfigSummary |
     module = {"changed": False, "steps": [], "diff": [], "source": to_dict(source or summarize(sent))}
     task = Task(tmp_path, module, args.pop("check_mode", False))
     task._task.delegate_to = args.pop("delegate_to", None)
+    variables = args.pop("variables", {})
     task._task.args.update(args)
     task.sent = {"rc": 0, "stdout": sent, "stderr": ""}
-    return task.run(None, {"inventory_hostname": "cp1"})
+    return task.run(None, {"inventory_hostname": "cp1", **variables})
 
 
 def written(tmp_path: Path) -> str:
@@ -647,6 +649,27 @@ def test_a_copy_that_can_not_be_written_is_told_once_with_a_fix_that_fits(
 
 
 @pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize(
+    ("variables", "delegate", "name"),
+    [
+        # A task of a user's own play.
+        ({}, None, "copy_to"),
+        ({"cluster_kubeconfig_path": "~/.kube/lab"}, None, "cluster_kubeconfig_path"),
+        # reset.yml runs on the hosts that leave, and the module on one that stays.
+        ({"hostvars": {"cp2": {"cluster_kubeconfig_path": "~/.kube/lab"}}}, "cp2", "cluster_kubeconfig_path"),
+        ({"hostvars": {"cp2": {}}}, "cp2", "copy_to"),
+    ],
+)
+def test_a_copy_is_told_with_the_name_that_the_user_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], delegate: str | None, name: str
+) -> None:
+    given = {"variables": variables, "delegate_to": delegate}
+    (warning,) = run(tmp_path, OTHER, ADMIN, **given)["warnings"]
+    assert warning.endswith(f" and was not changed; set {name} to another path")
+    assert failing(tmp_path, monkeypatch, ADMIN, **given).startswith(f"{name}: {tmp_path}/k/config can't be written: ")
+
+
+@pytest.mark.usefixtures("no_base")
 def test_a_problem_with_a_fix_of_its_own_gets_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apply_copy = kubeconfig_copy.apply_copy
 
@@ -659,6 +682,66 @@ def test_a_problem_with_a_fix_of_its_own_gets_no_other_one(tmp_path: Path, monke
         run(tmp_path, ADMIN, renewed(ADMIN))
     told = f"copy_to: {tmp_path}/k/config was changed during the run, and was not replaced; run again"
     assert failed.value.message == told and written(tmp_path) == OTHER
+
+
+# -- an admin.conf in another style
+
+
+def predicted(tmp_path: Path, copy: str | None, sent: str) -> tuple[Any, Any]:
+    """The steps and warnings in check mode and then those of the run."""
+    said = [run(tmp_path, copy, sent, check_mode=mode) for mode in (True, False)]
+    first, second = ((result["changed"], result["steps"], result.get("warnings")) for result in said)
+    return first, second
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+@pytest.mark.parametrize("copy", [None, "", ADMIN, renewed(ADMIN), own(ADMIN), own(renewed(ADMIN)), OTHER])
+def test_check_mode_predicts_the_copy_of_an_admin_kubeconfig_in_json(
+    tmp_path: Path, copy: str | None, indent: Any
+) -> None:
+    check, real = predicted(tmp_path, copy, json.dumps(yaml.safe_load(ADMIN), indent=indent))
+    assert check == real
+    (tmp_path / "block").mkdir()
+    reference = predicted(tmp_path / "block", copy, ADMIN)[1]
+    assert json.dumps(real) == json.dumps(reference).replace(str(tmp_path / "block"), str(tmp_path))
+    assert written(tmp_path) == written(tmp_path / "block")
+
+
+@pytest.mark.usefixtures("no_base")
+def test_the_context_of_an_admin_kubeconfig_in_json_may_be_anything() -> None:
+    block, config = summarize(ADMIN), yaml.safe_load(ADMIN)
+    found = summarize(json.dumps(config))
+    assert (found.user, found.server, found.authority, found.client) == (
+        block.user,
+        block.server,
+        block.authority,
+        block.client,
+    )
+    strange: list[Any] = [None, 5, "x", [], {}, [5], [{"name": []}], [{"name": config["current-context"]}]]
+    for name in ("contexts", "clusters", "users", "current-context"):
+        for value in strange:
+            summary = summarize(json.dumps({**config, name: value}))
+            assert "" in (summary.user, summary.server, summary.client)
+
+
+NOT_COMPARED = (
+    "on the control machine is not comparable with admin.conf, which is neither in block style nor JSON, and was not "
+    "changed; replace admin.conf with what 'kubectl --kubeconfig /etc/kubernetes/admin.conf config view --raw' prints"
+)
+
+
+@pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("sent", in_flow_style(ADMIN))
+def test_an_admin_kubeconfig_in_flow_style_is_not_told_as_that_of_another_cluster(tmp_path: Path, sent: str) -> None:
+    for copy in (ADMIN, renewed(ADMIN), own(ADMIN), OTHER):
+        for check_mode in (True, False):
+            warning = kept(tmp_path, copy, run(tmp_path, copy, sent, check_mode=check_mode))
+            assert warning == f"{tmp_path}/k/config {NOT_COMPARED}"
+    # The first copy is made of the file itself.
+    (tmp_path / "k" / "config").unlink()
+    check, real = predicted(tmp_path, None, sent)
+    assert check == real and real[0] and summarize(written(tmp_path)).credentials == summarize(ADMIN).credentials
 
 
 # -- other entries of the copy

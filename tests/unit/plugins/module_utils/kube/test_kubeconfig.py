@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,6 +114,37 @@ def test_an_earlier_cluster_at_the_same_address_is_replaced_and_kept_beside(node
     assert plan(node) == [("write_kubeconfig", f"for an earlier cluster at {SERVER}")]
     run(node)
     assert node.read(PATH) == ADMIN and node.read(PATH + ".before-kubestead") == EARLIER
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3, 9, 10])
+def test_the_step_names_the_file_in_which_the_replaced_one_is_kept(node: Machine, taken: int) -> None:
+    names = [PATH + ".before-kubestead", *(f"{PATH}.before-kubestead.{number}" for number in range(1, 10))]
+    for name in names[:taken]:
+        node.put(name, "the user's own")
+    node.put(PATH, EARLIER)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    # Without a free name, the last one is used again.
+    assert step.backup == names[min(taken, 9)]
+    assert kubeconfig.apply(step, node) == step
+    assert node.read(step.backup) == EARLIER
+    assert [node.read(name) for name in names[: min(taken, 9)]] == ["the user's own"] * min(taken, 9)
+
+
+def test_a_link_takes_the_name_of_a_backup(node: Machine) -> None:
+    node.put(PATH, EARLIER)
+    os.symlink("/nowhere", node.path(PATH + ".before-kubestead"))
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == PATH + ".before-kubestead.1" and kubeconfig.apply(step, node) == step
+
+
+def test_a_file_that_comes_or_goes_after_the_plan_changes_what_the_step_tells(node: Machine) -> None:
+    node.put(PATH, EARLIER)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    node.put(PATH + ".before-kubestead", "the user's own")
+    assert kubeconfig.apply(step, node) == replace(step, backup=PATH + ".before-kubestead.1")
+    assert node.read(PATH + ".before-kubestead") == "the user's own"
+    node.remove(PATH)
+    assert kubeconfig.apply(step, node) == replace(step, backup="")
 
 
 def test_a_kubeconfig_of_several_clusters_is_its_users_own(node: Machine) -> None:

@@ -499,11 +499,50 @@ def test_a_kubeconfig_in_json_is_read_and_kept(node: Machine) -> None:
     assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
 
 
+def in_flow_style(text: str) -> list[str]:
+    """The same kubeconfig with flow style in different places, in one line and in several."""
+    config = yaml.safe_load(text)
+    found = [
+        yaml.safe_dump(config, default_flow_style=style, width=width)
+        for style in (True, None)
+        for width in (9, 1 << 20)
+    ]
+    lists = "".join(f"{name}: {json.dumps(config[name])}\n" for name in ("clusters", "contexts", "users"))
+    items = "".join(f"{name}:\n  - {json.dumps(config[name][0])}\n" for name in ("clusters", "contexts", "users"))
+    current = f"current-context: {config['current-context']}\n"
+    return [*found, "---\n" + found[0], "--- " + found[1], current + lists, current + items]
+
+
+@pytest.mark.parametrize("text", in_flow_style(ADMIN))
+def test_an_admin_kubeconfig_in_flow_style_is_not_compared(node: Machine, text: str) -> None:
+    assert yaml.safe_load(text)["clusters"] == yaml.safe_load(ADMIN)["clusters"] and kubeconfig.summarize(text).empty
+    node.put("/etc/kubernetes/admin.conf", text, 0o600)
+    assert plan(node) == [("write_kubeconfig", "the kubeconfig does not exist")]
+    node.put(PATH, ADMIN, 0o600)
+    assert plan(node) == []
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [
+        f"{PATH} is not comparable with admin.conf, which is neither in block style nor JSON, and was not changed; "
+        "replace admin.conf with what 'kubectl --kubeconfig /etc/kubernetes/admin.conf config view --raw' prints"
+    ]
+    assert plan(node, overwrite=True)[0][0] == "write_kubeconfig"
+    node.put(PATH, text, 0o600)
+    assert plan(node) == [] and kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
+
+
+def test_flow_style_deeper_in_an_entry_does_not_matter(node: Machine) -> None:
+    more = "- name: eks\n  user:\n    exec:\n      args: [get-token]\n      env:\n      - {name: A, value: b}\n"
+    found = kubeconfig.summarize(ADMIN + more)
+    assert found.servers == [SERVER] and found.ca_cert_hashes and not found.empty
+    assert kubeconfig.summarize("clusters: []\nusers: []\ncontexts: {}\n").blank
+
+
 def test_the_users_first_file_is_never_replaced_by_a_later_one(node: Machine) -> None:
     node.put(PATH, own(OLD), 0o600)
     run(node)
     again = own(OLD).replace("# my own", "# still my own")
     node.put(PATH, again, 0o600)
-    run(node)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == PATH + ".before-kubestead.1"
+    assert kubeconfig.apply(step, node) == step
     assert node.read(PATH + ".before-kubestead") == own(OLD)
     assert node.read(PATH + ".before-kubestead.1") == again

@@ -166,6 +166,15 @@ def test_a_file_that_can_not_be_read_is_named_and_the_upgrade_goes_on() -> None:
         assert "upgrade" in [step.action for step in plan.hosts["c1"].steps]
 
 
+def test_an_admin_kubeconfig_that_can_not_be_compared_with_its_copies_is_named() -> None:
+    plan = plan_of("{apiVersion: v1, kind: Config}\n", existing=ADMIN, copy=ADMIN)
+    assert [one.line() for one in plan.findings if one.problem.check == "kubeconfig"] == [
+        "c1: /etc/kubernetes/admin.conf is neither in block style nor JSON, so its copies are not updated; replace "
+        "admin.conf with what 'kubectl --kubeconfig /etc/kubernetes/admin.conf config view --raw' prints"
+    ]
+    assert copies(plan) == []
+
+
 def test_a_copy_of_another_control_plane_is_as_good() -> None:
     def is_kept(copy: str, second: str, servers: dict[str, str] | None = None, **facts: Any) -> bool:
         given = {"c1": (ADMIN, {}), "c2": (second, facts)}

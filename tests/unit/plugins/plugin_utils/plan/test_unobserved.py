@@ -25,7 +25,7 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
     recorded,
 )
 
-LOGIN = "can't be logged in to: root@192.0.2.9: Permission denied (publickey); check ansible_user"
+LOGIN = "login failed: root@192.0.2.9: Permission denied (publickey); check ansible_user"
 REFUSED = "can't be reached: Connection refused; check its SSH server"
 PYTHON = "can't be observed: Python was not found"
 GONE = "if the machine no longer exists, use remove.yml with -e remove_hosts={0} -e remove_gone=true"
