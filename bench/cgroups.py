@@ -107,6 +107,12 @@ def usage_files(containers: Sequence[str]) -> List[pathlib.Path]:
     return found
 
 
+def processes(files: Sequence[pathlib.Path]) -> List[int]:
+    """The processes in the groups of all ``files`` of :func:`usage_files`, and in the groups below."""
+    lists = [path for file in files for path in file.parent.rglob("cgroup.procs")]
+    return [int(number) for path in lists for number in path.read_text(encoding="utf-8").split()]
+
+
 def sample(files: Sequence[pathlib.Path]) -> Sample:
     """The CPU usage of all ``files`` of :func:`usage_files` now."""
     read = usage_v2 if host_facts().cgroup_v2 else usage_v1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from lab.machine import MachineError, run
 from lab.podman import podman
@@ -75,6 +75,19 @@ class Conditions:
         With cgroup v1, the kubelet does not start in a container with a cpuset, because it asks for all CPUs.
         """
         return ("taskset", "--cpu-list", self.nodes) if self.nodes else ()
+
+    def require_pinned(self, processes: Iterable[int]) -> None:
+        """Raise :class:`MachineError` if a process of a node may use the CPUs of the control machine.
+
+        Before Linux 6.2, a process that enters a cpuset loses its own affinity.
+        """
+        for number in processes if self.nodes else ():
+            try:
+                others = os.sched_getaffinity(number) - set(cpu_numbers(self.nodes))
+            except ProcessLookupError:
+                continue
+            if others:
+                raise MachineError(f"process {number} of a node uses CPU {cpu_list(sorted(others))} despite --pin")
 
     def share_quota(self, container: str, hosts: int) -> None:
         """Let a container use the quotas of all ``hosts`` in it: itself and its endpoints."""

@@ -153,6 +153,7 @@ def measure(
     if cost["code"] != expected:
         say("\n".join(lines[-TAIL:]))
         raise MachineError(f"{contestant} ended with exit code {cost['code']}: see its last lines above")
+    conditions.require_pinned(cgroups.processes(usage))
     traffic = {
         host.name: Traffic(
             round_trips=after[host.name] - before[host.name],

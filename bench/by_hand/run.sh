@@ -14,7 +14,7 @@
 #   IN_STEPS        if not empty, all nodes are prepared before the control plane initializes
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-trap '[ $? = 0 ] || tail -n 15 "$MARKS.log"' EXIT
+trap '[ $? = 0 ] || tail -n 15 "$MARKS.log" || true' EXIT
 
 # on HOST PART [NAME=value...]: run a part of node.sh on the host as root.
 on() {
@@ -46,7 +46,7 @@ done
 marked "$CONTROL_PLANE" prepare "PACKAGES=$PACKAGES" "VERSION=$VERSION"
 [ -z "$IN_STEPS" ] || all "${prepared[@]}"
 marked "$CONTROL_PLANE" init "CONFIG=$CONFIG" "IGNORED=$IGNORED" "SKIPPED=$SKIPPED"
-join=$(on "$CONTROL_PLANE" show_join)
+join=$(on "$CONTROL_PLANE" show_join 2>>"$MARKS.log")
 [ -n "$IN_STEPS" ] || all "${prepared[@]}"
 
 joined=()
@@ -56,7 +56,7 @@ for host in "${workers[@]}"; do
 done
 all "${joined[@]}"
 
-table=$(on "$CONTROL_PLANE" show_nodes "COUNT=${#nodes[@]}")
+table=$(on "$CONTROL_PLANE" show_nodes "COUNT=${#nodes[@]}" 2>>"$MARKS.log")
 networked=()
 for host in "${nodes[@]}"; do
     marked "$host" network "TABLE=$table" "POD_CIDR=$POD_CIDR" &

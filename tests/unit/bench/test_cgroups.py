@@ -117,6 +117,15 @@ def test_the_usage_of_all_containers_is_added(monkeypatch: pytest.MonkeyPatch, t
     assert cgroups.sample(cgroups.usage_files(["cp1", "w1"])).cpu == 5.0
 
 
+def test_the_processes_of_a_container_are_found_at_all_levels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine(monkeypatch, tmp_path, v2=False)
+    group = tmp_path / "cpuacct" / "libpod_parent" / f"libpod-{ID}"
+    (group / "kubepods.slice").mkdir(parents=True)
+    (group / "cgroup.procs").write_text("7\n8\n")
+    (group / "kubepods.slice" / "cgroup.procs").write_text("9\n")
+    assert sorted(cgroups.processes(cgroups.usage_files(["cp1"]))) == [7, 8, 9]
+
+
 def test_endpoints_enter_the_groups_that_count_and_limit_their_container(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -49,6 +49,21 @@ def test_the_placement_reaches_command_and_containers() -> None:
     assert Conditions("0", "1").one_cpu and not both.one_cpu and not default.one_cpu
 
 
+def test_a_node_outside_its_cpus_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    affinities = {11: {1}, 12: {0, 1}}
+
+    def affinity(number: int) -> set[int]:
+        if number not in affinities:
+            raise ProcessLookupError
+        return affinities[number]
+
+    monkeypatch.setattr(conditions.os, "sched_getaffinity", affinity)
+    Conditions().require_pinned([12])
+    Conditions("0", "1").require_pinned([10, 11])
+    with pytest.raises(MachineError, match="process 12 of a node uses CPU 0 despite --pin"):
+        Conditions("0", "1").require_pinned([11, 12])
+
+
 def test_a_container_may_use_the_quota_of_all_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr(conditions, "podman", lambda *argv: called.append(argv))

@@ -106,3 +106,5 @@ def test_an_endpoint_is_a_node_of_its_own() -> None:
     assert [item["metadata"]["name"] for item in items] == ["e1", "e2"]
     assert items[0]["status"]["nodeInfo"]["machineID"] == made[0].machine_id
     assert items[1]["status"]["addresses"][0] == {"type": "InternalIP", "address": "10.213.1.2"}
+    # A pod without room is scheduled again whenever a node joins.
+    assert int(items[0]["status"]["allocatable"]["pods"]) > 0

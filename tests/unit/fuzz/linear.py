@@ -4,10 +4,10 @@
 
 """Whether the work of a reader grows with the length of its input, and not with the square of it.
 
-Work is processor time. Only ratios count: five times the input may take 12 times the work (a reader that is linear
+Work is processor time. Only ratios count: five times the input may take ten times the work (a reader that is linear
 takes about five, one that is quadratic 25), and the best of several attempts counts, so a busy machine makes no
-difference. It is measured from one size to the next and from there to a third: a linear reader can have one step where
-its memory no longer comes from the heap or leaves the caches, a quadratic one is too slow on both ways.
+difference. Two sizes are measured: at one of them, the memory of a linear reader may no longer come from the heap or
+no longer fit into the caches. A quadratic reader is too slow at both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-_FACTOR, ALLOWED = 5, 12
+_FACTOR, ALLOWED = 5, 10
 # Shorter measurements say nothing.
 _SECONDS = 0.004
 _LARGEST = 1 << 17

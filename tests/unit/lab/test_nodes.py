@@ -71,6 +71,11 @@ def test_with_mirror_variables_only_the_mirrors_own_name_is_known() -> None:
     assert lines[3:] == ["10.213.0.2\tmirror.lab.test"]
 
 
+def test_a_prefix_starts_the_first_process() -> None:
+    arguments = nodes.create_arguments(NODE, "image", MIRROR, Options(prefix=("taskset", "--cpu-list", "1")))
+    assert arguments[-5:] == ["image", "taskset", "--cpu-list", "1", "/sbin/init"]
+
+
 def test_on_cgroup_v1_podman_does_not_prepare_for_systemd() -> None:
     assert "--systemd=always" in nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=True)
     old = nodes.create_arguments(NODE, "image", MIRROR, Options(), cgroup_v2=False)
