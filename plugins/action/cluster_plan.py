@@ -30,7 +30,7 @@ with bytecode.kept():
         connection_errors,
         kubeconfig_copy,
     )
-    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import known_as, names, truth
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
@@ -93,9 +93,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = _with_copies(self._request(operation, variables, components, skip))
-        planner, rolling = planners.PLANNERS[operation], truth("rolling", self._task.args.get("rolling"))
+        planner, rolling = planners.PLANNERS[operation], self._truth("rolling", "preflight_rolling")
         # Only a rolling play leaves out the hosts that are dropped.
-        drops = rolling and truth("preflight_drop_hosts", self._task.args.get("drop_hosts"))
+        drops = rolling and self._truth("drop_hosts", "preflight_drop_hosts")
         plan = dropping.without_failing(planner, request) if drops else planner(request)
         if not rolling:
             # With serial, the facts of hosts in earlier batches are from before their change.
@@ -114,6 +114,9 @@ class ActionModule(ActionBase):
 
     # -- arguments
 
+    def _truth(self, option: str, variable: str) -> bool:
+        return truth(known_as(option, variable, self._task), self._task.args.get(option))
+
     def _operation(self) -> str:
         operation = str(self._task.args.get("operation") or planners.DEFAULT)
         if operation not in planners.PLANNERS:
@@ -131,9 +134,10 @@ class ActionModule(ActionBase):
 
     def _skipped(self) -> list[str]:
         """The checks to skip. All of them exist and can be skipped."""
-        skip = names(catalogue.OPTION, self._task.args.get("skip_checks"))
+        option = known_as("skip_checks", catalogue.OPTION, self._task)
+        skip = names(option, self._task.args.get("skip_checks"))
         try:
-            catalogue.validate(skip)
+            catalogue.validate(skip, option)
         except OptionError as err:
             raise AnsibleActionFail(err.message) from None
         return skip
@@ -166,7 +170,7 @@ class ActionModule(ActionBase):
         silent_outside = {name: _silence(one) for name, one in results.items()}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
-        gone = truth("remove_gone", self._task.args.get("gone"))
+        gone = self._truth("gone", "remove_gone")
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
             findings += left_out_findings(inventory, targets, play)

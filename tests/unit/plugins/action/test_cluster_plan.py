@@ -29,6 +29,10 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
 )
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
 
+ROOT = Path(__file__).resolve().parents[4]
+#: Where a task is: in a play of the user, and in a role of the collection.
+PLAY, ROLE = "/home/ada/play.yml:7", f"{ROOT}/roles/preflight/tasks/plan.yml:23"
+
 
 class Shown:
     """What a user sees."""
@@ -56,6 +60,7 @@ def variables(facts: dict[str, Any], playing: list[str] | None = None, outside: 
     """The variables of a play over hosts that registered these facts; a1 and c1 are control planes."""
     controls = [name for name in facts if name in ("a1", "c1")]
     return {
+        "inventory_hostname": (playing or list(facts))[0],
         "groups": {"control_plane": controls, "workers": [name for name in facts if name not in controls]},
         "ansible_play_hosts": playing or list(facts),
         "hostvars": {name: {"preflight_observed": one} for name, one in facts.items()},
@@ -67,7 +72,9 @@ def variables(facts: dict[str, Any], playing: list[str] | None = None, outside: 
 
 def run(task_vars: dict[str, Any], **arguments: Any) -> dict[str, Any]:
     action = cluster_plan.ActionModule.__new__(cluster_plan.ActionModule)
-    action._task = SimpleNamespace(args=arguments)
+    path = arguments.pop("path", PLAY)
+    action._task = SimpleNamespace(args=arguments, get_path=lambda: path)
+    action._templar = SimpleNamespace(template=lambda value: value)
     action._loader = SimpleNamespace(get_basedir=lambda: "/nowhere")
     return action.run(task_vars=task_vars)
 
@@ -438,15 +445,19 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
         ),
         ({"components": "flannel"}, "components has 'flannel', which is not a component; use some of host"),
         ({"components": 5}, "components is a int, not a list; use a list of names"),
-        ({"skip_checks": {"cpus": True}}, "preflight_skip_checks is a dict, not a list; use a list of names"),
+        ({"skip_checks": {"cpus": True}}, "skip_checks is a dict, not a list; use a list of names"),
         ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
-        ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
+        ({"skip_checks": ["firewal"]}, "skip_checks has 'firewal'"),
+        ({"skip_checks": ["groups"]}, "skip_checks has 'groups', which can't be skipped"),
     ],
 )
 def test_arguments_that_are_wrong_are_named(shown: Shown, arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(AnsibleActionFail) as caught:
         run(variables(facts_of(BARE)), **arguments)
-    assert text in str(caught.value)
+    assert str(caught.value).startswith(text)
+    if "skip_checks" in arguments:
+        with pytest.raises(AnsibleActionFail, match=f"^preflight_{text}"):
+            run(variables(facts_of(BARE)), path=ROLE, **arguments)
 
 
 def test_only_the_components_of_the_play_are_planned(shown: Shown) -> None:
