@@ -14,10 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import summarize
+from ansible_collections.kubestead.cluster.tests.unit.plugins.action.test_cluster_plan import facts_of
 from ansible_collections.kubestead.cluster.tests.unit.plugins.action.test_unobserved_hosts import PYTHON
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig import ADMIN, OTHER
 from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules.test_rules import LIVE, recorded
@@ -132,3 +134,37 @@ def test_a_task_is_told_what_it_has_set_itself(tmp_path: Path) -> None:
         assert f" {names[2]} has 'firewal', which is not a check" in said, said
         assert f"set {other[0]} to" not in said and f" {other[1]} is '/x" not in said and f" {other[2]} has" not in said
         assert (f"{away} on the control machine is " in said) == (tasks is own)
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        ({"c1": "15 minutes"}, "c1: join_token_ttl is '15 minutes', not a duration; use a duration like 15m"),
+        ({"c1": "{{ nothing }}"}, "c1: join_token_ttl is a template that can't be evaluated; correct the template"),
+        ({"c1": "20m", "c3": "15 minutes"}, "20m"),
+        ({"c3": "15 minutes"}, "15m"),
+        ({}, "15m"),
+    ],
+)
+def test_the_lifetime_of_tokens_is_that_of_a_control_plane_outside_the_play(
+    tmp_path: Path, of: dict[str, str], told: str
+) -> None:
+    facts = facts_of(LIVE)
+    # The pod network is that of the recordings.
+    hosts: dict[str, Any] = {name: {"preflight_observed": one, "cni_plugin": "bridge"} for name, one in facts.items()}
+    for name, ttl in of.items():
+        hosts[name]["join_token_ttl"] = ttl
+    groups = {
+        "control_plane": {"hosts": {"c1": hosts["c1"]}},
+        "workers": {"hosts": {name: hosts[name] for name in ("c2", "c3")}},
+    }
+    outside = {"results": [{"item": "c1", **facts["c1"]}]}
+    tasks = [
+        {"kubestead.cluster.cluster_plan": {}, "register": "planned", "vars": {"preflight_outside": outside}},
+        {"ansible.builtin.debug": {"msg": "lifetime {{ planned.token_ttl }}, of {{ planned.api_host }}"}},
+    ]
+    said, code = played(tmp_path, [{"hosts": "c3", "gather_facts": False, "tasks": tasks}], groups)
+    if ": " in told:
+        assert code != 0 and told in said and "(nothing was changed)" in said, said
+    else:
+        assert code == 0 and f"lifetime {told}, of c1" in said, said
