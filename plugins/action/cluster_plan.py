@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,9 +21,11 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils import bytecode
 with bytecode.kept():
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.addresses import normal_address
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
-    from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import checked, variable_name
+    from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
+    from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.bootstrap_token import parse_duration
     from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
     from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
     from ansible_collections.kubestead.cluster.plugins.plugin_utils import (
@@ -30,7 +33,7 @@ with bytecode.kept():
         connection_errors,
         kubeconfig_copy,
     )
-    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import names, truth
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.arguments import known_as, names, truth
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.facts import BrokenFacts
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.hosts import Host
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import dropping, planners, registry
@@ -54,13 +57,14 @@ with bytecode.kept():
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import catalogue
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules.misspelled import misspelled_findings
-    from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import claimed, of_host, refusal
 
 display = Display()
 
 #: The operations that apply the manifest of the pod network or pull its images. The others do not read it, so that
 #: hosts can be reset and removed while the manifest is not available.
 _WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
+_TOKEN_TTL, _DEFAULT_TTL = "join_token_ttl", "15m"
 
 
 class ActionModule(ActionBase):
@@ -93,10 +97,11 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(refused)
         operation, components, skip = self._operation(), self._components(), self._skipped()
         request = _with_copies(self._request(operation, variables, components, skip))
-        planner, rolling = planners.PLANNERS[operation], truth("rolling", self._task.args.get("rolling"))
+        planner, rolling = planners.PLANNERS[operation], self._truth("rolling", "preflight_rolling")
         # Only a rolling play leaves out the hosts that are dropped.
-        drops = rolling and truth("preflight_drop_hosts", self._task.args.get("drop_hosts"))
+        drops = rolling and self._truth("drop_hosts", "preflight_drop_hosts")
         plan = dropping.without_failing(planner, request) if drops else planner(request)
+        plan = self._with_token_ttl(plan, variables)
         if not rolling:
             # With serial, the facts of hosts in earlier batches are from before their change.
             batch = variables.get("ansible_play_batch") or variables["ansible_play_hosts"]
@@ -107,12 +112,15 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(_failure(plan.errors), result={"findings": findings_result(plan.findings)})
         hosts = [host for host in request.hosts if host.name not in plan.dropped]
         plan = _with_kubeconfigs(plan, hosts, request)
-        result.update(as_result(plan, self._network(plan, hosts, variables["hostvars"])))
+        result.update(as_result(plan, self._network(plan, request, variables)))
         result["play"] = [variables["ansible_play_name"], variables["ansible_play_role_names"]]
         _show(plan)
         return result
 
     # -- arguments
+
+    def _truth(self, option: str, variable: str) -> bool:
+        return truth(known_as(option, variable, self._task), self._task.args.get(option))
 
     def _operation(self) -> str:
         operation = str(self._task.args.get("operation") or planners.DEFAULT)
@@ -131,9 +139,10 @@ class ActionModule(ActionBase):
 
     def _skipped(self) -> list[str]:
         """The checks to skip. All of them exist and can be skipped."""
-        skip = names(catalogue.OPTION, self._task.args.get("skip_checks"))
+        option = known_as("skip_checks", catalogue.OPTION, self._task)
+        skip = names(option, self._task.args.get("skip_checks"))
         try:
-            catalogue.validate(skip)
+            catalogue.validate(skip, option)
         except OptionError as err:
             raise AnsibleActionFail(err.message) from None
         return skip
@@ -158,7 +167,7 @@ class ActionModule(ActionBase):
         ordered = [name for name in inventory.control_plane if name in answers]
         others = [host for name in ordered for host in _read(name, True, answers[name], [])[0]]
         images: list[str] = []
-        if operation in _WITH_MANIFEST and "cni" in components and hosts:
+        if _applies_network(operation, components) and hosts:
             unusable, images = self._manifest(hosts[0])
             findings += unusable
         play = variables.get("ansible_play_hosts_all") or variables["ansible_play_hosts"]
@@ -166,7 +175,7 @@ class ActionModule(ActionBase):
         silent_outside = {name: _silence(one) for name, one in results.items()}
         targets = self._targets(variables)
         placed = [name for name in dict.fromkeys([*inventory.control_plane, *targets]) if name in hostvars]
-        gone = truth("remove_gone", self._task.args.get("gone"))
+        gone = self._truth("gone", "remove_gone")
         # A machine that is gone may be left out, because connecting to it takes time.
         if "targets" in self._task.args and not gone:
             findings += left_out_findings(inventory, targets, play)
@@ -201,21 +210,55 @@ class ActionModule(ActionBase):
 
     def _manifest(self, host: Host) -> tuple[list[Finding], list[str]]:
         """The finding if Calico's manifest can't be read on this machine, and the images of the manifest."""
-        folders = [os.getcwd(), self._loader.get_basedir()]
-        problem, images = calico_manifest.check(host.options.cni, folders)
+        problem, images = calico_manifest.check(host.options.cni, self._folders)
         return [Finding("all", "cni", problem)] if problem else [], images
 
-    def _network(self, plan: Plan, hosts: Sequence[Host], hostvars: Any) -> CniOptions:
+    @property
+    def _folders(self) -> list[str]:
+        return [os.getcwd(), self._loader.get_basedir()]
+
+    def _with_token_ttl(self, plan: Plan, variables: dict[str, Any]) -> Plan:
+        """The plan with the lifetime of tokens, as the control plane that creates them has it, or with a finding."""
+        if not plan.joins:
+            return plan
+        # As the role join chooses it.
+        host = plan.api_host or str(variables["inventory_hostname"])
+        try:
+            given = of_host(host, [_TOKEN_TTL], variables, self._templar).get(_TOKEN_TTL)
+            lifetime = _DEFAULT_TTL if given is None else str(checked(_TOKEN_TTL, str, given))
+            parse_duration(lifetime, _TOKEN_TTL)
+        except OptionError as err:
+            problem = Problem("options", f"{err.option} {err.problem}", err.fix)
+            return replace(plan, findings=[*plan.findings, Finding(host, "join", problem)])
+        return replace(plan, token_ttl=lifetime)
+
+    def _network(self, plan: Plan, request: Request, variables: dict[str, Any]) -> CniOptions:
         """The options of the pod network in the variables of the control plane whose API server is used."""
-        own = next((host.options.cni for host in hosts if host.name == plan.api_host), None)
-        if own is not None or not plan.api_host:
+        own = next((host.options.cni for host in request.hosts if host.name == plan.api_host), None)
+        if own is not None or not plan.api_host or not _applies_network(plan.operation, request.components):
             return own or CniOptions()
         try:
-            options: CniOptions = registry.options_from_variables("cni", Variables(hostvars[plan.api_host]))
+            names_of = [variable_name("cni", field) for field in dataclasses.fields(CniOptions)]
+            given = of_host(plan.api_host, names_of, variables, self._templar)
+            options: CniOptions = registry.options_from_variables("cni", given)
             options.validate()
         except OptionError as err:
             raise AnsibleActionFail(f"{plan.api_host}: {err.message} (nothing was changed)") from None
+        if not any(_same_manifest(options, host.options.cni) for host in request.hosts[:1]):
+            # The one that was read for the request is not the one that is applied.
+            problem, _images = calico_manifest.check(options, self._folders)
+            if problem:
+                raise AnsibleActionFail(f"{plan.api_host}: {problem.line} (nothing was changed)")
         return options
+
+
+def _applies_network(operation: str, components: Sequence[str]) -> bool:
+    return operation in _WITH_MANIFEST and "cni" in components
+
+
+def _same_manifest(one: CniOptions, other: CniOptions) -> bool:
+    fields = ("plugin", "calico_manifest", "calico_checksum", "calico_version")
+    return all(getattr(one, name) == getattr(other, name) for name in fields)
 
 
 def _variables(hostvars: Any, name: str) -> Mapping[str, Any]:

@@ -77,21 +77,22 @@ class ActionModule(NodeAction):
             if self._server_leaves:
                 # The user has seen a plan that writes the copy.
                 raise AnsibleActionFail(_refused(step, host))
-            fix = kubeconfig.fix_of(step.reason, f"set {self._option(task_vars)} to another path")
+            fix = kubeconfig.fix_of(step.reason, f"set {self._option} to another path")
             fix = "" if step.action == kubeconfig_copy.OTHER_CA else f"; {fix}"
             result.setdefault("warnings", []).append(_refused(step, host) + fix)
             return result
         if not self._task.check_mode:
-            self._apply(step, here, text, self._option(task_vars))
+            self._apply(step, here, text)
         result["changed"] = True
         result.setdefault("steps", []).append(step.public())
         result.setdefault("diff", []).extend(diff([step]))
         return result
 
-    def _option(self, task_vars: dict[str, Any]) -> str:
-        return known_as("copy_to", "cluster_kubeconfig_path", task_vars, self._task.delegate_to)
+    @property
+    def _option(self) -> str:
+        return known_as("copy_to", "cluster_kubeconfig_path", self._task)
 
-    def _apply(self, step: Step, here: System, text: str, option: str) -> None:
+    def _apply(self, step: Step, here: System, text: str) -> None:
         try:
             if step.action == "protect_kubeconfig":
                 os.chmod(step.target, 0o600)
@@ -104,7 +105,7 @@ class ActionModule(NodeAction):
             problem = err.message
         # Some problems name their fix. A file whose server leaves has to be this one.
         fix = "" if "; " in problem or self._server_leaves else "; use a path that you can write to"
-        raise AnsibleActionFail(f"{option}: {problem}{fix}")
+        raise AnsibleActionFail(f"{self._option}: {problem}{fix}")
 
     def _fetch(self, wanted: KubeconfigSummary | None) -> str:
         """The admin kubeconfig, rebuilt. Connections print the output of a command at -vvv, unless it is censored.

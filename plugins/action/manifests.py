@@ -31,7 +31,7 @@ class ActionModule(NodeAction):
         super(NodeAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         wanted = arguments.get("manifests")
-        option = known_as("manifests", "deploy_manifests", task_vars or {})
+        option = known_as("manifests", "deploy_manifests", self._task)
         try:
             base = self._loader.get_basedir()
             folders = [os.getcwd(), base, os.path.join(base, "files")]
@@ -58,7 +58,8 @@ class ActionModule(NodeAction):
         try:
             return self.run_on_node("manifests", arguments, task_vars, [] if secret else None)
         except AnsibleConnectionFailure as err:
-            fix = f"{err.message}, or apply the manifests from this machine with deploy_kubeconfig"
+            way = known_as("delegate_to: localhost and kubeconfig", "deploy_kubeconfig", self._task)
+            fix = f"{err.message}, or apply the manifests from this machine with {way}"
             host, user = (str(getattr(self._connection, name, None) or "") for name in ("host", "user"))
             unchanged = " (nothing was changed)" if before_login(err.message, host, user) else ""
             # Ansible may name only localhost.

@@ -37,7 +37,12 @@ with bytecode.kept():
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan.planners import DEFAULT
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.resolving import resolved
     from ansible_collections.kubestead.cluster.plugins.plugin_utils.rules import reachability
-    from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import Variables, claimed, refusal
+    from ansible_collections.kubestead.cluster.plugins.plugin_utils.variables import (
+        Variables,
+        claimed,
+        of_host,
+        refusal,
+    )
 
 display = Display()
 
@@ -134,22 +139,11 @@ class ActionModule(NodeAction):
         return result
 
     def _of_delegate(self, component: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The variables of a component of the host that the task is delegated to.
-
-        They are its own, or else those of the play and of the roles. Variables of the task's host and facts are not
-        among them.
-        """
-        hostvars = variables["hostvars"]
-        own, other = hostvars[variables["inventory_hostname"]], self._task.delegate_to
-        theirs = hostvars[other] if other in hostvars else {}
-        found = {}
-        for field in dataclasses.fields(registry.OPTIONS[component]):
-            name = variable_name(component, field)
-            if name in theirs:
-                found[name] = _of_inventory(theirs, name)
-            elif name in variables and name not in own:
-                found[name] = self._templar.template(variables[name])
-        return found
+        """The variables of a component of the host that the task is delegated to. Facts of it are not among them."""
+        hostvars, other = variables["hostvars"], str(self._task.delegate_to)
+        facts = claimed(hostvars[other]) if other in hostvars else ()
+        names_of = [variable_name(component, field) for field in dataclasses.fields(registry.OPTIONS[component])]
+        return of_host(other, [name for name in names_of if name not in facts], variables, self._templar)
 
 
 def _is_proxied(name: str, groups: Mapping[str, Any]) -> bool:

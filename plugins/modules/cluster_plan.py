@@ -265,8 +265,7 @@ api_host:
   type: str
 pod_network:
   description:
-    - The options of the role P(kubestead.cluster.cni#role), without the prefix C(cni_). In addition, C(bridge) is true
-      if a host must set up the pod network V(bridge).
+    - The options of P(kubestead.cluster.cni#role) without C(cni_). C(bridge) is true if a host must set up V(bridge).
   returned: success
   type: dict
 joins:
@@ -284,6 +283,10 @@ control_plane_joins:
   returned: success
   type: list
   elements: str
+token_ttl:
+  description: The lifetime of the tokens of hosts that join, as RV(api_host) has it. It is empty if no host joins.
+  returned: success
+  type: str
 joining_nodes:
   description: The Nodes that will exist after the joins and do not exist yet.
   returned: success

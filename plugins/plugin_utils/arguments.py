@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +15,19 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import type_name
 
+_COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+#: The folders with the tasks of the collection.
+_OWN_TASKS = tuple(os.path.join(_COLLECTION, name, "") for name in ("playbooks", "roles"))
 
-def known_as(option: str, variable: str, variables: Mapping[str, Any], delegate: str | None = None) -> str:
+
+def known_as(option: str, variable: str, task: Any) -> str:
     """The name by which a user has set an option of a module, for messages.
 
     It is the ``variable`` that the collection's roles and playbooks pass on, or the option in a task of the user's own.
-    ``delegate`` is the host to which the task is delegated, because a role may pass on a variable of that host.
+    The file of the task decides, because a play with these variables may have tasks of both kinds.
     """
-    others = (variables.get("hostvars") or {}).get(delegate) if delegate else None
-    return variable if variable in variables or variable in (others or {}) else option
+    path = str(task.get_path()).rpartition(":")[0]
+    return variable if path and os.path.realpath(path).startswith(_OWN_TASKS) else option
 
 
 def names(option: str, given: Any) -> list[str]:

@@ -11,8 +11,10 @@ cache. A host that is not trusted must not set options of this collection in thi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from ansible.errors import AnsibleError
 
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors import OptionError
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import variable_name
@@ -60,6 +62,30 @@ class Variables(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._variables)
+
+
+def of_host(host: str, names: Iterable[str], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+    """Those of the named variables that a host has: its own, or else those of the play and of the roles.
+
+    Variables that the inventory gives only to the host of the task are not among them. Raises :class:`OptionError` for
+    a fact, and for a template that can't be evaluated.
+    """
+    variables, hostvars = Variables(task_vars, templar), task_vars["hostvars"]
+    this = task_vars["inventory_hostname"]
+    own: Mapping[str, Any] = {} if host == this else hostvars[this]
+    # For the host of the task, Ansible has already put them in order.
+    theirs = Variables({} if host == this or host not in hostvars else hostvars[host])
+    found = {}
+    for name in names:
+        try:
+            if name in theirs:
+                found[name] = theirs[name]
+            elif name in variables and name not in own:
+                found[name] = variables[name]
+        except AnsibleError:
+            # Its message does not name the variable.
+            raise OptionError(name, "is a template that can't be evaluated", "correct the template") from None
+    return found
 
 
 _REFUSAL = (

@@ -26,7 +26,6 @@ from ..kube.kubectl import NODES, Kubectl
 from . import diagnosis
 from . import operation as operations
 from . import reset as cleanup
-from .bootstrap_token import parse_duration
 from .config import document, merge_pass_through, render_documents
 from .culprits import Journals
 from .join_command import JoinCommand, well_formed
@@ -43,13 +42,12 @@ ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 class JoinOptions(NodeOptions):
     """How a node joins, apart from the cluster's own data (a :class:`~.join_command.JoinCommand`).
 
-    ``timeout`` is in seconds and covers kubeadm's complete run. ``token_ttl`` is the lifetime of the token, which a
-    control plane creates.
+    ``timeout`` is in seconds and covers kubeadm's complete run. The lifetime of the token is not among them, because
+    the control plane that creates it decides it.
     """
 
     skip_phases: List[str] = field(default_factory=list)
     timeout: int = 600
-    token_ttl: str = "15m"
 
     def validate(self) -> None:
         """Raise :class:`OptionError` for the first value that can't be used."""
@@ -58,7 +56,6 @@ class JoinOptions(NodeOptions):
             raise OptionError(
                 "join_timeout", "is {0}, but must be at least 1 second".format(self.timeout), "use seconds, like 600"
             )
-        parse_duration(self.token_ttl, "join_token_ttl")
 
 
 def checked_command(command: JoinCommand, state: KubeadmState, required: bool = True) -> JoinCommand:

@@ -175,7 +175,8 @@ class Plan:
     the hosts to reset, ``redirected`` those that stay and get other addresses of the API. ``uncordoned`` are Nodes that
     an interrupted removal cordoned and that stay, ``owner`` is the owner of the cordons of this removal. ``dead_nodes``
     are the control planes that no gate of ``site.yml`` waits for. ``rollout`` is the order of an upgrade, ``move`` that
-    of a change of the endpoint.
+    of a change of the endpoint. ``token_ttl`` is the lifetime of the tokens that ``api_host`` creates; empty if no host
+    joins.
     """
 
     operation: str
@@ -195,6 +196,7 @@ class Plan:
     dead_nodes: Sequence[str] = ()
     rollout: Rollout = Rollout()
     move: Move = Move()
+    token_ttl: str = ""
 
     @property
     def errors(self) -> List[Finding]:
@@ -271,6 +273,7 @@ def as_result(plan: Plan, network: CniOptions) -> Dict[str, Any]:
         "joins": plan.joins,
         "worker_joins": plan.worker_joins,
         "control_plane_joins": plan.control_plane_joins,
+        "token_ttl": plan.token_ttl,
         "joining_nodes": [_plain({"name": node.name, "addresses": node.addresses}) for node in plan.joining_nodes],
         "leaving": [_plain(to_dict(one)) for one in plan.leaving],
         "drained": [_plain(one.name) for one in plan.leaving if one.drain],

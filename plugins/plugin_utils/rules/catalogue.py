@@ -141,20 +141,20 @@ FIXED: Dict[str, Tuple[str, ...]] = {
 NAMES: Dict[str, Tuple[str, ...]] = {**SKIPPABLE, **FIXED}
 
 
-def validate(skip: Sequence[str]) -> None:
-    """Raise :class:`OptionError` for the first name that is not a check, or that can't be skipped."""
+def validate(skip: Sequence[str], option: str = OPTION) -> None:
+    """Raise :class:`OptionError` for the first name in ``option`` that is not a check, or that can't be skipped."""
     for name in skip:
         if name in SKIPPABLE:
             continue
         if name in FIXED:
             fix = "remove it from the list; the run can't continue with this problem"
-            raise OptionError(OPTION, "has {0!r}, which can't be skipped".format(name), fix)
+            raise OptionError(option, "has {0!r}, which can't be skipped".format(name), fix)
         near = difflib.get_close_matches(str(name), list(SKIPPABLE), 1, 0.5)
         text = "has {0!r}, which is not a check".format(name)
         fix = (
             "did you mean {0}? docs/preflight.md lists all checks".format(near[0]) if near else "see docs/preflight.md"
         )
-        raise OptionError(OPTION, text, fix)
+        raise OptionError(option, text, fix)
 
 
 def apply_skip(problem: Problem, skip: Iterable[str]) -> Problem:

@@ -143,7 +143,12 @@ def acting(module: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict
     action._used_interpreter = None
     arguments = {"node_components": {"components": ["host"]}, "node_drain": {"name": ["w1", "w2"]}}.get(module, {})
     action._task = SimpleNamespace(
-        args=arguments, action=f"kubestead.cluster.{module}", check_mode=False, no_log=False, delegate_to=None
+        args=arguments,
+        action=f"kubestead.cluster.{module}",
+        check_mode=False,
+        no_log=False,
+        delegate_to=None,
+        get_path=lambda: "",
     )
     action._play_context = SimpleNamespace(no_log=False)
     action._connection = SimpleNamespace()

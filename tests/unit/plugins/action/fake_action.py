@@ -21,7 +21,12 @@ class FakeAction:
 
     def __init__(self, name: str, arguments: dict[str, Any], *answers: Any, folder: Path | str = "/nowhere") -> None:
         self._task: Any = SimpleNamespace(
-            args=arguments, action=f"kubestead.cluster.{name}", check_mode=False, no_log=False, delegate_to=None
+            args=arguments,
+            action=f"kubestead.cluster.{name}",
+            check_mode=False,
+            no_log=False,
+            delegate_to=None,
+            get_path=lambda: "/home/ada/play.yml:7",
         )
         self._templar: Any = SimpleNamespace(template=lambda value: value)
         self._play_context: Any = SimpleNamespace(no_log=False)

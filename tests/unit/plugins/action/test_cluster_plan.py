@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars as RealHostVars
+from ansible.vars.manager import VariableManager
 
 from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
@@ -28,6 +32,10 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.plugin_utils.rules
     recorded,
 )
 from ansible_collections.kubestead.cluster.tests.unit.support import fixture
+
+ROOT = Path(__file__).resolve().parents[4]
+#: Where a task is: in a play of the user, and in a role of the collection.
+PLAY, ROLE = "/home/ada/play.yml:7", f"{ROOT}/roles/preflight/tasks/plan.yml:23"
 
 
 class Shown:
@@ -56,9 +64,11 @@ def variables(facts: dict[str, Any], playing: list[str] | None = None, outside: 
     """The variables of a play over hosts that registered these facts; a1 and c1 are control planes."""
     controls = [name for name in facts if name in ("a1", "c1")]
     return {
+        "inventory_hostname": (playing or list(facts))[0],
         "groups": {"control_plane": controls, "workers": [name for name in facts if name not in controls]},
         "ansible_play_hosts": playing or list(facts),
-        "hostvars": {name: {"preflight_observed": one} for name, one in facts.items()},
+        # As in the recordings.
+        "hostvars": {name: {"preflight_observed": one, "cni_plugin": "bridge"} for name, one in facts.items()},
         "ansible_play_name": "Plan",
         "ansible_play_role_names": [],
         "preflight_outside": outside,
@@ -67,7 +77,9 @@ def variables(facts: dict[str, Any], playing: list[str] | None = None, outside: 
 
 def run(task_vars: dict[str, Any], **arguments: Any) -> dict[str, Any]:
     action = cluster_plan.ActionModule.__new__(cluster_plan.ActionModule)
-    action._task = SimpleNamespace(args=arguments)
+    path = arguments.pop("path", PLAY)
+    action._task = SimpleNamespace(args=arguments, get_path=lambda: path)
+    action._templar = SimpleNamespace(template=lambda value: value)
     action._loader = SimpleNamespace(get_basedir=lambda: "/nowhere")
     return action.run(task_vars=task_vars)
 
@@ -127,7 +139,7 @@ def test_the_control_plane_outside_that_answers_is_the_first_one_of_the_inventor
     for order in (("c1", "a1"), ("a1", "c1")):
         known = variables(facts, ["c3"], {"results": [{"item": name, **facts["c1"]} for name in order]})
         known["groups"]["control_plane"] = ["a1", "c1"]
-        known["hostvars"]["a1"] = {}
+        known["hostvars"]["a1"] = {"cni_plugin": "bridge"}
         assert run(known)["api_host"] == "a1"
 
 
@@ -438,15 +450,19 @@ def test_a_skipped_check_is_shown_and_stops_nothing(shown: Shown) -> None:
         ),
         ({"components": "flannel"}, "components has 'flannel', which is not a component; use some of host"),
         ({"components": 5}, "components is a int, not a list; use a list of names"),
-        ({"skip_checks": {"cpus": True}}, "preflight_skip_checks is a dict, not a list; use a list of names"),
+        ({"skip_checks": {"cpus": True}}, "skip_checks is a dict, not a list; use a list of names"),
         ({"operation": "destroy"}, "operation is 'destroy', which is not an operation; use one of converge"),
-        ({"skip_checks": ["firewal"]}, "preflight_skip_checks has 'firewal'"),
+        ({"skip_checks": ["firewal"]}, "skip_checks has 'firewal'"),
+        ({"skip_checks": ["groups"]}, "skip_checks has 'groups', which can't be skipped"),
     ],
 )
 def test_arguments_that_are_wrong_are_named(shown: Shown, arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(AnsibleActionFail) as caught:
         run(variables(facts_of(BARE)), **arguments)
-    assert text in str(caught.value)
+    assert str(caught.value).startswith(text)
+    if "skip_checks" in arguments:
+        with pytest.raises(AnsibleActionFail, match=f"^preflight_{text}"):
+            run(variables(facts_of(BARE)), path=ROLE, **arguments)
 
 
 def test_only_the_components_of_the_play_are_planned(shown: Shown) -> None:
@@ -466,6 +482,131 @@ def test_an_operation_has_its_own_planner(shown: Shown, monkeypatch: pytest.Monk
     monkeypatch.setitem(planners.PLANNERS, "other", planner)
     run(variables(facts_of(BARE)), operation="other")
     assert [host.name for host in requests[0].hosts] == ["a1", "a2"]
+
+
+# -- variables of the control plane that answers
+
+
+def lifetime(facts: dict[str, Any], own: dict[str, dict[str, Any]], **more: Any) -> str:
+    """The lifetime in the plan. ``own`` are the variables of hosts in the inventory, ``more`` those of the task."""
+    task_vars = variables(facts)
+    for name, given in own.items():
+        task_vars["hostvars"][name].update(given)
+    # Ansible has put those of the task's host in order.
+    task_vars = {**own.get(task_vars["inventory_hostname"], {}), **task_vars, **more}
+    return str(run(task_vars)["token_ttl"])
+
+
+@pytest.mark.parametrize(
+    ("own", "more", "expected"),
+    [
+        ({}, {}, "15m"),
+        # The default of the role, or a variable of the play.
+        ({}, {"join_token_ttl": "20m"}, "20m"),
+        ({"c1": {"join_token_ttl": "1h"}}, {}, "1h"),
+        ({"c1": {"join_token_ttl": 90}}, {}, "90"),
+        ({"c1": {"join_token_ttl": None}}, {}, "15m"),
+        # The play decides over the inventory.
+        ({"c1": {"join_token_ttl": "1h"}}, {"join_token_ttl": "20m"}, "20m"),
+        # Workers create no tokens.
+        ({"c2": {"join_token_ttl": "15 minutes"}, "c3": {"join_token_ttl": ["1h"]}}, {}, "15m"),
+    ],
+)
+def test_the_lifetime_of_tokens_is_that_of_the_control_plane(
+    shown: Shown, own: dict[str, Any], more: dict[str, Any], expected: str
+) -> None:
+    assert lifetime(facts_of(LIVE), own, **more) == expected
+
+
+@pytest.mark.parametrize(
+    ("ttl", "told"),
+    [
+        ("15 minutes", "is '15 minutes', not a duration; use a duration like 15m, 1h30m or 90s"),
+        ("3", "is '3', not between 1m and 24h; use a duration like 15m"),
+        ("", "is '', not a duration; use a duration like 15m, 1h30m or 90s"),
+        (["15m"], "is a list, not text; put it in quotes"),
+    ],
+)
+def test_a_lifetime_that_kubeadm_would_refuse_stops_the_plan(shown: Shown, ttl: Any, told: str) -> None:
+    with pytest.raises(AnsibleActionFail) as caught:
+        lifetime(facts_of(LIVE), {"c1": {"join_token_ttl": ttl}})
+    assert caught.value.message == f"c1: join_token_ttl {told} (nothing was changed)"
+    (finding,) = [one for one in caught.value.result["findings"] if one["level"] == "error"]
+    assert (finding["host"], finding["component"], finding["check"]) == ("c1", "join", "options")
+
+
+def test_a_lifetime_that_no_host_needs_is_not_checked(shown: Shown) -> None:
+    wrong = {"c1": {"join_token_ttl": "15 minutes"}}
+    assert lifetime(facts_of({name: which for name, which in LIVE.items() if name != "c3"}), wrong) == ""
+
+
+def test_the_lifetime_of_a_new_cluster_is_that_of_its_first_control_plane(shown: Shown) -> None:
+    assert lifetime(facts_of(BARE), {"a1": {"join_token_ttl": "2h"}, "a2": {"join_token_ttl": "1"}}) == "2h"
+    with pytest.raises(AnsibleActionFail, match="^a1: join_token_ttl is '1', not between"):
+        lifetime(facts_of(BARE), {"a1": {"join_token_ttl": "1"}})
+
+
+def outside_of(tmp_path: Path, own: dict[str, Any], cached: Any = None, **more: Any) -> dict[str, Any]:
+    """The variables of a play over c3, with those of the inventory as Ansible has them.
+
+    ``own`` are those of hosts, ``cached`` facts of c1.
+    """
+    facts = facts_of(LIVE)
+    task_vars = variables(facts, ["c3"], {"results": [{"item": "c1", **facts["c1"]}]})
+    hosts = {name: {**task_vars["hostvars"][name], **own.get(name, {})} for name in facts}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
+    loader = DataLoader()
+    inventory = InventoryManager(loader, [str(tmp_path / "hosts.yml")])
+    manager = VariableManager(loader, inventory)
+    if cached:
+        manager.set_host_facts("c1", cached)
+    return {**task_vars, "hostvars": RealHostVars(inventory, manager, loader), **own.get("c3", {}), **more}
+
+
+def test_the_lifetime_of_a_control_plane_outside_the_play_is_its_own(shown: Shown, tmp_path: Path) -> None:
+    wrong = {"join_token_ttl": "15 minutes"}
+    for own, more, expected in (
+        ({"c1": {"join_token_ttl": "1h"}, "c3": wrong}, {}, "1h"),
+        # The inventory has it for the worker alone, which does not create tokens.
+        ({"c3": wrong}, {}, "15m"),
+        ({}, {"join_token_ttl": "20m"}, "20m"),
+    ):
+        assert run(outside_of(tmp_path, own, **more))["token_ttl"] == expected
+    fact = {"join_token_ttl": "24h"}
+    for own, cached, told in (
+        (wrong, None, "is '15 minutes', not a duration"),
+        ({"join_token_ttl": "{{ nothing }}"}, None, "is a template that can't be evaluated; correct the template"),
+        ({}, fact, "is set by the facts of this host"),
+    ):
+        with pytest.raises(AnsibleActionFail, match=f"^c1: join_token_ttl {told}"):
+            run(outside_of(tmp_path, {"c1": own}, cached))
+
+
+def test_the_pod_network_of_a_control_plane_outside_the_play_is_also_that_of_the_play(
+    shown: Shown, tmp_path: Path
+) -> None:
+    for own, more, expected in (
+        ({}, {"cni_mtu": 1400}, 1400),
+        ({"c1": {"cni_mtu": 1300}}, {"cni_mtu": 1400}, 1300),
+        # That of the worker alone.
+        ({"c3": {"cni_mtu": 1400}}, {}, 0),
+    ):
+        assert run(outside_of(tmp_path, own, **more))["pod_network"]["mtu"] == expected
+    with pytest.raises(AnsibleActionFail, match="^c1: cni_mtu is 'wide', not an integer"):
+        run(outside_of(tmp_path, {}, cni_mtu="wide"))
+    # Nothing is done with the pod network.
+    for given in ({"components": ["host", "join"]}, {"operation": "remove", "targets": ["c3"]}):
+        assert run(outside_of(tmp_path, {}, cni_mtu="wide"), **given)["api_host"] == "c1"
+
+
+def test_the_manifest_of_a_control_plane_outside_the_play_is_read_before_anything_is_changed(
+    shown: Shown, tmp_path: Path
+) -> None:
+    calico = {"cni_plugin": "calico", "cni_calico_manifest": "/nowhere/calico.yaml"}
+    told = "^c1: cni_calico_manifest .*/nowhere/calico.yaml.* \\(nothing was changed\\)$"
+    with pytest.raises(AnsibleActionFail, match=told):
+        run(outside_of(tmp_path, {"c1": calico}))
+    assert run(outside_of(tmp_path, {"c1": calico}), components=["host", "join"])["joins"] == ["c3"]
 
 
 # -- hosts are not trusted
@@ -526,7 +667,6 @@ def test_hosts_can_leave_while_the_calico_manifest_is_not_available(
 def test_the_options_of_the_pod_network_are_those_of_the_control_plane(shown: Shown) -> None:
     facts = facts_of(LIVE, c1={"options.cni.mtu": 1400})
     assert run(variables(facts))["pod_network"]["mtu"] == 1400
-    # Outside of the play only the variables of the inventory are known.
     task_vars = variables(facts, ["c3"], {"results": [{"item": "c1", **facts["c1"]}]})
     task_vars["hostvars"]["c1"] = {"cni_mtu": 1300, "cni_plugin": "bridge"}
     assert run(task_vars)["pod_network"]["mtu"] == 1300

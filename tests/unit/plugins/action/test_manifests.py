@@ -17,6 +17,8 @@ from ansible_collections.kubestead.cluster.plugins.action import manifests
 from ansible_collections.kubestead.cluster.tests.unit.plugins.action.fake_action import FakeAction
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": "hunter2"}}
+ROOT = Path(__file__).resolve().parents[4]
+DEPLOY = f"{ROOT}/roles/deploy/tasks/main.yml:2"
 FILE = """
 apiVersion: v1
 kind: Pod
@@ -66,7 +68,7 @@ def test_a_control_plane_that_is_not_reached_is_named_with_the_other_way(folder:
         assert line.startswith(f"cp1: can't be reached: {text.splitlines()[-1].rpartition('via ssh: ')[2]}; check "), (
             line
         )
-        assert "or apply the manifests from this machine with deploy_kubeconfig" in line
+        assert "or apply the manifests from this machine with delegate_to: localhost and kubeconfig" in line
         # A connection that breaks may break after the first objects.
         assert line.endswith(" (nothing was changed)") == unchanged
 
@@ -75,6 +77,7 @@ def test_a_login_to_the_control_plane_that_fails_is_told_in_a_line(folder: Path)
     text = "Failed to connect to the host via ssh: root@192.0.2.9: Permission denied (publickey)."
     action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
     action._task.delegate_to = "cp1"
+    action._task.get_path = lambda: DEPLOY
     action._connection.host, action._connection.user = "192.0.2.9", None
     with pytest.raises(AnsibleConnectionFailure) as caught:
         action.run(task_vars={})
@@ -89,18 +92,22 @@ def test_a_login_that_a_program_on_the_control_plane_tried_may_come_after_a_chan
     for options in ({"host": "192.0.2.9", "user": "root"}, {}):
         action = Action("manifests", {"manifests": "app.yaml"}, AnsibleConnectionFailure(text), folder=folder)
         vars(action._connection).update(options)
+        action._task.get_path = lambda: DEPLOY
         with pytest.raises(AnsibleConnectionFailure, match="deploy_kubeconfig$"):
             action.run(task_vars={})
 
 
 def test_a_mistake_is_told_with_the_name_that_the_user_has_set(folder: Path) -> None:
-    # deploy.yml passes its variable on; a task of a user's own play does not have it.
-    for variables, name in (({}, "manifests"), ({"deploy_manifests": "{{ folder }}/web"}, "deploy_manifests")):
+    # The role passes its variable on. A task of the user's own has the option, also where the variable is set.
+    variables = {"deploy_manifests": "{{ folder }}/web"}
+    for path, name in (("/home/ada/play.yml:7", "manifests"), (DEPLOY, "deploy_manifests")):
         action = Action("manifests", {"manifests": f"{folder}/web"}, folder=folder)
+        action._task.get_path = lambda path=path: path
         with pytest.raises(AnsibleActionFail) as caught:
             action.run(task_vars=variables)
         assert caught.value.message.startswith(f"{name} is '{folder}/web', which does not exist; ")
         objects = Action("manifests", {"manifests": [{"kind": "List", "items": 5}]}, folder=folder)
+        objects._task.get_path = action._task.get_path
         with pytest.raises(AnsibleActionFail, match=f"^{name}\\[0\\] has a List whose items are not a list"):
             objects.run(task_vars=variables)
 

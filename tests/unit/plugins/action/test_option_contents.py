@@ -18,7 +18,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.kubestead.cluster.plugins.action import cluster_plan
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import node_action, node_payload
 from ansible_collections.kubestead.cluster.tests.unit.plugins.action.fake_action import FakeAction
-from ansible_collections.kubestead.cluster.tests.unit.plugins.action.test_cluster_plan import facts_of, variables
+from ansible_collections.kubestead.cluster.tests.unit.plugins.action.test_cluster_plan import ROOT, facts_of, variables
 from ansible_collections.kubestead.cluster.tests.unit.plugins.modules.test_option_contents import BASE, JUNK, inner
 
 FOLDER = Path(node_payload.__file__).parents[1] / "action"
@@ -73,7 +73,7 @@ def test_contents_that_cannot_be_used_are_refused(
         answer = {**ANSWER, "failed": failed}
         if name == "cluster_plan":
             action = subject.__new__(subject)
-            action._task = SimpleNamespace(args=arguments)
+            action._task = SimpleNamespace(args=arguments, get_path=lambda: "")
             action._loader = SimpleNamespace(get_basedir=lambda: "/nowhere")
         else:
             action = subject(name, arguments, answer, answer, answer)
@@ -108,11 +108,14 @@ def test_the_message_names_the_option_and_the_fix(name: str, arguments: dict[str
 
 
 @pytest.mark.parametrize(
-    ("option", "variable"), [("rolling", "rolling"), ("gone", "remove_gone"), ("drop_hosts", "preflight_drop_hosts")]
+    ("option", "variable"),
+    [("rolling", "preflight_rolling"), ("gone", "remove_gone"), ("drop_hosts", "preflight_drop_hosts")],
 )
-def test_a_boolean_of_the_plan_is_one(option: str, variable: str) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_a_boolean_of_the_plan_is_one(option: str, variable: str, own: bool) -> None:
+    path, told = (f"{ROOT}/roles/remove/tasks/main.yml:22", variable) if own else ("/home/ada/play.yml:7", option)
     action = cluster_plan.ActionModule.__new__(cluster_plan.ActionModule)
-    action._task = SimpleNamespace(args={"rolling": True, option: "maybe"})
+    action._task = SimpleNamespace(args={"rolling": True, option: "maybe"}, get_path=lambda: path)
     action._loader = SimpleNamespace(get_basedir=lambda: "/nowhere")
-    with pytest.raises(AnsibleError, match=f"^{variable} is not a boolean; use true or false"):
+    with pytest.raises(AnsibleError, match=f"^{told} is not a boolean; use true or false"):
         action.run(task_vars=variables(facts_of({"a1": "bare-control-plane"})))

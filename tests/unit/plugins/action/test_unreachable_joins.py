@@ -80,6 +80,7 @@ def run(
     workers = [name for name in hosts if name not in control_planes]
     plan = {
         "api_host": "cp1",
+        "token_ttl": "15m",
         "joins": list(hosts),
         "worker_joins": workers,
         "control_plane_joins": list(control_planes),

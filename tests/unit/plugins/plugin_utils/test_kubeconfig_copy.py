@@ -44,6 +44,8 @@ from ansible_collections.kubestead.cluster.tests.unit.support import Machine
 
 __all__ = ["no_base"]
 
+ROOT = Path(__file__).resolve().parents[4]
+
 
 def authority_data(text: str) -> str:
     found = re.search("certificate-authority-data: (.*)", text)
@@ -104,10 +106,11 @@ def run(tmp_path: Path, copy: str | None, sent: str, source: KubeconfigSummary |
     module = {"changed": False, "steps": [], "diff": [], "source": to_dict(source or summarize(sent))}
     task = Task(tmp_path, module, args.pop("check_mode", False))
     task._task.delegate_to = args.pop("delegate_to", None)
-    variables = args.pop("variables", {})
+    path = args.pop("path", "")
+    task._task.get_path = lambda: path
     task._task.args.update(args)
     task.sent = {"rc": 0, "stdout": sent, "stderr": ""}
-    return task.run(None, {"inventory_hostname": "cp1", **variables})
+    return task.run(None, {"inventory_hostname": "cp1"})
 
 
 def written(tmp_path: Path) -> str:
@@ -649,21 +652,18 @@ def test_a_copy_that_can_not_be_written_is_told_once_with_a_fix_that_fits(
 
 
 @pytest.mark.usefixtures("no_base")
+@pytest.mark.parametrize("delegate", [None, "cp2"])
 @pytest.mark.parametrize(
-    ("variables", "delegate", "name"),
+    ("path", "name"),
     [
-        # A task of a user's own play.
-        ({}, None, "copy_to"),
-        ({"cluster_kubeconfig_path": "~/.kube/lab"}, None, "cluster_kubeconfig_path"),
-        # reset.yml runs on the hosts that leave, and the module on one that stays.
-        ({"hostvars": {"cp2": {"cluster_kubeconfig_path": "~/.kube/lab"}}}, "cp2", "cluster_kubeconfig_path"),
-        ({"hostvars": {"cp2": {}}}, "cp2", "copy_to"),
+        ("/home/ada/play.yml:7", "copy_to"),
+        (f"{ROOT}/roles/reset/tasks/main.yml:44", "cluster_kubeconfig_path"),
     ],
 )
 def test_a_copy_is_told_with_the_name_that_the_user_has_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], delegate: str | None, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, delegate: str | None, name: str
 ) -> None:
-    given = {"variables": variables, "delegate_to": delegate}
+    given = {"path": path, "delegate_to": delegate}
     (warning,) = run(tmp_path, OTHER, ADMIN, **given)["warnings"]
     assert warning.endswith(f" and was not changed; set {name} to another path")
     assert failing(tmp_path, monkeypatch, ADMIN, **given).startswith(f"{name}: {tmp_path}/k/config can't be written: ")

@@ -419,7 +419,9 @@ class Task(action.ActionModule):
 
     def __init__(self, tmp_path: Path, module: dict[str, Any], check_mode: bool = False) -> None:
         args = {"copy_to": str(tmp_path / "k" / "config")}
-        self._task = SimpleNamespace(args=args, check_mode=check_mode, no_log=False, delegate_to=None)
+        self._task = SimpleNamespace(
+            args=args, check_mode=check_mode, no_log=False, delegate_to=None, get_path=lambda: ""
+        )
         self._play_context = SimpleNamespace(no_log=False)
         self._connection = SimpleNamespace(_play_context=SimpleNamespace(no_log=False))
         self.module = module
