@@ -17,7 +17,7 @@ import secrets
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from .constants import BACKUP_SUFFIX
 from .errors import KubesteadError
@@ -26,7 +26,7 @@ from .system import System, read_descriptor
 #: Bytes of the largest file that is read.
 MAX_FILE = 1024 * 1024
 
-# The maximum number of backups with a number. After that, the last backup is replaced.
+# The maximum number of backups with a number.
 _MOST_KEPT = 9
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -113,7 +113,7 @@ def write(system: System, place: HomePlace, text: str, backup: bool = False) -> 
                     stream.flush()
                     os.fsync(descriptor)
                 if backup:
-                    kept = _keep(folder, place.name)
+                    kept = _keep(folder, place)
                 os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 os.unlink(temporary, dir_fd=folder)
@@ -170,22 +170,29 @@ def _beside(place: HomePlace, name: str) -> str:
     return "{0}/{1}".format(os.path.dirname(place.path), name)
 
 
+def backup_names(name: str) -> List[str]:
+    """The names of the backups of a file, in the order in which they are used."""
+    first = name + BACKUP_SUFFIX
+    return [first, *("{0}.{1}".format(first, number) for number in range(1, _MOST_KEPT + 1))]
+
+
 def _next_backup(folder: int, name: str) -> str:
-    """The name of the next backup. An existing one is the user's own file and stays: the new one gets a number."""
-    kept = name + BACKUP_SUFFIX
-    number = 0
-    while _is_there(folder, kept) and number < _MOST_KEPT:
-        number += 1
-        kept = "{0}{1}.{2}".format(name, BACKUP_SUFFIX, number)
-    return kept
+    """The name of the next backup; the last one if all exist. An existing one is the user's own file and stays."""
+    names = backup_names(name)
+    return next((one for one in names if not _is_there(folder, one)), names[-1])
 
 
-def _keep(folder: int, name: str) -> str:
+def _keep(folder: int, place: HomePlace) -> str:
     """Rename the existing file, and return its new name; empty if it does not exist.
 
     A copy could disclose the target of a link to the user.
     """
+    name = place.name
     kept = _next_backup(folder, name)
+    if _is_there(folder, name) and _is_there(folder, kept):
+        raise KubesteadError(
+            "{0} exists; remove the backups that you don't need, and run again".format(_beside(place, kept))
+        )
     try:
         os.rename(name, kept, src_dir_fd=folder, dst_dir_fd=folder)
         with _file(folder, kept) as descriptor:

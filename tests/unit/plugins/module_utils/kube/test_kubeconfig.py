@@ -116,18 +116,33 @@ def test_an_earlier_cluster_at_the_same_address_is_replaced_and_kept_beside(node
     assert node.read(PATH) == ADMIN and node.read(PATH + ".before-kubestead") == EARLIER
 
 
-@pytest.mark.parametrize("taken", [0, 1, 3, 9, 10])
+@pytest.mark.parametrize("taken", [0, 1, 3, 9])
 def test_the_step_names_the_file_in_which_the_replaced_one_is_kept(node: Machine, taken: int) -> None:
     names = [PATH + ".before-kubestead", *(f"{PATH}.before-kubestead.{number}" for number in range(1, 10))]
     for name in names[:taken]:
         node.put(name, "the user's own")
     node.put(PATH, EARLIER)
     (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
-    # Without a free name, the last one is used again.
-    assert step.backup == names[min(taken, 9)]
+    assert step.backup == names[taken]
     assert kubeconfig.apply(step, node) == step
     assert node.read(step.backup) == EARLIER
-    assert [node.read(name) for name in names[: min(taken, 9)]] == ["the user's own"] * min(taken, 9)
+    assert [node.read(name) for name in names[:taken]] == ["the user's own"] * taken
+
+
+def test_no_backup_is_replaced_if_there_is_no_further_number(node: Machine) -> None:
+    names = [PATH + ".before-kubestead", *(f"{PATH}.before-kubestead.{number}" for number in range(1, 10))]
+    for name in names:
+        node.put(name, "the user's own")
+    node.put(PATH, EARLIER)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    with pytest.raises(KubesteadError) as failed:
+        kubeconfig.apply(step, node)
+    assert failed.value.message == f"{names[-1]} exists; remove the backups that you don't need, and run again"
+    assert node.read(PATH) == EARLIER and [node.read(name) for name in names] == ["the user's own"] * 10
+    assert sorted(node.names("/home/anna/.kube")) == sorted(map(os.path.basename, [PATH, *names]))
+    # Without a file, there is nothing to back up.
+    node.remove(PATH)
+    assert kubeconfig.apply(step, node).backup == "" and node.read(PATH) == ADMIN
 
 
 def test_a_link_takes_the_name_of_a_backup(node: Machine) -> None:
