@@ -342,7 +342,11 @@ def _with_kubeconfigs(plan: Plan, hosts: Sequence[Host], request: Request) -> Pl
     servers = {host.name: copy_server(plan.hosts[host.name].api_address, plan.cluster) for host in hosts}
     writers = [host for host in hosts if host.name == plan.api_host]
     found = [Finding(host.name, "control_plane", one) for host in writers for one in unusable_here(host, request)]
-    more = [Finding(host.name, "control_plane", one) for host in hosts for one in unreadable_source(host)]
+    more = [
+        Finding(host.name, "control_plane", one)
+        for host in hosts
+        for one in unreadable_source(host, request, host in writers, host.options.kubeconfig.overwrite)
+    ]
     plan = replace(plan, findings=[*plan.findings, *found, *more])
     for host in hosts:
         own = plan.hosts[host.name]

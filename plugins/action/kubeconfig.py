@@ -74,12 +74,13 @@ class ActionModule(NodeAction):
             return result
         if step.action in (kubeconfig.KEEP, kubeconfig_copy.OTHER_CA):
             host = self._task.delegate_to or task_vars.get("inventory_hostname")
+            # A copy whose server leaves has to be this one.
+            usual = "" if self._server_leaves else f"set {self._option} to another path"
+            refused = _refused(step, host, usual)
             if self._server_leaves:
                 # The user has seen a plan that writes the copy.
-                raise AnsibleActionFail(_refused(step, host))
-            fix = kubeconfig.fix_of(step.reason, f"set {self._option} to another path")
-            fix = "" if step.action == kubeconfig_copy.OTHER_CA else f"; {fix}"
-            result.setdefault("warnings", []).append(_refused(step, host) + fix)
+                raise AnsibleActionFail(refused)
+            result.setdefault("warnings", []).append(refused)
             return result
         if not self._task.check_mode:
             self._apply(step, here, text)
@@ -125,9 +126,10 @@ class ActionModule(NodeAction):
             raise AnsibleActionFail(f"{ADMIN_KUBECONFIG} on this host {err.message} (nothing was written)") from None
 
 
-def _refused(step: Step, host: object) -> str:
-    """Why a copy is not changed; for one with other CAs also what to do."""
+def _refused(step: Step, host: object, usual: str) -> str:
+    """Why a copy is not changed, and what to do."""
     if step.action == kubeconfig_copy.OTHER_CA:
         problem = kubeconfig_copy.other_ca_problem(step.target, step.reason)
         return f"{host}: {problem.line}" if host else problem.line
-    return f"{step.target} on the control machine is {step.reason} and was not changed"
+    text = f"{step.target} on the control machine is {step.reason} and was not changed"
+    return "; ".join(filter(None, (text, kubeconfig.fix_of(step.reason, step.target, usual))))

@@ -14,7 +14,9 @@ description:
     and optionally to a file on the control machine.
   - A kubeconfig of another cluster is kept, with a warning. A kubeconfig of an earlier cluster at the same address is
     replaced. A backup with the suffix C(.before-kubestead) is kept. If there is one already, it stays, and the new one
-    gets a number, such as C(.before-kubestead.1). The step names it.
+    gets a number, such as C(.before-kubestead.1). The step names it. If there is no further number, the task fails.
+  - A file in flow style, or with anchors or texts in several lines, can't be compared. It is kept, with a warning that
+    names the command that rewrites it, and so are the copies of such an C(admin.conf).
   - On the control machine, the CAs in an existing copy are never changed, because whoever has the key of a CA can
     pretend to be the API. A copy with other CAs is kept, with a warning, unless O(new_cluster) is set.
   - Links in the user's home directory are not followed. A link in place of the file or its directory is kept, with a
@@ -40,7 +42,8 @@ options:
     type: str
     default: ""
   overwrite:
-    description: Replace the user's kubeconfig even if it belongs to another cluster. A backup copy is kept.
+    description:
+      - Replace the user's kubeconfig even if it belongs to another cluster or can't be compared. A backup copy is kept.
     type: bool
     default: false
   copy_to:

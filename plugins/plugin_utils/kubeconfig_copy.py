@@ -38,6 +38,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     COMPONENT,
     KEEP,
+    NOT_A_KUBECONFIG,
     SAME,
     WRITE,
     KubeconfigOptions,
@@ -51,7 +52,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     of_this_cluster,
     same_authority,
     summarize,
+    unusable,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig_entries import joined, json_of
 
 #: The action for a copy that has other CAs than the admin kubeconfig of its cluster.
 OTHER_CA = "other_ca"
@@ -114,13 +117,13 @@ def _why(error: Exception) -> str:
 
 
 def _not_kubeconfig(text: str, summary: KubeconfigSummary) -> str:
-    if summary.blank or summary.mergeable:
+    if summary.comparable:
         return ""
     try:
         _parsed(text)
     except KubesteadError as err:
         return f"it {err.message}"
-    return "it is not a kubeconfig in block style or JSON" if summary.empty else ""
+    return NOT_A_KUBECONFIG
 
 
 def copy_steps(
@@ -231,7 +234,7 @@ def plan_copy(system: System, path: str, wanted: Optional[KubeconfigSummary], ne
     mode, wanted = system.mode(path), wanted and _as_written(wanted)
     existing, problem = look(system, path)
     if problem:
-        return Step(COMPONENT, KEEP, path, f"not usable ({problem})")
+        return Step(COMPONENT, KEEP, path, unusable(problem))
     verdict, reason = judged(existing, wanted, new_cluster)
     if verdict == WRITE:
         merge, backup = merges(existing, wanted), ""
@@ -361,6 +364,8 @@ def reported_summary(source: Any) -> KubeconfigSummary:
         clients=[text for text in untrusted.texts(reported.get("clients")) if _DIGEST.fullmatch(text)],
         plain=_reported_name(reported.get("plain")),
         mergeable=reported.get("mergeable") is True,
+        blank=reported.get("blank") is True,
+        comparable=reported.get("comparable") is True,
         user=_reported_name(reported.get("user")),
         # One of the items above, or ignored.
         server=untrusted.text(reported.get("server")),
@@ -435,12 +440,10 @@ def rebuilt(text: str, wanted: Optional[KubeconfigSummary], other_server: str = 
 
 
 def _parsed(text: str) -> Any:
-    try:
-        # JSON may be indented with tabs.
-        if text.lstrip().startswith("{"):
-            return untrusted.parse_json(text)
-    except ValueError:
-        pass
+    # JSON may be indented with tabs.
+    config = json_of(text)
+    if config is not None:
+        return config
     try:
         # Its values are texts alone: no numbers and dates to convert, no mappings to merge.
         return yaml.load(text, Loader=yaml.BaseLoader)
@@ -485,7 +488,7 @@ def _pem(entry: Mapping[str, Any], name: str, form: re.Pattern[bytes]) -> str:
     """A value of base64 of PEM text of this form, in base64 again."""
     value = entry.get(name)
     try:
-        data = base64.b64decode(value.encode("ascii"), validate=True) if isinstance(value, str) else b""
+        data = base64.b64decode(joined(value).encode("ascii"), validate=True) if isinstance(value, str) else b""
     except (ValueError, binascii.Error):
         data = b""
     if not form.fullmatch(data):

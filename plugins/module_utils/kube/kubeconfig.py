@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -56,10 +56,11 @@ class KubeconfigSummary:
     ``clients`` are the digests of all client certificates with their keys. ``plain`` is the user of a file that has
     only the fields that kubeadm writes, else empty. ``mergeable`` is true if the admin's entries can be changed without
     touching others, and ``complete`` if they can be merged into another file. ``blank`` is true for a file without
-    entries. ``servers_of`` maps each of ``authorities``, or an empty text, to the servers of its clusters; it is empty
-    unless the file is in block style. ``own_servers`` are those of clusters whose server a merge does not change.
-    ``user`` is the user of the current context, also in a file with more than kubeadm's fields. ``server``,
-    ``authority`` and ``client`` are the items of ``servers``, ``authorities`` and ``clients`` that this context uses.
+    entries. ``comparable`` is false for any other file that can't be read completely: only its digest is known.
+    ``servers_of`` maps each of ``authorities``, or an empty text, to the servers of its clusters. ``own_servers`` are
+    those of clusters whose server a merge does not change. ``user`` is the user of the current context, also in a file
+    with more than kubeadm's fields. ``server``, ``authority`` and ``client`` are the items of ``servers``,
+    ``authorities`` and ``clients`` that this context uses.
     """
 
     digest: str = ""
@@ -72,17 +73,13 @@ class KubeconfigSummary:
     mergeable: bool = False
     complete: bool = False
     blank: bool = False
+    comparable: bool = True
     servers_of: Dict[str, List[str]] = field(default_factory=dict)
     own_servers: List[str] = field(default_factory=list)
     user: str = ""
     server: str = ""
     authority: str = ""
     client: str = ""
-
-    @property
-    def empty(self) -> bool:
-        """True for a file with contents in which no part of a kubeconfig is found."""
-        return not (self.blank or self.servers or self.ca_cert_hashes or self.clients)
 
 
 @dataclass(frozen=True)
@@ -106,54 +103,56 @@ class KubeconfigState:
     backup: str = ""
 
 
-# A kubeconfig and an admin.conf whose contents are not known; what to do about the latter.
-_NOT_COMPARABLE = "not comparable with admin.conf, which is neither in block style nor JSON,"
-REWRITE = "replace admin.conf with what 'kubectl --kubeconfig {0} config view --raw' prints".format(ADMIN_KUBECONFIG)
+#: Why a file can't be used as a kubeconfig.
+NOT_A_KUBECONFIG = "it is not a kubeconfig in block style or JSON"
+_UNUSABLE = "not usable ({0})"
+_NOT_COMPARABLE = "not comparable (admin.conf {0})"
 
-# A value after its key. A text that begins with "#" is a comment.
-_VALUE = r""":[ \t]*["']?([^\s"'#][^\s"']*)"""
-_PARTS = ("server", "certificate-authority-data", "client-certificate-data", "client-key-data")
+
+def rewrite_command(path: str, options: str = "--raw") -> str:
+    """The command that writes a kubeconfig again in block style, without a moment in which others can read it."""
+    file = shlex.quote(path)
+    command = "run '(umask 077; kubectl --kubeconfig {0} config view {1} >{0}.new) && mv {0}.new {0}'"
+    return command.format(file, options)
+
+
+# What makes an admin.conf useless for a comparison, and what to do about it.
+_SOURCE_FIXES = {
+    "is empty": "remove it, and run 'kubeadm init phase kubeconfig admin'",
+    "is neither in block style nor in JSON": rewrite_command(ADMIN_KUBECONFIG),
+    "has no usable certificate-authority-data": rewrite_command(ADMIN_KUBECONFIG, "--raw --flatten"),
+}
+_EMPTY, _STYLE, _NO_CA = _SOURCE_FIXES
+
 # The contents of a folder that only kubectl uses.
-_USUAL = ("config", "config" + BACKUP_SUFFIX, "config.lock", "cache", "http-cache")
+_USUAL = ("config", *home_files.backup_names("config"), "config.lock", "cache", "http-cache")
 
 
 def summarize(text: str) -> KubeconfigSummary:
     """The summary of a kubeconfig in block style or in JSON, which kubectl also reads."""
-    block = kubeconfig_entries.as_block(text)
-    found = re.findall(r"^[ \t]+certificate-authority-data" + _VALUE, block, re.MULTILINE)
-    authorities = [pins for pins in map(kubeconfig_entries.authority, found) if pins]
-    clients = list(zip(_values(block, "client-certificate-data"), _values(block, "client-key-data")))
-    pins = [pin for one in authorities for pin in one.split()]
-    # An address may hold a password.
-    servers = [redact(url) for url in re.findall(r"^[ \t]+server" + _VALUE, block, re.MULTILINE)]
-    entries = kubeconfig_entries.parse(text)
-    servers_of: Dict[str, List[str]] = {}
-    own_servers: List[str] = []
+    blank, entries = kubeconfig_entries.is_blank(text), kubeconfig_entries.read(text)
     if entries is None:
-        current = kubeconfig_entries.current_in_json(text)
-    else:
-        current = kubeconfig_entries.current(entries)
-        # What a merge finds, so that a plan and the file agree.
-        for url, data in kubeconfig_entries.servers(entries):
-            servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(url))
-        servers = [redact(url) for url, _data in kubeconfig_entries.servers(entries) if url]
-        authorities = [one for one in servers_of if one]
-        clients = kubeconfig_entries.clients(entries)
-        own_servers = [redact(url) for url in kubeconfig_entries.own_servers(entries)]
-    user, server, authority, pair = current
+        return KubeconfigSummary(digest(text), blank=blank, comparable=blank)
+    clusters = kubeconfig_entries.servers(entries)
+    servers_of: Dict[str, List[str]] = {}
+    for url, data in clusters:
+        # An address may hold a password.
+        servers_of.setdefault(kubeconfig_entries.authority(data), []).append(redact(url))
+    authorities = [one for one in servers_of if one]
+    user, server, authority, pair = kubeconfig_entries.current(entries)
     return KubeconfigSummary(
         digest=digest(text),
-        credentials=_credentials(block),
-        servers=servers,
-        ca_cert_hashes=list(dict.fromkeys([*pins, *(pin for one in authorities for pin in one.split())])),
+        credentials=_credentials(clusters, kubeconfig_entries.credentials(entries)),
+        servers=[redact(url) for url, _data in clusters if url],
+        ca_cert_hashes=list(dict.fromkeys(pin for one in authorities for pin in one.split())),
         authorities=authorities,
-        clients=[digest("\n".join(one)) for one in clients],
-        plain=redact(kubeconfig_entries.plain_name(text)),
-        mergeable=entries is not None,
-        complete=kubeconfig_entries.admin_entries(text) is not None,
-        blank=kubeconfig_entries.is_blank(text),
+        clients=[digest("\n".join(one)) for one in kubeconfig_entries.clients(entries)],
+        plain=redact(kubeconfig_entries.plain_name(entries)),
+        mergeable=kubeconfig_entries.is_editable(entries),
+        complete=kubeconfig_entries.has_admin_entries(entries),
+        blank=blank,
         servers_of=servers_of,
-        own_servers=own_servers,
+        own_servers=[redact(url) for url in kubeconfig_entries.own_servers(entries)],
         user=redact(user),
         server=redact(server),
         authority=kubeconfig_entries.authority(authority),
@@ -161,24 +160,15 @@ def summarize(text: str) -> KubeconfigSummary:
     )
 
 
-def _values(text: str, name: str) -> List[str]:
-    return re.findall(r"^[ \t]+" + name + _VALUE + r"[\"']?[ \t]*$", text, re.MULTILINE)
-
-
 def digest(text: str) -> str:
     """The SHA-256 of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _credentials(text: str) -> str:
+def _credentials(*pairs: List[Tuple[str, str]]) -> str:
     """The digest of what a connection needs, whatever else a kubeconfig of one cluster and one user says."""
-    values = []
-    for name in _PARTS:
-        found = _values(text, name)
-        if len(found) != 1:
-            return ""
-        values.append(found[0])
-    return digest("\n".join(values))
+    values = [[value for value in column if value] for one in pairs for column in zip(*one)]
+    return digest("\n".join(found[0] for found in values)) if [len(found) for found in values] == [1] * 4 else ""
 
 
 def expected(endpoint: str, bind_port: int = 6443) -> Optional[KubeconfigSummary]:
@@ -258,17 +248,21 @@ def classify(
     """The action for a kubeconfig: ``write``, ``keep`` (not created by this collection) or ``same``, and the reason.
 
     ``wanted`` is None if the cluster does not exist yet, or has only the server if that is already known. A file for
-    this cluster with the user's own entries is merged (:func:`merges`). A file for another cluster is kept, unless
-    ``overwrite`` is set.
+    this cluster with the user's own entries is merged (:func:`merges`). A file for another cluster is kept, as is one
+    that can't be compared, unless ``overwrite`` is set.
     """
+    problem = source_problem(wanted)
+    if problem == _EMPTY:
+        return KEEP, _NOT_COMPARABLE.format(problem)
     if existing is None:
         return WRITE, "the kubeconfig does not exist"
     if existing.blank:
         return WRITE, "the kubeconfig has no entries"
     if wanted is not None and existing.digest == wanted.digest:
         return SAME, "it is the admin kubeconfig"
-    if wanted is not None and wanted.empty:
-        return WRITE if overwrite else KEEP, _NOT_COMPARABLE
+    if problem or not existing.comparable:
+        reason = _NOT_COMPARABLE.format(problem) if problem else unusable(NOT_A_KUBECONFIG)
+        return WRITE if overwrite else KEEP, reason
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
     known, same = of_this_cluster(existing, wanted), same_authority(existing, wanted)
@@ -283,16 +277,44 @@ def classify(
     if known:
         return KEEP, "for this cluster, with other entries that would be lost"
     if has_unknown_ca(existing, wanted):
-        reason = "for a cluster at {0} whose CA is not known (no certificate-authority-data in one line)"
+        reason = "for a cluster at {0} whose CA is not known (no certificate-authority-data)"
         return WRITE if overwrite else KEEP, reason.format(wanted.servers[0])
     if wanted.servers and existing.servers == wanted.servers:
         return WRITE, "for an earlier cluster at {0}".format(wanted.servers[0])
     return (WRITE, _other_cluster(existing)) if overwrite else (KEEP, _other_cluster(existing))
 
 
-def fix_of(reason: str, usual: str) -> str:
-    """The fix for a kubeconfig that is kept for a reason of :func:`classify`."""
-    return REWRITE if reason == _NOT_COMPARABLE else usual
+def source_problem(wanted: Optional[KubeconfigSummary]) -> str:
+    """What is wrong with an admin.conf that can't be compared with other files; empty if it can.
+
+    A summary without a digest is of an admin.conf that is still to be written.
+    """
+    if wanted is None:
+        return ""
+    if wanted.blank:
+        return _EMPTY
+    if not wanted.comparable:
+        return _STYLE
+    return _NO_CA if wanted.digest and not wanted.ca_cert_hashes else ""
+
+
+def source_fix(problem: str) -> str:
+    """The fix for a problem of :func:`source_problem`."""
+    return _SOURCE_FIXES[problem]
+
+
+def fix_of(reason: str, path: str, usual: str) -> str:
+    """The fix for a kubeconfig that is kept for a reason of :func:`classify`. ``usual`` may be empty."""
+    for problem, fix in _SOURCE_FIXES.items():
+        if reason == _NOT_COMPARABLE.format(problem):
+            return fix
+    own = "as its owner, " + rewrite_command(path) if reason == unusable(NOT_A_KUBECONFIG) else ""
+    return ", or ".join(filter(None, (own, usual)))
+
+
+def unusable(problem: str) -> str:
+    """The reason of :func:`classify` for a file that can't be used as a kubeconfig."""
+    return _UNUSABLE.format(problem)
 
 
 def _other_cluster(existing: KubeconfigSummary) -> str:
@@ -337,7 +359,7 @@ def of_this_cluster(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> b
 def has_unknown_ca(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
     """True for a kubeconfig with the same server that may be for this cluster or an earlier one: no CA is found in it.
 
-    Its CA may be a file, or a text with several lines.
+    Its CA may be a file.
     """
     return bool(wanted.servers) and existing.servers == wanted.servers and not existing.ca_cert_hashes
 
@@ -392,7 +414,7 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
     verdict, reason = classify(state.existing, state.source, options.overwrite)
     if verdict != KEEP:
         return []
-    fix = fix_of(reason, "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG))
+    fix = fix_of(reason, state.path, "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG))
     return ["{0} is {1} and was not changed; {2}".format(state.path, reason, fix)]
 
 

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads and edits, line by line, the entries of a kubeconfig in block style, as kubectl and kubeadm write it.
+"""Reads the entries of a kubeconfig in JSON or in block style, and edits those in block style line by line.
 
-Nodes do not have a YAML parser. In a kubeconfig with the user's own contexts, only the lines of the admin's entries are
-changed. A kubeconfig in another style (JSON, flow style, anchors) is not changed.
+kubectl and kubeadm write block style. Nodes do not have a YAML parser, so a file in another style (flow style, anchors,
+texts with several lines) is not read at all, instead of in part. In a kubeconfig with the user's own contexts, only the
+lines of the admin's entries are changed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Collection, Dict, List, Optional, Set, Tuple
 
-from ..core.untrusted import mapping, mappings, parse_json
+from ..core.untrusted import parse_json
 from ..core.x509 import ca_cert_hashes
 
 # The lists of a kubeconfig, and the key of each of their entries that has its values.
 _SECTIONS = {"clusters": "cluster", "contexts": "context", "users": "user"}
-_TOP = re.compile(r"([A-Za-z][\w-]*):(?:[ \t]+(.*?))?[ \t]*\Z")
-_KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*?))?[ \t]*\Z")
+_TOP = re.compile(r"([A-Za-z][\w-]*):(?:[ \t]+(.*))?\Z")
+_KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*))?\Z")
 # A value that is a text in YAML without quotes; others may be a number, a boolean or a null.
 _TEXT = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z](?:[\w./@+=\[\]-]|:(?=\S))*\Z", re.ASCII)
 # A quoted value without escapes, and a comment.
@@ -32,12 +34,8 @@ _COMMENT = re.compile(r"(?:\A|[ \t])#")
 _NULL = ("null", "Null", "NULL", "~")
 # A line of a kubeconfig without entries.
 _EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
-# An entry, or a list of entries, in flow style. Values deeper in an entry (args: [get-token]) do not matter.
-_FLOW = re.compile(
-    r"^(?:---[ \t]+)?(?:[{\[]| {0,4}- +\{|[ \t]*(?:- +)?(?:clusters|contexts|users|cluster|context|user):[ \t]+[{\[]"
-    r"(?![ \t]*[}\]]))",
-    re.MULTILINE,
-)
+# A value in flow style that ends in its line.
+_FLOW = re.compile(r"""[{\[](?:[^{}\[\]"'#]|"[^"\\]*"|'[^']*')*[}\]](?=\s+#|\s*\Z)""")
 # The keys in a kubeconfig written by kubeadm.
 _PLAIN = frozenset(
     (
@@ -47,6 +45,12 @@ _PLAIN = frozenset(
 )
 _CLUSTER_KEYS = ("server", "certificate-authority-data")
 _USER_KEYS = ("client-certificate-data", "client-key-data")
+# Keys of other entries. A file in which they are in the wrong place may be for more clusters than it seems.
+_MISPLACED = {
+    "clusters": frozenset(_USER_KEYS),
+    "contexts": frozenset(_CLUSTER_KEYS + _USER_KEYS),
+    "users": frozenset(_CLUSTER_KEYS),
+}
 # A cluster with one of these is reached in the user's own way, such as a tunnel.
 _OWN_WAYS = ("tls-server-name", "proxy-url")
 # A user with one of these has credentials of its own.
@@ -81,45 +85,116 @@ class Entry:
 
 @dataclass
 class Entries:
-    """A parsed kubeconfig: ``lists`` maps ``clusters``, ``contexts`` and ``users`` to their entries."""
+    """A kubeconfig: ``lists`` maps ``clusters``, ``contexts`` and ``users`` to their entries.
 
-    lines: List[str]
-    lists: Dict[str, List[Entry]]
+    ``lines`` is empty for JSON. ``start`` is the byte order mark before them, or empty. ``keys`` has all keys of the
+    file, and "#" for a line that is something else.
+    """
+
+    lines: List[str] = field(default_factory=list)
+    lists: Dict[str, List[Entry]] = field(default_factory=lambda: {name: [] for name in _SECTIONS})
     current: str = ""
+    start: str = ""
+    keys: Set[str] = field(default_factory=set)
+
+
+def read(text: str) -> Optional[Entries]:
+    """The entries of a kubeconfig; None unless the complete file is in JSON or in block style."""
+    config = json_of(text)
+    found = _in_block_style(text) if config is None else _in_json(config)
+    if found is None or any(_MISPLACED[name] & entry.keys for name, one in found.lists.items() for entry in one):
+        return None
+    return found
 
 
 def parse(text: str) -> Optional[Entries]:
-    """The entries of a kubeconfig; None if it is not in block style."""
-    lines = text.splitlines(keepends=True)
-    found = Entries(lines, {})
-    section = ""
-    for number, raw in enumerate(lines):
-        line = raw.rstrip("\r\n").lstrip("\ufeff")
+    """The entries of a kubeconfig that can be changed in place; None for any other."""
+    found = read(text)
+    return found if found is not None and is_editable(found) else None
+
+
+def is_editable(entries: Entries) -> bool:
+    """True for a file in block style with clusters, contexts and users that have names."""
+    lists = entries.lists.values()
+    return bool(entries.lines) and all(lists) and all(entry.name for one in lists for entry in one)
+
+
+def _bare(text: str) -> str:
+    """The text without the byte order mark that some editors write."""
+    return text[1:] if text.startswith("\ufeff") else text
+
+
+def json_of(text: str) -> Optional[Dict[str, Any]]:
+    """The contents of a file that is an object in JSON; None for any other text."""
+    text = _bare(text)
+    try:
+        return parse_json(text) if text.lstrip().startswith("{") else None
+    except ValueError:
+        return None
+
+
+def _in_json(config: Dict[str, Any]) -> Optional[Entries]:
+    found = Entries(keys=_keys(config))
+    for section, kind in _SECTIONS.items():
+        items = config.get(section) or []
+        if not isinstance(items, list):
+            return None
+        for item in items:
+            name, values = (item.get("name", ""), item.get(kind) or {}) if isinstance(item, dict) else (None, None)
+            if not isinstance(name, str) or not isinstance(values, dict):
+                return None
+            texts = {key: (0, value) for key, value in values.items() if isinstance(value, str)}
+            texts.update({key: (0, joined(value)) for key, (_line, value) in texts.items() if key.endswith("-data")})
+            found.lists[section].append(Entry(0, 0, name=name, keys=set(values), values=texts))
+    current = config.get("current-context")
+    found.current = current if isinstance(current, str) else ""
+    return found
+
+
+def _keys(value: Any) -> Set[str]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(_keys, inner))
+
+
+def joined(base64_text: str) -> str:
+    """Base64 in one line. As in Go, the ends of lines in it do not matter."""
+    return base64_text.replace("\r", "").replace("\n", "")
+
+
+def _in_block_style(text: str) -> Optional[Entries]:
+    body = _bare(text)
+    found = Entries(body.splitlines(keepends=True), start=text[: len(text) - len(body)])
+    section, is_text = "", False
+    known: Set[str] = set()
+    for number, raw in enumerate(found.lines):
+        line = raw.rstrip(" \t\r\n")
         bare = line.strip()
-        if not bare or bare.startswith("#"):
+        if not bare or (line == "---" and not known):
+            continue
+        key = _KEY.match(line)
+        found.keys.add(key.group(2) if key else "#")
+        if bare.startswith("#"):
             continue
         value = line.partition(": ")[2].strip()
-        styled = value[:1] in tuple("&*!|>{[") and value not in ("{}", "[]")
+        styled = value.startswith(("&", "*", "!", "|", ">")) or (_is_flow(value) and not _FLOW.match(value))
         if styled or "\t" in line[: len(line) - len(line.lstrip())]:
             return None
-        if not line[0].isspace() and not line.startswith("- "):
-            top = _TOP.match(line)
-            if top is None or bare in ("---", "..."):
-                if bare == "---" and not found.lists:
-                    continue
+        if line[0].isspace() or line.startswith("- "):
+            if is_text or (section and not _add(found.lists[section], _SECTIONS[section], number, line)):
                 return None
-            section = top.group(1) if top.group(1) in _SECTIONS else ""
-            if section and (_given(top.group(2)) or section in found.lists):
-                return None
-            if section:
-                found.lists[section] = []
-            if top.group(1) == "current-context":
-                found.current = _scalar(top.group(2) or "")
             continue
-        if section and not _add(found.lists[section], _SECTIONS[section], number, line):
+        top = _TOP.match(line)
+        if top is None or top.group(1) in known:
             return None
-    complete = all(name in found.lists and found.lists[name] for name in _SECTIONS)
-    return found if complete and all(entry.name for one in found.lists.values() for entry in one) else None
+        name, given = top.group(1), _given(top.group(2))
+        known.add(name)
+        section = name if name in _SECTIONS else ""
+        if not _is_simple(given) or (section and _scalar(given) not in ("", "[]")):
+            return None
+        is_text = bool(given)
+        if name == "current-context":
+            found.current, is_text = _scalar(given), True
+    return found if known & set(_SECTIONS) else None
 
 
 def _add(entries: List[Entry], kind: str, number: int, line: str) -> bool:
@@ -156,7 +231,7 @@ def _add_own(entry: Entry, kind: str, key: str, value: str) -> bool:
     entry.last_depth, entry.text, entry.nested = entry.depth, bool(value), False
     if key == "name":
         entry.name = _scalar(value)
-    return _is_simple(value)
+    return _is_simple(value) and (not _is_flow(value) or _scalar(value) == "{}")
 
 
 def _add_value(entry: Entry, number: int, depth: int, key: str, value: str) -> bool:
@@ -165,7 +240,7 @@ def _add_value(entry: Entry, number: int, depth: int, key: str, value: str) -> b
     entry.keys.add(key)
     entry.inner = entry.last_depth = depth
     entry.text, entry.nested = bool(value), False
-    if value:
+    if value and not _is_flow(value):
         entry.values[key] = (number, _scalar(value))
     return _is_simple(value)
 
@@ -178,6 +253,10 @@ def _given(value: Optional[str]) -> str:
 def _is_simple(value: str) -> bool:
     """False for a quoted text with escapes or with more lines, which would have to be decoded."""
     return value[:1] not in ("'", '"') or _QUOTED.match(value) is not None
+
+
+def _is_flow(value: str) -> bool:
+    return value.startswith(("{", "["))
 
 
 def _scalar(text: str) -> str:
@@ -199,7 +278,8 @@ def servers(entries: Entries) -> List[Tuple[str, str]]:
 def own_servers(entries: Entries) -> List[str]:
     """The servers that a merge does not change: those reached in the user's own way, or with the name of another."""
     found = entries.lists["clusters"]
-    return [_value(entry, "server") for entry in found if _has_own_way(entry) or not _only(found, entry.name)]
+    names = Counter(entry.name for entry in found)
+    return [_value(entry, "server") for entry in found if _has_own_way(entry) or names[entry.name] > 1]
 
 
 def current(entries: Entries) -> Tuple[str, str, str, Tuple[str, str]]:
@@ -216,31 +296,6 @@ def current(entries: Entries) -> Tuple[str, str, str, Tuple[str, str]]:
     return name, place[0], place[1], _client(user) if user else ("", "")
 
 
-def current_in_json(text: str) -> Tuple[str, str, str, Tuple[str, str]]:
-    """The same as :func:`current` for a kubeconfig in JSON; empty for any other text."""
-    try:
-        config = mapping(parse_json(text)) if text.lstrip().startswith("{") else {}
-    except ValueError:
-        config = {}
-    context = _item(config, "contexts", config.get("current-context"))
-    cluster, user = (_item(config, kind + "s", context.get(kind)) for kind in ("cluster", "user"))
-    place, client = (
-        [_word(one.get(key)) for key in keys] for one, keys in ((cluster, _CLUSTER_KEYS), (user, _USER_KEYS))
-    )
-    return _word(context.get("user")), place[0], place[1], (client[0], client[1])
-
-
-def _item(config: Mapping[str, Any], section: str, name: Any) -> Mapping[str, Any]:
-    """The values of the entry with this name; empty unless there is exactly one."""
-    found = [item for item in mappings(config.get(section)) if isinstance(name, str) and item.get("name") == name]
-    return mapping(found[0].get(_SECTIONS[section])) if len(found) == 1 else {}
-
-
-def _word(value: Any) -> str:
-    """A text as :func:`as_block` writes it."""
-    return " ".join(value.split()) if isinstance(value, str) else ""
-
-
 def _named(entries: List[Entry], name: str) -> Optional[Entry]:
     found = [entry for entry in entries if entry.name == name]
     return found[0] if len(found) == 1 else None
@@ -248,36 +303,11 @@ def _named(entries: List[Entry], name: str) -> Optional[Entry]:
 
 def is_blank(text: str) -> bool:
     """True for a kubeconfig without entries: an empty file, or a file whose last entry kubectl deleted."""
-    lines = [raw.partition("#")[0].strip(" \t\ufeff") for raw in text.splitlines()]
+    config = json_of(text)
+    if config is not None:
+        return all(not value or value in ("v1", "Config") for value in config.values())
+    lines = [raw.partition("#")[0].strip(" \t") for raw in _bare(text).splitlines()]
     return all(not line or line == "---" or _EMPTY.match(line) for line in lines)
-
-
-def as_block(text: str) -> str:
-    """The values of a kubeconfig in JSON, one per line as in block style. Other text is returned unchanged.
-
-    It is empty for a file in flow style: only the values that begin a line could be found there.
-    """
-    try:
-        data = parse_json(text) if text.lstrip().startswith("{") else None
-    except ValueError:
-        data = None
-    if data is None:
-        return "" if _FLOW.search(text) else text
-    lines: List[str] = []
-    _write(data, lines)
-    return "".join(lines)
-
-
-def _write(value: Any, lines: List[str]) -> None:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if isinstance(item, str):
-                lines.append("    {0}: {1}\n".format(name, " ".join(item.split())))
-            else:
-                _write(item, lines)
-    elif isinstance(value, list):
-        for item in value:
-            _write(item, lines)
 
 
 def authority(data: str) -> str:
@@ -293,44 +323,42 @@ def authority(data: str) -> str:
     return " ".join(sorted(set(pins)))
 
 
-def plain_name(text: str) -> str:
+def _is_single(entries: Entries) -> bool:
+    return all(len(one) == 1 for one in entries.lists.values())
+
+
+def plain_name(entries: Entries) -> str:
     """The user of a kubeconfig with one cluster, user and context and only kubeadm's fields; empty for any other."""
-    found = parse(text)
-    if found is None or any(len(one) != 1 for one in found.lists.values()):
-        return ""
-    for raw in found.lines:
-        line = raw.strip()
-        key = _KEY.match(line)
-        if not line or line in ("- name:", "---"):
-            continue
-        if line.startswith("#") or key is None or key.group(2) not in _PLAIN:
-            return ""
-    return found.lists["users"][0].name
+    return entries.lists["users"][0].name if _is_single(entries) and entries.keys <= _PLAIN else ""
 
 
 def clients(entries: Entries) -> List[Tuple[str, str]]:
     """The client certificate and key, in base64, of each user that has both."""
-    return [one for one in map(_client, entries.lists["users"]) if all(one)]
+    return [one for one in credentials(entries) if all(one)]
+
+
+def credentials(entries: Entries) -> List[Tuple[str, str]]:
+    """The client certificate and key of each user; empty where the file does not have one."""
+    return [_client(user) for user in entries.lists["users"]]
 
 
 def _client(user: Entry) -> Tuple[str, str]:
     return _value(user, _USER_KEYS[0]), _value(user, _USER_KEYS[1])
 
 
-def admin_entries(text: str) -> Optional[Entries]:
-    """The entries of a kubeconfig that can be merged into another one; None for any other.
+def has_admin_entries(entries: Entries) -> bool:
+    """True for a kubeconfig whose entries can be merged into another one.
 
-    It has one cluster, user and context, and the four values that a connection needs.
+    It has one cluster, user and context, and the four values that a connection needs. Each text can be written in block
+    style so that :func:`parse` finds it again.
     """
-    found = parse(text)
-    if found is None or any(len(one) != 1 for one in found.lists.values()):
-        return None
-    cluster, user, context = (found.lists[name][0] for name in ("clusters", "users", "contexts"))
-    if not authority(_value(cluster, "certificate-authority-data")):
-        return None
-    given = [_value(cluster, key) for key in _CLUSTER_KEYS] + [_value(user, key) for key in _USER_KEYS]
+    if not _is_single(entries):
+        return False
+    cluster, user, context = (entries.lists[name][0] for name in ("clusters", "users", "contexts"))
     linked = (_value(context, "cluster"), _value(context, "user")) == (cluster.name, user.name)
-    return found if all(given) and linked else None
+    given = [_value(cluster, key) for key in _CLUSTER_KEYS] + [_value(user, key) for key in _USER_KEYS]
+    texts = [*given, cluster.name, user.name, context.name]
+    return linked and bool(authority(given[1])) and all(text and _is_simple(_written(text)) for text in texts)
 
 
 def merged(existing: str, admin: str) -> Optional[str]:
@@ -341,23 +369,29 @@ def merged(existing: str, admin: str) -> Optional[str]:
     credentials, is not changed: the admin gets another name. If the user belongs to both clusters and has only a client
     certificate, the contexts of this one get that name.
 
-    Returns None only if ``existing`` can't be parsed or has no cluster with the same CAs, or if ``admin`` is not as for
-    :func:`admin_entries`.
+    Returns None only if ``existing`` can't be parsed or has no cluster with the same CAs, or if ``admin`` does not have
+    what :func:`has_admin_entries` requires.
     """
-    mine, theirs = parse(existing), admin_entries(admin)
-    if mine is None or theirs is None:
+    mine, theirs = parse(existing), read(admin)
+    if mine is None or theirs is None or not has_admin_entries(theirs):
         return None
     cluster, user, context = (theirs.lists[name][0] for name in ("clusters", "users", "contexts"))
     wanted = authority(_value(cluster, "certificate-authority-data"))
     clusters, contexts = mine.lists["clusters"], mine.lists["contexts"]
-    same_ca = [entry for entry in clusters if authority(_value(entry, "certificate-authority-data")) == wanted]
+    same_ca, others = [], set()
+    for entry in clusters:
+        if authority(_value(entry, "certificate-authority-data")) == wanted:
+            same_ca.append(entry)
+        else:
+            others.add(entry.name)
     if not same_ca:
         return None
-    own = {entry.name for entry in same_ca} - {entry.name for entry in clusters if entry not in same_ca}
+    own = {entry.name for entry in same_ca} - others
     edits: Dict[int, str] = {}
     added: Dict[str, List[str]] = {}
 
-    usable = [entry for entry in same_ca if _only(clusters, entry.name) and _value(entry, "server")]
+    names = Counter(entry.name for entry in clusters)
+    usable = [entry for entry in same_ca if names[entry.name] == 1 and _value(entry, "server")]
     changed = _to_change(usable, cluster.name, _value(cluster, "server"))
     if changed is not None:
         place = changed.name
@@ -410,10 +444,6 @@ def _value(entry: Entry, key: str) -> str:
     return entry.values.get(key, (0, ""))[1]
 
 
-def _only(entries: List[Entry], name: str) -> bool:
-    return [entry.name for entry in entries].count(name) == 1
-
-
 def _free(name: str, taken: Collection[str], *others: str) -> str:
     """The first of these names that is not taken. The last one is a form with a number from 2 on."""
     for found in (name, *others[:-1]):
@@ -431,13 +461,16 @@ def _user_name(mine: Entries, name: str, own: Collection[str], cluster: str) -> 
     kubeadm gives the admin of each cluster the same name, and a host could choose the name of any user, whose
     credentials would be replaced. ``own`` are the names of this cluster in the file.
     """
-    contexts, users = mine.lists["contexts"], mine.lists["users"]
+    contexts = mine.lists["contexts"]
+    users: Dict[str, List[Entry]] = {}
+    for user in mine.lists["users"]:
+        users.setdefault(user.name, []).append(user)
     ours = {_value(entry, "user") for entry in contexts if _value(entry, "cluster") in own}
     others = {_value(entry, "user") for entry in contexts if _value(entry, "cluster") not in own}
     left: Set[str] = set()
     found, number = name, 1
     while True:
-        known = [entry for entry in users if entry.name == found]
+        known = users.get(found, [])
         simple = all(_has_certificate(entry) for entry in known)
         if found not in others and (not known or (len(known) == 1 and simple and found in ours)):
             return found, left
@@ -488,4 +521,4 @@ def _assembled(mine: Entries, edits: Dict[int, str], added: Dict[str, List[str]]
         if number in after and not text.endswith("\n"):
             text += ending
         out += [text, *after.get(number, [])]
-    return "".join(out)
+    return mine.start + "".join(out)

@@ -213,21 +213,30 @@ def unusable(host: Host, request: Request, here: bool) -> List[Problem]:
     state, options, found = host.facts.kubeconfig, host.options.kubeconfig, []
     if not host.control_plane:
         return []
-    if options.install and state.path and (state.problem or (state.existing and state.existing.empty)):
-        text = state.problem or "{0} is not a kubeconfig in block style or JSON".format(state.path)
+    reason = kubeconfig.unusable(kubeconfig.NOT_A_KUBECONFIG)
+    unread = kubeconfig.classify(state.existing, state.source) == (kubeconfig.KEEP, reason)
+    if options.install and state.path and (state.problem or unread):
+        text = state.problem or "{0} is {1}".format(state.path, reason)
         fix = "replace it with a kubeconfig, or set control_plane_kubeconfig to false"
+        fix = fix if state.problem else kubeconfig.fix_of(reason, state.path, fix)
         found.append(Problem("kubeconfig", "{0}; it is not updated".format(text), fix, "warning"))
-    found += unreadable_source(host)
+    found += unreadable_source(host, request, here)
     return found + unusable_here(host, request) if here else found
 
 
-def unreadable_source(host: Host) -> List[Problem]:
-    """The warning about an admin kubeconfig in a style in which it can't be compared with its copies."""
-    source, options = host.facts.kubeconfig.source, host.options.kubeconfig
-    if source is None or not source.empty or not (options.install or options.copy_to):
+def unreadable_source(host: Host, request: Request, here: bool, overwrite: bool = False) -> List[Problem]:
+    """The warning about an admin kubeconfig that can't be compared with its copies, if one is kept for that reason."""
+    state, options = host.facts.kubeconfig, host.options.kubeconfig
+    problem = kubeconfig.source_problem(state.source)
+    verdicts = []
+    if options.install and state.path and not state.problem:
+        verdicts.append(kubeconfig.classify(state.existing, state.source, overwrite))
+    if options.copy_to and here and host.name not in request.unusable_copies:
+        verdicts.append(judged(request.kubeconfig_copies.get(host.name), state.source))
+    if not problem or not any(verdict == kubeconfig.KEEP for verdict, _reason in verdicts):
         return []
-    text = "{0} is neither in block style nor JSON, so its copies are not updated".format(ADMIN_KUBECONFIG)
-    return [Problem("kubeconfig", text, kubeconfig.REWRITE, "warning")]
+    text = "{0} {1}, so its copies are not updated".format(ADMIN_KUBECONFIG, problem)
+    return [Problem("kubeconfig", text, kubeconfig.source_fix(problem), "warning")]
 
 
 def unusable_here(host: Host, request: Request) -> List[Problem]:
@@ -236,7 +245,8 @@ def unusable_here(host: Host, request: Request) -> List[Problem]:
     if not reason:
         return []
     text = "{0} can't be used: {1}; it is not updated".format(_place_here(host), reason)
-    fix = "replace it with a kubeconfig that you can read, or set cluster_kubeconfig_path to another path"
+    usual = "replace it with a kubeconfig that you can read, or set cluster_kubeconfig_path to another path"
+    fix = kubeconfig.fix_of(kubeconfig.unusable(reason), copy_path(host.options.kubeconfig.copy_to), usual)
     return [Problem("kubeconfig", text, fix, "warning")]
 
 

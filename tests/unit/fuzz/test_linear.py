@@ -15,7 +15,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core import x509
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.redact import redact
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import Result
 from ansible_collections.kubestead.cluster.plugins.module_utils.host import interfaces, ports, swap, sysctls
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube import api, cluster, kubeconfig, kubelet
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube import (
+    api,
+    cluster,
+    kubeconfig,
+    kubeconfig_entries,
+    kubelet,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm import diagnosis, join_command
 from ansible_collections.kubestead.cluster.plugins.module_utils.packages import (
     kube_state,
@@ -28,6 +34,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.packages.transac
 from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network import bridge
 from ansible_collections.kubestead.cluster.plugins.module_utils.reset import netfilter
 
+from ..support import fixture
 from .linear import ALLOWED, assert_linear, growth, work
 from .paper import Paper
 
@@ -118,7 +125,15 @@ _MORE = {
     "deb822 source": [("URIs: ", "\nSuites: x"), ("URIs: a\nSuites: ", "x")],
     "dnf source": [("[a]\nbaseurl=", "x")],
     "difference of sources": [("URIs: ", "x"), ("baseurl=", "x")],
-    "kubeconfig": [("  server: ", "x")],
+    "kubeconfig": [
+        ("  server: ", "x"),
+        ("  server: x", "y"),
+        ("a: x", "y"),
+        ("---", ""),
+        ("--- ", "x"),
+        ("clusters:\n- cluster:\n    x: [", "x"),
+        ('{"a": "', '"}'),
+    ],
     "join command": [("kubeadm join ", "x")],
     "join command of a control plane": [("kubeadm join ", "x")],
     "cluster configuration": [("a: ", "x"), ("a: 'x", "'")],
@@ -153,6 +168,30 @@ def test_many_suites_and_addresses_are_not_multiplied() -> None:
         lambda text: sources.strip_apt_source(text, _BASE, _URL, True),
         lambda count: "Types: deb\nURIs: " + "http://a " * count + "\nSuites: " + "b " * count + "\n",
     )
+
+
+@pytest.mark.parametrize("unit", [" ", "\t"])
+def test_blanks_in_a_kubeconfig_are_read_once(unit: str) -> None:
+    for before, after in (("---", "\n"), ("---", "x"), ("clusters: x", "y"), ("clusters:\n- cluster:\n    a: x", "y")):
+        assert_linear(kubeconfig.summarize, lambda count, start=before, end=after: start + unit * count + end)
+
+
+def test_each_entry_of_a_kubeconfig_is_compared_once() -> None:
+    text = fixture("kubeadm/v1.35/admin.conf")
+
+    def make(count: int) -> str:
+        entry = "- cluster:\n    server: https://192.0.2.1:{0}\n  name: kubernetes-{0}\n"
+        more = "".join(map(entry.format, range(count)))
+        name = "kubernetes-admin-kubernetes"
+        names = [name, *(f"{name}-{number}" for number in range(2, count))]
+        users = "".join(f"- name: {name}\n  user:\n    token: t\n" for name in names)
+        return (text + users).replace("clusters:\n", "clusters:\n" + more).replace("key-data: ", "key-data: AAAA")
+
+    before = make(3)
+    assert kubeconfig.summarize(before).mergeable and kubeconfig_entries.merged(before, text) not in (None, before)
+    # Comparing each entry with each other one takes longer than reading them only if there are many.
+    assert_linear(kubeconfig.summarize, lambda count: make(100 * count))
+    assert_linear(lambda given: kubeconfig_entries.merged(given, text), lambda count: make(100 * count))
 
 
 @pytest.mark.parametrize(

@@ -381,7 +381,28 @@ def test_an_admin_kubeconfig_that_can_not_be_compared_is_a_warning(
     run(known, operation=operation, rolling=True, **({"targets": "c2"} if operation == "remove" else {}))
     about = [line for line in shown.warnings if "block style" in line]
     assert len(about) == (operation != "remove")
-    assert all(line.startswith("c1: /etc/kubernetes/admin.conf is neither in block style nor JSON, ") for line in about)
+    start = "c1: /etc/kubernetes/admin.conf is neither in block style nor in JSON, so its copies are not updated; run "
+    assert all(line.startswith(start) for line in about)
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({}, True),
+        ({"kubeconfig.existing": None}, False),
+        ({"options.kubeconfig.overwrite": True}, False),
+        ({"options.kubeconfig.install": False}, False),
+        ({"kubeconfig.existing": to_dict(summarize("{a: b}"))}, False),
+    ],
+)
+def test_only_a_copy_that_is_kept_is_a_warning(shown: Shown, changes: dict[str, Any], warned: bool) -> None:
+    there = {
+        "kubeconfig.source": to_dict(summarize("{a: b}")),
+        "kubeconfig.existing": to_dict(summarize(fixture("kubeadm/v1.35/admin.conf"))),
+        **changes,
+    }
+    run(variables(facts_of({"c1": LIVE["c1"], "c2": LIVE["c2"]}, c1=there)), rolling=True)
+    assert any("so its copies are not updated" in line for line in shown.warnings) is warned
 
 
 def test_a_reset_is_for_the_hosts_of_the_play_and_a_removal_for_those_that_are_named(shown: Shown) -> None:

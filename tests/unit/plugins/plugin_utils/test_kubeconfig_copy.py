@@ -25,7 +25,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.core.errors impo
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.options import to_dict
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.step import Step
 from ansible_collections.kubestead.cluster.plugins.module_utils.core.x509 import ca_cert_hashes, exact_certificates
-from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import KubeconfigSummary, summarize
+from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
+    NOT_A_KUBECONFIG,
+    KubeconfigSummary,
+    rewrite_command,
+    source_fix,
+    summarize,
+)
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import kubeconfig_copy
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig import (
     ADMIN,
@@ -36,6 +42,7 @@ from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.
     no_base,
 )
 from ansible_collections.kubestead.cluster.tests.unit.plugins.module_utils.kube.test_kubeconfig_entries import (
+    OTHER_FORMS,
     TWO_CLUSTERS,
     in_flow_style,
     own,
@@ -89,7 +96,8 @@ ADDED, REPLACED = renewed(with_authority(ADMIN, CA + EVIL)), renewed(with_author
 assert PIN != EVIL_PIN and summarize(ADDED).servers == [SERVER]
 #: One more cluster, before those of a file.
 MORE = "clusters:\n- cluster:\n    server: https://192.0.2.1:6443\n  name: more\n"
-JSON = json.dumps(yaml.safe_load(ADMIN))
+#: A copy that can't be changed in place.
+JSON = json.dumps(yaml.safe_load(own(ADMIN)))
 FIX = (
     "if the CA was replaced or the cluster was created again, move the copy away, or change its "
     "certificate-authority-data, and run again; if not, find out who changed the CA on this host"
@@ -468,16 +476,17 @@ def test_a_copy_that_another_program_creates_in_the_meantime_is_not_replaced(mac
 
 
 @pytest.mark.parametrize("new", [True, False])
-def test_a_copy_whose_ca_is_not_in_one_line_is_not_taken_for_that_of_an_earlier_cluster(
-    machine: Machine, new: bool
+@pytest.mark.parametrize("form", OTHER_FORMS)
+def test_a_copy_that_is_not_read_as_a_whole_is_not_taken_for_that_of_an_earlier_cluster(
+    machine: Machine, form: str, new: bool
 ) -> None:
     path = "/home/me/copy"
-    text = re.sub("certificate-authority-data: (.{64})", r"certificate-authority-data: >-\n      \1\n      ", ADMIN)
+    text = OTHER_FORMS[form](EARLIER)
     machine.put(path, text)
-    step = kubeconfig_copy.plan_copy(machine, path, summarize(renewed(ADMIN)), new)
-    told = f"for a cluster at {SERVER} whose CA is not known (no certificate-authority-data in one line)"
-    wanted = ("keep", told) if new else ("other_ca", f"only in the copy: none; only in admin.conf: {PIN}")
-    assert (step.action, step.reason) == wanted
+    for server in ("", SERVER):
+        wanted = kubeconfig_copy.with_server(summarize(renewed(ADMIN)), server)
+        step = kubeconfig_copy.plan_copy(machine, path, wanted, new)
+        assert (step.action, step.reason) == ("keep", f"not usable ({NOT_A_KUBECONFIG})")
     assert not kubeconfig_copy.set_aside(machine, path, KubeconfigSummary(servers=[SERVER]))
     assert machine.read(path) == text
 
@@ -696,11 +705,15 @@ def predicted(tmp_path: Path, copy: str | None, sent: str) -> tuple[Any, Any]:
 
 @pytest.mark.usefixtures("no_base")
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
 @pytest.mark.parametrize("copy", [None, "", ADMIN, renewed(ADMIN), own(ADMIN), own(renewed(ADMIN)), OTHER])
 def test_check_mode_predicts_the_copy_of_an_admin_kubeconfig_in_json(
-    tmp_path: Path, copy: str | None, indent: Any
+    tmp_path: Path, copy: str | None, start: str, wrapped: bool, indent: Any
 ) -> None:
-    check, real = predicted(tmp_path, copy, json.dumps(yaml.safe_load(ADMIN), indent=indent))
+    text = re.sub("(data: .{64})(.*)", r"\1\n\n      \2" if wrapped else r"\1\2", ADMIN)
+    text = json.dumps(yaml.safe_load(text), indent=indent)
+    check, real = predicted(tmp_path, copy, start + text)
     assert check == real
     (tmp_path / "block").mkdir()
     reference = predicted(tmp_path / "block", copy, ADMIN)[1]
@@ -725,23 +738,64 @@ def test_the_context_of_an_admin_kubeconfig_in_json_may_be_anything() -> None:
             assert "" in (summary.user, summary.server, summary.client)
 
 
-NOT_COMPARED = (
-    "on the control machine is not comparable with admin.conf, which is neither in block style nor JSON, and was not "
-    "changed; replace admin.conf with what 'kubectl --kubeconfig /etc/kubernetes/admin.conf config view --raw' prints"
-)
+NOT_COMPARED = {
+    **{form: "is neither in block style nor in JSON" for form in OTHER_FORMS},
+    **{f"flow style {number}": "is neither in block style nor in JSON" for number in range(8)},
+    "no CA": "has no usable certificate-authority-data",
+    "empty": "is empty",
+    "nothing": "is empty",
+}
+
+
+def not_compared(form: str) -> str:
+    if form in OTHER_FORMS:
+        return OTHER_FORMS[form](ADMIN)
+    if form.startswith("flow"):
+        return in_flow_style(ADMIN)[int(form[-1])]
+    no_ca = re.sub("certificate-authority-data: .*", "certificate-authority: /etc/kubernetes/pki/ca.crt", ADMIN)
+    return {"no CA": no_ca, "empty": "{}", "nothing": ""}[form]
 
 
 @pytest.mark.usefixtures("no_base")
-@pytest.mark.parametrize("sent", in_flow_style(ADMIN))
-def test_an_admin_kubeconfig_in_flow_style_is_not_told_as_that_of_another_cluster(tmp_path: Path, sent: str) -> None:
-    for copy in (ADMIN, renewed(ADMIN), own(ADMIN), OTHER):
-        for check_mode in (True, False):
-            warning = kept(tmp_path, copy, run(tmp_path, copy, sent, check_mode=check_mode))
-            assert warning == f"{tmp_path}/k/config {NOT_COMPARED}"
-    # The first copy is made of the file itself.
+@pytest.mark.parametrize("server", ["", "https://192.0.2.62:6443", SERVER])
+@pytest.mark.parametrize("form", NOT_COMPARED)
+def test_a_copy_is_not_replaced_by_an_admin_kubeconfig_that_can_not_be_compared(
+    tmp_path: Path, form: str, server: str
+) -> None:
+    sent, problem = not_compared(form), NOT_COMPARED[form]
+    text = f"is not comparable (admin.conf {problem}) and was not changed; {source_fix(problem)}"
+    for copy in (ADMIN, renewed(ADMIN), own(ADMIN), OTHER, EARLIER):
+        for new in (True, False):
+            for check_mode in (True, False):
+                result = run(tmp_path, copy, sent, check_mode=check_mode, copy_server=server, new_cluster=new)
+                assert kept(tmp_path, copy, result) == f"{tmp_path}/k/config on the control machine {text}"
+        # The cause is what has to be corrected.
+        told = refused(tmp_path, copy, sent, copy_server=server)
+        assert told.startswith(f"{tmp_path}/k/config on the control machine {text}; the run stops before")
+    # The first copy is made of the file itself. Neither kubectl reads base64 with blanks.
     (tmp_path / "k" / "config").unlink()
-    check, real = predicted(tmp_path, None, sent)
-    assert check == real and real[0] and summarize(written(tmp_path)).credentials == summarize(ADMIN).credentials
+    if problem == "is neither in block style nor in JSON" and form not in ("folded CA", "CA in more lines"):
+        check, real = predicted(tmp_path, None, sent)
+        assert check == real and summarize(written(tmp_path)).credentials == summarize(ADMIN).credentials
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_copy_that_can_not_be_read_is_told_with_the_command_that_rewrites_it(tmp_path: Path) -> None:
+    path = f"{tmp_path}/k/config"
+    (copy, *_others) = in_flow_style(OTHER)
+    text = f"{path} on the control machine is not usable ({NOT_A_KUBECONFIG}) and was not changed; as its owner, "
+    text += rewrite_command(path)
+    for check_mode in (True, False):
+        result = run(tmp_path, copy, ADMIN, check_mode=check_mode)
+        assert kept(tmp_path, copy, result) == f"{text}, or set copy_to to another path"
+    assert refused(tmp_path, copy, ADMIN).startswith(f"{text}; the run stops before")
+
+
+@pytest.mark.usefixtures("no_base")
+def test_a_copy_in_json_is_renewed(tmp_path: Path) -> None:
+    copy = json.dumps(yaml.safe_load(ADMIN))
+    check, real = predicted(tmp_path, copy, renewed(ADMIN))
+    assert check == real and real[0] and real[2] is None and written(tmp_path) == renewed(ADMIN)
 
 
 # -- other entries of the copy

@@ -334,6 +334,12 @@ def test_owners_of_others(node: Machine) -> None:
     assert plan(node) == [("protect_kubeconfig", "owner 0 -> 4242")]
     run(node)
     assert (folder.stat().st_uid, Path(node.path(PATH)).stat().st_uid) == (4242, 4242)
+    # What a run as root left, with backups.
+    node.put(PATH + ".before-kubestead.1", OTHER, 0o600)
+    node.put(PATH, EARLIER, 0o600)
+    os.chown(folder, 0, 0)
+    run(node)
+    assert folder.stat().st_uid == 4242 and node.read(PATH) == ADMIN
     # A folder of root's that the user renamed.
     node.remove("/home/anna/.kube")
     node.put("/home/anna/.kube/id_rsa", "secret", 0o600)

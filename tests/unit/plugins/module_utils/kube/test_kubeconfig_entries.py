@@ -295,25 +295,30 @@ def test_comments_after_keys_and_values_do_not_belong_to_them(node: Machine) -> 
     assert yaml.safe_load((node.read(PATH) or "").replace("\t#", " #")) == yaml.safe_load(own(ADMIN))
 
 
-FOLDED_CA = re.sub("certificate-authority-data: (.{64})", r"certificate-authority-data: >-\n      \1\n      ", OLD)
+def rewritten(path: str, options: str = "--raw") -> str:
+    """The command that a message names."""
+    return f"run '(umask 077; kubectl --kubeconfig {path} config view {options} >{path}.new) && mv {path}.new {path}'"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        FOLDED_CA,
-        FOLDED_CA.replace(">-\n      ", ""),
-        re.sub("certificate-authority-data: .*", "certificate-authority: /home/anna/ca.crt", OLD),
-    ],
+NOT_COMPARED = (
+    f"{PATH} is not comparable (admin.conf is neither in block style nor in JSON) and was not changed; "
+    f"{rewritten('/etc/kubernetes/admin.conf')}"
 )
-def test_a_file_for_the_same_server_whose_ca_is_not_known_is_kept_and_told(node: Machine, text: str) -> None:
+NOT_BLOCK_STYLE = (
+    f"{PATH} is not usable (it is not a kubeconfig in block style or JSON) and was not changed; as its owner, "
+    f"{rewritten(PATH)}, or use /etc/kubernetes/admin.conf, or set control_plane_kubeconfig_overwrite"
+)
+
+
+def test_a_file_for_the_same_server_whose_ca_is_not_known_is_kept_and_told(node: Machine) -> None:
+    text = re.sub("certificate-authority-data: .*", "certificate-authority: /home/anna/ca.crt", OLD)
     node.put(PATH, text, 0o600)
     assert plan(node) == []
     run(node)
     assert node.read(PATH) == text
     options = KubeconfigOptions()
     assert kubeconfig.warnings_of(kubeconfig.observe(node), options) == [
-        f"{PATH} is for a cluster at {SERVER} whose CA is not known (no certificate-authority-data in one line) "
+        f"{PATH} is for a cluster at {SERVER} whose CA is not known (no certificate-authority-data) "
         "and was not changed; use /etc/kubernetes/admin.conf, or set control_plane_kubeconfig_overwrite"
     ]
     (step,) = kubeconfig.plan(kubeconfig.observe(node), dataclasses.replace(options, overwrite=True))
@@ -371,6 +376,10 @@ def test_every_other_line_stays(change: object) -> None:
         own(OLD).replace("    user: anna", "    user: anna\n    user: kubernetes-admin"),
         own(OLD).replace("- name: anna", "-\n  name: anna"),
         own(OLD).replace("- name: anna", "- anna"),
+        own(OLD).replace("      command: oidc-login", "      command: [a] b"),
+        own(OLD).replace("      command: oidc-login", "      command: [a,"),
+        own(OLD).replace("current-context: shop", 'current-context: "sh\\x6fp"'),
+        own(OLD).replace("current-context: shop", 'current-context: "shop'),
     ],
 )
 def test_what_is_written_otherwise_is_not_touched(text: str) -> None:
@@ -382,8 +391,7 @@ def test_a_file_that_cant_be_changed_in_place_is_kept_and_told(node: Machine) ->
     text = own(OLD).replace("users:\n", "users: &users\n")
     node.put(PATH, text, 0o600)
     assert plan(node) == []
-    (warning,) = kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
-    assert "with other entries that would be lost and was not changed" in warning
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [NOT_BLOCK_STYLE]
     assert node.read(PATH) == text
 
 
@@ -458,8 +466,7 @@ def test_the_servers_of_each_cluster_are_known_by_its_ca() -> None:
     both = own(OLD).replace("clusters:\n", f"clusters:\n{entry.group(0)}other\n")
     known = {this.ca_cert_hashes[0]: this.servers, other.ca_cert_hashes[0]: other.servers}
     assert kubeconfig.summarize(both).servers_of == known and this.servers != other.servers
-    # Only the lines of block style have an order.
-    assert kubeconfig.summarize(json.dumps(yaml.safe_load(both))).servers_of == {}
+    assert kubeconfig.summarize(json.dumps(yaml.safe_load(both))).servers_of == known
 
 
 def test_the_summary_of_a_host_is_read_strictly() -> None:
@@ -487,16 +494,150 @@ def test_a_file_without_entries_is_filled(node: Machine, text: str) -> None:
     assert node.read(PATH) == ADMIN
 
 
-def test_a_kubeconfig_in_json_is_read_and_kept(node: Machine) -> None:
-    text = json.dumps(yaml.safe_load(OLD), indent=2)
-    node.put(PATH, text, 0o600)
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_kubeconfig_in_json_is_compared_as_one_in_block_style(node: Machine, start: str, indent: Any) -> None:
+    def in_json(text: str) -> str:
+        return start + json.dumps(yaml.safe_load(text), indent=indent)
+
+    for text in (ADMIN, OLD, OTHER, own(ADMIN)):
+        block, found = kubeconfig.summarize(text), kubeconfig.summarize(in_json(text))
+        assert dataclasses.replace(found, digest=block.digest, mergeable=True, plain="") == dataclasses.replace(
+            block, plain=""
+        )
+        assert found.plain == block.plain or text == own(ADMIN)
+    # With the same client there is nothing to do, and a file with only the admin's entries is renewed.
+    node.put(PATH, in_json(ADMIN), 0o600)
+    assert plan(node) == [] and kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
+    node.put(PATH, in_json(OLD), 0o600)
+    assert plan(node) == [("write_kubeconfig", "for this cluster, but it differs from admin.conf")]
+    run(node)
+    assert node.read(PATH) == ADMIN
+    # Only lines of block style can be changed one by one.
+    node.put(PATH, in_json(own(OLD)), 0o600)
+    (warning,) = kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
+    assert "for this cluster, with other entries that would be lost" in warning and plan(node) == []
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_admins_entries_in_json_are_merged_into_block_style(node: Machine, wrapped: bool) -> None:
+    config = yaml.safe_load(ADMIN)
+    if wrapped:
+        # Programs that read base64 ignore the ends of lines in it.
+        for one in (config["clusters"][0]["cluster"], config["users"][0]["user"]):
+            one.update({key: re.sub("(.{64})", r"\1\n", one[key]) for key in one if key.endswith("-data")})
+    node.put("/etc/kubernetes/admin.conf", json.dumps(config), 0o600)
+    node.put(PATH, own(OLD), 0o600)
+    run(node)
+    assert node.read(PATH) == own(ADMIN) and plan(node) == []
+
+
+def test_certificates_and_keys_in_json_belong_to_their_users() -> None:
+    config = yaml.safe_load(ADMIN)
+    user = config["users"][0]["user"]
+    config["users"] = [
+        {"name": "a", "user": {"client-certificate-data": "YQ=="}},
+        {"name": "b", "user": {"client-key-data": "Yg=="}},
+        {"name": "kubernetes-admin", "user": user},
+    ]
     known = kubeconfig.summarize(ADMIN)
+    assert kubeconfig.summarize(json.dumps(config)).clients == known.clients == [known.client]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_byte_order_mark_changes_nothing_but_the_digest(node: Machine, ending: str) -> None:
+    text = "\ufeff" + OLD.replace("\n", ending)
     found = kubeconfig.summarize(text)
-    assert (found.servers, found.ca_cert_hashes) == (known.servers, known.ca_cert_hashes)
-    assert plan(node) == [] and node.read(PATH) == text
-    node.put(PATH, json.dumps(yaml.safe_load(ADMIN)), 0o600)
-    # The same cluster and the same client: nothing to say.
-    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
+    assert dataclasses.replace(found, digest="") == dataclasses.replace(kubeconfig.summarize(OLD), digest="")
+    assert kubeconfig.summarize("\ufeff" + text).comparable is False
+    assert kubeconfig.summarize("\ufeff{}").blank
+
+
+#: Block style in which a value is not a text in its line, and other forms of the same YAML.
+OTHER_FORMS = {
+    "anchor of the CA": lambda text: re.sub("(certificate-authority-data:) ", r"\1 &ca ", text),
+    "tag of the CA": lambda text: re.sub("(certificate-authority-data:) ", r"\1 !!str ", text),
+    "folded CA": lambda text: re.sub("(certificate-authority-data:) (.{64})", r"\1 >-\n      \2\n      ", text),
+    "literal CA": lambda text: re.sub("(certificate-authority-data:) ", r"\1 |\n      ", text),
+    "CA in the next line": lambda text: re.sub("(certificate-authority-data:) ", r"\1\n      ", text),
+    "CA in more lines": lambda text: re.sub("(certificate-authority-data:) (.{64})", r"\1\n      \2\n      ", text),
+    "anchor of the server": lambda text: text.replace("server: ", "server: &s "),
+    "server in the next line": lambda text: text.replace("server: ", "server:\n      "),
+    "quoted keys in a list in flow style": lambda text: re.sub(
+        r"clusters:\n- cluster:\n    (.*): (.*)\n    (.*): (.*)\n  name: (.*)\n",
+        r'"clusters": [{name: \5, cluster: {\n    \1: \2,\n    \3: \4,\n }}]\n',
+        text,
+    ),
+    "mapping in flow style in the next line": lambda text: re.sub(
+        r"- cluster:\n    (.*): (.*)\n    (.*): (.*)\n",
+        r"- cluster:\n    {\n    \1: \2,\n    \3: \4}\n",
+        text,
+    ),
+    "continued name of the context": lambda text: re.sub("current-context: (.*)\n", r"current-context:\n  \1\n", text),
+}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [*OTHER_FORMS, "two documents", "a key twice", "text below a text", "a server of a user", "the same in JSON"],
+)
+def test_a_file_that_is_not_read_as_a_whole_is_not_compared(node: Machine, form: str) -> None:
+    more = {
+        "two documents": ADMIN + "---\n" + ADMIN,
+        "a key twice": ADMIN + "current-context: x\n",
+        "a server of a user": ADMIN + "    server: https://192.0.2.1:6443\n",
+        "the same in JSON": json.dumps(yaml.safe_load(ADMIN + "    server: https://192.0.2.1:6443\n")),
+        "text below a text": ADMIN.replace("kind: Config\n", "kind: Config\n  more\n"),
+    }
+    text = more[form] if form in more else OTHER_FORMS[form](ADMIN)
+    assert text != ADMIN
+    if form in OTHER_FORMS:
+        same = [json.dumps(yaml.safe_load(one), sort_keys=True) for one in (text, ADMIN)]
+        assert same[0].replace("\\n", "").replace(" ", "") == same[1].replace(" ", "")
+    assert kubeconfig.summarize(text) == kubeconfig.KubeconfigSummary(kubeconfig.digest(text), comparable=False)
+    # As the file of the user.
+    node.put(PATH, text, 0o600)
+    assert plan(node) == []
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [NOT_BLOCK_STYLE]
+    assert [action for action, _reason in plan(node, overwrite=True)] == ["write_kubeconfig"]
+    # As the admin's: the user's own file is not taken for that of an earlier cluster.
+    node.put("/etc/kubernetes/admin.conf", text, 0o600)
+    for existing in (ADMIN, OLD, own(OLD), OTHER, OTHER.replace(kubeconfig.summarize(OTHER).servers[0], SERVER)):
+        node.put(PATH, existing, 0o600)
+        assert plan(node) == []
+        assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [NOT_COMPARED]
+        (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions(overwrite=True))
+        assert step.backup and not step.data["merge"]
+
+
+def test_an_admin_kubeconfig_whose_ca_is_a_file_is_not_compared(node: Machine) -> None:
+    text = re.sub("certificate-authority-data: .*", "certificate-authority: /etc/kubernetes/pki/ca.crt", ADMIN)
+    node.put("/etc/kubernetes/admin.conf", text, 0o600)
+    for existing in (OLD, own(OLD), OTHER):
+        node.put(PATH, existing, 0o600)
+        assert plan(node) == []
+        assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [
+            f"{PATH} is not comparable (admin.conf has no usable certificate-authority-data) and was not changed; "
+            + rewritten("/etc/kubernetes/admin.conf", "--raw --flatten")
+        ]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "\n# nothing\n", "apiVersion: v1\nkind: Config\nclusters: []\n"])
+def test_nothing_is_replaced_by_an_empty_admin_kubeconfig(node: Machine, text: str) -> None:
+    node.put("/etc/kubernetes/admin.conf", text, 0o600)
+    for existing in (None, "# mine\n", OLD, own(OLD), "{a: b}\n"):
+        node.remove(PATH)
+        if existing is not None:
+            node.put(PATH, existing, 0o600)
+        assert plan(node, overwrite=True) == []
+        assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [
+            f"{PATH} is not comparable (admin.conf is empty) and was not changed; remove it, and run 'kubeadm init "
+            "phase kubeconfig admin'"
+        ]
+
+
+def test_a_path_with_a_blank_is_quoted_in_the_command_of_a_message() -> None:
+    assert kubeconfig.rewrite_command("/a b") == rewritten("'/a b'")
 
 
 def in_flow_style(text: str) -> list[str]:
@@ -515,15 +656,13 @@ def in_flow_style(text: str) -> list[str]:
 
 @pytest.mark.parametrize("text", in_flow_style(ADMIN))
 def test_an_admin_kubeconfig_in_flow_style_is_not_compared(node: Machine, text: str) -> None:
-    assert yaml.safe_load(text)["clusters"] == yaml.safe_load(ADMIN)["clusters"] and kubeconfig.summarize(text).empty
+    assert yaml.safe_load(text)["clusters"] == yaml.safe_load(ADMIN)["clusters"]
+    assert not kubeconfig.summarize(text).comparable
     node.put("/etc/kubernetes/admin.conf", text, 0o600)
     assert plan(node) == [("write_kubeconfig", "the kubeconfig does not exist")]
     node.put(PATH, ADMIN, 0o600)
     assert plan(node) == []
-    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [
-        f"{PATH} is not comparable with admin.conf, which is neither in block style nor JSON, and was not changed; "
-        "replace admin.conf with what 'kubectl --kubeconfig /etc/kubernetes/admin.conf config view --raw' prints"
-    ]
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [NOT_COMPARED]
     assert plan(node, overwrite=True)[0][0] == "write_kubeconfig"
     node.put(PATH, text, 0o600)
     assert plan(node) == [] and kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
@@ -532,8 +671,27 @@ def test_an_admin_kubeconfig_in_flow_style_is_not_compared(node: Machine, text: 
 def test_flow_style_deeper_in_an_entry_does_not_matter(node: Machine) -> None:
     more = "- name: eks\n  user:\n    exec:\n      args: [get-token]\n      env:\n      - {name: A, value: b}\n"
     found = kubeconfig.summarize(ADMIN + more)
-    assert found.servers == [SERVER] and found.ca_cert_hashes and not found.empty
+    assert found.servers == [SERVER] and found.ca_cert_hashes and found.comparable
     assert kubeconfig.summarize("clusters: []\nusers: []\ncontexts: {}\n").blank
+
+
+@pytest.mark.parametrize("key", ["server", "certificate-authority-data", "client-certificate-data", "client-key-data"])
+def test_a_list_in_place_of_a_text_is_not_a_value(key: str) -> None:
+    text = re.sub(f"{key}: (.*)", rf"{key}: [\1]", ADMIN)
+    assert yaml.safe_load(text) != yaml.safe_load(ADMIN)
+    found, known = kubeconfig.summarize(text), kubeconfig.summarize(ADMIN)
+    assert found.comparable and not found.complete and not found.credentials
+    assert (found.servers, found.ca_cert_hashes, found.clients) != (known.servers, known.ca_cert_hashes, known.clients)
+    assert "[" not in "".join([*found.servers, found.server])
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\u00e9", "\U0001f600"])
+def test_a_name_that_block_style_has_to_escape_is_not_merged(name: str) -> None:
+    config = yaml.safe_load(ADMIN)
+    config["users"][0]["name"] = config["contexts"][0]["context"]["user"] = name
+    text = json.dumps(config)
+    assert kubeconfig.summarize(text).comparable and not kubeconfig.summarize(text).complete
+    assert kubeconfig_entries.merged(own(OLD), text) is None
 
 
 def test_the_users_first_file_is_never_replaced_by_a_later_one(node: Machine) -> None:

@@ -18,6 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig 
     KubeconfigSummary,
     is_stale,
     renewed,
+    rewrite_command,
     summarize,
 )
 from ansible_collections.kubestead.cluster.plugins.plugin_utils.plan import registry
@@ -33,6 +34,7 @@ from .test_upgrade import RECORDINGS, offer, wish, with_c2
 ADMIN = fixture("kubeadm/v1.35/admin.conf")
 OTHER_CLUSTER = fixture("kubeadm/v1.20/admin.conf")
 #: As kubeadm writes it after it has renewed the certificate.
+NO_CA = re.sub("certificate-authority-data: .*", "certificate-authority: /etc/kubernetes/pki/ca.crt", ADMIN)
 RENEWED = ADMIN.replace("client-certificate-data: ", "client-certificate-data: bmV3")
 assert RENEWED != ADMIN
 PATH, COPY = "/home/admin/.kube/config", "/home/user/kubeconfig"
@@ -167,12 +169,34 @@ def test_a_file_that_can_not_be_read_is_named_and_the_upgrade_goes_on() -> None:
 
 
 def test_an_admin_kubeconfig_that_can_not_be_compared_with_its_copies_is_named() -> None:
-    plan = plan_of("{apiVersion: v1, kind: Config}\n", existing=ADMIN, copy=ADMIN)
-    assert [one.line() for one in plan.findings if one.problem.check == "kubeconfig"] == [
-        "c1: /etc/kubernetes/admin.conf is neither in block style nor JSON, so its copies are not updated; replace "
-        "admin.conf with what 'kubectl --kubeconfig /etc/kubernetes/admin.conf config view --raw' prints"
-    ]
-    assert copies(plan) == []
+    fixes = {
+        "{apiVersion: v1, kind: Config}\n": "is neither in block style nor in JSON, so its copies are not updated; "
+        + rewrite_command("/etc/kubernetes/admin.conf"),
+        "{}": "is empty, so its copies are not updated; remove it, and run 'kubeadm init phase kubeconfig admin'",
+        NO_CA: "has no usable certificate-authority-data, so its copies are not updated; "
+        + rewrite_command("/etc/kubernetes/admin.conf", "--raw --flatten"),
+    }
+
+    def lines(text: str, **given: Any) -> list[str]:
+        plan = plan_of(text, **given)
+        assert copies(plan) == []
+        return [one.line() for one in plan.findings if one.problem.check == "kubeconfig"]
+
+    off, both = {"options.kubeconfig.install": False}, {"options.kubeconfig.copy_to": "", "copy": None}
+    for text, fix in fixes.items():
+        wanted = [f"c1: /etc/kubernetes/admin.conf {fix}"]
+        assert lines(text, existing=ADMIN, copy=ADMIN) == lines(text, existing=ADMIN, copy=ADMIN, **off) == wanted
+        assert lines(text, existing=ADMIN) == lines(text, existing=ADMIN, **both) == wanted
+        # Nobody wants a copy.
+        assert lines(text, existing=ADMIN, **off, **both) == []
+        # There is none to keep, or that of another control plane. An empty file is not copied either.
+        kept = wanted if text == "{}" else []
+        for given in ({"existing": None}, {"existing": ""}, {"existing": text}, {"existing": ADMIN, **off}):
+            assert lines(text, **given) == kept
+        assert lines(text, existing=None, copy=ADMIN, controls=("c0", "c1")) == kept
+    # The server of an admin kubeconfig that says more, and logs in otherwise.
+    more = re.sub("client-key-data: .*", "token: t", ADMIN).replace(":6443", ":6443/k8s")
+    assert lines(more, existing=OTHER_CLUSTER, copy=OTHER_CLUSTER) == []
 
 
 def test_a_copy_of_another_control_plane_is_as_good() -> None:

@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils.etcd.members imp
 from ansible_collections.kubestead.cluster.plugins.module_utils.kube.kubeconfig import (
     KubeconfigOptions,
     KubeconfigState,
+    rewrite_command,
     summarize,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.removal import MemberFacts
@@ -536,7 +537,8 @@ def test_a_file_that_can_not_be_read_is_named_and_does_not_stop_the_run(operatio
         f"cp2: {problem}; it is not updated; {fix}",
         f"cp2: {COPY} on the control machine can't be used: it is a directory; it is not updated; replace it with a "
         "kubeconfig that you can read, or set cluster_kubeconfig_path to another path",
-        f"cp3: {PATH} is not a kubeconfig in block style or JSON; it is not updated; {fix}",
+        f"cp3: {PATH} is not usable (it is not a kubeconfig in block style or JSON); it is not updated; as its owner, "
+        f"{rewrite_command(PATH)}, or {fix}",
     ]
     assert written(plan) == {} and "reset" in actions(plan)["cp1"]
     # No control plane leaves.
