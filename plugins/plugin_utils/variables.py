@@ -67,7 +67,7 @@ class Variables(Mapping[str, Any]):
 def of_host(host: str, names: Iterable[str], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
     """Those of the named variables that a host has: its own, or else those of the play and of the roles.
 
-    Variables that the inventory gives only to the host of the task are not among them. Raises :class:`OptionError` for
+    A value that the inventory gives only to the host of the task is not among them. Raises :class:`OptionError` for
     a fact, and for a template that can't be evaluated.
     """
     variables, hostvars = Variables(task_vars, templar), task_vars["hostvars"]
@@ -80,8 +80,11 @@ def of_host(host: str, names: Iterable[str], task_vars: Mapping[str, Any], templ
         try:
             if name in theirs:
                 found[name] = theirs[name]
-            elif name in variables and name not in own:
-                found[name] = variables[name]
+            elif name in variables:
+                value = variables[name]
+                # A play or a role may set what the inventory also sets for the host of the task.
+                if name not in own or own[name] != value:
+                    found[name] = value
         except AnsibleError:
             # Its message does not name the variable.
             raise OptionError(name, "is a template that can't be evaluated", "correct the template") from None

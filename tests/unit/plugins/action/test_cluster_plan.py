@@ -591,6 +591,8 @@ def test_the_lifetime_of_a_control_plane_outside_the_play_is_its_own(shown: Show
         # The inventory has it for the worker alone, which does not create tokens.
         ({"c3": wrong}, {}, "15m"),
         ({}, {"join_token_ttl": "20m"}, "20m"),
+        # The play has another value than the inventory has for the worker.
+        ({"c3": {"join_token_ttl": "1h"}}, {"join_token_ttl": "20m"}, "20m"),
     ):
         assert run(outside_of(tmp_path, own, **more))["token_ttl"] == expected
     fact = {"join_token_ttl": "24h"}
