@@ -4,8 +4,8 @@
 
 """Reads the entries of a kubeconfig in JSON or in block style, and edits those in block style line by line.
 
-kubectl and kubeadm write block style. Nodes do not have a YAML parser, so a file in another style (flow style, anchors,
-texts with several lines) is not read at all, instead of in part. In a kubeconfig with the user's own contexts, only the
+kubectl and kubeadm write block style. A file in another style (flow style, anchors, values with several lines) is not
+read at all, instead of in part. In a kubeconfig with the user's own contexts, only the
 lines of the admin's entries are changed.
 """
 
@@ -16,26 +16,18 @@ import binascii
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any, Collection, Dict, List, Optional, Set, Tuple
 
 from ..core.untrusted import parse_json
 from ..core.x509 import ca_cert_hashes
+from .kubeconfig_block import SECTIONS, Entries, Entry, bare, in_block_style, is_simple
 
-# The lists of a kubeconfig, and the key of each of their entries that has its values.
-_SECTIONS = {"clusters": "cluster", "contexts": "context", "users": "user"}
-_TOP = re.compile(r"([A-Za-z][\w-]*):(?:[ \t]+(.*))?\Z")
-_KEY = re.compile(r"([ \t]*(?:- +)?)([A-Za-z][\w-]*):(?:[ ]+(.*))?\Z")
 # A value that is a text in YAML without quotes; others may be a number, a boolean or a null.
 _TEXT = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z](?:[\w./@+=\[\]-]|:(?=\S))*\Z", re.ASCII)
-# A quoted value without escapes, and a comment.
-_QUOTED = re.compile(r"""(?:"[^"\\]*"|'[^']*')(?=\s+#|\s*\Z)""")
-_COMMENT = re.compile(r"(?:\A|[ \t])#")
-_NULL = ("null", "Null", "NULL", "~")
-# A line of a kubeconfig without entries.
-_EMPTY = re.compile(r"[A-Za-z-]+: *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
-# A value in flow style that ends in its line.
-_FLOW = re.compile(r"""[{\[](?:[^{}\[\]"'#]|"[^"\\]*"|'[^']*')*[}\]](?=\s+#|\s*\Z)""")
+# The keys of a kubeconfig, and a line of one without entries.
+_TOP_KEYS = ("apiVersion", "kind", "preferences", "current-context", "extensions", *SECTIONS)
+_EMPTY = re.compile(r"(?:" + "|".join(_TOP_KEYS) + r"): *(|null|~|\{\}|\[\]|\"\"|''|v1|Config)\Z")
+_BLANK: Tuple[Any, ...] = (None, "", [], {}, "v1", "Config")
 # The keys in a kubeconfig written by kubeadm.
 _PLAIN = frozenset(
     (
@@ -59,49 +51,10 @@ _OTHER_CREDENTIALS = frozenset(
 )
 
 
-@dataclass
-class Entry:
-    """A list item: its range of lines, its name, and the values of its cluster, user or context.
-
-    ``values`` maps a key to its line number and text; a key with a mapping or a list is only in ``keys``. The other
-    fields are for the parser: the indentation of the item, of its own keys and of ``keys``, whether it is in ``keys``,
-    the indentation of the last key, whether it has a text, and whether a mapping or a list began below it.
-    """
-
-    first: int
-    end: int
-    indent: int = 0
-    depth: int = 0
-    name: str = ""
-    keys: Set[str] = field(default_factory=set)
-    values: Dict[str, Tuple[int, str]] = field(default_factory=dict)
-    own_keys: Set[str] = field(default_factory=set)
-    inner: int = 0
-    inside: bool = False
-    last_depth: int = 0
-    text: bool = False
-    nested: bool = False
-
-
-@dataclass
-class Entries:
-    """A kubeconfig: ``lists`` maps ``clusters``, ``contexts`` and ``users`` to their entries.
-
-    ``lines`` is empty for JSON. ``start`` is the byte order mark before them, or empty. ``keys`` has all keys of the
-    file, and "#" for a line that is something else.
-    """
-
-    lines: List[str] = field(default_factory=list)
-    lists: Dict[str, List[Entry]] = field(default_factory=lambda: {name: [] for name in _SECTIONS})
-    current: str = ""
-    start: str = ""
-    keys: Set[str] = field(default_factory=set)
-
-
 def read(text: str) -> Optional[Entries]:
     """The entries of a kubeconfig; None unless the complete file is in JSON or in block style."""
     config = json_of(text)
-    found = _in_block_style(text) if config is None else _in_json(config)
+    found = in_block_style(text) if config is None else _in_json(config)
     if found is None or any(_MISPLACED[name] & entry.keys for name, one in found.lists.items() for entry in one):
         return None
     return found
@@ -119,14 +72,9 @@ def is_editable(entries: Entries) -> bool:
     return bool(entries.lines) and all(lists) and all(entry.name for one in lists for entry in one)
 
 
-def _bare(text: str) -> str:
-    """The text without the byte order mark that some editors write."""
-    return text[1:] if text.startswith("\ufeff") else text
-
-
 def json_of(text: str) -> Optional[Dict[str, Any]]:
     """The contents of a file that is an object in JSON; None for any other text."""
-    text = _bare(text)
+    text = bare(text)
     try:
         return parse_json(text) if text.lstrip().startswith("{") else None
     except ValueError:
@@ -135,7 +83,7 @@ def json_of(text: str) -> Optional[Dict[str, Any]]:
 
 def _in_json(config: Dict[str, Any]) -> Optional[Entries]:
     found = Entries(keys=_keys(config))
-    for section, kind in _SECTIONS.items():
+    for section, kind in SECTIONS.items():
         items = config.get(section) or []
         if not isinstance(items, list):
             return None
@@ -151,121 +99,23 @@ def _in_json(config: Dict[str, Any]) -> Optional[Entries]:
     return found
 
 
-def _keys(value: Any) -> Set[str]:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set(value if isinstance(value, dict) else ()).union(*map(_keys, inner))
+def _keys(config: Any) -> Set[str]:
+    """All keys in a value of JSON."""
+    found: Set[str] = set()
+    rest = [config]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            found.update(value)
+            rest += value.values()
+        elif isinstance(value, list):
+            rest += value
+    return found
 
 
 def joined(base64_text: str) -> str:
     """Base64 in one line. As in Go, the ends of lines in it do not matter."""
     return base64_text.replace("\r", "").replace("\n", "")
-
-
-def _in_block_style(text: str) -> Optional[Entries]:
-    body = _bare(text)
-    found = Entries(body.splitlines(keepends=True), start=text[: len(text) - len(body)])
-    section, is_text = "", False
-    known: Set[str] = set()
-    for number, raw in enumerate(found.lines):
-        line = raw.rstrip(" \t\r\n")
-        bare = line.strip()
-        if not bare or (line == "---" and not known):
-            continue
-        key = _KEY.match(line)
-        found.keys.add(key.group(2) if key else "#")
-        if bare.startswith("#"):
-            continue
-        value = line.partition(": ")[2].strip()
-        styled = value.startswith(("&", "*", "!", "|", ">")) or (_is_flow(value) and not _FLOW.match(value))
-        if styled or "\t" in line[: len(line) - len(line.lstrip())]:
-            return None
-        if line[0].isspace() or line.startswith("- "):
-            if is_text or (section and not _add(found.lists[section], _SECTIONS[section], number, line)):
-                return None
-            continue
-        top = _TOP.match(line)
-        if top is None or top.group(1) in known:
-            return None
-        name, given = top.group(1), _given(top.group(2))
-        known.add(name)
-        section = name if name in _SECTIONS else ""
-        if not _is_simple(given) or (section and _scalar(given) not in ("", "[]")):
-            return None
-        is_text = bool(given)
-        if name == "current-context":
-            found.current, is_text = _scalar(given), True
-    return found if known & set(_SECTIONS) else None
-
-
-def _add(entries: List[Entry], kind: str, number: int, line: str) -> bool:
-    """Add a line to the entries of a list; False if the line can't be parsed. ``kind`` is the key of their values."""
-    key = _KEY.match(line)
-    depth = len(line) - len(line.lstrip(" "))
-    listed = line.lstrip(" ").startswith("-")
-    if listed and (not entries or depth == entries[0].indent):
-        if key is None:
-            return False
-        entries.append(Entry(number, number + 1, depth, len(key.group(1))))
-        depth, listed = entries[-1].depth, False
-    elif not entries or depth <= entries[0].indent:
-        return False
-    entry = entries[-1]
-    entry.end = number + 1
-    if key is not None and not listed and depth == entry.depth:
-        return _add_own(entry, kind, key.group(2), _given(key.group(3)))
-    if entry.inside and entry.inner in (0, depth) and depth > entry.depth and not listed:
-        return key is not None and _add_value(entry, number, depth, key.group(2), _given(key.group(3)))
-    # A mapping or a list, such as the arguments of exec. Another line is text that belongs to the line above.
-    below = depth > entry.last_depth or (listed and depth == entry.last_depth)
-    if not below or entry.text or (entry.inside and not entry.inner):
-        return False
-    entry.nested = entry.nested or listed or key is not None
-    return entry.nested
-
-
-def _add_own(entry: Entry, kind: str, key: str, value: str) -> bool:
-    if key in entry.own_keys:
-        return False
-    entry.own_keys.add(key)
-    entry.inside = key == kind and not value
-    entry.last_depth, entry.text, entry.nested = entry.depth, bool(value), False
-    if key == "name":
-        entry.name = _scalar(value)
-    return _is_simple(value) and (not _is_flow(value) or _scalar(value) == "{}")
-
-
-def _add_value(entry: Entry, number: int, depth: int, key: str, value: str) -> bool:
-    if key in entry.keys:
-        return False
-    entry.keys.add(key)
-    entry.inner = entry.last_depth = depth
-    entry.text, entry.nested = bool(value), False
-    if value and not _is_flow(value):
-        entry.values[key] = (number, _scalar(value))
-    return _is_simple(value)
-
-
-def _given(value: Optional[str]) -> str:
-    """The text after a key; empty if it is only a comment."""
-    return "" if not value or value.startswith("#") else value
-
-
-def _is_simple(value: str) -> bool:
-    """False for a quoted text with escapes or with more lines, which would have to be decoded."""
-    return value[:1] not in ("'", '"') or _QUOTED.match(value) is not None
-
-
-def _is_flow(value: str) -> bool:
-    return value.startswith(("{", "["))
-
-
-def _scalar(text: str) -> str:
-    text = text.strip()
-    quoted = _QUOTED.match(text)
-    if quoted:
-        return quoted.group()[1:-1]
-    plain = _COMMENT.split(text, 1)[0].rstrip()
-    return "" if plain in _NULL else plain
 
 
 def servers(entries: Entries) -> List[Tuple[str, str]]:
@@ -305,9 +155,9 @@ def is_blank(text: str) -> bool:
     """True for a kubeconfig without entries: an empty file, or a file whose last entry kubectl deleted."""
     config = json_of(text)
     if config is not None:
-        return all(not value or value in ("v1", "Config") for value in config.values())
-    lines = [raw.partition("#")[0].strip(" \t") for raw in _bare(text).splitlines()]
-    return all(not line or line == "---" or _EMPTY.match(line) for line in lines)
+        return all(key in _TOP_KEYS and value in _BLANK for key, value in config.items())
+    lines = [raw.partition("#")[0].strip(" \t") for raw in bare(text).splitlines()]
+    return all(line in ("", "---", "...") or _EMPTY.match(line) for line in lines)
 
 
 def authority(data: str) -> str:
@@ -358,7 +208,7 @@ def has_admin_entries(entries: Entries) -> bool:
     linked = (_value(context, "cluster"), _value(context, "user")) == (cluster.name, user.name)
     given = [_value(cluster, key) for key in _CLUSTER_KEYS] + [_value(user, key) for key in _USER_KEYS]
     texts = [*given, cluster.name, user.name, context.name]
-    return linked and bool(authority(given[1])) and all(text and _is_simple(_written(text)) for text in texts)
+    return linked and bool(authority(given[1])) and all(text and is_simple(_written(text)) for text in texts)
 
 
 def merged(existing: str, admin: str) -> Optional[str]:
@@ -492,7 +342,11 @@ def _entry(kind: str, name: str, values: List[Tuple[str, str]]) -> List[str]:
 
 
 def _written(value: str) -> str:
-    return value if _TEXT.match(value) else json.dumps(value)
+    if _TEXT.match(value):
+        return value
+    if value.isprintable() and ('"' in value or "\\" in value):
+        return "'{0}'".format(value.replace("'", "''"))
+    return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
 def _take(mine: Entries, entry: Entry, source: Entry, keys: Tuple[str, ...], edits: Dict[int, str]) -> None:

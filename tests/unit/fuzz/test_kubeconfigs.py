@@ -31,6 +31,11 @@ OTHER_CA = OTHER_CA["certificate-authority-data"]
 BOTH = base64.b64encode(base64.b64decode(CA) + base64.b64decode(OTHER_CA)).decode()
 OLD = {"client-certificate-data": "b2xk", "client-key-data": "b2xk"}
 EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "oidc-login", "args": ["user: x", "--a=b"]}
+# Texts that kubectl writes in several lines or in quotes.
+TEXTS = {
+    "args": ["get-token", '{"a": {"b": 1}}', "it's: x"],
+    "installHint": "\n  Install it:\n\nserver: {x\n- users: [y\n\n",
+}
 # Keys of a mapping have no order, and extensions have keys with the same names.
 MORE = {"extensions": [{"name": "n", "extension": {"server": "x", "user": "kubernetes-admin", "token": "x"}}]}
 
@@ -53,7 +58,9 @@ certificates = st.sampled_from([OLD, OLD, CONFIG["users"][0]["user"], {"client-c
 users = st.one_of(
     certificates,
     st.builds(lambda one, more: {**one, **more}, certificates, st.sampled_from([MORE, {"token": "t"}, {"as": "x"}])),
-    st.sampled_from([{}, {"token": "t"}, {"exec": EXEC}, {"client-certificate": "/a", "client-key": "/b"}]),
+    st.sampled_from(
+        [{}, {"token": "t"}, {"exec": EXEC}, {"exec": TEXTS}, {"client-certificate": "/a", "client-key": "/b"}]
+    ),
 )
 
 
@@ -80,8 +87,17 @@ def configs(unique: bool = True) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
+    """Writes texts in several lines as kubectl does."""
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 @st.composite

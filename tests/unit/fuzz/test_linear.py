@@ -176,6 +176,14 @@ def test_blanks_in_a_kubeconfig_are_read_once(unit: str) -> None:
         assert_linear(kubeconfig.summarize, lambda count, start=before, end=after: start + unit * count + end)
 
 
+@pytest.mark.parametrize("unit", ["''", "'' ", "- ", "a.", "\n", "        a: |\n", "      - |\n", "       x\n", '"b" '])
+def test_texts_in_a_kubeconfig_are_read_once(unit: str) -> None:
+    start = "users:\n- name: a\n  user:\n    exec:\n      a: |\n"
+    for before in (start, start + "      b: '", start + "      - ", start + "      - '", start + "      "):
+        for after in ("\n", "x: '\n", "'\n"):
+            assert_linear(kubeconfig.summarize, lambda count, first=before, last=after: first + unit * count + last)
+
+
 def test_each_entry_of_a_kubeconfig_is_compared_once() -> None:
     text = fixture("kubeadm/v1.35/admin.conf")
 

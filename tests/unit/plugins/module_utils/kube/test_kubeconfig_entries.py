@@ -685,13 +685,140 @@ def test_a_list_in_place_of_a_text_is_not_a_value(key: str) -> None:
     assert "[" not in "".join([*found.servers, found.server])
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\u00e9", "\U0001f600"])
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\u2028b", "a\x1bb"])
 def test_a_name_that_block_style_has_to_escape_is_not_merged(name: str) -> None:
     config = yaml.safe_load(ADMIN)
     config["users"][0]["name"] = config["contexts"][0]["context"]["user"] = name
     text = json.dumps(config)
     assert kubeconfig.summarize(text).comparable and not kubeconfig.summarize(text).complete
     assert kubeconfig_entries.merged(own(OLD), text) is None
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\\\"'b", "it's: x", "''", "\u00e9", "\U0001f600", "-", "a #b"])
+def test_a_name_that_can_be_printed_is_merged(node: Machine, name: str) -> None:
+    config = yaml.safe_load(ADMIN)
+    config["users"][0]["name"] = config["contexts"][0]["context"]["user"] = name
+    node.put("/etc/kubernetes/admin.conf", json.dumps(config), 0o600)
+    node.put(PATH, own(OLD), 0o600)
+    run(node)
+    assert yaml.safe_load(node.read(PATH) or "")["users"][-1] == config["users"][0]
+    assert plan(node) == [] and kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == []
+
+
+#: A user as ``az aks get-credentials`` and kubectl write it.
+AKS = """- name: clusterUser_it_aks
+  user:
+    exec:
+      apiVersion: client.authentication.k8s.io/v1beta1
+      args:
+      - get-token
+      - '{"a": {"b": 1}, "c": "it''s"}'
+      - |
+        server: https://192.0.2.1:6443
+          - users: {
+
+        # no comment
+      command: kubelogin
+      env: null
+      installHint: |2
+
+        kubelogin is not installed which is required to connect to AAD enabled cluster.
+
+        To learn more, please go to: [https://aka.ms/aks/kubelogin
+      provideClusterInfo: false
+"""
+GKE = """- name: gke
+  user:
+    auth-provider:
+      config:
+        cmd-args: config {config-helper} --format=json
+        token-key: '{.credential.access_token}'
+      name: gcp
+    exec:
+      installHint: Install gke-gcloud-auth-plugin for use with kubectl by following
+        https://cloud.google.com/blog/kubectl-auth-changes-in-gke note: {x
+    extensions:
+    - extension:
+        note.text: >-
+           folded
+        last: |+ # kept
+          end
+
+      name: |-
+        more
+"""
+
+
+@pytest.mark.parametrize("more", [AKS, GKE, AKS + GKE, GKE + AKS])
+@pytest.mark.parametrize("shift", ["", "  "])
+def test_users_of_other_programs_stay(node: Machine, more: str, shift: str) -> None:
+    text = OLD.replace("name: kubernetes-admin@kubernetes", "name: 'it''s: x'") + more
+    text = re.sub(r"(?m)^( |- )", rf"{shift}\1", text)
+    assert yaml.safe_load(text.replace("note: {x", ""))
+    node.put(PATH, text, 0o600)
+    (entry, *_more) = kubeconfig_entries.parse(text).lists["contexts"]  # type: ignore[union-attr]
+    assert entry.name == "it's: x"
+    reason = "for this cluster, with other entries; only the admin's entries are changed"
+    assert plan(node) == [("write_kubeconfig", reason)]
+    run(node)
+    certificate = re.compile("client-certificate-data: .*")
+    assert certificate.sub("", node.read(PATH) or "") == certificate.sub("", text) and plan(node) == []
+    # Another user is added after the last line of theirs.
+    text = text.replace("kubernetes-admin\n", "me\n")
+    added = kubeconfig_entries.merged(text, ADMIN)
+    assert added
+    found, before = (yaml.safe_load(one.replace("note: {x", "")) for one in (added, text))
+    assert found["users"][:-1] == before["users"] and found["users"][-1]["name"] == "kubernetes-admin"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # Below the text, the indentation decides.
+        lambda text: text.replace("      provideClusterInfo", "    provideClusterInfo: {\n      x"),
+        lambda text: text.replace("      provideClusterInfo: false", "      provideClusterInfo: {"),
+        lambda text: text.replace("|2", "|2x"),
+        lambda text: text.replace("|2", "| 2"),
+        lambda text: text.replace("      - |", "      - &x |"),
+        lambda text: text.replace("      - get-token", "      - *x"),
+        lambda text: text.replace("      - get-token", "      - [a,"),
+        lambda text: text.replace("    exec:", "    token: |\n      abc\n    exec:"),
+        lambda text: text.replace("name: clusterUser_it_aks", "name: |\n    abc"),
+        lambda text: text.replace("kind: Config", "kind: |\n  Config"),
+        lambda text: text[: text.index("      provideClusterInfo")].rstrip("\n"),
+        lambda text: text.replace("kind: Config", "kind:\t&x Config"),
+    ],
+)
+def test_a_text_in_the_wrong_place_or_another_style_is_not_read(change: Any) -> None:
+    text = ADMIN + AKS
+    assert change(text) != text and kubeconfig_entries.read(text) and kubeconfig_entries.read(change(text)) is None
+
+
+@pytest.mark.parametrize("end", ["---\n", "...\n", "...\n---\n", "--- # end\n# more\n"])
+@pytest.mark.parametrize("start", ["", "---\n", "--- # mine\n"])
+def test_marks_of_a_document_are_read(node: Machine, start: str, end: str) -> None:
+    node.put(PATH, start + own(OLD) + end, 0o600)
+    run(node)
+    assert node.read(PATH) == start + own(ADMIN) + end
+    for text in (start + ADMIN + end + "a: b\n", "---\n---\n" + ADMIN, "...\n" + ADMIN):
+        assert kubeconfig_entries.read(text) is None
+    assert kubeconfig.summarize(start + end).blank
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"debug": false, "list": []}',
+        '{"clusters": [], "list": []}',
+        '{"clusters": false}',
+        "debug: null\nlist: []\n",
+        "clusters: []\nlist: []\n",
+    ],
+)
+def test_a_file_of_another_program_is_not_a_kubeconfig_without_entries(node: Machine, text: str) -> None:
+    node.put(PATH, text, 0o600)
+    assert plan(node) == [] and not kubeconfig.summarize(text).blank
+    assert len(kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())) == 1
 
 
 def test_the_users_first_file_is_never_replaced_by_a_later_one(node: Machine) -> None:
