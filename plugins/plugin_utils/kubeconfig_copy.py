@@ -318,10 +318,10 @@ def _backups(system: System, path: str) -> Tuple[str, str]:
 
 
 def _has_first(system: System, path: str, wanted: Optional[KubeconfigSummary]) -> bool:
-    """True if the newest backup has entries of this cluster: it is from before their first change, which is enough."""
+    """True if the newest backup has entries of this cluster and others: it is from before the first merge."""
     newest = _backups(system, path)[0]
     found = look(system, newest)[0] if newest else None
-    return found is not None and wanted is not None and of_this_cluster(found, wanted)
+    return merges(found, wanted)
 
 
 def _backup_of(system: System, path: str) -> str:

@@ -58,7 +58,7 @@ class HomePlace:
 class HomeFile:
     """The file. Without a file, ids are -1, and mode and text are None; ``problem`` says why it can't be used.
 
-    ``backup`` is the path that a backup of the file gets; empty without a file.
+    ``backup`` is the path that a backup of the file gets; empty without a file, or if all names of backups exist.
     """
 
     text: Optional[str] = None
@@ -78,7 +78,7 @@ def look(system: System, place: HomePlace, exact: bool = False) -> HomeFile:
             with _file(folder, place.name) as descriptor:
                 found = os.fstat(descriptor)
                 text = read_descriptor(descriptor, MAX_FILE, exact) if stat.S_ISREG(found.st_mode) else None
-            backup = _beside(place, _next_backup(folder, place.name))
+            free = _next_backup(folder, place.name)
     except FileNotFoundError:
         return HomeFile(folder_owner=owner)
     except (OSError, ValueError) as err:
@@ -92,6 +92,7 @@ def look(system: System, place: HomePlace, exact: bool = False) -> HomeFile:
         problem = "it is larger than {0} MiB".format(MAX_FILE >> 20)
     if problem:
         return HomeFile(folder_owner=owner, problem=_UNUSABLE.format(place.path, problem))
+    backup = _beside(place, free) if free else ""
     return HomeFile(text, found.st_uid, stat.S_IMODE(found.st_mode), owner, backup=backup)
 
 
@@ -177,9 +178,8 @@ def backup_names(name: str) -> List[str]:
 
 
 def _next_backup(folder: int, name: str) -> str:
-    """The name of the next backup; the last one if all exist. An existing one is the user's own file and stays."""
-    names = backup_names(name)
-    return next((one for one in names if not _is_there(folder, one)), names[-1])
+    """The name of the next backup; empty if all exist. An existing one is the user's own file and stays."""
+    return next((one for one in backup_names(name) if not _is_there(folder, one)), "")
 
 
 def _keep(folder: int, place: HomePlace) -> str:
@@ -189,10 +189,11 @@ def _keep(folder: int, place: HomePlace) -> str:
     """
     name = place.name
     kept = _next_backup(folder, name)
-    if _is_there(folder, name) and _is_there(folder, kept):
-        raise KubesteadError(
-            "{0} exists; remove the backups that you don't need, and run again".format(_beside(place, kept))
-        )
+    if not kept:
+        if not _is_there(folder, name):
+            return ""
+        last = _beside(place, backup_names(name)[-1])
+        raise KubesteadError("{0} exists; remove the backups that you don't need, and run again".format(last))
     try:
         os.rename(name, kept, src_dir_fd=folder, dst_dir_fd=folder)
         with _file(folder, kept) as descriptor:

@@ -22,6 +22,7 @@ from ..core.constants import ADMIN_KUBECONFIG, BACKUP_SUFFIX
 from ..core.errors import KubesteadError
 from ..core.home_files import HomePlace
 from ..core.options import var
+from ..core.problem import Problem
 from ..core.redact import redact
 from ..core.step import Step
 from ..core.system import System
@@ -87,7 +88,8 @@ class KubeconfigState:
     """A login user's kubeconfig compared with the admin's. Ids are -1 and modes None if it does not exist.
 
     ``problem`` says why there can't be a kubeconfig (no such user, no home, a link there); it is empty otherwise.
-    ``backup`` is the path that a backup of the existing file gets.
+    ``backup`` is the path that a backup of the existing file gets. ``full`` is true if no name for one is free, and
+    ``saved`` if an earlier backup is from before the first merge of entries of the cluster in ``source``.
     """
 
     user: str = ""
@@ -101,24 +103,30 @@ class KubeconfigState:
     folder_owner: int = -1
     problem: str = ""
     backup: str = ""
+    full: bool = False
+    saved: bool = False
 
 
 #: Why a file can't be used as a kubeconfig.
 NOT_A_KUBECONFIG = "it is not a kubeconfig in block style or JSON"
 _UNUSABLE = "not usable ({0})"
 _NOT_COMPARABLE = "not comparable (admin.conf {0})"
+# What is lost if such a file is overwritten.
+_ALL_REPLACED = "; all of its entries are replaced"
+_BACKUPS = home_files.backup_names("")
+_FULL = "not to be replaced without a backup (there are {0} already)".format(len(_BACKUPS))
 
 
 def rewrite_command(path: str, options: str = "--raw") -> str:
     """The command that writes a kubeconfig again in block style, without a moment in which others can read it."""
     file = shlex.quote(path)
-    command = "run '(umask 077; kubectl --kubeconfig {0} config view {1} >{0}.new) && mv {0}.new {0}'"
+    command = "run: (umask 077; kubectl --kubeconfig {0} config view {1} >{0}.new) && mv {0}.new {0}"
     return command.format(file, options)
 
 
 # What makes an admin.conf useless for a comparison, and what to do about it.
 _SOURCE_FIXES = {
-    "is empty": "remove it, and run 'kubeadm init phase kubeconfig admin'",
+    "is empty": "remove {0}, and run 'kubeadm init phase kubeconfig admin'".format(ADMIN_KUBECONFIG),
     "is neither in block style nor in JSON": rewrite_command(ADMIN_KUBECONFIG),
     "has no usable certificate-authority-data": rewrite_command(ADMIN_KUBECONFIG, "--raw --flatten"),
 }
@@ -203,19 +211,32 @@ def observe(system: System, user: str = "") -> KubeconfigState:
             user=name, source=source, problem="the home directory of {0}, {1}, does not exist".format(name, home)
         )
     found = home_files.look(system, _place(path, uid, gid))
+    existing = None if found.text is None else summarize(found.text)
     return KubeconfigState(
         user=name,
         uid=uid,
         gid=gid,
         path=path,
         source=source,
-        existing=None if found.text is None else summarize(found.text),
+        existing=existing,
         owner=found.owner,
         mode=found.mode,
         folder_owner=found.folder_owner,
         problem=found.problem,
         backup=found.backup,
+        full=existing is not None and not found.backup,
+        saved=source is not None and merges(existing, source) and _is_saved(system, path, source),
     )
+
+
+def _is_saved(system: System, path: str, source: KubeconfigSummary) -> bool:
+    """True if a backup has entries of this cluster and others: it is from before the first merge, which is enough."""
+    for name in _BACKUPS:
+        # Ids only matter for a change.
+        text = home_files.look(system, _place(path + name, -1, -1)).text
+        if text is not None and merges(summarize(text), source):
+            return True
+    return False
 
 
 def _place(path: str, uid: int, gid: int) -> HomePlace:
@@ -262,7 +283,7 @@ def classify(
         return SAME, "it is the admin kubeconfig"
     if problem or not existing.comparable:
         reason = _NOT_COMPARABLE.format(problem) if problem else unusable(NOT_A_KUBECONFIG)
-        return WRITE if overwrite else KEEP, reason
+        return (WRITE, reason + _ALL_REPLACED) if overwrite else (KEEP, reason)
     if wanted is None:
         return (WRITE, "for an earlier cluster") if overwrite else (KEEP, _other_cluster(existing))
     known, same = of_this_cluster(existing, wanted), same_authority(existing, wanted)
@@ -308,8 +329,11 @@ def fix_of(reason: str, path: str, usual: str) -> str:
     for problem, fix in _SOURCE_FIXES.items():
         if reason == _NOT_COMPARABLE.format(problem):
             return fix
+    if reason == _FULL:
+        names = "{0}{1} and {0}{2} to {3}".format(path, _BACKUPS[0], _BACKUPS[1], _BACKUPS[-1][len(_BACKUPS[0]) :])
+        return "remove those of {0} that you don't need, and run again".format(names)
     own = "as its owner, " + rewrite_command(path) if reason == unusable(NOT_A_KUBECONFIG) else ""
-    return ", or ".join(filter(None, (own, usual)))
+    return ", or ".join(filter(None, (usual, own)))
 
 
 def unusable(problem: str) -> str:
@@ -325,9 +349,9 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     """The steps for a user's kubeconfig."""
     if not options.install or state.problem or not state.path:
         return []
-    verdict, reason = classify(state.existing, state.source, options.overwrite)
+    verdict, reason = _decided(state, options)
     if verdict == WRITE:
-        return [_step(state, "write_kubeconfig", reason, backup=backed_up(state.existing, state.source))]
+        return [_step(state, "write_kubeconfig", reason, backup=_needs_backup(state))]
     if verdict == KEEP or state.existing is None or state.source is None:
         return []
     drift = []
@@ -339,11 +363,38 @@ def plan(state: KubeconfigState, options: KubeconfigOptions) -> List[Step]:
     return [_step(state, "protect_kubeconfig", ", ".join(drift))] if drift else []
 
 
+def _decided(state: KubeconfigState, options: KubeconfigOptions) -> Tuple[str, str]:
+    """The result of :func:`classify`; a file that can't be backed up is kept."""
+    verdict, reason = classify(state.existing, state.source, options.overwrite)
+    return (KEEP, _FULL) if verdict == WRITE and lacks_backup(state) else (verdict, reason)
+
+
+def lacks_backup(state: KubeconfigState) -> bool:
+    """True for a file that must not be replaced, because it has to be backed up and no name for a backup is free."""
+    return state.full and _needs_backup(state)
+
+
+def backup_problem(state: KubeconfigState) -> Problem:
+    """The warning about a file that is not updated for this reason."""
+    text = "{0} is {1}; it is not updated".format(state.path, _FULL)
+    return Problem("kubeconfig", text, fix_of(_FULL, state.path, ""), "warning")
+
+
+def _needs_backup(state: KubeconfigState) -> bool:
+    """True if the existing file is backed up. Of the files that are merged, only the first one of a cluster is."""
+    return backed_up(state.existing, state.source) and not (merges(state.existing, state.source) and state.saved)
+
+
 def backed_up(existing: Optional[KubeconfigSummary], wanted: Optional[KubeconfigSummary]) -> bool:
-    """True if the replaced file is backed up. A file with only the admin's entries and CAs of this cluster is not."""
+    """True if the replaced file is backed up. A file with only the admin's entries and CAs of this cluster is not.
+
+    One in another form than kubeadm's is, because the user wrote it, maybe with another server.
+    """
     if existing is None or existing.digest == digest(""):
         return False
-    return wanted is None or not same_authority(existing, wanted) or not _is_admins(existing, wanted)
+    if wanted is None or not same_authority(existing, wanted) or not _is_admins(existing, wanted):
+        return True
+    return not existing.mergeable
 
 
 def _is_admins(existing: KubeconfigSummary, wanted: KubeconfigSummary) -> bool:
@@ -411,10 +462,12 @@ def warnings_of(state: KubeconfigState, options: KubeconfigOptions) -> List[str]
         return ["{0}; replace it with a file, or set control_plane_kubeconfig to false".format(state.problem)]
     if state.problem:
         return ["~/.kube/config was not written: {0}; set control_plane_kubeconfig_user".format(state.problem)]
-    verdict, reason = classify(state.existing, state.source, options.overwrite)
+    verdict, reason = _decided(state, options)
     if verdict != KEEP:
         return []
-    fix = fix_of(reason, state.path, "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG))
+    usual = "use {0}, or set control_plane_kubeconfig_overwrite".format(ADMIN_KUBECONFIG)
+    usual += ", which replaces all of its entries" if reason == unusable(NOT_A_KUBECONFIG) else ""
+    fix = fix_of(reason, state.path, usual)
     return ["{0} is {1} and was not changed; {2}".format(state.path, reason, fix)]
 
 

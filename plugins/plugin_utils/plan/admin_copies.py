@@ -81,15 +81,32 @@ def refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> 
         return [], {}
     wanted = kubeconfig.renewed(source) if renewed else source
     state, servers = host.facts.kubeconfig, _servers(request, cluster)
-    own = host.options.kubeconfig.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
+    own = _stale_own(host, wanted) and not kubeconfig.lacks_backup(state)
     here = _stale_here(host, request, servers, renewed)[0] == kubeconfig.WRITE
     reason = "the certificate in admin.conf is renewed" if renewed else "it differs from admin.conf"
     return _written(host, own, here, reason, {"copy_server": servers[host.name], "renewed": renewed})
 
 
 def not_refreshed(host: Host, request: Request, cluster: Cluster, renewed: bool) -> List[Problem]:
-    """The problem of a stale copy that :func:`refreshed` leaves out, because it has other CAs."""
-    return _other_cas(host, *_stale_here(host, request, _servers(request, cluster), renewed))
+    """The problems of stale copies that :func:`refreshed` leaves out: other CAs, or no name for a backup is free."""
+    found, source = _other_cas(host, *_stale_here(host, request, _servers(request, cluster), renewed)), _source(host)
+    return [*found, *_not_backed_up(host, kubeconfig.renewed(source) if source and renewed else source)]
+
+
+def _source(host: Host) -> Optional[KubeconfigSummary]:
+    return host.facts.kubeconfig.source if host.control_plane else None
+
+
+def _stale_own(host: Host, wanted: Optional[KubeconfigSummary]) -> bool:
+    """True if the file of the user is to be written again."""
+    state = host.facts.kubeconfig
+    return host.options.kubeconfig.install and not state.problem and kubeconfig.is_stale(state.existing, wanted)
+
+
+def _not_backed_up(host: Host, wanted: Optional[KubeconfigSummary]) -> List[Problem]:
+    """The problem of a file of the user that is to be written again, but can't be backed up."""
+    state = host.facts.kubeconfig
+    return [kubeconfig.backup_problem(state)] if _stale_own(host, wanted) and kubeconfig.lacks_backup(state) else []
 
 
 def _other_cas(host: Host, verdict: str, difference: str) -> List[Problem]:
@@ -171,8 +188,9 @@ def redirected(
     server = _server_now(host, hosts, cluster)
     user = state.existing if options.install and not state.problem else None
     local = request.kubeconfig_copies.get(host.name) if here else None
-    own, server_of = _judged(user, source, gone, kubeconfig.is_stale(user, source))
-    problems = [_server_problem(state.path, server_of)] if server_of else []
+    writable = kubeconfig.is_stale(user, source) and not kubeconfig.lacks_backup(state)
+    own, server_of = _judged(user, source, gone, writable)
+    problems = [_server_problem(state.path, server_of), *_not_backed_up(host, source)] if server_of else []
     wanted = with_server(source, server)
     verdict, difference = _stale(local, wanted)
     copied, server_of = _judged(local, wanted, gone, verdict == kubeconfig.WRITE)

@@ -381,7 +381,7 @@ def test_an_admin_kubeconfig_that_can_not_be_compared_is_a_warning(
     run(known, operation=operation, rolling=True, **({"targets": "c2"} if operation == "remove" else {}))
     about = [line for line in shown.warnings if "block style" in line]
     assert len(about) == (operation != "remove")
-    start = "c1: /etc/kubernetes/admin.conf is neither in block style nor in JSON, so its copies are not updated; run "
+    start = "c1: /etc/kubernetes/admin.conf is neither in block style nor in JSON, so its copies are not updated; run: "
     assert all(line.startswith(start) for line in about)
 
 

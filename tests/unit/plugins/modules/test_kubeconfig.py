@@ -52,6 +52,18 @@ def test_a_run_writes_it_and_a_second_one_does_not(node: Machine) -> None:
     assert not kubeconfig.work(module(), node)["changed"]
 
 
+def test_check_mode_and_a_run_keep_a_file_that_can_not_be_backed_up(node: Machine) -> None:
+    node.put("/etc/kubernetes/admin.conf", ADMIN, 0o600)
+    node.put(PATH, OTHER, 0o600)
+    for number in range(10):
+        node.put(f"{PATH}.before-kubestead" + (f".{number}" if number else ""), "mine")
+    for check_mode in (True, False):
+        call = module(overwrite=True)
+        call.check_mode = check_mode
+        assert not kubeconfig.work(call, node)["changed"] and node.read(PATH) == OTHER
+        assert ["not to be replaced without a backup" in one for one in call.warnings] == [True]
+
+
 def test_the_result_has_a_digest_and_no_key(node: Machine) -> None:
     node.put("/etc/kubernetes/admin.conf", ADMIN, 0o600)
     result = kubeconfig.work(module(), node)

@@ -783,12 +783,12 @@ def test_a_copy_is_not_replaced_by_an_admin_kubeconfig_that_can_not_be_compared(
 def test_a_copy_that_can_not_be_read_is_told_with_the_command_that_rewrites_it(tmp_path: Path) -> None:
     path = f"{tmp_path}/k/config"
     (copy, *_others) = in_flow_style(OTHER)
-    text = f"{path} on the control machine is not usable ({NOT_A_KUBECONFIG}) and was not changed; as its owner, "
-    text += rewrite_command(path)
+    text = f"{path} on the control machine is not usable ({NOT_A_KUBECONFIG}) and was not changed; "
+    command = f"as its owner, {rewrite_command(path)}"
     for check_mode in (True, False):
         result = run(tmp_path, copy, ADMIN, check_mode=check_mode)
-        assert kept(tmp_path, copy, result) == f"{text}, or set copy_to to another path"
-    assert refused(tmp_path, copy, ADMIN).startswith(f"{text}; the run stops before")
+        assert kept(tmp_path, copy, result) == f"{text}set copy_to to another path, or {command}"
+    assert refused(tmp_path, copy, ADMIN).startswith(f"{text}{command}; the run stops before")
 
 
 @pytest.mark.usefixtures("no_base")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,10 @@ SERVER = kubeconfig.summarize(ADMIN).servers[0]
 # Same address as ADMIN, CA of another cluster: what a reset and a new init leave behind.
 EARLIER = OTHER.replace(kubeconfig.summarize(OTHER).servers[0], SERVER)
 PATH = "/home/anna/.kube/config"
+BACKUPS = [PATH + ".before-kubestead", *(f"{PATH}.before-kubestead.{number}" for number in range(1, 10))]
+#: The admin's file before its certificate was renewed, alone and with an entry of the user.
+OLD = ADMIN.replace("client-certificate-data: L", "client-certificate-data: M")
+OLD_WITH_MORE = OLD.replace("users:\n", "users:\n- name: anna\n  user:\n    token: abc\n")
 
 
 @pytest.fixture
@@ -130,11 +135,13 @@ def test_the_step_names_the_file_in_which_the_replaced_one_is_kept(node: Machine
 
 
 def test_no_backup_is_replaced_if_there_is_no_further_number(node: Machine) -> None:
-    names = [PATH + ".before-kubestead", *(f"{PATH}.before-kubestead.{number}" for number in range(1, 10))]
-    for name in names:
+    names = BACKUPS
+    for name in names[:-1]:
         node.put(name, "the user's own")
     node.put(PATH, EARLIER)
     (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    # After the plan, the user writes one more.
+    node.put(names[-1], "the user's own")
     with pytest.raises(KubesteadError) as failed:
         kubeconfig.apply(step, node)
     assert failed.value.message == f"{names[-1]} exists; remove the backups that you don't need, and run again"
@@ -143,6 +150,87 @@ def test_no_backup_is_replaced_if_there_is_no_further_number(node: Machine) -> N
     # Without a file, there is nothing to back up.
     node.remove(PATH)
     assert kubeconfig.apply(step, node).backup == "" and node.read(PATH) == ADMIN
+
+
+FULL = (
+    f"{PATH} is not to be replaced without a backup (there are 10 already) and was not changed; remove those of "
+    f"{PATH}.before-kubestead and {PATH}.before-kubestead.1 to .9 that you don't need, and run again"
+)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("text", [EARLIER, OLD_WITH_MORE, "{a: b}\n"])
+def test_a_file_that_can_not_be_backed_up_is_kept_and_told(node: Machine, text: str, overwrite: bool) -> None:
+    node.put(PATH, text)
+    if not plan(node, overwrite=overwrite):
+        return
+    for name in BACKUPS:
+        node.put(name, "the user's own")
+    options = KubeconfigOptions(overwrite=overwrite)
+    assert plan(node, overwrite=overwrite) == []
+    assert kubeconfig.warnings_of(kubeconfig.observe(node), options) == [FULL]
+    run(node, overwrite=overwrite)
+    assert node.read(PATH) == text
+    node.remove(BACKUPS[3])
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), options)
+    assert step.backup == BACKUPS[3] and kubeconfig.warnings_of(kubeconfig.observe(node), options) == []
+
+
+@pytest.mark.parametrize("text", [ADMIN, OLD, "", OTHER])
+def test_a_file_without_a_backup_to_write_does_not_need_a_name_for_one(node: Machine, text: str) -> None:
+    for name in BACKUPS:
+        node.put(name, "the user's own")
+    node.put(PATH, text, 0o600)
+    assert FULL not in kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions())
+    run(node)
+    assert node.read(PATH) == (OTHER if text == OTHER else ADMIN)
+
+
+def test_merges_make_one_backup(node: Machine) -> None:
+    node.put(PATH, OLD_WITH_MORE)
+    for number in range(15):
+        certificate = base64.b64encode(str(number).encode()).decode()
+        node.put("/etc/kubernetes/admin.conf", re.sub("(client-certificate-data:) .*", rf"\1 {certificate}", ADMIN))
+        (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+        assert step.backup == ("" if number else BACKUPS[0])
+        assert kubeconfig.apply(step, node) == step
+        assert certificate in (node.read(PATH) or "")
+    assert node.names("/home/anna/.kube") == ["config", "config.before-kubestead"]
+    assert node.read(BACKUPS[0]) == OLD_WITH_MORE
+
+
+def test_a_merge_makes_a_backup_beside_those_of_other_clusters(node: Machine) -> None:
+    node.put(PATH, OLD_WITH_MORE)
+    node.put(BACKUPS[0], OTHER)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == BACKUPS[1]
+    # Any one is enough, as the user may remove others.
+    node.put(BACKUPS[7], OLD_WITH_MORE)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == ""
+
+
+def test_a_file_in_json_is_backed_up_before_it_gets_another_form(node: Machine) -> None:
+    text = json.dumps(yaml.safe_load(OLD.replace(SERVER, "https://127.0.0.1:7000")))
+    node.put(PATH, text)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == BACKUPS[0] and kubeconfig.apply(step, node) == step
+    assert node.read(PATH) == ADMIN and node.read(BACKUPS[0]) == text
+    # This is no backup of entries that the user adds later.
+    node.put(PATH, OLD_WITH_MORE)
+    (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
+    assert step.backup == BACKUPS[1]
+    assert kubeconfig.backed_up(kubeconfig.summarize(text), kubeconfig.summarize(ADMIN))
+    assert not kubeconfig.backed_up(kubeconfig.summarize(OLD), kubeconfig.summarize(ADMIN))
+
+
+def test_a_copy_without_entries_of_the_user_is_no_backup_of_a_merge_on_the_control_machine(machine: Machine) -> None:
+    path, wanted = "/home/me/config", kubeconfig.summarize(ADMIN)
+    machine.put(path, OLD_WITH_MORE, 0o600)
+    machine.put(path + ".before-kubestead", json.dumps(yaml.safe_load(OLD)))
+    assert kubeconfig_copy.plan_copy(machine, path, wanted).backup == path + ".before-kubestead.1"
+    machine.put(path + ".before-kubestead.1", OLD_WITH_MORE)
+    assert kubeconfig_copy.plan_copy(machine, path, wanted).backup == ""
 
 
 def test_a_link_takes_the_name_of_a_backup(node: Machine) -> None:

@@ -297,7 +297,7 @@ def test_comments_after_keys_and_values_do_not_belong_to_them(node: Machine) -> 
 
 def rewritten(path: str, options: str = "--raw") -> str:
     """The command that a message names."""
-    return f"run '(umask 077; kubectl --kubeconfig {path} config view {options} >{path}.new) && mv {path}.new {path}'"
+    return f"run: (umask 077; kubectl --kubeconfig {path} config view {options} >{path}.new) && mv {path}.new {path}"
 
 
 NOT_COMPARED = (
@@ -305,8 +305,9 @@ NOT_COMPARED = (
     f"{rewritten('/etc/kubernetes/admin.conf')}"
 )
 NOT_BLOCK_STYLE = (
-    f"{PATH} is not usable (it is not a kubeconfig in block style or JSON) and was not changed; as its owner, "
-    f"{rewritten(PATH)}, or use /etc/kubernetes/admin.conf, or set control_plane_kubeconfig_overwrite"
+    f"{PATH} is not usable (it is not a kubeconfig in block style or JSON) and was not changed; use "
+    "/etc/kubernetes/admin.conf, or set control_plane_kubeconfig_overwrite, which replaces all of its entries, or as "
+    f"its owner, {rewritten(PATH)}"
 )
 
 
@@ -599,7 +600,8 @@ def test_a_file_that_is_not_read_as_a_whole_is_not_compared(node: Machine, form:
     node.put(PATH, text, 0o600)
     assert plan(node) == []
     assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [NOT_BLOCK_STYLE]
-    assert [action for action, _reason in plan(node, overwrite=True)] == ["write_kubeconfig"]
+    ((action, reason),) = plan(node, overwrite=True)
+    assert action == "write_kubeconfig" and reason.endswith("; all of its entries are replaced")
     # As the admin's: the user's own file is not taken for that of an earlier cluster.
     node.put("/etc/kubernetes/admin.conf", text, 0o600)
     for existing in (ADMIN, OLD, own(OLD), OTHER, OTHER.replace(kubeconfig.summarize(OTHER).servers[0], SERVER)):
@@ -631,8 +633,8 @@ def test_nothing_is_replaced_by_an_empty_admin_kubeconfig(node: Machine, text: s
             node.put(PATH, existing, 0o600)
         assert plan(node, overwrite=True) == []
         assert kubeconfig.warnings_of(kubeconfig.observe(node), KubeconfigOptions()) == [
-            f"{PATH} is not comparable (admin.conf is empty) and was not changed; remove it, and run 'kubeadm init "
-            "phase kubeconfig admin'"
+            f"{PATH} is not comparable (admin.conf is empty) and was not changed; remove "
+            "/etc/kubernetes/admin.conf, and run 'kubeadm init phase kubeconfig admin'"
         ]
 
 
@@ -827,7 +829,6 @@ def test_the_users_first_file_is_never_replaced_by_a_later_one(node: Machine) ->
     again = own(OLD).replace("# my own", "# still my own")
     node.put(PATH, again, 0o600)
     (step,) = kubeconfig.plan(kubeconfig.observe(node), KubeconfigOptions())
-    assert step.backup == PATH + ".before-kubestead.1"
-    assert kubeconfig.apply(step, node) == step
+    assert step.backup == "" and kubeconfig.apply(step, node) == step
     assert node.read(PATH + ".before-kubestead") == own(OLD)
-    assert node.read(PATH + ".before-kubestead.1") == again
+    assert node.names("/home/anna/.kube") == ["config", "config.before-kubestead"]

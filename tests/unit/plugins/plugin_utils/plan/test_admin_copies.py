@@ -172,7 +172,8 @@ def test_an_admin_kubeconfig_that_can_not_be_compared_with_its_copies_is_named()
     fixes = {
         "{apiVersion: v1, kind: Config}\n": "is neither in block style nor in JSON, so its copies are not updated; "
         + rewrite_command("/etc/kubernetes/admin.conf"),
-        "{}": "is empty, so its copies are not updated; remove it, and run 'kubeadm init phase kubeconfig admin'",
+        "{}": "is empty, so its copies are not updated; remove /etc/kubernetes/admin.conf, and run "
+        "'kubeadm init phase kubeconfig admin'",
         NO_CA: "has no usable certificate-authority-data, so its copies are not updated; "
         + rewrite_command("/etc/kubernetes/admin.conf", "--raw --flatten"),
     }
@@ -224,6 +225,21 @@ def test_a_copy_of_another_control_plane_is_as_good() -> None:
     assert is_kept(RENEWED, RENEWED, **down)
     # The server of all copies has changed, for example to a virtual IP address.
     assert not is_kept(RENEWED, RENEWED, {"c1": shared, "c2": shared})
+
+
+def test_a_file_that_can_not_be_backed_up_is_not_refreshed_and_told() -> None:
+    more = "- name: anna\n  user:\n    token: abc\n"
+    for done in (False, True):
+        source = RENEWED if done else ADMIN
+        plan = plan_of(source=source, existing=ADMIN + more, done=done, **{"kubeconfig.full": True})
+        assert copies(plan) == []
+        (line,) = [one.line() for one in plan.findings if one.problem.check == "kubeconfig"]
+        assert line.startswith(f"c1: {PATH} is not to be replaced without a backup (there are 10 already); it is not ")
+        assert f"{PATH}.before-kubestead.1 to .9 that you don't need" in line
+    # A backup of an earlier merge is enough, and the admin's file alone needs none.
+    for changes in ({"existing": ADMIN + more, "kubeconfig.saved": True}, {"existing": ADMIN}):
+        plan = plan_of(**changes, **{"kubeconfig.full": True})
+        assert len(copies(plan)) == 1 and not [one for one in plan.findings if one.problem.check == "kubeconfig"]
 
 
 def test_the_copy_names_a_server_that_this_machine_can_resolve() -> None:

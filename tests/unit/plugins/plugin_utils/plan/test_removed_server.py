@@ -521,6 +521,21 @@ def test_a_removal_names_the_copies_on_control_planes_outside_the_play() -> None
     ]
 
 
+@BOTH
+def test_a_file_that_can_not_be_backed_up_is_named(operation: Callable[[Request], Plan]) -> None:
+    own = admin("old", address("cp1")) + "- name: anna\n  user:\n    token: abc\n"
+    hosts = with_files(cluster(), {"cp2": own})
+    assert written(plan_of(hosts, None, "cp1", operation=operation)) == {"cp2": [PATH]}
+    state = replace(hosts["cp2"].facts.kubeconfig, full=True)
+    hosts["cp2"] = replace(hosts["cp2"], facts=replace(hosts["cp2"].facts, kubeconfig=state))
+    plan = plan_of(hosts, None, "cp1", operation=operation)
+    server, full = [one.line() for one in plan.findings]
+    assert written(plan) == {} and server.startswith(f"cp2: {PATH} has the server https://{address('cp1')}:6443, ")
+    assert full.startswith(
+        f"cp2: {PATH} is not to be replaced without a backup (there are 10 already); it is not updat"
+    )
+
+
 # -- files that are not kubeconfigs
 
 
@@ -537,8 +552,8 @@ def test_a_file_that_can_not_be_read_is_named_and_does_not_stop_the_run(operatio
         f"cp2: {problem}; it is not updated; {fix}",
         f"cp2: {COPY} on the control machine can't be used: it is a directory; it is not updated; replace it with a "
         "kubeconfig that you can read, or set cluster_kubeconfig_path to another path",
-        f"cp3: {PATH} is not usable (it is not a kubeconfig in block style or JSON); it is not updated; as its owner, "
-        f"{rewrite_command(PATH)}, or {fix}",
+        f"cp3: {PATH} is not usable (it is not a kubeconfig in block style or JSON); it is not updated; {fix}, or "
+        f"as its owner, {rewrite_command(PATH)}",
     ]
     assert written(plan) == {} and "reset" in actions(plan)["cp1"]
     # No control plane leaves.
