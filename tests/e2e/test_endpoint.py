@@ -34,7 +34,7 @@ CERTIFICATE = "sha256sum /var/lib/kubelet/pki/kubelet-client-current.pem"
 SERVERS = "grep -H server: /etc/kubernetes/*.conf /home/admin/.kube/config"
 # The parts of the run in which the control machine is killed, and seconds after the start of each. A run begins with
 # the first part that is not done.
-KILLS = (("certificate", 2.0), ("cluster", 2.0), ("kubeconfigs", 2.5))
+KILLS = (("certificate", 2.0), ("cluster", 2.0), ("kubeconfigs", 1.5))
 
 
 @pytest.fixture(scope="module")
