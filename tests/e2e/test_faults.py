@@ -361,6 +361,12 @@ def test_a_control_plane_join_that_is_cut_off(shared_lab: Lab, at: str, fault: F
     assert cut_off(lab, "cp2", fault, first), first.output
     disarm(lab, "cp2")
     second = lab.site(*shared(lab))
+    if "run again once the other control planes are healthy" in second.output:
+        # etcd has no quorum until the kubelet of cp2 starts the new member. Without the API, the kubelet of Kubernetes
+        # 1.20 may need minutes to start, which is longer than join_timeout here.
+        figures.count("faults in kubeadm join of a control plane", "waited for etcd")
+        assert eventually(lambda: lab.kubectl("get --raw /readyz", check=False).strip() == "ok", 300), second.output
+        second = lab.site(*shared(lab))
     assert second.code == 0, first.output + second.output
     whole(lab, ["cp1", "cp2", "w1"], control_planes=2)
     third = lab.site(*shared(lab))
