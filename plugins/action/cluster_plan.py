@@ -25,7 +25,10 @@ with bytecode.kept():
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.problem import Finding, Problem
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.system import System
     from ansible_collections.kubestead.cluster.plugins.module_utils.core.untrusted import is_address
-    from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.bootstrap_token import parse_duration
+    from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.bootstrap_token import (
+        DEFAULT_TTL,
+        parse_duration,
+    )
     from ansible_collections.kubestead.cluster.plugins.module_utils.kubeadm.operation import UPGRADE
     from ansible_collections.kubestead.cluster.plugins.module_utils.pod_network.options import CniOptions
     from ansible_collections.kubestead.cluster.plugins.plugin_utils import (
@@ -64,7 +67,7 @@ display = Display()
 #: The operations that apply the manifest of the pod network or pull its images. The others do not read it, so that
 #: hosts can be reset and removed while the manifest is not available.
 _WITH_MANIFEST = (planners.DEFAULT, UPGRADE)
-_TOKEN_TTL, _DEFAULT_TTL = "join_token_ttl", "15m"
+_TOKEN_TTL = "join_token_ttl"
 
 
 class ActionModule(ActionBase):
@@ -225,7 +228,7 @@ class ActionModule(ActionBase):
         host = plan.api_host or str(variables["inventory_hostname"])
         try:
             given = of_host(host, [_TOKEN_TTL], variables, self._templar).get(_TOKEN_TTL)
-            lifetime = _DEFAULT_TTL if given is None else str(checked(_TOKEN_TTL, str, given))
+            lifetime = DEFAULT_TTL if given is None else str(checked(_TOKEN_TTL, str, given))
             parse_duration(lifetime, _TOKEN_TTL)
         except OptionError as err:
             problem = Problem("options", f"{err.option} {err.problem}", err.fix)

@@ -217,7 +217,7 @@ def argument_spec() -> Dict[str, Any]:
     defaults = bootstrap_token.TokenOptions()
     return {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "ttl": {"type": "str", "default": "15m"},
+        "ttl": {"type": "str", "default": bootstrap_token.DEFAULT_TTL},
         "reuse": {"type": "bool", "default": defaults.reuse},
         "nodes": {"type": "list", "elements": "str", "default": []},
         "finished": {"type": "list", "elements": "str", "default": []},

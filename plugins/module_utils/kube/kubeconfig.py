@@ -114,7 +114,7 @@ _NOT_COMPARABLE = "not comparable (admin.conf {0})"
 # What is lost if such a file is overwritten.
 _ALL_REPLACED = "; all of its entries are replaced"
 _BACKUPS = home_files.backup_names("")
-_FULL = "not to be replaced without a backup (there are {0} already)".format(len(_BACKUPS))
+_FULL = "already backed up {0} times (the maximum)".format(len(_BACKUPS))
 
 
 def rewrite_command(path: str, options: str = "--raw") -> str:

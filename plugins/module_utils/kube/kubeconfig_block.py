@@ -78,7 +78,7 @@ def in_block_style(text: str) -> Optional[Entries]:
     body = bare(text)
     found = Entries(body.splitlines(keepends=True), start=text[: len(text) - len(body)])
     section, is_text, started, ended = "", False, False, False
-    # The indentation of the lines above a text in more lines; -1 outside of it.
+    # The indentation that all lines of a text in several lines exceed; -1 outside of such a text.
     literal = -1
     known: Set[str] = set()
     for number, raw in enumerate(found.lines):

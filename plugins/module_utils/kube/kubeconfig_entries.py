@@ -4,9 +4,9 @@
 
 """Reads the entries of a kubeconfig in JSON or in block style, and edits those in block style line by line.
 
-kubectl and kubeadm write block style. A file in another style (flow style, anchors, values with several lines) is not
-read at all, instead of in part. In a kubeconfig with the user's own contexts, only the
-lines of the admin's entries are changed.
+kubectl and kubeadm write block style. A file in another style (flow style, anchors, values in several lines) is not
+read at all, instead of in part. In a kubeconfig with the user's own contexts, only the lines of the admin's entries
+are changed.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ CERTIFICATES_PATH = "{0}/{1}".format(SECRETS, CERTIFICATES)
 
 _DURATION = re.compile(r"^(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?\Z")
 _SHORTEST, _LONGEST = 60, 24 * 3600
+#: The lifetime of a token, unless another one is set.
+DEFAULT_TTL = "15m"
 
 
 def parse_duration(text: str, option: str = "ttl") -> int:

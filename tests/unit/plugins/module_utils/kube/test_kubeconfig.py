@@ -153,7 +153,7 @@ def test_no_backup_is_replaced_if_there_is_no_further_number(node: Machine) -> N
 
 
 FULL = (
-    f"{PATH} is not to be replaced without a backup (there are 10 already) and was not changed; remove those of "
+    f"{PATH} is already backed up 10 times (the maximum) and was not changed; remove those of "
     f"{PATH}.before-kubestead and {PATH}.before-kubestead.1 to .9 that you don't need, and run again"
 )
 

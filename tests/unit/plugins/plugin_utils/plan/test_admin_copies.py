@@ -234,7 +234,7 @@ def test_a_file_that_can_not_be_backed_up_is_not_refreshed_and_told() -> None:
         plan = plan_of(source=source, existing=ADMIN + more, done=done, **{"kubeconfig.full": True})
         assert copies(plan) == []
         (line,) = [one.line() for one in plan.findings if one.problem.check == "kubeconfig"]
-        assert line.startswith(f"c1: {PATH} is not to be replaced without a backup (there are 10 already); it is not ")
+        assert line.startswith(f"c1: {PATH} is already backed up 10 times (the maximum); it is not ")
         assert f"{PATH}.before-kubestead.1 to .9 that you don't need" in line
     # A backup of an earlier merge is enough, and the admin's file alone needs none.
     for changes in ({"existing": ADMIN + more, "kubeconfig.saved": True}, {"existing": ADMIN}):

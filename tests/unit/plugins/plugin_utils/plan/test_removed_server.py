@@ -531,9 +531,7 @@ def test_a_file_that_can_not_be_backed_up_is_named(operation: Callable[[Request]
     plan = plan_of(hosts, None, "cp1", operation=operation)
     server, full = [one.line() for one in plan.findings]
     assert written(plan) == {} and server.startswith(f"cp2: {PATH} has the server https://{address('cp1')}:6443, ")
-    assert full.startswith(
-        f"cp2: {PATH} is not to be replaced without a backup (there are 10 already); it is not updat"
-    )
+    assert full.startswith(f"cp2: {PATH} is already backed up 10 times (the maximum); it is not updat")
 
 
 # -- files that are not kubeconfigs
